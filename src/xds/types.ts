@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam between the compile stages and the xDS sessions: xds/ knows resources as named, versioned bytes and nothing
+// of the mesh; runtime/ supplies an XdsBackend that wires the two together.
+
+/** One xDS resource: serialized once, shared as bytes by every stream that sends it. */
+export interface XdsResource {
+  /** e.g. `type.googleapis.com/envoy.config.cluster.v3.Cluster`. */
+  readonly typeUrl: string;
+  readonly name: string;
+  /** Content hash of `value`: equal bytes, equal version. */
+  readonly version: string;
+  /** The serialized message (the `value` of the google.protobuf.Any, without the Any around it). */
+  readonly value: Uint8Array;
+}
+
+/** Everything one proxy should have: type URL -> resource name -> resource. Frozen; a change makes a new one. */
+export type DesiredState = ReadonlyMap<string, ReadonlyMap<string, XdsResource>>;
+
+/** envoy.config.core.v3.Node as the stream's first request gave it; `metadata` is the Struct as plain JSON. */
+export interface XdsNode {
+  readonly id: string;
+  readonly cluster: string;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly userAgentVersion: string;
+}
+
+/** Who is at the other end, proven by the transport (a bound service-account token), never by what the node says. */
+export interface PeerIdentity {
+  readonly trustDomain: string;
+  readonly clusterName: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  /** From the token's binding; '' where the transport proved none (loopback plaintext only). */
+  readonly podName: string;
+  readonly podUid: string;
+  /** Milliseconds since the epoch when the credential ends; the server ends the stream then. */
+  readonly expiresAtMs: number;
+}
+
+/** Thrown (or returned as a rejection) by a backend to end the stream with a gRPC status. */
+export class XdsRefusal extends Error {
+  readonly code: 'PERMISSION_DENIED' | 'UNAUTHENTICATED' | 'UNAVAILABLE' | 'INVALID_ARGUMENT';
+  constructor(code: XdsRefusal['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export interface XdsNack {
+  readonly typeUrl: string;
+  /** Versions of the resources in the refused response: name -> version. */
+  readonly resources: ReadonlyMap<string, string>;
+  readonly nonce: string;
+  readonly message: string;
+}
+
+/** One proxy's side of the backend, from the stream's first request to its end. */
+export interface XdsProxy {
+  /** What the proxy should have now. Called again after each `changed`. */
+  desired(): DesiredState;
+  acknowledged(typeUrl: string, nonce: string): void;
+  rejected(nack: XdsNack): void;
+  closed(): void;
+}
+
+export interface XdsBackend {
+  /**
+   * A stream's first request. `changed` may be called any number of times, from any tick; the session coalesces.
+   * Throws XdsRefusal when `node` contradicts `peer`. May wait until the sources have synced.
+   */
+  connect(peer: PeerIdentity, node: XdsNode, changed: () => void): Promise<XdsProxy>;
+}

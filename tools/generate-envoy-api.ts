@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Generates the Envoy API types (gen/) from the .proto files that npm's @grpc/grpc-js-xds carries, so that no
+// third-party source is committed. proto/ adds the few messages that this package lacks.
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = resolve(fileURLToPath(new URL('..', import.meta.url)));
+const deps = join(root, 'node_modules/@grpc/grpc-js-xds/deps');
+
+/** The files whose messages we emit or decode; their imports follow by themselves. */
+const WANTED = [
+  'envoy/service/discovery/v3/discovery.proto',
+  'envoy/service/discovery/v3/ads.proto',
+  'envoy/service/secret/v3/sds.proto',
+  'envoy/config/bootstrap/v3/bootstrap.proto',
+  'envoy/config/cluster/v3/cluster.proto',
+  'envoy/config/endpoint/v3/endpoint.proto',
+  'envoy/config/listener/v3/listener.proto',
+  'envoy/config/route/v3/route.proto',
+  'envoy/config/accesslog/v3/accesslog.proto',
+  'envoy/config/rbac/v3/rbac.proto',
+  'envoy/admin/v3/config_dump.proto',
+  'envoy/extensions/access_loggers/file/v3/file.proto',
+  'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
+  'envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto',
+  'envoy/extensions/filters/network/sni_cluster/v3/sni_cluster.proto',
+  'envoy/extensions/filters/network/rbac/v3/rbac.proto',
+  'envoy/extensions/filters/http/router/v3/router.proto',
+  'envoy/extensions/filters/http/cors/v3/cors.proto',
+  'envoy/extensions/filters/http/fault/v3/fault.proto',
+  'envoy/extensions/filters/http/health_check/v3/health_check.proto',
+  'envoy/extensions/filters/http/rbac/v3/rbac.proto',
+  'envoy/extensions/filters/http/grpc_stats/v3/config.proto',
+  'envoy/extensions/filters/http/on_demand/v3/on_demand.proto',
+  'envoy/extensions/filters/http/set_filter_state/v3/set_filter_state.proto',
+  'envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.proto',
+  'envoy/extensions/filters/listener/original_dst/v3/original_dst.proto',
+  'envoy/extensions/filters/listener/http_inspector/v3/http_inspector.proto',
+  'envoy/extensions/transport_sockets/tls/v3/tls.proto',
+  'envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto',
+  'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
+  'envoy/extensions/load_balancing_policies',
+  'envoy/type/v3/percent.proto',
+];
+
+const only = WANTED.filter((path) => {
+  try {
+    statSync(join(deps, 'envoy-api', path));
+    return true;
+  } catch {
+    process.stderr.write(`generate-envoy-api: not in @grpc/grpc-js-xds: ${path}\n`);
+    return false;
+  }
+});
+
+const work = mkdtempSync(join(tmpdir(), 'isthmus-proto-'));
+try {
+  const src = join(work, 'src');
+  mkdirSync(src);
+  for (const tree of ['envoy-api/envoy', 'googleapis/google/api', 'googleapis/google/rpc', 'protoc-gen-validate/validate', 'xds/udpa', 'xds/xds']) {
+    cpSync(join(deps, tree), join(src, tree.split('/').slice(1).join('/')), { recursive: true });
+  }
+  if (readdirSync(join(root, 'proto')).length > 0) cpSync(join(root, 'proto'), src, { recursive: true, filter: (f) => !f.endsWith('.md') });
+  // opentelemetry/ is not in the package: what imports it would not resolve, and we do not use it.
+  for (const unresolved of [
+    'envoy/extensions/access_loggers/open_telemetry',
+    'envoy/extensions/tracers/opentelemetry',
+    'envoy/extensions/stat_sinks/open_telemetry',
+  ]) {
+    rmSync(join(src, unresolved), { recursive: true, force: true });
+  }
+  // The packaged validate.proto is older than the files that use it; the rules are of no use to us, so the one option
+  // that it does not know is taken out.
+  for (const file of readdirSync(src, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.proto')) continue;
+    const text = readFileSync(join(src, file), 'utf8');
+    const mended = text.replace(/\s*ignore_empty: true/g, '');
+    if (mended !== text) writeFileSync(join(src, file), mended);
+  }
+  writeFileSync(join(work, 'buf.yaml'), 'version: v2\nmodules:\n  - path: src\n');
+  writeFileSync(
+    join(work, 'buf.gen.yaml'),
+    [
+      'version: v2',
+      'plugins:',
+      `  - local: ["${process.execPath}", "${join(root, 'node_modules/@bufbuild/protoc-gen-es/bin/protoc-gen-es')}"]`,
+      '    out: out',
+      '    strategy: all',
+      '    include_imports: true',
+      '    opt: [target=ts, import_extension=ts]',
+      '',
+    ].join('\n'),
+  );
+  execFileSync(process.execPath, [join(root, 'node_modules/@bufbuild/buf/bin/buf'), 'generate', ...only.flatMap((p) => ['--path', join('src', p)])], {
+    cwd: work,
+    stdio: 'inherit',
+  });
+  rmSync(join(root, 'gen'), { recursive: true, force: true });
+  cpSync(join(work, 'out'), join(root, 'gen'), { recursive: true });
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}
