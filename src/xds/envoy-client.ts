@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// How an Envoy is told to reach this server: shared by the bootstrap (injector/) and by every TLS context (envoy/), so
+// that all of them ask the same address with the same credentials. Envoy shares one SDS subscription among equal
+// config sources, hence one function.
+
+/** ADS; SANs of the control plane's certificate hold its host. */
+export const ADS_ADDRESS = 'istio-pilot.istio-system.svc:15012';
+/** SDS has an address of its own: a cluster may take its configuration from elsewhere, but its keys from its own CA. */
+export const SDS_ADDRESS = 'istio-citadel.istio-system.svc:15012';
+/** SDS name of the workload's own certificate and key. */
+export const WORKLOAD_SECRET = 'default';
+/** SDS name of the validation context: the roots of the mesh. */
+export const ROOT_SECRET = 'ROOTCA';
+
+export const ROOT_CERT_PATH = '/var/run/secrets/istio/root-cert.pem';
+export const TOKEN_PATH = '/var/run/secrets/tokens/istio-token';
+
+/** Where and with what an Envoy calls the control plane. Paths are in Envoy's own file system. */
+export interface ControlPlaneEndpoint {
+  /** `host:port`, resolved by gRPC inside Envoy's process. */
+  readonly address: string;
+  readonly rootCertPath: string;
+  readonly tokenPath: string;
+}
+
+export function controlPlaneEndpoint(address: string): ControlPlaneEndpoint {
+  return { address, rootCertPath: ROOT_CERT_PATH, tokenPath: TOKEN_PATH };
+}
+
+type Json = Record<string, unknown>;
+
+/**
+ * envoy.config.core.v3.GrpcService as proto3 JSON: TLS by google_grpc, and the bound token as `authorization: Bearer`,
+ * read from its file anew for every stream (Envoy's own gRPC client has no call credentials).
+ */
+export function controlPlaneGrpcService(endpoint: ControlPlaneEndpoint, statPrefix: 'ads' | 'sds'): Json {
+  return {
+    google_grpc: {
+      target_uri: endpoint.address,
+      stat_prefix: statPrefix,
+      channel_credentials: { ssl_credentials: { root_certs: { filename: endpoint.rootCertPath } } },
+      call_credentials: [
+        {
+          from_plugin: {
+            name: 'envoy.grpc_credentials.file_based_metadata',
+            typed_config: {
+              '@type': 'type.googleapis.com/envoy.config.grpc_credential.v3.FileBasedMetadataConfig',
+              secret_data: { filename: endpoint.tokenPath },
+              header_key: 'authorization',
+              header_prefix: 'Bearer ',
+            },
+          },
+        },
+      ],
+      credentials_factory_name: 'envoy.grpc_credentials.file_based_metadata',
+      channel_args: {
+        args: {
+          'grpc.keepalive_time_ms': { int_value: '30000' },
+          'grpc.keepalive_timeout_ms': { int_value: '10000' },
+          'grpc.http2.max_pings_without_data': { int_value: '0' },
+          'grpc.initial_reconnect_backoff_ms': { int_value: '500' },
+          'grpc.max_reconnect_backoff_ms': { int_value: '5000' },
+          'grpc.max_receive_message_length': { int_value: '-1' },
+          // No TXT look-ups for a service configuration that nobody publishes.
+          'grpc.service_config_disable_resolution': { int_value: '1' },
+        },
+      },
+    },
+  };
+}
+
+/** envoy.config.core.v3.ConfigSource as proto3 JSON for every SdsSecretConfig. */
+export function sdsConfigSource(endpoint: ControlPlaneEndpoint = controlPlaneEndpoint(SDS_ADDRESS)): Json {
+  return {
+    resource_api_version: 'V3',
+    initial_fetch_timeout: '0s',
+    api_config_source: {
+      api_type: 'DELTA_GRPC',
+      transport_api_version: 'V3',
+      set_node_on_first_message_only: true,
+      grpc_services: [controlPlaneGrpcService(endpoint, 'sds')],
+    },
+  };
+}
