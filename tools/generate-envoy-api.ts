@@ -21,6 +21,7 @@ const WANTED = [
   'envoy/config/listener/v3/listener.proto',
   'envoy/config/route/v3/route.proto',
   'envoy/config/accesslog/v3/accesslog.proto',
+  'envoy/config/grpc_credential/v3/file_based_metadata.proto',
   'envoy/config/rbac/v3/rbac.proto',
   'envoy/admin/v3/config_dump.proto',
   'envoy/extensions/access_loggers/file/v3/file.proto',
