@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything that Isthmus can say about a user's objects, each under a code that never changes its meaning.
+
+export type Severity = 'error' | 'warning' | 'info';
+
+/** Enough to find an object with kubectl; `cluster` where several are watched. */
+export interface ObjectRef {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly cluster?: string;
+}
+
+export interface Diagnostic {
+  readonly code: DiagnosticCode;
+  readonly severity: Severity;
+  readonly object: ObjectRef;
+  /** Path inside the object: `spec.http[0].route[1].weight`. */
+  readonly field: string;
+  /** What is wrong, as a sentence without the object's name. */
+  readonly message: string;
+  /** What to do about it. */
+  readonly cure: string;
+  /** 1-based line in the file that the object came from. */
+  readonly line?: number;
+}
+
+/** ISM00xx: one object's own text. ISM01xx: objects that do not fit together. ISM02xx: what a proxy cannot be given. */
+export const DIAGNOSTICS = {
+  ISM0001: { severity: 'error', title: 'required field missing' },
+  ISM0002: { severity: 'error', title: 'value of the wrong type' },
+  ISM0003: { severity: 'error', title: 'unknown field' },
+  ISM0004: { severity: 'error', title: 'field not supported' },
+  ISM0005: { severity: 'warning', title: 'field without effect' },
+  ISM0006: { severity: 'error', title: 'value out of range or malformed' },
+  ISM0007: { severity: 'error', title: 'fields that exclude one another' },
+  ISM0008: { severity: 'error', title: 'weights that cannot be obeyed' },
+  ISM0009: { severity: 'error', title: 'duplicate entry' },
+  ISM0010: { severity: 'error', title: 'API version not served' },
+  ISM0011: { severity: 'warning', title: 'rule that no request can reach' },
+  ISM0101: { severity: 'warning', title: 'host not found' },
+  ISM0102: { severity: 'error', title: 'subset not found' },
+  ISM0103: { severity: 'warning', title: 'port not found' },
+  ISM0104: { severity: 'warning', title: 'host claimed twice' },
+  ISM0105: { severity: 'warning', title: 'virtual address claimed twice' },
+  ISM0106: { severity: 'warning', title: 'gateway not found' },
+  ISM0107: { severity: 'warning', title: 'selector matches no workload' },
+  ISM0108: { severity: 'warning', title: 'host not served by the gateway' },
+  ISM0201: { severity: 'warning', title: 'port shared by protocols that cannot share it' },
+  ISM0202: { severity: 'warning', title: 'gateway port not open' },
+} as const satisfies Record<string, { severity: Severity; title: string }>;
+
+export type DiagnosticCode = keyof typeof DIAGNOSTICS;
+
+/** Order in which diagnostics are shown: by object, then field, then code. */
+export function compareDiagnostics(a: Diagnostic, b: Diagnostic): number {
+  const key = (d: Diagnostic) => [
+    d.object.cluster ?? '',
+    d.object.kind,
+    d.object.namespace,
+    d.object.name,
+    d.field,
+    d.code,
+  ];
+  const left = key(a).join('\0');
+  const right = key(b).join('\0');
+  return left < right ? -1 : left > right ? 1 : 0;
+}

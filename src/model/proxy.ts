@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ClusterName } from '../api/names.ts';
+
+/** One Envoy, as the control plane knows it: proven by its token and its pod, never by what it says of itself. */
+export interface Proxy {
+  /** The node id: `sidecar~10.1.0.5~productpage-v1-abc.default~default.svc.cluster.local`. */
+  readonly id: string;
+  readonly kind: 'sidecar' | 'gateway';
+  readonly cluster: ClusterName;
+  readonly namespace: string;
+  readonly podName: string;
+  readonly ip: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly serviceAccount: string;
+  /** '' where the mesh has one network only. */
+  readonly network: string;
+  readonly trustDomain: string;
+  /** `cluster.local` */
+  readonly dnsDomain: string;
+  /** SO_MARK that Envoy's own connections carry where rules cannot tell them by uid. */
+  readonly upstreamMark?: number;
+}
