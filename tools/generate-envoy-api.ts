@@ -2,7 +2,7 @@
 // Generates the Envoy API types (gen/) from the .proto files that npm's @grpc/grpc-js-xds carries, so that no
 // third-party source is committed. proto/ adds the few messages that this package lacks.
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -61,10 +61,18 @@ const work = mkdtempSync(join(tmpdir(), 'isthmus-proto-'));
 try {
   const src = join(work, 'src');
   mkdirSync(src);
-  for (const tree of ['envoy-api/envoy', 'googleapis/google/api', 'googleapis/google/rpc', 'protoc-gen-validate/validate', 'xds/udpa', 'xds/xds']) {
+  for (const tree of [
+    'envoy-api/envoy',
+    'googleapis/google/api',
+    'googleapis/google/rpc',
+    'protoc-gen-validate/validate',
+    'xds/udpa',
+    'xds/xds',
+  ]) {
     cpSync(join(deps, tree), join(src, tree.split('/').slice(1).join('/')), { recursive: true });
   }
-  if (readdirSync(join(root, 'proto')).length > 0) cpSync(join(root, 'proto'), src, { recursive: true, filter: (f) => !f.endsWith('.md') });
+  if (readdirSync(join(root, 'proto')).length > 0)
+    cpSync(join(root, 'proto'), src, { recursive: true, filter: (f) => !f.endsWith('.md') });
   // opentelemetry/ is not in the package: what imports it would not resolve, and we do not use it.
   for (const unresolved of [
     'envoy/extensions/access_loggers/open_telemetry',
@@ -95,10 +103,14 @@ try {
       '',
     ].join('\n'),
   );
-  execFileSync(process.execPath, [join(root, 'node_modules/@bufbuild/buf/bin/buf'), 'generate', ...only.flatMap((p) => ['--path', join('src', p)])], {
-    cwd: work,
-    stdio: 'inherit',
-  });
+  execFileSync(
+    process.execPath,
+    [join(root, 'node_modules/@bufbuild/buf/bin/buf'), 'generate', ...only.flatMap((p) => ['--path', join('src', p)])],
+    {
+      cwd: work,
+      stdio: 'inherit',
+    },
+  );
   rmSync(join(root, 'gen'), { recursive: true, force: true });
   cpSync(join(work, 'out'), join(root, 'gen'), { recursive: true });
 } finally {

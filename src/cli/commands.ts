@@ -17,7 +17,10 @@ const GROUPS: readonly [names: readonly string[], load: () => Promise<CommandMod
 ];
 
 /** Registers the group that `argv` names, or all of them for help and for names that no group has. */
-export async function registerCommands(program: Command, argv: readonly string[] = process.argv.slice(2)): Promise<void> {
+export async function registerCommands(
+  program: Command,
+  argv: readonly string[] = process.argv.slice(2),
+): Promise<void> {
   const wanted = GROUPS.find(([names]) => argv[0] !== undefined && names.includes(argv[0]));
   for (const [, load] of wanted ? [wanted] : GROUPS) (await load()).register(program);
 }

@@ -17,20 +17,41 @@ export type ImageResolution =
   | { readonly kind: 'program'; readonly program: ImageProgram }
   | { readonly kind: 'unknown'; readonly closest: readonly string[] };
 
-const node = (program: string, ...args: string[]): string[] => ['node', `/opt/isthmus/dist/images/${program}.mjs`, ...args];
+const node = (program: string, ...args: string[]): string[] => [
+  'node',
+  `/opt/isthmus/dist/images/${program}.mjs`,
+  ...args,
+];
 
 /** Repository name without registry and tag -> program. */
 export const CATALOGUE: Readonly<Record<string, ImageProgram>> = {
   'istio/examples-bookinfo-productpage-v1': { entrypoint: node('productpage'), description: 'Bookinfo: the page' },
   'istio/examples-bookinfo-details-v1': { entrypoint: node('details'), description: 'Bookinfo: a book’s details' },
   'istio/examples-bookinfo-ratings-v1': { entrypoint: node('ratings'), description: 'Bookinfo: stars' },
-  'istio/examples-bookinfo-reviews-v1': { entrypoint: node('reviews', 'v1'), description: 'Bookinfo: reviews without stars' },
-  'istio/examples-bookinfo-reviews-v2': { entrypoint: node('reviews', 'v2'), description: 'Bookinfo: reviews with black stars' },
-  'istio/examples-bookinfo-reviews-v3': { entrypoint: node('reviews', 'v3'), description: 'Bookinfo: reviews with red stars' },
-  'governmentpaas/curl-ssl': { entrypoint: ['/bin/sleep'], defaultArgs: ['3650d'], description: 'sleep: a shell with curl' },
+  'istio/examples-bookinfo-reviews-v1': {
+    entrypoint: node('reviews', 'v1'),
+    description: 'Bookinfo: reviews without stars',
+  },
+  'istio/examples-bookinfo-reviews-v2': {
+    entrypoint: node('reviews', 'v2'),
+    description: 'Bookinfo: reviews with black stars',
+  },
+  'istio/examples-bookinfo-reviews-v3': {
+    entrypoint: node('reviews', 'v3'),
+    description: 'Bookinfo: reviews with red stars',
+  },
+  'governmentpaas/curl-ssl': {
+    entrypoint: ['/bin/sleep'],
+    defaultArgs: ['3650d'],
+    description: 'sleep: a shell with curl',
+  },
   'curlimages/curl': { entrypoint: ['curl'], description: 'curl alone' },
   'isthmus/pilot': { entrypoint: ['isthmus'], user: 1337, description: 'Isthmus: control plane, CA, injector, DNS' },
-  'isthmus/proxyv2': { entrypoint: ['envoy'], user: 1337, description: 'Isthmus: the proxy (Envoy) and its redirect rules' },
+  'isthmus/proxyv2': {
+    entrypoint: ['envoy'],
+    user: 1337,
+    description: 'Isthmus: the proxy (Envoy) and its redirect rules',
+  },
 };
 
 /** The program behind `image` (`[registry/]name[:tag][@digest]`), or the catalogue's closest names. */
@@ -45,13 +66,18 @@ function repositoryName(image: string): string {
   const untagged = image.replace(/@.*$/, '').replace(/:[^/]*$/, '');
   const [first, ...rest] = untagged.split('/');
   // A first part with a dot or a port, or `localhost`, is a registry (the rule of the Docker reference grammar).
-  return first !== undefined && rest.length > 0 && (/[.:]/.test(first) || first === 'localhost') ? rest.join('/') : untagged;
+  return first !== undefined && rest.length > 0 && (/[.:]/.test(first) || first === 'localhost')
+    ? rest.join('/')
+    : untagged;
 }
 
 function closestNames(name: string): string[] {
   const last = (text: string): string => text.slice(text.lastIndexOf('/') + 1);
   return Object.keys(CATALOGUE)
-    .map((candidate) => ({ candidate, distance: Math.min(editDistance(name, candidate), editDistance(last(name), last(candidate))) }))
+    .map((candidate) => ({
+      candidate,
+      distance: Math.min(editDistance(name, candidate), editDistance(last(name), last(candidate))),
+    }))
     .sort((a, b) => a.distance - b.distance || a.candidate.localeCompare(b.candidate))
     .slice(0, 3)
     .map(({ candidate }) => candidate);
