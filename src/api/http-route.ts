@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// HTTPRoute: what happens to a request that one of its matches takes.
+import { httpMatch } from './http-match.ts';
+import {
+  type At,
+  bool,
+  checked,
+  defaulted,
+  type Infer,
+  idle,
+  integer,
+  list,
+  mapOf,
+  optional,
+  refused,
+  required,
+  struct,
+  supportedChoice,
+  text,
+} from './shape.ts';
+import { dnsLabel, durationMs, hostPattern, percent, portSelector, regex, stringMatch } from './values.ts';
+
+export const destination = struct({
+  host: required(hostPattern),
+  subset: optional(dnsLabel),
+  port: optional(portSelector),
+});
+export type Destination = Infer<typeof destination>;
+
+const headerOperations = struct({
+  set: defaulted(mapOf(text()), {}),
+  add: defaulted(mapOf(text()), {}),
+  remove: defaulted(list(text()), []),
+});
+const headers = struct({ request: optional(headerOperations), response: optional(headerOperations) });
+export type HeaderOperations = Infer<typeof headerOperations>;
+export type Headers = Infer<typeof headers>;
+
+const weightedDestination = struct({
+  destination: required(destination),
+  weight: optional(integer()),
+  headers: optional(headers),
+});
+
+const status = integer({ min: 200, max: 599 });
+const redirect = checked(
+  struct({
+    uri: optional(text()),
+    authority: optional(text()),
+    scheme: optional(text({ pattern: /^https?$/, what: 'http or https' })),
+    port: optional(integer({ min: 1, max: 65535 })),
+    derivePort: optional(
+      supportedChoice(['FROM_PROTOCOL_DEFAULT'], { FROM_REQUEST_PORT: 'give the port as a number, in `port`' }),
+    ),
+    redirectCode: defaulted(integer({ min: 301, max: 308 }), 301),
+  }),
+  (value, at) => {
+    if ([301, 302, 303, 307, 308].includes(value.redirectCode)) return;
+    at.report.add(
+      'ISM0006',
+      `${at.field}.redirectCode`,
+      `${value.redirectCode} is no redirect`,
+      'use 301, 302, 303, 307 or 308',
+    );
+  },
+);
+export type Redirect = Infer<typeof redirect>;
+
+const directResponse = struct({
+  status: required(status),
+  body: optional(struct({ string: optional(text()), bytes: refused('give the body as `string`') })),
+});
+
+const rewrite = checked(
+  struct({
+    uri: optional(text()),
+    authority: optional(text()),
+    uriRegexRewrite: optional(struct({ match: required(regex), rewrite: required(text()) })),
+  }),
+  (value, at) => {
+    if (value.uri === undefined || value.uriRegexRewrite === undefined) return;
+    at.report.add('ISM0007', at.field, 'uri and uriRegexRewrite exclude one another', 'keep one of them');
+  },
+);
+export type Rewrite = Infer<typeof rewrite>;
+
+const retries = struct({
+  attempts: defaulted(integer({ max: 1000 }), 2),
+  perTryTimeout: optional(durationMs()),
+  retryOn: optional(text()),
+  retryIgnorePreviousHosts: defaulted(bool, true),
+  backoff: optional(durationMs()),
+  retryRemoteLocalities: refused('remove it; retries do not choose by locality yet'),
+});
+export type Retries = Infer<typeof retries>;
+
+const percentage = {
+  percentage: optional(percent),
+  percent: refused('use `percentage: {value: ...}`, which replaced it'),
+};
+const fault = struct({
+  delay: optional(
+    struct({
+      ...percentage,
+      fixedDelay: required(durationMs()),
+      exponentialDelay: refused('use fixedDelay'),
+    }),
+  ),
+  abort: optional(
+    struct({
+      ...percentage,
+      httpStatus: required(integer({ min: 200, max: 599 })),
+      grpcStatus: refused('use httpStatus'),
+      http2Error: refused('use httpStatus'),
+    }),
+  ),
+});
+export type Fault = Infer<typeof fault>;
+
+const mirror = struct({ destination: required(destination), percentage: optional(percent) });
+
+const corsPolicy = struct({
+  allowOrigins: defaulted(list(stringMatch), []),
+  allowMethods: defaulted(list(text()), []),
+  allowHeaders: defaulted(list(text()), []),
+  exposeHeaders: defaulted(list(text()), []),
+  maxAge: optional(durationMs({ zero: true })),
+  allowCredentials: optional(bool),
+  allowOrigin: refused('use `allowOrigins: [{exact: ...}]`, which replaced it'),
+  unmatchedPreflights: refused('remove it; preflight requests that no origin matches are forwarded'),
+});
+export type CorsPolicy = Infer<typeof corsPolicy>;
+
+export const httpRoute = checked(
+  struct({
+    name: optional(text()),
+    match: defaulted(list(httpMatch), []),
+    route: defaulted(list(weightedDestination), []),
+    redirect: optional(redirect),
+    directResponse: optional(directResponse),
+    rewrite: optional(rewrite),
+    timeout: optional(durationMs({ zero: true })),
+    retries: optional(retries),
+    fault: optional(fault),
+    mirror: optional(destination),
+    mirrorPercentage: optional(percent),
+    mirrors: defaulted(list(mirror), []),
+    corsPolicy: optional(corsPolicy),
+    headers: optional(headers),
+    delegate: refused('write the delegated routes into this VirtualService'),
+    mirrorPercent: refused('use `mirrorPercentage: {value: ...}`, which replaced it'),
+    mirror_percent: refused('use `mirrorPercentage: {value: ...}`, which replaced it'),
+    appendHeaders: refused('use `headers.request.add`, which replaced it'),
+    removeResponseHeaders: refused('use `headers.response.remove`, which replaced it'),
+    websocketUpgrade: idle('WebSocket is always let through; remove it'),
+  }),
+  checkRoute,
+);
+export type HttpRoute = Infer<typeof httpRoute>;
+export type WeightedDestination = Infer<typeof weightedDestination>;
+
+function checkRoute(route: { [K in keyof HttpRoute]: HttpRoute[K] }, at: At): void {
+  const actions = [
+    ...(route.route.length > 0 ? ['route'] : []),
+    ...(route.redirect ? ['redirect'] : []),
+    ...(route.directResponse ? ['directResponse'] : []),
+  ];
+  if (actions.length === 0) {
+    at.report.add(
+      'ISM0001',
+      at.field,
+      'it says nothing of where requests go',
+      'add `route`, `redirect` or `directResponse`',
+    );
+  } else if (actions.length > 1) {
+    at.report.add('ISM0007', at.field, `${actions.join(' and ')} exclude one another`, 'keep one of them');
+  }
+  if (route.rewrite && route.redirect) {
+    at.report.add('ISM0007', `${at.field}.rewrite`, 'a redirect cannot be rewritten', 'keep `rewrite` or `redirect`');
+  }
+  if (route.mirror && route.mirrors.length > 0) {
+    at.report.add('ISM0007', at.field, 'mirror and mirrors exclude one another', 'keep `mirrors`');
+  }
+  checkWeights(route.route, at);
+}
+
+/** Weights are shares of their sum, as in today's Istio; a sum other than 100 is probably a slip, so it is named. */
+function checkWeights(routes: readonly WeightedDestination[], at: At): void {
+  if (routes.length < 2) return;
+  const sum = routes.reduce((total, route) => total + (route.weight ?? 0), 0);
+  const field = `${at.field}.route`;
+  if (sum === 0) {
+    at.report.add(
+      'ISM0008',
+      field,
+      'the weights add up to 0, so nothing would be sent anywhere',
+      'give each destination a weight',
+    );
+  } else if (sum > 0xffff_ffff) {
+    at.report.add('ISM0008', field, 'the weights add up to more than 4294967295', 'use smaller ones');
+  } else if (sum !== 100) {
+    const cure = 'make them add up to 100, or ignore this: they are shares of their sum';
+    at.report.add('ISM0008', field, `the weights add up to ${sum}, not 100`, cure, 'warning');
+  }
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { KubeObject } from '../kube/types.ts';
+import { DESTINATION_RULE } from './destination-rule.ts';
+import { GATEWAY } from './gateway.ts';
+import type { Kind } from './kind.ts';
+import { SERVICE_ENTRY } from './service-entry.ts';
+import { VIRTUAL_SERVICE } from './virtual-service.ts';
+
+/** Every kind of the mesh API, in the order of their names. */
+export const KINDS: readonly Kind<unknown>[] = [
+  DESTINATION_RULE as Kind<unknown>,
+  GATEWAY as Kind<unknown>,
+  SERVICE_ENTRY as Kind<unknown>,
+  VIRTUAL_SERVICE as Kind<unknown>,
+];
+
+/** Groups whose objects are ours to judge: a kind of theirs that is not in KINDS is refused by name. */
+export const MESH_GROUPS: ReadonlySet<string> = new Set([
+  'networking.istio.io',
+  'security.istio.io',
+  'telemetry.istio.io',
+  'extensions.istio.io',
+]);
+
+export function groupOf(apiVersion: string): string {
+  return apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
+}
+
+/** The kind of an object by its group and kind; its version is checked when it is decoded. */
+export function kindOf(object: Pick<KubeObject, 'apiVersion' | 'kind'>): Kind<unknown> | undefined {
+  const group = groupOf(object.apiVersion);
+  return KINDS.find((kind) => kind.group === group && kind.kind === object.kind);
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// networking.istio.io ServiceEntry: https://istio.io/latest/docs/reference/config/networking/service-entry/
+import { isIP } from 'node:net';
+import type { Kind, MeshObject } from './kind.ts';
+import { PROTOCOL_NAMES, parseProtocol } from './protocol.ts';
+import {
+  type At,
+  checked,
+  choice,
+  defaulted,
+  type Infer,
+  integer,
+  list,
+  mapOf,
+  optional,
+  refused,
+  required,
+  struct,
+  text,
+  turned,
+} from './shape.ts';
+import { dnsLabel, exportTo, fullHost, labels, portNumber } from './values.ts';
+import { reportDuplicates } from './virtual-service.ts';
+
+const protocol = turned(text(), (raw, at) => {
+  const found = parseProtocol(raw);
+  if (found === undefined) {
+    at.report.add(
+      'ISM0006',
+      at.field,
+      `${JSON.stringify(raw)} is not a protocol`,
+      `use one of ${PROTOCOL_NAMES.join(', ')}`,
+    );
+  }
+  return found;
+});
+
+const port = struct({
+  number: required(portNumber),
+  name: required(dnsLabel),
+  protocol: defaulted(protocol, 'tcp'),
+  targetPort: optional(portNumber),
+});
+export type ServiceEntryPort = Infer<typeof port>;
+
+const address = text({ pattern: /^[^\s/:][^\s/]*$/, what: 'an IP address or a DNS name' });
+const endpoint = struct({
+  address: required(address),
+  ports: defaulted(mapOf(portNumber), {}),
+  labels: defaulted(labels, {}),
+  network: optional(text()),
+  locality: optional(text()),
+  weight: optional(integer()),
+  serviceAccount: optional(text()),
+});
+export type ServiceEntryEndpoint = Infer<typeof endpoint>;
+
+const virtualAddress = checked(text(), (raw, at) => {
+  const [ip, bits, ...rest] = raw.split('/');
+  const width = isIP(ip ?? '') === 6 ? 128 : 32;
+  const sound =
+    isIP(ip ?? '') !== 0 && rest.length === 0 && (bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= width));
+  if (!sound)
+    at.report.add(
+      'ISM0006',
+      at.field,
+      `${JSON.stringify(raw)} is not an address`,
+      'write an IP address or a CIDR block',
+    );
+});
+
+const spec = struct(
+  {
+    hosts: required(list(fullHost, { min: 1 })),
+    addresses: defaulted(list(virtualAddress), []),
+    ports: required(list(port, { min: 1 })),
+    location: defaulted(choice(['MESH_EXTERNAL', 'MESH_INTERNAL']), 'MESH_EXTERNAL'),
+    resolution: defaulted(choice(['NONE', 'STATIC', 'DNS', 'DNS_ROUND_ROBIN']), 'NONE'),
+    endpoints: defaulted(list(endpoint), []),
+    exportTo,
+    subjectAltNames: defaulted(list(text()), []),
+    workloadSelector: refused('list the workloads in `endpoints`'),
+  },
+  'A service that Kubernetes does not know: outside of the mesh, or in another cluster.',
+);
+export type ServiceEntrySpec = Infer<typeof spec>;
+export type ServiceEntry = MeshObject<ServiceEntrySpec>;
+
+export const SERVICE_ENTRY: Kind<ServiceEntrySpec> = {
+  group: 'networking.istio.io',
+  kind: 'ServiceEntry',
+  plural: 'serviceentries',
+  singular: 'serviceentry',
+  shortNames: ['se'],
+  versions: ['v1alpha3', 'v1beta1', 'v1'],
+  description: 'A service that Kubernetes does not know: outside of the mesh, or in another cluster.',
+  columns: [
+    { name: 'Hosts', type: 'string', jsonPath: '.spec.hosts', description: 'The hosts that the service answers to' },
+    { name: 'Location', type: 'string', jsonPath: '.spec.location', description: 'Inside of the mesh or outside' },
+    { name: 'Resolution', type: 'string', jsonPath: '.spec.resolution', description: 'How its endpoints are found' },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created' },
+  ],
+  spec,
+  check(value, at) {
+    reportDuplicates(value.hosts, `${at.field}.hosts`, at);
+    reportDuplicates(
+      value.ports.map((p) => p.name),
+      `${at.field}.ports`,
+      at,
+    );
+    reportDuplicates(
+      value.ports.map((p) => String(p.number)),
+      `${at.field}.ports`,
+      at,
+    );
+    checkResolution(value, at);
+    checkEndpoints(value, at);
+  },
+};
+
+function checkResolution(value: ServiceEntrySpec, at: At): void {
+  const { resolution, endpoints } = value;
+  if (resolution === 'NONE' && endpoints.length > 0) {
+    at.report.add('ISM0007', `${at.field}.endpoints`, 'resolution NONE has no endpoints', 'use STATIC or DNS');
+  }
+  if (resolution === 'STATIC' && endpoints.length === 0) {
+    at.report.add('ISM0001', `${at.field}.endpoints`, 'resolution STATIC needs endpoints', 'add `endpoints`');
+  }
+  value.hosts.forEach((host, i) => {
+    if (!host.startsWith('*') || !resolution.startsWith('DNS') || endpoints.length > 0) return;
+    const cure = 'give the host without a wildcard, or endpoints';
+    at.report.add('ISM0006', `${at.field}.hosts[${i}]`, `${host} cannot be looked up in the DNS`, cure);
+  });
+  if (resolution === 'DNS_ROUND_ROBIN' && endpoints.length > 1) {
+    at.report.add('ISM0007', `${at.field}.endpoints`, 'DNS_ROUND_ROBIN takes one endpoint', 'use DNS');
+  }
+}
+
+function checkEndpoints(value: ServiceEntrySpec, at: At): void {
+  const names = new Set(value.ports.map((p) => p.name));
+  value.endpoints.forEach((e, i) => {
+    const field = `${at.field}.endpoints[${i}]`;
+    if (value.resolution === 'STATIC' && isIP(e.address) === 0) {
+      at.report.add('ISM0006', `${field}.address`, `${e.address} is not an IP address`, 'use resolution DNS');
+    }
+    for (const name of Object.keys(e.ports)) {
+      if (names.has(name)) continue;
+      const cure = `use one of ${[...names].join(', ')}`;
+      at.report.add('ISM0006', `${field}.ports.${name}`, `spec.ports has no port named ${name}`, cure);
+    }
+  });
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// The scalar values that several kinds share.
+import { isIP } from 'node:net';
+import { type Hostname, hostname } from './names.ts';
+import { faultOfRegex } from './regex.ts';
+import {
+  checked,
+  defaulted,
+  integer,
+  list,
+  mapOf,
+  optional,
+  required,
+  type Shape,
+  struct,
+  text,
+  turned,
+} from './shape.ts';
+
+const UNIT_MS: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1e3, m: 6e4, h: 3.6e6 };
+
+/** A Go duration (`1.5s`, `1h30m`, `500ms`) in milliseconds, fractions kept; undefined when it is none. */
+export function parseDuration(raw: string): number | undefined {
+  if (raw === '0') return 0;
+  if (!/^(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+$/.test(raw)) return undefined;
+  let total = 0;
+  for (const [, amount, unit] of raw.matchAll(/(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)/g)) {
+    total += Number(amount) * UNIT_MS[unit!]!;
+  }
+  return total;
+}
+
+/** Milliseconds. Envoy counts time-outs in whole milliseconds, so what is shorter (but for 0) is refused. */
+export function durationMs(options: { zero?: boolean } = {}): Shape<number> {
+  return turned(text(), (raw, at) => {
+    const ms = parseDuration(raw);
+    if (ms !== undefined && (ms >= 1 || (ms === 0 && options.zero === true)) && ms < 3.6e6 * 24 * 365) return ms;
+    const cure = `write it as 10s, 1m30s or 500ms, ${options.zero ? '0s or ' : ''}at least 1ms`;
+    at.report.add('ISM0006', at.field, `${JSON.stringify(raw)} is not a duration that can be used`, cure);
+    return undefined;
+  });
+}
+
+const LABEL = '[a-z0-9]([-a-z0-9_]{0,61}[a-z0-9])?';
+const HOST = new RegExp(`^(\\*|(\\*\\.)?${LABEL}(\\.${LABEL})*\\.?)$`, 'i');
+/** `reviews`, `reviews.default.svc.cluster.local`, `*.example.com`, `*`: as written, not yet qualified. */
+export const hostPattern: Shape<string> = turned(text(), (raw, at) => {
+  if (raw.length <= 253 && (HOST.test(raw) || isIP(raw) !== 0)) return raw.toLowerCase();
+  at.report.add(
+    'ISM0006',
+    at.field,
+    `${JSON.stringify(raw)} is not a host`,
+    'write a DNS name; a wildcard may stand for the first labels only, as in *.example.com',
+  );
+  return undefined;
+});
+
+/** A fully qualified host or wildcard, as ServiceEntries have them. */
+export const fullHost: Shape<Hostname> = turned(hostPattern, (raw) => hostname(raw));
+
+export const portNumber: Shape<number> = integer({ min: 1, max: 65535 });
+/** A DNS label, as subset names and port names are. */
+export const dnsLabel: Shape<string> = text({
+  pattern: /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/i,
+  what: 'a name of letters, digits and dashes',
+});
+export const labels: Shape<Readonly<Record<string, string>>> = mapOf(text());
+
+/** Namespaces that see an object: `*` all, `.` its own, `~` none, or a name. Istio's default is all. */
+export const exportTo = defaulted(
+  list(text({ pattern: /^([*.~]|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$/, what: '*, . , ~ or a namespace' })),
+  ['*'],
+);
+
+export type StringMatch =
+  | { readonly kind: 'exact'; readonly value: string }
+  | { readonly kind: 'prefix'; readonly value: string }
+  | { readonly kind: 'regex'; readonly value: string };
+
+/** An RE2 expression that Envoy will take: one bad expression would make it refuse a whole route table. */
+export const regex: Shape<string> = checked(text(), (raw, at) => {
+  const fault = faultOfRegex(raw);
+  if (fault !== undefined) {
+    at.report.add(
+      'ISM0006',
+      at.field,
+      `${JSON.stringify(raw)} is not an RE2 expression: ${fault}`,
+      'see re2/wiki/Syntax',
+    );
+  }
+});
+
+export const stringMatch: Shape<StringMatch> = turned(
+  struct({ exact: optional(text()), prefix: optional(text()), regex: optional(regex) }),
+  (raw, at) => {
+    const kinds = (['exact', 'prefix', 'regex'] as const).filter((k) => raw[k] !== undefined);
+    if (kinds.length === 1) return { kind: kinds[0]!, value: raw[kinds[0]!]! };
+    const message = kinds.length === 0 ? 'it matches nothing' : `${kinds.join(' and ')} exclude one another`;
+    at.report.add('ISM0007', at.field, message, 'give one of exact, prefix, regex');
+    return undefined;
+  },
+);
+
+export const portSelector = struct({ number: required(portNumber) });
+/** 0 to 100. */
+export const percent = struct({ value: defaulted(turnedPercent(), 0) });
+
+function turnedPercent(): Shape<number> {
+  return {
+    schema: { type: 'number' },
+    decode(raw, at) {
+      if (typeof raw === 'number' && raw >= 0 && raw <= 100) return raw;
+      at.report.add('ISM0006', at.field, `${JSON.stringify(raw)} is not a percentage`, 'use a number from 0 to 100');
+      return undefined;
+    },
+  };
+}
+
+export const headerName: Shape<string> = text({ pattern: /^:?[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, what: 'a header name' });
