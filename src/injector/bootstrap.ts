@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole of what an Envoy must know before it can ask the control plane for the rest.
+import { type ControlPlaneEndpoint, controlPlaneGrpcService } from '../xds/envoy-client.ts';
+
+export interface BootstrapOptions {
+  readonly kind: 'sidecar' | 'gateway';
+  /** May be a placeholder that the kubelet expands, such as `$(POD_NAME)`; so may every string here. */
+  readonly podName: string;
+  readonly podIp: string;
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  /** The Kubernetes cluster's name in the mesh. */
+  readonly clusterId: string;
+  /** '' when the mesh has only one network. */
+  readonly network: string;
+  readonly dnsDomain: string;
+  readonly ads: ControlPlaneEndpoint;
+  /** Path of the Unix socket on which Envoy's admin interface listens: no port, so that no neighbour reaches it. */
+  readonly adminPipe: string;
+  /** What the redirect rules let pass: Envoy's uid, or (where all users are one) the mark on its sockets. */
+  readonly excludeOutboundBy: 'uid' | 'mark';
+  readonly healthPort?: number;
+  readonly metricsPort?: number;
+}
+
+/** SO_MARK that the redirect rules let pass; the same number as Envoy's uid, so that one figure is to remember. */
+export const PROXY_MARK = 1337;
+export const HEALTH_PORT = 15021;
+export const METRICS_PORT = 15090;
+export const HEALTH_PATH = '/healthz/ready';
+
+type Json = Record<string, unknown>;
+
+/** envoy.config.bootstrap.v3.Bootstrap as proto3 JSON. */
+export function buildBootstrap(options: BootstrapOptions): Json {
+  return {
+    node: buildNode(options),
+    admin: { address: { pipe: { path: options.adminPipe, mode: 0o600 } } },
+    dynamic_resources: {
+      ads_config: {
+        api_type: 'DELTA_GRPC',
+        transport_api_version: 'V3',
+        set_node_on_first_message_only: true,
+        grpc_services: [controlPlaneGrpcService(options.ads, 'ads')],
+      },
+      // No timeout: Envoy stays unready until the control plane has answered, instead of serving nothing.
+      cds_config: { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' },
+      lds_config: { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' },
+    },
+    static_resources: {
+      clusters: [adminCluster(options.adminPipe)],
+      listeners: [
+        adminListener('health', options.healthPort ?? HEALTH_PORT, HEALTH_PATH, '/ready'),
+        adminListener('metrics', options.metricsPort ?? METRICS_PORT, '/stats/prometheus', '/stats/prometheus'),
+      ],
+    },
+    ...(options.excludeOutboundBy === 'mark' ? { cluster_manager: { upstream_bind_config: markedSockets() } } : {}),
+  };
+}
+
+function buildNode(options: BootstrapOptions): Json {
+  const { podIp, podName, namespace, dnsDomain, kind } = options;
+  const role = kind === 'gateway' ? 'router' : 'sidecar';
+  return {
+    id: `${role}~${podIp}~${podName}.${namespace}~${namespace}.svc.${dnsDomain}`,
+    cluster: `${options.serviceAccount}.${namespace}`,
+    metadata: {
+      NAME: podName,
+      NAMESPACE: namespace,
+      SERVICE_ACCOUNT: options.serviceAccount,
+      CLUSTER_ID: options.clusterId,
+      ...(options.network === '' ? {} : { NETWORK: options.network }),
+      ...(options.excludeOutboundBy === 'mark' ? { SO_MARK: String(PROXY_MARK) } : {}),
+    },
+  };
+}
+
+/** SOL_SOCKET (1), SO_MARK (36): set before connect, so that the redirect rules see it. Needs CAP_NET_ADMIN. */
+function markedSockets(): Json {
+  return {
+    socket_options: [
+      { description: 'SO_MARK', level: '1', name: '36', int_value: String(PROXY_MARK), state: 'STATE_PREBIND' },
+    ],
+  };
+}
+
+const ADMIN_CLUSTER = 'envoy-admin';
+
+function adminCluster(pipe: string): Json {
+  return {
+    name: ADMIN_CLUSTER,
+    type: 'STATIC',
+    connect_timeout: '1s',
+    load_assignment: {
+      cluster_name: ADMIN_CLUSTER,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: pipe } } } }] }],
+    },
+  };
+}
+
+/** One path of the admin interface for everybody in the network, and no other: /quitquitquit is admin's as well. */
+function adminListener(name: string, port: number, path: string, adminPath: string): Json {
+  return {
+    name,
+    address: { socket_address: { address: '0.0.0.0', port_value: port } },
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: 'envoy.filters.network.http_connection_manager',
+            typed_config: {
+              '@type':
+                'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+              stat_prefix: name,
+              normalize_path: true,
+              route_config: {
+                virtual_hosts: [
+                  {
+                    name,
+                    domains: ['*'],
+                    routes: [{ match: { path }, route: { cluster: ADMIN_CLUSTER, prefix_rewrite: adminPath } }],
+                  },
+                ],
+              },
+              http_filters: [
+                {
+                  name: 'envoy.filters.http.router',
+                  typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' },
+                },
+              ],
+            },
+          },
+        ],
+      },
+    ],
+  };
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Pod } from './pod.ts';
+import {
+  buildInitContainer,
+  buildProxyContainer,
+  buildProxyVolumes,
+  INIT_CONTAINER,
+  PROXY_CONTAINER,
+  PROXY_PORTS,
+  PROXY_UID,
+} from './proxy-container.ts';
+import type { InjectorSettings } from './settings.ts';
+import { readTrafficAnnotations, type TrafficExclusions } from './traffic-annotations.ts';
+
+/** One operation of a JSON patch (RFC 6902). */
+export interface PatchOperation {
+  readonly op: 'add';
+  readonly path: string;
+  readonly value: unknown;
+}
+
+export type InjectionOutcome =
+  | { readonly kind: 'skip'; readonly reason: string }
+  /** The pod wants a sidecar but could not work with one. */
+  | { readonly kind: 'refuse'; readonly reason: string }
+  | { readonly kind: 'inject'; readonly patch: readonly PatchOperation[]; readonly warnings: readonly string[] };
+
+export const INJECT_KEY = 'sidecar.istio.io/inject';
+export const STATUS_ANNOTATION = 'sidecar.istio.io/status';
+const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
+const NAMESPACE_LABEL = 'istio-injection';
+const NEVER_IN: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'istio-system']);
+
+/**
+ * Decides whether a pod gets a sidecar, and how. Idempotent: an injected pod is skipped.
+ * @param namespaceLabels undefined where they are not known: the webhook's own selectors have decided then
+ */
+export function injectPod(
+  pod: Pod,
+  namespace: string,
+  namespaceLabels: Readonly<Record<string, string>> | undefined,
+  settings: InjectorSettings,
+): InjectionOutcome {
+  const skip = reasonToSkip(pod, namespace, namespaceLabels);
+  if (skip !== undefined) return { kind: 'skip', reason: skip };
+  const refusal = reasonToRefuse(pod, settings);
+  if (refusal !== undefined) return { kind: 'refuse', reason: refusal };
+  let exclusions: TrafficExclusions;
+  try {
+    exclusions = readTrafficAnnotations(pod.metadata.annotations ?? {});
+  } catch (error) {
+    return { kind: 'refuse', reason: (error as Error).message };
+  }
+  return { kind: 'inject', patch: buildPatch(pod, namespace, exclusions, settings), warnings: warningsFor(pod) };
+}
+
+function reasonToSkip(
+  pod: Pod,
+  namespace: string,
+  namespaceLabels: Readonly<Record<string, string>> | undefined,
+): string | undefined {
+  const { annotations = {}, labels = {} } = pod.metadata;
+  if (annotations[STATUS_ANNOTATION] !== undefined) return 'it has a sidecar already';
+  if (pod.spec.hostNetwork === true) return 'it uses the host’s network, whose traffic is not the pod’s alone';
+  if (NEVER_IN.has(namespace)) return `namespace ${namespace} is never injected`;
+  const wish = labels[INJECT_KEY] ?? annotations[INJECT_KEY];
+  if (wish === 'false') return `${INJECT_KEY} is "false"`;
+  if (namespaceLabels === undefined) return undefined;
+  const ruling = namespaceLabels[NAMESPACE_LABEL];
+  if (ruling === 'disabled') return `namespace ${namespace} is labelled ${NAMESPACE_LABEL}=disabled`;
+  if (ruling !== 'enabled' && wish !== 'true')
+    return `namespace ${namespace} is not labelled ${NAMESPACE_LABEL}=enabled`;
+  return undefined;
+}
+
+function reasonToRefuse(pod: Pod, settings: InjectorSettings): string | undefined {
+  const { spec } = pod;
+  const inits = spec.initContainers ?? [];
+  const taken = [...spec.containers, ...inits].find(({ name }) => name === PROXY_CONTAINER || name === INIT_CONTAINER);
+  if (taken !== undefined) {
+    return `it has a container named ${taken.name}, which is the sidecar’s name: rename it, or set ${INJECT_KEY} to "false"`;
+  }
+  for (const container of spec.containers) {
+    const port = container.ports?.find(({ containerPort }) => PROXY_PORTS.includes(containerPort ?? 0));
+    if (port !== undefined) {
+      return `container ${container.name} uses port ${port.containerPort}, which the sidecar needs: choose another port`;
+    }
+    const uid = container.securityContext?.['runAsUser'] ?? spec.securityContext?.['runAsUser'];
+    if (uid === PROXY_UID && settings.excludeOutboundBy === 'uid') {
+      return `container ${container.name} runs as uid ${PROXY_UID}, the sidecar’s own, whose traffic is not redirected: choose another runAsUser`;
+    }
+  }
+  const names = new Set(buildProxyVolumes().map(({ name }) => name));
+  const volume = spec.volumes?.find(({ name }) => names.has(name));
+  if (volume !== undefined) return `it has a volume named ${volume.name}, which is the sidecar’s: rename it`;
+  return undefined;
+}
+
+function warningsFor(pod: Pod): string[] {
+  const policy = pod.spec.dnsPolicy ?? 'ClusterFirst';
+  if (policy === 'ClusterFirst') return [];
+  return [`dnsPolicy ${policy}: names of services, .global ones included, resolve only if its own servers know them`];
+}
+
+function buildPatch(
+  pod: Pod,
+  namespace: string,
+  exclusions: TrafficExclusions,
+  settings: InjectorSettings,
+): PatchOperation[] {
+  const { spec, metadata } = pod;
+  const first = spec.containers[0]?.name;
+  const volumes = buildProxyVolumes();
+  const status = {
+    initContainers: [INIT_CONTAINER],
+    containers: [PROXY_CONTAINER],
+    volumes: volumes.map(({ name }) => name),
+  };
+  const annotations = {
+    [STATUS_ANNOTATION]: JSON.stringify(status),
+    // Without it, `kubectl logs POD` and `kubectl exec POD` would ask which of the two is meant.
+    ...(first === undefined ? {} : { 'kubectl.kubernetes.io/default-container': first }),
+    ...metadata.annotations,
+  };
+  return [
+    { op: 'add', path: '/metadata/labels', value: { [TLS_MODE_LABEL]: 'istio', ...metadata.labels } },
+    { op: 'add', path: '/metadata/annotations', value: annotations },
+    // Last, so that the pod's own init containers still have the plain network: Envoy does not run yet.
+    {
+      op: 'add',
+      path: '/spec/initContainers',
+      value: [...(spec.initContainers ?? []), buildInitContainer(exclusions, settings)],
+    },
+    { op: 'add', path: '/spec/containers/-', value: buildProxyContainer('sidecar', settings) },
+    { op: 'add', path: '/spec/volumes', value: [...(spec.volumes ?? []), ...volumes] },
+    { op: 'add', path: '/spec/dnsConfig', value: buildDnsConfig(pod, namespace, settings) },
+  ];
+}
+
+/**
+ * The kubelet appends these searches to the cluster's own, so a local service always comes first. The namespace's
+ * domain precedes the bare one, so that `reviews` means reviews.NS.global, as locally it means reviews.NS.svc...
+ */
+function buildDnsConfig(pod: Pod, namespace: string, settings: InjectorSettings): Record<string, unknown> {
+  const own = pod.spec.dnsConfig?.searches ?? [];
+  const remote = settings.searchSuffixes.flatMap((suffix) => [`${namespace}.${suffix}`, suffix]);
+  return { ...pod.spec.dnsConfig, searches: [...new Set([...own, ...remote])] };
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// The containers that make a pod part of the mesh. Gateways run the same proxy container without redirect rules.
+import { controlPlaneEndpoint } from '../xds/envoy-client.ts';
+import { buildBootstrap, HEALTH_PATH, HEALTH_PORT, METRICS_PORT, PROXY_MARK } from './bootstrap.ts';
+import type { Container } from './pod.ts';
+import type { InjectorSettings } from './settings.ts';
+import type { TrafficExclusions } from './traffic-annotations.ts';
+
+export const PROXY_CONTAINER = 'istio-proxy';
+export const INIT_CONTAINER = 'istio-init';
+/** The uid that runs Envoy, and the only one whose connections are not redirected. */
+export const PROXY_UID = 1337;
+/** Ports that Envoy itself listens on in every pod. */
+export const PROXY_PORTS: readonly number[] = [15_001, 15_006, HEALTH_PORT, METRICS_PORT];
+/** Inbound ports never redirected: they are Envoy's own (15020 is kept free as Istio's users expect). */
+const OWN_INBOUND_PORTS: readonly number[] = [15_020, HEALTH_PORT, METRICS_PORT];
+const CONTROL_PLANE_PORT = 15_012;
+
+const SCRATCH_DIR = '/tmp';
+export const ADMIN_PIPE = `${SCRATCH_DIR}/envoy-admin.sock`;
+const TOKEN_SECONDS = 43_200;
+
+/** Envoy and nothing else: its bootstrap is an argument, in which the kubelet fills in what only it knows. */
+export function buildProxyContainer(kind: 'sidecar' | 'gateway', settings: InjectorSettings): Container {
+  const bootstrap = buildBootstrap({
+    kind,
+    podName: '$(POD_NAME)',
+    podIp: '$(INSTANCE_IP)',
+    namespace: '$(POD_NAMESPACE)',
+    serviceAccount: '$(SERVICE_ACCOUNT)',
+    clusterId: settings.clusterId,
+    network: settings.network,
+    dnsDomain: settings.dnsDomain,
+    ads: controlPlaneEndpoint(settings.adsAddress),
+    adminPipe: ADMIN_PIPE,
+    excludeOutboundBy: kind === 'sidecar' ? settings.excludeOutboundBy : 'uid',
+  });
+  return {
+    name: PROXY_CONTAINER,
+    image: settings.proxyImage,
+    imagePullPolicy: settings.imagePullPolicy,
+    args: [
+      '--config-yaml',
+      JSON.stringify(bootstrap),
+      '--disable-hot-restart',
+      '--concurrency',
+      String(settings.concurrency),
+      '--log-level',
+      settings.logLevel,
+    ],
+    env: [
+      fieldEnv('POD_NAME', 'metadata.name'),
+      fieldEnv('POD_NAMESPACE', 'metadata.namespace'),
+      fieldEnv('INSTANCE_IP', 'status.podIP'),
+      fieldEnv('SERVICE_ACCOUNT', 'spec.serviceAccountName'),
+    ],
+    ports: [{ name: 'http-envoy-prom', containerPort: METRICS_PORT, protocol: 'TCP' }],
+    readinessProbe: {
+      httpGet: { path: HEALTH_PATH, port: HEALTH_PORT },
+      periodSeconds: 1,
+      timeoutSeconds: 3,
+      failureThreshold: 4,
+    },
+    resources: settings.resources,
+    securityContext: {
+      runAsUser: PROXY_UID,
+      runAsGroup: PROXY_UID,
+      runAsNonRoot: true,
+      allowPrivilegeEscalation: false,
+      privileged: false,
+      readOnlyRootFilesystem: true,
+      // SO_MARK needs it; only where a user namespace keeps it harmless is the mark used.
+      capabilities: { drop: ['ALL'], ...(needsMark(kind, settings) ? { add: ['NET_ADMIN'] } : {}) },
+    },
+    volumeMounts: [
+      { name: 'istio-token', mountPath: '/var/run/secrets/tokens', readOnly: true },
+      { name: 'istio-ca-root-cert', mountPath: '/var/run/secrets/istio', readOnly: true },
+      { name: 'istio-proxy-scratch', mountPath: SCRATCH_DIR },
+    ],
+  };
+}
+
+/** Writes the redirect rules once and ends; it alone gets NET_ADMIN. */
+export function buildInitContainer(exclusions: TrafficExclusions, settings: InjectorSettings): Container {
+  // Where all users are one, the control plane's connections cannot be told by uid, and Envoy's gRPC sockets carry no
+  // mark: the port is what remains.
+  const ownOutbound = settings.excludeOutboundBy === 'mark' ? [CONTROL_PLANE_PORT] : [];
+  const args = [
+    ...['--exclude-outbound-by', settings.excludeOutboundBy],
+    ...['--proxy-id', String(settings.excludeOutboundBy === 'mark' ? PROXY_MARK : PROXY_UID)],
+    ...flag('--exclude-inbound-ports', [...OWN_INBOUND_PORTS, ...exclusions.excludeInboundPorts]),
+    ...(exclusions.includeInboundPorts === undefined
+      ? []
+      : ['--include-inbound-ports', exclusions.includeInboundPorts.join(',')]),
+    ...flag('--exclude-outbound-ports', [...ownOutbound, ...exclusions.excludeOutboundPorts]),
+    ...flag('--exclude-outbound-ranges', exclusions.excludeOutboundIpRanges),
+  ];
+  return {
+    name: INIT_CONTAINER,
+    image: settings.proxyImage,
+    imagePullPolicy: settings.imagePullPolicy,
+    command: ['isthmus', 'proxy-init'],
+    args,
+    resources: settings.resources,
+    securityContext: {
+      runAsUser: 0,
+      runAsGroup: 0,
+      runAsNonRoot: false,
+      allowPrivilegeEscalation: false,
+      privileged: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'], add: ['NET_ADMIN'] },
+    },
+  };
+}
+
+/** The volumes that the proxy container mounts. The projected token is bound to the pod and made for us alone. */
+export function buildProxyVolumes(): { name: string; [member: string]: unknown }[] {
+  const serviceAccountToken = { audience: 'istio-ca', expirationSeconds: TOKEN_SECONDS, path: 'istio-token' };
+  return [
+    { name: 'istio-token', projected: { sources: [{ serviceAccountToken }] } },
+    { name: 'istio-ca-root-cert', configMap: { name: 'istio-ca-root-cert' } },
+    { name: 'istio-proxy-scratch', emptyDir: {} },
+  ];
+}
+
+function needsMark(kind: 'sidecar' | 'gateway', settings: InjectorSettings): boolean {
+  return kind === 'sidecar' && settings.excludeOutboundBy === 'mark';
+}
+
+function flag(name: string, values: readonly (string | number)[]): string[] {
+  return values.length === 0 ? [] : [name, values.join(',')];
+}
+
+function fieldEnv(name: string, fieldPath: string): Record<string, unknown> {
+  return { name, valueFrom: { fieldRef: { fieldPath } } };
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `install` decided for the proxies of one cluster: kept in ConfigMap istio-sidecar-injector, key `settings`.
+import { ADS_ADDRESS } from '../xds/envoy-client.ts';
+
+export interface InjectorSettings {
+  readonly proxyImage: string;
+  readonly imagePullPolicy: string;
+  readonly clusterId: string;
+  /** '' where the mesh has one network only. */
+  readonly network: string;
+  readonly dnsDomain: string;
+  readonly adsAddress: string;
+  readonly excludeOutboundBy: 'uid' | 'mark';
+  /** Envoy's worker threads. */
+  readonly concurrency: number;
+  readonly logLevel: string;
+  readonly resources: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** DNS suffixes of remote services: `NS.SUFFIX` and `SUFFIX` become search domains. */
+  readonly searchSuffixes: readonly string[];
+}
+
+export const INJECTOR_CONFIG_MAP = 'istio-sidecar-injector';
+
+export const DEFAULT_SETTINGS: Omit<InjectorSettings, 'proxyImage' | 'clusterId'> = {
+  imagePullPolicy: 'IfNotPresent',
+  network: '',
+  dnsDomain: 'cluster.local',
+  adsAddress: ADS_ADDRESS,
+  excludeOutboundBy: 'uid',
+  concurrency: 1,
+  logLevel: 'warning',
+  resources: { requests: { cpu: '10m', memory: '64Mi' } },
+  searchSuffixes: ['global'],
+};
+
+/** Reads the ConfigMap's text. @throws Error that names the member which is missing or of the wrong type */
+export function parseInjectorSettings(text: string): InjectorSettings {
+  const given: unknown = JSON.parse(text);
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw new Error('settings: not an object');
+  const settings = { ...DEFAULT_SETTINGS, ...given } as Partial<InjectorSettings>;
+  for (const member of ['proxyImage', 'clusterId', 'adsAddress', 'dnsDomain'] as const) {
+    const value: unknown = settings[member];
+    if (typeof value !== 'string' || value === '')
+      throw new Error(`settings: ${member} must be a text that is not empty`);
+  }
+  if (settings.excludeOutboundBy !== 'uid' && settings.excludeOutboundBy !== 'mark') {
+    throw new Error('settings: excludeOutboundBy must be uid or mark');
+  }
+  return settings as InjectorSettings;
+}
