@@ -13,7 +13,12 @@ export interface XdsResource {
   readonly value: Uint8Array;
 }
 
-/** Everything one proxy should have: type URL -> resource name -> resource. Frozen; a change makes a new one. */
+/**
+ * Everything one proxy should have: type URL -> resource name -> resource. Frozen; a change makes a new one, and keeps the
+ * inner map of every type that did not change (the session skips those by identity; proxies that share a map share the
+ * work of comparing it). A ClusterLoadAssignment has the name of its cluster. Versions start with what tells them apart:
+ * the body cache looks at eight characters.
+ */
 export type DesiredState = ReadonlyMap<string, ReadonlyMap<string, XdsResource>>;
 
 /** envoy.config.core.v3.Node as the stream's first request gave it; `metadata` is the Struct as plain JSON. */
@@ -37,7 +42,22 @@ export interface PeerIdentity {
   readonly expiresAtMs: number;
 }
 
-/** Thrown (or returned as a rejection) by a backend to end the stream with a gRPC status. */
+/** Where a call came from. `secure` is false only for plaintext on loopback. */
+export interface PeerTransport {
+  readonly secure: boolean;
+  readonly address: string;
+}
+
+export interface Authenticator {
+  /**
+   * Who holds `token`, the bearer token of a call (undefined when there was none). Rejects with XdsRefusal: UNAUTHENTICATED
+   * when the token proves nobody, UNAVAILABLE when that could not be found out now. Called once for each stream; the token
+   * is a secret and belongs in no log and no message.
+   */
+  authenticate(token: string | undefined, transport: PeerTransport): Promise<PeerIdentity>;
+}
+
+/** Thrown (or returned as a rejection) by a backend or an authenticator to end the stream with a gRPC status. */
 export class XdsRefusal extends Error {
   readonly code: 'PERMISSION_DENIED' | 'UNAUTHENTICATED' | 'UNAVAILABLE' | 'INVALID_ARGUMENT';
   constructor(code: XdsRefusal['code'], message: string) {
@@ -46,6 +66,7 @@ export class XdsRefusal extends Error {
   }
 }
 
+/** A resource that the proxy refused, by itself: of a refused response with several, the session finds out which. */
 export interface XdsNack {
   readonly typeUrl: string;
   /** Versions of the resources in the refused response: name -> version. */
@@ -56,7 +77,10 @@ export interface XdsNack {
 
 /** One proxy's side of the backend, from the stream's first request to its end. */
 export interface XdsProxy {
-  /** What the proxy should have now. Called again after each `changed`. */
+  /**
+   * What the proxy should have now. Called once after `connect`, and once after one or more calls of `changed`. XdsRefusal
+   * ends the stream; with any other error the proxy keeps what it has.
+   */
   desired(): DesiredState;
   acknowledged(typeUrl: string, nonce: string): void;
   rejected(nack: XdsNack): void;

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// One gRPC call on an HTTP/2 stream, seen from the server.
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { MessageReader, messagePrefix } from './framing.ts';
+import { encodeStatusMessage, GrpcError, STATUS, type StatusName } from './status.ts';
+
+const RESPONSE_HEADERS = { ':status': 200, 'content-type': 'application/grpc', 'grpc-accept-encoding': 'identity' };
+/** Below this, copying a message into one buffer is cheaper than writing its parts apart. */
+const JOIN_BELOW_BYTES = 16 * 1024;
+
+export interface CallPeer {
+  readonly secure: boolean;
+  readonly address: string;
+}
+
+export class GrpcCall {
+  readonly path: string;
+  readonly peer: CallPeer;
+  /** Resolves when the stream is gone, whoever ended it. Never rejects. */
+  readonly closed: Promise<void>;
+  readonly #headers: IncomingHttpHeaders;
+  readonly #stream: ServerHttp2Stream;
+  readonly #reader: MessageReader;
+  #ended: { code: StatusName; message: string } | undefined;
+
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: CallPeer, maxMessageBytes: number) {
+    this.#stream = stream;
+    this.#headers = headers;
+    this.path = headers[':path'] ?? '';
+    this.peer = peer;
+    this.#reader = new MessageReader(maxMessageBytes);
+    this.closed = new Promise((resolve) => {
+      stream.once('close', () => resolve());
+    });
+    // A reset by the peer arrives as an error too; `closed` tells what is left to tell.
+    stream.on('error', () => {});
+  }
+
+  /** The token of `authorization: Bearer TOKEN`, undefined when there is none. It is a secret: never log it. */
+  get bearerToken(): string | undefined {
+    return /^bearer +(\S+)$/i.exec(this.#headers.authorization ?? '')?.[1];
+  }
+
+  get isEnded(): boolean {
+    return this.#ended !== undefined || this.#stream.destroyed;
+  }
+
+  /** The status that this side ended the call with. */
+  get status(): { code: StatusName; message: string } | undefined {
+    return this.#ended;
+  }
+
+  /** True while the peer takes less than we write: hold further messages until `onDrain`. */
+  get isCongested(): boolean {
+    return this.#stream.writableNeedDrain;
+  }
+
+  onDrain(listener: () => void): void {
+    this.#stream.on('drain', listener);
+  }
+
+  /** The peer's messages until it half-closes or the call ends. Reads no faster than the consumer takes. */
+  async *messages(): AsyncGenerator<Buffer, void, void> {
+    try {
+      for await (const chunk of this.#stream as AsyncIterable<Buffer>) {
+        for (const message of this.#reader.push(chunk)) {
+          if (this.isEnded) return;
+          yield message;
+        }
+      }
+    } catch (error) {
+      if (error instanceof GrpcError) throw error;
+      return; // reset or torn connection: `closed` follows
+    }
+    if (!this.#reader.atBoundary && !this.isEnded) {
+      throw new GrpcError('INVALID_ARGUMENT', 'the stream ended within a message');
+    }
+  }
+
+  /** Sends one message made of `parts`, which may be shared with other calls. Returns its size with the prefix. */
+  send(parts: readonly Uint8Array[]): number {
+    if (this.isEnded) return 0;
+    this.#respond();
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
+    const pieces = [messagePrefix(length), ...parts];
+    if (length < JOIN_BELOW_BYTES) {
+      this.#stream.write(Buffer.concat(pieces));
+    } else {
+      this.#stream.cork();
+      for (const piece of pieces) this.#stream.write(piece);
+      this.#stream.uncork();
+    }
+    return pieces.length > 0 ? length + 5 : 0;
+  }
+
+  /** Sends the response headers at once, so that the peer knows that the call was taken. */
+  accept(): void {
+    if (!this.isEnded) this.#respond();
+  }
+
+  #respond(): void {
+    if (this.#stream.headersSent) return;
+    this.#stream.respond(RESPONSE_HEADERS, { waitForTrailers: true });
+  }
+
+  /** Ends the call with trailers (or trailers alone). What was sent before goes out first. Idempotent. */
+  end(code: StatusName, message = ''): void {
+    if (this.isEnded) return;
+    this.#ended = { code, message };
+    const trailers: Record<string, string | number> = { 'grpc-status': STATUS[code] };
+    if (message !== '') trailers['grpc-message'] = encodeStatusMessage(message);
+    const stream = this.#stream;
+    if (!stream.headersSent) {
+      stream.respond({ ...RESPONSE_HEADERS, ...trailers }, { endStream: true });
+    } else {
+      stream.once('wantTrailers', () => stream.sendTrailers(trailers));
+      stream.end();
+    }
+    // The peer may go on sending: tell it to stop, after the trailers, and without an error.
+    stream.once('finish', () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
+  }
+
+  /** Ends the call without waiting for what was sent before (deadline, a peer that does not read). */
+  abort(code: StatusName, message: string): void {
+    this.end(code, message);
+    setTimeout(() => this.#stream.close(constants.NGHTTP2_CANCEL), 1000).unref();
+  }
+}

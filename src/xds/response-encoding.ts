@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Discovery responses as bytes. Protobuf takes fields in any order, so a response is a body of resources, which streams
+// share, and a short tail of its own with type, removals and nonce.
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import type { SessionResponse, Variant } from './session/session.ts';
+import type { XdsResource } from './types.ts';
+
+const RESOURCES_FIELD = 2;
+const TYPE_URL_FIELD = 4;
+const NONCE_FIELD = 5;
+const SOTW_VERSION_FIELD = 1;
+const DELTA_REMOVED_FIELD = 6;
+
+/** Bodies below this are put together anew each time. */
+const REMEMBER_FROM_BYTES = 16 * 1024;
+
+interface Body {
+  readonly resources: readonly XdsResource[];
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Encodes each resource once, and keeps the latest large bodies: when many proxies get the same clusters, their streams
+ * write one and the same buffer.
+ */
+export class ResponseEncoder {
+  readonly #wrappers: Readonly<Record<Variant, WeakMap<XdsResource, Uint8Array>>> = {
+    delta: new WeakMap(),
+    sotw: new WeakMap(),
+  };
+  /** In order of use, the oldest first. */
+  readonly #bodies = new Map<string, Body>();
+  readonly #maxBodyBytes: number;
+  #bodyBytes = 0;
+
+  constructor(maxBodyBytes = 32 * 1024 * 1024) {
+    this.#maxBodyBytes = maxBodyBytes;
+  }
+
+  /** The message in two parts; the first is shared and must not be changed. */
+  encode(variant: Variant, response: SessionResponse): [Uint8Array, Uint8Array] {
+    return [this.#body(variant, response.resources), encodeTail(variant, response)];
+  }
+
+  #body(variant: Variant, resources: readonly XdsResource[]): Uint8Array {
+    const [only] = resources;
+    if (resources.length === 1 && only !== undefined) return this.#wrapper(variant, only);
+    const key = bodyKey(variant, resources);
+    const known = this.#bodies.get(key);
+    if (known?.resources.every((resource, index) => resource === resources[index]) === true) {
+      this.#bodies.delete(key);
+      this.#bodies.set(key, known);
+      return known.bytes;
+    }
+    const bytes = Buffer.concat(resources.map((resource) => this.#wrapper(variant, resource)));
+    if (bytes.length >= REMEMBER_FROM_BYTES && bytes.length <= this.#maxBodyBytes)
+      this.#remember(key, { resources, bytes });
+    return bytes;
+  }
+
+  #remember(key: string, body: Body): void {
+    this.#bodyBytes += body.bytes.length - (this.#bodies.get(key)?.bytes.length ?? 0);
+    this.#bodies.delete(key);
+    this.#bodies.set(key, body);
+    for (const [oldest, { bytes }] of this.#bodies) {
+      if (this.#bodyBytes <= this.#maxBodyBytes) return;
+      this.#bodies.delete(oldest);
+      this.#bodyBytes -= bytes.length;
+    }
+  }
+
+  #wrapper(variant: Variant, resource: XdsResource): Uint8Array {
+    const known = this.#wrappers[variant].get(resource);
+    if (known !== undefined) return known;
+    const any = encodeAny(resource);
+    const content =
+      variant === 'sotw'
+        ? any
+        : new BinaryWriter()
+            .tag(3, WireType.LengthDelimited)
+            .string(resource.name)
+            .tag(1, WireType.LengthDelimited)
+            .string(resource.version)
+            .tag(2, WireType.LengthDelimited)
+            .bytes(any)
+            .finish();
+    const wrapper = new BinaryWriter().tag(RESOURCES_FIELD, WireType.LengthDelimited).bytes(content).finish();
+    this.#wrappers[variant].set(resource, wrapper);
+    return wrapper;
+  }
+}
+
+function encodeAny(resource: XdsResource): Uint8Array {
+  return new BinaryWriter()
+    .tag(1, WireType.LengthDelimited)
+    .string(resource.typeUrl)
+    .tag(2, WireType.LengthDelimited)
+    .bytes(resource.value)
+    .finish();
+}
+
+function encodeTail(variant: Variant, response: SessionResponse): Uint8Array {
+  const writer = new BinaryWriter();
+  // The nonce serves as the version of a state-of-the-world response: it changes whenever the content does.
+  if (variant === 'sotw') writer.tag(SOTW_VERSION_FIELD, WireType.LengthDelimited).string(response.nonce);
+  writer.tag(TYPE_URL_FIELD, WireType.LengthDelimited).string(response.typeUrl);
+  if (variant === 'delta') {
+    for (const name of response.removed) writer.tag(DELTA_REMOVED_FIELD, WireType.LengthDelimited).string(name);
+  }
+  return writer.tag(NONCE_FIELD, WireType.LengthDelimited).string(response.nonce).finish();
+}
+
+/** Cheap, and checked resource by resource on a hit: ends and length tell most sets apart. */
+function bodyKey(variant: Variant, resources: readonly XdsResource[]): string {
+  let hash = 0;
+  for (const { version } of resources) hash = (Math.imul(hash, 31) + firstCodes(version)) | 0;
+  return `${variant}/${resources.length}/${resources[0]?.typeUrl ?? ''}/${hash}`;
+}
+
+function firstCodes(version: string): number {
+  let code = 0;
+  for (let index = 0; index < Math.min(version.length, 8); index++)
+    code = (Math.imul(code, 31) + version.charCodeAt(index)) | 0;
+  return code;
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// The discovery services (ADS and SDS, delta and state-of-the-world) over gRPC: who calls is proven by the bearer token of
+// the call, and a stream ends no later than its credential.
+import type { GrpcCall } from './grpc/call.ts';
+import {
+  type GrpcHandler,
+  type GrpcLimits,
+  type GrpcServer,
+  startGrpcServer,
+  type TlsIdentity,
+} from './grpc/server.ts';
+import { GrpcError } from './grpc/status.ts';
+import { decodeRequest } from './request-decoding.ts';
+import { ResponseEncoder } from './response-encoding.ts';
+import { rememberDiffs } from './session/map-diff.ts';
+import type { TypeStatus, Variant } from './session/session.ts';
+import { SECRET_TYPE } from './session/type-urls.ts';
+import { type StreamContext, type StreamInfo, statusOf, type XdsEvent, XdsStream } from './stream.ts';
+import { Turns } from './turns.ts';
+import type { Authenticator, PeerIdentity, XdsBackend } from './types.ts';
+
+export interface XdsServerOptions {
+  /** An IP address; without `tls` only a loopback one is accepted. Port 0 takes a free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly tls?: TlsIdentity;
+  readonly authenticator: Authenticator;
+  /** AggregatedDiscoveryService; absent: not served. */
+  readonly ads?: XdsBackend;
+  /** SecretDiscoveryService; absent: not served. */
+  readonly sds?: XdsBackend;
+  readonly limits?: Partial<GrpcLimits>;
+  /** A stream must send its first request within this. */
+  readonly firstRequestMs?: number;
+  /** How long listeners and routes wait for a proxy that is still warming clusters. */
+  readonly warmingLimitMs?: number;
+  readonly nowMs?: () => number;
+  readonly observe?: (event: XdsEvent) => void;
+  /** Unexpected errors and failed connections. */
+  readonly onError?: (error: Error, about: 'handler' | 'connection') => void;
+}
+
+export interface StreamStatus extends StreamInfo {
+  readonly types: readonly TypeStatus[];
+}
+
+export interface XdsServer {
+  readonly port: number;
+  readonly connectionCount: number;
+  /** New connections get this certificate. */
+  setTls(tls: TlsIdentity): void;
+  /** Every open stream and what its proxy asked for, has and refused. */
+  streams(): StreamStatus[];
+  close(): Promise<void>;
+}
+
+const ADS = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
+const SDS = '/envoy.service.secret.v3.SecretDiscoveryService';
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Serves until `signal` aborts. Rejects when the address is taken, or plaintext was asked for beyond loopback. */
+export async function startXdsServer(options: XdsServerOptions, signal: AbortSignal): Promise<XdsServer> {
+  const service = new DiscoveryService(options);
+  const server = await startGrpcServer(
+    {
+      listen: options.listen,
+      handlers: service.handlers(),
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
+      ...(options.limits === undefined ? {} : { limits: options.limits }),
+      ...(options.onError === undefined ? {} : { onError: options.onError }),
+    },
+    signal,
+  );
+  return withStreams(server, service);
+}
+
+function withStreams(server: GrpcServer, service: DiscoveryService): XdsServer {
+  return {
+    port: server.port,
+    get connectionCount() {
+      return server.connectionCount;
+    },
+    setTls: (tls) => server.setTls(tls),
+    streams: () => service.streams(),
+    close: () => server.close(),
+  };
+}
+
+class DiscoveryService {
+  readonly #options: XdsServerOptions;
+  readonly #streams = new Set<XdsStream>();
+  readonly #encoder = new ResponseEncoder();
+  readonly #diff = rememberDiffs();
+  readonly #turns = new Turns();
+
+  constructor(options: XdsServerOptions) {
+    this.#options = options;
+  }
+
+  streams(): StreamStatus[] {
+    return [...this.#streams].map((stream) => ({ ...stream.info, types: stream.status() }));
+  }
+
+  handlers(): Map<string, GrpcHandler> {
+    const { ads, sds } = this.#options;
+    const handlers = new Map<string, GrpcHandler>();
+    if (ads !== undefined) {
+      handlers.set(`${ADS}/DeltaAggregatedResources`, this.#handler('ads', 'delta', ads));
+      handlers.set(`${ADS}/StreamAggregatedResources`, this.#handler('ads', 'sotw', ads));
+    }
+    if (sds !== undefined) {
+      handlers.set(`${SDS}/DeltaSecrets`, this.#handler('sds', 'delta', sds));
+      handlers.set(`${SDS}/StreamSecrets`, this.#handler('sds', 'sotw', sds));
+    }
+    return handlers;
+  }
+
+  #handler(service: 'ads' | 'sds', variant: Variant, backend: XdsBackend): GrpcHandler {
+    const { nowMs = Date.now, observe = () => {}, warmingLimitMs = 5000 } = this.#options;
+    const context: StreamContext = {
+      service,
+      variant,
+      impliedType: service === 'sds' ? SECRET_TYPE : undefined,
+      backend,
+      encoder: this.#encoder,
+      diff: this.#diff,
+      turns: this.#turns,
+      nowMs,
+      observe,
+      warmingLimitMs,
+    };
+    return (call) => this.#serve(call, context);
+  }
+
+  async #serve(call: GrpcCall, context: StreamContext): Promise<void> {
+    const firstRequest = setTimeout(
+      () => call.end('DEADLINE_EXCEEDED', 'no discovery request came'),
+      this.#options.firstRequestMs ?? 15_000,
+    );
+    let cancelExpiry = (): void => {};
+    let stream: XdsStream | undefined;
+    try {
+      const peer = await this.#options.authenticator.authenticate(call.bearerToken, call.peer);
+      cancelExpiry = this.#endAtExpiry(call, peer, context.nowMs);
+      for await (const message of call.messages()) {
+        clearTimeout(firstRequest);
+        const { node, request } = decodeRequest(context.variant, message, context.impliedType);
+        if (stream === undefined) {
+          stream = await XdsStream.open(call, context, peer, node);
+          this.#streams.add(stream);
+        }
+        stream.receive(request);
+      }
+    } catch (error) {
+      const status = statusOf(error);
+      if (status.code === 'INTERNAL')
+        this.#options.onError?.(error instanceof Error ? error : new Error(String(error)), 'handler');
+      throw status;
+    } finally {
+      clearTimeout(firstRequest);
+      cancelExpiry();
+      if (stream !== undefined) this.#closed(stream, call, context);
+    }
+  }
+
+  #closed(stream: XdsStream, call: GrpcCall, context: StreamContext): void {
+    stream.close();
+    this.#streams.delete(stream);
+    const { code = 'CANCELLED', message = '' } = call.status ?? {};
+    context.observe({ kind: 'closed', stream: stream.info, status: code, message });
+  }
+
+  /** Ends the call when its credential does: the client comes back with the one that has replaced it. */
+  #endAtExpiry(call: GrpcCall, peer: PeerIdentity, nowMs: () => number): () => void {
+    let timer: NodeJS.Timeout | undefined;
+    const check = (): void => {
+      const leftMs = peer.expiresAtMs - nowMs();
+      if (leftMs <= 0)
+        call.end('UNAUTHENTICATED', 'the token of this stream has expired; connect again with the renewed one');
+      else if (Number.isFinite(leftMs)) timer = setTimeout(check, Math.min(leftMs, MAX_TIMER_MS));
+    };
+    check();
+    return () => clearTimeout(timer);
+  }
+}
+
+/** For plaintext on loopback: whoever reaches it is believed to be `peer`, and has no credential that could expire. */
+export function trustLoopback(peer: Omit<PeerIdentity, 'expiresAtMs'>): Authenticator {
+  return {
+    authenticate: (_token, transport) =>
+      transport.secure
+        ? Promise.reject(new GrpcError('UNAUTHENTICATED', 'a bearer token is needed'))
+        : Promise.resolve({ ...peer, expiresAtMs: Number.POSITIVE_INFINITY }),
+  };
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Make before break across the types of one stream: when something may be sent, given what the client has taken.
+//
+//  - Listeners and routes wait until the client has taken the clusters that they may name. (Envoy acknowledges clusters
+//    when they are warm, so endpoints never wait: the clusters wait for them.)
+//  - Clusters are removed once no listener or route that the client may still use can name them. A refused listener or
+//    route means that an older one goes on being used: clusters stay until that is mended.
+//  - Endpoints and routes are removed behind the clusters and listeners that use them; the client drops them by itself then.
+//
+// Nothing waits for ever: a response that is unanswered for `warmingLimitMs` holds nobody up any more.
+
+import type { TypeState } from './type-state.ts';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from './type-urls.ts';
+
+export interface Gates {
+  stateOf(typeUrl: string): TypeState | undefined;
+  readonly nowMs: number;
+  readonly warmingLimitMs: number;
+}
+
+export function mayUpsert(state: TypeState, gates: Gates): boolean {
+  switch (state.typeUrl) {
+    case LISTENER_TYPE:
+      return isTaken(CLUSTER_TYPE, gates) && isSent(ENDPOINT_TYPE, gates);
+    case ROUTE_TYPE:
+      return isTaken(CLUSTER_TYPE, gates) && isSent(ENDPOINT_TYPE, gates) && isSent(LISTENER_TYPE, gates);
+    default:
+      return true;
+  }
+}
+
+export function mayRemove(state: TypeState, gates: Gates): boolean {
+  switch (state.typeUrl) {
+    case CLUSTER_TYPE:
+      return isInUseNowhereElse(LISTENER_TYPE, gates) && isInUseNowhereElse(ROUTE_TYPE, gates);
+    case ENDPOINT_TYPE:
+      return isSettled(CLUSTER_TYPE, gates);
+    case LISTENER_TYPE:
+      // With the upserts of the same response: Envoy removes first, so a listener may take over another's address.
+      return mayUpsert(state, gates);
+    case ROUTE_TYPE:
+      return isSettled(LISTENER_TYPE, gates);
+    default:
+      return true;
+  }
+}
+
+function isLate(state: TypeState, gates: Gates): boolean {
+  return state.outstanding !== undefined && gates.nowMs - state.outstanding.sentAtMs >= gates.warmingLimitMs;
+}
+
+/** Everything new of the type has been sent. */
+function isSent(typeUrl: string, gates: Gates): boolean {
+  const state = gates.stateOf(typeUrl);
+  return state === undefined || (state.upserts.size === 0 && state.trials.length === 0) || isLate(state, gates);
+}
+
+/** Everything new of the type has been sent, and answered. */
+function isTaken(typeUrl: string, gates: Gates): boolean {
+  const state = gates.stateOf(typeUrl);
+  if (state === undefined || isLate(state, gates)) return true;
+  return isSent(typeUrl, gates) && state.outstanding === undefined;
+}
+
+/** The client has what it should have of the type, removals included. */
+function isSettled(typeUrl: string, gates: Gates): boolean {
+  const state = gates.stateOf(typeUrl);
+  return state === undefined || (isTaken(typeUrl, gates) && state.removals.size === 0);
+}
+
+function isInUseNowhereElse(typeUrl: string, gates: Gates): boolean {
+  return isSettled(typeUrl, gates) && (gates.stateOf(typeUrl)?.rejected.size ?? 0) === 0;
+}

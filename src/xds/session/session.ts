@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state of one discovery stream, without any I/O: requests go in, responses come out, and time is an argument.
+import type { DesiredState, XdsNack, XdsResource } from '../types.ts';
+import { type DiffMaps, diffMaps, type ResourceMap } from './map-diff.ts';
+import { mayRemove, mayUpsert } from './send-gates.ts';
+import { type Outstanding, type Rejection, TypeState } from './type-state.ts';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, FULL_STATE_TYPES, SEND_ORDER } from './type-urls.ts';
+
+/** Delta, or state-of-the-world. */
+export type Variant = 'delta' | 'sotw';
+
+/** A discovery request, reduced to what a session looks at. */
+export interface SessionRequest {
+  readonly typeUrl: string;
+  /** '' when the request answers no response. */
+  readonly nonce: string;
+  /** Why the response with that nonce was refused; undefined when it was accepted. */
+  readonly errorMessage: string | undefined;
+  /** Delta: names gained. State of the world: all names. */
+  readonly subscribe: readonly string[];
+  /** Delta only. */
+  readonly unsubscribe: readonly string[];
+  /** Delta only: name and version of what the client holds from an earlier stream. */
+  readonly initialVersions: readonly (readonly [string, string])[];
+}
+
+export interface SessionResponse {
+  readonly typeUrl: string;
+  readonly nonce: string;
+  readonly resources: readonly XdsResource[];
+  /** Delta only. */
+  readonly removed: readonly string[];
+}
+
+/** What a request meant beyond its subscriptions. */
+export type Received =
+  | { readonly kind: 'subscription' }
+  | { readonly kind: 'stale' }
+  | { readonly kind: 'acknowledged'; readonly typeUrl: string; readonly nonce: string; readonly latencyMs: number }
+  /** Refused as a whole; its parts are going to be tried apart. */
+  | { readonly kind: 'isolating'; readonly typeUrl: string; readonly message: string }
+  | { readonly kind: 'rejected'; readonly nack: XdsNack };
+
+export interface TypeStatus {
+  readonly typeUrl: string;
+  readonly wildcard: boolean;
+  readonly subscribed: number;
+  readonly held: number;
+  readonly outstanding: boolean;
+  readonly unsent: number;
+  readonly rejected: ReadonlyMap<string, Rejection>;
+  readonly lastAckMs: number | undefined;
+  readonly lastNack: { readonly atMs: number; readonly message: string } | undefined;
+}
+
+export interface SessionOptions {
+  readonly variant: Variant;
+  /** Shared by the streams of a server, so that they share the comparisons. */
+  readonly diff?: DiffMaps;
+  /** Larger responses are sent in several: most gRPC clients refuse messages above 4 MiB. Delta only. */
+  readonly maxResponseBytes?: number;
+  /** How long listeners and routes wait for a client that is still warming the clusters they may need. */
+  readonly warmingLimitMs?: number;
+}
+
+const NO_RESOURCES: ResourceMap = new Map();
+/** Name, version and type URL around each resource, at most. */
+const WRAPPER_BYTES = 128;
+
+export class Session {
+  readonly #variant: Variant;
+  readonly #diff: DiffMaps;
+  readonly #maxResponseBytes: number;
+  readonly #warmingLimitMs: number;
+  readonly #types = new Map<string, TypeState>();
+  #ordered: TypeState[] = [];
+  #desired: DesiredState = new Map();
+  #nonces = 0;
+
+  constructor(options: SessionOptions) {
+    this.#variant = options.variant;
+    this.#diff = options.diff ?? diffMaps;
+    this.#maxResponseBytes = options.maxResponseBytes ?? 3.5 * 1024 * 1024;
+    this.#warmingLimitMs = options.warmingLimitMs ?? 5000;
+  }
+
+  /** What the client should hold from now on. Maps that did not change should be the same objects as before. */
+  update(desired: DesiredState): void {
+    this.#desired = desired;
+  }
+
+  receive(request: SessionRequest, nowMs: number): Received {
+    const known = this.#types.get(request.typeUrl);
+    const state = known ?? this.#addType(request.typeUrl);
+    if (this.#variant === 'sotw' && known !== undefined && this.#isStale(known, request)) return { kind: 'stale' };
+    const received = this.#settleResponse(state, request, nowMs);
+    if (this.#variant === 'sotw') this.#replaceNames(state, request, known === undefined);
+    else this.#changeNames(state, request, known === undefined);
+    return received;
+  }
+
+  /** The next response to send now, or undefined when there is nothing (yet). Call it until it is undefined. */
+  next(nowMs: number): SessionResponse | undefined {
+    for (const state of this.#ordered) state.plan(this.#resourcesOf(state.typeUrl), this.#diff);
+    for (const state of this.#ordered) {
+      if (state.outstanding !== undefined) continue;
+      const picked = this.#pick(state, nowMs);
+      if (picked !== undefined) return this.#send(state, picked, nowMs);
+    }
+    return undefined;
+  }
+
+  /** When `next` should be called even if nothing else happens: something waits for a client that takes its time. */
+  wakeAtMs(nowMs: number): number | undefined {
+    const isWaiting = this.#ordered.some((state) => state.hasUnsent || state.removals.size > 0);
+    if (!isWaiting) return undefined;
+    const limits = this.#ordered.flatMap((state) =>
+      state.outstanding === undefined ? [] : [state.outstanding.sentAtMs + this.#warmingLimitMs],
+    );
+    const future = limits.filter((atMs) => atMs > nowMs);
+    return future.length === 0 ? undefined : Math.min(...future);
+  }
+
+  status(): TypeStatus[] {
+    return this.#ordered.map((state) => ({
+      typeUrl: state.typeUrl,
+      wildcard: state.wildcard,
+      subscribed: state.names.size,
+      held: state.held.size,
+      outstanding: state.outstanding !== undefined,
+      unsent: state.upserts.size + state.removals.size + state.trials.length,
+      rejected: state.rejected,
+      lastAckMs: state.lastAckMs,
+      lastNack: state.lastNack,
+    }));
+  }
+
+  #resourcesOf(typeUrl: string): ResourceMap {
+    return this.#desired.get(typeUrl) ?? NO_RESOURCES;
+  }
+
+  #addType(typeUrl: string): TypeState {
+    const state = new TypeState(typeUrl, this.#resourcesOf(typeUrl));
+    this.#types.set(typeUrl, state);
+    this.#ordered = [...this.#types.values()].sort((a, b) => sendRank(a.typeUrl) - sendRank(b.typeUrl));
+    return state;
+  }
+
+  /** State of the world: a request that answers an older response than the last says nothing about now. */
+  #isStale(state: TypeState, request: SessionRequest): boolean {
+    return request.nonce !== '' && request.nonce !== state.lastNonce;
+  }
+
+  #settleResponse(state: TypeState, request: SessionRequest, nowMs: number): Received {
+    const sent = state.outstanding;
+    if (request.nonce === '' || sent === undefined || sent.nonce !== request.nonce) return { kind: 'subscription' };
+    state.outstanding = undefined;
+    const { typeUrl } = state;
+    if (request.errorMessage === undefined) {
+      state.accept(sent, nowMs);
+      return { kind: 'acknowledged', typeUrl, nonce: sent.nonce, latencyMs: nowMs - sent.sentAtMs };
+    }
+    const message = request.errorMessage;
+    if (this.#variant === 'delta' && state.isolate(sent, message, nowMs))
+      return { kind: 'isolating', typeUrl, message };
+    state.reject(sent, message, nowMs);
+    const resources = new Map(sent.upserts.map((resource) => [resource.name, resource.version]));
+    return { kind: 'rejected', nack: { typeUrl, resources, nonce: sent.nonce, message } };
+  }
+
+  #changeNames(state: TypeState, request: SessionRequest, isFirst: boolean): void {
+    const asksForAll = isFirst && request.subscribe.length === 0 && FULL_STATE_TYPES.has(state.typeUrl);
+    for (const name of asksForAll ? ['*'] : request.subscribe) state.subscribe(name);
+    for (const name of request.unsubscribe) state.unsubscribe(name);
+    if (!isFirst) return;
+    if (request.initialVersions.length > 0) state.resume(request.initialVersions);
+    else state.owesAnswer = state.wildcard;
+  }
+
+  #replaceNames(state: TypeState, request: SessionRequest, isFirst: boolean): void {
+    const isLegacyWildcard =
+      request.subscribe.length === 0 && (isFirst ? FULL_STATE_TYPES.has(state.typeUrl) : state.isUnnamed);
+    const wanted = new Set(isLegacyWildcard ? ['*'] : request.subscribe);
+    if (request.subscribe.length > 0) state.isUnnamed = false;
+    else if (isFirst) state.isUnnamed = isLegacyWildcard;
+    if (isFirst) state.owesAnswer = isLegacyWildcard || wanted.size > 0;
+    if (wanted.has('*') !== state.wildcard) {
+      if (state.wildcard) state.unsubscribe('*');
+      else state.subscribe('*');
+    }
+    for (const name of [...state.names]) if (!wanted.has(name)) state.unsubscribe(name);
+    for (const name of wanted) if (name !== '*' && !state.names.has(name)) state.subscribe(name);
+  }
+
+  #pick(state: TypeState, nowMs: number): Omit<Outstanding, 'nonce' | 'sentAtMs'> | undefined {
+    const gates = {
+      stateOf: (typeUrl: string) => this.#types.get(typeUrl),
+      nowMs,
+      warmingLimitMs: this.#warmingLimitMs,
+    };
+    const isOpen = mayUpsert(state, gates);
+    let upserts = isOpen ? this.#takeUpserts(state) : [];
+    let isTrial = false;
+    if (isOpen && upserts.length === 0) {
+      upserts = state.nextTrial();
+      isTrial = upserts.length > 0;
+    }
+    const removals = [...state.absent];
+    if (state.removals.size > 0 && !isTrial && mayRemove(state, gates)) removals.push(...state.removals);
+    if (upserts.length === 0 && removals.length === 0 && !state.owesAnswer) return undefined;
+    return { upserts, removals, isTrial };
+  }
+
+  #takeUpserts(state: TypeState): XdsResource[] {
+    const taken: XdsResource[] = [];
+    let bytes = 0;
+    for (const resource of state.upserts.values()) {
+      bytes += resource.value.length + resource.name.length + WRAPPER_BYTES;
+      if (this.#variant === 'delta' && taken.length > 0 && bytes > this.#maxResponseBytes) break;
+      taken.push(resource);
+    }
+    return taken;
+  }
+
+  #send(state: TypeState, picked: Omit<Outstanding, 'nonce' | 'sentAtMs'>, nowMs: number): SessionResponse | undefined {
+    const nonce = String(++this.#nonces);
+    const mustSend =
+      this.#variant === 'delta' ||
+      FULL_STATE_TYPES.has(state.typeUrl) ||
+      picked.upserts.length > 0 ||
+      state.owesAnswer ||
+      state.absent.size > 0;
+    state.recordSent({ ...picked, nonce, sentAtMs: nowMs });
+    if (!mustSend) {
+      // State of the world has no word for "removed" here; the client learns it from clusters and listeners.
+      state.outstanding = undefined;
+      return this.next(nowMs);
+    }
+    // A changed cluster warms anew and waits for its endpoints, even when those did not change. (Endpoints are named as
+    // their cluster.) https://github.com/envoyproxy/envoy/issues/13009
+    if (state.typeUrl === CLUSTER_TYPE) {
+      const endpoints = this.#types.get(ENDPOINT_TYPE);
+      for (const cluster of picked.upserts) endpoints?.resend(cluster.name);
+    }
+    const { typeUrl } = state;
+    if (this.#variant === 'delta') return { typeUrl, nonce, resources: picked.upserts, removed: picked.removals };
+    const resources = FULL_STATE_TYPES.has(typeUrl) ? state.heldResources() : picked.upserts;
+    return { typeUrl, nonce, resources, removed: [] };
+  }
+}
+
+function sendRank(typeUrl: string): number {
+  const rank = SEND_ORDER.indexOf(typeUrl);
+  return rank === -1 ? SEND_ORDER.length : rank;
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// One resource type on one stream: what the client asked for, what it has, what it refused, and what it must still get.
+// Pure state; the session decides what is sent when.
+import type { XdsResource } from '../types.ts';
+import type { DiffMaps, ResourceMap } from './map-diff.ts';
+
+/** What the client holds: a resource that we sent, or a version that it brought along from an earlier stream. */
+export type Held = XdsResource | { readonly version: string };
+
+export interface Outstanding {
+  readonly nonce: string;
+  readonly sentAtMs: number;
+  readonly upserts: readonly XdsResource[];
+  readonly removals: readonly string[];
+  /** True when this is a part of a refused response, sent again to find out what in it was wrong. */
+  readonly isTrial: boolean;
+}
+
+export interface Rejection {
+  readonly version: string;
+  readonly message: string;
+}
+
+export class TypeState {
+  readonly typeUrl: string;
+  wildcard = false;
+  /** Asked for by name. Names are those of our own resources where there are any, so that streams share the strings. */
+  readonly names = new Set<string>();
+  readonly held = new Map<string, Held>();
+  /** Refused, and not replaced since. The client goes on with what it had before. */
+  readonly rejected = new Map<string, Rejection>();
+  outstanding: Outstanding | undefined;
+  /** Upserts to send, removals to send, and names that the client waits for although there is no such resource. */
+  readonly upserts = new Map<string, XdsResource>();
+  readonly removals = new Set<string>();
+  readonly absent = new Set<string>();
+  /** An answer is due even when there is nothing in it: a client without resources waits for its first response. */
+  owesAnswer = false;
+  /** Groups of a refused response to be tried apart. */
+  readonly trials: string[][] = [];
+  lastAckMs: number | undefined;
+  lastNack: { readonly atMs: number; readonly message: string } | undefined;
+
+  /** State of the world: the client has named nothing so far, which means everything. */
+  isUnnamed = false;
+
+  #planned: ResourceMap;
+  /** Names to be sent even if the client seems to hold the current version. */
+  readonly #forced = new Set<string>();
+  #subscriptionChanged = true;
+  #lastNonce = '';
+
+  /** `resources`: what there is of the type now, for the sake of its strings. */
+  constructor(typeUrl: string, resources: ResourceMap) {
+    this.typeUrl = typeUrl;
+    this.#planned = resources;
+  }
+
+  get lastNonce(): string {
+    return this.#lastNonce;
+  }
+
+  get hasUnsent(): boolean {
+    return this.upserts.size > 0 || this.absent.size > 0 || this.owesAnswer || this.trials.length > 0;
+  }
+
+  isSubscribed(name: string): boolean {
+    return this.wildcard || this.names.has(name);
+  }
+
+  /** The client wants `name`, and is answered even if it should have it: it may have dropped it meanwhile. */
+  subscribe(name: string): void {
+    if (name === '*') this.wildcard = true;
+    else this.names.add(this.#planned.get(name)?.name ?? name);
+    if (name !== '*') this.#forced.add(name);
+    this.#subscriptionChanged = true;
+  }
+
+  unsubscribe(name: string): void {
+    if (name === '*') {
+      this.wildcard = false;
+      for (const held of this.held.keys()) if (!this.names.has(held)) this.#forget(held);
+    } else if (this.names.delete(name)) {
+      // Still in the wildcard? The client cannot know: tell it, by sending the resource or its removal.
+      if (this.wildcard) this.#forced.add(name);
+      else this.#forget(name);
+    }
+    this.#subscriptionChanged = true;
+  }
+
+  #forget(name: string): void {
+    this.held.delete(name);
+    this.rejected.delete(name);
+    this.#forced.delete(name);
+  }
+
+  /** Versions that the client brought along from an earlier stream: no need to send those again. */
+  resume(versions: Iterable<readonly [string, string]>): void {
+    for (const [name, version] of versions) {
+      const known = this.#planned.get(name);
+      this.held.set(known?.name ?? name, known?.version === version ? known : { version });
+      this.#forced.delete(name);
+    }
+    this.#subscriptionChanged = true;
+  }
+
+  /** Sends `name` again if the client asked for it and holds it. */
+  resend(name: string): void {
+    if (!this.held.has(name) || !this.isSubscribed(name)) return;
+    this.#forced.add(name);
+    this.#settle(name);
+  }
+
+  /** Works out what must be sent so that the client holds `resources`, as far as it asked for them. */
+  plan(resources: ResourceMap, diff: DiffMaps): void {
+    if (resources === this.#planned && !this.#subscriptionChanged) return;
+    if (this.#subscriptionChanged) {
+      this.#planned = resources;
+      this.#planEverything();
+    } else {
+      const changed = diff(this.#planned, resources);
+      this.#planned = resources;
+      for (const name of changed) this.#settle(name);
+    }
+    this.#subscriptionChanged = false;
+  }
+
+  #planEverything(): void {
+    this.upserts.clear();
+    this.removals.clear();
+    this.absent.clear();
+    for (const name of this.wildcard ? this.#planned.keys() : this.names) this.#settle(name);
+    if (this.wildcard) for (const name of this.names) this.#settle(name);
+    for (const name of this.held.keys()) this.#settle(name);
+  }
+
+  /** Brings the three to-do collections up to date for one name. */
+  #settle(name: string): void {
+    const wanted = this.isSubscribed(name) ? this.#planned.get(name) : undefined;
+    const held = this.held.get(name);
+    const forced = this.#forced.has(name);
+    this.upserts.delete(name);
+    this.removals.delete(name);
+    this.absent.delete(name);
+    if (wanted !== undefined) {
+      if (held?.version !== wanted.version || forced) this.upserts.set(wanted.name, wanted);
+    } else if (held !== undefined) {
+      this.removals.add(name);
+    } else if (forced) {
+      this.absent.add(name);
+    }
+  }
+
+  /** Records that the client has been sent these, as if it held them from now on. */
+  recordSent(sent: Outstanding): void {
+    for (const resource of sent.upserts) {
+      this.held.set(resource.name, resource);
+      this.upserts.delete(resource.name);
+      this.#forced.delete(resource.name);
+    }
+    for (const name of sent.removals) {
+      this.#forget(name);
+      this.removals.delete(name);
+      this.absent.delete(name);
+    }
+    this.owesAnswer = false;
+    this.outstanding = sent;
+    this.#lastNonce = sent.nonce;
+  }
+
+  /** The client took the response. */
+  accept(sent: Outstanding, nowMs: number): void {
+    for (const resource of sent.upserts) this.rejected.delete(resource.name);
+    this.lastAckMs = nowMs;
+  }
+
+  /** The client refused the response for good: what was in it is not sent again until it changes. */
+  reject(sent: Outstanding, message: string, nowMs: number): void {
+    for (const { name, version } of sent.upserts) this.rejected.set(name, { version, message });
+    this.lastNack = { atMs: nowMs, message };
+  }
+
+  /**
+   * The client refused a response of several resources: one of them may be bad, and hold up the others. Has them tried
+   * in two groups, so that in the end each bad one stands alone. False when there is nothing left to divide.
+   */
+  isolate(sent: Outstanding, message: string, nowMs: number): boolean {
+    if (sent.upserts.length < 2) return false;
+    this.lastNack = { atMs: nowMs, message };
+    const names = sent.upserts.map((resource) => resource.name);
+    const mentioned = names.filter((name) => message.includes(name));
+    if (mentioned.length > 0 && mentioned.length < names.length) {
+      const others = new Set(mentioned);
+      this.trials.unshift(
+        names.filter((name) => !others.has(name)),
+        mentioned,
+      );
+    } else {
+      const half = Math.ceil(names.length / 2);
+      this.trials.unshift(names.slice(0, half), names.slice(half));
+    }
+    return true;
+  }
+
+  /** State of the world: everything that the client should hold after this response. */
+  heldResources(): XdsResource[] {
+    return [...this.held.values()].filter((held): held is XdsResource => 'value' in held);
+  }
+
+  /** Names of the first trial group that are still what was refused; the others take the ordinary way. */
+  nextTrial(): XdsResource[] {
+    for (let group = this.trials.shift(); group !== undefined; group = this.trials.shift()) {
+      const still = group.flatMap((name) => {
+        const held = this.held.get(name);
+        const current = this.isSubscribed(name) ? this.#planned.get(name) : undefined;
+        return current !== undefined && held?.version === current.version ? [current] : [];
+      });
+      if (still.length > 0) return still;
+    }
+    return [];
+  }
+}
