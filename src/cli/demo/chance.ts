@@ -8,7 +8,9 @@
 export function binomialBounds(n: number, p: number, alpha = 1e-6): { low: number; high: number } {
   if (p <= 0) return { low: 0, high: 0 };
   if (p >= 1) return { low: n, high: n };
-  const mass = Array.from({ length: n + 1 }, (_, k) => Math.exp(logChoose(n, k) + k * Math.log(p) + (n - k) * Math.log1p(-p)));
+  const mass = Array.from({ length: n + 1 }, (_, k) =>
+    Math.exp(logChoose(n, k) + k * Math.log(p) + (n - k) * Math.log1p(-p)),
+  );
   return { low: firstBeyond(mass, alpha / 2), high: n - firstBeyond(mass.toReversed(), alpha / 2) };
 }
 

@@ -27,7 +27,9 @@ export function parseAccessLogLine(line: string): LoggedCall | undefined {
   const cluster = /\s(?<cluster>outbound\|(?<port>\d+)\|(?<subset>[^|]*)\|(?<host>\S+))\s/.exec(line)?.groups;
   const quoted = [...line.matchAll(/"([^"]*)"/g)].map((m) => m[1]!);
   if (!cluster) return undefined;
-  const authority = quoted.findIndex((text, i) => i > 0 && i + 1 < quoted.length && /^[\d.]+:\d+$/.test(quoted[i + 1]!) && text !== '');
+  const authority = quoted.findIndex(
+    (text, i) => i > 0 && i + 1 < quoted.length && /^[\d.]+:\d+$/.test(quoted[i + 1]!) && text !== '',
+  );
   return {
     path: match.groups['path']!,
     status: Number(match.groups['status']),

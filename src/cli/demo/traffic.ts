@@ -22,7 +22,13 @@ export function readStars(html: string): PageVisit['stars'] {
  */
 export async function visitPage(
   gateway: URL,
-  options: { readonly user?: string; readonly userAgent: string; readonly count: number; readonly onVisit?: (done: number) => void; readonly signal?: AbortSignal },
+  options: {
+    readonly user?: string;
+    readonly userAgent: string;
+    readonly count: number;
+    readonly onVisit?: (done: number) => void;
+    readonly signal?: AbortSignal;
+  },
 ): Promise<PageVisit[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
   try {
@@ -32,7 +38,11 @@ export async function visitPage(
     let next = 0;
     const worker = async (): Promise<void> => {
       while (next++ < options.count) {
-        const { status, body } = await send(new URL('/productpage', gateway), { headers, agent, signal: options.signal });
+        const { status, body } = await send(new URL('/productpage', gateway), {
+          headers,
+          agent,
+          signal: options.signal,
+        });
         visits.push({ status, stars: status === 200 ? readStars(body) : undefined });
         options.onVisit?.(visits.length);
       }
@@ -49,7 +59,8 @@ async function signIn(gateway: URL, user: string, agent: Agent, signal: AbortSig
   const headers = { 'content-type': 'application/x-www-form-urlencoded', 'content-length': String(body.length) };
   const response = await send(new URL('/login', gateway), { method: 'POST', headers, body, agent, signal });
   const cookie = response.cookie?.split(';')[0];
-  if (!cookie) throw new Error(`signing in as ${user} at ${gateway.href}login gave no session (HTTP ${response.status})`);
+  if (!cookie)
+    throw new Error(`signing in as ${user} at ${gateway.href}login gave no session (HTTP ${response.status})`);
   return cookie;
 }
 
@@ -62,7 +73,11 @@ interface Sent {
 }
 
 function send(url: URL, options: Sent): Promise<{ status: number; body: string; cookie: string | undefined }> {
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string; cookie: string | undefined }>();
+  const { promise, resolve, reject } = Promise.withResolvers<{
+    status: number;
+    body: string;
+    cookie: string | undefined;
+  }>();
   const outgoing = request(url, {
     method: options.method ?? 'GET',
     headers: options.headers,
@@ -76,7 +91,9 @@ function send(url: URL, options: Sent): Promise<{ status: number; body: string; 
     response.on('data', (chunk: string) => {
       body += chunk;
     });
-    response.on('end', () => resolve({ status: response.statusCode ?? 0, body, cookie: response.headers['set-cookie']?.[0] }));
+    response.on('end', () =>
+      resolve({ status: response.statusCode ?? 0, body, cookie: response.headers['set-cookie']?.[0] }),
+    );
     response.on('error', reject);
   });
   outgoing.on('timeout', () => outgoing.destroy(new Error(`${url.href} did not answer within 15 s`)));

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The demo's life: run it, show it, stay while there is somebody to look, and leave nothing behind.
+import { UserError } from '../user-error.ts';
+import { runIsthmus } from './isthmus-command.ts';
+import { renderOutcomes } from './outcome.ts';
+import { type DemoResult, runDemo } from './run.ts';
+import { Steps } from './steps.ts';
+
+/** @throws UserError when a share is off beyond chance. */
+export async function demo(options: { name: string; requests: number; stay: boolean }): Promise<void> {
+  const steps = new Steps(process.stdout);
+  const abort = new AbortController();
+  const onSignal = (): void => abort.abort(new UserError('stopped'));
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal);
+  try {
+    const result = await runDemo(steps, { name: options.name, requests: options.requests, signal: abort.signal });
+    steps.say();
+    steps.say(renderOutcomes(result.outcomes));
+    steps.say();
+    const faults = result.outcomes.filter((outcome) => outcome.fault !== undefined);
+    if (faults.length > 0) throw new UserError('the shares are not what the rules say (see the table).');
+    steps.say(`From nothing to the table in ${steps.elapsedSeconds().toFixed(1)} s.`);
+    if (options.stay && process.stdout.isTTY) await stay(steps, result, abort.signal);
+  } finally {
+    await steps.run('Take everything down', () => runIsthmus(['sandbox', 'down', '--name', options.name]));
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(name, onSignal);
+  }
+}
+
+async function stay(steps: Steps, { page, kubeconfig }: DemoResult, signal: AbortSignal): Promise<void> {
+  const bold = (text: string): string => steps.paint('1', text);
+  steps.say(`
+It stays up until you press Ctrl-C.
+
+  ${bold('The page')}        ${page.href}
+  ${bold('The clusters')}    export KUBECONFIG=${kubeconfig}
+
+Three things to try:
+
+  1. Open the page, sign in as ${bold('jason')} (any password) and reload: black and red stars come from cluster2.
+  2. See who called whom, over which TLS:
+     kubectl --context cluster1 logs deploy/productpage-v1 -c istio-proxy --tail 5
+  3. Send jason to the red stars alone, and reload the page:
+     kubectl --context cluster1 patch virtualservice reviews --type=json -p \\
+       '[{"op":"replace","path":"/spec/http/0/route/0/weight","value":0},{"op":"replace","path":"/spec/http/0/route/1/weight","value":100}]'
+`);
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  steps.say();
+}
