@@ -131,35 +131,33 @@ const corsPolicy = struct({
 });
 export type CorsPolicy = Infer<typeof corsPolicy>;
 
-export const httpRoute = checked(
-  struct({
-    name: optional(text()),
-    match: defaulted(list(httpMatch), []),
-    route: defaulted(list(weightedDestination), []),
-    redirect: optional(redirect),
-    directResponse: optional(directResponse),
-    rewrite: optional(rewrite),
-    timeout: optional(durationMs({ zero: true })),
-    retries: optional(retries),
-    fault: optional(fault),
-    mirror: optional(destination),
-    mirrorPercentage: optional(percent),
-    mirrors: defaulted(list(mirror), []),
-    corsPolicy: optional(corsPolicy),
-    headers: optional(headers),
-    delegate: refused('write the delegated routes into this VirtualService'),
-    mirrorPercent: refused('use `mirrorPercentage: {value: ...}`, which replaced it'),
-    mirror_percent: refused('use `mirrorPercentage: {value: ...}`, which replaced it'),
-    appendHeaders: refused('use `headers.request.add`, which replaced it'),
-    removeResponseHeaders: refused('use `headers.response.remove`, which replaced it'),
-    websocketUpgrade: idle('WebSocket is always let through; remove it'),
-  }),
-  checkRoute,
-);
-export type HttpRoute = Infer<typeof httpRoute>;
+const fields = struct({
+  name: optional(text()),
+  match: defaulted(list(httpMatch), []),
+  route: defaulted(list(weightedDestination), []),
+  redirect: optional(redirect),
+  directResponse: optional(directResponse),
+  rewrite: optional(rewrite),
+  timeout: optional(durationMs({ zero: true })),
+  retries: optional(retries),
+  fault: optional(fault),
+  mirror: optional(destination),
+  mirrorPercentage: optional(percent),
+  mirrors: defaulted(list(mirror), []),
+  corsPolicy: optional(corsPolicy),
+  headers: optional(headers),
+  delegate: refused('write the delegated routes into this VirtualService'),
+  mirrorPercent: refused('use `mirrorPercentage: {value: ...}`, which replaced it'),
+  mirror_percent: refused('use `mirrorPercentage: {value: ...}`, which replaced it'),
+  appendHeaders: refused('use `headers.request.add`, which replaced it'),
+  removeResponseHeaders: refused('use `headers.response.remove`, which replaced it'),
+  websocketUpgrade: idle('WebSocket is always let through; remove it'),
+});
+export type HttpRoute = Infer<typeof fields>;
+export const httpRoute = checked(fields, checkRoute);
 export type WeightedDestination = Infer<typeof weightedDestination>;
 
-function checkRoute(route: { [K in keyof HttpRoute]: HttpRoute[K] }, at: At): void {
+function checkRoute(route: HttpRoute, at: At): void {
   const actions = [
     ...(route.route.length > 0 ? ['route'] : []),
     ...(route.redirect ? ['redirect'] : []),

@@ -31,13 +31,11 @@ export interface ObjectHeader {
   readonly ref: ObjectRef;
   /** Milliseconds since the epoch; 0 where there is none (files). The older of two rules wins. */
   readonly createdAtMs: number;
-  readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** A decoded object of the API. Frozen in depth by nobody, written by nobody. */
+/** A decoded object of the API: plain data, so that two of them can be compared. */
 export interface MeshObject<Spec> extends ObjectHeader {
   readonly spec: Spec;
-  readonly locate: Locate | undefined;
 }
 
 export interface DecodeResult<Spec> {
@@ -62,7 +60,7 @@ export function decodeObject<Spec>(
   const spec = kind.spec.decode(raw['spec'] ?? {}, { field: 'spec', report });
   if (spec !== undefined && report.errors === 0) kind.check?.(spec, { field: 'spec', report }, header);
   if (spec === undefined || report.errors > 0) return { diagnostics: report.diagnostics };
-  return { value: { ...header, spec, locate: options.locate }, diagnostics: report.diagnostics };
+  return { value: { ...header, spec }, diagnostics: report.diagnostics };
 }
 
 export function refOf(raw: Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'>, cluster?: string): ObjectRef {
@@ -73,9 +71,5 @@ export function refOf(raw: Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'>,
 
 function headerOf(raw: KubeObject, ref: ObjectRef): ObjectHeader {
   const created = Date.parse(raw.metadata.creationTimestamp ?? '');
-  return {
-    ref,
-    createdAtMs: Number.isNaN(created) ? 0 : created,
-    annotations: raw.metadata.annotations ?? {},
-  };
+  return { ref, createdAtMs: Number.isNaN(created) ? 0 : created };
 }

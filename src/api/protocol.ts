@@ -28,14 +28,18 @@ export function parseProtocol(raw: string): Protocol | undefined {
 }
 
 /** Protocol of a Kubernetes service port: appProtocol first, then NAME or NAME-SUFFIX, else TCP. */
-export function servicePortProtocol(port: { name?: string; protocol?: string; appProtocol?: string }): Protocol {
+export function servicePortProtocol(port: {
+  name: string;
+  protocol: string | undefined;
+  appProtocol: string | undefined;
+}): Protocol {
   if (port.protocol === 'UDP') return 'udp';
   const named = (port.appProtocol ?? '').replace(/^kubernetes\.io\/(h2c|ws)$/, (_, p) =>
     p === 'h2c' ? 'http2' : 'http',
   );
   const byApp = parseProtocol(named);
   if (byApp !== undefined) return byApp;
-  const name = port.name ?? '';
+  const { name } = port;
   return (
     parseProtocol(name) ?? parseProtocol(name.startsWith('grpc-web') ? 'grpc-web' : (name.split('-')[0] ?? '')) ?? 'tcp'
   );

@@ -48,7 +48,7 @@ const endpoint = struct({
   address: required(address),
   ports: defaulted(mapOf(portNumber), {}),
   labels: defaulted(labels, {}),
-  network: optional(text()),
+  network: refused('endpoints are reached at their own address; leave networks to gateways'),
   locality: optional(text()),
   weight: optional(integer()),
   serviceAccount: optional(text()),

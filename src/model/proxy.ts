@@ -2,7 +2,7 @@
 import type { ClusterName } from '../api/names.ts';
 
 /** One Envoy, as the control plane knows it: proven by its token and its pod, never by what it says of itself. */
-export interface Proxy {
+export interface MeshProxy {
   /** The node id: `sidecar~10.1.0.5~productpage-v1-abc.default~default.svc.cluster.local`. */
   readonly id: string;
   readonly kind: 'sidecar' | 'gateway';

@@ -1,4 +1,102 @@
 // SPDX-License-Identifier: Apache-2.0
+// The mesh at one moment: plain frozen data. Members keep their identity from snapshot to snapshot until they change,
+// which is what later stages key their caches by. Endpoints are apart, so that their churn leaves the index alone.
+import type { DestinationRule } from '../api/destination-rule.ts';
+import type { ObjectRef } from '../api/diagnostics.ts';
+import type { Gateway } from '../api/gateway.ts';
+import type { Workload } from '../api/kubernetes.ts';
+import type { MeshConfig } from '../api/mesh-config.ts';
+import type { ClusterName, Hostname, SpiffeId } from '../api/names.ts';
+import type { Protocol } from '../api/protocol.ts';
+import type { VirtualService } from '../api/virtual-service.ts';
+
+/** `NAMESPACE/HOST`, and `/NAME` of the ServiceEntry behind it: several may give one host. */
+export type ServiceKey = string;
+
+export interface ServicePort {
+  readonly name: string;
+  readonly number: number;
+  readonly protocol: Protocol;
+  /** A number, or the name of a container port; of Kubernetes services only. */
+  readonly targetPort: number | string;
+}
+
+/** How a client finds the endpoints: told by us, by DNS, or where the client was going anyway. */
+export type Resolution = 'endpoints' | 'dns' | 'dns-round-robin' | 'none';
+
+/** What is true of a Kubernetes service in one cluster only. */
+export interface ClusterService {
+  readonly addresses: readonly string[];
+  readonly selector: Readonly<Record<string, string>> | undefined;
+  readonly ports: readonly ServicePort[];
+}
+
+export interface MeshService {
+  readonly key: ServiceKey;
+  readonly hostname: Hostname;
+  readonly namespace: string;
+  readonly origin: ObjectRef;
+  readonly createdAtMs: number;
+  readonly registry: 'kubernetes' | 'service-entry';
+  readonly meshInternal: boolean;
+  readonly resolution: Resolution;
+  readonly ports: readonly ServicePort[];
+  /** Of a ServiceEntry, the same in every cluster: IPs or CIDR blocks. */
+  readonly addresses: readonly string[];
+  /** Of a Kubernetes service, by cluster. */
+  readonly clusters: Readonly<Record<ClusterName, ClusterService>>;
+  readonly exportTo: readonly string[];
+  /** Resolution by DNS: the names to look up. */
+  readonly dnsEndpoints: readonly Endpoint[];
+  readonly subjectAltNames: readonly string[];
+}
+
+export interface Endpoint {
+  /** IP address, or a DNS name among `dnsEndpoints`. */
+  readonly address: string;
+  /** Name of a service port -> number that the endpoint listens on. */
+  readonly ports: Readonly<Record<string, number>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly cluster: ClusterName;
+  /** `region/zone/subzone`, or ''. */
+  readonly locality: string;
+  readonly weight: number;
+  readonly identity: SpiffeId | undefined;
+  /** A sidecar answers there, so that mTLS can be spoken. */
+  readonly meshed: boolean;
+}
+
+/** Of one service, sorted by address. */
+export type EndpointSet = readonly Endpoint[];
+
+/** Everything but endpoints and workloads. */
+export interface MeshIndex {
+  readonly settings: MeshSettings;
+  readonly mesh: MeshConfig;
+  readonly services: ReadonlyMap<ServiceKey, MeshService>;
+  /** Oldest first. */
+  readonly virtualServices: readonly VirtualService[];
+  readonly destinationRules: readonly DestinationRule[];
+  readonly gateways: readonly Gateway[];
+  /** Who may answer for a service: the identities of its endpoints, sorted. */
+  readonly identities: ReadonlyMap<ServiceKey, readonly SpiffeId[]>;
+}
+
+export interface MeshSettings {
+  readonly trustDomain: string;
+  readonly dnsDomain: string;
+  /** Where mesh-wide rules live. */
+  readonly rootNamespace: string;
+}
+
 export interface MeshSnapshot {
   readonly revision: number;
+  readonly index: MeshIndex;
+  readonly endpoints: ReadonlyMap<ServiceKey, EndpointSet>;
+  /** `CLUSTER/NAMESPACE/POD` */
+  readonly workloads: ReadonlyMap<string, Workload>;
+}
+
+export function workloadKey(cluster: string, namespace: string, podName: string): string {
+  return `${cluster}/${namespace}/${podName}`;
 }

@@ -1,27 +1,236 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Diagnostic } from '../api/diagnostics.ts';
+// Events in, snapshots out. Nothing is read but the events, and their order does not matter to the snapshot.
+import { isDeepStrictEqual } from 'node:util';
+import { compareDiagnostics, type Diagnostic } from '../api/diagnostics.ts';
+import { groupOf, kindOf, MESH_GROUPS } from '../api/kinds.ts';
+import { DEFAULT_MESH_CONFIG, decodeMeshConfig, type MeshConfig } from '../api/mesh-config.ts';
+import { clusterName, type SpiffeId } from '../api/names.ts';
+import type { Locate } from '../api/report.ts';
+import { unknownKind } from '../api/validate.ts';
 import type { KubeObject } from '../kube/types.ts';
-import type { MeshSnapshot } from './snapshot.ts';
+import { diagnoseMesh } from './cross-rules.ts';
+import { KubeState } from './kube-state.ts';
+import { endpointsOfEntry, servicesOfEntry } from './registry.ts';
+import { RuleState } from './rule-state.ts';
+import type { EndpointSet, MeshIndex, MeshService, MeshSettings, MeshSnapshot, ServiceKey } from './snapshot.ts';
 
 /** What a source emits (structurally src/sources/contract.ts). `locate` gives the line of a field, where text is known. */
 export type StoreEvent =
-  | { kind: 'upsert'; cluster: string; object: KubeObject; locate?: (field: string) => number | undefined }
+  | { kind: 'upsert'; cluster: string; object: KubeObject; locate?: Locate | undefined }
   | { kind: 'delete'; cluster: string; object: Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'> }
   | { kind: 'synced'; cluster: string };
 
-export interface MeshStoreOptions {
-  /** `cluster.local` */
-  readonly trustDomain: string;
-  /** `cluster.local` */
-  readonly dnsDomain: string;
-  /** Where mesh-wide rules live: `istio-system`. */
-  readonly rootNamespace: string;
+export interface MeshStoreOptions extends MeshSettings {
   /** The cluster whose VirtualServices, DestinationRules, ... rule the mesh; Services and Pods count from every one. */
   readonly configCluster: string;
 }
 
 export interface StoreUpdate {
+  /** The same object as before when the events changed nothing. */
   readonly snapshot: MeshSnapshot;
-  /** All that is to be said now, not only what the events brought. */
+  /** All that is to be said now, not only what the events brought; sorted. */
   readonly diagnostics: readonly Diagnostic[];
+}
+
+export class MeshStore {
+  readonly #options: MeshStoreOptions;
+  readonly #kube = new KubeState();
+  readonly #rules = new RuleState();
+  /** Objects of kinds that we do not have, by kind and name. */
+  readonly #strangers = new Map<string, Diagnostic>();
+  /** ServiceEntry `NAMESPACE/NAME` -> keys of the services it made. */
+  readonly #keysOfEntry = new Map<string, readonly ServiceKey[]>();
+  /** Kubernetes service `NAMESPACE/NAME` -> its key. */
+  readonly #keyOfService = new Map<string, ServiceKey>();
+  #meshDiagnostics: readonly Diagnostic[] = [];
+  #crossDiagnostics: readonly Diagnostic[] = [];
+  #mesh: MeshConfig = DEFAULT_MESH_CONFIG;
+  #snapshot: MeshSnapshot;
+
+  constructor(options: MeshStoreOptions) {
+    this.#options = options;
+    this.#snapshot = emptySnapshot(options);
+  }
+
+  get snapshot(): MeshSnapshot {
+    return this.#snapshot;
+  }
+
+  apply(events: readonly StoreEvent[]): StoreUpdate {
+    for (const event of events) this.#take(event);
+    this.#advance();
+    this.#kube.settle();
+    this.#rules.settle();
+    return { snapshot: this.#snapshot, diagnostics: this.#diagnostics() };
+  }
+
+  #take(event: StoreEvent): void {
+    if (event.kind === 'synced') return;
+    const { object } = event;
+    const cluster = clusterName(event.cluster);
+    if (!MESH_GROUPS.has(groupOf(object.apiVersion))) {
+      if (object.kind === 'ConfigMap') this.#takeMeshConfig(event);
+      else if (event.kind === 'delete') this.#kube.delete(cluster, object);
+      else this.#kube.upsert(cluster, event.object);
+      return;
+    }
+    if (event.cluster !== this.#options.configCluster) return;
+    const kind = kindOf(object);
+    if (kind === undefined) {
+      const key = `${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name ?? ''}`;
+      if (event.kind === 'delete') this.#strangers.delete(key);
+      else this.#strangers.set(key, unknownKind(object, event.locate, cluster));
+    } else if (event.kind === 'delete') this.#rules.delete(kind, object);
+    else this.#rules.upsert(kind, event.object, cluster, event.locate);
+  }
+
+  #takeMeshConfig(event: Exclude<StoreEvent, { kind: 'synced' }>): void {
+    const { name, namespace } = event.object.metadata;
+    if (event.cluster !== this.#options.configCluster) return;
+    if (name !== 'istio' || namespace !== this.#options.rootNamespace) return;
+    if (event.kind === 'delete') {
+      this.#mesh = DEFAULT_MESH_CONFIG;
+      this.#meshDiagnostics = [];
+      return;
+    }
+    const { value, diagnostics } = decodeMeshConfig(event.object, { cluster: event.cluster, locate: event.locate });
+    this.#meshDiagnostics = diagnostics;
+    const mesh = value ?? DEFAULT_MESH_CONFIG;
+    if (!isDeepStrictEqual(mesh, this.#mesh)) this.#mesh = mesh;
+  }
+
+  #advance(): void {
+    const before = this.#snapshot;
+    const services = new Changes(before.index.services);
+    const endpoints = new Changes(before.endpoints);
+    this.#advanceEntries(services, endpoints);
+    this.#advanceKube(services, endpoints);
+    const identities = new Changes(before.index.identities);
+    for (const key of endpoints.keys) identities.set(key, identitiesOf(endpoints.get(key)));
+    const workloads = new Changes(before.workloads);
+    for (const key of this.#kube.dirtyWorkloads) workloads.set(key, this.#kube.workload(key));
+
+    const index = this.#nextIndex(services.done(), identities.done());
+    const next = { index, endpoints: endpoints.done(), workloads: workloads.done() };
+    const same =
+      next.index === before.index && next.endpoints === before.endpoints && next.workloads === before.workloads;
+    if (same) return;
+    this.#snapshot = Object.freeze({ revision: before.revision + 1, ...next });
+    if (index !== before.index) {
+      this.#crossDiagnostics = diagnoseMesh(index, (ref) => this.#rules.locate(ref.kind, ref.namespace, ref.name));
+    }
+  }
+
+  #nextIndex(services: MeshIndex['services'], identities: MeshIndex['identities']): MeshIndex {
+    const before = this.#snapshot.index;
+    const dirty = this.#rules.dirtyKinds;
+    const unchanged = services === before.services && identities === before.identities && this.#mesh === before.mesh;
+    if (unchanged && !['VirtualService', 'DestinationRule', 'Gateway'].some((kind) => dirty.has(kind))) return before;
+    return Object.freeze({
+      settings: before.settings,
+      mesh: this.#mesh,
+      services,
+      virtualServices: dirty.has('VirtualService') ? this.#rules.virtualServices() : before.virtualServices,
+      destinationRules: dirty.has('DestinationRule') ? this.#rules.destinationRules() : before.destinationRules,
+      gateways: dirty.has('Gateway') ? this.#rules.gateways() : before.gateways,
+      identities,
+    });
+  }
+
+  #advanceEntries(services: Changes<MeshService>, endpoints: Changes<EndpointSet>): void {
+    for (const name of this.#rules.dirtyEntries) {
+      const entry = this.#rules.serviceEntry(name);
+      const made = entry === undefined ? [] : servicesOfEntry(entry);
+      for (const key of this.#keysOfEntry.get(name) ?? []) {
+        services.set(key, undefined);
+        endpoints.set(key, undefined);
+      }
+      for (const service of made) {
+        services.set(service.key, service);
+        const found = endpointsOfEntry(entry!, this.#options.trustDomain);
+        if (service.resolution === 'endpoints') endpoints.set(service.key, found);
+      }
+      if (made.length === 0) this.#keysOfEntry.delete(name);
+      else
+        this.#keysOfEntry.set(
+          name,
+          made.map((s) => s.key),
+        );
+    }
+  }
+
+  #advanceKube(services: Changes<MeshService>, endpoints: Changes<EndpointSet>): void {
+    for (const name of this.#kube.dirtyServices) {
+      const service = this.#kube.serviceNamed(name, this.#options);
+      const key = service?.key ?? this.#keyOfService.get(name);
+      if (key === undefined) continue;
+      services.set(key, service);
+      if (service === undefined) {
+        endpoints.set(key, undefined);
+        this.#keyOfService.delete(name);
+      } else this.#keyOfService.set(name, key);
+    }
+    for (const name of this.#kube.dirtyEndpoints) {
+      const key = this.#keyOfService.get(name);
+      if (key !== undefined) endpoints.set(key, this.#kube.endpointsOf(name, this.#options.trustDomain));
+    }
+  }
+
+  #diagnostics(): readonly Diagnostic[] {
+    const own = [...this.#rules.diagnostics(), ...this.#strangers.values(), ...this.#meshDiagnostics];
+    return [...own, ...this.#crossDiagnostics].sort(compareDiagnostics);
+  }
+}
+
+/** Changes to a map that is published: copied at the first real change, and returned as it was without one. */
+class Changes<V> {
+  readonly #before: ReadonlyMap<string, V>;
+  #after: Map<string, V> | undefined;
+  /** Every key that was set, changed or not. */
+  readonly keys = new Set<string>();
+
+  constructor(before: ReadonlyMap<string, V>) {
+    this.#before = before;
+  }
+
+  set(key: string, next: V | undefined): void {
+    this.keys.add(key);
+    if (isDeepStrictEqual(this.get(key), next)) return;
+    this.#after ??= new Map(this.#before);
+    const published = this.#before.get(key);
+    if (next === undefined) this.#after.delete(key);
+    else this.#after.set(key, isDeepStrictEqual(published, next) ? published! : next);
+  }
+
+  get(key: string): V | undefined {
+    return (this.#after ?? this.#before).get(key);
+  }
+
+  done(): ReadonlyMap<string, V> {
+    if (this.#after === undefined) return this.#before;
+    // What was taken out and put back again is no change.
+    const same =
+      this.#after.size === this.#before.size &&
+      [...this.keys].every((k) => this.#after!.get(k) === this.#before.get(k));
+    return same ? this.#before : this.#after;
+  }
+}
+
+function identitiesOf(endpoints: EndpointSet | undefined): readonly SpiffeId[] | undefined {
+  const ids = new Set((endpoints ?? []).flatMap((e) => (e.identity === undefined ? [] : [e.identity])));
+  return ids.size === 0 ? undefined : [...ids].sort();
+}
+
+function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {
+  const { trustDomain, dnsDomain, rootNamespace } = options;
+  const index: MeshIndex = Object.freeze({
+    settings: { trustDomain, dnsDomain, rootNamespace },
+    mesh: DEFAULT_MESH_CONFIG,
+    services: new Map(),
+    virtualServices: [],
+    destinationRules: [],
+    gateways: [],
+    identities: new Map(),
+  });
+  return Object.freeze({ revision: 0, index, endpoints: new Map(), workloads: new Map() });
 }

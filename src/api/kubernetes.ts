@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// The few facts that the mesh reads from Kubernetes' own objects. They come from an API server that has validated them,
+// or from a user's files; so what is missing or of the wrong type counts as absent, and nothing throws.
+import type { KubeObject } from '../kube/types.ts';
+import type { ObjectRef } from './diagnostics.ts';
+import { refOf } from './kind.ts';
+import { type Protocol, servicePortProtocol } from './protocol.ts';
+import { isRecord } from './shape.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+export interface KubeServicePort {
+  readonly name: string;
+  readonly number: number;
+  readonly protocol: Protocol;
+  /** A number, or the name of a container port. */
+  readonly targetPort: number | string;
+}
+
+export interface KubeService {
+  readonly ref: ObjectRef;
+  readonly createdAtMs: number;
+  readonly clusterIps: readonly string[];
+  readonly headless: boolean;
+  readonly externalName: string | undefined;
+  /** Absent: the service selects nothing, its endpoints are somebody's own. */
+  readonly selector: Labels | undefined;
+  readonly ports: readonly KubeServicePort[];
+  /** From the annotation networking.istio.io/exportTo. */
+  readonly exportTo: readonly string[];
+}
+
+export interface KubeEndpoint {
+  readonly addresses: readonly string[];
+  readonly ready: boolean;
+  /** Name of the pod in the slice's namespace. */
+  readonly podName: string | undefined;
+  readonly zone: string;
+}
+
+export interface KubeEndpointSlice {
+  readonly namespace: string;
+  readonly service: string | undefined;
+  /** Port name -> number. */
+  readonly ports: Readonly<Record<string, number>>;
+  readonly endpoints: readonly KubeEndpoint[];
+}
+
+export interface Workload {
+  readonly ref: ObjectRef;
+  readonly ip: string;
+  readonly labels: Labels;
+  readonly serviceAccount: string;
+  /** Name of a container port -> number. */
+  readonly ports: Readonly<Record<string, number>>;
+  /** It has a sidecar, so that mTLS can be spoken with it (label security.istio.io/tlsMode: istio). */
+  readonly meshed: boolean;
+}
+
+export function decodeService(raw: KubeObject, cluster: string): KubeService {
+  const spec = record(raw['spec']);
+  const clusterIps =
+    strings(spec['clusterIPs']).length > 0 ? strings(spec['clusterIPs']) : strings([spec['clusterIP']]);
+  const headless = clusterIps.includes('None');
+  const exported = string(raw.metadata.annotations?.['networking.istio.io/exportTo']);
+  return {
+    ref: refOf(raw, cluster),
+    createdAtMs: Date.parse(raw.metadata.creationTimestamp ?? '') || 0,
+    clusterIps: headless ? [] : clusterIps.filter((ip) => ip !== ''),
+    headless,
+    externalName: spec['type'] === 'ExternalName' ? string(spec['externalName']) : undefined,
+    selector: isRecord(spec['selector']) ? labelsOf(spec['selector']) : undefined,
+    ports: records(spec['ports']).flatMap((port) => servicePort(port)),
+    exportTo: exported === undefined ? ['*'] : exported.split(',').map((s) => s.trim()),
+  };
+}
+
+function servicePort(raw: Readonly<Record<string, unknown>>): KubeServicePort[] {
+  const number = raw['port'];
+  if (typeof number !== 'number') return [];
+  const name = string(raw['name']) ?? '';
+  const target = raw['targetPort'];
+  const protocol = servicePortProtocol({
+    name,
+    protocol: string(raw['protocol']),
+    appProtocol: string(raw['appProtocol']),
+  });
+  return [{ name, number, protocol, targetPort: typeof target === 'number' ? target : (string(target) ?? number) }];
+}
+
+export function decodeEndpointSlice(raw: KubeObject): KubeEndpointSlice {
+  const ports = records(raw['ports']).flatMap((p) =>
+    typeof p['port'] === 'number' ? [[string(p['name']) ?? '', p['port']] as const] : [],
+  );
+  return {
+    namespace: raw.metadata.namespace ?? '',
+    service: raw.metadata.labels?.['kubernetes.io/service-name'],
+    ports: Object.fromEntries(ports),
+    endpoints: records(raw['endpoints']).map((endpoint) => ({
+      addresses: strings(endpoint['addresses']),
+      ready: record(endpoint['conditions'])['ready'] !== false,
+      podName:
+        record(endpoint['targetRef'])['kind'] === 'Pod' ? string(record(endpoint['targetRef'])['name']) : undefined,
+      zone: string(endpoint['zone']) ?? '',
+    })),
+  };
+}
+
+export function decodePod(raw: KubeObject, cluster: string): Workload {
+  const spec = record(raw['spec']);
+  const labels = labelsOf(raw.metadata.labels ?? {});
+  const ports = records(spec['containers'])
+    .flatMap((container) => records(container['ports']))
+    .flatMap((p) => {
+      const name = string(p['name']);
+      return name !== undefined && typeof p['containerPort'] === 'number' ? [[name, p['containerPort']] as const] : [];
+    });
+  return {
+    ref: refOf(raw, cluster),
+    ip: string(record(raw['status'])['podIP']) ?? '',
+    labels,
+    serviceAccount: string(spec['serviceAccountName']) ?? 'default',
+    ports: Object.fromEntries(ports),
+    meshed: labels['security.istio.io/tlsMode'] === 'istio',
+  };
+}
+
+/** Every label of `selector` is there with the same value; an empty selector takes everything. */
+export function selects(selector: Labels, labels: Labels): boolean {
+  return Object.entries(selector).every(([key, value]) => labels[key] === value);
+}
+
+function record(raw: unknown): Readonly<Record<string, unknown>> {
+  return isRecord(raw) ? raw : {};
+}
+
+function records(raw: unknown): Readonly<Record<string, unknown>>[] {
+  return Array.isArray(raw) ? raw.filter(isRecord) : [];
+}
+
+function string(raw: unknown): string | undefined {
+  return typeof raw === 'string' ? raw : undefined;
+}
+
+function strings(raw: unknown): string[] {
+  return Array.isArray(raw) ? raw.filter((entry): entry is string => typeof entry === 'string') : [];
+}
+
+function labelsOf(raw: Readonly<Record<string, unknown>>): Labels {
+  const entries = Object.entries(raw).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is wrong with objects only when they are seen together. A dangling reference is a warning as a rule: objects
+// arrive in any order, and the missing one may come a moment later.
+import type { Diagnostic, DiagnosticCode, ObjectRef } from '../api/diagnostics.ts';
+import type { Destination } from '../api/http-route.ts';
+import { covers, type Hostname } from '../api/names.ts';
+import { diagnose, type Locate } from '../api/report.ts';
+import type { VirtualService } from '../api/virtual-service.ts';
+import { isExported, qualifyHost } from './hosts.ts';
+import type { MeshIndex, MeshService } from './snapshot.ts';
+import { boundGateways } from './view.ts';
+
+type Say = (ref: ObjectRef, code: DiagnosticCode, field: string, message: string, cure: string) => void;
+type HostIndex = ReadonlyMap<Hostname, readonly MeshService[]>;
+
+export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined): Diagnostic[] {
+  const found: Diagnostic[] = [];
+  const say: Say = (ref, code, field, message, cure) =>
+    found.push(diagnose(ref, code, field, message, cure, { locate: locate(ref) }));
+  const hosts = Map.groupBy(index.services.values(), (s) => s.hostname);
+  for (const vs of index.virtualServices) {
+    checkDestinations(vs, index, hosts, say);
+    checkGateways(vs, index, say);
+  }
+  checkRuleHosts(index, hosts, say);
+  checkClaimedHosts(index, hosts, say);
+  checkClaimedAddresses(index, say);
+  return found;
+}
+
+function checkDestinations(vs: VirtualService, index: MeshIndex, hosts: HostIndex, say: Say): void {
+  vs.spec.http.forEach((route, i) => {
+    const field = `spec.http[${i}]`;
+    route.route.forEach((r, j) => {
+      checkDestination(vs, r.destination, `${field}.route[${j}].destination`, index, hosts, say);
+    });
+    if (route.mirror) checkDestination(vs, route.mirror, `${field}.mirror`, index, hosts, say);
+    route.mirrors.forEach((m, j) => {
+      checkDestination(vs, m.destination, `${field}.mirrors[${j}].destination`, index, hosts, say);
+    });
+  });
+}
+
+function checkDestination(
+  vs: VirtualService,
+  destination: Destination,
+  field: string,
+  index: MeshIndex,
+  hosts: HostIndex,
+  say: Say,
+): void {
+  const host = qualifyHost(destination.host, vs.ref.namespace, index.settings.dnsDomain);
+  const services = (hosts.get(host) ?? []).filter((s) => isExported(s.exportTo, s.namespace, vs.ref.namespace));
+  if (services.length === 0) {
+    const cure = hosts.has(host)
+      ? `export it to ${vs.ref.namespace}: spec.exportTo of the ServiceEntry, or the annotation networking.istio.io/exportTo`
+      : 'create the Service or ServiceEntry, or write the name in full';
+    say(vs.ref, 'ISM0101', `${field}.host`, `no service ${host} is known to namespace ${vs.ref.namespace}`, cure);
+    return;
+  }
+  const number = destination.port?.number;
+  if (number !== undefined && !services.some((s) => s.ports.some((p) => p.number === number))) {
+    const ports = services.flatMap((s) => s.ports.map((p) => p.number)).join(', ');
+    say(vs.ref, 'ISM0103', `${field}.port.number`, `${host} has no port ${number}`, `use one of ${ports}`);
+  }
+  if (destination.subset === undefined) return;
+  const rules = index.destinationRules.filter((rule) =>
+    covers(qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain), host),
+  );
+  const subsets = rules.flatMap((rule) => rule.spec.subsets.map((s) => s.name));
+  if (subsets.includes(destination.subset)) return;
+  const cure =
+    subsets.length > 0 ? `use one of ${subsets.join(', ')}` : `add a DestinationRule for ${host} with this subset`;
+  say(vs.ref, 'ISM0102', `${field}.subset`, `no DestinationRule gives ${host} a subset ${destination.subset}`, cure);
+}
+
+function checkGateways(vs: VirtualService, index: MeshIndex, say: Say): void {
+  for (const name of boundGateways(vs)) {
+    const i = vs.spec.gateways.findIndex((g) => name === g || name === `${vs.ref.namespace}/${g}`);
+    const gateway = index.gateways.find((g) => `${g.ref.namespace}/${g.ref.name}` === name);
+    if (gateway === undefined) {
+      const cure = `create the Gateway ${name}, or write NAMESPACE/NAME if it is in another namespace`;
+      say(vs.ref, 'ISM0106', `spec.gateways[${i}]`, `there is no Gateway ${name}`, cure);
+      continue;
+    }
+    const offered = gateway.spec.servers.flatMap((s) => s.hosts.map((h) => h.host));
+    vs.spec.hosts.forEach((host, h) => {
+      if (offered.some((o) => covers(o, host) || covers(host, o))) return;
+      const cure = `use a host of ${offered.join(', ')}, or add this one to the Gateway`;
+      say(vs.ref, 'ISM0108', `spec.hosts[${h}]`, `the Gateway ${name} does not serve ${host}`, cure);
+    });
+  }
+}
+
+function checkRuleHosts(index: MeshIndex, hosts: HostIndex, say: Say): void {
+  const claimed = new Map<string, ObjectRef>();
+  for (const rule of index.destinationRules) {
+    const host = qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain);
+    if (!host.startsWith('*') && !hosts.has(host)) {
+      const cure = 'create the Service or ServiceEntry, or write the name in full';
+      say(rule.ref, 'ISM0101', 'spec.host', `no service ${host} is known`, cure);
+    }
+    const key = `${rule.ref.namespace}/${host}`;
+    const first = claimed.get(key);
+    if (first === undefined) claimed.set(key, rule.ref);
+    else {
+      const cure = `merge this rule into ${first.name}`;
+      say(rule.ref, 'ISM0104', 'spec.host', `DestinationRule ${first.name} is older and rules ${host} already`, cure);
+    }
+  }
+}
+
+function checkClaimedHosts(index: MeshIndex, hosts: HostIndex, say: Say): void {
+  for (const [host, services] of hosts) {
+    const [first, ...others] = services.toSorted(
+      (a, b) =>
+        Number(b.registry === 'kubernetes') - Number(a.registry === 'kubernetes') ||
+        a.createdAtMs - b.createdAtMs ||
+        (a.key < b.key ? -1 : 1),
+    );
+    for (const other of others) {
+      if (!exportsOverlap(first!, other)) continue;
+      const by = `${first!.origin.kind} ${first!.origin.namespace}/${first!.origin.name}`;
+      const cure = 'give one of them another host, or export them to different namespaces';
+      say(other.origin, 'ISM0104', 'spec.hosts', `${host} is defined by ${by} already`, cure);
+    }
+  }
+  const ruled = new Map<string, VirtualService>();
+  for (const vs of index.virtualServices.filter((v) => v.spec.gateways.includes('mesh'))) {
+    vs.spec.hosts.forEach((raw, i) => {
+      const host = qualifyHost(raw, vs.ref.namespace, index.settings.dnsDomain);
+      const first = ruled.get(host);
+      if (first === undefined) ruled.set(host, vs);
+      else if (first.ref.namespace === vs.ref.namespace) {
+        const message = `VirtualService ${first.ref.name} is older and rules ${host} already`;
+        say(vs.ref, 'ISM0104', `spec.hosts[${i}]`, message, `merge these routes into ${first.ref.name}`);
+      }
+    });
+  }
+}
+
+function exportsOverlap(a: MeshService, b: MeshService): boolean {
+  const scopes = (s: MeshService) => s.exportTo.map((scope) => (scope === '.' ? s.namespace : scope));
+  const [left, right] = [scopes(a), scopes(b)];
+  return left.includes('*') || right.includes('*') || left.some((scope) => scope !== '~' && right.includes(scope));
+}
+
+function checkClaimedAddresses(index: MeshIndex, say: Say): void {
+  const claimed = new Map<string, MeshService>();
+  const entries = [...index.services.values()].filter((s) => s.registry === 'service-entry');
+  for (const service of entries.sort((a, b) => a.createdAtMs - b.createdAtMs || (a.key < b.key ? -1 : 1))) {
+    service.addresses.forEach((address, i) => {
+      for (const port of service.ports) {
+        const key = `${address}:${port.number}`;
+        const first = claimed.get(key);
+        if (first === undefined) claimed.set(key, service);
+        else if (first.origin !== service.origin && port.protocol !== 'http' && port.protocol !== 'http2') {
+          const message = `${key} belongs to ${first.hostname} already, so only one of them can be reached`;
+          say(service.origin, 'ISM0105', `spec.addresses[${i}]`, message, 'give each host an address of its own');
+        }
+      }
+    });
+  }
+}
