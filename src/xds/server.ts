@@ -150,11 +150,12 @@ class DiscoveryService {
         }
         stream.receive(request);
       }
+      call.end('OK');
     } catch (error) {
       const status = statusOf(error);
       if (status.code === 'INTERNAL')
         this.#options.onError?.(error instanceof Error ? error : new Error(String(error)), 'handler');
-      throw status;
+      call.end(status.code, status.message);
     } finally {
       clearTimeout(firstRequest);
       cancelExpiry();

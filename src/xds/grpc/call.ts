@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One gRPC call on an HTTP/2 stream, seen from the server.
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { MessageReader, messagePrefix } from './framing.ts';
+import { MessageReader, messagePrefix, PREFIX_BYTES } from './framing.ts';
 import { encodeStatusMessage, GrpcError, STATUS, type StatusName } from './status.ts';
 
 const RESPONSE_HEADERS = { ':status': 200, 'content-type': 'application/grpc', 'grpc-accept-encoding': 'identity' };
@@ -42,7 +42,7 @@ export class GrpcCall {
   }
 
   get isEnded(): boolean {
-    return this.#ended !== undefined || this.#stream.destroyed;
+    return this.#ended !== undefined || this.#stream.destroyed || this.#stream.aborted;
   }
 
   /** The status that this side ended the call with. */
@@ -62,7 +62,8 @@ export class GrpcCall {
   /** The peer's messages until it half-closes or the call ends. Reads no faster than the consumer takes. */
   async *messages(): AsyncGenerator<Buffer, void, void> {
     try {
-      for await (const chunk of this.#stream as AsyncIterable<Buffer>) {
+      // Left early, the iterator would destroy the stream, and the status with it.
+      for await (const chunk of this.#stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         for (const message of this.#reader.push(chunk)) {
           if (this.isEnded) return;
           yield message;
@@ -90,7 +91,7 @@ export class GrpcCall {
       for (const piece of pieces) this.#stream.write(piece);
       this.#stream.uncork();
     }
-    return pieces.length > 0 ? length + 5 : 0;
+    return length + PREFIX_BYTES;
   }
 
   /** Sends the response headers at once, so that the peer knows that the call was taken. */
@@ -110,14 +111,20 @@ export class GrpcCall {
     const trailers: Record<string, string | number> = { 'grpc-status': STATUS[code] };
     if (message !== '') trailers['grpc-message'] = encodeStatusMessage(message);
     const stream = this.#stream;
+    // The peer may go on sending: tell it to stop, but behind the trailers, and without an error.
+    const closeBehind = (): void => {
+      setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
+    };
     if (!stream.headersSent) {
       stream.respond({ ...RESPONSE_HEADERS, ...trailers }, { endStream: true });
+      closeBehind();
     } else {
-      stream.once('wantTrailers', () => stream.sendTrailers(trailers));
+      stream.once('wantTrailers', () => {
+        stream.sendTrailers(trailers);
+        closeBehind();
+      });
       stream.end();
     }
-    // The peer may go on sending: tell it to stop, after the trailers, and without an error.
-    stream.once('finish', () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
   }
 
   /** Ends the call without waiting for what was sent before (deadline, a peer that does not read). */

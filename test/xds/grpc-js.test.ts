@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: Apache-2.0
+// The discovery server with @grpc/grpc-js as its client, on loopback.
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { Client } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { generateKeyPair, issueCertificate, privateKeyPem } from '../../src/pki/x509.ts';
+import { startXdsServer, trustLoopback, type XdsServer, type XdsServerOptions } from '../../src/xds/server.ts';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, SECRET_TYPE } from '../../src/xds/session/type-urls.ts';
+import type { XdsEvent } from '../../src/xds/stream.ts';
+import { type Authenticator, type PeerIdentity, XdsRefusal } from '../../src/xds/types.ts';
+import { connectClient, deltaRequest, openDelta, openSotw, SDS, sotwRequest } from './discovery-client.ts';
+import { MemoryBackend, resource } from './memory-backend.ts';
+
+const peer: PeerIdentity = {
+  trustDomain: 'cluster.local',
+  clusterName: 'cluster1',
+  namespace: 'default',
+  serviceAccount: 'sleep',
+  podName: 'sleep-1',
+  podUid: 'u1',
+  expiresAtMs: Number.POSITIVE_INFINITY,
+};
+const node = {
+  id: 'sidecar~10.0.0.1~sleep-1.default~default.svc.cluster.local',
+  metadata: { NAMESPACE: 'default', N: 1 },
+};
+const cluster = (name: string, text = name) => resource(CLUSTER_TYPE, name, Buffer.from(text));
+const endpoint = (name: string, text = name) => resource(ENDPOINT_TYPE, name, Buffer.from(text));
+const SERVER_NAME = 'istio-pilot.istio-system.svc';
+
+function tokens(known: Record<string, Partial<PeerIdentity>>): Authenticator {
+  return {
+    async authenticate(token) {
+      const found = token === undefined ? undefined : known[token];
+      if (found === undefined) throw new XdsRefusal('UNAUTHENTICATED', 'the token proves nobody');
+      return { ...peer, ...found };
+    },
+  };
+}
+
+function serverIdentity(): { certPem: string; keyPem: string; rootPem: string } {
+  const root = generateKeyPair();
+  const key = generateKeyPair();
+  const validity = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3600_000) };
+  const subject = { commonName: 'test root' };
+  const rootPem = issueCertificate({
+    subject,
+    publicKey: root.publicKey,
+    selfKey: root.privateKey,
+    isCa: true,
+    ...validity,
+  });
+  const issuer = { certPem: rootPem, key: root.privateKey };
+  const names = { subject: {}, dnsNames: [SERVER_NAME], usages: ['serverAuth' as const] };
+  const certPem = issueCertificate({ ...names, publicKey: key.publicKey, issuer, ...validity });
+  return { certPem, keyPem: privateKeyPem(key.privateKey), rootPem };
+}
+
+let controller: AbortController;
+let events: XdsEvent[];
+let clients: Client[];
+
+beforeEach(() => {
+  controller = new AbortController();
+  events = [];
+  clients = [];
+});
+
+const servers: XdsServer[] = [];
+afterEach(async () => {
+  for (const client of clients) client.close();
+  controller.abort();
+  await Promise.all(servers.splice(0).map((server) => server.close()));
+});
+
+async function start(options: Partial<XdsServerOptions> = {}): Promise<XdsServer> {
+  const server = await startXdsServer(
+    {
+      listen: { host: '127.0.0.1', port: 0 },
+      authenticator: trustLoopback(peer),
+      observe: (event) => events.push(event),
+      limits: { shutdownGraceMs: 300 },
+      ...options,
+    },
+    controller.signal,
+  );
+  servers.push(server);
+  return server;
+}
+
+function client(server: XdsServer, options: Parameters<typeof connectClient>[1] = {}): Client {
+  const made = connectClient(server.port, options);
+  clients.push(made);
+  return made;
+}
+
+const names = (response: { resources: { name: string }[] }) => response.resources.map((each) => each.name);
+
+describe('delta ADS', () => {
+  it('sends the wildcard, then only what changed, and what vanished', async () => {
+    const ads = new MemoryBackend([cluster('a'), cluster('b')]);
+    const stream = openDelta(client(await start({ ads })));
+    stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    const first = await stream.next();
+    expect(names(first)).toEqual(['a', 'b']);
+    expect(first.resources[0]?.resource?.typeUrl).toBe(CLUSTER_TYPE);
+    expect(Buffer.from(first.resources[0]?.resource?.value ?? []).toString()).toBe('a');
+    expect(ads.connected[0]?.node).toMatchObject({ id: node.id, metadata: node.metadata });
+    stream.send(deltaRequest({ typeUrl: CLUSTER_TYPE, responseNonce: first.nonce }));
+    ads.set([cluster('a'), cluster('c')]);
+    const second = await stream.next();
+    expect(names(second)).toEqual(['c']);
+    expect(second.removedResources).toEqual(['b']);
+    stream.send(deltaRequest({ typeUrl: CLUSTER_TYPE, responseNonce: second.nonce }));
+    ads.set([cluster('a'), cluster('c')]);
+    expect(await stream.isQuiet()).toBe(true);
+    expect(ads.acks.map((ack) => ack.nonce)).toEqual([first.nonce, second.nonce]);
+  });
+
+  it('coalesces changes while a response is unanswered', async () => {
+    const ads = new MemoryBackend([cluster('a', '0')]);
+    const stream = openDelta(client(await start({ ads })));
+    stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    const first = await stream.next();
+    for (let round = 1; round <= 20; round++) {
+      ads.set([cluster('a', String(round))]);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(await stream.isQuiet(50)).toBe(true);
+    stream.send(deltaRequest({ typeUrl: CLUSTER_TYPE, responseNonce: first.nonce }));
+    const second = await stream.next();
+    expect(Buffer.from(second.resources[0]?.resource?.value ?? []).toString()).toBe('20');
+    stream.send(deltaRequest({ typeUrl: CLUSTER_TYPE, responseNonce: second.nonce }));
+    expect(await stream.isQuiet()).toBe(true);
+  });
+
+  it('finds the bad resource of a refused response, and blames it alone', async () => {
+    const ads = new MemoryBackend(['a', 'b', 'bad', 'd'].map((name) => endpoint(name)));
+    const server = await start({ ads });
+    const stream = openDelta(client(server));
+    stream.send(deltaRequest({ node, typeUrl: ENDPOINT_TYPE, resourceNamesSubscribe: ['a', 'b', 'bad', 'd'] }));
+    const taken = new Set<string>();
+    for (let round = 0; round < 4; round++) {
+      const response = await stream.next();
+      const isBad = names(response).includes('bad');
+      if (!isBad) for (const name of names(response)) taken.add(name);
+      const errorDetail = isBad ? { errorDetail: { code: 13, message: 'no good' } } : {};
+      stream.send(deltaRequest({ typeUrl: ENDPOINT_TYPE, responseNonce: response.nonce, ...errorDetail }));
+      if (names(response).length === 1 && isBad && taken.size === 3) break;
+    }
+    while (!(await stream.isQuiet(50))) {
+      const response = await stream.next();
+      for (const name of names(response)) taken.add(name);
+      stream.send(deltaRequest({ typeUrl: ENDPOINT_TYPE, responseNonce: response.nonce }));
+    }
+    expect([...taken].sort()).toEqual(['a', 'b', 'd']);
+    expect(ads.nacks.map((nack) => [...nack.resources.keys()])).toEqual([['bad']]);
+    expect(ads.nacks[0]?.message).toBe('no good');
+    const [status0] = server.streams();
+    expect(status0?.types[0]?.rejected.get('bad')?.message).toBe('no good');
+  });
+
+  it('goes on where an earlier stream ended', async () => {
+    const ads = new MemoryBackend([cluster('a'), cluster('b')]);
+    const stream = openDelta(client(await start({ ads })));
+    const initialResourceVersions = { a: cluster('a').version, b: 'older', gone: 'x' };
+    stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE, initialResourceVersions }));
+    const response = await stream.next();
+    expect(names(response)).toEqual(['b']);
+    expect(response.removedResources).toEqual(['gone']);
+  });
+
+  it('answers a name that does not exist', async () => {
+    const stream = openDelta(client(await start({ ads: new MemoryBackend() })));
+    stream.send(deltaRequest({ node, typeUrl: ENDPOINT_TYPE, resourceNamesSubscribe: ['nobody'] }));
+    expect((await stream.next()).removedResources).toEqual(['nobody']);
+  });
+
+  it('sends a response of many megabytes in parts, to a client that reads slowly', async () => {
+    const large = Array.from({ length: 40 }, (_, index) => cluster(`c${index}`, 'x'.repeat(500_000) + index));
+    const stream = openDelta(client(await start({ ads: new MemoryBackend(large) })));
+    stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    const seen: string[] = [];
+    while (seen.length < 40) {
+      const response = await stream.next();
+      expect(response.resources.reduce((sum, each) => sum + (each.resource?.value.length ?? 0), 0)).toBeLessThan(4e6);
+      seen.push(...names(response));
+      stream.send(deltaRequest({ typeUrl: CLUSTER_TYPE, responseNonce: response.nonce }));
+    }
+    expect(seen).toEqual(large.map((each) => each.name));
+  });
+});
+
+describe('state of the world', () => {
+  it('sends the full set of clusters, and of endpoints what changed', async () => {
+    const ads = new MemoryBackend([cluster('a'), cluster('b'), endpoint('a'), endpoint('b')]);
+    const stream = openSotw(client(await start({ ads })));
+    stream.send(sotwRequest({ node, typeUrl: CLUSTER_TYPE }));
+    const clusters = await stream.next();
+    expect(clusters.resources.map((any) => Buffer.from(any.value).toString())).toEqual(['a', 'b']);
+    stream.send(
+      sotwRequest({ typeUrl: CLUSTER_TYPE, responseNonce: clusters.nonce, versionInfo: clusters.versionInfo }),
+    );
+    stream.send(sotwRequest({ typeUrl: ENDPOINT_TYPE, resourceNames: ['a', 'b'] }));
+    const endpoints = await stream.next();
+    expect(endpoints.resources).toHaveLength(2);
+    const ack = { typeUrl: ENDPOINT_TYPE, resourceNames: ['a', 'b'], versionInfo: endpoints.versionInfo };
+    stream.send(sotwRequest({ ...ack, responseNonce: endpoints.nonce }));
+    ads.set([cluster('a'), cluster('b'), endpoint('a'), endpoint('b', 'new')]);
+    const changed = await stream.next();
+    expect(changed.resources.map((any) => Buffer.from(any.value).toString())).toEqual(['new']);
+    stream.send(sotwRequest({ ...ack, responseNonce: 'older' }));
+    stream.send(sotwRequest({ ...ack, responseNonce: changed.nonce }));
+    ads.set([cluster('a'), endpoint('a'), endpoint('b', 'new')]);
+    const fewer = await stream.next();
+    expect(fewer.resources.map((any) => Buffer.from(any.value).toString())).toEqual(['a']);
+    expect(await stream.isQuiet()).toBe(true);
+  });
+
+  it('reports what was refused', async () => {
+    const ads = new MemoryBackend([cluster('a')]);
+    const stream = openSotw(client(await start({ ads })));
+    stream.send(sotwRequest({ node, typeUrl: CLUSTER_TYPE }));
+    const response = await stream.next();
+    const refusal = { responseNonce: response.nonce, errorDetail: { code: 13, message: 'bad cluster' } };
+    stream.send(sotwRequest({ typeUrl: CLUSTER_TYPE, ...refusal }));
+    expect(await stream.isQuiet()).toBe(true);
+    expect(ads.nacks).toMatchObject([{ typeUrl: CLUSTER_TYPE, message: 'bad cluster' }]);
+  });
+});
+
+describe('who may call', () => {
+  it('serves over TLS to a token that is known, and nobody else', async () => {
+    const tls = serverIdentity();
+    const ads = new MemoryBackend([cluster('a')]);
+    const server = await start({ tls, ads, authenticator: tokens({ good: {} }) });
+    const tlsClient = client(server, { rootPem: tls.rootPem, serverName: SERVER_NAME });
+    for (const token of [undefined, 'wrong']) {
+      const refused = openDelta(tlsClient, token);
+      refused.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+      expect(await refused.ended).toMatchObject({ code: status.UNAUTHENTICATED, details: 'the token proves nobody' });
+    }
+    const stream = openDelta(tlsClient, 'good');
+    stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    expect(names(await stream.next())).toEqual(['a']);
+    expect(JSON.stringify(events)).not.toMatch(/good|wrong/);
+  });
+
+  it('takes a new certificate for new connections', async () => {
+    const tls = serverIdentity();
+    const renewed = serverIdentity();
+    const server = await start({ tls, ads: new MemoryBackend([cluster('a')]), authenticator: tokens({ good: {} }) });
+    server.setTls(renewed);
+    const stream = openDelta(client(server, { rootPem: renewed.rootPem, serverName: SERVER_NAME }), 'good');
+    stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    expect(names(await stream.next())).toEqual(['a']);
+  });
+
+  it('ends a stream when its token expires, and serves the renewed one', async () => {
+    const ads = new MemoryBackend([cluster('a')]);
+    const authenticator = tokens({ old: { expiresAtMs: Date.now() + 400 }, renewed: {} });
+    const server = await start({ ads, authenticator });
+    const one = client(server);
+    const stream = openDelta(one, 'old');
+    stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    await stream.next();
+    expect(await stream.ended).toMatchObject({
+      code: status.UNAUTHENTICATED,
+      details: expect.stringMatching(/expired/),
+    });
+    const again = openDelta(one, 'old');
+    expect(await again.ended).toMatchObject({ code: status.UNAUTHENTICATED });
+    await expect.poll(() => ads.open).toBe(0);
+    const renewed = openDelta(one, 'renewed');
+    renewed.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    expect(names(await renewed.next())).toEqual(['a']);
+  });
+
+  it('refuses plaintext beyond loopback', async () => {
+    await expect(start({ listen: { host: '0.0.0.0', port: 0 } })).rejects.toThrow(/loopback only/);
+    await expect(start({ listen: { host: 'localhost', port: 0 } })).rejects.toThrow(/loopback only/);
+  });
+
+  it('passes on what the backend refuses, at connect and later', async () => {
+    const ads = new MemoryBackend([cluster('a')]);
+    const server = await start({ ads });
+    ads.onConnect = () => {
+      throw new XdsRefusal('PERMISSION_DENIED', 'the node is not who the token says');
+    };
+    const refused = openDelta(client(server));
+    refused.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    expect(await refused.ended).toMatchObject({ code: status.PERMISSION_DENIED });
+    ads.onConnect = () => {};
+    const stream = openDelta(client(server));
+    stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    await stream.next();
+    ads.onDesired = () => {
+      throw new XdsRefusal('UNAVAILABLE', 'the pod is gone');
+    };
+    ads.set([]);
+    expect(await stream.ended).toMatchObject({ code: status.UNAVAILABLE, details: 'the pod is gone' });
+    await expect.poll(() => ads.open).toBe(0);
+  });
+
+  it('keeps a stream, and what it has, when the backend fails', async () => {
+    const ads = new MemoryBackend([cluster('a')]);
+    const stream = openDelta(client(await start({ ads })));
+    stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    const first = await stream.next();
+    stream.send(deltaRequest({ typeUrl: CLUSTER_TYPE, responseNonce: first.nonce }));
+    ads.onDesired = () => {
+      throw new Error('a bug');
+    };
+    ads.set([]);
+    expect(await stream.isQuiet()).toBe(true);
+    expect(events.some((event) => event.kind === 'backend-failed')).toBe(true);
+    ads.onDesired = () => {};
+    ads.set([cluster('b')]);
+    expect(names(await stream.next())).toEqual(['b']);
+  });
+});
+
+describe('SDS', () => {
+  it('gives secrets by name, and no other type', async () => {
+    const sds = new MemoryBackend([resource(SECRET_TYPE, 'default', Buffer.from('s')), cluster('a')]);
+    const server = await start({ sds });
+    const stream = openDelta(client(server), undefined, `${SDS}/DeltaSecrets`);
+    stream.send(deltaRequest({ node, resourceNamesSubscribe: ['default'] }));
+    expect(names(await stream.next())).toEqual(['default']);
+    const sotw = openSotw(client(server), undefined, `${SDS}/StreamSecrets`);
+    sotw.send(sotwRequest({ node, typeUrl: SECRET_TYPE, resourceNames: ['default'] }));
+    expect((await sotw.next()).resources).toHaveLength(1);
+    const wrong = openDelta(client(server), undefined, `${SDS}/DeltaSecrets`);
+    wrong.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    expect(await wrong.ended).toMatchObject({ code: status.INVALID_ARGUMENT });
+    const none = openDelta(client(server));
+    expect(await none.ended).toMatchObject({ code: status.UNIMPLEMENTED });
+  });
+});
+
+describe('ends of streams', () => {
+  it('says so when it shuts down', async () => {
+    const server = await start({ ads: new MemoryBackend([cluster('a')]) });
+    const stream = openDelta(client(server));
+    stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    await stream.next();
+    controller.abort();
+    expect(await stream.ended).toMatchObject({
+      code: status.UNAVAILABLE,
+      details: expect.stringMatching(/shutting down/),
+    });
+    await server.close();
+    await expect.poll(() => server.connectionCount).toBe(0);
+    expect(server.streams()).toEqual([]);
+  });
+
+  it('closes the proxy when the client goes, by half-close or by reset', async () => {
+    const ads = new MemoryBackend([cluster('a')]);
+    const server = await start({ ads });
+    const polite = openDelta(client(server));
+    polite.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    await polite.next();
+    polite.close();
+    expect(await polite.ended).toMatchObject({ code: status.OK });
+    const rude = openDelta(client(server));
+    rude.send(deltaRequest({ node, typeUrl: LISTENER_TYPE }));
+    await rude.next();
+    rude.cancel();
+    await rude.ended;
+    await expect.poll(() => ads.open).toBe(0);
+    expect(events.filter((event) => event.kind === 'closed').map((event) => event.status)).toEqual(['OK', 'CANCELLED']);
+  });
+
+  it('does not wait for ever for a first request, nor without a node', async () => {
+    const server = await start({ ads: new MemoryBackend(), firstRequestMs: 100 });
+    expect(await openDelta(client(server)).ended).toMatchObject({ code: status.DEADLINE_EXCEEDED });
+    const anonymous = openDelta(client(server));
+    anonymous.send(deltaRequest({ typeUrl: CLUSTER_TYPE }));
+    expect(await anonymous.ended).toMatchObject({ code: status.INVALID_ARGUMENT });
+  });
+
+  it('pings: a client that answers stays, one that does not is dropped', async () => {
+    const limits = { keepaliveIntervalMs: 50, keepaliveTimeoutMs: 50, shutdownGraceMs: 300 };
+    const server = await start({ ads: new MemoryBackend([cluster('a')]), limits });
+    const stream = openDelta(client(server));
+    stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    await stream.next();
+    expect(await stream.isQuiet(300)).toBe(true);
+    expect(server.connectionCount).toBe(1);
+    const mute = connect(server.port, '127.0.0.1');
+    const closed = once(mute, 'close');
+    mute.write(
+      Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])]),
+    );
+    mute.resume();
+    await closed;
+    expect(server.connectionCount).toBe(1);
+  });
+});
