@@ -42,7 +42,7 @@ export class GrpcCall {
   }
 
   get isEnded(): boolean {
-    return this.#ended !== undefined || this.#stream.destroyed || this.#stream.aborted;
+    return this.#ended !== undefined || this.#stream.destroyed || this.#stream.closed;
   }
 
   /** The status that this side ended the call with. */
