@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// Seed 000, "version routing in a multicluster service mesh": the page's own commands, in its order, and what it says one
+// sees, on real traffic.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { binomialBounds } from '../src/cli/demo/chance.ts';
+import { type PageVisit, visitPage } from '../src/cli/demo/traffic.ts';
+import { findProgram, root, sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
+import { findBrowser, openBrowser, reloadUntilBothColours, starColours } from './seed-000/browser.ts';
+import { applyErrata, readErrata, readPageLines, readStepLines } from './seed-000/page-lines.ts';
+import { captureWhile, probePlaintext, probeTls } from './seed-000/wire.ts';
+
+const scenario = join(root, 'scenarios/seeds/000');
+const page = join(
+  process.env['ISTHMUS_SEEDS'] ?? join(root, '../shared/seeds'),
+  '000-version-routing-in-a-multicluster-mesh.md',
+);
+const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+
+test.skipIf(!existsSync(page))('the steps are the page’s lines, but for the errata', () => {
+  const errata = readErrata(readFileSync(join(scenario, 'errata.md'), 'utf8'));
+  expect(errata.size).toBeGreaterThan(0);
+  expect(readStepLines(join(scenario, 'steps'))).toEqual(
+    applyErrata(readPageLines(readFileSync(page, 'utf8')), errata),
+  );
+});
+
+describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (skipped: ${obstacle})` : ''}`, () => {
+  const sandbox = new TestSandbox('seed000');
+  const step = async (number: number): Promise<string> => {
+    const file = readdirSync(join(scenario, 'steps')).find((name) => name.startsWith(String(number).padStart(2, '0')))!;
+    const result = await sandbox.bash(readFileSync(join(scenario, 'steps', file), 'utf8'));
+    expect(result, `${file}\n${result.stdout}${result.stderr}`).toMatchObject({ code: 0 });
+    return result.stdout;
+  };
+  const visit = (count: number, userAgent: string, user?: string): Promise<PageVisit[]> =>
+    visitPage(sandbox.gateway('cluster1'), { count, userAgent, ...(user ? { user } : {}) });
+  const sidecarLog = (context: string, app: string, version = 'v1'): Promise<string> =>
+    sandbox.kubectl('--context', context, 'logs', `deploy/${app}-${version}`, '-c', 'istio-proxy');
+
+  beforeAll(async () => {
+    await sandbox.up();
+    sandbox.env['CERTS'] = join(sandbox.dir, 'certs');
+    await sandbox.must('certs', '--out', sandbox.env['CERTS'], '--clusters', 'cluster1,cluster2');
+    const setup = await sandbox.bash(readFileSync(join(scenario, 'setup.sh'), 'utf8'));
+    expect(setup, setup.stdout + setup.stderr).toMatchObject({ code: 0 });
+  });
+
+  afterAll(async () => {
+    expect(await sandbox.down()).toEqual([]);
+  });
+
+  test('contexts cluster1 and cluster2 are listed', async () => {
+    const listed = await step(1);
+    expect(listed).toMatch(/^CURRENT +NAME +CLUSTER +AUTHINFO +NAMESPACE/);
+    expect(listed).toMatch(/^\* +cluster1 +cluster1 /m);
+    expect(listed).toMatch(/^ +cluster2 +cluster2 /m);
+    await step(2);
+  });
+
+  test('Bookinfo runs, each pod with its proxy', async () => {
+    expect(await step(3)).toContain('deployment.extensions/productpage-v1 created');
+    expect(await step(4)).toContain('deployment.extensions/reviews-v3 created');
+    for (const [context, count] of [
+      ['cluster1', 3],
+      ['cluster2', 3],
+    ] as const) {
+      await sandbox.kubectl(
+        '--context',
+        context,
+        'wait',
+        '--for=condition=Available',
+        'deployment',
+        '--all',
+        '--timeout=120s',
+      );
+      const pods = await sandbox.kubectl('--context', context, 'get', 'pods', '--no-headers');
+      expect(
+        pods
+          .trim()
+          .split('\n')
+          .map((line) => line.split(/ +/)[1]),
+      ).toEqual(Array(count).fill('2/2'));
+    }
+  });
+
+  test('before the rules nobody sees ratings', async () => {
+    await step(5);
+    await expect
+      .poll(async () => (await visit(1, 'before-wait').catch(() => []))[0]?.stars, { timeout: 30_000 })
+      .toBe('none');
+    const visits = [...(await visit(20, 'before', 'jason')), ...(await visit(20, 'before'))];
+    expect(visits.map((v) => v.stars)).toEqual(Array(40).fill('none'));
+  });
+
+  test('cluster1 learns of the remote reviews, both clusters of the versions', async () => {
+    await step(6);
+    await step(7);
+    await step(8);
+    await step(9);
+    await step(10);
+    await expect
+      .poll(async () => (await visit(1, 'rules-wait', 'jason'))[0]?.stars, { timeout: 30_000 })
+      .not.toBe('none');
+  });
+
+  test('jason gets v2 and v3 half and half from cluster2, everybody else v1 from cluster1', async () => {
+    const jason = await visit(400, 'count-jason', 'jason');
+    const others = await visit(100, 'count-others');
+    expect(jason.filter((v) => v.stars !== 'black' && v.stars !== 'red')).toEqual([]);
+    // 400 draws of one half: outside of these bounds by chance less than once in a million.
+    const { low, high } = binomialBounds(400, 0.5);
+    const black = jason.filter((v) => v.stars === 'black').length;
+    expect(black).toBeGreaterThanOrEqual(low);
+    expect(black).toBeLessThanOrEqual(high);
+    expect(others.map((v) => v.stars)).toEqual(Array(100).fill('none'));
+  });
+
+  test('the proxies’ logs say the same: cluster names, the gateway, TLS 1.3, SPIFFE identities of both ends', async () => {
+    const remote = await gatewayAddress('cluster2');
+    await expect
+      .poll(async () => countLines(await sidecarLog('cluster1', 'productpage'), 'count-jason', '/reviews/0'), {
+        timeout: 30_000,
+      })
+      .toBe(400);
+    const caller = (await sidecarLog('cluster1', 'productpage')).split('\n').filter((l) => l.includes('/reviews/0'));
+    for (const line of caller.filter((l) => l.includes('count-jason'))) {
+      expect(line).toMatch(/outbound\|9080\|v[23]\|reviews\.default\.global/);
+      expect(line).toContain(`"${remote}:15443"`);
+      expect(line).toContain('TLSv1.3');
+      expect(line).toContain('spiffe://cluster.local/ns/default/sa/default');
+    }
+    for (const line of caller.filter((l) => l.includes('count-others'))) {
+      expect(line).toMatch(/outbound\|9080\|v1\|reviews\.default\.svc\.cluster\.local/);
+      expect(line).not.toContain(remote);
+    }
+    const callee = (await sidecarLog('cluster2', 'reviews', 'v2'))
+      .split('\n')
+      .filter((l) => l.includes('count-jason') && l.includes('/reviews/0'));
+    expect(callee.length).toBeGreaterThan(0);
+    expect(callee[0]).toContain('TLSv1.3');
+    expect(callee[0]).toContain('spiffe://cluster.local/ns/default/sa/default');
+    const gateway = await sandbox.kubectl(
+      '--context',
+      'cluster2',
+      '-n',
+      'istio-system',
+      'logs',
+      'deploy/istio-ingressgateway',
+    );
+    expect(gateway).toContain('outbound_.9080_.v2_.reviews.default.global');
+  });
+
+  test('between the clusters nothing is readable', async () => {
+    const [router1, gateway2] = ['172.31.0.11', await gatewayAddress('cluster2')];
+    const captured = await captureWhile(sandbox, [router1, gateway2], async () => {
+      await visit(20, 'marker-in-the-clear', 'jason');
+    });
+    expect(captured.length).toBeGreaterThan(10_000);
+    for (const marker of ['marker-in-the-clear', 'end-user', 'jason', 'GET /', 'Reviewer1', 'twins']) {
+      expect(captured.includes(marker), marker).toBe(false);
+    }
+  });
+
+  test('15443 refuses plaintext, an unknown name and a client without a certificate', async () => {
+    const gateway = await gatewayAddress('cluster2');
+    expect(await probePlaintext(sandbox, gateway, 15443)).toBe('');
+    const unknown = await probeTls(sandbox, gateway, 15443, 'outbound_.9080_._.nobody.default.global');
+    expect(unknown.chain).toEqual([]);
+    const anonymous = await probeTls(sandbox, gateway, 15443, 'outbound_.9080_.v2_.reviews.default.global');
+    expect(anonymous.chain.length).toBeGreaterThan(0);
+    expect(anonymous.end).toMatch(/^(refused|closed)/);
+  });
+
+  test('each cluster has an intermediate of its own, below one root', async () => {
+    const chains = await Promise.all(
+      [
+        ['cluster1', 'details'],
+        ['cluster2', 'ratings'],
+      ].map(
+        async ([context, app]) =>
+          (await probeTls(sandbox, await gatewayAddress(context!), 15443, `outbound_.9080_._.${app}.default.global`))
+            .chain,
+      ),
+    );
+    const [one, two] = chains as [(typeof chains)[0], (typeof chains)[0]];
+    expect(one[0]!.uris).toContain('spiffe://cluster.local/ns/default/sa/default');
+    expect(one[0]!.issuer).not.toBe(two[0]!.issuer);
+    expect(one[1]!.fingerprint).not.toBe(two[1]!.fingerprint);
+    expect(one.at(-1)!.fingerprint).toBe(two.at(-1)!.fingerprint);
+  });
+
+  test('a pod cannot reach the other cluster’s pods', async () => {
+    await sandbox.kubectl('--context', 'cluster1', 'create', 'namespace', 'plain');
+    await sandbox.kubectl('--context', 'cluster1', '-n', 'plain', 'apply', '-f', 'samples/sleep/sleep.yaml');
+    await sandbox.kubectl(
+      '--context',
+      'cluster1',
+      '-n',
+      'plain',
+      'wait',
+      '--for=condition=Available',
+      'deploy/sleep',
+      '--timeout=60s',
+    );
+    const address = (context: string, app: string): Promise<string> =>
+      sandbox.kubectl(
+        '--context',
+        context,
+        'get',
+        'pod',
+        '-l',
+        `app=${app}`,
+        '-o',
+        'jsonpath={.items[0].status.podIP}',
+      );
+    const dial = async (ip: string) =>
+      (
+        await sandbox.bash(
+          `kubectl --context cluster1 -n plain exec deploy/sleep -c sleep -- curl -sS -m 4 http://${ip}:15021/healthz/ready`,
+        )
+      ).code;
+    expect(await dial(await address('cluster1', 'details'))).toBe(0);
+    expect(await dial(await address('cluster2', 'ratings'))).not.toBe(0);
+  });
+
+  const browser = findBrowser();
+  test.skipIf(!browser)(
+    `in a browser jason sees both colours, and none after signing out${browser ? '' : ' (skipped: no Chromium on PATH)'}`,
+    async () => {
+      const chrome = await openBrowser(browser!);
+      try {
+        const tab = await chrome.newPage();
+        await tab.goto(new URL('/productpage', sandbox.gateway('cluster1')).href);
+        expect(await starColours(tab)).toEqual([]);
+        await tab.fill('input[name=username]', 'jason');
+        await tab.click('#sign-in');
+        await tab.waitForSelector('#user');
+        // 40 reloads miss a colour with probability 2^-39.
+        expect([...(await reloadUntilBothColours(tab, 40))].sort()).toEqual(['black', 'red']);
+        await tab.click('#sign-out');
+        await tab.waitForSelector('#sign-in');
+        expect(await starColours(tab)).toEqual([]);
+      } finally {
+        await chrome.close();
+      }
+    },
+  );
+
+  async function gatewayAddress(context: string): Promise<string> {
+    return sandbox.kubectl(
+      '--context',
+      context,
+      '-n',
+      'istio-system',
+      'get',
+      'svc',
+      'istio-ingressgateway',
+      '-o',
+      'jsonpath={.status.loadBalancer.ingress[0].ip}',
+    );
+  }
+});
+
+function countLines(text: string, ...words: string[]): number {
+  return text.split('\n').filter((line) => words.every((word) => line.includes(word))).length;
+}
