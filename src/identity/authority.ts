@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Issues certificates under a checked CA. Keys are made here, in memory, and handed to the caller.
+import type { X509Certificate } from 'node:crypto';
+import { generateKeyPair, issueCertificate, privateKeyPem } from '../pki/x509.ts';
+import { type CaFiles, type CheckedCa, CLOCK_SKEW_MS, checkCa } from './ca-material.ts';
+import type { SpiffeId } from './spiffe.ts';
+
+export interface IssuedCertificate {
+  /** The certificate, then the intermediates up to the root, without it. */
+  readonly chainPem: string;
+  /** PKCS#8. A secret. */
+  readonly keyPem: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+/** How long one of the CA's own certificates has left. */
+export interface CaExpiry {
+  readonly what: string;
+  readonly notAfterMs: number;
+  readonly state: 'ok' | 'expires-soon' | 'expired';
+}
+
+export const DEFAULT_LIFETIME_MS = 24 * 3600_000;
+const SOON_MS = 30 * 24 * 3600_000;
+
+export class Authority {
+  /** The trust bundle: every root, in PEM. */
+  readonly rootPem: string;
+  readonly #ca: CheckedCa;
+  readonly #caPem: string;
+  readonly #chainPem: string;
+
+  /** Throws CaError when the files are no CA that peers would trust at `nowMs`. */
+  constructor(files: CaFiles, nowMs: number) {
+    this.#ca = checkCa(files, nowMs);
+    this.#caPem = pemOf(this.#ca.certificate);
+    this.rootPem = this.#ca.roots.map(pemOf).join('');
+    this.#chainPem = this.#ca.intermediates.map(pemOf).join('');
+  }
+
+  /** SHA-256 fingerprint of the certificate that signs: tells two clusters' intermediates apart. */
+  get fingerprint(): string {
+    return this.#ca.certificate.fingerprint256;
+  }
+
+  /** A workload's certificate: its SPIFFE id and nothing else, for both ends of mutual TLS. */
+  issueWorkload(id: SpiffeId, lifetimeMs: number, nowMs: number): IssuedCertificate {
+    return this.#issue({ uris: [id], usages: ['serverAuth', 'clientAuth'] }, lifetimeMs, nowMs);
+  }
+
+  /** A server's certificate for DNS names (the control plane's own ports). */
+  issueServer(dnsNames: readonly string[], lifetimeMs: number, nowMs: number): IssuedCertificate {
+    return this.#issue({ dnsNames: [...dnsNames], usages: ['serverAuth'] }, lifetimeMs, nowMs);
+  }
+
+  #issue(
+    names: { uris?: string[]; dnsNames?: string[]; usages: ('serverAuth' | 'clientAuth')[] },
+    lifetimeMs: number,
+    nowMs: number,
+  ): IssuedCertificate {
+    const keys = generateKeyPair();
+    const caEndMs = this.#ca.certificate.validToDate.getTime();
+    // A certificate that outlives its CA would fail at a moment that nobody expects.
+    const notAfter = new Date(Math.min(nowMs + lifetimeMs, caEndMs));
+    const notBefore = new Date(Math.min(nowMs, notAfter.getTime()) - CLOCK_SKEW_MS);
+    const issuer = { certPem: this.#caPem, key: this.#ca.key };
+    const certPem = issueCertificate({ subject: {}, publicKey: keys.publicKey, issuer, notBefore, notAfter, ...names });
+    return {
+      chainPem: certPem + this.#chainPem,
+      keyPem: privateKeyPem(keys.privateKey),
+      notBeforeMs: notBefore.getTime(),
+      notAfterMs: notAfter.getTime(),
+    };
+  }
+
+  /** The CA's certificate, its intermediates and roots, with what they have left. For status and warnings. */
+  expiry(nowMs: number): CaExpiry[] {
+    const { certificate, intermediates, roots } = this.#ca;
+    const all = new Set([certificate, ...intermediates, ...roots].map((each) => each.fingerprint256));
+    const unique = [certificate, ...intermediates, ...roots].filter((each) => all.delete(each.fingerprint256));
+    return unique.map((each) => {
+      const notAfterMs = each.validToDate.getTime();
+      const leftMs = notAfterMs - nowMs;
+      const state = leftMs <= 0 ? 'expired' : leftMs < SOON_MS ? 'expires-soon' : 'ok';
+      return { what: each.subject.replaceAll('\n', ', '), notAfterMs, state };
+    });
+  }
+}
+
+function pemOf(certificate: X509Certificate): string {
+  const pem = certificate.toString();
+  return pem.endsWith('\n') ? pem : `${pem}\n`;
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a proxy gets by SDS: its own certificate and key, and the roots of the mesh.
+
+import { createHash } from 'node:crypto';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { SecretSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
+import { type Authority, type CaExpiry, DEFAULT_LIFETIME_MS, type IssuedCertificate } from './authority.ts';
+import { type Clock, RenewedCertificate, systemClock } from './renewal.ts';
+import type { SpiffeId } from './spiffe.ts';
+
+export const SECRET_TYPE_URL = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';
+/** Names that the proxies' configuration asks for. */
+export const WORKLOAD_SECRET_NAME = 'default';
+export const ROOT_SECRET_NAME = 'ROOTCA';
+
+/** A serialized Secret, in the shape of an xDS resource. `value` of a workload's holds its private key. */
+export interface SecretResource {
+  readonly typeUrl: string;
+  readonly name: string;
+  readonly version: string;
+  readonly value: Uint8Array;
+}
+
+export interface SecretSubscription {
+  /** `default` and `ROOTCA`, by name; the same object until `changed`. */
+  resources(): ReadonlyMap<string, SecretResource>;
+  close(): void;
+}
+
+/** One proxy, as it was proved: `instance` tells the pods of one service account apart (the pod's uid). */
+export interface SecretOwner {
+  readonly id: SpiffeId;
+  readonly instance: string;
+}
+
+export interface SecretsStatus {
+  readonly workloads: number;
+  /** The first of the workloads' certificates to end; undefined without workloads. */
+  readonly soonestExpiryMs: number | undefined;
+  readonly authority: readonly CaExpiry[];
+}
+
+export interface WorkloadSecretsOptions {
+  readonly lifetimeMs?: number;
+  readonly clock?: Clock;
+  /** A renewal failed; the proxy keeps what it has, and it is tried again. */
+  readonly onError?: (error: Error, id: SpiffeId) => void;
+}
+
+/** How long a certificate is kept for a proxy that went away: it comes back when its token is renewed. */
+const LINGER_MS = 5 * 60_000;
+
+interface Entry {
+  readonly certificate: RenewedCertificate;
+  readonly listeners: Set<() => void>;
+  resources: ReadonlyMap<string, SecretResource>;
+  cancelLinger: () => void;
+}
+
+export class WorkloadSecrets {
+  readonly #lifetimeMs: number;
+  readonly #clock: Clock;
+  readonly #onError: (error: Error, id: SpiffeId) => void;
+  readonly #entries = new Map<string, Entry>();
+  #authority: Authority;
+  #root: SecretResource;
+
+  constructor(authority: Authority, options: WorkloadSecretsOptions = {}) {
+    this.#authority = authority;
+    this.#root = rootSecret(authority);
+    this.#lifetimeMs = options.lifetimeMs ?? DEFAULT_LIFETIME_MS;
+    this.#clock = options.clock ?? systemClock;
+    this.#onError = options.onError ?? (() => {});
+  }
+
+  /** The secrets of `owner`, whom the caller has proved. `changed` is called when they are renewed. */
+  open(owner: SecretOwner, changed: () => void): SecretSubscription {
+    const key = `${owner.id} ${owner.instance}`;
+    const entry = this.#entries.get(key) ?? this.#add(key, owner.id);
+    entry.cancelLinger();
+    entry.listeners.add(changed);
+    return {
+      resources: () => entry.resources,
+      close: () => {
+        entry.listeners.delete(changed);
+        if (entry.listeners.size > 0 || this.#entries.get(key) !== entry) return;
+        entry.cancelLinger = this.#clock.after(LINGER_MS, () => this.#drop(key));
+      },
+    };
+  }
+
+  /** Signs everything anew under another authority: a new intermediate, or a bundle with another root. */
+  setAuthority(authority: Authority): void {
+    this.#authority = authority;
+    this.#root = rootSecret(authority);
+    for (const entry of this.#entries.values()) entry.certificate.renew();
+  }
+
+  status(): SecretsStatus {
+    const ends = [...this.#entries.values()].map((entry) => entry.certificate.current.notAfterMs);
+    return {
+      workloads: this.#entries.size,
+      soonestExpiryMs: ends.length === 0 ? undefined : Math.min(...ends),
+      authority: this.#authority.expiry(this.#clock.nowMs()),
+    };
+  }
+
+  /** Forgets every key and stops renewing. */
+  close(): void {
+    for (const key of [...this.#entries.keys()]) this.#drop(key);
+  }
+
+  #add(key: string, id: SpiffeId): Entry {
+    const issue = (): IssuedCertificate => {
+      try {
+        return this.#authority.issueWorkload(id, this.#lifetimeMs, this.#clock.nowMs());
+      } catch (error) {
+        this.#onError(error instanceof Error ? error : new Error(String(error)), id);
+        throw error;
+      }
+    };
+    const certificate = new RenewedCertificate(issue, () => this.#renewed(entry), this.#clock);
+    const entry: Entry = {
+      certificate,
+      listeners: new Set(),
+      resources: this.#resources(certificate.current),
+      cancelLinger: () => {},
+    };
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  #renewed(entry: Entry): void {
+    entry.resources = this.#resources(entry.certificate.current);
+    for (const listener of entry.listeners) listener();
+  }
+
+  #resources(certificate: IssuedCertificate): ReadonlyMap<string, SecretResource> {
+    return new Map([
+      [WORKLOAD_SECRET_NAME, workloadSecret(certificate)],
+      [ROOT_SECRET_NAME, this.#root],
+    ]);
+  }
+
+  #drop(key: string): void {
+    const entry = this.#entries.get(key);
+    entry?.cancelLinger();
+    entry?.certificate.close();
+    this.#entries.delete(key);
+  }
+}
+
+function workloadSecret(certificate: IssuedCertificate): SecretResource {
+  const inline = (text: string) => ({ specifier: { case: 'inlineBytes' as const, value: Buffer.from(text) } });
+  const secret = create(SecretSchema, {
+    name: WORKLOAD_SECRET_NAME,
+    type: {
+      case: 'tlsCertificate',
+      value: { certificateChain: inline(certificate.chainPem), privateKey: inline(certificate.keyPem) },
+    },
+  });
+  // The version is public (logs, config dumps), so it is made of the public half.
+  return resourceOf(WORKLOAD_SECRET_NAME, certificate.chainPem, toBinary(SecretSchema, secret));
+}
+
+function rootSecret(authority: Authority): SecretResource {
+  const trustedCa = { specifier: { case: 'inlineBytes' as const, value: Buffer.from(authority.rootPem) } };
+  const secret = create(SecretSchema, {
+    name: ROOT_SECRET_NAME,
+    type: { case: 'validationContext', value: { trustedCa } },
+  });
+  return resourceOf(ROOT_SECRET_NAME, authority.rootPem, toBinary(SecretSchema, secret));
+}
+
+function resourceOf(name: string, publicPart: string, value: Uint8Array): SecretResource {
+  const version = createHash('sha256').update(publicPart).digest('hex').slice(0, 16);
+  return { typeUrl: SECRET_TYPE_URL, name, version, value };
+}
