@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// The cluster that install and uninstall speak to, and what its refusals mean to the user.
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { parse } from 'yaml';
+import { readValues, type Values, ValuesError } from '../install/values.ts';
+import { KubeClient, KubeError } from '../kube/client.ts';
+import { loadKubeconfig } from '../kube/config.ts';
+import { UserError } from './user-error.ts';
+
+export interface InstallTarget {
+  readonly client: KubeClient;
+  readonly contextName: string;
+  /** Aborts at Ctrl-C. */
+  readonly signal: AbortSignal;
+  /** An error as the user should read it, with what to do. */
+  explain(error: unknown, next: string): Error;
+  close(): void;
+}
+
+/** @throws UserError when there is no such kubeconfig or context */
+export function readTarget(flags: { context?: string; kubeconfig?: string }): InstallTarget {
+  const contextName = flags.context ?? currentContext(flags.kubeconfig);
+  let client: KubeClient;
+  try {
+    client = new KubeClient(loadKubeconfig(flags.kubeconfig, contextName));
+  } catch (error) {
+    throw new UserError(`${(error as Error).message}. Name another with --context or --kubeconfig.`);
+  }
+  const interrupted = new AbortController();
+  const onInterrupt = (): void => interrupted.abort();
+  process.once('SIGINT', onInterrupt);
+  return {
+    client,
+    contextName,
+    signal: interrupted.signal,
+    explain: (error, next) =>
+      interrupted.signal.aborted ? new UserError('interrupted') : explain(error, client.server, next),
+    close: () => {
+      process.removeListener('SIGINT', onInterrupt);
+      client.close();
+    },
+  };
+}
+
+export function readInstallValues(sets: readonly string[], contextName: string): Values {
+  try {
+    return readValues(sets, contextName);
+  } catch (error) {
+    throw error instanceof ValuesError ? new UserError(error.message, 2) : error;
+  }
+}
+
+/** The context's name is the cluster's name in the mesh, so it is asked for even where the file has a current one. */
+function currentContext(kubeconfig: string | undefined): string {
+  const listed = (process.env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
+  const fallback = listed.length > 0 ? listed : [join(homedir(), '.kube', 'config')];
+  for (const file of kubeconfig === undefined ? fallback : [kubeconfig]) {
+    try {
+      const name = (parse(readFileSync(file, 'utf8')) as { 'current-context'?: unknown } | null)?.['current-context'];
+      if (typeof name === 'string' && name !== '') return name;
+    } catch {
+      // Named or broken: loadKubeconfig says which of the two.
+    }
+  }
+  throw new UserError('no context is current: name the cluster with --context (and its file with --kubeconfig)', 2);
+}
+
+function explain(error: unknown, server: string, next: string): Error {
+  if (!(error instanceof Error)) return new UserError(String(error));
+  if (error instanceof KubeError) {
+    if (error.code === 401)
+      return new UserError(`${server} does not know this user: ${error.message}. Check the kubeconfig's credentials.`);
+    if (error.code === 403) return new UserError(`${error.message}. Use a user with the role cluster-admin; ${next}.`);
+    return new UserError(`${server} refused: ${error.message}. When that is mended, ${next}.`);
+  }
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code !== undefined && /^(E[A-Z]+|ERR_TLS.*|DEPTH_ZERO.*|SELF_SIGNED.*|UNABLE_TO.*)$/.test(code)) {
+    return new UserError(
+      `${server} cannot be reached: ${error.message}. Is the cluster up, and is the address right? Then ${next}.`,
+    );
+  }
+  return error.name === 'Error' ? new UserError(`${error.message}. Then ${next}.`) : error;
+}

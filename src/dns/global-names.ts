@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which addresses the ServiceEntries give to names. Reads raw objects: what the rest of a ServiceEntry says, and whether
+// it is right, is not the DNS server's business.
+import { isIPv4 } from 'node:net';
+import type { KubeObject } from '../kube/types.ts';
+
+/** Name (lower case, no final dot; `*.` in front of a wildcard) -> IPv4 addresses, oldest ServiceEntry first. */
+export type GlobalNames = ReadonlyMap<string, readonly string[]>;
+
+export type NameLookup =
+  | { readonly kind: 'addresses'; readonly addresses: readonly string[] }
+  /** The name exists but has no address: it has only names below it, or its ServiceEntry gives none. */
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'unknown' };
+
+/** Names under `zone` from ServiceEntries. Where two claim one name, the older one's address holds, as in the mesh. */
+export function collectNames(entries: Iterable<KubeObject>, zone: string): GlobalNames {
+  const names = new Map<string, readonly string[]>();
+  for (const entry of [...entries].sort(byAge)) {
+    const { hosts, addresses } = (entry['spec'] ?? {}) as { hosts?: unknown; addresses?: unknown };
+    const ipv4 = textsOf(addresses).map(singleAddress).filter(isIPv4);
+    for (const host of textsOf(hosts)) {
+      const name = normalizeName(host);
+      if (!isUnder(name, zone)) continue;
+      const known = names.get(name);
+      if (known === undefined || known.length === 0) names.set(name, ipv4);
+    }
+  }
+  return names;
+}
+
+/** RFC 4592: the closest wildcard answers only where no name exists at or below the one asked for. */
+export function lookUp(names: GlobalNames, name: string): NameLookup {
+  const exact = names.get(name);
+  if (exact !== undefined) return exact.length === 0 ? { kind: 'empty' } : { kind: 'addresses', addresses: exact };
+  for (const known of names.keys()) if (known.endsWith(`.${name}`)) return { kind: 'empty' };
+  const labels = name.split('.');
+  for (let i = 1; i < labels.length; i++) {
+    const addresses = names.get(`*.${labels.slice(i).join('.')}`);
+    if (addresses !== undefined) return addresses.length === 0 ? { kind: 'empty' } : { kind: 'addresses', addresses };
+  }
+  return { kind: 'unknown' };
+}
+
+export function normalizeName(name: string): string {
+  return name.toLowerCase().replace(/\.$/, '');
+}
+
+export function isUnder(name: string, zone: string): boolean {
+  return name === zone || name.endsWith(`.${zone}`);
+}
+
+/** `10.0.0.1/32` is an address as well; a wider range is none. */
+function singleAddress(text: string): string {
+  return text.endsWith('/32') ? text.slice(0, -3) : text;
+}
+
+function textsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string') : [];
+}
+
+function byAge(a: KubeObject, b: KubeObject): number {
+  const key = ({ metadata: { creationTimestamp = '', namespace = '', name = '' } }: KubeObject) =>
+    `${creationTimestamp}\0${namespace}\0${name}`;
+  return key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0;
+}

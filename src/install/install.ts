@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { KubeClient } from '../kube/client.ts';
+import { KubeError } from '../kube/client.ts';
+import { NODES, SECRETS } from '../kube/resources.ts';
+import { covers } from '../kube/subset.ts';
+import type { KubeObject } from '../kube/types.ts';
+import { buildStages, type Stage } from './manifest.ts';
+import { waitForAddress, waitForDefinitions, waitForDeployment, waitForWebhooks } from './readiness.ts';
+import { describeObject, resourceTypeOf } from './resource-types.ts';
+import { ISTIO_NAMESPACE, type Values } from './values.ts';
+
+/** What happens, as it happens. */
+export type InstallEvent =
+  | { readonly kind: 'stage'; readonly name: string }
+  | { readonly kind: 'applied'; readonly object: string; readonly change: 'created' | 'configured' | 'unchanged' }
+  | { readonly kind: 'waiting'; readonly what: string }
+  | { readonly kind: 'warning'; readonly message: string }
+  | { readonly kind: 'note'; readonly message: string };
+
+export interface InstallOptions {
+  readonly client: KubeClient;
+  readonly values: Values;
+  readonly crds: readonly KubeObject[];
+  /** Only say what would change. */
+  readonly dryRun: boolean;
+  readonly wait: boolean;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly report: (event: InstallEvent) => void;
+}
+
+/** How long a load balancer may take before we say how to look for its address. */
+const ADDRESS_MS = 15_000;
+
+/**
+ * Makes the cluster have the mesh: applies stage by stage, each on the ground of the one before. Run again, it goes on
+ * where it ended, and changes only what differs.
+ * @throws KubeError when the API server refuses; NotReadyError when something does not become ready in time
+ */
+export async function install(options: InstallOptions): Promise<void> {
+  const { client, crds, report } = options;
+  const values = await decideExclusion(client, options.values);
+  for (const stage of buildStages(values, crds)) {
+    report({ kind: 'stage', name: stage.name });
+    for (const object of stage.objects) await applyOne(object, options);
+    if (!options.dryRun) await afterStage(stage, options);
+    if (stage.name === 'namespace') await warnWithoutCa(client, report);
+  }
+}
+
+/** Where all users of a node are one, rules by uid would lead Envoy's own connections back into Envoy for ever. */
+async function decideExclusion(client: KubeClient, values: Values): Promise<Values> {
+  if (values.global.proxy.excludeOutboundBy !== 'auto') return values;
+  const { items } = await client.list(NODES, { labelSelector: 'isthmus.dev/rootless=true' });
+  const excludeOutboundBy = items.length > 0 ? 'mark' : 'uid';
+  return { ...values, global: { ...values.global, proxy: { ...values.global.proxy, excludeOutboundBy } } };
+}
+
+async function applyOne(object: KubeObject, { client, report, dryRun }: InstallOptions): Promise<void> {
+  const type = resourceTypeOf(object);
+  const { name = '', namespace } = object.metadata;
+  const before = await client.get(type, name, namespace);
+  if (before !== undefined && object.kind === 'Namespace') {
+    // Somebody else's (to hold cacerts, say): its labels, by which `uninstall` would remove it, are not ours to set.
+    report({ kind: 'applied', object: describeObject(object), change: 'unchanged' });
+    return;
+  }
+  const same = dryRun
+    ? before !== undefined && covers(before, object)
+    : before?.metadata.resourceVersion ===
+      (await client.apply(object, type, { fieldManager: 'isthmus' })).metadata.resourceVersion;
+  const change = before === undefined ? 'created' : same ? 'unchanged' : 'configured';
+  report({ kind: 'applied', object: describeObject(object), change });
+}
+
+async function warnWithoutCa(client: KubeClient, report: InstallOptions['report']): Promise<void> {
+  try {
+    if ((await client.get(SECRETS, 'cacerts', ISTIO_NAMESPACE)) !== undefined) return;
+  } catch (error) {
+    if (!(error instanceof KubeError && error.code === 403)) throw error;
+    report({ kind: 'warning', message: 'it is not known whether there is a Secret cacerts: you may not read Secrets' });
+    return;
+  }
+  report({
+    kind: 'warning',
+    message:
+      `there is no Secret cacerts in ${ISTIO_NAMESPACE}: this cluster gets a self-signed CA of its own, and no other ` +
+      'cluster will trust its workloads. For a mesh of several clusters make the certificates first (isthmus certs), ' +
+      'create the Secret in each cluster, and restart the control plane',
+  });
+}
+
+async function afterStage(stage: Stage, options: InstallOptions): Promise<void> {
+  const { client, report, timeoutMs, signal } = options;
+  const wait = { timeoutMs, signal };
+  // Even without --wait: what follows would be refused by a server that does not know the kinds yet.
+  if (stage.name === 'definitions') await waitForDefinitions(client, stage.objects, wait);
+  if (!options.wait) return;
+  for (const { kind, metadata } of stage.objects) {
+    if (kind !== 'Deployment') continue;
+    report({ kind: 'waiting', what: `Deployment ${metadata.name}` });
+    await waitForDeployment(client, ISTIO_NAMESPACE, metadata.name ?? '', wait);
+  }
+  if (stage.name === 'webhooks') await waitForWebhooks(client, wait);
+  if (stage.name === 'ingress gateway') await reportAddress(stage, options);
+}
+
+async function reportAddress(stage: Stage, { client, signal, report }: InstallOptions): Promise<void> {
+  const service = stage.objects.find(({ kind }) => kind === 'Service');
+  if ((service?.['spec'] as { type?: string } | undefined)?.type !== 'LoadBalancer') return;
+  const name = service?.metadata.name ?? '';
+  const address = await waitForAddress(client, ISTIO_NAMESPACE, name, { timeoutMs: ADDRESS_MS, signal });
+  if (address !== undefined) {
+    report({ kind: 'note', message: `${name} has the address ${address}` });
+    return;
+  }
+  report({
+    kind: 'warning',
+    message:
+      `Service ${name} has no load balancer address yet: see kubectl -n ${ISTIO_NAMESPACE} get service ${name}; ` +
+      'without load balancers in this cluster, use its node ports (--set gateways.istio-ingressgateway.type=NodePort)',
+  });
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// All objects of an installation, in the order in which they are to be applied.
+import type { KubeObject } from '../kube/types.ts';
+import { buildAccess } from './manifests/access.ts';
+import { buildConfig, buildControlPlane } from './manifests/control-plane.ts';
+import { buildCoreDns } from './manifests/coredns.ts';
+import { buildIngressGateway } from './manifests/ingress-gateway.ts';
+import { clusterScoped, MANAGED_LABELS } from './manifests/metadata.ts';
+import { buildWebhooks } from './manifests/webhooks.ts';
+import { ISTIO_NAMESPACE, type Values } from './values.ts';
+
+export type StageName =
+  | 'namespace'
+  | 'definitions'
+  | 'access'
+  | 'configuration'
+  | 'control plane'
+  | 'webhooks'
+  | 'ingress gateway'
+  | 'DNS';
+
+export interface Stage {
+  readonly name: StageName;
+  readonly objects: readonly KubeObject[];
+}
+
+/** @param crds the definitions of the mesh's kinds */
+export function buildStages(values: Values, crds: readonly KubeObject[]): Stage[] {
+  const stages: Stage[] = [
+    { name: 'namespace', objects: [{ apiVersion: 'v1', kind: 'Namespace', metadata: clusterScoped(ISTIO_NAMESPACE) }] },
+    { name: 'definitions', objects: crds.map(withManagedLabels) },
+    { name: 'access', objects: buildAccess() },
+    { name: 'configuration', objects: buildConfig(values) },
+    { name: 'control plane', objects: buildControlPlane(values) },
+    { name: 'webhooks', objects: buildWebhooks() },
+  ];
+  if (values.gateways['istio-ingressgateway'].enabled) {
+    stages.push({ name: 'ingress gateway', objects: buildIngressGateway(values) });
+  }
+  if (values.istiocoredns.enabled) stages.push({ name: 'DNS', objects: buildCoreDns(values) });
+  return stages;
+}
+
+function withManagedLabels(object: KubeObject): KubeObject {
+  return { ...object, metadata: { ...object.metadata, labels: { ...object.metadata.labels, ...MANAGED_LABELS } } };
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who in the mesh may do what with the Kubernetes API. Each rule is there because some code calls it.
+import type { KubeObject } from '../../kube/types.ts';
+import { ISTIO_NAMESPACE } from '../values.ts';
+import { clusterScoped, namespaced } from './metadata.ts';
+
+export const CONTROL_PLANE_ACCOUNT = 'istiod';
+export const COREDNS_ACCOUNT = 'istiocoredns-service-account';
+export const GATEWAY_ACCOUNT = 'istio-ingressgateway-service-account';
+
+const RBAC = 'rbac.authorization.k8s.io';
+const READ = ['get', 'list', 'watch'];
+
+export function buildAccess(): KubeObject[] {
+  return [
+    serviceAccount(CONTROL_PLANE_ACCOUNT),
+    clusterRole('istiod', [
+      { apiGroups: [''], resources: ['services', 'pods', 'namespaces'], verbs: READ },
+      { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: READ },
+      { apiGroups: ['networking.istio.io', 'security.istio.io'], resources: ['*'], verbs: READ },
+      // Proxies prove themselves by their tokens.
+      { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
+      // The root certificate goes to every namespace whose pods are in the mesh.
+      { apiGroups: [''], resources: ['configmaps'], verbs: ['create'] },
+      { apiGroups: [''], resources: ['configmaps'], resourceNames: ['istio-ca-root-cert'], verbs: ['get', 'patch'] },
+      // What Envoy refuses is told to the owner of the object behind it.
+      { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
+      ...['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'].flatMap((resource) => [
+        { apiGroups: ['admissionregistration.k8s.io'], resources: [resource], verbs: READ },
+        {
+          apiGroups: ['admissionregistration.k8s.io'],
+          resources: [resource],
+          resourceNames: [resource.startsWith('mutating') ? 'istio-sidecar-injector' : 'istio-validator'],
+          verbs: ['patch'],
+        },
+      ]),
+    ]),
+    clusterRoleBinding('istiod', CONTROL_PLANE_ACCOUNT),
+    {
+      apiVersion: `${RBAC}/v1`,
+      kind: 'Role',
+      metadata: namespaced('istiod'),
+      rules: [
+        { apiGroups: [''], resources: ['configmaps'], verbs: READ },
+        { apiGroups: [''], resources: ['secrets'], resourceNames: ['cacerts', 'istio-ca-secret'], verbs: ['get'] },
+        { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
+      ],
+    },
+    {
+      apiVersion: `${RBAC}/v1`,
+      kind: 'RoleBinding',
+      metadata: namespaced('istiod'),
+      roleRef: { apiGroup: RBAC, kind: 'Role', name: 'istiod' },
+      subjects: [subject(CONTROL_PLANE_ACCOUNT)],
+    },
+  ];
+}
+
+export function buildCoreDnsAccess(): KubeObject[] {
+  return [
+    serviceAccount(COREDNS_ACCOUNT),
+    clusterRole('istiocoredns', [{ apiGroups: ['networking.istio.io'], resources: ['serviceentries'], verbs: READ }]),
+    clusterRoleBinding('istiocoredns', COREDNS_ACCOUNT),
+  ];
+}
+
+export function serviceAccount(name: string): KubeObject {
+  return { apiVersion: 'v1', kind: 'ServiceAccount', metadata: namespaced(name) };
+}
+
+function clusterRole(name: string, rules: readonly Record<string, unknown>[]): KubeObject {
+  return {
+    apiVersion: `${RBAC}/v1`,
+    kind: 'ClusterRole',
+    metadata: clusterScoped(`${name}-${ISTIO_NAMESPACE}`),
+    rules,
+  };
+}
+
+function clusterRoleBinding(name: string, account: string): KubeObject {
+  return {
+    apiVersion: `${RBAC}/v1`,
+    kind: 'ClusterRoleBinding',
+    metadata: clusterScoped(`${name}-${ISTIO_NAMESPACE}`),
+    roleRef: { apiGroup: RBAC, kind: 'ClusterRole', name: `${name}-${ISTIO_NAMESPACE}` },
+    subjects: [subject(account)],
+  };
+}
+
+function subject(account: string): Record<string, unknown> {
+  return { kind: 'ServiceAccount', name: account, namespace: ISTIO_NAMESPACE };
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Waiting for what has been applied, and saying why it takes long.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { KubeClient } from '../kube/client.ts';
+import { CRDS, DEPLOYMENTS, MUTATING_WEBHOOKS, PODS, SERVICES, VALIDATING_WEBHOOKS } from '../kube/resources.ts';
+import type { KubeObject, ResourceType } from '../kube/types.ts';
+import { describeObject } from './resource-types.ts';
+
+export interface WaitOptions {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly pollMs?: number;
+}
+
+/** Something did not become ready in time; the message says what is known about it. */
+export class NotReadyError extends Error {}
+
+interface Condition {
+  type: string;
+  status: string;
+  message?: string;
+}
+interface DeploymentStatus {
+  observedGeneration?: number;
+  replicas?: number;
+  updatedReplicas?: number;
+  availableReplicas?: number;
+}
+interface ContainerStatus {
+  name: string;
+  ready?: boolean;
+  restartCount?: number;
+  state?: { waiting?: { reason?: string; message?: string }; terminated?: { reason?: string; exitCode?: number } };
+}
+
+/** @throws NotReadyError naming the definition that the server does not serve */
+export async function waitForDefinitions(
+  client: KubeClient,
+  crds: readonly KubeObject[],
+  options: WaitOptions,
+): Promise<void> {
+  for (const crd of crds) {
+    const name = crd.metadata.name ?? '';
+    await poll(options, async () => {
+      const { conditions = [] } = ((await client.get(CRDS, name))?.['status'] ?? {}) as { conditions?: Condition[] };
+      if (conditions.some(({ type, status }) => type === 'Established' && status === 'True')) return undefined;
+      const reasons = conditions.filter(({ status }) => status === 'False').map(({ message }) => message);
+      return `${describeObject(crd)} is not served yet${reasons.length > 0 ? `: ${reasons.join('; ')}` : ''}`;
+    });
+  }
+}
+
+/** @throws NotReadyError with the state of the Deployment's pods */
+export async function waitForDeployment(
+  client: KubeClient,
+  namespace: string,
+  name: string,
+  options: WaitOptions,
+): Promise<void> {
+  await poll(
+    options,
+    async () => {
+      const deployment = await client.get(DEPLOYMENTS, name, namespace);
+      if (deployment === undefined) return `Deployment ${namespace}/${name} is gone`;
+      const wanted = (deployment['spec'] as { replicas?: number }).replicas ?? 1;
+      const status = (deployment['status'] ?? {}) as DeploymentStatus;
+      const observed = (status.observedGeneration ?? 0) >= (deployment.metadata.generation ?? 0);
+      const settled = status.updatedReplicas === wanted && (status.replicas ?? 0) === wanted;
+      if (observed && settled && (status.availableReplicas ?? 0) >= wanted) return undefined;
+      return `Deployment ${namespace}/${name}: ${status.availableReplicas ?? 0} of ${wanted} pods are ready`;
+    },
+    () => describePods(client, namespace, name),
+  );
+}
+
+/** The control plane writes its CA into the webhooks; until then the API server cannot call them. */
+export async function waitForWebhooks(client: KubeClient, options: WaitOptions): Promise<void> {
+  const types: ResourceType[] = [MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS];
+  await poll(options, async () => {
+    for (const type of types) {
+      const { items } = await client.list(type, { labelSelector: 'app.kubernetes.io/managed-by=isthmus' });
+      const webhooks = items.flatMap(
+        (item) => item['webhooks'] as { name: string; clientConfig: { caBundle?: string } }[],
+      );
+      const without = webhooks.find(({ clientConfig }) => !clientConfig.caBundle);
+      if (without !== undefined) return `the control plane has not put its CA into webhook ${without.name}`;
+    }
+    return undefined;
+  });
+}
+
+/** The address that a load balancer gave, or undefined: not every cluster has load balancers. */
+export async function waitForAddress(
+  client: KubeClient,
+  namespace: string,
+  name: string,
+  options: WaitOptions,
+): Promise<string | undefined> {
+  let address: string | undefined;
+  try {
+    await poll(options, async () => {
+      const service = await client.get(SERVICES, name, namespace);
+      const { loadBalancer } = (service?.['status'] ?? {}) as {
+        loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] };
+      };
+      const first = loadBalancer?.ingress?.[0];
+      address = first?.ip ?? first?.hostname;
+      return address === undefined ? 'no address yet' : undefined;
+    });
+  } catch (error) {
+    if (!(error instanceof NotReadyError)) throw error;
+  }
+  return address;
+}
+
+/** Asks again until `check` returns undefined; what it returns otherwise says what is missing. */
+async function poll(
+  options: WaitOptions,
+  check: () => Promise<string | undefined>,
+  explain?: () => Promise<string>,
+): Promise<void> {
+  const { timeoutMs, signal, pollMs = 200 } = options;
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const missing = await check();
+    if (missing === undefined) return;
+    if (performance.now() >= deadline) {
+      const why = explain === undefined ? '' : await explain();
+      throw new NotReadyError(`after ${Math.round(timeoutMs / 1000)} s: ${missing}${why === '' ? '' : `; ${why}`}`);
+    }
+    await sleep(pollMs, undefined, { signal });
+  }
+}
+
+async function describePods(client: KubeClient, namespace: string, app: string): Promise<string> {
+  const { items } = await client.list(PODS, { namespace, labelSelector: `app=${app}` });
+  if (items.length === 0) {
+    return 'it has no pods: is a controller manager running, and does a quota or an admission policy refuse them?';
+  }
+  return items.map(describePod).join('; ');
+}
+
+function describePod(pod: KubeObject): string {
+  const status = (pod['status'] ?? {}) as {
+    phase?: string;
+    conditions?: Condition[];
+    containerStatuses?: ContainerStatus[];
+    initContainerStatuses?: ContainerStatus[];
+  };
+  const unscheduled = status.conditions?.find(({ type, status: is }) => type === 'PodScheduled' && is === 'False');
+  const containers = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])]
+    .filter(({ ready, state }) => ready !== true && state?.terminated?.exitCode !== 0)
+    .map(({ name, state, restartCount }) => {
+      const { waiting, terminated } = state ?? {};
+      const reason = waiting?.reason ?? terminated?.reason ?? 'running, but not ready';
+      const detail = waiting?.message === undefined ? '' : ` (${waiting.message})`;
+      return `${name} ${reason}${detail}${restartCount ? `, ${restartCount} restarts` : ''}`;
+    });
+  const details = [...(unscheduled?.message === undefined ? [] : [unscheduled.message]), ...containers];
+  const next = `kubectl -n ${pod.metadata.namespace} logs ${pod.metadata.name} tells more`;
+  return `pod ${pod.metadata.name} is ${status.phase ?? 'Pending'}: ${details.join(', ') || 'no container yet'}; ${next}`;
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  CLUSTER_ROLE_BINDINGS,
+  CLUSTER_ROLES,
+  CONFIG_MAPS,
+  CRDS,
+  DEPLOYMENTS,
+  MUTATING_WEBHOOKS,
+  NAMESPACES,
+  ROLE_BINDINGS,
+  ROLES,
+  SERVICE_ACCOUNTS,
+  SERVICES,
+  VALIDATING_WEBHOOKS,
+} from '../kube/resources.ts';
+import type { KubeObject, ResourceType } from '../kube/types.ts';
+
+/** Every resource that an installation consists of, in the order in which it is taken away. */
+export const INSTALLED_TYPES: readonly ResourceType[] = [
+  // First what stands in the way of others: a webhook without its server refuses everything.
+  MUTATING_WEBHOOKS,
+  VALIDATING_WEBHOOKS,
+  DEPLOYMENTS,
+  SERVICES,
+  CONFIG_MAPS,
+  ROLE_BINDINGS,
+  ROLES,
+  CLUSTER_ROLE_BINDINGS,
+  CLUSTER_ROLES,
+  SERVICE_ACCOUNTS,
+  CRDS,
+  NAMESPACES,
+];
+
+export function resourceTypeOf(object: KubeObject): ResourceType {
+  const type = INSTALLED_TYPES.find(({ kind }) => kind === object.kind);
+  if (type === undefined) throw new Error(`no resource type is known for kind ${object.kind}`);
+  return type;
+}
+
+/** `Deployment istio-system/istiod`, as messages name it. */
+export function describeObject({ kind, metadata }: KubeObject): string {
+  return `${kind} ${metadata.namespace === undefined ? '' : `${metadata.namespace}/`}${metadata.name ?? ''}`;
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { KubeClient } from '../kube/client.ts';
+import { KubeError } from '../kube/client.ts';
+import { CRDS, NAMESPACES, SECRETS } from '../kube/resources.ts';
+import type { KubeObject } from '../kube/types.ts';
+import { describeObject, INSTALLED_TYPES } from './resource-types.ts';
+import { ISTIO_NAMESPACE } from './values.ts';
+
+export type UninstallEvent =
+  | { readonly kind: 'deleted'; readonly object: string }
+  | { readonly kind: 'note'; readonly message: string };
+
+export interface UninstallOptions {
+  readonly client: KubeClient;
+  /** Keep the definitions, and with them the VirtualServices and the like that users wrote. */
+  readonly keepDefinitions: boolean;
+  readonly report: (event: UninstallEvent) => void;
+}
+
+const OURS = 'app.kubernetes.io/managed-by=isthmus';
+
+/**
+ * Removes all that `install` and the control plane made, in every namespace. What users made stays: their namespaces
+ * (istio-system too, if it was there before), their Secret cacerts; their mesh objects go with the definitions.
+ */
+export async function uninstall(options: UninstallOptions): Promise<void> {
+  const { client, report } = options;
+  let removed = 0;
+  for (const type of INSTALLED_TYPES) {
+    if (type === CRDS && options.keepDefinitions) continue;
+    const { items } = await client.list(type, { labelSelector: OURS });
+    if (type === NAMESPACES) await removeCaSecret(options);
+    for (const object of items) {
+      // A CA's key that somebody put there must not go with the namespace, whoever made that.
+      if (type === NAMESPACES && (await hasCacerts(client))) continue;
+      if (type === CRDS) await noteLosses(options, object);
+      await client.delete(type, object.metadata.name ?? '', object.metadata.namespace, { propagation: 'Background' });
+      report({ kind: 'deleted', object: describeObject(object) });
+      removed++;
+    }
+  }
+  if (removed === 0) report({ kind: 'note', message: 'nothing of Isthmus was found in this cluster' });
+  await noteWhatStays(options);
+}
+
+async function hasCacerts(client: KubeClient): Promise<boolean> {
+  return (await client.get(SECRETS, 'cacerts', ISTIO_NAMESPACE)) !== undefined;
+}
+
+/** The self-signed CA's key. It has no label: the control plane made it before labels could be of use. */
+async function removeCaSecret({ client, report }: UninstallOptions): Promise<void> {
+  const secret = await client.get(SECRETS, 'istio-ca-secret', ISTIO_NAMESPACE);
+  if (secret === undefined) return;
+  await client.delete(SECRETS, 'istio-ca-secret', ISTIO_NAMESPACE);
+  report({ kind: 'deleted', object: describeObject({ ...secret, kind: 'Secret' }) });
+}
+
+async function noteLosses({ client, report }: UninstallOptions, crd: KubeObject): Promise<void> {
+  const { group, names, versions } = crd['spec'] as {
+    group: string;
+    names: { plural: string; kind: string };
+    versions: { name: string; storage: boolean }[];
+  };
+  const version = versions.find(({ storage }) => storage)?.name ?? versions[0]?.name ?? 'v1';
+  const type = { group, version, resource: names.plural, kind: names.kind, namespaced: true };
+  try {
+    const { items } = await client.list(type);
+    if (items.length > 0) report({ kind: 'note', message: `${items.length} ${names.plural} go with their definition` });
+  } catch (error) {
+    if (!(error instanceof KubeError && error.code === 404)) throw error;
+  }
+}
+
+async function noteWhatStays({ client, report }: UninstallOptions): Promise<void> {
+  if (await hasCacerts(client)) {
+    report({
+      kind: 'note',
+      message: `Secret ${ISTIO_NAMESPACE}/cacerts is yours and stays, and its namespace with it`,
+    });
+  }
+  const { items } = await client.list(NAMESPACES, { labelSelector: 'istio-injection=enabled' });
+  if (items.length === 0) return;
+  const names = items.map(({ metadata }) => metadata.name).join(', ');
+  const message = `pods in ${names} keep their sidecars until they are made anew: kubectl -n NAMESPACE rollout restart deployment`;
+  report({ kind: 'note', message });
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+import pino, { type Logger } from 'pino';
+
+/** JSON lines on stdout; `time` as an ISO text, `level` as a word. */
+export function createLog(component: string, level = 'info'): Logger {
+  return pino(
+    {
+      level,
+      base: { component },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    pino.destination({ fd: 1, sync: true }),
+  );
+}
