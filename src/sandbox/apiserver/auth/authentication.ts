@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { TLSSocket } from 'node:tls';
+import type { Authenticator, Authorizer, UserInfo } from '../seams.ts';
+import { unauthorized } from '../status.ts';
+import { impersonate } from './impersonation.ts';
+import { TokenRefused, type TokenService } from './token-service.ts';
+
+const ANONYMOUS: UserInfo = { username: 'system:anonymous', groups: ['system:unauthenticated'] };
+
+/**
+ * A client certificate of the cluster's CA (CN: user, O: groups) first, then a bearer token. A request with neither is
+ * system:anonymous, who may do only what RBAC gives to system:unauthenticated: /healthz, /livez, /readyz, /version.
+ * A certificate or token that does not hold is a 401, never a fall back to anonymous.
+ */
+export function createAuthenticator(tokens: TokenService, authorizer: Authorizer): Authenticator {
+  return {
+    async authenticate(request: IncomingMessage): Promise<UserInfo> {
+      const user = identifyClientCertificate(request) ?? identifyBearer(request, tokens) ?? ANONYMOUS;
+      return impersonate(request, user, authorizer);
+    },
+  };
+}
+
+function identifyClientCertificate(request: IncomingMessage): UserInfo | undefined {
+  const socket = request.socket;
+  if (!(socket instanceof TLSSocket)) return undefined;
+  const certificate = socket.getPeerCertificate();
+  if (!certificate?.subject) return undefined;
+  // The server asks for certificates without insisting, so that tokens work: the verdict has to be read here.
+  if (!socket.authorized) throw unauthorized();
+  // At run time a repeated attribute is a list, and any attribute may be missing.
+  const subject = certificate.subject as { CN?: string | string[]; O?: string | string[] };
+  const username = [subject.CN ?? []].flat()[0];
+  if (!username) throw unauthorized();
+  const digest = createHash('sha256').update(certificate.raw).digest('hex');
+  return {
+    username,
+    groups: [...[subject.O ?? []].flat(), 'system:authenticated'],
+    extra: { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${digest}`] },
+  };
+}
+
+function identifyBearer(request: IncomingMessage, tokens: TokenService): UserInfo | undefined {
+  const header = request.headers.authorization;
+  if (header === undefined) return undefined;
+  const token = /^Bearer +(\S+)$/i.exec(header.trim())?.[1];
+  // Basic and other schemes have no meaning here; the real server treats them as if nothing had been sent.
+  if (token === undefined) return undefined;
+  try {
+    return tokens.identify(token).user;
+  } catch (error) {
+    if (error instanceof TokenRefused) throw unauthorized();
+    throw error;
+  }
+}
