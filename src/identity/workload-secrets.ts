@@ -4,26 +4,16 @@
 import { createHash } from 'node:crypto';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { SecretSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
+import { ROOT_SECRET, WORKLOAD_SECRET } from '../xds/envoy-client.ts';
+import { SECRET_TYPE } from '../xds/session/type-urls.ts';
+import type { XdsResource } from '../xds/types.ts';
 import { type Authority, type CaExpiry, DEFAULT_LIFETIME_MS, type IssuedCertificate } from './authority.ts';
 import { type Clock, RenewedCertificate, systemClock } from './renewal.ts';
 import type { SpiffeId } from './spiffe.ts';
 
-export const SECRET_TYPE_URL = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';
-/** Names that the proxies' configuration asks for. */
-export const WORKLOAD_SECRET_NAME = 'default';
-export const ROOT_SECRET_NAME = 'ROOTCA';
-
-/** A serialized Secret, in the shape of an xDS resource. `value` of a workload's holds its private key. */
-export interface SecretResource {
-  readonly typeUrl: string;
-  readonly name: string;
-  readonly version: string;
-  readonly value: Uint8Array;
-}
-
 export interface SecretSubscription {
   /** `default` and `ROOTCA`, by name; the same object until `changed`. */
-  resources(): ReadonlyMap<string, SecretResource>;
+  resources(): ReadonlyMap<string, XdsResource>;
   close(): void;
 }
 
@@ -53,7 +43,7 @@ const LINGER_MS = 5 * 60_000;
 interface Entry {
   readonly certificate: RenewedCertificate;
   readonly listeners: Set<() => void>;
-  resources: ReadonlyMap<string, SecretResource>;
+  resources: ReadonlyMap<string, XdsResource>;
   cancelLinger: () => void;
 }
 
@@ -63,7 +53,7 @@ export class WorkloadSecrets {
   readonly #onError: (error: Error, id: SpiffeId) => void;
   readonly #entries = new Map<string, Entry>();
   #authority: Authority;
-  #root: SecretResource;
+  #root: XdsResource;
 
   constructor(authority: Authority, options: WorkloadSecretsOptions = {}) {
     this.#authority = authority;
@@ -135,10 +125,10 @@ export class WorkloadSecrets {
     for (const listener of entry.listeners) listener();
   }
 
-  #resources(certificate: IssuedCertificate): ReadonlyMap<string, SecretResource> {
+  #resources(certificate: IssuedCertificate): ReadonlyMap<string, XdsResource> {
     return new Map([
-      [WORKLOAD_SECRET_NAME, workloadSecret(certificate)],
-      [ROOT_SECRET_NAME, this.#root],
+      [WORKLOAD_SECRET, workloadSecret(certificate)],
+      [ROOT_SECRET, this.#root],
     ]);
   }
 
@@ -150,29 +140,30 @@ export class WorkloadSecrets {
   }
 }
 
-function workloadSecret(certificate: IssuedCertificate): SecretResource {
+function workloadSecret(certificate: IssuedCertificate): XdsResource {
   const inline = (text: string) => ({ specifier: { case: 'inlineBytes' as const, value: Buffer.from(text) } });
   const secret = create(SecretSchema, {
-    name: WORKLOAD_SECRET_NAME,
+    name: WORKLOAD_SECRET,
     type: {
       case: 'tlsCertificate',
       value: { certificateChain: inline(certificate.chainPem), privateKey: inline(certificate.keyPem) },
     },
   });
   // The version is public (logs, config dumps), so it is made of the public half.
-  return resourceOf(WORKLOAD_SECRET_NAME, certificate.chainPem, toBinary(SecretSchema, secret));
+  return resourceOf(WORKLOAD_SECRET, certificate.chainPem, toBinary(SecretSchema, secret));
 }
 
-function rootSecret(authority: Authority): SecretResource {
+function rootSecret(authority: Authority): XdsResource {
   const trustedCa = { specifier: { case: 'inlineBytes' as const, value: Buffer.from(authority.rootPem) } };
   const secret = create(SecretSchema, {
-    name: ROOT_SECRET_NAME,
+    name: ROOT_SECRET,
     type: { case: 'validationContext', value: { trustedCa } },
   });
-  return resourceOf(ROOT_SECRET_NAME, authority.rootPem, toBinary(SecretSchema, secret));
+  return resourceOf(ROOT_SECRET, authority.rootPem, toBinary(SecretSchema, secret));
 }
 
-function resourceOf(name: string, publicPart: string, value: Uint8Array): SecretResource {
+/** `value` of a workload's secret holds its private key: it belongs to that workload's stream and nowhere else. */
+function resourceOf(name: string, publicPart: string, value: Uint8Array): XdsResource {
   const version = createHash('sha256').update(publicPart).digest('hex').slice(0, 16);
-  return { typeUrl: SECRET_TYPE_URL, name, version, value };
+  return { typeUrl: SECRET_TYPE, name, version, value };
 }
