@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// View -> intent. Parts that many proxies share are built once for their view and shared as objects.
+import type { Workload } from '../api/kubernetes.ts';
+import type { MeshProxy } from '../model/proxy.ts';
+import type { MeshIndex, MeshService } from '../model/snapshot.ts';
+import { type ProxyView, selectDestinationRule } from '../model/view.ts';
+import { buildDestinations, buildSniDestinations, type DestinationInputs } from './destinations.ts';
+import { buildGateway } from './gateway.ts';
+import { IdentityMemo } from './identity-memo.ts';
+import { buildInbound, servicesOfWorkload } from './inbound.ts';
+import { buildOutbound } from './outbound.ts';
+import type {
+  DestinationIntent,
+  DestinationRef,
+  GatewayIntent,
+  OutboundIntent,
+  ProxyIntent,
+  RouteTableIntent,
+} from './types.ts';
+
+/** Keeps what was built, by the identity of what it was built from. One for each process. */
+export class IntentCache {
+  readonly destinations = new IdentityMemo<readonly DestinationIntent[]>();
+  readonly shared = new WeakMap<ProxyView, { outbound: OutboundIntent; destinations: readonly DestinationIntent[] }>();
+}
+
+export interface IntentInputs {
+  readonly index: MeshIndex;
+  readonly view: ProxyView;
+  readonly proxy: MeshProxy;
+  readonly workload: Workload | undefined;
+}
+
+export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyIntent {
+  const { view, proxy } = inputs;
+  const services = servicesOfWorkload(inputs.index, proxy);
+  const frame = { kind: proxy.kind, accessLogFile: view.mesh.accessLogFile, upstreamMark: proxy.upstreamMark };
+  if (proxy.kind === 'gateway') {
+    const sniDestinations = view.services
+      .filter((s) => s.registry === 'kubernetes' && s.meshInternal)
+      .flatMap((s) => memoized(view, s, cache, 'sni'));
+    const gateway = buildGateway({ view, proxy, workload: inputs.workload, services, sniDestinations });
+    const destinations = [...sniUsed(gateway, sniDestinations), ...referred(view, gateway, cache)].sort(byName);
+    return { ...frame, outbound: undefined, inbound: undefined, gateway, destinations };
+  }
+  const { outbound, destinations } = sharedOutbound(view, cache);
+  const inbound = buildInbound(services, proxy, inputs.workload);
+  return { ...frame, outbound, inbound, gateway: undefined, destinations };
+}
+
+function sharedOutbound(view: ProxyView, cache: IntentCache) {
+  const before = cache.shared.get(view);
+  if (before !== undefined) return before;
+  const destinations = view.services.flatMap((s) => memoized(view, s, cache, 'proxy')).sort(byName);
+  const built = { outbound: buildOutbound(view), destinations };
+  cache.shared.set(view, built);
+  return built;
+}
+
+const NOTHING: object = Object.freeze({});
+const USES = { proxy: {}, sni: {} } as const;
+
+function memoized(
+  view: ProxyView,
+  service: MeshService,
+  cache: IntentCache,
+  use: 'proxy' | 'sni',
+): readonly DestinationIntent[] {
+  const rule = selectDestinationRule(view, service);
+  const identities = view.identities.get(service.key);
+  const { mesh, kind, cluster } = view;
+  const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use]];
+  const inputs: DestinationInputs = { service, rule, identities: identities ?? [], mesh, kind };
+  return cache.destinations.get(keys, `${kind}/${use === 'sni' ? cluster : ''}`, () =>
+    use === 'sni' ? buildSniDestinations(inputs, cluster) : buildDestinations(inputs),
+  );
+}
+
+/** A gateway gets only what its routes name: a mesh of a thousand services has a dozen of them at its edge. */
+function referred(view: ProxyView, gateway: GatewayIntent, cache: IntentCache): DestinationIntent[] {
+  const wanted = new Set(gateway.httpPorts.flatMap((port) => refsOf(port.table)).map(refKey));
+  const hosts = new Set(gateway.httpPorts.flatMap((port) => refsOf(port.table)).map((ref) => ref.host));
+  return view.services
+    .filter((s) => hosts.has(s.hostname))
+    .flatMap((s) => memoized(view, s, cache, 'proxy').filter((d) => wanted.has(refKey(d.ref))));
+}
+
+function sniUsed(gateway: GatewayIntent, all: readonly DestinationIntent[]): DestinationIntent[] {
+  const wanted = new Set(gateway.sniPorts.flatMap((port) => port.chains.map((chain) => refKey(chain.to))));
+  return all.filter((d) => wanted.has(refKey(d.ref)));
+}
+
+/** Every destination that a table can send to. */
+export function refsOf(table: RouteTableIntent): DestinationRef[] {
+  return table.hosts.flatMap((host) =>
+    host.routes.flatMap(({ action }) =>
+      action.kind === 'forward' ? [...action.to.map((w) => w.to), ...action.mirrors.map((m) => m.to)] : [],
+    ),
+  );
+}
+
+function refKey(ref: DestinationRef): string {
+  return `${ref.host}|${ref.port}|${ref.subset}`;
+}
+
+function byName(a: DestinationIntent, b: DestinationIntent): number {
+  const [left, right] = [`${a.use}|${refKey(a.ref)}`, `${b.use}|${refKey(b.ref)}`];
+  return left < right ? -1 : left > right ? 1 : 0;
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// What traffic can be sent to: for each port of a service, all of its endpoints and each subset that its rule names.
+import type {
+  ConnectionPool,
+  DestinationRule,
+  OutlierDetection,
+  PortPolicy,
+  Subset,
+  TrafficPolicy,
+} from '../api/destination-rule.ts';
+import type { MeshService, ServicePort } from '../model/snapshot.ts';
+import type { ProxyView } from '../model/view.ts';
+import { clientSecurity, sniName } from './security.ts';
+import type {
+  DestinationIntent,
+  DestinationRef,
+  Discovery,
+  EndpointIntent,
+  Origin,
+  OutlierIntent,
+  PoolIntent,
+} from './types.ts';
+
+/** What a destination is made of, so that equal inputs give the very same destinations. */
+export interface DestinationInputs {
+  readonly service: MeshService;
+  readonly rule: DestinationRule | undefined;
+  readonly identities: readonly string[];
+  readonly mesh: ProxyView['mesh'];
+  readonly kind: ProxyView['kind'];
+}
+
+/** Destinations of a service for a proxy that opens connections itself. */
+export function buildDestinations(inputs: DestinationInputs): DestinationIntent[] {
+  const { service, rule } = inputs;
+  return service.ports
+    .filter((port) => port.protocol !== 'udp')
+    .flatMap((port) =>
+      [undefined, ...(rule?.spec.subsets ?? [])].map((subset) => buildDestination(inputs, port, subset)),
+    );
+}
+
+/** Destinations for TLS that passes through a gateway: only workloads of its own cluster that can answer with a sidecar. */
+export function buildSniDestinations(inputs: DestinationInputs, cluster: string): DestinationIntent[] {
+  return buildDestinations(inputs).flatMap((destination): DestinationIntent[] => {
+    const { discovery } = destination;
+    if (discovery.kind !== 'endpoints') return [];
+    const filter = { ...discovery.filter, cluster, meshedOnly: true };
+    return [
+      { ...destination, use: 'sni', protocol: 'tcp', security: { kind: 'plain' }, discovery: { ...discovery, filter } },
+    ];
+  });
+}
+
+/** Server names under which a gateway takes traffic for a local service: its own, and its name in other clusters. */
+export function sniNames(ref: DestinationRef, dnsDomain: string): string[] {
+  const suffix = `.svc.${dnsDomain}`;
+  const names = [sniName(ref)];
+  if (ref.host.endsWith(suffix)) names.push(sniName({ ...ref, host: `${ref.host.slice(0, -suffix.length)}.global` }));
+  return names;
+}
+
+function buildDestination(inputs: DestinationInputs, port: ServicePort, subset: Subset | undefined): DestinationIntent {
+  const { service, rule, mesh } = inputs;
+  const ref = { host: service.hostname, port: port.number, subset: subset?.name ?? '' };
+  const policy = effectivePolicy(rule, subset, port.number);
+  const protocol = port.protocol === 'http' || port.protocol === 'http2' ? port.protocol : 'tcp';
+  return {
+    use: 'proxy',
+    ref,
+    protocol,
+    discovery: discoveryOf(inputs, port, subset),
+    security: clientSecurity(inputs, ref, policy?.tls),
+    balancing: balancingOf(policy),
+    connectTimeoutMs: policy?.connectionPool?.tcp?.connectTimeout ?? mesh.connectTimeout,
+    pool: poolOf(policy?.connectionPool),
+    outlier: outlierOf(policy?.outlierDetection),
+    origin: originOf(service, rule, subset),
+  };
+}
+
+function originOf(service: MeshService, rule: DestinationRule | undefined, subset: Subset | undefined): Origin {
+  if (rule === undefined || subset === undefined) return { object: service.origin, field: 'spec.ports' };
+  return { object: rule.ref, field: `spec.subsets[${rule.spec.subsets.indexOf(subset)}]` };
+}
+
+type Policy = Pick<TrafficPolicy, 'tls' | 'loadBalancer' | 'connectionPool' | 'outlierDetection'>;
+
+/** A subset's setting replaces the rule's; a port's settings replace all of the others, as Istio has it. */
+function effectivePolicy(
+  rule: DestinationRule | undefined,
+  subset: Subset | undefined,
+  port: number,
+): Policy | undefined {
+  const [outer, inner] = [rule?.spec.trafficPolicy, subset?.trafficPolicy];
+  const forPort = (policy: TrafficPolicy | undefined): PortPolicy | undefined =>
+    policy?.portLevelSettings.find((p) => p.port.number === port);
+  const byPort = forPort(inner) ?? forPort(outer);
+  if (byPort !== undefined) return byPort;
+  if (outer === undefined || inner === undefined) return inner ?? outer;
+  return {
+    tls: inner.tls ?? outer.tls,
+    loadBalancer: inner.loadBalancer ?? outer.loadBalancer,
+    connectionPool: inner.connectionPool ?? outer.connectionPool,
+    outlierDetection: inner.outlierDetection ?? outer.outlierDetection,
+  };
+}
+
+function discoveryOf(inputs: DestinationInputs, port: ServicePort, subset: Subset | undefined): Discovery {
+  const { service, kind } = inputs;
+  const labels = subset?.labels ?? {};
+  switch (service.resolution) {
+    case 'none':
+      // A gateway's clients were going to the gateway, so it has to know the endpoints of a headless service.
+      if (kind === 'sidecar' || service.registry === 'service-entry') return { kind: 'original' };
+      break;
+    case 'dns':
+    case 'dns-round-robin':
+      return {
+        kind: 'dns',
+        once: service.resolution === 'dns-round-robin',
+        endpoints: dnsEndpoints(service, port, labels),
+      };
+    case 'endpoints':
+  }
+  return {
+    kind: 'endpoints',
+    service: service.key,
+    portName: port.name,
+    filter: { labels, cluster: '', meshedOnly: false },
+  };
+}
+
+function dnsEndpoints(
+  service: MeshService,
+  port: ServicePort,
+  labels: Readonly<Record<string, string>>,
+): EndpointIntent[] {
+  return service.dnsEndpoints
+    .filter((e) => Object.entries(labels).every(([key, value]) => e.labels[key] === value))
+    .map((e) => ({
+      address: e.address,
+      port: e.ports[port.name] ?? port.number,
+      weight: e.weight,
+      locality: e.locality,
+      meshed: e.meshed,
+    }));
+}
+
+function balancingOf(policy: Policy | undefined): DestinationIntent['balancing'] {
+  switch (policy?.loadBalancer?.simple) {
+    case 'ROUND_ROBIN':
+      return 'round-robin';
+    case 'RANDOM':
+      return 'random';
+    default:
+      return 'least-request';
+  }
+}
+
+function poolOf(pool: ConnectionPool | undefined): PoolIntent {
+  const { tcp, http } = pool ?? {};
+  const keepalive = tcp?.tcpKeepalive;
+  return present({
+    maxConnections: tcp?.maxConnections,
+    maxPendingRequests: http?.http1MaxPendingRequests,
+    maxRequests: http?.http2MaxRequests,
+    maxRequestsPerConnection: http?.maxRequestsPerConnection,
+    maxRetries: http?.maxRetries,
+    maxConcurrentStreams: http?.maxConcurrentStreams,
+    idleTimeoutMs: http?.idleTimeout,
+    tcpIdleTimeoutMs: tcp?.idleTimeout,
+    keepalive:
+      keepalive && present({ probes: keepalive.probes, timeMs: keepalive.time, intervalMs: keepalive.interval }),
+  });
+}
+
+/** Istio's defaults, which are Envoy's but for the ejection by gateway errors. */
+function outlierOf(detection: OutlierDetection | undefined): OutlierIntent | undefined {
+  if (detection === undefined) return undefined;
+  return {
+    consecutive5xx: detection.consecutive5xxErrors ?? 5,
+    consecutiveGatewayErrors: detection.consecutiveGatewayErrors ?? 0,
+    intervalMs: detection.interval ?? 10_000,
+    baseEjectionMs: detection.baseEjectionTime ?? 30_000,
+    maxEjectionPercent: detection.maxEjectionPercent ?? 10,
+    minHealthPercent: detection.minHealthPercent ?? 0,
+  };
+}
+
+type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+/** The same object without its undefined members. */
+function present<T extends object>(value: T): Present<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as Present<T>;
+}

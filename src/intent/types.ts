@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a proxy should do, in the mesh's own terms: every default is resolved, every union is closed, and every node says
+// which object and field asked for it. Nothing here knows Envoy; all of it is plain data that JSON can carry.
+
+/** The object and the field behind a node. */
+export interface Origin {
+  readonly object: {
+    readonly apiVersion: string;
+    readonly kind: string;
+    readonly namespace: string;
+    readonly name: string;
+    readonly cluster?: string;
+  };
+  readonly field: string;
+}
+
+export interface ProxyIntent {
+  readonly kind: 'sidecar' | 'gateway';
+  /** File that access logs go to; '' for none. */
+  readonly accessLogFile: string;
+  /** SO_MARK of the proxy's own connections. */
+  readonly upstreamMark: number | undefined;
+  readonly outbound: OutboundIntent | undefined;
+  readonly inbound: InboundIntent | undefined;
+  readonly gateway: GatewayIntent | undefined;
+  /** Everything that traffic can be sent to, sorted by name. */
+  readonly destinations: readonly DestinationIntent[];
+}
+
+/** A service's port, or the part of its endpoints that a subset names. */
+export interface DestinationRef {
+  readonly host: string;
+  readonly port: number;
+  /** '' for all endpoints. */
+  readonly subset: string;
+}
+
+export interface DestinationIntent {
+  /** `proxy`: this proxy opens TLS; `sni`: it passes on, byte by byte, the TLS of somebody else. */
+  readonly use: 'proxy' | 'sni';
+  readonly ref: DestinationRef;
+  readonly protocol: 'http' | 'http2' | 'tcp';
+  readonly discovery: Discovery;
+  readonly security: ClientSecurity;
+  readonly balancing: 'least-request' | 'round-robin' | 'random';
+  readonly connectTimeoutMs: number;
+  readonly pool: PoolIntent;
+  readonly outlier: OutlierIntent | undefined;
+  readonly origin: Origin;
+}
+
+export type Discovery =
+  | { readonly kind: 'endpoints'; readonly service: string; readonly portName: string; readonly filter: EndpointFilter }
+  /** `once`: the first address that the name resolves to, per connection. */
+  | { readonly kind: 'dns'; readonly once: boolean; readonly endpoints: readonly EndpointIntent[] }
+  /** Where the client was going anyway. */
+  | { readonly kind: 'original' };
+
+export interface EndpointFilter {
+  readonly labels: Readonly<Record<string, string>>;
+  /** '' for every cluster. */
+  readonly cluster: string;
+  readonly meshedOnly: boolean;
+}
+
+export interface EndpointIntent {
+  readonly address: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly locality: string;
+  readonly meshed: boolean;
+}
+
+/** How the proxy proves itself to a destination, and what it asks of it. */
+export type ClientSecurity =
+  | { readonly kind: 'plain' }
+  | {
+      readonly kind: 'mesh';
+      /** `where-meshed`: endpoints without a sidecar get plaintext. */
+      readonly when: 'always' | 'where-meshed';
+      readonly sni: string;
+      /** SPIFFE IDs that may answer; empty: whoever the mesh's roots vouch for. */
+      readonly peers: readonly string[];
+    }
+  | {
+      readonly kind: 'tls';
+      readonly sni: string;
+      readonly peers: readonly string[];
+      /** A file in the proxy; undefined: any certificate will do. */
+      readonly roots: string | undefined;
+      readonly certificate: { readonly chain: string; readonly key: string } | undefined;
+    };
+
+export interface PoolIntent {
+  readonly maxConnections?: number;
+  readonly maxPendingRequests?: number;
+  readonly maxRequests?: number;
+  readonly maxRequestsPerConnection?: number;
+  readonly maxRetries?: number;
+  readonly maxConcurrentStreams?: number;
+  readonly idleTimeoutMs?: number;
+  readonly tcpIdleTimeoutMs?: number;
+  readonly keepalive?: { readonly probes?: number; readonly timeMs?: number; readonly intervalMs?: number };
+}
+
+export interface OutlierIntent {
+  readonly consecutive5xx: number;
+  readonly consecutiveGatewayErrors: number;
+  readonly intervalMs: number;
+  readonly baseEjectionMs: number;
+  readonly maxEjectionPercent: number;
+  readonly minHealthPercent: number;
+}
+
+export interface OutboundIntent {
+  /** What happens to connections that no service claims. */
+  readonly unknown: 'pass-through' | 'refuse';
+  readonly httpPorts: readonly HttpPortIntent[];
+  readonly tcpPorts: readonly TcpPortIntent[];
+}
+
+export interface HttpPortIntent {
+  readonly port: number;
+  readonly table: RouteTableIntent;
+}
+
+export interface TcpPortIntent {
+  /** An IP address; '' for every address that no other listener of the port has. */
+  readonly address: string;
+  readonly port: number;
+  readonly chains: readonly TcpChainIntent[];
+}
+
+export interface TcpChainIntent {
+  /** Server names of the client's TLS; empty: any, or none. */
+  readonly serverNames: readonly string[];
+  /** CIDR blocks of the address that the client dialled; empty: any. */
+  readonly blocks: readonly string[];
+  readonly to: DestinationRef;
+  readonly origin: Origin;
+}
+
+export interface RouteTableIntent {
+  readonly name: string;
+  readonly hosts: readonly VirtualHostIntent[];
+  readonly otherwise: 'pass-through' | 'refuse' | 'not-found';
+}
+
+export interface VirtualHostIntent {
+  readonly name: string;
+  /** Without ports, which do not matter. */
+  readonly domains: readonly string[];
+  /** Plain HTTP is answered by a redirect to HTTPS. */
+  readonly httpsOnly: boolean;
+  readonly routes: readonly HttpRouteIntent[];
+  readonly origin: Origin;
+}
+
+export type TextMatch =
+  | { readonly kind: 'exact'; readonly value: string }
+  | { readonly kind: 'prefix'; readonly value: string }
+  | { readonly kind: 'regex'; readonly value: string };
+
+export interface NamedMatch {
+  readonly name: string;
+  readonly condition: TextMatch | { readonly kind: 'present' };
+  readonly invert: boolean;
+}
+
+/** All conditions must hold. Scheme, method and authority are headers: `:scheme`, `:method`, `:authority`. */
+export interface RequestMatch {
+  readonly path: TextMatch;
+  readonly ignoreCase: boolean;
+  readonly headers: readonly NamedMatch[];
+  readonly query: readonly NamedMatch[];
+}
+
+export interface HttpRouteIntent {
+  readonly name: string;
+  readonly match: RequestMatch;
+  readonly action: RouteAction;
+  readonly fault: FaultIntent | undefined;
+  readonly cors: CorsIntent | undefined;
+  readonly requestHeaders: HeaderEdits;
+  readonly responseHeaders: HeaderEdits;
+  readonly origin: Origin;
+}
+
+export type RouteAction =
+  | {
+      readonly kind: 'forward';
+      /** At least one, each with a weight above 0. */
+      readonly to: readonly WeightedDestination[];
+      /** 0: none. */
+      readonly timeoutMs: number;
+      readonly retries: RetryIntent | undefined;
+      readonly rewrite: RewriteIntent;
+      readonly mirrors: readonly { readonly to: DestinationRef; readonly percent: number }[];
+    }
+  | {
+      readonly kind: 'redirect';
+      readonly path: string | undefined;
+      readonly authority: string | undefined;
+      readonly scheme: string | undefined;
+      readonly port: number | undefined;
+      readonly code: number;
+    }
+  | { readonly kind: 'respond'; readonly status: number; readonly body: string };
+
+export interface WeightedDestination {
+  readonly to: DestinationRef;
+  readonly weight: number;
+  readonly requestHeaders: HeaderEdits;
+  readonly responseHeaders: HeaderEdits;
+  readonly authority: string | undefined;
+  readonly origin: Origin;
+}
+
+export interface HeaderEdits {
+  readonly set: Readonly<Record<string, string>>;
+  readonly add: Readonly<Record<string, string>>;
+  readonly remove: readonly string[];
+}
+
+export interface RewriteIntent {
+  readonly path: string | undefined;
+  readonly pattern: { readonly match: string; readonly rewrite: string } | undefined;
+  readonly authority: string | undefined;
+}
+
+export interface RetryIntent {
+  readonly attempts: number;
+  readonly perTryTimeoutMs: number | undefined;
+  readonly on: readonly string[];
+  readonly statusCodes: readonly number[];
+  readonly avoidPreviousHosts: boolean;
+  readonly backoffMs: number | undefined;
+}
+
+export interface FaultIntent {
+  readonly delay: { readonly percent: number; readonly delayMs: number } | undefined;
+  readonly abort: { readonly percent: number; readonly status: number } | undefined;
+}
+
+export interface CorsIntent {
+  readonly origins: readonly TextMatch[];
+  readonly methods: readonly string[];
+  readonly headers: readonly string[];
+  readonly exposed: readonly string[];
+  readonly maxAgeMs: number | undefined;
+  readonly credentials: boolean | undefined;
+}
+
+export interface InboundIntent {
+  /** Only mutual TLS of the mesh is let in. */
+  readonly mtls: 'strict';
+  /** Sorted by port. */
+  readonly ports: readonly InboundPortIntent[];
+}
+
+export interface InboundPortIntent {
+  /** The port that the application listens on. */
+  readonly port: number;
+  readonly protocol: 'http' | 'http2' | 'tcp';
+  readonly host: string;
+  readonly origin: Origin;
+}
+
+export interface GatewayIntent {
+  readonly httpPorts: readonly HttpPortIntent[];
+  readonly sniPorts: readonly SniPortIntent[];
+}
+
+/** TLS that is routed by its server name and never opened; other names and plaintext have nowhere to go. */
+export interface SniPortIntent {
+  readonly port: number;
+  readonly chains: readonly TcpChainIntent[];
+}
