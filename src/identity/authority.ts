@@ -2,7 +2,7 @@
 // Issues certificates under a checked CA. Keys are made here, in memory, and handed to the caller.
 import type { X509Certificate } from 'node:crypto';
 import { generateKeyPair, issueCertificate, privateKeyPem } from '../pki/x509.ts';
-import { type CaFiles, type CheckedCa, CLOCK_SKEW_MS, checkCa } from './ca-material.ts';
+import { CaError, type CaFiles, type CheckedCa, CLOCK_SKEW_MS, checkCa } from './ca-material.ts';
 import type { SpiffeId } from './spiffe.ts';
 
 export interface IssuedCertificate {
@@ -59,11 +59,13 @@ export class Authority {
     lifetimeMs: number,
     nowMs: number,
   ): IssuedCertificate {
-    const keys = generateKeyPair();
     const caEndMs = this.#ca.certificate.validToDate.getTime();
+    if (nowMs >= caEndMs)
+      throw new CaError(`The CA's certificate expired on ${new Date(caEndMs).toISOString()}: renew cacerts.`);
+    const keys = generateKeyPair();
     // A certificate that outlives its CA would fail at a moment that nobody expects.
     const notAfter = new Date(Math.min(nowMs + lifetimeMs, caEndMs));
-    const notBefore = new Date(Math.min(nowMs, notAfter.getTime()) - CLOCK_SKEW_MS);
+    const notBefore = new Date(nowMs - CLOCK_SKEW_MS);
     const issuer = { certPem: this.#caPem, key: this.#ca.key };
     const certPem = issueCertificate({ subject: {}, publicKey: keys.publicKey, issuer, notBefore, notAfter, ...names });
     return {

@@ -22,8 +22,9 @@ export const systemClock: Clock = {
   },
 };
 
-/** Never sooner than this: an authority at its end must not make us spin. */
+/** Never sooner than this: certificates that end with their authority get shorter and shorter. */
 const MIN_DELAY_MS = 1000;
+const RETRY_MS = 60_000;
 const JITTER = 0.1;
 
 /** When to replace a certificate: at half of its remaining life, a tenth earlier or later, so that not all renew at once. */
@@ -36,33 +37,45 @@ export function renewalDelayMs(certificate: Pick<IssuedCertificate, 'notAfterMs'
 export class RenewedCertificate {
   readonly #issue: () => IssuedCertificate;
   readonly #changed: (certificate: IssuedCertificate) => void;
+  readonly #failed: (error: Error) => void;
   readonly #clock: Clock;
   #current: IssuedCertificate;
   #cancel: () => void = () => {};
   #isClosed = false;
 
-  /** Issues at once (and throws what `issue` throws); `changed` is told of each later one. */
-  constructor(issue: () => IssuedCertificate, changed: (certificate: IssuedCertificate) => void, clock: Clock) {
+  /**
+   * Issues at once (and throws what `issue` throws); `changed` is told of each later one. When a later one cannot be issued
+   * `failed` is told, the old one stays, and it is tried again.
+   */
+  constructor(
+    issue: () => IssuedCertificate,
+    told: { changed: (certificate: IssuedCertificate) => void; failed: (error: Error) => void },
+    clock: Clock,
+  ) {
     this.#issue = issue;
-    this.#changed = changed;
+    this.#changed = told.changed;
+    this.#failed = told.failed;
     this.#clock = clock;
     this.#current = issue();
-    this.#schedule();
+    this.#schedule(renewalDelayMs(this.#current, clock));
   }
 
   get current(): IssuedCertificate {
     return this.#current;
   }
 
-  /** Replaces the certificate now, e.g. because the authority has changed. */
+  /** Replaces the certificate now, e.g. because the authority has changed. Never throws. */
   renew(): void {
     if (this.#isClosed) return;
     this.#cancel();
     try {
       this.#current = this.#issue();
-    } finally {
-      this.#schedule();
+    } catch (error) {
+      this.#schedule(RETRY_MS);
+      this.#failed(error instanceof Error ? error : new Error(String(error)));
+      return;
     }
+    this.#schedule(renewalDelayMs(this.#current, this.#clock));
     this.#changed(this.#current);
   }
 
@@ -71,7 +84,7 @@ export class RenewedCertificate {
     this.#cancel();
   }
 
-  #schedule(): void {
-    this.#cancel = this.#clock.after(renewalDelayMs(this.#current, this.#clock), () => this.renew());
+  #schedule(delayMs: number): void {
+    this.#cancel = this.#clock.after(delayMs, () => this.renew());
   }
 }

@@ -63,7 +63,10 @@ export class WorkloadSecrets {
     this.#onError = options.onError ?? (() => {});
   }
 
-  /** The secrets of `owner`, whom the caller has proved. `changed` is called when they are renewed. */
+  /**
+   * The secrets of `owner`, whom the caller has proved. `changed` is called when they are renewed. Throws CaError when the
+   * authority has expired.
+   */
   open(owner: SecretOwner, changed: () => void): SecretSubscription {
     const key = `${owner.id} ${owner.instance}`;
     const entry = this.#entries.get(key) ?? this.#add(key, owner.id);
@@ -101,15 +104,11 @@ export class WorkloadSecrets {
   }
 
   #add(key: string, id: SpiffeId): Entry {
-    const issue = (): IssuedCertificate => {
-      try {
-        return this.#authority.issueWorkload(id, this.#lifetimeMs, this.#clock.nowMs());
-      } catch (error) {
-        this.#onError(error instanceof Error ? error : new Error(String(error)), id);
-        throw error;
-      }
-    };
-    const certificate = new RenewedCertificate(issue, () => this.#renewed(entry), this.#clock);
+    const certificate = new RenewedCertificate(
+      () => this.#authority.issueWorkload(id, this.#lifetimeMs, this.#clock.nowMs()),
+      { changed: () => this.#renewed(entry), failed: (error) => this.#onError(error, id) },
+      this.#clock,
+    );
     const entry: Entry = {
       certificate,
       listeners: new Set(),
