@@ -112,7 +112,20 @@ try {
     },
   );
   rmSync(join(root, 'gen'), { recursive: true, force: true });
+  for (const file of readdirSync(join(work, 'out'), { recursive: true, encoding: 'utf8' })) {
+    if (file.endsWith('.ts')) mendEnums(join(work, 'out', file));
+  }
   cpSync(join(work, 'out'), join(root, 'gen'), { recursive: true });
 } finally {
   rmSync(work, { recursive: true, force: true });
+}
+
+/** `enum` cannot be stripped from TypeScript, only compiled; an object and a type of one name do the same. */
+function mendEnums(path: string): void {
+  const text = readFileSync(path, 'utf8');
+  const mended = text.replace(/^export enum (\w+) \{\n([\s\S]*?)^\}/gm, (_, name: string, body: string) => {
+    const members = body.replace(/^ {2}(\w+) = (-?\d+),$/gm, '  $1: $2,');
+    return `export const ${name} = {\n${members}} as const;\nexport type ${name} = (typeof ${name})[keyof typeof ${name}];`;
+  });
+  if (mended !== text) writeFileSync(path, mended);
 }
