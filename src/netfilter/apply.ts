@@ -12,6 +12,8 @@ export type RuleWriter = 'nft' | 'netlink';
 export interface ApplyOptions {
   /** Default: nft where the machine has it, else netlink. */
   readonly via?: RuleWriter;
+  /** A network namespace by its path, e.g. `/run/netns/cl1`; entered by nsenter. Default: the calling process's. */
+  readonly netns?: string;
 }
 
 /**
@@ -22,16 +24,22 @@ export interface ApplyOptions {
 export async function applyRules(table: RuleTable, options: ApplyOptions = {}): Promise<void> {
   assertValid(table);
   const writer = chooseWriter(options.via);
-  if (writer.kind === 'nft') await runNft(writer.path, renderNft(table));
-  else await sendBatch(writer.path, renderNetlink(table));
+  const command = [...enter(options.netns), writer.path];
+  if (writer.kind === 'nft') await runNft(command, renderNft(table));
+  else await sendBatch(command, renderNetlink(table));
 }
 
 /** Removes the table; nothing happens when there is none. */
 export async function removeRules(tableName: string, options: ApplyOptions = {}): Promise<void> {
   assertValid({ name: tableName, chains: [] });
   const writer = chooseWriter(options.via);
-  if (writer.kind === 'nft') await runNft(writer.path, renderNftDelete(tableName));
-  else await sendBatch(writer.path, renderNetlinkDelete(tableName));
+  const command = [...enter(options.netns), writer.path];
+  if (writer.kind === 'nft') await runNft(command, renderNftDelete(tableName));
+  else await sendBatch(command, renderNetlinkDelete(tableName));
+}
+
+function enter(netns: string | undefined): string[] {
+  return netns === undefined ? [] : ['nsenter', `--net=${netns}`, '--'];
 }
 
 /** The writers that this machine has, the preferred one first. */
@@ -71,8 +79,8 @@ function isExecutable(path: string): boolean {
   }
 }
 
-async function runNft(nft: string, script: string): Promise<void> {
-  const { code, stderr } = await run(nft, ['-f', '-'], Buffer.from(script));
+async function runNft(nft: readonly string[], script: string): Promise<void> {
+  const { code, stderr } = await run([...nft, '-f', '-'], Buffer.from(script));
   if (code !== 0) throw new Error(`nft refused the rules: ${stderr.trim()}`);
 }
 
@@ -106,9 +114,9 @@ while not done:
         reply = reply[(size + 3) & ~3:]
 `;
 
-async function sendBatch(python: string, batch: NetlinkBatch): Promise<void> {
+async function sendBatch(python: readonly string[], batch: NetlinkBatch): Promise<void> {
   const last = batch.steps.at(-1)!;
-  const { code, stdout, stderr } = await run(python, ['-I', '-S', '-c', SENDER, String(last.sequence)], batch.bytes);
+  const { code, stdout, stderr } = await run([...python, '-I', '-S', '-c', SENDER, String(last.sequence)], batch.bytes);
   if (code !== 0) throw new Error(`packet rules could not be sent to the kernel: ${stderr.trim().split('\n').at(-1)}`);
   const errors = stdout.split('\n').filter((line) => line !== '');
   if (errors.length === 0) return;
@@ -121,12 +129,11 @@ async function sendBatch(python: string, batch: NetlinkBatch): Promise<void> {
 }
 
 function run(
-  program: string,
-  args: string[],
+  command: readonly string[],
   input: Buffer,
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(command[0]!, command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] });
     const output = { stdout: '', stderr: '' };
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
       output.stdout += chunk;

@@ -107,7 +107,9 @@ describe('packet rules', () => {
       chains: [{ name: 'odd', type: 'nat', hook: 'forward', priority: 0, rules: [] }],
     };
     for (const { kind } of writers) {
-      expect(() => listAfterApply(impossible, kind, 'nft')).toThrow(/refused the (packet )?rules:.*Operation not supported/s);
+      expect(() => listAfterApply(impossible, kind, 'nft')).toThrow(
+        /refused the (packet )?rules:.*Operation not supported/s,
+      );
     }
   });
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pod addresses: leased per pod UID, kept in a file so that a restarted node gives nobody the address of a living pod.
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { writeAtomically } from '../atomic-file.ts';
 
 interface LeaseFile {
   /** Offset into the pod network of the address given last: the next search starts behind it, so that addresses rest. */
@@ -60,8 +61,7 @@ export class AddressLeases {
   }
 
   #save(): void {
-    writeFileSync(`${this.#file}.new`, JSON.stringify(this.#state), { mode: 0o600 });
-    renameSync(`${this.#file}.new`, this.#file);
+    writeAtomically(this.#file, JSON.stringify(this.#state));
   }
 }
 

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { ComponentRequest } from '../../sandbox/components.ts';
+import type { UpCommandOptions } from '../sandbox/up-command.ts';
+
+const DEFAULT_NAME = 'default';
+
+export function register(program: Command): void {
+  const sandbox = program
+    .command('sandbox')
+    .description('small Kubernetes clusters on this machine, made of processes and namespaces; Linux only')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  isthmus sandbox up                         two clusters, contexts cluster1 and cluster2
+  export KUBECONFIG=$(isthmus sandbox status -o json | jq -r .kubeconfig)
+  kubectl --context cluster2 get pods -A
+  isthmus sandbox down                       nothing stays behind`,
+    );
+  registerUp(sandbox);
+  registerStatus(sandbox);
+  registerDown(sandbox);
+  registerLogs(sandbox);
+  registerComponent(sandbox);
+}
+
+function nameOption(): Option {
+  return new Option('--name <name>', 'which sandbox: several may live side by side').default(DEFAULT_NAME);
+}
+
+function outputOption(): Option {
+  return new Option('-o, --output <format>', 'print the status in this form').choices(['json', 'yaml']);
+}
+
+function registerUp(sandbox: Command): void {
+  sandbox
+    .command('up')
+    .description('start the clusters, or say where they are if they run already')
+    .addOption(nameOption())
+    .option('--clusters <n>', 'how many: cluster1, cluster2, ... (default: 2)', parseNumber)
+    .option('--rootless', 'use a user namespace also when this is root (plain users always do)', false)
+    .option('--fresh', 'forget what an earlier sandbox of this name left', false)
+    .option(
+      '--api-port <port>',
+      'port of the proxy to the API servers (default: 18000, or the next free one)',
+      parseNumber,
+    )
+    .option(
+      '--gateway-port <port>',
+      'port of the gateway of cluster1, the others follow (default: 18081, or the next free one)',
+      parseNumber,
+    )
+    .addOption(outputOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  isthmus sandbox up
+  isthmus sandbox up --name other --clusters 3
+  isthmus sandbox up -o json | jq -r '.clusters[].gateway.url'
+
+A sandbox that was killed, or ended with \`down --keep-state\`, continues with the objects that its clusters held.
+As a plain user it is no security boundary: everything in it runs as that user.`,
+    )
+    .action(async (options: UpCommandOptions) => {
+      await (await import('../sandbox/up-command.ts')).up(options);
+    });
+}
+
+function registerStatus(sandbox: Command): void {
+  sandbox
+    .command('status')
+    .description('kubeconfig, contexts, gateways, components; exit code 1 when it is not running')
+    .addOption(nameOption())
+    .addOption(outputOption())
+    .action(async (options: { name: string; output?: 'json' | 'yaml' }) => {
+      await (await import('../sandbox/status-command.ts')).status(options);
+    });
+}
+
+function registerDown(sandbox: Command): void {
+  sandbox
+    .command('down')
+    .description('end it and remove everything; nothing happens when there is none')
+    .addOption(nameOption())
+    .option('--keep-state', 'keep the clusters’ objects and the logs for the next `up`', false)
+    .action(async (options: { name: string; keepState: boolean }) => {
+      await (await import('../sandbox/status-command.ts')).down(options);
+    });
+}
+
+function registerLogs(sandbox: Command): void {
+  sandbox
+    .command('logs')
+    .description('what the sandbox’s own components wrote (for pods: kubectl logs)')
+    .argument('[component]', 'host, portal, cluster1-apiserver, ...; without it, the list of them')
+    .addOption(nameOption())
+    .option('-f, --follow', 'go on as it grows', false)
+    .option('--tail <lines>', 'only the last lines', parseNumber)
+    .action(async (component: string | undefined, options: { name: string; follow: boolean; tail?: number }) => {
+      await (await import('../sandbox/status-command.ts')).logs(component, options);
+    });
+}
+
+/** The processes of the sandbox itself start here. */
+function registerComponent(sandbox: Command): void {
+  sandbox
+    .command('component', { hidden: true })
+    .argument('<component>')
+    .requiredOption('--config <file>')
+    .option('--cluster <index>', '', parseNumber)
+    .action(async (component: string, options: { config: string; cluster?: number }) => {
+      const { config: configFile, cluster } = options;
+      const request: ComponentRequest = { component, configFile, ...(cluster === undefined ? {} : { cluster }) };
+      const ending = new AbortController();
+      for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => ending.abort());
+      const { runComponent } = await import('../../sandbox/components.ts');
+      await runComponent(request, ending.signal);
+      // Whatever a component still holds open ends with it.
+      process.exit(0);
+    });
+}
+
+function parseNumber(text: string): number {
+  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('It must be a number.');
+  return Number(text);
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// A sandbox's report for people and for programs.
+import { stringify } from 'yaml';
+import type { ClusterReport, SandboxReport } from '../../sandbox/status.ts';
+
+export function printReport(report: SandboxReport, format: 'json' | 'yaml'): void {
+  process.stdout.write(format === 'json' ? `${JSON.stringify(report, undefined, 2)}\n` : stringify(report));
+}
+
+export function renderReport(report: SandboxReport): string {
+  if (report.clusters.length === 0) return '';
+  const rows = [
+    ['CONTEXT', 'KUBERNETES', 'READY', 'SERVER', 'GATEWAY'],
+    ...report.clusters.map((cluster) => [
+      cluster.context,
+      cluster.kubernetesVersion ?? '-',
+      describeReadiness(cluster),
+      cluster.server,
+      cluster.gateway.url + (cluster.gateway.address === undefined ? ' (none yet)' : ''),
+    ]),
+  ];
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const table = rows.map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i]!))
+      .join('   ')
+      .trimEnd(),
+  );
+  const troubled = [...report.components, ...report.clusters.flatMap(({ components }) => components)]
+    .filter(({ restarts, state }) => restarts > 0 || state !== 'running')
+    .map(
+      ({ name, state, restarts, lastExit }) =>
+        `${name}: ${state}, restarted ${restarts} times, last ${lastExit ?? '-'}`,
+    );
+  return [
+    `kubeconfig  ${report.kubeconfig}`,
+    `mode        ${report.mode}, version ${report.version}, since ${report.startedAt}`,
+    '',
+    ...table,
+    ...(troubled.length > 0 ? ['', ...troubled] : []),
+    '',
+  ].join('\n');
+}
+
+function describeReadiness({ ready }: ClusterReport): string {
+  const missing = [...(ready.api ? [] : ['api']), ...(ready.node ? [] : ['node']), ...(ready.dns ? [] : ['dns'])];
+  return missing.length === 0 ? 'yes' : `no (${missing.join(', ')})`;
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// `isthmus sandbox status`, `down` and `logs`, as the terminal sees them.
+import { stopSandbox } from '../../sandbox/down.ts';
+import { SandboxError } from '../../sandbox/layout.ts';
+import { listLogs, printLog } from '../../sandbox/logs.ts';
+import { describeSandbox, type SandboxReport } from '../../sandbox/status.ts';
+import { UserError } from '../user-error.ts';
+import { printReport, renderReport } from './report.ts';
+
+export async function status(options: { name: string; output?: 'json' | 'yaml' }): Promise<void> {
+  const report = await mended(() => describeSandbox(options.name));
+  const isRunning = report.clusters.length > 0 || report.state === 'starting';
+  if (!isRunning) process.exitCode = 1;
+  if (options.output !== undefined) printReport(report, options.output);
+  else process.stdout.write(`${headline(report)}\n${isRunning ? `\n${renderReport(report)}` : ''}`);
+}
+
+function headline({ name, state, message }: SandboxReport): string {
+  const up = `isthmus sandbox up${name === 'default' ? '' : ` --name ${name}`}`;
+  switch (state) {
+    case 'absent':
+      return `There is no sandbox "${name}". Start one: ${up}`;
+    case 'stopped':
+      return `The sandbox "${name}" is stopped, its state is kept. Continue it: ${up}`;
+    case 'failed':
+      return `The sandbox "${name}" is not running: ${message}. Continue it: ${up}`;
+    default:
+      return `The sandbox "${name}" is ${state}.`;
+  }
+}
+
+export async function down(options: { name: string; keepState: boolean }): Promise<void> {
+  const { wasThere } = await mended(() => stopSandbox(options.name, { keepState: options.keepState }));
+  const ended = options.keepState ? 'is stopped; its state is kept for the next `up`' : 'is gone';
+  process.stderr.write(
+    wasThere ? `The sandbox "${options.name}" ${ended}.\n` : `There was no sandbox "${options.name}".\n`,
+  );
+}
+
+export async function logs(
+  component: string | undefined,
+  options: { name: string; follow: boolean; tail?: number },
+): Promise<void> {
+  if (component === undefined) {
+    const known = await mended(async () => listLogs(options.name));
+    process.stdout.write(known.map((name) => `${name}\n`).join(''));
+    return;
+  }
+  const ending = new AbortController();
+  process.once('SIGINT', () => ending.abort());
+  // The reader of a pipe (head, less) has seen enough.
+  process.stdout.on('error', () => ending.abort());
+  await mended(() => printLog({ ...options, component }, (text) => void process.stdout.write(text), ending.signal));
+}
+
+async function mended<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw error instanceof SandboxError ? new UserError(error.message) : error;
+  }
+}

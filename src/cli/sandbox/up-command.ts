@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// `isthmus sandbox up`, as the terminal sees it.
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Listr } from 'listr2';
+import { findEnvoy, projectRoot } from '../../runtime/toolchain.ts';
+import { SandboxError, type Toolchain } from '../../sandbox/layout.ts';
+import { describeSandbox } from '../../sandbox/status.ts';
+import type { ClusterStatus, SandboxStatus } from '../../sandbox/status-file.ts';
+import { startSandbox, type UpOptions, type UpResult } from '../../sandbox/up.ts';
+import { UserError } from '../user-error.ts';
+import { printReport, renderReport } from './report.ts';
+
+export interface UpCommandOptions {
+  readonly name: string;
+  readonly clusters?: number;
+  readonly rootless: boolean;
+  readonly fresh: boolean;
+  readonly apiPort?: number;
+  readonly gatewayPort?: number;
+  readonly output?: 'json' | 'yaml';
+}
+
+export async function up(options: UpCommandOptions): Promise<void> {
+  const interrupted = new AbortController();
+  const interrupt = () => interrupted.abort(new UserError('interrupted; what had been started was stopped again'));
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  const { clusters, apiPort, gatewayPort } = options;
+  const request: UpOptions = {
+    name: options.name,
+    rootless: options.rootless || process.geteuid?.() !== 0,
+    fresh: options.fresh,
+    toolchain: findToolchain(),
+    version: readVersion(),
+    ...(clusters === undefined ? {} : { clusters }),
+    ...(apiPort === undefined ? {} : { apiPort }),
+    ...(gatewayPort === undefined ? {} : { gatewayPort }),
+  };
+  let result: UpResult;
+  try {
+    result = await (options.output === undefined && process.stderr.isTTY
+      ? startWithList(request, interrupted.signal)
+      : startWithLines(request, interrupted.signal));
+  } catch (error) {
+    throw error instanceof SandboxError ? new UserError(error.message) : error;
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  }
+  const report = await describeSandbox(options.name);
+  if (options.output !== undefined) printReport(report, options.output);
+  else
+    process.stdout.write(
+      `${headline(options.name, result)}\n\n${renderReport(report)}\n${nextSteps(options.name, report.kubeconfig!)}`,
+    );
+}
+
+function headline(name: string, result: UpResult): string {
+  const seconds = `${(result.elapsedMs / 1000).toFixed(1)} s`;
+  switch (result.kind) {
+    case 'already-running':
+      return `The sandbox "${name}" is running already.`;
+    case 'resumed':
+      return `The sandbox "${name}" is ready again after ${seconds}, with the objects it had (--fresh starts from nothing).`;
+    case 'started':
+      return `The sandbox "${name}" is ready after ${seconds}.`;
+  }
+}
+
+function nextSteps(name: string, kubeconfig: string): string {
+  const flag = name === 'default' ? '' : ` --name ${name}`;
+  return `
+Next:
+  export KUBECONFIG=${kubeconfig}
+  kubectl --context cluster1 get nodes
+  isthmus install --context cluster1
+  isthmus sandbox down${flag}
+`;
+}
+
+/** On a terminal: one line per cluster, which says what it waits for. */
+async function startWithList(request: UpOptions, signal: AbortSignal): Promise<UpResult> {
+  const waiting = new Map<string, { promise: Promise<void>; resolve(): void }>();
+  let current: SandboxStatus | undefined;
+  const names = Array.from({ length: request.clusters ?? 2 }, (_, i) => `cluster${i + 1}`);
+  for (const name of names) waiting.set(name, Promise.withResolvers<void>());
+  const started = startSandbox(
+    request,
+    (status) => {
+      current = status;
+      for (const cluster of status.clusters) if (isReady(cluster)) waiting.get(cluster.name)?.resolve();
+    },
+    signal,
+  );
+  const whole = started.then(
+    () => {},
+    (error: Error) => {
+      throw error;
+    },
+  );
+  const tasks = new Listr(
+    names.map((name) => ({
+      title: name,
+      task: async (_: unknown, task: { output: string }) => {
+        const ticker = setInterval(() => {
+          const cluster = current?.clusters.find((candidate) => candidate.name === name);
+          task.output = cluster === undefined ? 'networks' : `waiting for ${pending(cluster).join(', ')}`;
+        }, 100);
+        try {
+          await Promise.race([waiting.get(name)!.promise, whole]);
+        } finally {
+          clearInterval(ticker);
+        }
+      },
+    })),
+    { concurrent: true, exitOnError: false, rendererOptions: { showErrorMessage: false } },
+  );
+  await tasks.run();
+  return started;
+}
+
+/** Into a file or a pipe: one line per fact, on stderr, so that stdout stays what was asked for. */
+async function startWithLines(request: UpOptions, signal: AbortSignal): Promise<UpResult> {
+  const said = new Set<string>();
+  const say = (line: string) => {
+    if (!said.has(line)) process.stderr.write(`${line}\n`);
+    said.add(line);
+  };
+  return startSandbox(
+    request,
+    (status) => {
+      for (const { name, ready } of status.clusters) {
+        if (ready.api) say(`${name}: API server ready`);
+        if (ready.node) say(`${name}: node ready`);
+        if (ready.dns) say(`${name}: DNS and services ready`);
+      }
+    },
+    signal,
+  );
+}
+
+function isReady({ ready }: ClusterStatus): boolean {
+  return ready.api && ready.node && ready.dns;
+}
+
+function pending({ ready }: ClusterStatus): string[] {
+  return [
+    ...(ready.api ? [] : ['API server']),
+    ...(ready.node ? [] : ['node']),
+    ...(ready.dns ? [] : ['DNS and services']),
+  ];
+}
+
+function findToolchain(): Toolchain {
+  const root = projectRoot();
+  const envoy = findEnvoy();
+  return {
+    node: process.execPath,
+    // The script that runs now: the bundle, or the sources.
+    entry: resolve(process.argv[1]!),
+    dist: join(root, 'dist'),
+    ...(envoy === undefined ? {} : { envoy }),
+  };
+}
+
+function readVersion(): string {
+  const { version } = JSON.parse(readFileSync(join(projectRoot(), 'package.json'), 'utf8')) as { version: string };
+  return version;
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a sandbox keeps what it keeps, and what its processes are told.
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { nodeName, pkiPaths } from './apiserver/pki.ts';
+import { API_PORT, type ClusterAddresses, planCluster } from './network/addresses.ts';
+
+/** A mistake or an obstacle that the user can mend; its message is one paragraph and ends with the cure. */
+export class SandboxError extends Error {
+  override readonly name = 'SandboxError';
+}
+
+/** The programs that the sandbox's processes and pods are made of; absolute paths. */
+export interface Toolchain {
+  readonly node: string;
+  /** The script that understands `sandbox component ...`. */
+  readonly entry: string;
+  /** The folder with the bundle, mounted into pods. */
+  readonly dist: string;
+  /** Absent: pods of images that are an Envoy cannot start. */
+  readonly envoy?: string;
+}
+
+/** What every process of a sandbox reads: `<state>/config.json`. */
+export interface SandboxConfig {
+  readonly name: string;
+  readonly version: string;
+  readonly stateDir: string;
+  readonly clusters: number;
+  readonly rootless: boolean;
+  readonly toolchain: Toolchain;
+  /** On 127.0.0.1 of the host. */
+  readonly ports: HostPorts;
+}
+
+export interface HostPorts {
+  /** The HTTP CONNECT proxy in front of the API servers. */
+  readonly api: number;
+  /** One per cluster: its istio-ingressgateway, port 80. */
+  readonly gateways: readonly number[];
+}
+
+/** Folder of all sandboxes: $ISTHMUS_STATE_DIR, or isthmus/ in $XDG_STATE_HOME, or ~/.local/state/isthmus. */
+export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
+  const explicit = env['ISTHMUS_STATE_DIR'];
+  if (explicit) return resolve(explicit);
+  return join(env['XDG_STATE_HOME'] || join(homedir(), '.local/state'), 'isthmus');
+}
+
+/** @throws SandboxError for a name that is not a DNS label of up to 32 characters. */
+export function sandboxDir(name: string, env?: NodeJS.ProcessEnv): string {
+  if (!/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(name)) {
+    throw new SandboxError(
+      `"${name}" cannot be a sandbox's name: use up to 32 lower-case letters, digits and dashes, such as "default".`,
+    );
+  }
+  return join(stateRoot(env), 'sandbox', name);
+}
+
+export const paths = {
+  config: (stateDir: string) => join(stateDir, 'config.json'),
+  /** Who keeps the sandbox, by process id (host-record.ts). */
+  host: (stateDir: string) => join(stateDir, 'host.json'),
+  status: (stateDir: string) => join(stateDir, 'status.json'),
+  kubeconfig: (stateDir: string) => join(stateDir, 'kubeconfig'),
+  logs: (stateDir: string) => join(stateDir, 'logs'),
+  log: (stateDir: string, component: string) => join(stateDir, 'logs', `${component}.log`),
+};
+
+/** Relative to the state directory, which its users make their working directory: a socket's path has 108 bytes. */
+export const sockets = {
+  api: 'api.sock',
+  gateway: (clusterIndex: number) => `gateway-${clusterIndex}.sock`,
+};
+
+/** A cluster's addresses together with its files. */
+export interface ClusterLayout extends ClusterAddresses {
+  readonly server: string;
+  readonly nodeName: string;
+  readonly apiServerDir: string;
+  readonly nodeDir: string;
+  readonly pki: ReturnType<typeof pkiPaths>;
+}
+
+export function clusterLayout(stateDir: string, index: number): ClusterLayout {
+  const addresses = planCluster(index);
+  const apiServerDir = join(stateDir, addresses.name, 'apiserver');
+  return {
+    ...addresses,
+    server: `https://${addresses.nodeAddress}:${API_PORT}`,
+    nodeName: nodeName(addresses.name),
+    apiServerDir,
+    nodeDir: join(stateDir, addresses.name, 'node'),
+    pki: pkiPaths(apiServerDir),
+  };
+}
+
+export function clusterLayouts(config: Pick<SandboxConfig, 'stateDir' | 'clusters'>): ClusterLayout[] {
+  return Array.from({ length: config.clusters }, (_, i) => clusterLayout(config.stateDir, i + 1));
+}
+
+export function readConfig(file: string): SandboxConfig {
+  return JSON.parse(readFileSync(file, 'utf8')) as SandboxConfig;
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// `isthmus sandbox up`: from whatever is there (nothing, a running sandbox, the leavings of a killed one) to clusters
+// that answer.
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readJson, writeAtomically } from './atomic-file.ts';
+import { removeRuntimeFiles, removeState, stopProcesses } from './down.ts';
+import { type HostRecord, livingProcesses, readHostRecord } from './host-record.ts';
+import { type KeeperRequest, type PortWish, sandboxPath } from './keeper.ts';
+import { paths, readConfig, type SandboxConfig, SandboxError, sandboxDir, type Toolchain } from './layout.ts';
+import { withLock } from './lock.ts';
+import { MAX_CLUSTERS } from './network/addresses.ts';
+import { hostProbe, probeHost } from './probe.ts';
+import type { SandboxStatus } from './status-file.ts';
+
+const DEFAULT_API_PORT = 18_000;
+const DEFAULT_GATEWAY_PORT = 18_080;
+const READY_TIMEOUT_MS = 90_000;
+const LOCK_TIMEOUT_MS = 120_000;
+const POLL_MS = 40;
+
+export interface UpOptions {
+  readonly name: string;
+  /** Default: 2, or as many as the running or kept sandbox has. */
+  readonly clusters?: number;
+  readonly rootless: boolean;
+  /** Start from nothing even if the state of an earlier run is there. */
+  readonly fresh: boolean;
+  readonly apiPort?: number;
+  /** Cluster 1's; the others follow. */
+  readonly gatewayPort?: number;
+  readonly toolchain: Toolchain;
+  readonly version: string;
+}
+
+export interface UpResult {
+  /** `resumed`: from the state of a sandbox that had ended without `down`, or with `down --keep-state`. */
+  readonly kind: 'started' | 'resumed' | 'already-running';
+  readonly config: SandboxConfig;
+  readonly status: SandboxStatus;
+  readonly elapsedMs: number;
+}
+
+/**
+ * @param onStatus called with every change while the clusters start.
+ * @param signal aborted: what was started here is stopped again.
+ * @throws SandboxError with what the user can do.
+ */
+export async function startSandbox(
+  options: UpOptions,
+  onStatus: (status: SandboxStatus) => void,
+  signal: AbortSignal,
+): Promise<UpResult> {
+  const startedAt = performance.now();
+  const stateDir = sandboxDir(options.name);
+  checkOptions(options);
+  mkdirSync(join(stateDir, '..'), { recursive: true, mode: 0o700 });
+  return withLock(`${stateDir}.lock`, LOCK_TIMEOUT_MS, async () => {
+    const result = (kind: UpResult['kind'], config: SandboxConfig, status: SandboxStatus): UpResult => ({
+      kind,
+      config,
+      status,
+      elapsedMs: performance.now() - startedAt,
+    });
+    const record = readHostRecord(stateDir);
+    if (record !== undefined && livingProcesses(record).includes(record.keeper)) {
+      const config = readConfig(paths.config(stateDir));
+      checkSameShape(options, config);
+      return result('already-running', config, await waitUntilReady(stateDir, record, onStatus, signal));
+    }
+    await stopProcesses(record);
+    if (options.fresh) removeState(stateDir);
+    const previous = readJson<SandboxConfig>(paths.config(stateDir));
+    const resumes = previous !== undefined && existsSync(join(stateDir, 'cluster1'));
+    probeHost(hostProbe({ rootless: options.rootless, path: sandboxPath(process.env['PATH']), stateDir }));
+    mkdirSync(paths.logs(stateDir), { recursive: true, mode: 0o700 });
+    removeRuntimeFiles(stateDir);
+    const started = await startKeeper(renderRequest(options, stateDir, previous), signal);
+    try {
+      const status = await waitUntilReady(stateDir, started, onStatus, signal);
+      return result(resumes ? 'resumed' : 'started', readConfig(paths.config(stateDir)), status);
+    } catch (error) {
+      await stopProcesses(readHostRecord(stateDir) ?? started);
+      throw error;
+    }
+  });
+}
+
+function checkOptions({ clusters, apiPort, gatewayPort }: UpOptions): void {
+  if (clusters !== undefined && !(Number.isInteger(clusters) && clusters >= 1 && clusters <= MAX_CLUSTERS)) {
+    throw new SandboxError(`--clusters takes a number from 1 to ${MAX_CLUSTERS}.`);
+  }
+  for (const port of [apiPort, gatewayPort]) {
+    if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535 - MAX_CLUSTERS)) {
+      throw new SandboxError(`${port} is not a port: take one from 1024 to 65000.`);
+    }
+  }
+}
+
+function checkSameShape(options: UpOptions, config: SandboxConfig): void {
+  if (options.clusters === undefined || options.clusters === config.clusters) return;
+  throw new SandboxError(
+    `The sandbox "${options.name}" is running with ${config.clusters} clusters, not ${options.clusters}. End it first ` +
+      `(isthmus sandbox down --name ${options.name}), or start another one beside it under another --name.`,
+  );
+}
+
+function renderRequest(options: UpOptions, stateDir: string, previous: SandboxConfig | undefined): KeeperRequest {
+  const clusters = options.clusters ?? previous?.clusters ?? 2;
+  const wish = (explicit: number | undefined, before: number | undefined, standard: number): PortWish => ({
+    port: explicit ?? before ?? standard,
+    isExplicit: explicit !== undefined,
+  });
+  const { gatewayPort } = options;
+  return {
+    name: options.name,
+    version: options.version,
+    stateDir,
+    clusters,
+    rootless: options.rootless,
+    toolchain: options.toolchain,
+    ports: {
+      api: wish(options.apiPort, previous?.ports.api, DEFAULT_API_PORT),
+      gateways: Array.from({ length: clusters }, (_, i) =>
+        wish(
+          gatewayPort === undefined ? undefined : gatewayPort + i,
+          previous?.ports.gateways[i],
+          DEFAULT_GATEWAY_PORT + 1 + i,
+        ),
+      ),
+    },
+  };
+}
+
+/** Starts the process that stays on the host, in a session of its own, and waits until it has written its record. */
+async function startKeeper(request: KeeperRequest, signal: AbortSignal): Promise<HostRecord> {
+  const { stateDir, toolchain } = request;
+  const requestFile = join(stateDir, 'request.json');
+  writeAtomically(requestFile, JSON.stringify(request, undefined, 2));
+  const logFile = paths.log(stateDir, 'host');
+  const log = openSync(logFile, 'w', 0o600);
+  const program = [toolchain.node, '--disable-warning=ExperimentalWarning', toolchain.entry];
+  const child = spawn(program[0]!, [...program.slice(1), 'sandbox', 'component', 'host', '--config', requestFile], {
+    detached: true,
+    stdio: ['ignore', log, log],
+  });
+  closeSync(log);
+  child.unref();
+  let exit: string | undefined;
+  child.once('error', (error) => {
+    exit = error.message;
+  });
+  child.once('exit', (code, name) => {
+    exit = name === null ? `exit code ${code}` : `signal ${name}`;
+  });
+  for (;;) {
+    const record = readHostRecord(stateDir);
+    if (record !== undefined) return record;
+    if (exit !== undefined) throw new SandboxError(lastWords(logFile) || `The sandbox did not start (${exit}).`);
+    if (signal.aborted) {
+      child.kill('SIGTERM');
+      throw signal.reason;
+    }
+    await sleep(POLL_MS / 4);
+  }
+}
+
+async function waitUntilReady(
+  stateDir: string,
+  record: HostRecord,
+  onStatus: (status: SandboxStatus) => void,
+  signal: AbortSignal,
+): Promise<SandboxStatus> {
+  const deadline = performance.now() + READY_TIMEOUT_MS;
+  let seen = '';
+  for (;;) {
+    signal.throwIfAborted();
+    const status = readJson<SandboxStatus>(paths.status(stateDir));
+    if (status !== undefined && JSON.stringify(status) !== seen) {
+      seen = JSON.stringify(status);
+      onStatus(status);
+    }
+    if (status?.phase === 'ready') return status;
+    if (livingProcesses(record).length === 0) {
+      const reason = lastWords(paths.log(stateDir, 'host'));
+      throw new SandboxError(
+        `The sandbox ended while it was starting. ${reason} The logs are in ${paths.logs(stateDir)}.`,
+      );
+    }
+    if (performance.now() > deadline) throw new SandboxError(describeDelay(stateDir, status));
+    await sleep(POLL_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+function describeDelay(stateDir: string, status: SandboxStatus | undefined): string {
+  const names = { api: 'API server', node: 'node', dns: 'DNS' } as const;
+  const waiting = (status?.clusters ?? []).flatMap(({ name, ready }) =>
+    (['api', 'node', 'dns'] as const).filter((part) => !ready[part]).map((part) => `${names[part]} of ${name}`),
+  );
+  const what = waiting.length > 0 ? waiting.join(', ') : 'everything';
+  return (
+    `The sandbox was not ready after ${READY_TIMEOUT_MS / 1000} s and was stopped; it was waiting for: ${what}. ` +
+    `The logs are in ${paths.logs(stateDir)}. To start from nothing: isthmus sandbox up --fresh`
+  );
+}
+
+/** What a process that failed said last: our own components end with one sentence. */
+function lastWords(logFile: string): string {
+  const lines = existsSync(logFile) ? readFileSync(logFile, 'utf8').trim().split('\n') : [];
+  return lines.slice(-3).join(' ').slice(-1_000);
+}
