@@ -51,7 +51,7 @@ export function createResolver(options: ResolverOptions): Resolver {
     try {
       return await answer(options, { message, query, question, transport });
     } catch {
-      return headerOnly(message, RCODE.serverFailure);
+      return failureOf(query, question);
     }
   };
 }
@@ -69,7 +69,7 @@ async function answer(options: ResolverOptions, { message, query, question, tran
   if (local.kind === 'not-ours') {
     const servers = findStub(options.stubs(), name);
     if (servers !== undefined) {
-      return (await forwardQuery(message, servers, transport)) ?? headerOnly(message, RCODE.serverFailure);
+      return (await forwardQuery(message, servers, transport)) ?? failureOf(query, question);
     }
   }
   const resolved = await resolve(options, name, question, transport);
@@ -142,6 +142,12 @@ async function resolveOutside(
   if (message === undefined) return { rcode: RCODE.serverFailure, answers: [] };
   const packet = decode(message);
   return { rcode: packet.flags! & 0xf, answers: (packet.answers ?? []) as unknown as DnsRecord[] };
+}
+
+/** With the question: some clients (c-ares) take an answer without one for a forgery. */
+function failureOf(query: Packet, question: Question): Buffer {
+  const flags = (query.flags! & RECURSION_DESIRED) | RECURSION_AVAILABLE | RCODE.serverFailure;
+  return encode({ type: 'response', id: query.id!, flags, questions: [question] });
 }
 
 /** What does not fit is cut: header and question with TC, and the client asks again by TCP. */
