@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Resolver as Client } from 'node:dns/promises';
 import { connect } from 'node:net';
-import { decode, encode, type Packet, streamDecode, streamEncode } from 'dns-packet';
+import { type DecodedPacket, decode, encode, type Packet, streamDecode, streamEncode } from 'dns-packet';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { KubeObject } from '../../kube/types.ts';
 import { ServiceTable } from '../network/service-table.ts';
@@ -78,7 +78,7 @@ describe('the resolver', () => {
     type: string,
     resolver = resolverWith(),
     extra: Partial<Packet> = {},
-  ): Promise<Packet> {
+  ): Promise<DecodedPacket> {
     const query = encode({
       type: 'query',
       id: 7,
