@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isDeepStrictEqual } from 'node:util';
+import { ENDPOINTS, PODS, SERVICES } from '../../kube/resources.ts';
+import {
+  type Controller,
+  type ControllerContext,
+  createQueue,
+  enqueueChanged,
+  isNamespaceTerminating,
+  timestamp,
+} from './controller.ts';
+import {
+  HEADLESS_LABEL,
+  hasSelector,
+  hostnameOf,
+  inheritedLabels,
+  LAST_CHANGE_ANNOTATION,
+  resolvePorts,
+  selectPods,
+  servicesOf,
+} from './endpoint-ports.ts';
+import { keyOf, splitKey } from './informer.ts';
+import type { EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, Service } from './objects.ts';
+import { isPodReady } from './pod-state.ts';
+
+const NAME = 'endpoint-controller';
+const MANAGED_BY = 'endpoints.kubernetes.io/managed-by';
+
+/** The old form of a Service's endpoints: one Endpoints object by the Service's name. Keys are Services. */
+export function createEndpointsController(context: ControllerContext): Controller {
+  const services = context.informers.of<Service>(SERVICES);
+  const pods = context.informers.of<Pod>(PODS);
+  const endpoints = context.informers.of<Endpoints>(ENDPOINTS);
+  const queue = createQueue(context, NAME);
+  enqueueChanged(queue, services);
+  pods.onChange((before, after) => {
+    for (const pod of [before, after]) if (pod) for (const key of servicesOf(pod, services)) queue.add(key);
+  });
+  endpoints.onChange((before, after) => {
+    // Somebody changed or removed ours: put it right.
+    if (before !== undefined) queue.add(keyOf(after ?? before));
+  });
+
+  return {
+    name: NAME,
+    queue,
+    async reconcile(key) {
+      const service = services.byKey(key);
+      const existing = endpoints.byKey(key);
+      if (service === undefined) {
+        const { namespace, name } = splitKey(key);
+        // Only what was made here, or by hand for a Service that is gone: leader locks of old stay.
+        if (existing?.metadata.labels?.[MANAGED_BY] === NAME) await context.client.delete(ENDPOINTS, name, namespace);
+        return;
+      }
+      if (!hasSelector(service) || service.metadata.deletionTimestamp !== undefined) return;
+      const subsets = buildSubsets(service, selectPods(service, pods));
+      const labels = labelsOf(service);
+      if (
+        existing &&
+        isDeepStrictEqual(existing.subsets ?? [], subsets) &&
+        isDeepStrictEqual(existing.metadata.labels, labels)
+      ) {
+        return;
+      }
+      const annotations = { ...existing?.metadata.annotations, [LAST_CHANGE_ANNOTATION]: timestamp(context.nowMs()) };
+      const { name = '', namespace = '' } = service.metadata;
+      const wanted: Endpoints = {
+        apiVersion: 'v1',
+        kind: 'Endpoints',
+        metadata: { ...existing?.metadata, name, namespace, labels, annotations },
+        ...(subsets.length > 0 ? { subsets } : {}),
+      };
+      try {
+        const write = existing ? context.client.replace(ENDPOINTS, wanted) : context.client.create(ENDPOINTS, wanted);
+        await endpoints.echo(await write);
+      } catch (error) {
+        if (!isNamespaceTerminating(error)) throw error;
+      }
+    },
+  };
+}
+
+function labelsOf(service: Service): Record<string, string> {
+  return {
+    ...inheritedLabels(service.metadata.labels, HEADLESS_LABEL),
+    ...(service.spec.clusterIP === 'None' ? { [HEADLESS_LABEL]: '' } : {}),
+    [MANAGED_BY]: NAME,
+  };
+}
+
+/** Addresses with the same ports form a subset. Pods that are being deleted are not in it. */
+export function buildSubsets(service: Service, pods: readonly Pod[]): EndpointSubset[] {
+  const groups = new Map<string, { ports: EndpointPort[]; ready: EndpointAddress[]; notReady: EndpointAddress[] }>();
+  const family = service.spec.ipFamilies?.[0] ?? 'IPv4';
+  for (const pod of pods) {
+    if (pod.metadata.deletionTimestamp !== undefined) continue;
+    const address = addressOf(service, pod, family);
+    if (address === undefined) continue;
+    const ports = resolvePorts(service, pod).map(({ name, ...port }) => ({ ...(name ? { name } : {}), ...port }));
+    // Headless Services may have no ports at all; others with none resolved have nothing to send to.
+    if (ports.length === 0 && (service.spec.ports ?? []).length > 0) continue;
+    const key = JSON.stringify(ports);
+    const group = groups.get(key) ?? { ports, ready: [], notReady: [] };
+    groups.set(key, group);
+    const isReady = service.spec.publishNotReadyAddresses === true || isPodReady(pod);
+    (isReady ? group.ready : group.notReady).push(address);
+  }
+  return [...groups.keys()].sort().flatMap((key) => {
+    const group = groups.get(key);
+    if (group === undefined) return [];
+    return [
+      {
+        ...(group.ready.length > 0 ? { addresses: group.ready.sort(byIp) } : {}),
+        ...(group.notReady.length > 0 ? { notReadyAddresses: group.notReady.sort(byIp) } : {}),
+        ...(group.ports.length > 0 ? { ports: group.ports } : {}),
+      },
+    ];
+  });
+}
+
+function addressOf(service: Service, pod: Pod, family: string): EndpointAddress | undefined {
+  const ips = [...(pod.status?.podIPs ?? []).map(({ ip }) => ip), pod.status?.podIP ?? ''];
+  const ip = ips.find((candidate) => candidate !== '' && candidate.includes(':') === (family === 'IPv6'));
+  if (ip === undefined) return undefined;
+  const { name = '', namespace = '', uid = '' } = pod.metadata;
+  const hostname = hostnameOf(service, pod);
+  return {
+    ip,
+    ...(hostname ? { hostname } : {}),
+    ...(pod.spec.nodeName ? { nodeName: pod.spec.nodeName } : {}),
+    targetRef: { kind: 'Pod', namespace, name, uid },
+  };
+}
+
+function byIp(a: EndpointAddress, b: EndpointAddress): number {
+  return a.ip < b.ip ? -1 : 1;
+}

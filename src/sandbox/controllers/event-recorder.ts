@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// core/v1 Events for `kubectl describe` and `kubectl get events`. A repeated event is counted, not written again.
+import type { KubeClient } from '../../kube/client.ts';
+import { EVENTS } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/types.ts';
+
+export interface EventRecorder {
+  /** Never fails and never waits: an event that cannot be written is lost. */
+  record(about: KubeObject, type: 'Normal' | 'Warning', reason: string, message: string): void;
+}
+
+interface Recorded extends KubeObject {
+  count: number;
+}
+
+const REMEMBERED = 2_000;
+
+/**
+ * @param component named as the source: `deployment-controller`
+ * @param nowMs the clock
+ */
+export function createEventRecorder(client: KubeClient, component: string, nowMs: () => number): EventRecorder {
+  const recent = new Map<string, Recorded>();
+  let last = Promise.resolve();
+
+  const write = async (about: KubeObject, type: string, reason: string, message: string): Promise<void> => {
+    const { name = '', namespace = 'default', uid } = about.metadata;
+    const now = new Date(nowMs()).toISOString().replace(/\.\d+Z$/, 'Z');
+    const key = JSON.stringify([about.kind, namespace, name, uid, type, reason, message]);
+    const before = recent.get(key);
+    if (before !== undefined) {
+      const patch = { count: before.count + 1, lastTimestamp: now };
+      const repeated = await client
+        .patch<Recorded>(EVENTS, before.metadata.name ?? '', namespace, patch)
+        .catch(() => undefined);
+      if (repeated !== undefined) return void recent.set(key, repeated);
+    }
+    const event = {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: `${name}.${process.hrtime.bigint().toString(16)}`, namespace },
+      involvedObject: referenceTo(about),
+      reason,
+      message,
+      type,
+      source: { component },
+      reportingComponent: component,
+      firstTimestamp: now,
+      lastTimestamp: now,
+      count: 1,
+    };
+    recent.set(key, await client.create<Recorded>(EVENTS, event));
+    const oldest = recent.keys().next();
+    if (recent.size > REMEMBERED && !oldest.done) recent.delete(oldest.value);
+  };
+
+  return {
+    record(about, type, reason, message) {
+      // One after the other, so that a repetition finds the first one. A namespace on its way out refuses events.
+      last = last.then(() => write(about, type, reason, message)).catch(() => {});
+    },
+  };
+}
+
+function referenceTo(about: KubeObject): Record<string, unknown> {
+  const { name, namespace, uid, resourceVersion } = about.metadata;
+  return { apiVersion: about.apiVersion, kind: about.kind, name, namespace, uid, resourceVersion };
+}
