@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Command } from 'commander';
+
+interface ControlPlaneFlags {
+  kubeconfig?: string;
+  context?: string;
+  clusterId: string;
+  trustDomain: string;
+  dnsDomain: string;
+  host: string;
+  xdsPort: string;
+  adminPort: string;
+  webhookPort: string;
+  logLevel: string;
+}
+
+export function register(program: Command): void {
+  program
+    .command('control-plane')
+    .description(
+      'Run the control plane of one cluster: configuration and certificates for its proxies, and the webhooks.',
+    )
+    .option('--kubeconfig <file>', 'where the cluster is (default: the pod’s own service account)')
+    .option('--context <name>', 'a context of that file')
+    .option('--cluster-id <name>', 'the cluster’s name in the mesh', 'Kubernetes')
+    .option('--trust-domain <domain>', 'of SPIFFE ids', 'cluster.local')
+    .option('--dns-domain <domain>', 'of Kubernetes services', 'cluster.local')
+    .option('--host <address>', 'address to listen on', '0.0.0.0')
+    .option('--xds-port <port>', 'of ADS and SDS over TLS', '15012')
+    .option('--admin-port <port>', 'of /ready, /metrics and, from this machine only, /debug', '15014')
+    .option('--webhook-port <port>', 'of the webhooks', '15017')
+    .option('--log-level <level>', 'error, warn, info or debug', 'info')
+    .addHelpText('after', '\nDeployment istiod runs it (see: isthmus install --help).')
+    .action(async (flags: ControlPlaneFlags) => {
+      const [
+        { runControlPlane },
+        { KubeClient },
+        { inClusterConfig, loadKubeconfig },
+        { createLog },
+        { processSignal },
+      ] = await Promise.all([
+        import('../../runtime/control-plane.ts'),
+        import('../../kube/client.ts'),
+        import('../../kube/config.ts'),
+        import('../../runtime/log.ts'),
+        import('../../runtime/process-signal.ts'),
+      ]);
+      const { kubeconfig, context, clusterId: cluster, trustDomain, dnsDomain, host } = flags;
+      const fromFile = kubeconfig !== undefined || context !== undefined;
+      const client = new KubeClient(fromFile ? loadKubeconfig(kubeconfig, context) : inClusterConfig());
+      const ports = { xds: Number(flags.xdsPort), admin: Number(flags.adminPort), webhooks: Number(flags.webhookPort) };
+      const log = createLog('control-plane', flags.logLevel);
+      try {
+        await runControlPlane({ client, cluster, trustDomain, dnsDomain, host, ports, log }, processSignal());
+      } finally {
+        client.close();
+      }
+    });
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+
+interface ServeFlags {
+  configDir: string;
+  host: string;
+  port: string;
+  adminPort: string;
+  clusterId: string;
+  trustDomain: string;
+  dnsDomain: string;
+  logLevel: string;
+}
+
+export function register(program: Command): void {
+  program
+    .command('serve')
+    .description(
+      'Serve configuration to Envoys on this machine from a directory of Istio YAML files, read again on change.',
+    )
+    .requiredOption('--config-dir <dir>', 'YAML files of Services, EndpointSlices, VirtualServices and the like')
+    .option('--host <address>', 'a loopback address: what is served is plaintext', '127.0.0.1')
+    .option('--port <port>', 'of ADS; 0 takes a free one', '15010')
+    .option('--admin-port <port>', 'of /ready, /metrics and /debug; 0 takes a free one', '15014')
+    .option('--cluster-id <name>', 'cluster of proxies that do not name theirs', 'Kubernetes')
+    .option('--trust-domain <domain>', 'of SPIFFE ids', 'cluster.local')
+    .option('--dns-domain <domain>', 'of Kubernetes services', 'cluster.local')
+    .option('--log-level <level>', 'error, warn, info or debug', 'info')
+    .addHelpText('after', '\nExample:\n  isthmus serve --config-dir samples/serve')
+    .action(async (flags: ServeFlags) => {
+      const [{ serve }, { createLog }, { processSignal }, { UserError }] = await Promise.all([
+        import('../../runtime/serve.ts'),
+        import('../../runtime/log.ts'),
+        import('../../runtime/process-signal.ts'),
+        import('../user-error.ts'),
+      ]);
+      if (!existsSync(flags.configDir))
+        throw new UserError(`--config-dir ${flags.configDir}: there is no such directory`, 2);
+      const { configDir, host, clusterId: cluster, trustDomain, dnsDomain } = flags;
+      const ports = { port: Number(flags.port), adminPort: Number(flags.adminPort) };
+      const log = createLog('serve', flags.logLevel);
+      try {
+        await serve({ configDir, host, ...ports, cluster, trustDomain, dnsDomain, log }, processSignal());
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException;
+        if (code === 'EADDRINUSE') throw new UserError(`${message}. Choose other ports with --port and --admin-port.`);
+        throw error;
+      }
+    });
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// The discovery server's view of the mesh: who may connect as which proxy, and what that proxy should have.
+
+import type { ObjectRef } from '../api/diagnostics.ts';
+import type { Workload } from '../api/kubernetes.ts';
+import { clusterName } from '../api/names.ts';
+import type { MeshProxy } from '../model/proxy.ts';
+import { workloadKey } from '../model/snapshot.ts';
+import {
+  type PeerIdentity,
+  type XdsBackend,
+  type XdsNack,
+  type XdsNode,
+  type XdsProxy,
+  XdsRefusal,
+} from '../xds/types.ts';
+import type { CompiledProxy, MeshEngine } from './mesh-engine.ts';
+import { checkClaims, type NodeClaims, readNode } from './proxy-node.ts';
+
+/** A resource that Envoy refused, and the object that it was made of. */
+export interface Refusal {
+  readonly proxy: string;
+  readonly typeUrl: string;
+  readonly resource: string;
+  readonly message: string;
+  readonly blamed: ObjectRef | undefined;
+}
+
+export interface AdsBackendOptions {
+  readonly engine: MeshEngine;
+  readonly trustDomain: string;
+  readonly cluster: string;
+  /** `token`: the peer was proven and its pod is looked up. `node`: whoever reaches us is believed (loopback). */
+  readonly identity: 'token' | 'node';
+  readonly onRefusal: (refusal: Refusal) => void;
+  readonly onCompiled?: (seconds: number) => void;
+  /** How long to wait for a pod that the API server knows and our watch does not yet. */
+  readonly podWaitMs?: number;
+}
+
+export class AdsBackend implements XdsBackend {
+  readonly #options: AdsBackendOptions;
+
+  constructor(options: AdsBackendOptions) {
+    this.#options = options;
+  }
+
+  async connect(peer: PeerIdentity, node: XdsNode, changed: () => void): Promise<XdsProxy> {
+    const { engine, identity } = this.#options;
+    const claims = readNode(node);
+    if (identity === 'token') checkClaims(claims, peer);
+    await engine.whenSynced();
+    if (identity === 'token') await this.#waitForPod(claims);
+    return this.#proxy(node.id, claims, changed);
+  }
+
+  #proxy(id: string, claims: NodeClaims, changed: () => void): XdsProxy {
+    const { engine, onRefusal, onCompiled } = this.#options;
+    let compiled: CompiledProxy | undefined;
+    const unsubscribe = engine.subscribe(changed);
+    return {
+      desired: () => {
+        const startedAt = performance.now();
+        compiled = engine.compile(this.#meshProxy(id, claims));
+        onCompiled?.((performance.now() - startedAt) / 1000);
+        return compiled.desired;
+      },
+      acknowledged: () => {},
+      rejected: (nack: XdsNack) => {
+        for (const resource of nack.resources.keys()) {
+          const blamed = compiled?.originOf(nack.typeUrl, resource);
+          onRefusal({ proxy: id, typeUrl: nack.typeUrl, resource, message: nack.message, blamed });
+        }
+      },
+      closed: unsubscribe,
+    };
+  }
+
+  /** Anew for each snapshot: a pod's labels may change while its Envoy runs. */
+  #meshProxy(id: string, claims: NodeClaims): MeshProxy {
+    const { trustDomain, cluster, identity } = this.#options;
+    const workload = identity === 'token' ? this.#workload(claims) : undefined;
+    return {
+      id,
+      kind: claims.kind,
+      cluster: clusterName(identity === 'token' ? cluster : claims.clusterId || cluster),
+      namespace: claims.namespace,
+      podName: claims.podName,
+      ip: claims.ip,
+      labels: workload?.labels ?? claims.labels,
+      serviceAccount: workload?.serviceAccount ?? claims.serviceAccount,
+      network: claims.network,
+      trustDomain,
+      dnsDomain: claims.dnsDomain,
+      ...(claims.upstreamMark === undefined ? {} : { upstreamMark: claims.upstreamMark }),
+    };
+  }
+
+  #workload(claims: NodeClaims): Workload | undefined {
+    const { engine, cluster } = this.#options;
+    return engine.snapshot.workloads.get(workloadKey(cluster, claims.namespace, claims.podName));
+  }
+
+  /** Our watch may lag behind the node that started the Envoy: the pod, or its address, comes in a moment. */
+  async #waitForPod(claims: NodeClaims): Promise<void> {
+    const { engine, podWaitMs = 10_000 } = this.#options;
+    if (this.#workload(claims)?.ip === claims.ip) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, podWaitMs);
+    const unsubscribe = engine.subscribe(() => {
+      if (this.#workload(claims)?.ip === claims.ip) resolve();
+    });
+    await promise;
+    clearTimeout(timer);
+    unsubscribe();
+    const workload = this.#workload(claims);
+    const pod = `${claims.namespace}/${claims.podName}`;
+    if (workload === undefined) throw new XdsRefusal('UNAVAILABLE', `pod ${pod} is not known here yet`);
+    if (workload.ip !== claims.ip) {
+      throw new XdsRefusal(
+        'PERMISSION_DENIED',
+        `pod ${pod} has the address ${workload.ip || '(none)'}, not ${claims.ip}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control plane of one cluster: pilot, CA, injector and validator in one process.
+import { once } from 'node:events';
+import type { Server } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { type AdminViews, startAdminServer } from '../admin/server.ts';
+import type { Authority } from '../identity/authority.ts';
+import { DEFAULT_LIFETIME_MS } from '../identity/authority.ts';
+import { RenewedCertificate, systemClock } from '../identity/renewal.ts';
+import { WorkloadSecrets } from '../identity/workload-secrets.ts';
+import { admitPod } from '../injector/admission.ts';
+import { INJECTOR_CONFIG_MAP, type InjectorSettings, parseInjectorSettings } from '../injector/settings.ts';
+import { createWebhookServer } from '../injector/webhook.ts';
+import { type KubeClient, KubeError } from '../kube/client.ts';
+import { CONFIG_MAPS } from '../kube/resources.ts';
+import type { KubeObject } from '../kube/types.ts';
+import { watchResource } from '../kube/watch.ts';
+import { MeshStore } from '../model/store.ts';
+import { KubeSource } from '../sources/kube.ts';
+import { startXdsServer, type XdsServer } from '../xds/server.ts';
+import { AdsBackend, type Refusal } from './ads-backend.ts';
+import { loadAuthority } from './ca-secret.ts';
+import { createCompile } from './compile.ts';
+import { MeshEngine } from './mesh-engine.ts';
+import { ISTIO_NAMESPACE, meshResources } from './mesh-resources.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
+import { RefusalEvents } from './refusal-events.ts';
+import { RootCertDistributor } from './root-cert-distributor.ts';
+import { SdsBackend } from './sds-backend.ts';
+import { TokenAuthenticator } from './token-authenticator.ts';
+import { admitMeshObject } from './validation.ts';
+import { keepWebhooksTrusting } from './webhook-registration.ts';
+import { DiagnosticLog, logRefusal, logXdsEvent } from './xds-log.ts';
+
+export interface ControlPlaneOptions {
+  readonly client: KubeClient;
+  /** The cluster's name in the mesh. */
+  readonly cluster: string;
+  readonly trustDomain: string;
+  readonly dnsDomain: string;
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly ports: { readonly xds: number; readonly admin: number; readonly webhooks: number };
+  readonly log: Logger;
+  /** Told once everything listens. */
+  readonly onListening?: (ports: { xds: number; admin: number; webhooks: number }) => void;
+}
+
+export const TOKEN_AUDIENCE = 'istio-ca';
+/** Services that lead to this process: names under which it must prove itself. */
+const SERVICES = ['istio-pilot', 'istio-citadel', 'istio-sidecar-injector', 'istiod'];
+const START_RETRY_MS = 2_000;
+
+/**
+ * Runs until `signal` aborts, then ends every stream and resolves.
+ * @throws CaError when the CA's Secret cannot be used; Error when a port is taken
+ */
+export async function runControlPlane(options: ControlPlaneOptions, signal: AbortSignal): Promise<void> {
+  const lifetime = new AbortController();
+  const stop = (): void => lifetime.abort();
+  if (signal.aborted) return;
+  signal.addEventListener('abort', stop, { once: true });
+  const plane = new ControlPlane(options, lifetime.signal);
+  try {
+    await plane.run();
+  } finally {
+    signal.removeEventListener('abort', stop);
+    lifetime.abort();
+    await plane.close();
+  }
+}
+
+class ControlPlane {
+  readonly #options: ControlPlaneOptions;
+  readonly #signal: AbortSignal;
+  readonly #metrics: Metrics = createMetrics();
+  readonly #engine: MeshEngine;
+  readonly #closers: (() => void | Promise<void>)[] = [];
+  #settings: InjectorSettings | undefined;
+  #xds: XdsServer | undefined;
+  #webhooksListen = false;
+  #refusals: (Refusal & { at: string })[] = [];
+
+  constructor(options: ControlPlaneOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+    const { cluster, trustDomain, dnsDomain, log } = options;
+    const diagnosticLog = new DiagnosticLog(log);
+    this.#engine = new MeshEngine({
+      store: new MeshStore({ trustDomain, dnsDomain, rootNamespace: ISTIO_NAMESPACE, configCluster: cluster }),
+      compile: createCompile(),
+      clusters: [cluster],
+      onSynced: () => log.info({ cluster }, 'the cluster’s objects have been read'),
+      onProblems: (problems) => {
+        for (const { where, message, cure } of problems)
+          log.warn({ where, cure, reason: message }, 'a source has a problem');
+      },
+      onDiagnostics: (diagnostics) => {
+        diagnosticLog.take(diagnostics);
+        const count = (severity: string) => diagnostics.filter((d) => d.severity === severity).length;
+        this.#metrics.objects(count('error'), count('warning'));
+      },
+    });
+  }
+
+  async run(): Promise<void> {
+    const { client, cluster, trustDomain, host, ports, log } = this.#options;
+    const signal = this.#signal;
+    // First of all, so that a probe learns what is missing.
+    const admin = await startAdminServer({ host, port: ports.admin }, this.#adminViews(), signal);
+    const authority = await untilReachable(() => loadAuthority(client, trustDomain, Date.now(), log), log, signal);
+    if (authority === undefined) return;
+    const roots = new RootCertDistributor(client, authority.rootPem, log);
+    const tasks = [
+      new KubeSource(cluster, client, meshResources()).run(this.#engine.listener(cluster), signal),
+      roots.run(signal),
+      keepWebhooksTrusting(client, authority.rootPem, log, signal),
+      this.#followSettings(),
+    ];
+    // A watch ends early only by a bug of ours: better to start anew than to go on half blind.
+    const broken = Promise.all(tasks);
+    broken.catch(() => {});
+    const certificate = this.#servingCertificate(authority);
+    const webhooks = await this.#startWebhooks(roots, certificate);
+    const xds = await this.#startXds(authority, certificate);
+    log.info({ xds: xds.port, webhooks, admin: admin.port }, 'listening');
+    this.#options.onListening?.({ xds: xds.port, webhooks, admin: admin.port });
+    await broken;
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers.toReversed()) await close();
+  }
+
+  #servingCertificate(authority: Authority): RenewedCertificate {
+    const { dnsDomain, log } = this.#options;
+    const names = SERVICES.flatMap((name) => {
+      const short = `${name}.${ISTIO_NAMESPACE}`;
+      return [short, `${short}.svc`, `${short}.svc.${dnsDomain}`];
+    });
+    const changed = (): void => {
+      log.info('the control plane’s own certificate has been renewed');
+      for (const apply of this.#onRenewal) apply();
+    };
+    const issue = () => authority.issueServer(names, DEFAULT_LIFETIME_MS, Date.now());
+    const certificate = new RenewedCertificate(issue, changed, systemClock);
+    this.#closers.push(() => certificate.close());
+    return certificate;
+  }
+
+  readonly #onRenewal: (() => void)[] = [];
+
+  async #startWebhooks(roots: RootCertDistributor, certificate: RenewedCertificate): Promise<number> {
+    const { host, ports, log } = this.#options;
+    const tls = () => ({ cert: certificate.current.chainPem, key: certificate.current.keyPem });
+    const server: Server = createWebhookServer(
+      {
+        '/inject': (request) => {
+          const answer = admitPod(request, {
+            settings: () => this.#settings,
+            namespaceLabels: (namespace) => roots.labelsOf(namespace),
+            observe: (outcome) => {
+              const { namespace, pod, injected, reason } = outcome;
+              if (injected) log.info({ namespace, pod }, 'sidecar added');
+              else log.warn({ namespace, pod, reason }, 'no sidecar can be added');
+              // Pods may be injected one by one, in namespaces without the label.
+              if (injected && request.dryRun !== true) void roots.ensure(namespace);
+            },
+          });
+          this.#metrics.admitted('inject', answer.allowed);
+          return answer;
+        },
+        '/validate': (request) => {
+          const answer = admitMeshObject(request);
+          this.#metrics.admitted('validate', answer.allowed);
+          if (!answer.allowed) log.info({ reason: answer.message }, 'a mesh object was refused');
+          return answer;
+        },
+      },
+      tls(),
+    );
+    this.#onRenewal.push(() => server.setSecureContext(tls()));
+    server.listen(ports.webhooks, host);
+    await once(server, 'listening');
+    this.#closers.push(() => {
+      server.close();
+      server.closeAllConnections();
+    });
+    this.#webhooksListen = true;
+    return (server.address() as { port: number }).port;
+  }
+
+  async #startXds(authority: Authority, certificate: RenewedCertificate): Promise<XdsServer> {
+    const { client, cluster, trustDomain, host, ports, log } = this.#options;
+    const events = new RefusalEvents(client, log);
+    const secrets = new WorkloadSecrets(authority, {
+      onError: (error, id) => log.error({ id, err: error.message }, 'a workload’s certificate could not be issued'),
+    });
+    this.#closers.push(() => secrets.close());
+    const onRefusal = (refusal: Refusal): void => {
+      logRefusal(log, refusal);
+      this.#metrics.refused(refusal.typeUrl);
+      this.#refusals = [...this.#refusals.slice(-99), { ...refusal, at: new Date().toISOString() }];
+      void events.tell(refusal);
+    };
+    const observe = this.#metrics.tokenReviewed;
+    const tls = () => ({ certPem: certificate.current.chainPem, keyPem: certificate.current.keyPem });
+    const server = await startXdsServer(
+      {
+        listen: { host, port: ports.xds },
+        tls: tls(),
+        authenticator: new TokenAuthenticator({
+          client,
+          audience: TOKEN_AUDIENCE,
+          trustDomain,
+          clusterName: cluster,
+          observe,
+        }),
+        ads: new AdsBackend({
+          engine: this.#engine,
+          trustDomain,
+          cluster,
+          identity: 'token',
+          onRefusal,
+          onCompiled: this.#metrics.compiled,
+        }),
+        sds: new SdsBackend(secrets, (proxy, message) =>
+          log.error({ proxy, reason: message }, 'Envoy refused its secrets'),
+        ),
+        observe: (event) => {
+          this.#metrics.xds(event);
+          logXdsEvent(log, event);
+        },
+        onError: (error, about) => {
+          if (about === 'handler') log.error({ err: error }, 'a discovery stream failed');
+          else log.debug({ err: error.message }, 'a connection failed');
+        },
+      },
+      this.#signal,
+    );
+    this.#onRenewal.push(() => server.setTls(tls()));
+    this.#closers.push(() => server.close());
+    this.#xds = server;
+    return server;
+  }
+
+  /** What `install` decided for the proxies; a change counts from the next pod on. */
+  async #followSettings(): Promise<void> {
+    const { client, log } = this.#options;
+    await watchResource<KubeObject>(
+      client,
+      CONFIG_MAPS,
+      { namespace: ISTIO_NAMESPACE, signal: this.#signal },
+      {
+        upsert: (object) => {
+          if (object.metadata.name !== INJECTOR_CONFIG_MAP) return;
+          try {
+            const { settings = '' } = (object['data'] ?? {}) as { settings?: string };
+            this.#settings = parseInjectorSettings(settings);
+          } catch (error) {
+            const reason = (error as Error).message;
+            log.error({ configMap: INJECTOR_CONFIG_MAP, reason }, 'settings cannot be used; those before stay');
+          }
+        },
+        delete: () => {},
+        synced: () => {},
+        error: (error) => log.warn({ err: error.message }, 'the injector’s settings cannot be read; trying again'),
+      },
+    );
+  }
+
+  #adminViews(): AdminViews {
+    return {
+      missing: () => [
+        ...(this.#engine.isSynced ? [] : ['the cluster’s objects']),
+        ...(this.#settings === undefined ? [`ConfigMap ${INJECTOR_CONFIG_MAP}`] : []),
+        ...(this.#webhooksListen ? [] : ['the webhooks']),
+        ...(this.#xds === undefined ? ['the discovery server'] : []),
+      ],
+      metrics: async () => ({
+        contentType: this.#metrics.registry.contentType,
+        text: await this.#metrics.registry.metrics(),
+      }),
+      debug: {
+        proxies: () => this.#xds?.streams() ?? [],
+        refusals: () => this.#refusals,
+        diagnostics: () => this.#engine.diagnostics,
+        problems: () => this.#engine.problems,
+      },
+    };
+  }
+}
+
+/** Tries until the API server can be reached; undefined when `signal` aborts first. Its refusals are thrown. */
+async function untilReachable<T>(attempt: () => Promise<T>, log: Logger, signal: AbortSignal): Promise<T | undefined> {
+  while (!signal.aborted) {
+    try {
+      return await attempt();
+    } catch (error) {
+      const isNetwork = !(error instanceof KubeError) && (error as NodeJS.ErrnoException).code !== undefined;
+      const isBusy = error instanceof KubeError && error.code >= 500;
+      if (!isNetwork && !isBusy) throw error;
+      log.warn({ err: (error as Error).message }, 'the API server cannot be reached; trying again');
+    }
+    await sleep(START_RETRY_MS, undefined, { signal }).catch(() => {});
+  }
+  return undefined;
+}

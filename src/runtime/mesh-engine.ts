@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// From what the sources say to what each proxy should have. One loop: events change the snapshot, a changed snapshot
+// wakes the proxies' streams, and each stream asks for its own state when its turn comes.
+import type { Diagnostic, ObjectRef } from '../api/diagnostics.ts';
+import type { MeshProxy } from '../model/proxy.ts';
+import type { MeshSnapshot } from '../model/snapshot.ts';
+import type { MeshStore } from '../model/store.ts';
+import type { SourceEvent, SourceListener, SourceProblem } from '../sources/contract.ts';
+import type { DesiredState } from '../xds/types.ts';
+
+/** What the compile stages give for one proxy. */
+export interface CompiledProxy {
+  readonly desired: DesiredState;
+  readonly diagnostics: readonly Diagnostic[];
+  /** The object behind a resource, for blame. */
+  originOf(typeUrl: string, name: string): ObjectRef | undefined;
+}
+
+export type Compile = (snapshot: MeshSnapshot, proxy: MeshProxy) => CompiledProxy;
+
+export interface MeshEngineOptions {
+  readonly store: MeshStore;
+  readonly compile: Compile;
+  /** Clusters that must have synced before any proxy gets a configuration: half a mesh would break traffic. */
+  readonly clusters: readonly string[];
+  readonly onProblems?: (problems: readonly SourceProblem[]) => void;
+  readonly onDiagnostics?: (diagnostics: readonly Diagnostic[]) => void;
+  readonly onSynced?: () => void;
+}
+
+export class MeshEngine {
+  readonly #options: MeshEngineOptions;
+  readonly #unsynced: Set<string>;
+  readonly #listeners = new Set<() => void>();
+  readonly #synced = Promise.withResolvers<void>();
+  #problems = new Map<string, readonly SourceProblem[]>();
+  #diagnostics: readonly Diagnostic[] = [];
+
+  constructor(options: MeshEngineOptions) {
+    this.#options = options;
+    this.#unsynced = new Set(options.clusters);
+    if (this.#unsynced.size === 0) this.#synced.resolve();
+  }
+
+  get snapshot(): MeshSnapshot {
+    return this.#options.store.snapshot;
+  }
+
+  get isSynced(): boolean {
+    return this.#unsynced.size === 0;
+  }
+
+  /** All that is to be said about the objects now. */
+  get diagnostics(): readonly Diagnostic[] {
+    return this.#diagnostics;
+  }
+
+  get problems(): readonly SourceProblem[] {
+    return [...this.#problems.values()].flat();
+  }
+
+  whenSynced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
+  /** For one source; `id` tells it from others of the same cluster. */
+  listener(id: string): SourceListener {
+    return {
+      events: (batch) => this.#take(batch),
+      problems: (standing) => {
+        this.#problems.set(id, standing);
+        this.#options.onProblems?.(standing);
+      },
+    };
+  }
+
+  compile(proxy: MeshProxy): CompiledProxy {
+    return this.#options.compile(this.snapshot, proxy);
+  }
+
+  /** Calls `changed` after each new snapshot; returns how to end that. */
+  subscribe(changed: () => void): () => void {
+    this.#listeners.add(changed);
+    return () => this.#listeners.delete(changed);
+  }
+
+  #take(batch: readonly SourceEvent[]): void {
+    const { store } = this.#options;
+    const before = store.snapshot;
+    const { snapshot, diagnostics } = store.apply(batch);
+    if (diagnostics.length !== this.#diagnostics.length || diagnostics.some((d, i) => d !== this.#diagnostics[i])) {
+      this.#diagnostics = diagnostics;
+      this.#options.onDiagnostics?.(diagnostics);
+    }
+    for (const event of batch) if (event.kind === 'synced') this.#markSynced(event.cluster);
+    if (snapshot === before || !this.isSynced) return;
+    for (const changed of this.#listeners) changed();
+  }
+
+  #markSynced(cluster: string): void {
+    if (!this.#unsynced.delete(cluster) || this.#unsynced.size > 0) return;
+    this.#synced.resolve();
+    this.#options.onSynced?.();
+  }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+import { KINDS } from '../api/kinds.ts';
+import { CONFIG_MAPS, ENDPOINT_SLICES, PODS, SERVICES } from '../kube/resources.ts';
+import type { ResourceType } from '../kube/types.ts';
+import type { WatchedResource } from '../sources/kube.ts';
+
+export const ISTIO_NAMESPACE = 'istio-system';
+
+/** Everything that the mesh's model is made of, in one cluster. */
+export function meshResources(): WatchedResource[] {
+  return [
+    ...[SERVICES, ENDPOINT_SLICES, PODS].map((type) => ({ type })),
+    { type: CONFIG_MAPS, namespace: ISTIO_NAMESPACE },
+    ...meshKinds().map((type) => ({ type })),
+  ];
+}
+
+/** The mesh's own kinds, each in the version that is stored: others would be converted from it. */
+function meshKinds(): ResourceType[] {
+  return KINDS.map(({ group, versions, plural, kind }) => ({
+    group,
+    version: versions.at(-1) ?? 'v1',
+    resource: plural,
+    kind,
+    namespaced: true,
+  }));
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { XdsEvent } from '../xds/stream.ts';
+
+export interface Metrics {
+  readonly registry: Registry;
+  /** For every event of the discovery server. */
+  xds(event: XdsEvent): void;
+  compiled(seconds: number): void;
+  refused(typeUrl: string): void;
+  tokenReviewed(outcome: string): void;
+  admitted(webhook: string, allowed: boolean): void;
+  objects(errors: number, warnings: number): void;
+}
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const streams = new Gauge({
+    name: 'isthmus_xds_streams',
+    help: 'Open discovery streams',
+    labelNames: ['service'],
+    registers,
+  });
+  const pushes = new Counter({
+    name: 'isthmus_xds_pushes_total',
+    help: 'Discovery responses',
+    labelNames: ['type'],
+    registers,
+  });
+  const bytes = new Counter({
+    name: 'isthmus_xds_pushed_bytes_total',
+    help: 'Their bytes',
+    labelNames: ['type'],
+    registers,
+  });
+  const acknowledged = new Histogram({
+    name: 'isthmus_xds_acknowledged_seconds',
+    help: 'From a response to its acknowledgement',
+    labelNames: ['type'],
+    buckets: [0.005, 0.02, 0.1, 0.5, 2, 10],
+    registers,
+  });
+  const refusals = new Counter({
+    name: 'isthmus_xds_refusals_total',
+    help: 'Resources refused by Envoy',
+    labelNames: ['type'],
+    registers,
+  });
+  const failures = new Counter({
+    name: 'isthmus_compile_failures_total',
+    help: 'Proxies whose state could not be computed',
+    registers,
+  });
+  const compile = new Histogram({
+    name: 'isthmus_compile_seconds',
+    help: 'Time to compute what one proxy should have',
+    buckets: [0.0005, 0.002, 0.01, 0.05, 0.2, 1],
+    registers,
+  });
+  const reviews = new Counter({
+    name: 'isthmus_token_reviews_total',
+    help: 'Token reviews',
+    labelNames: ['outcome'],
+    registers,
+  });
+  const admissions = new Counter({
+    name: 'isthmus_admissions_total',
+    help: 'Answers of the webhooks',
+    labelNames: ['webhook', 'allowed'],
+    registers,
+  });
+  const diagnostics = new Gauge({
+    name: 'isthmus_diagnostics',
+    help: 'Standing diagnostics',
+    labelNames: ['severity'],
+    registers,
+  });
+  return {
+    registry,
+    xds: (event) => {
+      if (event.kind === 'opened') streams.inc({ service: event.stream.service });
+      else if (event.kind === 'closed') streams.dec({ service: event.stream.service });
+      else if (event.kind === 'sent') {
+        pushes.inc({ type: shortType(event.typeUrl) });
+        bytes.inc({ type: shortType(event.typeUrl) }, event.bytes);
+      } else if (event.kind === 'backend-failed') failures.inc();
+      else if (event.received.kind === 'acknowledged') {
+        acknowledged.observe({ type: shortType(event.received.typeUrl) }, event.received.latencyMs / 1000);
+      }
+    },
+    compiled: (seconds) => compile.observe(seconds),
+    refused: (typeUrl) => refusals.inc({ type: shortType(typeUrl) }),
+    tokenReviewed: (outcome) => reviews.inc({ outcome }),
+    admitted: (webhook, allowed) => admissions.inc({ webhook, allowed: String(allowed) }),
+    objects: (errors, warnings) => {
+      diagnostics.set({ severity: 'error' }, errors);
+      diagnostics.set({ severity: 'warning' }, warnings);
+    },
+  };
+}
+
+/** `type.googleapis.com/envoy.config.cluster.v3.Cluster` -> `Cluster` */
+function shortType(typeUrl: string): string {
+  return typeUrl.slice(typeUrl.lastIndexOf('.') + 1);
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an Envoy says of itself in its first request, and what of it its token bears out.
+import { isIP } from 'node:net';
+import { type PeerIdentity, type XdsNode, XdsRefusal } from '../xds/types.ts';
+
+export interface NodeClaims {
+  readonly kind: 'sidecar' | 'gateway';
+  readonly ip: string;
+  readonly podName: string;
+  readonly namespace: string;
+  /** `cluster.local` */
+  readonly dnsDomain: string;
+  /** '' where the node does not say. */
+  readonly clusterId: string;
+  readonly serviceAccount: string;
+  readonly network: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly upstreamMark: number | undefined;
+}
+
+/**
+ * Reads `sidecar~IP~POD.NAMESPACE~NAMESPACE.svc.DOMAIN` and the metadata beside it.
+ * @throws XdsRefusal INVALID_ARGUMENT naming the part that cannot be read
+ */
+export function readNode(node: XdsNode): NodeClaims {
+  const [role, ip = '', pod = '', domain = '', ...more] = node.id.split('~');
+  const kind = role === 'sidecar' ? 'sidecar' : role === 'router' ? 'gateway' : undefined;
+  const dot = pod.lastIndexOf('.');
+  if (kind === undefined || more.length > 0 || dot < 1 || domain === '') {
+    throw invalid(
+      `node id "${node.id}" is not of the form sidecar~IP~POD.NAMESPACE~NAMESPACE.svc.DOMAIN (or router~...)`,
+    );
+  }
+  if (isIP(ip) === 0) throw invalid(`node id "${node.id}": "${ip}" is not an IP address`);
+  const podName = pod.slice(0, dot);
+  const namespace = pod.slice(dot + 1);
+  const [, dnsDomain = 'cluster.local'] = /\.svc\.(.+)$/.exec(domain) ?? [];
+  const text = (member: string): string => {
+    const value = node.metadata[member];
+    return typeof value === 'string' ? value : '';
+  };
+  for (const [member, value] of [
+    ['NAMESPACE', namespace],
+    ['NAME', podName],
+  ] as const) {
+    if (text(member) !== '' && text(member) !== value) {
+      throw invalid(`node metadata ${member} is "${text(member)}", but the node id says "${value}"`);
+    }
+  }
+  const mark = Number(text('SO_MARK'));
+  return {
+    kind,
+    ip,
+    podName,
+    namespace,
+    dnsDomain,
+    clusterId: text('CLUSTER_ID'),
+    serviceAccount: text('SERVICE_ACCOUNT'),
+    network: text('NETWORK'),
+    labels: textsOf(node.metadata['LABELS']),
+    upstreamMark: Number.isInteger(mark) && mark > 0 ? mark : undefined,
+  };
+}
+
+/** @throws XdsRefusal PERMISSION_DENIED when the node claims to be what its token does not prove */
+export function checkClaims(claims: NodeClaims, peer: PeerIdentity): void {
+  const contradictions: readonly [what: string, claimed: string, proven: string][] = [
+    ['cluster', claims.clusterId, peer.clusterName],
+    ['namespace', claims.namespace, peer.namespace],
+    ['service account', claims.serviceAccount, peer.serviceAccount],
+    ['pod', claims.podName, peer.podName],
+  ];
+  for (const [what, claimed, proven] of contradictions) {
+    if (claimed === proven || (claimed === '' && what === 'service account')) continue;
+    throw new XdsRefusal(
+      'PERMISSION_DENIED',
+      `the node says that its ${what} is "${claimed}", but its token proves "${proven}"`,
+    );
+  }
+}
+
+function textsOf(value: unknown): Record<string, string> {
+  if (typeof value !== 'object' || value === null) return {};
+  return Object.fromEntries(
+    Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
+}
+
+function invalid(message: string): XdsRefusal {
+  return new XdsRefusal('INVALID_ARGUMENT', message);
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// What Envoy refuses is told to the owner of the object behind it: as an Event, which kubectl describe shows.
+import { createHash } from 'node:crypto';
+import type { Logger } from 'pino';
+import { type KubeClient, KubeError } from '../kube/client.ts';
+import { EVENTS } from '../kube/resources.ts';
+import type { KubeObject } from '../kube/types.ts';
+import type { Refusal } from './ads-backend.ts';
+
+/** A hundred proxies refuse one resource a hundred times: its owner is told once in this time. */
+const REPEAT_MS = 60_000;
+
+export class RefusalEvents {
+  readonly #client: KubeClient;
+  readonly #log: Logger;
+  readonly #nowMs: () => number;
+  /** Event name -> how often, and when it was written. */
+  readonly #told = new Map<string, { count: number; writtenAtMs: number }>();
+
+  constructor(client: KubeClient, log: Logger, nowMs: () => number = Date.now) {
+    this.#client = client;
+    this.#log = log;
+    this.#nowMs = nowMs;
+  }
+
+  /** Never throws: an Event that cannot be written is logged. */
+  async tell(refusal: Refusal): Promise<void> {
+    const { blamed } = refusal;
+    if (blamed === undefined) return;
+    const nowMs = this.#nowMs();
+    const event = buildEvent(refusal, blamed, nowMs);
+    const name = event.metadata.name ?? '';
+    const before = this.#told.get(name);
+    if (before !== undefined && nowMs - before.writtenAtMs < REPEAT_MS) {
+      before.count++;
+      return;
+    }
+    const count = (before?.count ?? 0) + 1;
+    this.#told.set(name, { count, writtenAtMs: nowMs });
+    try {
+      await this.#write({ ...event, count }, count);
+    } catch (error) {
+      this.#log.warn({ event: name, err: (error as Error).message }, 'an Event could not be written');
+    }
+  }
+
+  async #write(event: KubeObject, count: number): Promise<void> {
+    try {
+      await this.#client.create(EVENTS, event);
+    } catch (error) {
+      if (!(error instanceof KubeError && error.reason === 'AlreadyExists')) throw error;
+      const { name = '', namespace } = event.metadata;
+      await this.#client.patch(EVENTS, name, namespace, { count, lastTimestamp: event['lastTimestamp'] });
+    }
+  }
+}
+
+function buildEvent(refusal: Refusal, blamed: NonNullable<Refusal['blamed']>, nowMs: number): KubeObject {
+  const time = new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
+  const hash = createHash('sha256').update(`${refusal.resource}\0${refusal.message}`).digest('hex').slice(0, 16);
+  const { apiVersion, kind, namespace, name } = blamed;
+  return {
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: `${name}.${hash}`, namespace },
+    involvedObject: { apiVersion, kind, namespace, name },
+    type: 'Warning',
+    reason: 'RefusedByEnvoy',
+    message: `${refusal.resource}: ${refusal.message}; the proxies keep what they had before`.slice(0, 1_000),
+    firstTimestamp: time,
+    lastTimestamp: time,
+    count: 1,
+    source: { component: 'istiod' },
+    reportingComponent: 'isthmus.dev/istiod',
+  };
+}

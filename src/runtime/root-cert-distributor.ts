@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every namespace whose pods are in the mesh has the roots in a ConfigMap: proxies check the control plane with it.
+import type { Logger } from 'pino';
+import type { KubeClient } from '../kube/client.ts';
+import { CONFIG_MAPS, NAMESPACES } from '../kube/resources.ts';
+import type { KubeObject } from '../kube/types.ts';
+import { watchResource } from '../kube/watch.ts';
+import { ISTIO_NAMESPACE } from './mesh-resources.ts';
+
+const NAME = 'istio-ca-root-cert';
+const RETRY_MS = 2_000;
+
+export class RootCertDistributor {
+  readonly #client: KubeClient;
+  readonly #rootPem: string;
+  readonly #log: Logger;
+  readonly #labels = new Map<string, Readonly<Record<string, string>>>();
+  readonly #done = new Map<string, Promise<void>>();
+  #signal: AbortSignal | undefined;
+
+  constructor(client: KubeClient, rootPem: string, log: Logger) {
+    this.#client = client;
+    this.#rootPem = rootPem;
+    this.#log = log;
+  }
+
+  /** Follows the namespaces until `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
+    await watchResource<KubeObject>(
+      this.#client,
+      NAMESPACES,
+      { signal },
+      {
+        upsert: ({ metadata }) => {
+          const name = metadata.name ?? '';
+          this.#labels.set(name, metadata.labels ?? {});
+          const wanted = name === ISTIO_NAMESPACE || metadata.labels?.['istio-injection'] === 'enabled';
+          if (metadata.deletionTimestamp !== undefined) this.#done.delete(name);
+          else if (wanted) void this.ensure(name);
+        },
+        delete: ({ metadata }) => {
+          this.#labels.delete(metadata.name ?? '');
+          this.#done.delete(metadata.name ?? '');
+        },
+        synced: () => {},
+        error: (error) => this.#log.warn({ err: error.message }, 'namespaces cannot be watched; trying again'),
+      },
+    );
+  }
+
+  /** A namespace's labels, as last seen; undefined for one that is not known. */
+  labelsOf(namespace: string): Readonly<Record<string, string>> | undefined {
+    return this.#labels.get(namespace);
+  }
+
+  /** Writes the roots into the namespace, once; resolves when they are there, or when a retry has been scheduled. */
+  ensure(namespace: string): Promise<void> {
+    const running = this.#done.get(namespace);
+    if (running !== undefined) return running;
+    const writing = this.#write(namespace);
+    this.#done.set(namespace, writing);
+    return writing;
+  }
+
+  async #write(namespace: string): Promise<void> {
+    try {
+      await this.#client.apply(
+        {
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          metadata: {
+            name: NAME,
+            namespace,
+            labels: { 'app.kubernetes.io/managed-by': 'isthmus', 'istio.io/config': 'true' },
+          },
+          data: { 'root-cert.pem': this.#rootPem },
+        },
+        CONFIG_MAPS,
+        { fieldManager: 'isthmus' },
+      );
+    } catch (error) {
+      this.#log.warn(
+        { namespace, err: (error as Error).message },
+        `ConfigMap ${NAME} could not be written; trying again`,
+      );
+      const retry = (): void => {
+        // Unless the namespace has gone meanwhile.
+        if (this.#signal?.aborted !== true && this.#done.delete(namespace)) void this.ensure(namespace);
+      };
+      setTimeout(retry, RETRY_MS).unref();
+    }
+  }
+}

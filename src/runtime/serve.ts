@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// A mesh from YAML files alone, for tests, benchmarks and trying things out: no cluster, no CA, no tokens.
+import { isIPv6 } from 'node:net';
+import type { Logger } from 'pino';
+import { startAdminServer } from '../admin/server.ts';
+import { MeshStore } from '../model/store.ts';
+import { FileSource } from '../sources/file.ts';
+import { startXdsServer, trustLoopback } from '../xds/server.ts';
+import { AdsBackend, type Refusal } from './ads-backend.ts';
+import { createCompile } from './compile.ts';
+import { MeshEngine } from './mesh-engine.ts';
+import { ISTIO_NAMESPACE } from './mesh-resources.ts';
+import { createMetrics } from './metrics.ts';
+import { DiagnosticLog, logRefusal, logXdsEvent } from './xds-log.ts';
+
+export interface ServeOptions {
+  readonly configDir: string;
+  /** A loopback address: there is no TLS, and whoever connects is believed. */
+  readonly host: string;
+  readonly port: number;
+  readonly adminPort: number;
+  /** Cluster of the files' objects, and of proxies that do not name theirs. */
+  readonly cluster: string;
+  readonly trustDomain: string;
+  readonly dnsDomain: string;
+  readonly log: Logger;
+  readonly onListening?: (ports: { xds: number; admin: number }) => void;
+}
+
+/**
+ * Serves ADS in plaintext until `signal` aborts; files are read again whenever they change.
+ * @throws Error when the address is not a loopback one, when it is taken, or when there is no such directory
+ */
+export async function serve(options: ServeOptions, signal: AbortSignal): Promise<void> {
+  const { configDir, host, port, cluster, trustDomain, dnsDomain, log } = options;
+  if (!isLoopback(host)) {
+    throw new Error(`${host} is not a loopback address: configuration is served in plaintext to 127.0.0.1 or ::1 only`);
+  }
+  const metrics = createMetrics();
+  const diagnosticLog = new DiagnosticLog(log);
+  const engine = new MeshEngine({
+    store: new MeshStore({ trustDomain, dnsDomain, rootNamespace: ISTIO_NAMESPACE, configCluster: cluster }),
+    compile: createCompile(),
+    clusters: [cluster],
+    onSynced: () => log.info({ configDir }, 'the files have been read'),
+    onProblems: (problems) => {
+      for (const { where, message, cure } of problems) log.error({ where, cure }, message);
+    },
+    onDiagnostics: (diagnostics) => diagnosticLog.take(diagnostics),
+  });
+  const onRefusal = (refusal: Refusal): void => {
+    logRefusal(log, refusal);
+    metrics.refused(refusal.typeUrl);
+  };
+  const onCompiled = metrics.compiled;
+  const xds = await startXdsServer(
+    {
+      listen: { host, port },
+      authenticator: trustLoopback({
+        trustDomain,
+        clusterName: cluster,
+        namespace: '',
+        serviceAccount: '',
+        podName: '',
+        podUid: '',
+      }),
+      ads: new AdsBackend({ engine, trustDomain, cluster, identity: 'node', onRefusal, onCompiled }),
+      observe: (event) => {
+        metrics.xds(event);
+        logXdsEvent(log, event);
+      },
+      onError: (error) => log.error({ err: error }, 'a discovery stream failed'),
+    },
+    signal,
+  );
+  try {
+    const views = {
+      missing: () => (engine.isSynced ? [] : ['the files']),
+      metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
+      debug: {
+        proxies: () => xds.streams(),
+        diagnostics: () => engine.diagnostics,
+        problems: () => engine.problems,
+      },
+    };
+    const admin = await startAdminServer({ host, port: options.adminPort }, views, signal);
+    log.info({ host, xds: xds.port, admin: admin.port }, 'listening');
+    options.onListening?.({ xds: xds.port, admin: admin.port });
+    await new FileSource(cluster, configDir).run(engine.listener(configDir), signal);
+  } finally {
+    await xds.close();
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return isIPv6(host) ? host === '::1' : /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Diagnostic } from '../api/diagnostics.ts';
+import { validateObject } from '../api/validate.ts';
+import type { AdmissionAnswer, AdmissionRequest } from '../injector/webhook.ts';
+
+/** Answers the validating webhook: errors refuse the object, all of them at once; the rest are warnings. */
+export function admitMeshObject(request: AdmissionRequest): AdmissionAnswer {
+  const { object, operation } = request;
+  if (object === null || (operation !== 'CREATE' && operation !== 'UPDATE')) return { allowed: true };
+  // An object on its way out only loses its finalizers: refusing that would keep it for ever.
+  if (object.metadata.deletionTimestamp !== undefined) return { allowed: true };
+  const diagnostics = validateObject(object);
+  const errors = diagnostics.filter(({ severity }) => severity === 'error');
+  const warnings = diagnostics.filter(({ severity }) => severity === 'warning').map(describe);
+  if (errors.length === 0) return { allowed: true, warnings };
+  const name = `${object.kind} ${object.metadata.namespace ?? request.namespace ?? ''}/${object.metadata.name ?? ''}`;
+  return { allowed: false, message: `${name}: ${errors.map(describe).join('; ')}`, warnings };
+}
+
+/** `spec.http[0].route[1].weight: weights add up to 90: make it 100 (ISM0008)` */
+export function describe({ code, field, message, cure }: Diagnostic): string {
+  return `${field}: ${message}: ${cure} (${code})`;
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Logger } from 'pino';
+import type { Diagnostic } from '../api/diagnostics.ts';
+import type { XdsEvent } from '../xds/stream.ts';
+import type { Refusal } from './ads-backend.ts';
+
+/** What an operator wants to read of the discovery server: who came, who went and why. Pushes are for debugging. */
+export function logXdsEvent(log: Logger, event: XdsEvent): void {
+  const { service, node } = event.stream;
+  const about = { service, proxy: node.id };
+  switch (event.kind) {
+    case 'opened':
+      log.info({ ...about, envoy: node.userAgentVersion }, 'proxy connected');
+      break;
+    case 'closed': {
+      const ordinary = event.status === 'OK' || event.status === 'CANCELLED';
+      const details = { ...about, status: event.status, ...(event.message === '' ? {} : { reason: event.message }) };
+      if (ordinary) log.info(details, 'proxy left');
+      else log.warn(details, 'stream ended');
+      break;
+    }
+    case 'sent': {
+      const { typeUrl, resources, removed, bytes } = event;
+      log.debug({ ...about, typeUrl, resources, removed, bytes }, 'pushed');
+      break;
+    }
+    case 'received':
+      if (event.received.kind === 'isolating') {
+        const { typeUrl, message } = event.received;
+        log.warn({ ...about, typeUrl, reason: message }, 'Envoy refused a response; finding out which part of it');
+      }
+      break;
+    case 'backend-failed':
+      log.error({ ...about, err: event.error }, 'the proxy’s state could not be computed; it keeps what it has');
+      break;
+  }
+}
+
+export function logRefusal(log: Logger, refusal: Refusal): void {
+  const { blamed, proxy, typeUrl, resource, message } = refusal;
+  const object = blamed === undefined ? undefined : `${blamed.kind} ${blamed.namespace}/${blamed.name}`;
+  log.error(
+    { proxy, typeUrl, resource, object, reason: message },
+    'Envoy refused a resource; it keeps what it had before',
+  );
+}
+
+/** Logs what is new among the diagnostics, once. */
+export class DiagnosticLog {
+  readonly #log: Logger;
+  #known = new Set<string>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  take(diagnostics: readonly Diagnostic[]): void {
+    const now = new Set<string>();
+    for (const { code, severity, object, field, message, cure, line } of diagnostics) {
+      const name = `${object.kind} ${object.namespace}/${object.name}`;
+      const key = `${code} ${name} ${field} ${message}`;
+      now.add(key);
+      if (this.#known.has(key)) continue;
+      const details = { code, object: name, field, cure, ...(line === undefined ? {} : { line }) };
+      if (severity === 'error') this.#log.error(details, message);
+      else this.#log[severity === 'warning' ? 'warn' : 'info'](details, message);
+    }
+    this.#known = now;
+  }
+}
