@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus sandbox component NAME`: the entry of every process of the sandbox. Each loads only what it needs.
+import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { type ClusterLayout, clusterLayout, readConfig, type SandboxConfig } from './layout.ts';
+import { CLUSTER_DOMAIN, DNS_SERVICE_ADDRESS, KUBELET_PORT } from './network/addresses.ts';
 
 export interface ComponentRequest {
   readonly component: string;
@@ -35,5 +37,30 @@ export async function runComponent(request: ComponentRequest, signal: AbortSigna
 }
 
 const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => Promise<void>>> = {
+  node: async ({ config, cluster, log, signal }) => {
+    const { runNode } = await import('./node/main.ts');
+    const { createPodNetwork } = await import('./network/pod-network.ts');
+    const { node, envoy, dist } = config.toolchain;
+    const options = {
+      kubeconfig: cluster.pki.kubeconfig.node,
+      nodeName: cluster.nodeName,
+      nodeAddress: cluster.nodeAddress,
+      stateDir: cluster.nodeDir,
+      dnsAddress: DNS_SERVICE_ADDRESS,
+      clusterDomain: CLUSTER_DOMAIN,
+      kubelet: {
+        host: cluster.nodeAddress,
+        port: KUBELET_PORT,
+        certFile: cluster.pki.kubeletCert,
+        keyFile: cluster.pki.kubeletKey,
+        clientCaFile: cluster.pki.caCert,
+      },
+      rootless: config.rootless,
+      toolchain: { node, envoy, dist },
+      pods: createPodNetwork({ cluster, leaseFile: join(cluster.nodeDir, 'addresses.json') }),
+      log,
+    };
+    return runNode(options, signal);
+  },
   net: async ({ cluster, log, signal }) => (await import('./net-component.ts')).runNet(cluster, log, signal),
 };
