@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sandbox's node: runs the pods that are bound to it and serves what a kubelet serves.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Logger, pino } from 'pino';
+import { KubeClient } from '../../kube/client.ts';
+import { loadKubeconfig } from '../../kube/config.ts';
+import { resolveImage } from '../images/catalogue.ts';
+import type { PodNetwork } from '../network/pod-network.ts';
+import { ClusterObjects } from './cluster/cluster-objects.ts';
+import { EventRecorder } from './cluster/event-recorder.ts';
+import { keepNodeAlive, registerNode } from './cluster/node-registration.ts';
+import { PodWorkers } from './cluster/pod-workers.ts';
+import { ContainerRuntime, type ToolPaths } from './container/container-runtime.ts';
+import { type KubeletServerOptions, serveKubelet } from './kubelet/kubelet-server.ts';
+
+export interface NodeOptions {
+  /** Path of a kubeconfig whose user is system:node:NAME. */
+  readonly kubeconfig: string;
+  readonly nodeName: string;
+  /** Where pods' hostIP points and the kubelet's port is reached. */
+  readonly nodeAddress: string;
+  /** 0700; survives restarts. */
+  readonly stateDir: string;
+  /** The cluster DNS service. */
+  readonly dnsAddress: string;
+  readonly clusterDomain: string;
+  readonly kubelet: KubeletServerOptions;
+  readonly rootless: boolean;
+  readonly toolchain: ToolPaths;
+  readonly pods: PodNetwork;
+  readonly log?: Logger;
+  /** Called when the node is registered, has taken up its pods and serves. */
+  readonly ready?: () => void;
+}
+
+/**
+ * Runs until `signal` aborts; then every container is dead. Containers that an earlier process of this state directory
+ * left are killed at the start, and pods that the API server still binds to this node are started again.
+ * @throws Error when the process may not mount or unshare, or the kubelet's port is taken
+ */
+export async function runNode(options: NodeOptions, signal: AbortSignal): Promise<void> {
+  const log = options.log ?? pino({ base: { component: 'node', node: options.nodeName } });
+  const onError = (error: Error) => {
+    if (!signal.aborted) log.warn({ error: error.message }, 'request failed, will be tried again');
+  };
+  const podsDir = join(options.stateDir, 'pods');
+  mkdirSync(podsDir, { recursive: true, mode: 0o700 });
+  const runtime = new ContainerRuntime({
+    stateDir: options.stateDir,
+    rootless: options.rootless,
+    tools: options.toolchain,
+  });
+  const client = new KubeClient(loadKubeconfig(options.kubeconfig));
+  try {
+    const events = new EventRecorder(client, options.nodeName, onError);
+    const workers = new PodWorkers({
+      client,
+      nodeName: options.nodeName,
+      network: options.pods,
+      signal,
+      onError,
+      dependencies: {
+        runtime,
+        objects: new ClusterObjects(client, signal, onError),
+        resolveImage,
+        nodeAddress: options.nodeAddress,
+        dns: { address: options.dnsAddress, clusterDomain: options.clusterDomain },
+        podsDir,
+        record: (pod, event) => {
+          const name = `${pod.metadata.namespace}/${pod.metadata.name}`;
+          log.info({ pod: name, reason: event.reason }, event.message);
+          events.record(pod, event);
+        },
+      },
+    });
+    const closeServer = await serveKubelet(options.kubelet, workers, runtime, log);
+    try {
+      const facts = {
+        name: options.nodeName,
+        address: options.nodeAddress,
+        kubeletPort: options.kubelet.port,
+        rootless: options.rootless,
+      };
+      await registerNode(client, facts, signal, onError);
+      log.info({ rootless: options.rootless }, 'registered');
+      await Promise.all([keepNodeAlive(client, facts, signal, onError), workers.run(() => options.ready?.())]);
+    } finally {
+      await closeServer();
+      await workers.abandon();
+    }
+  } finally {
+    await runtime.close();
+    client.close();
+  }
+}

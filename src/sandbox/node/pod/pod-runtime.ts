@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+// One pod from its first process to its last: network, volumes, init containers, containers, end.
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { PodAttachment, PodNetwork } from '../../network/pod-network.ts';
+import type { ContainerRuntime } from '../container/container-runtime.ts';
+import { LogFile, rotatedPath } from '../container/log-file.ts';
+import type { ConfigMap, Container, ContainerStatus, Pod, PodCondition, PodStatus, Secret } from '../pod-types.ts';
+import {
+  type ContainerHost,
+  ContainerLoop,
+  type ImageLookup,
+  type ImageProgramRef,
+  type RestartRule,
+  type StartedContainer,
+} from './container-loop.ts';
+import { buildEnvironment, type EnvironmentSources, expandReferences } from './environment.ts';
+import { buildEtcFiles, type DnsSettings, homeOf, podHostname } from './etc-files.ts';
+import type { ObjectSource, PodEvent } from './object-source.ts';
+import { pause } from './pause.ts';
+import { buildPodStatus } from './pod-status.ts';
+import { PodVolumes } from './pod-volumes.ts';
+import { findRefusals, selectCredentials } from './security.ts';
+
+export interface PodDependencies {
+  readonly runtime: ContainerRuntime;
+  readonly network: PodNetwork;
+  readonly objects: ObjectSource;
+  readonly resolveImage: ImageLookup;
+  readonly nodeAddress: string;
+  readonly dns: DnsSettings;
+  /** On disk, one folder per pod below it: logs and emptyDir volumes. */
+  readonly podsDir: string;
+  /** First delay, its doubling's end, and after which time in peace the count begins anew. */
+  readonly backoffMs?: { readonly first: number; readonly cap: number; readonly resetAfter: number };
+  record(pod: Pod, event: PodEvent): void;
+  /** The pod's status may have changed. */
+  changed(runtime: PodRuntime): void;
+}
+
+const BACKOFF_MS = { first: 10_000, cap: 300_000, resetAfter: 600_000 };
+const NETWORK_RETRY_MS = 1_000;
+/** Of a container: the present start and the one before it. */
+const KEPT_LOGS = 2;
+
+export class PodRuntime {
+  readonly uid: string;
+  pod: Pod;
+  readonly #dependencies: PodDependencies;
+  readonly #containers: ContainerLoop[];
+  readonly #initContainers: ContainerLoop[];
+  readonly #folder: string;
+  readonly #memoryFolder: string;
+  readonly #startTime: string;
+  readonly #stop = new AbortController();
+  readonly #done: Promise<void>;
+  #attachment: PodAttachment | undefined;
+  #volumes: PodVolumes | undefined;
+  #isInitialized = false;
+  #hasFailedInit = false;
+  #isFinished = false;
+  #stopping: Promise<void> | undefined;
+  #lastStatus: PodStatus | undefined;
+
+  /** Starts the pod. */
+  constructor(pod: Pod, dependencies: PodDependencies) {
+    this.pod = pod;
+    this.uid = pod.metadata.uid ?? '';
+    this.#dependencies = dependencies;
+    this.#folder = join(dependencies.podsDir, this.uid);
+    this.#memoryFolder = join(dependencies.runtime.memoryDir, 'pods', this.uid);
+    this.#startTime = pod.status?.startTime ?? new Date().toISOString().replace(/\.\d+Z$/, 'Z');
+    const restartPolicy = pod.spec.restartPolicy ?? 'Always';
+    const rule: RestartRule = restartPolicy === 'Always' ? 'always' : restartPolicy === 'Never' ? 'never' : 'onFailure';
+    const initRule = (spec: Container): RestartRule =>
+      spec.restartPolicy === 'Always' ? 'always' : rule === 'never' ? 'never' : 'onFailure';
+    this.#initContainers = (pod.spec.initContainers ?? []).map((spec) => this.#loop(spec, initRule(spec)));
+    this.#containers = pod.spec.containers.map((spec) => this.#loop(spec, rule));
+    this.#done = this.#run();
+  }
+
+  get podIp(): string | undefined {
+    return this.#attachment?.ip;
+  }
+
+  get isStopping(): boolean {
+    return this.#stopping !== undefined;
+  }
+
+  /** All containers have ended and none will start again. */
+  get isFinished(): boolean {
+    return this.#isFinished;
+  }
+
+  status(): PodStatus {
+    const statusesOf = (loops: readonly ContainerLoop[]): ContainerStatus[] => loops.map((loop) => loop.status());
+    this.#lastStatus = buildPodStatus(
+      {
+        pod: this.pod,
+        hostIp: this.#dependencies.nodeAddress,
+        podIp: this.podIp,
+        startTime: this.#startTime,
+        containers: statusesOf(this.#containers),
+        initContainers: this.#initContainers.map((loop) => this.#initStatus(loop)),
+        isInitialized: this.#isInitialized,
+        hasFailedInit: this.#hasFailedInit,
+        isStopping: this.isStopping,
+        now: new Date(),
+      },
+      { ...this.pod.status, conditions: this.#knownConditions() },
+    );
+    return this.#lastStatus;
+  }
+
+  /** The container's loop, of any kind; undefined when the pod has none of that name. */
+  container(name: string): ContainerLoop | undefined {
+    return [...this.#containers, ...this.#initContainers].find((loop) => loop.name === name);
+  }
+
+  /** Where the output of a container's start number `attempt` is. */
+  logPath(container: string, attempt: number): string {
+    return join(this.#folder, 'logs', container, `${attempt}.log`);
+  }
+
+  /** Takes over what may change in a pod: labels, annotations, images, others' conditions. */
+  update(pod: Pod): void {
+    this.pod = pod;
+    this.#volumes?.update(pod);
+    if (this.isStopping) return;
+    for (const spec of [...pod.spec.containers, ...(pod.spec.initContainers ?? [])]) {
+      this.container(spec.name)?.update(spec);
+    }
+  }
+
+  /** Ends the pod: containers together, then sidecars, then network and files. May be called again to hurry. */
+  stop(graceMs: number): Promise<void> {
+    if (this.#stopping) {
+      for (const loop of [...this.#containers, ...this.#initContainers]) void loop.stop(graceMs);
+      return this.#stopping;
+    }
+    this.#stopping = this.#end(graceMs);
+    this.#changed();
+    return this.#stopping;
+  }
+
+  async #end(graceMs: number): Promise<void> {
+    const deadline = Date.now() + graceMs;
+    const left = () => Math.max(0, deadline - Date.now());
+    this.#stop.abort();
+    const isSidecar = (loop: ContainerLoop) => loop.spec.restartPolicy === 'Always';
+    const plain = [...this.#containers, ...this.#initContainers.filter((loop) => !isSidecar(loop))];
+    await Promise.all(plain.map((loop) => loop.stop(left())));
+    for (const sidecar of this.#initContainers.filter(isSidecar).reverse()) await sidecar.stop(left());
+    await this.#done;
+    await this.#detach();
+    this.#changed();
+  }
+
+  /** Kills its processes and nothing more: the node process is about to end. */
+  async abandon(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all([...this.#containers, ...this.#initContainers].map((loop) => loop.stop(0)));
+  }
+
+  /** Removes what the pod left on the node: logs too. */
+  removeFiles(): void {
+    for (const folder of [this.#folder, this.#memoryFolder]) rmSync(folder, { recursive: true, force: true });
+  }
+
+  async #run(): Promise<void> {
+    try {
+      if (this.#isRefused()) return;
+      const attachment = await this.#attach();
+      if (!attachment) return;
+      await this.#mountVolumes(attachment);
+      if (this.#stop.signal.aborted) return;
+      if (!(await this.#runInitContainers())) return;
+      this.#isInitialized = true;
+      this.#changed();
+      for (const loop of this.#containers) if (loop.state.waiting) loop.wait('ContainerCreating');
+      await Promise.all(this.#containers.map((loop) => loop.run()));
+      await this.#finish();
+    } catch (error) {
+      this.#record({
+        type: 'Warning',
+        reason: 'FailedSync',
+        message: `error syncing pod: ${(error as Error).message}`,
+      });
+      for (const loop of this.#containers)
+        if (loop.state.waiting) loop.wait('RunContainerError', (error as Error).message);
+    }
+  }
+
+  #isRefused(): boolean {
+    const refusals = findRefusals(this.pod);
+    if (refusals.length === 0) return false;
+    const message = refusals.join('; ');
+    this.#record({
+      type: 'Warning',
+      reason: 'FailedValidation',
+      message: `The sandbox does not run this pod: ${message}`,
+    });
+    for (const loop of [...this.#initContainers, ...this.#containers]) loop.wait('CreateContainerConfigError', message);
+    return true;
+  }
+
+  async #attach(): Promise<PodAttachment | undefined> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        this.#attachment = await this.#dependencies.network.attach(this.uid);
+        this.#changed();
+        return this.#attachment;
+      } catch (error) {
+        const message = `Failed to create pod sandbox: ${(error as Error).message}`;
+        this.#record({ type: 'Warning', reason: 'FailedCreatePodSandBox', message });
+        await pause(NETWORK_RETRY_MS, this.#stop.signal);
+      }
+    }
+    return undefined;
+  }
+
+  async #mountVolumes(attachment: PodAttachment): Promise<void> {
+    const { runtime, objects, nodeAddress } = this.#dependencies;
+    mkdirSync(join(this.#memoryFolder, 'shm'), { recursive: true, mode: 0o700 });
+    this.#volumes = new PodVolumes({
+      pod: this.pod,
+      place: { podIp: attachment.ip, hostIp: nodeAddress },
+      diskFolder: join(this.#folder, 'volumes'),
+      memoryFolder: join(this.#memoryFolder, 'volumes'),
+      objects,
+      rootless: runtime.rootless,
+      signal: this.#stop.signal,
+    });
+    await this.#volumes.ready((message) => this.#record({ type: 'Warning', reason: 'FailedMount', message }));
+  }
+
+  /** false when one failed for good or the pod is to end. */
+  async #runInitContainers(): Promise<boolean> {
+    for (const loop of this.#initContainers) {
+      if (loop.spec.restartPolicy === 'Always') {
+        void loop.run();
+        await loop.started();
+        continue;
+      }
+      const exitCode = await loop.run();
+      if (this.#stop.signal.aborted) return false;
+      if (exitCode === 0) continue;
+      this.#hasFailedInit = true;
+      await this.#finish();
+      return false;
+    }
+    return !this.#stop.signal.aborted;
+  }
+
+  /** The work is over: sidecars end, the address becomes free; status and logs stay until the pod is deleted. */
+  async #finish(): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    for (const loop of [...this.#initContainers].reverse()) if (loop.running) await loop.stop(30_000);
+    this.#stop.abort();
+    this.#isFinished = true;
+    this.#changed();
+    await this.#detach();
+  }
+
+  async #detach(): Promise<void> {
+    if (!this.#attachment) return;
+    try {
+      await this.#dependencies.network.detach(this.uid);
+    } catch (error) {
+      this.#record({ type: 'Warning', reason: 'FailedKillPod', message: (error as Error).message });
+    }
+  }
+
+  #loop(spec: Container, rule: RestartRule): ContainerLoop {
+    const before = [
+      ...(this.pod.status?.containerStatuses ?? []),
+      ...(this.pod.status?.initContainerStatuses ?? []),
+    ].find(({ name }) => name === spec.name);
+    // It ran under an earlier node process, which is gone and with it the container.
+    const hasRun = before?.containerID !== undefined;
+    const host: ContainerHost = {
+      resolveImage: this.#dependencies.resolveImage,
+      backoffMs: this.#dependencies.backoffMs ?? BACKOFF_MS,
+      start: (container, program, attempt) => this.#startContainer(container, program, attempt),
+      record: (event) => this.#record(event),
+      changed: () => this.#changed(),
+    };
+    const waiting = this.pod.spec.initContainers?.length ? 'PodInitializing' : 'ContainerCreating';
+    return new ContainerLoop(spec, rule, host, before ? before.restartCount + (hasRun ? 1 : 0) : 0, waiting);
+  }
+
+  async #startContainer(spec: Container, program: ImageProgramRef, attempt: number): Promise<StartedContainer> {
+    const { runtime, nodeAddress, dns } = this.#dependencies;
+    const attachment = this.#attachment;
+    const volumes = this.#volumes;
+    if (!attachment || !volumes) throw new Error('the pod has no network or volumes yet');
+    const credentials = selectCredentials(this.pod, spec, program.user, runtime.rootless);
+    const hostname = podHostname(this.pod);
+    const place = { podIp: attachment.ip, hostIp: nodeAddress };
+    const sources = await this.#environmentSources(place);
+    const environment = await buildEnvironment(spec, program.env ?? {}, hostname, homeOf(credentials.uid), sources);
+    const log = this.#openLog(spec.name, attempt);
+    const running = await runtime.start({
+      hostname,
+      netns: attachment.netns,
+      argv: commandLine(spec, program, environment),
+      environment,
+      workingDir: spec.workingDir || '/',
+      credentials,
+      mounts: volumes.mountsOf(spec, environment),
+      etcFiles: buildEtcFiles(this.pod, attachment.ip, credentials.uid, credentials.gid, dns),
+      sharedMemoryFolder: join(this.#memoryFolder, 'shm'),
+      log,
+      stdin: spec.stdin === true,
+    });
+    return { running, log, target: { runtime, running, container: spec, podIp: attachment.ip } };
+  }
+
+  async #environmentSources(place: { podIp: string; hostIp: string }): Promise<EnvironmentSources> {
+    const { objects } = this.#dependencies;
+    const namespace = this.pod.metadata.namespace ?? 'default';
+    const own = await objects.services(namespace);
+    const master = namespace === 'default' ? [] : await objects.services('default');
+    return {
+      pod: this.pod,
+      place,
+      services: [...master, ...own],
+      configMap: (name) => once<ConfigMap>((listener) => objects.observeConfigMap(namespace, name, listener)),
+      secret: (name) => once<Secret>((listener) => objects.observeSecret(namespace, name, listener)),
+    };
+  }
+
+  #openLog(container: string, attempt: number): LogFile {
+    mkdirSync(join(this.#folder, 'logs', container), { recursive: true, mode: 0o700 });
+    const old = this.logPath(container, attempt - KEPT_LOGS);
+    for (const path of [old, rotatedPath(old)]) rmSync(path, { force: true });
+    return new LogFile(this.logPath(container, attempt));
+  }
+
+  /** Others' conditions from the newest object, our own from what we said last: a patch comes back late. */
+  #knownConditions(): PodCondition[] {
+    const fromObject = this.pod.status?.conditions ?? [];
+    const isOwn = ({ type }: PodCondition) => OWN_CONDITIONS.includes(type);
+    const own = (this.#lastStatus?.conditions ?? fromObject).filter(isOwn);
+    return [...own, ...fromObject.filter((condition) => !isOwn(condition))];
+  }
+
+  /** An init container that is done is ready, as the kubelet says. */
+  #initStatus(loop: ContainerLoop): ContainerStatus {
+    const status = loop.status();
+    return { ...status, ready: status.ready || status.state.terminated?.exitCode === 0 };
+  }
+
+  #record(event: PodEvent): void {
+    this.#dependencies.record(this.pod, event);
+  }
+
+  #changed(): void {
+    this.#dependencies.changed(this);
+  }
+}
+
+const OWN_CONDITIONS = ['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady'];
+
+/** `command` replaces the image's entrypoint and its default arguments, `args` only the latter. */
+function commandLine(
+  spec: Container,
+  program: ImageProgramRef,
+  environment: Readonly<Record<string, string>>,
+): string[] {
+  const expand = (words: readonly string[]) => words.map((word) => expandReferences(word, environment));
+  if (spec.command?.length) return [...expand(spec.command), ...expand(spec.args ?? [])];
+  const args = spec.args?.length ? expand(spec.args) : (program.defaultArgs ?? []);
+  return [...program.entrypoint, ...args];
+}
+
+/** The first answer of an observation. */
+function once<T>(observe: (listener: (object: T | undefined) => void) => () => void): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    // The listener may be called before `observe` has returned.
+    let stop: (() => void) | undefined;
+    let isDone = false;
+    stop = observe((object) => {
+      isDone = true;
+      resolve(object);
+      stop?.();
+    });
+    if (isDone) stop();
+  });
+}
