@@ -211,6 +211,12 @@ export class Session {
     return { upserts, removals, isTrial };
   }
 
+  /** State of the world has no word for "removed" but for clusters and listeners, from which the client learns the rest. */
+  #isWorthSending(state: TypeState, picked: { readonly upserts: readonly XdsResource[] }): boolean {
+    if (FULL_STATE_TYPES.has(state.typeUrl)) return true;
+    return picked.upserts.length > 0 || state.owesAnswer || state.absent.size > 0;
+  }
+
   #takeUpserts(state: TypeState): XdsResource[] {
     const taken: XdsResource[] = [];
     let bytes = 0;
@@ -223,19 +229,12 @@ export class Session {
   }
 
   #send(state: TypeState, picked: Omit<Outstanding, 'nonce' | 'sentAtMs'>, nowMs: number): SessionResponse | undefined {
-    const nonce = String(++this.#nonces);
-    const mustSend =
-      this.#variant === 'delta' ||
-      FULL_STATE_TYPES.has(state.typeUrl) ||
-      picked.upserts.length > 0 ||
-      state.owesAnswer ||
-      state.absent.size > 0;
-    state.recordSent({ ...picked, nonce, sentAtMs: nowMs });
-    if (!mustSend) {
-      // State of the world has no word for "removed" here; the client learns it from clusters and listeners.
-      state.outstanding = undefined;
+    if (this.#variant === 'sotw' && !this.#isWorthSending(state, picked)) {
+      state.recordRemoved(picked.removals);
       return this.next(nowMs);
     }
+    const nonce = String(++this.#nonces);
+    state.recordSent({ ...picked, nonce, sentAtMs: nowMs });
     // A changed cluster warms anew and waits for its endpoints, even when those did not change. (Endpoints are named as
     // their cluster.) https://github.com/envoyproxy/envoy/issues/13009
     if (state.typeUrl === CLUSTER_TYPE) {
@@ -249,6 +248,7 @@ export class Session {
   }
 }
 
+/** The order on the stream; unknown types come last. */
 function sendRank(typeUrl: string): number {
   const rank = SEND_ORDER.indexOf(typeUrl);
   return rank === -1 ? SEND_ORDER.length : rank;

@@ -104,9 +104,9 @@ export class TypeState {
     this.#subscriptionChanged = true;
   }
 
-  /** Sends `name` again if the client asked for it and holds it. */
+  /** Answers for `name` again, if the client asked for it. */
   resend(name: string): void {
-    if (!this.held.has(name) || !this.isSubscribed(name)) return;
+    if (!this.isSubscribed(name)) return;
     this.#forced.add(name);
     this.#settle(name);
   }
@@ -144,10 +144,10 @@ export class TypeState {
     this.absent.delete(name);
     if (wanted !== undefined) {
       if (held?.version !== wanted.version || forced) this.upserts.set(wanted.name, wanted);
-    } else if (held !== undefined) {
-      this.removals.add(name);
     } else if (forced) {
       this.absent.add(name);
+    } else if (held !== undefined) {
+      this.removals.add(name);
     }
   }
 
@@ -158,14 +158,18 @@ export class TypeState {
       this.upserts.delete(resource.name);
       this.#forced.delete(resource.name);
     }
-    for (const name of sent.removals) {
+    this.recordRemoved(sent.removals);
+    this.owesAnswer = false;
+    this.outstanding = sent;
+    this.#lastNonce = sent.nonce;
+  }
+
+  recordRemoved(names: readonly string[]): void {
+    for (const name of names) {
       this.#forget(name);
       this.removals.delete(name);
       this.absent.delete(name);
     }
-    this.owesAnswer = false;
-    this.outstanding = sent;
-    this.#lastNonce = sent.nonce;
   }
 
   /** The client took the response. */
