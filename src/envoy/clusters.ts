@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// Destinations as Envoy clusters.
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import {
+  type Cluster,
+  Cluster_DiscoveryType,
+  Cluster_DnsLookupFamily,
+  Cluster_LbPolicy,
+  ClusterSchema,
+} from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
+import { type BindConfig, BindConfigSchema } from '#gen/envoy/config/core/v3/address_pb.ts';
+import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts';
+import { SocketOption_SocketState } from '#gen/envoy/config/core/v3/socket_option_pb.ts';
+import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
+import type { DestinationIntent, InboundPortIntent, OutlierIntent, PoolIntent } from '../intent/types.ts';
+import { buildLoadAssignment } from './endpoints.ts';
+import { byAds, duration, packed } from './messages.ts';
+import { BLACK_HOLE, destinationName, INBOUND_PASSTHROUGH, inboundName, PASSTHROUGH } from './names.ts';
+import { clientSocket, RAW_BUFFER } from './tls.ts';
+
+const UNLIMITED = 0xffff_ffff;
+/** Applications see connections of their own sidecar as local ones that are not from 127.0.0.1. */
+const INBOUND_SOURCE = '127.0.0.6';
+
+export function buildCluster(destination: DestinationIntent, secrets: ConfigSource): Cluster {
+  const { pool, discovery } = destination;
+  return create(ClusterSchema, {
+    name: destinationName(destination.ref, destination.use),
+    connectTimeout: duration(destination.connectTimeoutMs),
+    ...discoveryOf(destination),
+    ...transport(destination, secrets),
+    lbPolicy: discovery.kind === 'original' ? Cluster_LbPolicy.CLUSTER_PROVIDED : balancing(destination.balancing),
+    circuitBreakers: breakers(pool),
+    ...(destination.protocol !== 'tcp' && { typedExtensionProtocolOptions: httpOptions(destination.protocol, pool) }),
+    ...(pool.keepalive && {
+      upstreamConnectionOptions: {
+        tcpKeepalive: {
+          ...(pool.keepalive.probes !== undefined && { keepaliveProbes: pool.keepalive.probes }),
+          ...(pool.keepalive.timeMs !== undefined && { keepaliveTime: Math.ceil(pool.keepalive.timeMs / 1000) }),
+          ...(pool.keepalive.intervalMs !== undefined && {
+            keepaliveInterval: Math.ceil(pool.keepalive.intervalMs / 1000),
+          }),
+        },
+      },
+    }),
+    ...(destination.outlier && outlier(destination.outlier)),
+  });
+}
+
+/** Where the client was going anyway, without the mesh's TLS. */
+export function buildPassthrough(connectTimeoutMs: number): Cluster {
+  return create(ClusterSchema, {
+    name: PASSTHROUGH,
+    connectTimeout: duration(connectTimeoutMs),
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    circuitBreakers: breakers({}),
+    typedExtensionProtocolOptions: downstreamProtocol(),
+  });
+}
+
+/** Has no endpoints: what is sent there is refused. */
+export function buildBlackHole(): Cluster {
+  return create(ClusterSchema, {
+    name: BLACK_HOLE,
+    connectTimeout: duration(10_000),
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+  });
+}
+
+/** The application behind the sidecar, at the very address that the client dialled. */
+export function buildInboundCluster(port: InboundPortIntent | undefined, mark: number | undefined): Cluster {
+  return create(ClusterSchema, {
+    name: port === undefined ? INBOUND_PASSTHROUGH : inboundName(port.port),
+    connectTimeout: duration(10_000),
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    circuitBreakers: breakers({}),
+    upstreamBindConfig: bindConfig(mark),
+    ...(port !== undefined &&
+      port.protocol !== 'tcp' && {
+        typedExtensionProtocolOptions: httpOptions(port.protocol, {}),
+      }),
+  });
+}
+
+/** A cluster with a bind configuration of its own loses the bootstrap's, and with it the mark that tells its packets. */
+function bindConfig(mark: number | undefined): BindConfig {
+  return create(BindConfigSchema, {
+    sourceAddress: { address: INBOUND_SOURCE, portSpecifier: { case: 'portValue', value: 0 } },
+    socketOptions:
+      mark === undefined
+        ? []
+        : [
+            {
+              description: 'SO_MARK',
+              level: 1n,
+              name: 36n,
+              value: { case: 'intValue', value: BigInt(mark) },
+              state: SocketOption_SocketState.STATE_PREBIND,
+            },
+          ],
+  });
+}
+
+type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, Cluster>;
+
+function discoveryOf(destination: DestinationIntent): ClusterInit {
+  const { discovery } = destination;
+  switch (discovery.kind) {
+    case 'endpoints':
+      return {
+        clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
+        edsClusterConfig: { edsConfig: byAds() },
+      };
+    case 'original':
+      return { clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST } };
+    case 'dns': {
+      const name = destinationName(destination.ref, destination.use);
+      const value = discovery.once ? Cluster_DiscoveryType.LOGICAL_DNS : Cluster_DiscoveryType.STRICT_DNS;
+      // LOGICAL_DNS takes one endpoint exactly, so a subset without any is a cluster without hosts.
+      const hollow = discovery.once && discovery.endpoints.length === 0;
+      return {
+        clusterDiscoveryType: { case: 'type', value: hollow ? Cluster_DiscoveryType.STATIC : value },
+        dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
+        dnsRefreshRate: duration(60_000),
+        respectDnsTtl: true,
+        loadAssignment: buildLoadAssignment(name, discovery.endpoints),
+      };
+    }
+  }
+}
+
+function transport(destination: DestinationIntent, secrets: ConfigSource): ClusterInit {
+  const { security, protocol } = destination;
+  if (security.kind === 'plain') return {};
+  const transportSocket = clientSocket(security, protocol, secrets);
+  if (security.kind === 'tls' || security.when === 'always') return { transportSocket };
+  return {
+    transportSocketMatches: [
+      { name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket },
+      { name: 'tlsMode-disabled', match: {}, transportSocket: RAW_BUFFER },
+    ],
+  };
+}
+
+function balancing(policy: DestinationIntent['balancing']): Cluster_LbPolicy {
+  switch (policy) {
+    case 'least-request':
+      return Cluster_LbPolicy.LEAST_REQUEST;
+    case 'round-robin':
+      return Cluster_LbPolicy.ROUND_ROBIN;
+    case 'random':
+      return Cluster_LbPolicy.RANDOM;
+  }
+}
+
+/** No limits but those that a rule sets: Envoy's own default of 1,024 surprises. */
+function breakers(pool: PoolIntent): ClusterInit['circuitBreakers'] {
+  return {
+    thresholds: [
+      {
+        maxConnections: pool.maxConnections ?? UNLIMITED,
+        maxPendingRequests: pool.maxPendingRequests ?? UNLIMITED,
+        maxRequests: pool.maxRequests ?? UNLIMITED,
+        maxRetries: pool.maxRetries ?? UNLIMITED,
+      },
+    ],
+  };
+}
+
+const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+
+function httpOptions(
+  protocol: 'http' | 'http2',
+  pool: PoolIntent,
+): NonNullable<ClusterInit['typedExtensionProtocolOptions']> {
+  const streams = pool.maxConcurrentStreams;
+  return {
+    [HTTP_OPTIONS]: packed(HttpProtocolOptionsSchema, {
+      commonHttpProtocolOptions: {
+        ...(pool.idleTimeoutMs !== undefined && { idleTimeout: duration(pool.idleTimeoutMs) }),
+        ...(pool.maxRequestsPerConnection !== undefined &&
+          pool.maxRequestsPerConnection > 0 && {
+            maxRequestsPerConnection: pool.maxRequestsPerConnection,
+          }),
+      },
+      upstreamProtocolOptions: {
+        case: 'explicitHttpConfig',
+        value: {
+          protocolConfig:
+            protocol === 'http'
+              ? { case: 'httpProtocolOptions', value: {} }
+              : { case: 'http2ProtocolOptions', value: streams === undefined ? {} : { maxConcurrentStreams: streams } },
+        },
+      },
+    }),
+  };
+}
+
+function downstreamProtocol(): NonNullable<ClusterInit['typedExtensionProtocolOptions']> {
+  return {
+    [HTTP_OPTIONS]: packed(HttpProtocolOptionsSchema, {
+      upstreamProtocolOptions: {
+        case: 'useDownstreamProtocolConfig',
+        value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+      },
+    }),
+  };
+}
+
+function outlier(intent: OutlierIntent): ClusterInit {
+  return {
+    outlierDetection: {
+      consecutive5xx: intent.consecutive5xx,
+      enforcingConsecutive5xx: intent.consecutive5xx > 0 ? 100 : 0,
+      consecutiveGatewayFailure: intent.consecutiveGatewayErrors,
+      enforcingConsecutiveGatewayFailure: intent.consecutiveGatewayErrors > 0 ? 100 : 0,
+      enforcingSuccessRate: 0,
+      interval: duration(intent.intervalMs),
+      baseEjectionTime: duration(intent.baseEjectionMs),
+      maxEjectionPercent: intent.maxEjectionPercent,
+    },
+    commonLbConfig: { healthyPanicThreshold: { value: intent.minHealthPercent } },
+  };
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+import { create } from '@bufbuild/protobuf';
+import {
+  type AccessLog,
+  type AccessLogFilter,
+  AccessLogFilterSchema,
+  AccessLogSchema,
+} from '#gen/envoy/config/accesslog/v3/accesslog_pb.ts';
+import { FileAccessLogSchema } from '#gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
+import { packed } from '../messages.ts';
+
+/** The members of Istio's default line, in its order: https://istio.io/latest/docs/tasks/observability/logs/access-log/ */
+const ISTIO_LINE = [
+  '[%START_TIME%]',
+  '"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%"',
+  '%RESPONSE_CODE%',
+  '%RESPONSE_FLAGS%',
+  '%RESPONSE_CODE_DETAILS%',
+  '%CONNECTION_TERMINATION_DETAILS%',
+  '"%UPSTREAM_TRANSPORT_FAILURE_REASON%"',
+  '%BYTES_RECEIVED%',
+  '%BYTES_SENT%',
+  '%DURATION%',
+  '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%',
+  '"%REQ(X-FORWARDED-FOR)%"',
+  '"%REQ(USER-AGENT)%"',
+  '"%REQ(X-REQUEST-ID)%"',
+  '"%REQ(:AUTHORITY)%"',
+  '"%UPSTREAM_HOST%"',
+  '%UPSTREAM_CLUSTER_RAW%',
+  '%UPSTREAM_LOCAL_ADDRESS%',
+  '%DOWNSTREAM_LOCAL_ADDRESS%',
+  '%DOWNSTREAM_REMOTE_ADDRESS%',
+  '%REQUESTED_SERVER_NAME%',
+  '%ROUTE_NAME%',
+];
+
+/** After Istio's own, so that what reads its line reads ours: TLS version and SPIFFE ID, of the client's side, then of the server's. */
+const PEERS = [
+  '%DOWNSTREAM_TLS_VERSION%',
+  '%DOWNSTREAM_PEER_URI_SAN%',
+  '%UPSTREAM_TLS_VERSION%',
+  '%UPSTREAM_PEER_URI_SAN%',
+];
+
+export const ACCESS_LOG_FORMAT = `${[...ISTIO_LINE, ...PEERS].join(' ')}\n`;
+
+/** No logger for an empty file name. */
+export function accessLog(file: string, filter?: AccessLogFilter): AccessLog[] {
+  if (file === '') return [];
+  const format = { format: { case: 'textFormatSource' as const, value: inline(ACCESS_LOG_FORMAT) } };
+  return [
+    create(AccessLogSchema, {
+      name: 'envoy.access_loggers.file',
+      ...(filter && { filter }),
+      configType: {
+        case: 'typedConfig',
+        value: packed(FileAccessLogSchema, { path: file, accessLogFormat: { case: 'logFormat', value: format } }),
+      },
+    }),
+  ];
+}
+
+/** Connections that no filter chain takes: unknown server names, plaintext where TLS is asked for. */
+export function refusedConnections(): AccessLogFilter {
+  return create(AccessLogFilterSchema, {
+    filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } },
+  });
+}
+
+function inline(text: string) {
+  return { specifier: { case: 'inlineString' as const, value: text } };
+}

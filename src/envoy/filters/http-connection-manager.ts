@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { type Filter, FilterSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
+import type { RouteConfiguration } from '#gen/envoy/config/route/v3/route_pb.ts';
+import {
+  HttpConnectionManager_ForwardClientCertDetails as ForwardCert,
+  HttpConnectionManagerSchema,
+  HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
+} from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { byAds, duration, packed } from '../messages.ts';
+import { accessLog } from './access-log.ts';
+import { httpFilters } from './http-order.ts';
+
+type ManagerInit = MessageInitShape<typeof HttpConnectionManagerSchema>;
+
+export interface HttpManagerOptions {
+  readonly role: 'outbound' | 'inbound' | 'gateway';
+  readonly statPrefix: string;
+  /** A table that is discovered by name, or one given here and now. */
+  readonly routes: { readonly name: string } | { readonly table: RouteConfiguration };
+  readonly accessLogFile: string;
+}
+
+export function httpConnectionManager(options: HttpManagerOptions): Filter {
+  const { role, routes } = options;
+  return create(FilterSchema, {
+    name: 'envoy.filters.network.http_connection_manager',
+    configType: {
+      case: 'typedConfig',
+      value: packed(HttpConnectionManagerSchema, {
+        statPrefix: options.statPrefix,
+        routeSpecifier:
+          'name' in routes
+            ? { case: 'rds', value: { routeConfigName: routes.name, configSource: byAds() } }
+            : { case: 'routeConfig', value: routes.table },
+        httpFilters: httpFilters(role === 'inbound' ? 'server' : 'client'),
+        accessLog: accessLog(options.accessLogFile),
+        // Streams may be silent for as long as their application likes.
+        streamIdleTimeout: duration(0),
+        normalizePath: true,
+        upgradeConfigs: [{ upgradeType: 'websocket' }],
+        ...ROLES[role],
+      }),
+    },
+  });
+}
+
+const ROLES: Readonly<Record<HttpManagerOptions['role'], ManagerInit>> = {
+  outbound: { useRemoteAddress: false },
+  // The application's own `server` header stays; its clients' certificates are told to it.
+  inbound: {
+    useRemoteAddress: false,
+    serverName: 'istio-envoy',
+    serverHeaderTransformation: ServerHeader.PASS_THROUGH,
+    forwardClientCertDetails: ForwardCert.APPEND_FORWARD,
+    setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
+  },
+  // At the edge nothing that a stranger says about itself is believed.
+  gateway: { useRemoteAddress: true, serverName: 'istio-envoy', forwardClientCertDetails: ForwardCert.SANITIZE_SET },
+};

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// All connections that come to a pod arrive at 15006. Every filter chain asks for the mesh's mutual TLS; plaintext
+// finds no chain and is refused.
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { TrafficDirection } from '#gen/envoy/config/core/v3/base_pb.ts';
+import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts';
+import type { FilterChainSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
+import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
+import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
+import type { InboundIntent, InboundPortIntent } from '../intent/types.ts';
+import { accessLog, refusedConnections } from './filters/access-log.ts';
+import { httpConnectionManager } from './filters/http-connection-manager.ts';
+import { originalDst, tlsInspector } from './filters/listener-filters.ts';
+import { tcpProxy } from './filters/tcp-proxy.ts';
+import { duration, socketAddress } from './messages.ts';
+import { BLACK_HOLE, INBOUND_PASSTHROUGH, INBOUND_PORT, inboundName, VIRTUAL_INBOUND } from './names.ts';
+import { serverSocket } from './tls.ts';
+
+type ChainInit = MessageInitShape<typeof FilterChainSchema>;
+
+export function buildVirtualInbound(inbound: InboundIntent, secrets: ConfigSource, accessLogFile: string): Listener {
+  return create(ListenerSchema, {
+    name: VIRTUAL_INBOUND,
+    address: socketAddress('0.0.0.0', INBOUND_PORT),
+    trafficDirection: TrafficDirection.INBOUND,
+    listenerFilters: [originalDst(), tlsInspector()],
+    filterChains: [
+      // Whoever dials this port itself would be passed on to it again, and again.
+      {
+        name: 'virtualInbound-trap',
+        filterChainMatch: { destinationPort: INBOUND_PORT },
+        filters: [tcpProxy({ cluster: BLACK_HOLE, accessLogFile })],
+      },
+      ...inbound.ports.map((port) => portChain(port, secrets, accessLogFile)),
+      {
+        name: 'virtualInbound-rest',
+        filterChainMatch: { transportProtocol: 'tls' },
+        transportSocket: serverSocket('tcp', secrets),
+        filters: [tcpProxy({ cluster: INBOUND_PASSTHROUGH, accessLogFile })],
+      },
+    ],
+    accessLog: accessLog(accessLogFile, refusedConnections()),
+  });
+}
+
+function portChain(port: InboundPortIntent, secrets: ConfigSource, accessLogFile: string): ChainInit {
+  const cluster = inboundName(port.port);
+  const filter =
+    port.protocol === 'tcp'
+      ? tcpProxy({ cluster, accessLogFile })
+      : httpConnectionManager({
+          role: 'inbound',
+          statPrefix: `inbound_0.0.0.0_${port.port}`,
+          routes: { table: inboundTable(port, cluster) },
+          accessLogFile,
+        });
+  return {
+    name: `0.0.0.0_${port.port}`,
+    filterChainMatch: { destinationPort: port.port, transportProtocol: 'tls' },
+    transportSocket: serverSocket(port.protocol, secrets),
+    filters: [filter],
+  };
+}
+
+/** Every request goes to the one application; time-outs and retries are its clients' business. */
+function inboundTable(port: InboundPortIntent, cluster: string) {
+  return create(RouteConfigurationSchema, {
+    name: cluster,
+    validateClusters: false,
+    virtualHosts: [
+      {
+        name: `inbound|http|${port.port}`,
+        domains: ['*'],
+        routes: [
+          {
+            name: 'default',
+            match: { pathSpecifier: { case: 'prefix', value: '/' } },
+            action: {
+              case: 'route',
+              value: { clusterSpecifier: { case: 'cluster', value: cluster }, timeout: duration(0) },
+            },
+          },
+        ],
+      },
+    ],
+  });
+}

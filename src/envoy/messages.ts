@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small messages that many resources are made of.
+import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
+import { type Any, anyPack, type Duration, DurationSchema } from '@bufbuild/protobuf/wkt';
+import { type Address, AddressSchema } from '#gen/envoy/config/core/v3/address_pb.ts';
+import { ApiVersion, type ConfigSource, ConfigSourceSchema } from '#gen/envoy/config/core/v3/config_source_pb.ts';
+import { RegexMatcherSchema } from '#gen/envoy/type/matcher/v3/regex_pb.ts';
+import { type StringMatcher, StringMatcherSchema } from '#gen/envoy/type/matcher/v3/string_pb.ts';
+import {
+  type FractionalPercent,
+  FractionalPercent_DenominatorType,
+  FractionalPercentSchema,
+} from '#gen/envoy/type/v3/percent_pb.ts';
+import type { TextMatch } from '../intent/types.ts';
+
+/** A message inside of an Any. */
+export function packed<D extends DescMessage>(schema: D, init: MessageInitShape<D>): Any {
+  return anyPack(schema, create(schema, init));
+}
+
+export function duration(ms: number): Duration {
+  const seconds = Math.trunc(ms / 1000);
+  return create(DurationSchema, { seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1000) * 1e6) });
+}
+
+export function socketAddress(address: string, port: number): Address {
+  return create(AddressSchema, {
+    address: { case: 'socketAddress', value: { address, portSpecifier: { case: 'portValue', value: port } } },
+  });
+}
+
+/** "By the stream that this came on." Without a time limit: nothing starts half-configured. */
+export function byAds(): ConfigSource {
+  return create(ConfigSourceSchema, {
+    resourceApiVersion: ApiVersion.V3,
+    initialFetchTimeout: duration(0),
+    configSourceSpecifier: { case: 'ads', value: {} },
+  });
+}
+
+export function stringMatcher(match: TextMatch): StringMatcher {
+  if (match.kind === 'regex') {
+    const value = create(RegexMatcherSchema, { regex: match.value });
+    return create(StringMatcherSchema, { matchPattern: { case: 'safeRegex', value } });
+  }
+  return create(StringMatcherSchema, { matchPattern: { case: match.kind, value: match.value } });
+}
+
+/** Percent with four digits after the point, as fine as Envoy can. */
+export function fraction(percent: number): FractionalPercent {
+  return create(FractionalPercentSchema, {
+    numerator: Math.round(percent * 10_000),
+    denominator: FractionalPercent_DenominatorType.MILLION,
+  });
+}

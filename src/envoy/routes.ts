@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// Route tables as Envoy route configurations.
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import {
+  HeaderValueOption_HeaderAppendAction,
+  type HeaderValueOptionSchema,
+} from '#gen/envoy/config/core/v3/base_pb.ts';
+import {
+  type RedirectActionSchema,
+  RedirectAction_RedirectResponseCode as RedirectCode,
+  type RouteActionSchema,
+  type RouteSchema,
+  VirtualHost_TlsRequirementType,
+  type VirtualHostSchema,
+} from '#gen/envoy/config/route/v3/route_components_pb.ts';
+import { type RouteConfiguration, RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
+import type {
+  HeaderEdits,
+  HttpRouteIntent,
+  RouteAction,
+  RouteTableIntent,
+  VirtualHostIntent,
+  WeightedDestination,
+} from '../intent/types.ts';
+import { corsConfig } from './filters/cors.ts';
+import { faultConfig } from './filters/fault.ts';
+import { duration, fraction } from './messages.ts';
+import { destinationName, PASSTHROUGH } from './names.ts';
+import { buildRetryPolicy } from './retries.ts';
+import { buildMatch } from './route-match.ts';
+
+type VirtualHostInit = MessageInitShape<typeof VirtualHostSchema>;
+type RouteInit = MessageInitShape<typeof RouteSchema>;
+type ActionInit = MessageInitShape<typeof RouteActionSchema>;
+
+export function buildRouteConfiguration(table: RouteTableIntent): RouteConfiguration {
+  return create(RouteConfigurationSchema, {
+    name: table.name,
+    virtualHosts: [...table.hosts.map(virtualHost), ...otherwise(table.otherwise)],
+    // The port of `Host: reviews:9080` is known already: it chose this table.
+    ignorePortInHostMatching: true,
+    // A route to a cluster that does not exist (yet) answers 503; it must not hold up all other routes.
+    validateClusters: false,
+    maxDirectResponseBodySizeBytes: 1 << 20,
+  });
+}
+
+function virtualHost(host: VirtualHostIntent): VirtualHostInit {
+  return {
+    name: host.name,
+    domains: [...host.domains],
+    routes: host.routes.map(buildRoute),
+    includeRequestAttemptCount: true,
+    ...(host.httpsOnly && { requireTls: VirtualHost_TlsRequirementType.ALL }),
+  };
+}
+
+function otherwise(kind: RouteTableIntent['otherwise']): VirtualHostInit[] {
+  const match = { pathSpecifier: { case: 'prefix' as const, value: '/' } };
+  switch (kind) {
+    case 'not-found':
+      return [];
+    case 'refuse': {
+      const action = { case: 'directResponse' as const, value: { status: 502 } };
+      return [{ name: 'block_all', domains: ['*'], routes: [{ name: 'block_all', match, action }] }];
+    }
+    case 'pass-through': {
+      const value: ActionInit = { clusterSpecifier: { case: 'cluster', value: PASSTHROUGH }, timeout: duration(0) };
+      const action = { case: 'route' as const, value };
+      return [{ name: 'allow_any', domains: ['*'], routes: [{ name: 'allow_any', match, action }] }];
+    }
+  }
+}
+
+function buildRoute(route: HttpRouteIntent): RouteInit {
+  return {
+    name: route.name,
+    match: buildMatch(route.match),
+    action: buildAction(route.action),
+    typedPerFilterConfig: { ...(route.cors && corsConfig(route.cors)), ...(route.fault && faultConfig(route.fault)) },
+    ...edits(route.requestHeaders, route.responseHeaders),
+  };
+}
+
+function buildAction(action: RouteAction): RouteInit['action'] {
+  switch (action.kind) {
+    case 'forward':
+      return { case: 'route', value: forward(action) };
+    case 'redirect':
+      return { case: 'redirect', value: redirect(action) };
+    case 'respond': {
+      const body =
+        action.body === '' ? {} : { body: { specifier: { case: 'inlineString' as const, value: action.body } } };
+      return { case: 'directResponse', value: { status: action.status, ...body } };
+    }
+  }
+}
+
+function forward(action: Extract<RouteAction, { kind: 'forward' }>): ActionInit {
+  const { rewrite } = action;
+  return {
+    clusterSpecifier: clusterSpecifier(action.to),
+    timeout: duration(action.timeoutMs),
+    ...(action.retries && { retryPolicy: buildRetryPolicy(action.retries) }),
+    ...(rewrite.path !== undefined && { prefixRewrite: rewrite.path }),
+    ...(rewrite.pattern && {
+      regexRewrite: { pattern: { regex: rewrite.pattern.match }, substitution: rewrite.pattern.rewrite },
+    }),
+    ...(rewrite.authority !== undefined && {
+      hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: rewrite.authority },
+    }),
+    requestMirrorPolicies: action.mirrors.map((mirror) => ({
+      cluster: destinationName(mirror.to),
+      runtimeFraction: { defaultValue: fraction(mirror.percent) },
+    })),
+  };
+}
+
+function clusterSpecifier(to: readonly WeightedDestination[]): NonNullable<ActionInit['clusterSpecifier']> {
+  const [only] = to;
+  if (to.length === 1 && only !== undefined && isPlain(only))
+    return { case: 'cluster', value: destinationName(only.to) };
+  return {
+    case: 'weightedClusters',
+    value: {
+      clusters: to.map((destination) => ({
+        name: destinationName(destination.to),
+        weight: destination.weight,
+        ...edits(destination.requestHeaders, destination.responseHeaders),
+        ...(destination.authority !== undefined && {
+          hostRewriteSpecifier: { case: 'hostRewriteLiteral' as const, value: destination.authority },
+        }),
+      })),
+    },
+  };
+}
+
+function isPlain(destination: WeightedDestination): boolean {
+  const untouched = (e: HeaderEdits) =>
+    Object.keys(e.set).length === 0 && Object.keys(e.add).length === 0 && e.remove.length === 0;
+  const { requestHeaders, responseHeaders, authority } = destination;
+  return authority === undefined && untouched(requestHeaders) && untouched(responseHeaders);
+}
+
+function redirect(action: Extract<RouteAction, { kind: 'redirect' }>): MessageInitShape<typeof RedirectActionSchema> {
+  return {
+    responseCode: REDIRECTS[action.code] ?? RedirectCode.MOVED_PERMANENTLY,
+    ...(action.authority !== undefined && { hostRedirect: action.authority }),
+    ...(action.port !== undefined && { portRedirect: action.port }),
+    ...(action.scheme !== undefined && { schemeRewriteSpecifier: { case: 'schemeRedirect', value: action.scheme } }),
+    ...(action.path !== undefined && { pathRewriteSpecifier: { case: 'pathRedirect', value: action.path } }),
+  };
+}
+
+const REDIRECTS: Readonly<Record<number, RedirectCode>> = {
+  301: RedirectCode.MOVED_PERMANENTLY,
+  302: RedirectCode.FOUND,
+  303: RedirectCode.SEE_OTHER,
+  307: RedirectCode.TEMPORARY_REDIRECT,
+  308: RedirectCode.PERMANENT_REDIRECT,
+};
+
+function edits(request: HeaderEdits, response: HeaderEdits) {
+  return {
+    requestHeadersToAdd: additions(request),
+    requestHeadersToRemove: [...request.remove],
+    responseHeadersToAdd: additions(response),
+    responseHeadersToRemove: [...response.remove],
+  };
+}
+
+function additions(headers: HeaderEdits): MessageInitShape<typeof HeaderValueOptionSchema>[] {
+  const option = (from: Readonly<Record<string, string>>, appendAction: HeaderValueOption_HeaderAppendAction) =>
+    Object.entries(from).map(([key, value]) => ({ header: { key, value }, appendAction }));
+  return [
+    ...option(headers.set, HeaderValueOption_HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD),
+    ...option(headers.add, HeaderValueOption_HeaderAppendAction.APPEND_IF_EXISTS_OR_ADD),
+  ];
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Transport sockets: the mesh's mutual TLS on both sides, a rule's own TLS, plaintext.
+import { create, createRegistry, fromJson, type JsonValue } from '@bufbuild/protobuf';
+import { type TransportSocket, TransportSocketSchema } from '#gen/envoy/config/core/v3/base_pb.ts';
+import { type ConfigSource, ConfigSourceSchema } from '#gen/envoy/config/core/v3/config_source_pb.ts';
+import { FileBasedMetadataConfigSchema } from '#gen/envoy/config/grpc_credential/v3/file_based_metadata_pb.ts';
+import { RawBufferSchema } from '#gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts';
+import {
+  type CertificateValidationContext,
+  CertificateValidationContextSchema,
+  SubjectAltNameMatcher_SanType,
+  TlsParameters_TlsProtocol,
+  TlsParametersSchema,
+} from '#gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
+import {
+  type SdsSecretConfig,
+  SdsSecretConfigSchema,
+} from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
+import {
+  type CommonTlsContext,
+  CommonTlsContextSchema,
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+} from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import type { ClientSecurity } from '../intent/types.ts';
+import { type ControlPlaneEndpoint, ROOT_SECRET, sdsConfigSource, WORKLOAD_SECRET } from '../xds/envoy-client.ts';
+import { packed, stringMatcher } from './messages.ts';
+
+const TLS = 'envoy.transport_sockets.tls';
+/** Envoy's clients stop at 1.2 unless they are told otherwise. */
+const VERSIONS = create(TlsParametersSchema, {
+  tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
+  tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+});
+
+export const RAW_BUFFER: TransportSocket = create(TransportSocketSchema, {
+  name: 'envoy.transport_sockets.raw_buffer',
+  configType: { case: 'typedConfig', value: packed(RawBufferSchema, {}) },
+});
+
+/** Where this proxy gets its keys from; equal sources share one subscription in Envoy. */
+export function secretSource(endpoint: ControlPlaneEndpoint | undefined): ConfigSource {
+  const json = (endpoint === undefined ? sdsConfigSource() : sdsConfigSource(endpoint)) as JsonValue;
+  return fromJson(ConfigSourceSchema, json, { registry: createRegistry(FileBasedMetadataConfigSchema) });
+}
+
+/** `istio` says that the peer is a sidecar; the rest is what the peer's HTTP codec goes by. */
+export function clientAlpn(protocol: 'http' | 'http2' | 'tcp'): string[] {
+  return protocol === 'http2' ? ['istio', 'h2'] : protocol === 'http' ? ['istio', 'http/1.1'] : ['istio'];
+}
+
+export function clientSocket(
+  security: Exclude<ClientSecurity, { kind: 'plain' }>,
+  protocol: 'http' | 'http2' | 'tcp',
+  secrets: ConfigSource,
+): TransportSocket {
+  const common =
+    security.kind === 'mesh'
+      ? meshContext(secrets, clientAlpn(protocol), security.peers)
+      : ownContext(security, protocol === 'http2' ? ['h2'] : protocol === 'http' ? ['http/1.1'] : []);
+  return create(TransportSocketSchema, {
+    name: TLS,
+    configType: {
+      case: 'typedConfig',
+      value: packed(UpstreamTlsContextSchema, { sni: security.sni, commonTlsContext: common }),
+    },
+  });
+}
+
+/** A certificate of the mesh is asked of every client. */
+export function serverSocket(protocol: 'http' | 'http2' | 'tcp', secrets: ConfigSource): TransportSocket {
+  const alpn = protocol === 'tcp' ? [] : ['h2', 'http/1.1'];
+  return create(TransportSocketSchema, {
+    name: TLS,
+    configType: {
+      case: 'typedConfig',
+      value: packed(DownstreamTlsContextSchema, {
+        requireClientCertificate: true,
+        commonTlsContext: meshContext(secrets, alpn, []),
+      }),
+    },
+  });
+}
+
+function meshContext(secrets: ConfigSource, alpnProtocols: string[], peers: readonly string[]): CommonTlsContext {
+  return create(CommonTlsContextSchema, {
+    tlsParams: VERSIONS,
+    alpnProtocols,
+    tlsCertificateSdsSecretConfigs: [secret(WORKLOAD_SECRET, secrets)],
+    validationContextType: {
+      case: 'combinedValidationContext',
+      value: {
+        defaultValidationContext: validation(peers, SubjectAltNameMatcher_SanType.URI),
+        validationContextSdsSecretConfig: secret(ROOT_SECRET, secrets),
+      },
+    },
+  });
+}
+
+function ownContext(security: Extract<ClientSecurity, { kind: 'tls' }>, alpnProtocols: string[]): CommonTlsContext {
+  const { certificate, roots } = security;
+  return create(CommonTlsContextSchema, {
+    tlsParams: VERSIONS,
+    alpnProtocols,
+    ...(certificate && {
+      tlsCertificates: [{ certificateChain: file(certificate.chain), privateKey: file(certificate.key) }],
+    }),
+    ...(roots !== undefined && {
+      validationContextType: {
+        case: 'validationContext',
+        value: validation(security.peers, SubjectAltNameMatcher_SanType.DNS, roots),
+      },
+    }),
+  });
+}
+
+function validation(
+  peers: readonly string[],
+  sanType: SubjectAltNameMatcher_SanType,
+  roots?: string,
+): CertificateValidationContext {
+  return create(CertificateValidationContextSchema, {
+    matchTypedSubjectAltNames: peers.map((value) => ({ sanType, matcher: stringMatcher({ kind: 'exact', value }) })),
+    ...(roots !== undefined && { trustedCa: file(roots) }),
+  });
+}
+
+function file(filename: string) {
+  return { specifier: { case: 'filename' as const, value: filename } };
+}
+
+function secret(name: string, sdsConfig: ConfigSource): SdsSecretConfig {
+  return create(SdsSecretConfigSchema, { name, sdsConfig });
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Snapshot -> view -> intent -> resources for one proxy: the compile stages, joined. Pure but for its cache, which holds
+// nothing that could not be computed again.
+import { EnvoyCompiler } from './envoy/compile.ts';
+import { destinationName, TYPE_URL } from './envoy/names.ts';
+import { buildIntent, IntentCache } from './intent/build.ts';
+import { buildEndpoints } from './intent/endpoints.ts';
+import { IdentityMemo } from './intent/identity-memo.ts';
+import type { DestinationIntent, EndpointIntent, Origin, ProxyIntent } from './intent/types.ts';
+import type { MeshProxy } from './model/proxy.ts';
+import { type EndpointSet, type MeshIndex, type MeshSnapshot, workloadKey } from './model/snapshot.ts';
+import { buildView, type ProxyView, viewKey } from './model/view.ts';
+import type { ControlPlaneEndpoint } from './xds/envoy-client.ts';
+import type { DesiredState } from './xds/types.ts';
+
+export interface CompiledProxy {
+  readonly desired: DesiredState;
+  readonly intent: ProxyIntent;
+  /** The objects behind a resource, for the blame of a refused one; empty where no object of a user is. */
+  origins(typeUrl: string, resourceName: string): readonly Origin[];
+}
+
+/** Everything that compiling keeps from one proxy to the next, and from one snapshot to the next. */
+export class CompileCache {
+  readonly envoy: EnvoyCompiler;
+  readonly intents = new IntentCache();
+  readonly endpoints = new IdentityMemo<readonly EndpointIntent[]>();
+  readonly #views = new WeakMap<MeshIndex, Map<string, ProxyView>>();
+
+  constructor(options: { secrets?: ControlPlaneEndpoint } = {}) {
+    this.envoy = new EnvoyCompiler(options);
+  }
+
+  view(index: MeshIndex, proxy: MeshProxy): ProxyView {
+    const views = this.#views.get(index) ?? new Map<string, ProxyView>();
+    this.#views.set(index, views);
+    const key = viewKey(index, proxy);
+    const view = views.get(key) ?? buildView(index, proxy);
+    views.set(key, view);
+    return view;
+  }
+}
+
+const NO_ENDPOINTS: EndpointSet = Object.freeze([]);
+
+export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: CompileCache): CompiledProxy {
+  const { index } = snapshot;
+  const view = cache.view(index, proxy);
+  const workload = snapshot.workloads.get(workloadKey(proxy.cluster, proxy.namespace, proxy.podName));
+  const intent = buildIntent({ index, view, proxy, workload }, cache.intents);
+  const desired = cache.envoy.compile(intent, (destination) => endpointsOf(snapshot, destination, cache));
+  return { desired, intent, origins: (typeUrl, name) => originsOf(intent, typeUrl, name) };
+}
+
+function endpointsOf(
+  snapshot: MeshSnapshot,
+  destination: DestinationIntent,
+  cache: CompileCache,
+): readonly EndpointIntent[] {
+  const { discovery } = destination;
+  if (discovery.kind !== 'endpoints') return [];
+  const set = snapshot.endpoints.get(discovery.service) ?? NO_ENDPOINTS;
+  return cache.endpoints.get([set, discovery], '', () => buildEndpoints(discovery, set));
+}
+
+function originsOf(intent: ProxyIntent, typeUrl: string, name: string): readonly Origin[] {
+  const { outbound, inbound, gateway } = intent;
+  switch (typeUrl) {
+    case TYPE_URL.cluster:
+    case TYPE_URL.endpoints:
+      return intent.destinations.filter((d) => destinationName(d.ref, d.use) === name).map((d) => d.origin);
+    case TYPE_URL.routes: {
+      const ports = [...(outbound?.httpPorts ?? []), ...(gateway?.httpPorts ?? [])];
+      const hosts = ports.filter((p) => p.table.name === name).flatMap((p) => p.table.hosts);
+      return hosts.flatMap((host) => [host.origin, ...host.routes.map((route) => route.origin)]);
+    }
+    case TYPE_URL.listener: {
+      const chains = [...(outbound?.tcpPorts ?? []), ...(gateway?.sniPorts ?? [])].flatMap((p) => p.chains);
+      return [...chains.map((chain) => chain.origin), ...(inbound?.ports ?? []).map((port) => port.origin)];
+    }
+    default:
+      return [];
+  }
+}
