@@ -144,7 +144,10 @@ class ControlPlane {
       for (const apply of this.#onRenewal) apply();
     };
     const issue = () => authority.issueServer(names, DEFAULT_LIFETIME_MS, Date.now());
-    const certificate = new RenewedCertificate(issue, changed, systemClock);
+    const failed = (error: Error): void => {
+      log.error({ err: error.message }, 'the control plane’s own certificate could not be renewed; trying again');
+    };
+    const certificate = new RenewedCertificate(issue, { changed, failed }, systemClock);
     this.#closers.push(() => certificate.close());
     return certificate;
   }

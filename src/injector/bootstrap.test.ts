@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { generateKeyPair, issueCertificate } from '../pki/x509.ts';
+import { findEnvoy } from '../runtime/toolchain.ts';
+import { type BootstrapOptions, buildBootstrap } from './bootstrap.ts';
+
+const envoy = findEnvoy();
+const dir = mkdtempSync(join(tmpdir(), 'isthmus-bootstrap-'));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+function options(change: Partial<BootstrapOptions> = {}): BootstrapOptions {
+  return {
+    kind: 'sidecar',
+    podName: 'reviews-v1-0',
+    podIp: '10.1.0.5',
+    namespace: 'default',
+    serviceAccount: 'bookinfo-reviews',
+    clusterId: 'cluster1',
+    network: '',
+    dnsDomain: 'cluster.local',
+    ads: {
+      address: 'istio-pilot.istio-system.svc:15012',
+      rootCertPath: join(dir, 'root.pem'),
+      tokenPath: join(dir, 'token'),
+    },
+    adminPipe: join(dir, 'admin.sock'),
+    excludeOutboundBy: 'uid',
+    ...change,
+  };
+}
+
+test('the node says who the proxy is', () => {
+  expect(buildBootstrap(options())['node']).toEqual({
+    id: 'sidecar~10.1.0.5~reviews-v1-0.default~default.svc.cluster.local',
+    cluster: 'bookinfo-reviews.default',
+    metadata: {
+      NAME: 'reviews-v1-0',
+      NAMESPACE: 'default',
+      SERVICE_ACCOUNT: 'bookinfo-reviews',
+      CLUSTER_ID: 'cluster1',
+    },
+  });
+  const gateway = buildBootstrap(options({ kind: 'gateway', network: 'n2' }))['node'] as {
+    id: string;
+    metadata: object;
+  };
+  expect(gateway.id).toMatch(/^router~/);
+  expect(gateway.metadata).toMatchObject({ NETWORK: 'n2' });
+});
+
+test('Envoy waits for its first configuration without a limit', () => {
+  const { cds_config, lds_config } = buildBootstrap(options())['dynamic_resources'] as Record<
+    string,
+    Record<string, unknown>
+  >;
+  expect([cds_config?.['initial_fetch_timeout'], lds_config?.['initial_fetch_timeout']]).toEqual(['0s', '0s']);
+});
+
+test.skipIf(envoy === undefined).each([['uid'], ['mark']] as const)(
+  'Envoy takes the bootstrap (told by %s)',
+  (excludeOutboundBy) => {
+    const keys = generateKeyPair();
+    const days = (n: number) => new Date(Date.now() + n * 86_400_000);
+    const root = { subject: { commonName: 'root' }, publicKey: keys.publicKey, selfKey: keys.privateKey, isCa: true };
+    writeFileSync(join(dir, 'root.pem'), issueCertificate({ ...root, notBefore: days(-1), notAfter: days(1) }));
+    writeFileSync(join(dir, 'token'), 'token');
+    for (const kind of ['sidecar', 'gateway'] as const) {
+      const config = JSON.stringify(buildBootstrap(options({ kind, excludeOutboundBy })));
+      const args = ['--mode', 'validate', '--disable-hot-restart', '--log-level', 'error', '--config-yaml', config];
+      const { status, stdout, stderr } = spawnSync(envoy!, args, { encoding: 'utf8' });
+      expect(`${status} ${stderr}`, stdout).toBe('0 ');
+    }
+  },
+);

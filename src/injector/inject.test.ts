@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from 'vitest';
+import { injectPod, type PatchOperation, STATUS_ANNOTATION } from './inject.ts';
+import type { Pod } from './pod.ts';
+import { DEFAULT_SETTINGS, type InjectorSettings } from './settings.ts';
+
+const SETTINGS: InjectorSettings = { ...DEFAULT_SETTINGS, proxyImage: 'isthmus/proxyv2:1', clusterId: 'cluster1' };
+const ENABLED = { 'istio-injection': 'enabled' };
+
+function podWith(change: { metadata?: object; spec?: object } = {}): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { generateName: 'reviews-', labels: { app: 'reviews' }, ...change.metadata },
+    spec: { containers: [{ name: 'reviews', image: 'reviews:1', ports: [{ containerPort: 9080 }] }], ...change.spec },
+  };
+}
+
+/** RFC 6902 `add`, as far as the injector uses it. */
+function applyPatch(pod: Pod, patch: readonly PatchOperation[]): Pod {
+  const result = structuredClone(pod) as unknown as Record<string, unknown>;
+  for (const { path, value } of patch) {
+    const steps = path.slice(1).split('/');
+    const last = steps.pop() ?? '';
+    const target = steps.reduce<Record<string, unknown>>((at, step) => at[step] as Record<string, unknown>, result);
+    if (last === '-') (target as unknown as unknown[]).push(value);
+    else target[last] = value;
+  }
+  return result as unknown as Pod;
+}
+
+function inject(pod: Pod, settings = SETTINGS): Pod {
+  const outcome = injectPod(pod, 'default', ENABLED, settings);
+  if (outcome.kind !== 'inject') throw new Error(`expected an injection, got ${JSON.stringify(outcome)}`);
+  return applyPatch(pod, outcome.patch);
+}
+
+describe('who gets a sidecar', () => {
+  test.each([
+    ['label on the namespace', {}, ENABLED, 'inject'],
+    ['no label on the namespace', {}, {}, 'skip'],
+    ['disabled namespace', {}, { 'istio-injection': 'disabled' }, 'skip'],
+    [
+      'disabled namespace, willing pod',
+      { labels: { 'sidecar.istio.io/inject': 'true' } },
+      { 'istio-injection': 'disabled' },
+      'skip',
+    ],
+    ['pod says no by annotation', { annotations: { 'sidecar.istio.io/inject': 'false' } }, ENABLED, 'skip'],
+    ['pod says no by label', { labels: { 'sidecar.istio.io/inject': 'false' } }, ENABLED, 'skip'],
+    ['pod says yes by label', { labels: { 'sidecar.istio.io/inject': 'true' } }, {}, 'inject'],
+    ['pod says yes by annotation', { annotations: { 'sidecar.istio.io/inject': 'true' } }, {}, 'inject'],
+    [
+      'label goes before annotation',
+      { labels: { 'sidecar.istio.io/inject': 'false' }, annotations: { 'sidecar.istio.io/inject': 'true' } },
+      ENABLED,
+      'skip',
+    ],
+    ['injected already', { annotations: { [STATUS_ANNOTATION]: '{}' } }, ENABLED, 'skip'],
+    ['unknown namespace: the webhook’s selectors decided', {}, undefined, 'inject'],
+  ] as const)('%s', (_, metadata, namespaceLabels, expected) => {
+    expect(injectPod(podWith({ metadata }), 'default', namespaceLabels, SETTINGS).kind).toBe(expected);
+  });
+
+  test('never on the host’s network, never in the system’s namespaces', () => {
+    const willing = { labels: { 'sidecar.istio.io/inject': 'true' } };
+    expect(
+      injectPod(podWith({ metadata: willing, spec: { hostNetwork: true } }), 'default', ENABLED, SETTINGS).kind,
+    ).toBe('skip');
+    for (const namespace of ['kube-system', 'istio-system']) {
+      expect(injectPod(podWith({ metadata: willing }), namespace, ENABLED, SETTINGS).kind).toBe('skip');
+    }
+  });
+});
+
+describe('what is refused, and why', () => {
+  test.each([
+    ['taken name', { containers: [{ name: 'istio-proxy' }] }, {}, 'named istio-proxy'],
+    ['taken port', { containers: [{ name: 'a', ports: [{ containerPort: 15_001 }] }] }, {}, 'port 15001'],
+    ['taken uid', { containers: [{ name: 'a', securityContext: { runAsUser: 1337 } }] }, {}, 'uid 1337'],
+    ['taken uid of the pod', { securityContext: { runAsUser: 1337 } }, {}, 'uid 1337'],
+    ['taken volume', { volumes: [{ name: 'istio-token' }] }, {}, 'volume named istio-token'],
+    ['bad port', {}, { 'traffic.sidecar.istio.io/excludeInboundPorts': '80,http' }, '"http" is not a port'],
+    ['port 0', {}, { 'traffic.sidecar.istio.io/excludeOutboundPorts': '0' }, '"0" is not a port'],
+    ['bad range', {}, { 'traffic.sidecar.istio.io/excludeOutboundIPRanges': '10.0.0.0/33' }, '10.0.0.0/33'],
+    ['unsupported', {}, { 'traffic.sidecar.istio.io/includeOutboundIPRanges': '10.0.0.0/8' }, 'not supported'],
+  ] as const)('%s', (_, spec, annotations, reason) => {
+    const outcome = injectPod(podWith({ spec, metadata: { annotations } }), 'default', ENABLED, SETTINGS);
+    expect(outcome).toMatchObject({ kind: 'refuse', reason: expect.stringContaining(reason) });
+  });
+});
+
+describe('the injected pod', () => {
+  test('has Envoy alone as its second container, and rules written by an init container', () => {
+    const pod = inject(podWith({ spec: { initContainers: [{ name: 'migrate' }] } }));
+    expect(pod.spec.containers.map(({ name }) => name)).toEqual(['reviews', 'istio-proxy']);
+    // After the pod's own: these still need a network without Envoy.
+    expect(pod.spec.initContainers?.map(({ name }) => name)).toEqual(['migrate', 'istio-init']);
+    expect(pod.spec.containers[1]?.args?.[0]).toBe('--config-yaml');
+    expect(pod.spec.initContainers?.[1]?.command).toEqual(['isthmus', 'proxy-init']);
+  });
+
+  test('gives NET_ADMIN to the init container and to nobody else', () => {
+    const pod = inject(podWith());
+    const added = (index: number, list: Pod['spec']['containers']) =>
+      (list[index]?.securityContext?.['capabilities'] as { add?: string[] } | undefined)?.add;
+    expect(added(0, pod.spec.initContainers ?? [])).toEqual(['NET_ADMIN']);
+    expect(added(1, pod.spec.containers)).toBeUndefined();
+    expect(pod.spec.containers[1]?.securityContext).toMatchObject({
+      runAsUser: 1337,
+      runAsNonRoot: true,
+      readOnlyRootFilesystem: true,
+    });
+  });
+
+  test('leaves labels, annotations, volumes and DNS options of its own alone', () => {
+    const pod = inject(
+      podWith({
+        metadata: { labels: { app: 'reviews' }, annotations: { owner: 'us' } },
+        spec: {
+          volumes: [{ name: 'data', emptyDir: {} }],
+          dnsConfig: { searches: ['example.com'], options: [{ name: 'ndots', value: '2' }] },
+        },
+      }),
+    );
+    expect(pod.metadata.labels).toEqual({ app: 'reviews', 'security.istio.io/tlsMode': 'istio' });
+    expect(pod.metadata.annotations).toMatchObject({
+      owner: 'us',
+      'kubectl.kubernetes.io/default-container': 'reviews',
+    });
+    expect(pod.spec.volumes?.map(({ name }) => name)).toEqual([
+      'data',
+      'istio-token',
+      'istio-ca-root-cert',
+      'istio-proxy-scratch',
+    ]);
+    expect(pod.spec.dnsConfig).toEqual({
+      searches: ['example.com', 'default.global', 'global'],
+      options: [{ name: 'ndots', value: '2' }],
+    });
+  });
+
+  test('has a token for the control plane alone', () => {
+    const volume = inject(podWith()).spec.volumes?.find(({ name }) => name === 'istio-token');
+    expect(volume?.['projected']).toMatchObject({
+      sources: [{ serviceAccountToken: { audience: 'istio-ca', path: 'istio-token' } }],
+    });
+  });
+
+  test('injecting it again changes nothing', () => {
+    expect(injectPod(inject(podWith()), 'default', ENABLED, SETTINGS)).toMatchObject({ kind: 'skip' });
+  });
+
+  test('passes the annotations on to the rules', () => {
+    const pod = inject(
+      podWith({
+        metadata: {
+          annotations: {
+            'traffic.sidecar.istio.io/excludeInboundPorts': '8081, 8082',
+            'traffic.sidecar.istio.io/includeInboundPorts': '9080',
+            'traffic.sidecar.istio.io/excludeOutboundPorts': '3306',
+            'traffic.sidecar.istio.io/excludeOutboundIPRanges': '10.9.0.0/16,192.168.1.7',
+          },
+        },
+      }),
+    );
+    expect(pod.spec.initContainers?.[0]?.args?.join(' ')).toBe(
+      '--exclude-outbound-by uid --proxy-id 1337 --exclude-inbound-ports 15020,15021,15090,8081,8082 ' +
+        '--include-inbound-ports 9080 --exclude-outbound-ports 3306 --exclude-outbound-ranges 10.9.0.0/16,192.168.1.7/32',
+    );
+  });
+
+  test('where all users are one, Envoy is told by its mark and the control plane by its port', () => {
+    const pod = inject(podWith({ spec: { securityContext: { runAsUser: 1337 } } }), {
+      ...SETTINGS,
+      excludeOutboundBy: 'mark',
+    });
+    expect(pod.spec.initContainers?.[0]?.args?.join(' ')).toContain('--exclude-outbound-by mark --proxy-id 1337');
+    expect(pod.spec.initContainers?.[0]?.args?.join(' ')).toContain('--exclude-outbound-ports 15012');
+    expect(pod.spec.containers[1]?.securityContext).toMatchObject({ capabilities: { add: ['NET_ADMIN'] } });
+    expect(pod.spec.containers[1]?.args?.[1]).toContain('SO_MARK');
+  });
+});

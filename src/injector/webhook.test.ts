@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import { once } from 'node:events';
+import { request } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Authority } from '../identity/authority.ts';
+import { makeSelfSignedCa } from '../identity/ca-material.ts';
+import { admitPod } from './admission.ts';
+import { DEFAULT_SETTINGS, type InjectorSettings } from './settings.ts';
+import { createWebhookServer } from './webhook.ts';
+
+const settings: InjectorSettings = { ...DEFAULT_SETTINGS, proxyImage: 'isthmus/proxyv2:1', clusterId: 'cluster1' };
+let current: InjectorSettings | undefined = settings;
+const ca = makeSelfSignedCa({ organization: 'test', commonName: 'root', days: 1, nowMs: Date.now() });
+const authority = new Authority(ca, Date.now());
+const { chainPem, keyPem } = authority.issueServer(['localhost'], 3_600_000, Date.now());
+const server = createWebhookServer(
+  {
+    '/inject': (review) =>
+      admitPod(review, { settings: () => current, namespaceLabels: () => undefined, observe: () => {} }),
+  },
+  { cert: chainPem, key: keyPem },
+);
+
+beforeAll(async () => {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+});
+afterAll(() => {
+  server.close();
+  server.closeAllConnections();
+});
+
+async function post(path: string, body: string): Promise<{ code: number; text: string }> {
+  const { port } = server.address() as AddressInfo;
+  const outgoing = request({
+    host: '127.0.0.1',
+    port,
+    path,
+    method: 'POST',
+    ca: authority.rootPem,
+    servername: 'localhost',
+  });
+  outgoing.end(body);
+  const [response] = await once(outgoing, 'response');
+  let text = '';
+  for await (const chunk of response) text += String(chunk);
+  return { code: response.statusCode, text };
+}
+
+function review(object: object): string {
+  return JSON.stringify({
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    request: { uid: 'u1', operation: 'CREATE', namespace: 'default', object },
+  });
+}
+
+const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' }, spec: { containers: [{ name: 'a' }] } };
+
+test('a pod gets a patch', async () => {
+  const { code, text } = await post('/inject?timeout=10s', review(pod));
+  const { response } = JSON.parse(text);
+  expect([code, response.uid, response.allowed, response.patchType]).toEqual([200, 'u1', true, 'JSONPatch']);
+  const patch = JSON.parse(Buffer.from(response.patch, 'base64').toString());
+  expect(patch.map(({ path }: { path: string }) => path)).toContain('/spec/containers/-');
+});
+
+test('a pod that cannot work is refused with the reason', async () => {
+  const taken = { ...pod, spec: { containers: [{ name: 'istio-proxy' }] } };
+  const { response } = JSON.parse((await post('/inject', review(taken))).text);
+  expect(response.allowed).toBe(false);
+  expect(response.status.message).toContain('named istio-proxy');
+});
+
+test('before the settings are known, pods are refused rather than left without a sidecar', async () => {
+  current = undefined;
+  const { response } = JSON.parse((await post('/inject', review(pod))).text);
+  current = settings;
+  expect(response).toMatchObject({ allowed: false, status: { message: expect.stringContaining('try again') } });
+});
+
+test.each([
+  ['not JSON', '/inject', '{', 400],
+  ['not a review', '/inject', '{}', 400],
+  ['no such webhook', '/toString', '{}', 404],
+])('%s', async (_, path, body, code) => {
+  expect((await post(path, body)).code).toBe(code);
+});
