@@ -20,6 +20,8 @@ export interface WatchOptions {
   labelSelector?: string | undefined;
   fieldSelector?: string | undefined;
   signal: AbortSignal;
+  /** What to keep of each object, so that a watcher of many remembers little. Must keep metadata's identity fields. */
+  keep?: (object: KubeObject) => KubeObject;
   /** The server ends a watch after about this time and we resume it. */
   timeoutSeconds?: number;
   /** Silence after which a connection counts as dead. Above the servers' bookmark interval (one minute). */
@@ -157,8 +159,9 @@ class Watcher<T extends KubeObject> {
     this.#resourceVersion = object.metadata.resourceVersion ?? this.#resourceVersion;
   }
 
-  #put(object: T): void {
-    const key = keyOf(object);
+  #put(received: T): void {
+    const key = keyOf(received);
+    const object = this.#kept(received);
     const before = this.#known.get(key);
     if (before !== undefined) {
       if (before.metadata.resourceVersion === object.metadata.resourceVersion) return;
@@ -170,7 +173,11 @@ class Watcher<T extends KubeObject> {
   }
 
   #remove(key: string, object: T): void {
-    if (this.#known.delete(key)) this.#tell(() => this.#handler.delete(object));
+    if (this.#known.delete(key)) this.#tell(() => this.#handler.delete(this.#kept(object)));
+  }
+
+  #kept(object: T): T {
+    return this.#options.keep ? (this.#options.keep(object) as T) : object;
   }
 
   #tell(call: () => void): void {

@@ -32,7 +32,11 @@ export function createEndpointsController(context: ControllerContext): Controlle
   const pods = context.informers.of<Pod>(PODS);
   const endpoints = context.informers.of<Endpoints>(ENDPOINTS);
   const queue = createQueue(context, NAME);
+  const deleted = new Set<string>();
   enqueueChanged(queue, services);
+  services.onChange((before, after) => {
+    if (after === undefined && before !== undefined) deleted.add(keyOf(before));
+  });
   pods.onChange((before, after) => {
     for (const pod of [before, after]) if (pod) for (const key of servicesOf(pod, services)) queue.add(key);
   });
@@ -48,11 +52,15 @@ export function createEndpointsController(context: ControllerContext): Controlle
       const service = services.byKey(key);
       const existing = endpoints.byKey(key);
       if (service === undefined) {
-        const { namespace, name } = splitKey(key);
-        // Only what was made here, or by hand for a Service that is gone: leader locks of old stay.
-        if (existing?.metadata.labels?.[MANAGED_BY] === NAME) await context.client.delete(ENDPOINTS, name, namespace);
+        // Hand-written ones go with their Service; those that never had one belong to somebody else.
+        if (existing && (deleted.has(key) || existing.metadata.labels?.[MANAGED_BY] === NAME)) {
+          const { namespace, name } = splitKey(key);
+          await context.client.delete(ENDPOINTS, name, namespace);
+        }
+        deleted.delete(key);
         return;
       }
+      deleted.delete(key);
       if (!hasSelector(service) || service.metadata.deletionTimestamp !== undefined) return;
       const subsets = buildSubsets(service, selectPods(service, pods));
       const labels = labelsOf(service);

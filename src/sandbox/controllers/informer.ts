@@ -7,10 +7,8 @@ import { watchResource } from '../../kube/watch.ts';
 /** `before` is absent for a new object, `after` for one that is gone. */
 export type ChangeListener<T> = (before: T | undefined, after: T | undefined) => void;
 
-export interface InformerOptions<T> {
+export interface InformerOptions {
   fieldSelector?: string;
-  /** What to keep of each object; default: all of it. */
-  keep?: (object: T) => T;
   onError?: (error: Error) => void;
 }
 
@@ -41,12 +39,11 @@ export class Informer<T extends KubeObject = KubeObject> {
   }
 
   /** Fills the cache until `signal` aborts. */
-  run(client: KubeClient, signal: AbortSignal, options: InformerOptions<T> = {}): Promise<void> {
-    const keep = options.keep ?? ((object: T) => object);
+  run(client: KubeClient, signal: AbortSignal, options: InformerOptions = {}): Promise<void> {
     const watch = { signal, ...(options.fieldSelector ? { fieldSelector: options.fieldSelector } : {}) };
     return watchResource<T>(client, this.type, watch, {
-      upsert: (object) => this.#put(keep(object)),
-      delete: (object) => this.#remove(keep(object)),
+      upsert: (object) => this.#put(object),
+      delete: (object) => this.#remove(object),
       synced: () => {
         this.#isSynced = true;
         this.#synced.resolve();
@@ -143,22 +140,26 @@ export class Informer<T extends KubeObject = KubeObject> {
 
 /** One informer per resource type, made on first use. */
 export class InformerSet {
-  readonly #informers = new Map<string, { informer: Informer; options: InformerOptions<KubeObject> }>();
+  readonly #entries = new Map<string, { informer: Informer; options: InformerOptions }>();
 
   /** The options of the first caller count. */
-  of<T extends KubeObject>(type: ResourceType, options: InformerOptions<T> = {}): Informer<T> {
-    const name = `${type.group}/${type.version}/${type.resource}`;
-    const known = this.#informers.get(name);
+  of<T extends KubeObject>(type: ResourceType, options: InformerOptions = {}): Informer<T> {
+    const known = this.#entries.get(nameOf(type));
     if (known !== undefined) return known.informer as unknown as Informer<T>;
     const informer = new Informer<T>(type);
-    const entry = { informer, options } as unknown as { informer: Informer; options: InformerOptions<KubeObject> };
-    this.#informers.set(name, entry);
+    this.#entries.set(nameOf(type), { informer: informer as unknown as Informer, options });
     return informer;
+  }
+
+  /** The informer that has all objects of the type, if there is one. */
+  complete(type: ResourceType): Informer | undefined {
+    const entry = this.#entries.get(nameOf(type));
+    return entry?.options.fieldSelector === undefined ? entry?.informer : undefined;
   }
 
   /** Runs them all. `synced` resolves when every cache is filled; `ended` when `signal` has aborted. */
   run(client: KubeClient, signal: AbortSignal, onError: (type: ResourceType, error: Error) => void) {
-    const entries = [...this.#informers.values()];
+    const entries = [...this.#entries.values()];
     const runs = entries.map(({ informer, options }) =>
       informer.run(client, signal, { ...options, onError: (error) => onError(informer.type, error) }),
     );
@@ -167,6 +168,10 @@ export class InformerSet {
       ended: Promise.all(runs).then(() => undefined),
     };
   }
+}
+
+function nameOf({ group, version, resource }: ResourceType): string {
+  return `${group}/${version}/${resource}`;
 }
 
 /** `namespace/name`; `/name` for cluster scope. */

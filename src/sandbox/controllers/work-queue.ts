@@ -3,7 +3,7 @@
 
 /** What a reconcile wants next: nothing, or to see the key again after a time. */
 export type Requeue = { afterMs: number } | undefined;
-export type Reconcile = (key: string) => Promise<Requeue | void>;
+export type Reconcile = (key: string) => Promise<Requeue>;
 
 export interface WorkQueueOptions {
   /** How many keys are worked on at once. */
@@ -48,7 +48,10 @@ export class WorkQueue {
 
   /** The earliest of several wishes for one key counts. */
   addAfter(key: string, delayMs: number): void {
-    if (delayMs <= 0) return this.add(key);
+    if (delayMs <= 0) {
+      this.add(key);
+      return;
+    }
     const dueAt = performance.now() + delayMs;
     const pending = this.#timers.get(key);
     if (pending !== undefined && pending.dueAt <= dueAt) return;

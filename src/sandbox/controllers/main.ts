@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from 'node:fs';
+import { pino } from 'pino';
+import { KubeClient } from '../../kube/client.ts';
+import { loadKubeconfig } from '../../kube/config.ts';
+import type { Controller, ControllerContext, Log } from './controller.ts';
+import { createDeploymentController } from './deployment.ts';
+import { createEndpointSliceController } from './endpoint-slice.ts';
+import { createEndpointSliceMirroring } from './endpoint-slice-mirroring.ts';
+import { createEndpointsController } from './endpoints.ts';
+import { createGarbageCollector } from './garbage-collector.ts';
+import { InformerSet } from './informer.ts';
+import { createLoadBalancerController } from './load-balancer.ts';
+import { createNamespaceController } from './namespace.ts';
+import { ObjectGraph } from './object-graph.ts';
+import { createPodGarbageCollector } from './pod-gc.ts';
+import { createReplicaSetController } from './replica-set.ts';
+import { createRootCaPublisher } from './root-ca-publisher.ts';
+import { createScheduler } from './scheduler.ts';
+import { createServiceAccountController } from './service-account.ts';
+
+export interface ControllersOptions {
+  /** Path of a kubeconfig. */
+  readonly kubeconfig: string;
+  /** What Services of type LoadBalancer get their addresses from, in this order. */
+  readonly loadBalancerAddresses: readonly string[];
+  readonly clusterName: string;
+  /** The CA that pods verify the API server with. */
+  readonly caPemPath: string;
+  /** Default: JSON lines on stdout. */
+  readonly log?: Log;
+}
+
+/**
+ * Runs all controllers and the scheduler of one cluster until `signal` aborts, then resolves. An API server that is
+ * not there yet, or goes away, is waited for.
+ * @throws Error when the kubeconfig or the CA cannot be read
+ */
+export async function runControllers(options: ControllersOptions, signal: AbortSignal): Promise<void> {
+  const client = new KubeClient(loadKubeconfig(options.kubeconfig));
+  const log = options.log ?? pino({ name: 'controllers', base: { cluster: options.clusterName } });
+  const context: ControllerContext = {
+    client,
+    informers: new InformerSet(),
+    log,
+    nowMs: Date.now,
+    random: Math.random,
+  };
+  const graph = new ObjectGraph(context);
+  const controllers = createControllers(
+    context,
+    graph,
+    options.loadBalancerAddresses,
+    readFileSync(options.caPemPath, 'utf8'),
+  );
+  const unreachable = new Set<string>();
+  const { synced, ended } = context.informers.run(client, signal, (type, error) => {
+    // Once per outage and type, not once per attempt.
+    if (!unreachable.has(type.resource))
+      log.warn({ resource: type.resource, error: error.message }, 'watch failed, will retry');
+    unreachable.add(type.resource);
+    setTimeout(() => unreachable.delete(type.resource), 30_000).unref();
+  });
+  const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  try {
+    await Promise.race([synced, ended]);
+    if (!signal.aborted) await graph.run(signal);
+    // Only now: a controller that acts on half a cache deletes what it cannot see.
+    if (!signal.aborted) for (const { queue, reconcile } of controllers) queue.start(reconcile, signal);
+    log.info({ controllers: controllers.map(({ name }) => name) }, 'running');
+    if (!signal.aborted) await Promise.race([aborted, ended]);
+    await ended;
+  } finally {
+    client.close();
+  }
+}
+
+/** In no order that matters: they meet only in the API. StatefulSet, DaemonSet and Job controllers join here. */
+function createControllers(
+  context: ControllerContext,
+  graph: ObjectGraph,
+  loadBalancerAddresses: readonly string[],
+  caPem: string,
+): Controller[] {
+  return [
+    createNamespaceController(context, graph),
+    createServiceAccountController(context),
+    createRootCaPublisher(context, caPem),
+    createDeploymentController(context),
+    createReplicaSetController(context),
+    createScheduler(context),
+    createEndpointsController(context),
+    createEndpointSliceController(context),
+    createEndpointSliceMirroring(context),
+    createLoadBalancerController(context, loadBalancerAddresses),
+    createGarbageCollector(context, graph),
+    createPodGarbageCollector(context),
+  ];
+}
