@@ -17,13 +17,13 @@ import {
 import type { CompiledProxy, MeshEngine } from './mesh-engine.ts';
 import { checkClaims, type NodeClaims, readNode } from './proxy-node.ts';
 
-/** A resource that Envoy refused, and the object that it was made of. */
+/** A resource that Envoy refused, and the objects that it was made of. */
 export interface Refusal {
   readonly proxy: string;
   readonly typeUrl: string;
   readonly resource: string;
   readonly message: string;
-  readonly blamed: ObjectRef | undefined;
+  readonly blamed: readonly ObjectRef[];
 }
 
 export interface AdsBackendOptions {
@@ -68,7 +68,7 @@ export class AdsBackend implements XdsBackend {
       acknowledged: () => {},
       rejected: (nack: XdsNack) => {
         for (const resource of nack.resources.keys()) {
-          const blamed = compiled?.originOf(nack.typeUrl, resource);
+          const blamed = chooseBlamed(compiled?.origins(nack.typeUrl, resource) ?? []);
           onRefusal({ proxy: id, typeUrl: nack.typeUrl, resource, message: nack.message, blamed });
         }
       },
@@ -123,4 +123,12 @@ export class AdsBackend implements XdsBackend {
       );
     }
   }
+}
+
+/** Rules that somebody wrote for the mesh are more likely wrong than the Services that they are about. */
+function chooseBlamed(origins: readonly { readonly object: ObjectRef }[]): ObjectRef[] {
+  const distinct = new Map(origins.map(({ object }) => [`${object.kind} ${object.namespace}/${object.name}`, object]));
+  const all = [...distinct.values()];
+  const rules = all.filter(({ apiVersion }) => apiVersion.includes('istio.io/'));
+  return rules.length > 0 ? rules : all;
 }

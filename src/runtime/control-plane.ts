@@ -18,6 +18,7 @@ import type { KubeObject } from '../kube/types.ts';
 import { watchResource } from '../kube/watch.ts';
 import { MeshStore } from '../model/store.ts';
 import { KubeSource } from '../sources/kube.ts';
+import type { ControlPlaneEndpoint } from '../xds/envoy-client.ts';
 import { startXdsServer, type XdsServer } from '../xds/server.ts';
 import { AdsBackend, type Refusal } from './ads-backend.ts';
 import { loadAuthority } from './ca-secret.ts';
@@ -43,6 +44,8 @@ export interface ControlPlaneOptions {
   /** 0 takes a free one. */
   readonly ports: { readonly xds: number; readonly admin: number; readonly webhooks: number };
   readonly log: Logger;
+  /** Where the proxies get their keys, if not at SDS_ADDRESS. */
+  readonly secrets?: ControlPlaneEndpoint;
   /** Told once everything listens. */
   readonly onListening?: (ports: { xds: number; admin: number; webhooks: number }) => void;
 }
@@ -89,7 +92,7 @@ class ControlPlane {
     const diagnosticLog = new DiagnosticLog(log);
     this.#engine = new MeshEngine({
       store: new MeshStore({ trustDomain, dnsDomain, rootNamespace: ISTIO_NAMESPACE, configCluster: cluster }),
-      compile: createCompile(),
+      compile: createCompile(options.secrets),
       clusters: [cluster],
       onSynced: () => log.info({ cluster }, 'the cluster’s objects have been read'),
       onProblems: (problems) => {

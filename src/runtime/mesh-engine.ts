@@ -11,9 +11,8 @@ import type { DesiredState } from '../xds/types.ts';
 /** What the compile stages give for one proxy. */
 export interface CompiledProxy {
   readonly desired: DesiredState;
-  readonly diagnostics: readonly Diagnostic[];
-  /** The object behind a resource, for blame. */
-  originOf(typeUrl: string, name: string): ObjectRef | undefined;
+  /** The objects behind a resource, for blame. */
+  origins(typeUrl: string, name: string): readonly { readonly object: ObjectRef }[];
 }
 
 export type Compile = (snapshot: MeshSnapshot, proxy: MeshProxy) => CompiledProxy;

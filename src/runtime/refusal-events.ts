@@ -2,6 +2,7 @@
 // What Envoy refuses is told to the owner of the object behind it: as an Event, which kubectl describe shows.
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { ObjectRef } from '../api/diagnostics.ts';
 import { type KubeClient, KubeError } from '../kube/client.ts';
 import { EVENTS } from '../kube/resources.ts';
 import type { KubeObject } from '../kube/types.ts';
@@ -9,6 +10,7 @@ import type { Refusal } from './ads-backend.ts';
 
 /** A hundred proxies refuse one resource a hundred times: its owner is told once in this time. */
 const REPEAT_MS = 60_000;
+const MAX_BLAMED = 3;
 
 export class RefusalEvents {
   readonly #client: KubeClient;
@@ -25,8 +27,11 @@ export class RefusalEvents {
 
   /** Never throws: an Event that cannot be written is logged. */
   async tell(refusal: Refusal): Promise<void> {
-    const { blamed } = refusal;
-    if (blamed === undefined) return;
+    // A table of routes has many objects in it: all their owners would be told of one mistake.
+    for (const blamed of refusal.blamed.slice(0, MAX_BLAMED)) await this.#tellOne(refusal, blamed);
+  }
+
+  async #tellOne(refusal: Refusal, blamed: ObjectRef): Promise<void> {
     const nowMs = this.#nowMs();
     const event = buildEvent(refusal, blamed, nowMs);
     const name = event.metadata.name ?? '';
@@ -55,7 +60,7 @@ export class RefusalEvents {
   }
 }
 
-function buildEvent(refusal: Refusal, blamed: NonNullable<Refusal['blamed']>, nowMs: number): KubeObject {
+function buildEvent(refusal: Refusal, blamed: ObjectRef, nowMs: number): KubeObject {
   const time = new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
   const hash = createHash('sha256').update(`${refusal.resource}\0${refusal.message}`).digest('hex').slice(0, 16);
   const { apiVersion, kind, namespace, name } = blamed;

@@ -38,9 +38,9 @@ export function logXdsEvent(log: Logger, event: XdsEvent): void {
 
 export function logRefusal(log: Logger, refusal: Refusal): void {
   const { blamed, proxy, typeUrl, resource, message } = refusal;
-  const object = blamed === undefined ? undefined : `${blamed.kind} ${blamed.namespace}/${blamed.name}`;
+  const objects = blamed.map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`);
   log.error(
-    { proxy, typeUrl, resource, object, reason: message },
+    { proxy, typeUrl, resource, objects, reason: message },
     'Envoy refused a resource; it keeps what it had before',
   );
 }
