@@ -2,6 +2,7 @@
 // `isthmus sandbox component NAME`: the entry of every process of the sandbox. Each loads only what it needs.
 import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
+import { waitForApiServer } from './api-readiness.ts';
 import { type ClusterLayout, clusterLayout, readConfig, type SandboxConfig } from './layout.ts';
 import { CLUSTER_DOMAIN, DNS_SERVICE_ADDRESS, KUBELET_PORT } from './network/addresses.ts';
 
@@ -37,6 +38,18 @@ export async function runComponent(request: ComponentRequest, signal: AbortSigna
 }
 
 const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => Promise<void>>> = {
+  controllers: async ({ cluster, log, signal }) => {
+    const { runControllers } = await import('./controllers/main.ts');
+    const options = {
+      kubeconfig: cluster.pki.kubeconfig.controllers,
+      loadBalancerAddresses: cluster.loadBalancerAddresses,
+      clusterName: cluster.name,
+      caPemPath: cluster.pki.caCert,
+      log,
+    };
+    await waitForApiServer(options.kubeconfig, signal);
+    return runControllers(options, signal);
+  },
   node: async ({ config, cluster, log, signal }) => {
     const { runNode } = await import('./node/main.ts');
     const { createPodNetwork } = await import('./network/pod-network.ts');
@@ -60,7 +73,12 @@ const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => 
       pods: createPodNetwork({ cluster, leaseFile: join(cluster.nodeDir, 'addresses.json') }),
       log,
     };
+    await waitForApiServer(options.kubeconfig, signal);
     return runNode(options, signal);
   },
-  net: async ({ cluster, log, signal }) => (await import('./net-component.ts')).runNet(cluster, log, signal),
+  net: async ({ cluster, log, signal }) => {
+    const { runNet } = await import('./net-component.ts');
+    await waitForApiServer(cluster.pki.kubeconfig.net, signal);
+    return runNet(cluster, log, signal);
+  },
 };

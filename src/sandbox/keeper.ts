@@ -94,8 +94,17 @@ function spawnNamespaces(config: SandboxConfig): ChildProcess {
     ...[node, '--disable-warning=ExperimentalWarning', entry],
     ...['sandbox', 'component', 'supervisor', '--config', paths.config(config.stateDir)],
   ];
-  const env = { ...process.env, PATH: sandboxPath(process.env['PATH']) };
-  return spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'inherit', 'inherit', 'pipe'], env });
+  return spawn(command[0]!, command.slice(1), {
+    stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
+    env: sandboxEnvironment(process.env),
+  });
+}
+
+/** The user's proxies, NODE_OPTIONS and credentials are none of the sandbox's business. */
+function sandboxEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const kept = ['HOME', 'LANG', 'TZ', 'TMPDIR', 'NODE_COMPILE_CACHE', 'ISTHMUS_STATE_DIR', 'ISTHMUS_DEBUG'];
+  const entries = kept.filter((name) => env[name] !== undefined).map((name) => [name, env[name]] as const);
+  return { ...Object.fromEntries(entries), PATH: sandboxPath(env['PATH']) };
 }
 
 /** ip, nft and friends lie in sbin, which a plain user's PATH often leaves out. */
