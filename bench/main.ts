@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// `make bench`: figures of the whole thing on this machine, medians and ratios; nothing passes or fails here.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { visitPage } from '../src/cli/demo/traffic.ts';
+import { root, TestSandbox } from '../test/fixture/sandbox.ts';
+import { measureLatency } from './latency.ts';
+import { proportionalSetSizeMiB } from './memory.ts';
+
+const ROUNDS = 5;
+
+console.log(`${'figure'.padEnd(64)} ${'median'.padStart(10)}   aim`);
+await startOfTwoClusters();
+await wholeDemo();
+
+async function startOfTwoClusters(): Promise<void> {
+  const seconds: number[] = [];
+  for (let i = 0; i < ROUNDS; i++) {
+    const sandbox = new TestSandbox(`bench${i}`);
+    const startedAt = performance.now();
+    try {
+      await sandbox.up();
+      seconds.push((performance.now() - startedAt) / 1000);
+    } finally {
+      await sandbox.down();
+    }
+  }
+  print('two clusters ready', `${median(seconds).toFixed(1)} s`, '5 s');
+}
+
+/** The mesh and Bookinfo as the demo leaves them, timed and then measured. */
+async function wholeDemo(): Promise<void> {
+  const sandbox = new TestSandbox('bench');
+  try {
+    const startedAt = performance.now();
+    await sandbox.up();
+    sandbox.env['CERTS'] = join(sandbox.dir, 'certs');
+    await sandbox.must('certs', '--out', sandbox.env['CERTS'], '--clusters', 'cluster1,cluster2');
+    await shell(sandbox, readFileSync(join(root, 'scenarios/seeds/000/setup.sh'), 'utf8'));
+    const steps = join(root, 'scenarios/seeds/000/steps');
+    for (const file of readdirSync(steps).sort()) await shell(sandbox, readFileSync(join(steps, file), 'utf8'));
+    const gateway = sandbox.gateway('cluster1');
+    await untilStars(gateway, ['black', 'red']);
+    print('seed 000 from nothing, by kubectl', `${((performance.now() - startedAt) / 1000).toFixed(1)} s`, '40 s');
+    print('memory of all of it (PSS)', `${proportionalSetSizeMiB(sandbox.dir)} MiB`, '1536 MiB');
+    await changedWeight(sandbox, gateway);
+    await latencies(sandbox);
+  } finally {
+    await sandbox.down();
+  }
+}
+
+/** From `kubectl patch` having returned to the first page that obeys. */
+async function changedWeight(sandbox: TestSandbox, gateway: URL): Promise<void> {
+  const delaysMs: number[] = [];
+  for (let i = 0; i < 2 * ROUNDS; i++) {
+    const [black, red] = i % 2 === 0 ? [0, 100] : [100, 0];
+    const patch = [0, 1].map((route) => ({
+      op: 'replace',
+      path: `/spec/http/0/route/${route}/weight`,
+      value: [black, red][route],
+    }));
+    await sandbox.kubectl(
+      '--context',
+      'cluster1',
+      'patch',
+      'virtualservice',
+      'reviews',
+      '--type=json',
+      '-p',
+      JSON.stringify(patch),
+    );
+    const patchedAt = performance.now();
+    await untilStars(gateway, [black === 0 ? 'red' : 'black'], 5);
+    delaysMs.push(performance.now() - patchedAt);
+    await sleep(200);
+  }
+  print('from a changed weight to the first page that obeys', `${median(delaysMs).toFixed(0)} ms`, '200 ms');
+}
+
+async function latencies(sandbox: TestSandbox): Promise<void> {
+  const figures = await measureLatency(sandbox);
+  const direct = figures.direct;
+  print('median latency: direct', `${direct.toFixed(2)} ms`, '');
+  for (const [name, ms] of Object.entries(figures)) {
+    if (name === 'direct') continue;
+    print(`median latency: ${name}`, `${ms.toFixed(2)} ms`, '');
+    print('  added, and as a ratio', `+${(ms - direct).toFixed(2)} ms`, `${(ms / direct).toFixed(1)} x`);
+  }
+}
+
+/** `inARow` pages in a row must show one of the wanted stars: a first one alone may be chance. Counts from the first. */
+async function untilStars(gateway: URL, wanted: readonly string[], inARow = 1): Promise<void> {
+  for (const deadline = performance.now() + 60_000; performance.now() < deadline; ) {
+    const visits = await visitPage(gateway, { user: 'jason', userAgent: 'bench', count: inARow }).catch(() => []);
+    if (visits.length === inARow && visits.every((visit) => wanted.includes(visit.stars ?? ''))) return;
+  }
+  throw new Error(`no page showed ${wanted.join(' or ')} stars within 60 s`);
+}
+
+async function shell(sandbox: TestSandbox, script: string): Promise<void> {
+  const result = await sandbox.bash(script);
+  if (result.code !== 0) throw new Error(`${script}\n${result.stdout}${result.stderr}`);
+}
+
+function print(figure: string, value: string, aim: string): void {
+  console.log(`${figure.padEnd(64)} ${value.padStart(10)}   ${aim}`);
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
