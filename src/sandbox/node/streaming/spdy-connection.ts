@@ -86,8 +86,8 @@ export class SpdyConnection {
     socket.on('error', () => socket.destroy());
     socket.once('close', () => this.closed());
     socket.on('data', (chunk: Buffer) => this.receive(chunk));
-    // A client that half-closes TCP is done: it still may want the rest of the output, so only its input ends.
-    socket.on('end', () => this.enqueue(() => this.endInputs()));
+    // No client half-closes TCP and goes on reading: this one was killed, or its connection was.
+    socket.on('end', () => this.enqueue(() => void socket.destroy()));
     if (head.length > 0) this.receive(head);
   }
 
