@@ -24,8 +24,8 @@ interface ClusterComponent {
 export async function runComponent(request: ComponentRequest, signal: AbortSignal): Promise<void> {
   const { component, configFile } = request;
   if (component === 'host') {
-    const { keepSandbox, readRequest } = await import('./keeper.ts');
-    return keepSandbox(readRequest(configFile), signal);
+    const { claimRequest, keepSandbox } = await import('./keeper.ts');
+    return keepSandbox(claimRequest(configFile), signal);
   }
   const config = readConfig(configFile);
   if (component === 'supervisor') return (await import('./supervisor.ts')).runSupervisor(config, configFile, signal);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus sandbox down`: nothing stays, neither of a running sandbox nor of one that was killed.
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type HostRecord, livingProcesses, readHostRecord } from './host-record.ts';
@@ -76,9 +76,18 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
 export function removeRuntimeFiles(stateDir: string): void {
   const doors = Array.from({ length: MAX_CLUSTERS }, (_, i) => sockets.gateway(i + 1));
   const files = [paths.host(stateDir), paths.status(stateDir), paths.kubeconfig(stateDir)];
-  for (const file of [...files, ...[sockets.api, ...doors].map((socket) => join(stateDir, socket))]) {
+  const requests = readdirOf(stateDir).filter((file) => file.startsWith('request-'));
+  for (const file of [
+    ...files,
+    ...requests.map((request) => join(stateDir, request)),
+    ...[sockets.api, ...doors].map((socket) => join(stateDir, socket)),
+  ]) {
     rmSync(file, { force: true });
   }
+}
+
+function readdirOf(dir: string): string[] {
+  return existsSync(dir) ? readdirSync(dir) : [];
 }
 
 export function removeState(stateDir: string): void {

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // `<state>/host.json`: which processes of the host are the sandbox. Written by its keeper; read by everybody else.
 import { readJson, writeAtomically } from './atomic-file.ts';
-import { type HostPorts, paths } from './layout.ts';
+import { paths } from './layout.ts';
 import { isAlive, type ProcessIdentity } from './process-identity.ts';
 
 export interface HostRecord {
   readonly keeper: ProcessIdentity;
   /** The first process of the namespaces, as the host sees its parent: killing it removes all of them. */
   readonly unshare?: ProcessIdentity;
-  readonly ports: HostPorts;
   /** Why the sandbox ended, when it was not asked to. */
   readonly failure?: string;
 }

@@ -2,7 +2,7 @@
 // The sandbox's one process on the host. It holds the ports that the user talks to, and the sandbox's first process as
 // its child: neither outlives the other.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import type { Writable } from 'node:stream';
 import { writeAtomically } from './atomic-file.ts';
@@ -27,8 +27,18 @@ export interface PortWish {
   readonly isExplicit: boolean;
 }
 
-export function readRequest(file: string): KeeperRequest {
-  return JSON.parse(readFileSync(file, 'utf8')) as KeeperRequest;
+/**
+ * Takes the request out of its file, by renaming it: whoever removes the file first (`down`, or another `up` after this
+ * one's was killed) has called the start off.
+ */
+export function claimRequest(file: string): KeeperRequest {
+  const claimed = `${file}.claimed`;
+  renameSync(file, claimed);
+  const request = JSON.parse(readFileSync(claimed, 'utf8')) as KeeperRequest;
+  // From here on `down` knows whom to end.
+  writeHostRecord(request.stateDir, { keeper: identify(process.pid)! });
+  rmSync(claimed);
+  return request;
 }
 
 /**
@@ -58,14 +68,18 @@ export async function keepSandbox(request: KeeperRequest, signal: AbortSignal): 
 
 async function runNamespaces(config: SandboxConfig, signal: AbortSignal): Promise<void> {
   const child = spawnNamespaces(config);
-  const record = { keeper: identify(process.pid)!, ports: config.ports };
+  const keeper = identify(process.pid)!;
   const unshare = child.pid === undefined ? undefined : identify(child.pid);
-  writeHostRecord(config.stateDir, { ...record, ...(unshare ? { unshare } : {}) });
-  const ending = await childEnds(child, signal);
-  if (signal.aborted) return;
-  const failure = `the sandbox's first process ended (${ending}); see ${paths.log(config.stateDir, 'host')}`;
-  writeHostRecord(config.stateDir, { ...record, failure });
-  throw new Error(failure);
+  try {
+    writeHostRecord(config.stateDir, { keeper, ...(unshare ? { unshare } : {}) });
+    const ending = await childEnds(child, signal);
+    if (signal.aborted) return;
+    const failure = `the sandbox's first process ended (${ending}); see ${paths.log(config.stateDir, 'host')}`;
+    writeHostRecord(config.stateDir, { keeper, failure });
+    throw new Error(failure);
+  } finally {
+    child.kill('SIGKILL');
+  }
 }
 
 /**

@@ -60,6 +60,8 @@ export function sandboxDir(name: string, env?: NodeJS.ProcessEnv): string {
 
 export const paths = {
   config: (stateDir: string) => join(stateDir, 'config.json'),
+  /** What `up` asks of the keeper that it starts (keeper.ts). */
+  request: (stateDir: string) => join(stateDir, `request-${process.pid}.json`),
   /** Who keeps the sandbox, by process id (host-record.ts). */
   host: (stateDir: string) => join(stateDir, 'host.json'),
   status: (stateDir: string) => join(stateDir, 'status.json'),

@@ -137,7 +137,7 @@ function renderRequest(options: UpOptions, stateDir: string, previous: SandboxCo
 /** Starts the process that stays on the host, in a session of its own, and waits until it has written its record. */
 async function startKeeper(request: KeeperRequest, signal: AbortSignal): Promise<HostRecord> {
   const { stateDir, toolchain } = request;
-  const requestFile = join(stateDir, 'request.json');
+  const requestFile = paths.request(stateDir);
   writeAtomically(requestFile, JSON.stringify(request, undefined, 2));
   const logFile = paths.log(stateDir, 'host');
   const log = openSync(logFile, 'w', 0o600);
@@ -185,6 +185,7 @@ async function waitUntilReady(
     if (status?.phase === 'ready') return status;
     if (livingProcesses(record).length === 0) {
       const reason = lastWords(paths.log(stateDir, 'host'));
+      if (status === undefined && reason !== '') throw new SandboxError(reason);
       throw new SandboxError(
         `The sandbox ended while it was starting. ${reason} The logs are in ${paths.logs(stateDir)}.`,
       );

@@ -116,9 +116,16 @@ function registerComponent(sandbox: Command): void {
       const ending = new AbortController();
       for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => ending.abort());
       const { runComponent } = await import('../../sandbox/components.ts');
-      await runComponent(request, ending.signal);
+      let exitCode = 0;
+      try {
+        await runComponent(request, ending.signal);
+      } catch (error) {
+        const isSentence = error instanceof Error && error.name === 'SandboxError';
+        process.stderr.write(`${isSentence ? error.message : (error as Error).stack}\n`);
+        exitCode = 1;
+      }
       // Whatever a component still holds open ends with it.
-      process.exit(0);
+      process.exit(exitCode);
     });
 }
 
