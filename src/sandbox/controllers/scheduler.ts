@@ -50,7 +50,10 @@ export function createScheduler(context: ControllerContext): Controller {
       const load = new Map<string, number>();
       for (const { spec } of pods.all()) if (spec.nodeName) load.set(spec.nodeName, (load.get(spec.nodeName) ?? 0) + 1);
       const { node, message } = selectNode(pod, [...nodes.all()], load);
-      if (node === undefined) return await refuse(pod, message);
+      if (node === undefined) {
+        await refuse(pod, message);
+        return;
+      }
       const { name, namespace, uid } = pod.metadata;
       const binding = {
         apiVersion: 'v1',
