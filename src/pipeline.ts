@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Snapshot -> view -> intent -> resources for one proxy: the compile stages, joined. Pure but for its cache, which holds
 // nothing that could not be computed again.
+import { hostname } from './api/names.ts';
 import { EnvoyCompiler } from './envoy/compile.ts';
 import { destinationName, TYPE_URL } from './envoy/names.ts';
 import { buildIntent, IntentCache } from './intent/build.ts';
@@ -9,7 +10,7 @@ import { IdentityMemo } from './intent/identity-memo.ts';
 import type { DestinationIntent, EndpointIntent, Origin, ProxyIntent } from './intent/types.ts';
 import type { MeshProxy } from './model/proxy.ts';
 import { type EndpointSet, type MeshIndex, type MeshSnapshot, workloadKey } from './model/snapshot.ts';
-import { buildView, type ProxyView, viewKey } from './model/view.ts';
+import { buildView, type ProxyView, selectDestinationRule, viewKey } from './model/view.ts';
 import type { ControlPlaneEndpoint } from './xds/envoy-client.ts';
 import type { DesiredState } from './xds/types.ts';
 
@@ -49,7 +50,7 @@ export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: Co
   const workload = snapshot.workloads.get(workloadKey(proxy.cluster, proxy.namespace, proxy.podName));
   const intent = buildIntent({ index, view, proxy, workload }, cache.intents);
   const desired = cache.envoy.compile(intent, (destination) => endpointsOf(snapshot, destination, cache));
-  return { desired, intent, origins: (typeUrl, name) => originsOf(intent, typeUrl, name) };
+  return { desired, intent, origins: (typeUrl, name) => originsOf(intent, view, typeUrl, name) };
 }
 
 function endpointsOf(
@@ -63,12 +64,21 @@ function endpointsOf(
   return cache.endpoints.get([set, discovery], '', () => buildEndpoints(discovery, set));
 }
 
-function originsOf(intent: ProxyIntent, typeUrl: string, name: string): readonly Origin[] {
+/** The DestinationRule that says how the destination is to be reached. */
+function ruleOf({ ref }: DestinationIntent, view: ProxyView): Origin[] {
+  const service = view.serviceOf.get(hostname(ref.host));
+  const rule = service && selectDestinationRule(view, service);
+  return rule === undefined ? [] : [{ object: rule.ref, field: 'spec' }];
+}
+
+function originsOf(intent: ProxyIntent, view: ProxyView, typeUrl: string, name: string): readonly Origin[] {
   const { outbound, inbound, gateway } = intent;
   switch (typeUrl) {
     case TYPE_URL.cluster:
     case TYPE_URL.endpoints:
-      return intent.destinations.filter((d) => destinationName(d.ref, d.use) === name).map((d) => d.origin);
+      return intent.destinations
+        .filter((d) => destinationName(d.ref, d.use) === name)
+        .flatMap((d) => [...ruleOf(d, view), d.origin]);
     case TYPE_URL.routes: {
       const ports = [...(outbound?.httpPorts ?? []), ...(gateway?.httpPorts ?? [])];
       const hosts = ports.filter((p) => p.table.name === name).flatMap((p) => p.table.hosts);

@@ -44,6 +44,8 @@ export interface ControlPlaneOptions {
   /** 0 takes a free one. */
   readonly ports: { readonly xds: number; readonly admin: number; readonly webhooks: number };
   readonly log: Logger;
+  /** Names by which proxies reach this process, besides those of its Services. */
+  readonly serverNames?: readonly string[];
   /** Where the proxies get their keys, if not at SDS_ADDRESS. */
   readonly secrets?: ControlPlaneEndpoint;
   /** Told once everything listens. */
@@ -137,11 +139,12 @@ class ControlPlane {
   }
 
   #servingCertificate(authority: Authority): RenewedCertificate {
-    const { dnsDomain, log } = this.#options;
-    const names = SERVICES.flatMap((name) => {
+    const { dnsDomain, log, serverNames = [] } = this.#options;
+    const ofServices = SERVICES.flatMap((name) => {
       const short = `${name}.${ISTIO_NAMESPACE}`;
       return [short, `${short}.svc`, `${short}.svc.${dnsDomain}`];
     });
+    const names = [...ofServices, ...serverNames];
     const changed = (): void => {
       log.info('the control plane’s own certificate has been renewed');
       for (const apply of this.#onRenewal) apply();
