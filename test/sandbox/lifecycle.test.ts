@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The life of a sandbox as a user leads it, with stock kubectl. Root or rootless: whatever this user is.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findProgram, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
+import { findProgram, processesOf, root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
 
 const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
 
@@ -188,26 +187,32 @@ describe.skipIf(obstacle !== undefined)(`a sandbox${obstacle ? ` (skipped: ${obs
 });
 
 describe.skipIf(obstacle !== undefined)('an interrupted start', () => {
-  it('leaves nothing running, whenever it is interrupted, and the next one works [needs namespaces]', async () => {
-    const sandbox = new TestSandbox('int');
-    const dir = mkdtempSync(join(tmpdir(), 'isthmus-int-'));
-    try {
-      for (const delayMs of [30, 150, 400, 900, 1_600]) {
-        const name = `${sandbox.name}-x`;
-        const starting = sandbox.bash(
-          `timeout -s KILL ${delayMs / 1000} node dist/isthmus.mjs sandbox up --name ${name} --clusters 1`,
-        );
-        await starting;
-        await sandbox.must('sandbox', 'down', '--name', name);
+  it.each(['SIGINT', 'SIGKILL'] as const)(
+    'by %s leaves nothing, at any moment [needs namespaces]',
+    async (signal) => {
+      const sandbox = new TestSandbox('int');
+      try {
+        for (const delayMs of [30, 100, 200, 400, 900, 1_600]) {
+          await interruptedStart(sandbox, signal, delayMs);
+          if (signal === 'SIGKILL') await sandbox.must('sandbox', 'down', '--name', sandbox.name);
+          expect(processesOf(sandbox.dir)).toEqual([]);
+        }
+        await sandbox.up('--clusters', '1');
+      } finally {
+        expect(await sandbox.down()).toEqual([]);
       }
-      await sandbox.must('sandbox', 'up', '--name', `${sandbox.name}-x`, '--clusters', '1');
-      await sandbox.must('sandbox', 'down', '--name', `${sandbox.name}-x`);
-    } finally {
-      rmSync(dir, { recursive: true, force: true });
-      expect(await sandbox.down()).toEqual([]);
-    }
-  }, 120_000);
+    },
+    120_000,
+  );
 });
+
+async function interruptedStart(sandbox: TestSandbox, signal: NodeJS.Signals, delayMs: number): Promise<void> {
+  const entry = join(root, 'dist/isthmus.mjs');
+  const args = [entry, 'sandbox', 'up', '--name', sandbox.name, '--clusters', '1'];
+  const child = spawn(process.execPath, args, { env: sandbox.env, stdio: 'ignore' });
+  setTimeout(() => child.kill(signal), delayMs);
+  await once(child, 'exit');
+}
 
 async function eventually<T>(attempt: () => Promise<T | false | undefined>, timeoutMs = 30_000): Promise<T> {
   const deadline = performance.now() + timeoutMs;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus sandbox up`, as the terminal sees it.
 import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { Listr } from 'listr2';
 import { findEnvoy, projectRoot } from '../../runtime/toolchain.ts';
 import { SandboxError, type Toolchain } from '../../sandbox/layout.ts';
@@ -153,11 +153,12 @@ function pending({ ready }: ClusterStatus): string[] {
 function findToolchain(): Toolchain {
   const root = projectRoot();
   const envoy = findEnvoy();
+  // The script that runs now: the bundle, or the sources.
+  const entry = resolve(process.argv[1]!);
   return {
     node: process.execPath,
-    // The script that runs now: the bundle, or the sources.
-    entry: resolve(process.argv[1]!),
-    dist: join(root, 'dist'),
+    entry,
+    dist: entry.endsWith('.mjs') ? dirname(entry) : join(root, 'dist'),
     ...(envoy === undefined ? {} : { envoy }),
   };
 }
