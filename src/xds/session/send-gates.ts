@@ -16,6 +16,8 @@ export interface Gates {
   stateOf(typeUrl: string): TypeState | undefined;
   readonly nowMs: number;
   readonly warmingLimitMs: number;
+  /** When the client went on with what it had, before it asked for clusters; undefined when it did not. */
+  readonly resumedAtMs: number | undefined;
 }
 
 export function mayUpsert(state: TypeState, gates: Gates): boolean {
@@ -49,6 +51,10 @@ function isLate(state: TypeState, gates: Gates): boolean {
   return state.outstanding !== undefined && gates.nowMs - state.outstanding.sentAtMs >= gates.warmingLimitMs;
 }
 
+function areClustersOverdue(gates: Gates): boolean {
+  return gates.resumedAtMs === undefined || gates.nowMs - gates.resumedAtMs >= gates.warmingLimitMs;
+}
+
 /** Everything new of the type has been sent. */
 function isSent(typeUrl: string, gates: Gates): boolean {
   const state = gates.stateOf(typeUrl);
@@ -58,14 +64,15 @@ function isSent(typeUrl: string, gates: Gates): boolean {
 /** Everything new of the type has been sent, and answered. */
 function isTaken(typeUrl: string, gates: Gates): boolean {
   const state = gates.stateOf(typeUrl);
-  if (state === undefined || isLate(state, gates)) return true;
+  if (state === undefined) return typeUrl !== CLUSTER_TYPE || areClustersOverdue(gates);
+  if (isLate(state, gates)) return true;
   return isSent(typeUrl, gates) && state.outstanding === undefined;
 }
 
 /** The client has what it should have of the type, removals included. */
 function isSettled(typeUrl: string, gates: Gates): boolean {
   const state = gates.stateOf(typeUrl);
-  return state === undefined || (isTaken(typeUrl, gates) && state.removals.size === 0);
+  return isTaken(typeUrl, gates) && (state?.removals.size ?? 0) === 0;
 }
 
 function isInUseNowhereElse(typeUrl: string, gates: Gates): boolean {

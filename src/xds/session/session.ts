@@ -76,6 +76,8 @@ export class Session {
   #ordered: TypeState[] = [];
   #desired: DesiredState = new Map();
   #nonces = 0;
+  /** When the client resumed without having asked for clusters. */
+  #resumedAtMs: number | undefined;
 
   constructor(options: SessionOptions) {
     this.#variant = options.variant;
@@ -95,13 +97,16 @@ export class Session {
     if (this.#variant === 'sotw' && known !== undefined && this.#isStale(known, request)) return { kind: 'stale' };
     const received = this.#settleResponse(state, request, nowMs);
     if (this.#variant === 'sotw') this.#replaceNames(state, request, known === undefined);
-    else this.#changeNames(state, request, known === undefined);
+    else this.#changeNames(state, request, known === undefined, nowMs);
     return received;
   }
 
   /** The next response to send now, or undefined when there is nothing (yet). Call it until it is undefined. */
   next(nowMs: number): SessionResponse | undefined {
-    for (const state of this.#ordered) state.plan(this.#resourcesOf(state.typeUrl), this.#diff);
+    for (const state of this.#ordered) {
+      state.plan(this.#resourcesOf(state.typeUrl), this.#diff);
+      state.pruneTrials();
+    }
     for (const state of this.#ordered) {
       if (state.outstanding !== undefined) continue;
       const picked = this.#pick(state, nowMs);
@@ -117,6 +122,7 @@ export class Session {
     const limits = this.#ordered.flatMap((state) =>
       state.outstanding === undefined ? [] : [state.outstanding.sentAtMs + this.#warmingLimitMs],
     );
+    if (this.#resumedAtMs !== undefined) limits.push(this.#resumedAtMs + this.#warmingLimitMs);
     const future = limits.filter((atMs) => atMs > nowMs);
     return future.length === 0 ? undefined : Math.min(...future);
   }
@@ -168,13 +174,27 @@ export class Session {
     return { kind: 'rejected', nack: { typeUrl, resources, nonce: sent.nonce, message } };
   }
 
-  #changeNames(state: TypeState, request: SessionRequest, isFirst: boolean): void {
+  #changeNames(state: TypeState, request: SessionRequest, isFirst: boolean, nowMs: number): void {
     const asksForAll = isFirst && request.subscribe.length === 0 && FULL_STATE_TYPES.has(state.typeUrl);
     for (const name of asksForAll ? ['*'] : request.subscribe) state.subscribe(name);
     for (const name of request.unsubscribe) state.unsubscribe(name);
     if (!isFirst) return;
-    if (request.initialVersions.length > 0) state.resume(request.initialVersions);
+    if (request.initialVersions.length > 0) this.#resume(state, request, nowMs);
     else state.owesAnswer = state.wildcard;
+  }
+
+  /**
+   * The client goes on with what it holds from an earlier stream. Envoy asks for clusters first, unless some of them were
+   * still warming when that stream broke: then only when they are warm. Those wait for endpoints that it may already
+   * hold, so holding them is no reason not to send them; and listeners and routes wait until the clusters are known.
+   */
+  #resume(state: TypeState, request: SessionRequest, nowMs: number): void {
+    const clusters = this.#types.get(CLUSTER_TYPE);
+    const isWarming = clusters === undefined;
+    state.resume(request.initialVersions, state.typeUrl === ENDPOINT_TYPE && isWarming);
+    if (isWarming) this.#resumedAtMs ??= nowMs;
+    if (state.typeUrl !== ENDPOINT_TYPE) return;
+    for (const { name } of clusters?.outstanding?.upserts ?? []) state.resend(name);
   }
 
   #replaceNames(state: TypeState, request: SessionRequest, isFirst: boolean): void {
@@ -197,6 +217,7 @@ export class Session {
       stateOf: (typeUrl: string) => this.#types.get(typeUrl),
       nowMs,
       warmingLimitMs: this.#warmingLimitMs,
+      resumedAtMs: this.#resumedAtMs,
     };
     const isOpen = mayUpsert(state, gates);
     let upserts = isOpen ? this.#takeUpserts(state) : [];

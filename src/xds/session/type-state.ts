@@ -21,6 +21,9 @@ export interface Rejection {
   readonly message: string;
 }
 
+/** Equals no version: what the client holds is not known. */
+const UNKNOWN: Held = { version: '' };
+
 export class TypeState {
   readonly typeUrl: string;
   wildcard = false;
@@ -94,12 +97,12 @@ export class TypeState {
     this.#forced.delete(name);
   }
 
-  /** Versions that the client brought along from an earlier stream: no need to send those again. */
-  resume(versions: Iterable<readonly [string, string]>): void {
+  /** Versions that the client brought along from an earlier stream: no need to send those again, unless `mustAnswer`. */
+  resume(versions: Iterable<readonly [string, string]>, mustAnswer: boolean): void {
     for (const [name, version] of versions) {
       const known = this.#planned.get(name);
       this.held.set(known?.name ?? name, known?.version === version ? known : { version });
-      this.#forced.delete(name);
+      if (!mustAnswer) this.#forced.delete(name);
     }
     this.#subscriptionChanged = true;
   }
@@ -211,16 +214,25 @@ export class TypeState {
     return [...this.held.values()].filter((held): held is XdsResource => 'value' in held);
   }
 
-  /** Names of the first trial group that are still what was refused; the others take the ordinary way. */
+  /** Drops from the trials what is no longer as it was refused: that takes the ordinary way, or none. */
+  pruneTrials(): void {
+    while (this.trials[0] !== undefined && this.#stillRefused(this.trials[0]).length === 0) this.trials.shift();
+  }
+
+  /** The first group to be tried, empty when there is none. */
   nextTrial(): XdsResource[] {
-    for (let group = this.trials.shift(); group !== undefined; group = this.trials.shift()) {
-      const still = group.flatMap((name) => {
-        const held = this.held.get(name);
-        const current = this.isSubscribed(name) ? this.#planned.get(name) : undefined;
-        return current !== undefined && held?.version === current.version ? [current] : [];
-      });
-      if (still.length > 0) return still;
-    }
-    return [];
+    const group = this.trials.shift();
+    return group === undefined ? [] : this.#stillRefused(group);
+  }
+
+  #stillRefused(names: readonly string[]): XdsResource[] {
+    return names.flatMap((name) => {
+      const current = this.isSubscribed(name) ? this.#planned.get(name) : undefined;
+      if (current === undefined) return [];
+      if (this.held.get(name)?.version === current.version) return [current];
+      // Another version is to be sent, and may yet change back to this one, which was refused but never tried alone.
+      if (this.upserts.has(name)) this.held.set(name, UNKNOWN);
+      return [];
+    });
   }
 }

@@ -31,6 +31,7 @@ export class ModelClient {
   /** Set to never finish warming. */
   isStuck = false;
   #waitingAck: SessionRequest | undefined;
+  #owesClusterRequest = false;
   #asked = new Map<string, Set<string>>();
 
   constructor() {
@@ -41,13 +42,14 @@ export class ModelClient {
     return this.copies.get(type) as Map<string, Copy>;
   }
 
-  /** A new stream: what is on the way is lost, what the client holds stays. */
+  /** A new stream: what is on the way is lost, what the client holds stays. While clusters warm it does not ask for them. */
   reconnect(): void {
     this.requests.length = 0;
     this.#waitingAck = undefined;
     const asked = this.#asked;
     this.#asked = new Map();
-    this.#ask(CLUSTER_TYPE, [], []);
+    this.#owesClusterRequest = this.warming.size > 0;
+    if (!this.#owesClusterRequest) this.#ask(CLUSTER_TYPE, [], []);
     for (const [type, names] of asked) if (type !== CLUSTER_TYPE) this.#ask(type, [...names], []);
   }
 
@@ -59,7 +61,9 @@ export class ModelClient {
       parsed: JSON.parse(Buffer.from(each.value).toString()) as ModelValue,
     }));
     const bad = read.filter((each) => each.parsed.isBad);
-    const taken = bad.length === 0 ? read : PARTIAL.has(typeUrl) ? read.filter((each) => !each.parsed.isBad) : [];
+    const good = bad.length === 0 ? read : PARTIAL.has(typeUrl) ? read.filter((each) => !each.parsed.isBad) : [];
+    // What it no longer asks for may still be on the way.
+    const taken = good.filter((each) => PARTIAL.has(typeUrl) || this.#asked.get(typeUrl)?.has(each.name) === true);
     for (const each of taken) copies.set(each.name, { version: each.version, value: each.parsed });
     if (bad.length === 0 || PARTIAL.has(typeUrl)) for (const name of response.removed) copies.delete(name);
     for (const each of bad) this.refused.set(`${typeUrl} ${each.name}`, each.version);
@@ -94,9 +98,11 @@ export class ModelClient {
 
   #warm(names: readonly string[]): void {
     for (const name of names) if (this.warming.delete(name)) this.usable.add(name);
-    if (this.warming.size > 0 || this.#waitingAck === undefined) return;
-    this.requests.push(this.#waitingAck);
+    if (this.warming.size > 0) return;
+    if (this.#waitingAck !== undefined) this.requests.push(this.#waitingAck);
     this.#waitingAck = undefined;
+    if (this.#owesClusterRequest) this.#ask(CLUSTER_TYPE, [], []);
+    this.#owesClusterRequest = false;
   }
 
   #follow(type: string, wanted: readonly string[]): void {
