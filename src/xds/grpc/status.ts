@@ -28,12 +28,12 @@ export class GrpcError extends Error {
 }
 
 /** Longer messages would not fit into a peer's header limit together with the rest. */
-const MAX_MESSAGE_BYTES = 2048;
+const MAX_MESSAGE_CHARS = 1024;
 
 /** Percent-encoding of a `grpc-message`: all but printable ASCII, and `%` itself. Cut to what trailers can carry. */
 export function encodeStatusMessage(message: string): string {
   let encoded = '';
-  for (const octet of Buffer.from(message, 'utf8').subarray(0, MAX_MESSAGE_BYTES)) {
+  for (const octet of Buffer.from(message.slice(0, MAX_MESSAGE_CHARS), 'utf8')) {
     const printable = octet >= 0x20 && octet <= 0x7e && octet !== 0x25;
     encoded += printable ? String.fromCharCode(octet) : `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
   }
