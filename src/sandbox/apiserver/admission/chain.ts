@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RbacAuthorizer } from '../auth/rbac-authorizer.ts';
 import type { Admission, SecurityInputs } from '../seams.ts';
-import { checkNamespace } from './namespace-lifecycle.ts';
 import { addDefaultTolerations, assignPriority } from './pod-defaults.ts';
 import { createsPod, type Pod } from './pod-types.ts';
 import { checkEscalation } from './rbac-escalation.ts';
@@ -9,8 +8,8 @@ import { assignServiceAccount } from './service-account.ts';
 import { WebhookAdmission } from './webhooks.ts';
 
 /**
- * The admission chain, in the real server's order: namespace, what pods get by default, mutating webhooks; and after the
- * core has validated the object: escalation of rights, validating webhooks.
+ * The admission chain, in the real server's order: what pods get by default, mutating webhooks; and after the core has
+ * validated the object: escalation of rights, validating webhooks. That namespaces exist is checked by the core.
  * @param random numbers in [0, 1)
  */
 export function createAdmission(
@@ -21,7 +20,6 @@ export function createAdmission(
   const webhooks = new WebhookAdmission(objects, log, random);
   return {
     async mutate(request) {
-      checkNamespace(request, objects);
       const { object } = request;
       if (object && createsPod(request)) {
         const pod = object as Pod;

@@ -30,6 +30,8 @@ export class SpdyStream extends Duplex {
     this.connection = connection;
     this.id = id;
     this.headers = headers;
+    // Whoever pipes into a stream may destroy it with an error that nobody else waits for.
+    this.on('error', () => undefined);
   }
 
   /** For the connection alone: bytes and end of the client's side. False asks it to stop reading. */

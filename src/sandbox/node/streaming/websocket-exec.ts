@@ -118,11 +118,13 @@ function receiveMessages(ws: WebSocket, stdin: Readable | undefined, resize: Res
 }
 
 function channelWriter(ws: WebSocket, channel: number | undefined): Writable {
-  return new Writable({
+  const writer = new Writable({
     write(chunk: Buffer, _encoding, done) {
       // After the client has gone the program may still write; its output has nowhere to go.
       if (channel === undefined || ws.readyState !== ws.OPEN) done();
       else ws.send(Buffer.concat([Buffer.of(channel), chunk]), () => done());
     },
   });
+  // Whoever pipes into it may destroy it with an error that nobody else waits for.
+  return writer.on('error', () => undefined);
 }
