@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { create } from '@bufbuild/protobuf';
-import { AnySchema } from '@bufbuild/protobuf/wkt';
 import { type RetryPolicy, RetryPolicySchema } from '#gen/envoy/config/route/v3/route_components_pb.ts';
+import { PreviousHostsPredicateSchema } from '#gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
 import type { RetryIntent } from '../intent/types.ts';
-import { duration } from './messages.ts';
+import { duration, packed } from './messages.ts';
 
-/** The message has no fields, so its type says all. */
 const PREVIOUS_HOSTS = {
   name: 'envoy.retry_host_predicates.previous_hosts',
-  configType: {
-    case: 'typedConfig' as const,
-    value: create(AnySchema, {
-      typeUrl: 'type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate',
-    }),
-  },
+  configType: { case: 'typedConfig' as const, value: packed(PreviousHostsPredicateSchema, {}) },
 };
 
 export function buildRetryPolicy(retries: RetryIntent): RetryPolicy {

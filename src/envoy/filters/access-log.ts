@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { create } from '@bufbuild/protobuf';
+import type { Any } from '@bufbuild/protobuf/wkt';
 import {
   type AccessLog,
   type AccessLogFilter,
@@ -7,6 +8,10 @@ import {
   AccessLogSchema,
 } from '#gen/envoy/config/accesslog/v3/accesslog_pb.ts';
 import { FileAccessLogSchema } from '#gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
+import {
+  StderrAccessLogSchema,
+  StdoutAccessLogSchema,
+} from '#gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
 import { packed } from '../messages.ts';
 
 /** The members of Istio's default line, in its order: https://istio.io/latest/docs/tasks/observability/logs/access-log/ */
@@ -48,17 +53,27 @@ export const ACCESS_LOG_FORMAT = `${[...ISTIO_LINE, ...PEERS].join(' ')}\n`;
 /** No logger for an empty file name. */
 export function accessLog(file: string, filter?: AccessLogFilter): AccessLog[] {
   if (file === '') return [];
-  const format = { format: { case: 'textFormatSource' as const, value: inline(ACCESS_LOG_FORMAT) } };
+  const { name, config } = logger(file);
   return [
-    create(AccessLogSchema, {
-      name: 'envoy.access_loggers.file',
-      ...(filter && { filter }),
-      configType: {
-        case: 'typedConfig',
-        value: packed(FileAccessLogSchema, { path: file, accessLogFormat: { case: 'logFormat', value: format } }),
-      },
-    }),
+    create(AccessLogSchema, { name, ...(filter && { filter }), configType: { case: 'typedConfig', value: config } }),
   ];
+}
+
+/** Standard output may be a socket, or belong to another user: written to it can be, but opened by its name it cannot. */
+function logger(file: string): { name: string; config: Any } {
+  const format = { format: { case: 'textFormatSource' as const, value: inline(ACCESS_LOG_FORMAT) } };
+  const accessLogFormat = { case: 'logFormat' as const, value: format };
+  switch (file) {
+    case '/dev/stdout':
+      return { name: 'envoy.access_loggers.stdout', config: packed(StdoutAccessLogSchema, { accessLogFormat }) };
+    case '/dev/stderr':
+      return { name: 'envoy.access_loggers.stderr', config: packed(StderrAccessLogSchema, { accessLogFormat }) };
+    default:
+      return {
+        name: 'envoy.access_loggers.file',
+        config: packed(FileAccessLogSchema, { path: file, accessLogFormat }),
+      };
+  }
 }
 
 /** Connections that no filter chain takes: unknown server names, plaintext where TLS is asked for. */

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Envoy's choice of a filter chain. Its criteria are asked in a fixed order, and each narrows to the most specific
+// chains without ever going back (envoy.config.listener.v3.FilterChainMatch).
+import { isIPv4 } from 'node:net';
+import type { FilterChain, FilterChainMatch } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
+import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
+
+export interface Connection {
+  /** IPv4 address and port that the client dialled, before any redirect. */
+  readonly address: string;
+  readonly port: number;
+  /** Of the client's TLS; absent: plaintext. */
+  readonly tls?: { readonly serverName: string; readonly alpn: readonly string[] };
+}
+
+/** How well a chain's criterion fits: undefined not at all, 0 it does not ask, more is more specific. */
+type Criterion = (match: FilterChainMatch | undefined, connection: Connection) => number | undefined;
+
+const CRITERIA: readonly Criterion[] = [
+  (match, { port }) => exact(match?.destinationPort, match?.destinationPort === port),
+  (match, { address }) => {
+    const ranges = match?.prefixRanges ?? [];
+    if (ranges.length === 0) return 0;
+    const fits = ranges.flatMap((range) => {
+      const length = range.prefixLen ?? 0;
+      return inBlock(address, range.addressPrefix, length) ? [length + 1] : [];
+    });
+    return fits.length === 0 ? undefined : Math.max(...fits);
+  },
+  (match, { tls }) => serverNameFit(match?.serverNames ?? [], tls?.serverName ?? ''),
+  (match, { tls }) => {
+    const wanted = match?.transportProtocol ?? '';
+    return exact(wanted === '' ? undefined : wanted, wanted === (tls === undefined ? 'raw_buffer' : 'tls'));
+  },
+  (match, { tls }) => {
+    const wanted = match?.applicationProtocols ?? [];
+    return exact(
+      wanted.length === 0 ? undefined : wanted,
+      wanted.some((p) => tls?.alpn.includes(p) ?? false),
+    );
+  },
+];
+
+/** Undefined: Envoy closes the connection. */
+export function selectChain(listener: Listener, connection: Connection): FilterChain | undefined {
+  let chains: readonly FilterChain[] = listener.filterChains;
+  for (const criterion of CRITERIA) {
+    const fits = chains.map((chain) => criterion(chain.filterChainMatch, connection));
+    const best = Math.max(-1, ...fits.filter((fit) => fit !== undefined));
+    chains = chains.filter((_, i) => fits[i] === best);
+  }
+  return chains[0] ?? listener.defaultFilterChain;
+}
+
+function exact(wanted: unknown, fits: boolean): number | undefined {
+  return wanted === undefined ? 0 : fits ? 1 : undefined;
+}
+
+/** A full name goes before a wildcard, and a longer wildcard before a shorter one. */
+function serverNameFit(names: readonly string[], name: string): number | undefined {
+  if (names.length === 0) return 0;
+  if (names.includes(name)) return Number.MAX_SAFE_INTEGER;
+  const fits = names.filter((n) => n.startsWith('*') && name.endsWith(n.slice(1))).map((n) => n.length);
+  return fits.length === 0 ? undefined : Math.max(...fits);
+}
+
+function inBlock(address: string, prefix: string, length: number): boolean {
+  if (!isIPv4(address) || !isIPv4(prefix)) return address === prefix;
+  if (length === 0) return true;
+  const shift = 32 - length;
+  return bits(address) >>> shift === bits(prefix) >>> shift;
+}
+
+function bits(address: string): number {
+  return address.split('.').reduce((value, part) => ((value << 8) | Number(part)) >>> 0, 0);
+}

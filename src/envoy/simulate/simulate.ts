@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a proxy will do with a call, read off the very resources that it gets.
+import { anyUnpack } from '@bufbuild/protobuf/wkt';
+import { Cluster_DiscoveryType } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
+import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
+import type { LbEndpoint } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
+import type { FilterChain } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
+import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
+import type { Route } from '#gen/envoy/config/route/v3/route_components_pb.ts';
+import {
+  type HttpConnectionManager,
+  HttpConnectionManagerSchema,
+} from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
+import { UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import { BLACK_HOLE, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../names.ts';
+import type { DecodedState } from './decoded-state.ts';
+import { type Connection, selectChain } from './filter-chain.ts';
+import { chooseRoute, chooseVirtualHost, type HttpRequest } from './route-choice.ts';
+
+export interface Call {
+  /** `outbound`: from the application; `inbound`: to it; `gateway`: to a port that the proxy itself has open. */
+  readonly direction: 'outbound' | 'inbound' | 'gateway';
+  readonly connection: Connection;
+  /** Absent: bytes that are no HTTP, or that nobody on the way reads. */
+  readonly request?: HttpRequest;
+}
+
+export type Outcome =
+  | {
+      readonly kind: 'forward';
+      readonly listener: string;
+      readonly virtualHost?: string;
+      readonly route?: string;
+      readonly to: readonly ForwardTarget[];
+    }
+  | { readonly kind: 'redirect'; readonly listener: string; readonly status: number; readonly location: string }
+  | { readonly kind: 'respond'; readonly listener: string; readonly status: number }
+  | { readonly kind: 'refuse'; readonly listener: string; readonly why: string };
+
+export interface ForwardTarget {
+  readonly cluster: string;
+  /** 0 to 1; all of them add up to 1. */
+  readonly probability: number;
+  /** Absent: Envoy has no such cluster, and answers 503. */
+  readonly upstream?: Upstream;
+}
+
+export interface Upstream {
+  readonly endpoints: readonly UpstreamEndpoint[];
+  /** Where the client was going anyway. */
+  readonly original: boolean;
+}
+
+export interface UpstreamEndpoint {
+  /** `10.1.0.7:9080` */
+  readonly address: string;
+  readonly tls: { readonly serverName: string; readonly alpn: readonly string[] } | undefined;
+}
+
+export function simulate(state: DecodedState, call: Call): Outcome {
+  const listener = chooseListener(state, call);
+  if (listener === undefined)
+    return { kind: 'refuse', listener: '', why: `nothing listens on ${call.connection.port}` };
+  const chain = selectChain(listener, call.connection);
+  if (chain === undefined)
+    return { kind: 'refuse', listener: listener.name, why: 'no filter chain takes the connection' };
+  return runChain(state, listener, chain, call);
+}
+
+function chooseListener(state: DecodedState, { direction, connection }: Call): Listener | undefined {
+  if (direction === 'inbound') return state.listener(VIRTUAL_INBOUND);
+  const at = (address: string) =>
+    state.listeners().find((l) => {
+      const socket = l.address?.address;
+      if (socket?.case !== 'socketAddress' || socket.value.portSpecifier.case !== 'portValue') return false;
+      const own = direction === 'gateway' ? l.bindToPort !== false : l.bindToPort === false;
+      return own && socket.value.address === address && socket.value.portSpecifier.value === connection.port;
+    });
+  const exact = at(connection.address) ?? at('0.0.0.0');
+  return direction === 'gateway' ? exact : (exact ?? state.listener(VIRTUAL_OUTBOUND));
+}
+
+function runChain(state: DecodedState, listener: Listener, chain: FilterChain, call: Call): Outcome {
+  const config = chain.filters.at(-1)?.configType;
+  if (config?.case !== 'typedConfig')
+    return { kind: 'refuse', listener: listener.name, why: 'the chain has no filter' };
+  const manager = anyUnpack(config.value, HttpConnectionManagerSchema);
+  if (manager !== undefined) return runHttp(state, listener, manager, call);
+  const proxy = anyUnpack(config.value, TcpProxySchema);
+  const cluster = proxy?.clusterSpecifier.case === 'cluster' ? proxy.clusterSpecifier.value : '';
+  if (cluster === BLACK_HOLE) return { kind: 'refuse', listener: listener.name, why: 'it leads into the black hole' };
+  return { kind: 'forward', listener: listener.name, to: [target(state, cluster, 1)] };
+}
+
+function runHttp(state: DecodedState, listener: Listener, manager: HttpConnectionManager, call: Call): Outcome {
+  const { request } = call;
+  if (request === undefined) return { kind: 'refuse', listener: listener.name, why: 'the port speaks HTTP' };
+  const specifier = manager.routeSpecifier;
+  const table =
+    specifier.case === 'rds'
+      ? state.routes(specifier.value.routeConfigName)
+      : specifier.case === 'routeConfig'
+        ? specifier.value
+        : undefined;
+  const vhost = table && chooseVirtualHost(table, request.authority);
+  const route = vhost && chooseRoute(vhost, request);
+  if (vhost === undefined || route === undefined) return { kind: 'respond', listener: listener.name, status: 404 };
+  return runRoute(state, listener.name, vhost.name, route, request);
+}
+
+const REDIRECT_STATUS = [301, 302, 303, 307, 308];
+
+function runRoute(
+  state: DecodedState,
+  listener: string,
+  virtualHost: string,
+  route: Route,
+  request: HttpRequest,
+): Outcome {
+  switch (route.action.case) {
+    case 'directResponse':
+      return { kind: 'respond', listener, status: route.action.value.status };
+    case 'redirect': {
+      const { hostRedirect, portRedirect, pathRewriteSpecifier, schemeRewriteSpecifier, responseCode } =
+        route.action.value;
+      const scheme = schemeRewriteSpecifier.case === 'schemeRedirect' ? schemeRewriteSpecifier.value : request.scheme;
+      const host = hostRedirect || request.authority.replace(/:\d+$/, '');
+      const port =
+        portRedirect > 0 ? `:${portRedirect}` : hostRedirect === '' ? (/:\d+$/.exec(request.authority)?.[0] ?? '') : '';
+      const path = pathRewriteSpecifier.case === 'pathRedirect' ? pathRewriteSpecifier.value : request.path;
+      return {
+        kind: 'redirect',
+        listener,
+        status: REDIRECT_STATUS[responseCode] ?? 301,
+        location: `${scheme}://${host}${port}${path}`,
+      };
+    }
+    case 'route': {
+      const specifier = route.action.value.clusterSpecifier;
+      const common = { kind: 'forward' as const, listener, virtualHost, route: route.name };
+      if (specifier.case === 'cluster') return { ...common, to: [target(state, specifier.value, 1)] };
+      if (specifier.case !== 'weightedClusters') break;
+      const { clusters } = specifier.value;
+      const sum = clusters.reduce((total, c) => total + (c.weight ?? 0), 0);
+      return { ...common, to: clusters.map((c) => target(state, c.name, (c.weight ?? 0) / sum)) };
+    }
+  }
+  return { kind: 'respond', listener, status: 500 };
+}
+
+function target(state: DecodedState, name: string, probability: number): ForwardTarget {
+  const cluster = state.cluster(name);
+  if (cluster === undefined) return { cluster: name, probability };
+  const original =
+    cluster.clusterDiscoveryType.case === 'type' &&
+    cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST;
+  const assignment = cluster.loadAssignment ?? state.endpoints(name);
+  const members = assignment?.endpoints.flatMap((locality) => locality.lbEndpoints) ?? [];
+  const endpoints = members.map((member): UpstreamEndpoint => {
+    const mode = member.metadata?.filterMetadata['envoy.transport_socket_match']?.['tlsMode'];
+    const matched = cluster.transportSocketMatches.find(
+      (m) => m.match?.['tlsMode'] === undefined || m.match['tlsMode'] === mode,
+    );
+    return { address: addressOf(member), tls: tlsOf(matched?.transportSocket ?? cluster.transportSocket) };
+  });
+  return { cluster: name, probability, upstream: { endpoints, original } };
+}
+
+function addressOf(member: LbEndpoint): string {
+  if (member.hostIdentifier.case !== 'endpoint') return '';
+  const address = member.hostIdentifier.value.address?.address;
+  if (address?.case !== 'socketAddress') return '';
+  const { address: host, portSpecifier } = address.value;
+  return `${host}:${portSpecifier.case === 'portValue' ? portSpecifier.value : ''}`;
+}
+
+function tlsOf(socket: TransportSocket | undefined): UpstreamEndpoint['tls'] {
+  if (socket?.configType.case !== 'typedConfig') return undefined;
+  const context = anyUnpack(socket.configType.value, UpstreamTlsContextSchema);
+  return context && { serverName: context.sni, alpn: context.commonTlsContext?.alpnProtocols ?? [] };
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+import { toJavaScript } from '../api/regex.ts';
+import type { TextMatch } from './types.ts';
+
+/** Whether a match takes a text; an expression has to take all of it, as RE2 does in Envoy. */
+export function matchesText(match: TextMatch, value: string): boolean {
+  switch (match.kind) {
+    case 'exact':
+      return value === match.value;
+    case 'prefix':
+      return value.startsWith(match.value);
+    case 'regex':
+      return toJavaScript(match.value).test(value);
+  }
+}

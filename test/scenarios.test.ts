@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every case of scenarios/: its calls, its goldens, and Envoy's own opinion of what it would get.
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { findEnvoy } from '../src/runtime/toolchain.ts';
+import { type CallCase, runCall } from './scenarios/calls.ts';
+import { findCases, goldensOf, isGolden, loadCase, SCENARIOS } from './scenarios/goldens.ts';
+import { staticBootstrap } from './scenarios/static-bootstrap.ts';
+
+const envoy = findEnvoy();
+const scratch = mkdtempSync(join(tmpdir(), 'isthmus-scenarios-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+describe.each(findCases())('%s', (name) => {
+  const folder = join(SCENARIOS, name);
+  const scenario = loadCase(name);
+
+  test('goldens are what the stages make (make golden)', () => {
+    const files = goldensOf(scenario);
+    expect(readdirSync(folder).filter(isGolden).sort()).toEqual([...files.keys()].sort());
+    for (const [file, text] of files) expect(text, file).toBe(readFileSync(join(folder, file), 'utf8'));
+  });
+
+  const callsFile = join(folder, 'calls.yaml');
+  const calls = existsSync(callsFile) ? (parse(readFileSync(callsFile, 'utf8')) as CallCase[]) : [];
+  test.each(calls.map((call) => [call.name, call] as const))('%s', (_, call) => {
+    const from = scenario.proxies.get(call.from);
+    if (from === undefined) throw new Error(`calls.yaml: there is no proxy ${call.from}`);
+    expect(runCall(call, from)).toEqual([call.expect].flat());
+  });
+
+  test.skipIf(envoy === undefined).each([...scenario.proxies.keys()])('Envoy accepts what %s gets', async (proxy) => {
+    const path = join(scratch, `${name.replaceAll('/', '-')}-${proxy}.pb`);
+    writeFileSync(path, staticBootstrap(scenario.proxies.get(proxy)!.compiled.desired));
+    const args = ['--mode', 'validate', '--disable-hot-restart', '--log-level', 'error', '--config-path', path];
+    const { stdout, stderr } = await promisify(execFile)(envoy!, args).catch((e: Error) => ({
+      stdout: '',
+      stderr: e.message,
+    }));
+    expect(`${stdout}${stderr}`).toContain('OK');
+  });
+});
+
+test('there is an Envoy to ask (ENVOY_BIN, .tools/envoy or PATH)', (context) => {
+  if (envoy === undefined) context.skip('no Envoy found: resources were not validated');
+});

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// calls.yaml: what requests do, in lines that a person has written and read.
+import { isIP } from 'node:net';
+import { DecodedState } from '../../src/envoy/simulate/decoded-state.ts';
+import { type Outcome, simulate } from '../../src/envoy/simulate/simulate.ts';
+import { addressesOf } from '../../src/model/view.ts';
+import type { ScenarioProxy } from './scenario.ts';
+
+export interface CallCase {
+  readonly name: string;
+  /** A proxy of the scenario. */
+  readonly from: string;
+  /** `outbound` by default for sidecars, `gateway` for gateways. */
+  readonly direction?: 'outbound' | 'inbound' | 'gateway';
+  /** `GET http://reviews:9080/reviews/0`, or `tcp 10.96.3.4:6379`. */
+  readonly call: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The address that the client dials, where it is not what its DNS says of the host. */
+  readonly dial?: string;
+  /** Server name of the client's TLS. */
+  readonly sni?: string;
+  readonly alpn?: readonly string[];
+  readonly expect: string | readonly string[];
+}
+
+export function runCall(call: CallCase, from: ScenarioProxy): string[] {
+  const tls = call.sni === undefined ? {} : { tls: { serverName: call.sni, alpn: call.alpn ?? [] } };
+  const direction = call.direction ?? (from.proxy.kind === 'gateway' ? 'gateway' : 'outbound');
+  const state = new DecodedState(from.compiled.desired);
+  const [method, target] = call.call.split(' ') as [string, string];
+  if (method === 'tcp') {
+    const [, address = '', port] = /^(.*):(\d+)$/.exec(target) ?? [];
+    return describe(simulate(state, { direction, connection: { address, port: Number(port), ...tls } }));
+  }
+  const url = new URL(target);
+  const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
+  const authority = /^\w+:\/\/([^/?]+)/.exec(target)![1]!;
+  const address = call.dial ?? resolve(url.hostname, from);
+  const headers = Object.fromEntries(Object.entries(call.headers ?? {}).map(([k, v]) => [k.toLowerCase(), v]));
+  const path = target.slice(target.indexOf(authority) + authority.length) || '/';
+  const request = { method, scheme: url.protocol.slice(0, -1), authority, path, headers };
+  return describe(simulate(state, { direction, connection: { address, port, ...tls }, request }));
+}
+
+/** The pod's DNS: the service of that name, looked for along the search path; a stranger is somewhere in the world. */
+function resolve(host: string, { snapshot, proxy }: ScenarioProxy): string {
+  if (isIP(host) !== 0) return host;
+  const search = [
+    `${proxy.namespace}.svc.cluster.local`,
+    'svc.cluster.local',
+    'cluster.local',
+    'global',
+    `${proxy.namespace}.global`,
+  ];
+  for (const name of [host, ...search.map((suffix) => `${host}.${suffix}`)]) {
+    for (const service of snapshot.index.services.values()) {
+      const [address] = addressesOf(service, proxy.cluster);
+      if (service.hostname === name && address !== undefined) return address;
+    }
+  }
+  return '203.0.113.1';
+}
+
+function describe(outcome: Outcome): string[] {
+  switch (outcome.kind) {
+    case 'refuse':
+      return [`refused: ${outcome.why}`];
+    case 'respond':
+      return [String(outcome.status)];
+    case 'redirect':
+      return [`${outcome.status} ${outcome.location}`];
+    case 'forward':
+      return outcome.to.map(({ cluster, probability, upstream }) => {
+        const share = `${Math.round(probability * 1000) / 10}% ${cluster}`;
+        if (upstream === undefined) return `${share}: no such cluster`;
+        if (upstream.original) return `${share} where it was going`;
+        if (upstream.endpoints.length === 0) return `${share}: no endpoints`;
+        const ends = upstream.endpoints.map((e) => `${e.address}${e.tls ? ` by TLS as ${e.tls.serverName}` : ''}`);
+        return `${share} at ${[...new Set(ends)].join(', ')}`;
+      });
+  }
+}

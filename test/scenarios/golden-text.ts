@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// What goldens say, as YAML that a person can review.
+import { createRegistry, type DescMessage, fromBinary, toJson } from '@bufbuild/protobuf';
+import { stringify } from 'yaml';
+import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
+import { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
+import { FileBasedMetadataConfigSchema } from '#gen/envoy/config/grpc_credential/v3/file_based_metadata_pb.ts';
+import { ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
+import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
+import { FileAccessLogSchema } from '#gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
+import {
+  StderrAccessLogSchema,
+  StdoutAccessLogSchema,
+} from '#gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
+import { CorsPolicySchema, CorsSchema } from '#gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts';
+import { HTTPFaultSchema } from '#gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
+import { RouterSchema } from '#gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
+import { OriginalDstSchema } from '#gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts';
+import { TlsInspectorSchema } from '#gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts';
+import { HttpConnectionManagerSchema } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
+import { PreviousHostsPredicateSchema } from '#gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
+import { RawBufferSchema } from '#gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts';
+import {
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+} from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
+import type { Diagnostic } from '../../src/api/diagnostics.ts';
+import { TYPE_URL } from '../../src/envoy/names.ts';
+import type { ProxyIntent } from '../../src/intent/types.ts';
+import type { DesiredState } from '../../src/xds/types.ts';
+
+const REGISTRY = createRegistry(
+  FileBasedMetadataConfigSchema,
+  FileAccessLogSchema,
+  StdoutAccessLogSchema,
+  StderrAccessLogSchema,
+  PreviousHostsPredicateSchema,
+  CorsSchema,
+  CorsPolicySchema,
+  HTTPFaultSchema,
+  RouterSchema,
+  OriginalDstSchema,
+  TlsInspectorSchema,
+  HttpConnectionManagerSchema,
+  TcpProxySchema,
+  RawBufferSchema,
+  UpstreamTlsContextSchema,
+  DownstreamTlsContextSchema,
+  HttpProtocolOptionsSchema,
+);
+
+const SCHEMAS: Readonly<Record<string, readonly [title: string, schema: DescMessage]>> = {
+  [TYPE_URL.cluster]: ['clusters', ClusterSchema],
+  [TYPE_URL.endpoints]: ['endpoints', ClusterLoadAssignmentSchema],
+  [TYPE_URL.listener]: ['listeners', ListenerSchema],
+  [TYPE_URL.routes]: ['routes', RouteConfigurationSchema],
+};
+
+/** Resources that the bare mesh does not have just so, by type and name. */
+export function envoyGolden(desired: DesiredState, bare: DesiredState): string {
+  const shown: Record<string, Record<string, unknown>> = {};
+  for (const [typeUrl, resources] of desired) {
+    const [title, schema] = SCHEMAS[typeUrl]!;
+    for (const resource of [...resources.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      if (bare.get(typeUrl)?.get(resource.name) === resource) continue;
+      shown[title] ??= {};
+      shown[title][resource.name] = brief(toJson(schema, fromBinary(schema, resource.value), { registry: REGISTRY }));
+    }
+  }
+  return text(shown);
+}
+
+/** What is the same everywhere, and long, is named in a word. */
+function brief(value: unknown, key = ''): unknown {
+  if (key === 'sdsConfig') return '<the control plane, by SDS>';
+  if (key === 'accessLog') return '<the usual line>';
+  if (Array.isArray(value)) return value.map((entry) => brief(entry));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, brief(v, k)]));
+}
+
+export function intentGolden(intent: ProxyIntent): string {
+  return text(JSON.parse(JSON.stringify(intent), dropEmpty));
+}
+
+function dropEmpty(key: string, value: unknown): unknown {
+  if (key === 'origin') {
+    const { object, field } = value as { object: { kind: string; namespace: string; name: string }; field: string };
+    return `${object.kind} ${object.namespace}/${object.name} ${field}`;
+  }
+  const empty = Array.isArray(value)
+    ? value.length === 0
+    : typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+  return empty || value === '' || value === false ? undefined : value;
+}
+
+export function diagnosticsGolden(diagnostics: readonly Diagnostic[]): string {
+  return text(
+    diagnostics.map((d) => ({
+      code: d.code,
+      severity: d.severity,
+      object: `${d.object.kind} ${d.object.namespace}/${d.object.name}`,
+      field: d.field,
+      line: d.line,
+      message: d.message,
+      cure: d.cure,
+    })),
+  );
+}
+
+function text(value: unknown): string {
+  return stringify(value, { lineWidth: 120, aliasDuplicateObjects: false });
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// One case of scenarios/: its input as meshes (a control plane for each cluster, as in the seeds) and proxies.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { compareDiagnostics, type Diagnostic } from '../../src/api/diagnostics.ts';
+import { selects } from '../../src/api/kubernetes.ts';
+import { clusterName } from '../../src/api/names.ts';
+import { parseYamlObjects } from '../../src/api/yaml-documents.ts';
+import type { KubeObject } from '../../src/kube/types.ts';
+import type { MeshProxy } from '../../src/model/proxy.ts';
+import type { MeshSnapshot } from '../../src/model/snapshot.ts';
+import { MeshStore, type StoreEvent } from '../../src/model/store.ts';
+import { CompileCache, type CompiledProxy, compileProxy } from '../../src/pipeline.ts';
+
+export interface ScenarioProxy {
+  readonly proxy: MeshProxy;
+  readonly compiled: CompiledProxy;
+  /** The same proxy in a mesh without anything: what goldens need not repeat. */
+  readonly bare: CompiledProxy;
+  readonly snapshot: MeshSnapshot;
+}
+
+export interface Scenario {
+  readonly proxies: ReadonlyMap<string, ScenarioProxy>;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** input.yaml's own documents, beside Kubernetes objects. */
+type Directive =
+  | { kind: 'Scenario'; proxies: Record<string, ProxySpec> }
+  /** What follows is of this cluster. */
+  | { kind: 'Cluster'; name: string }
+  /** A ready pod, and its part in the EndpointSlices of every Service that selects it. */
+  | ({ kind: 'Workload' } & WorkloadSpec);
+
+interface ProxySpec {
+  /** Name of a Workload. */
+  workload: string;
+  cluster?: string;
+  kind?: 'sidecar' | 'gateway';
+  upstreamMark?: number;
+}
+
+interface WorkloadSpec {
+  name: string;
+  namespace?: string;
+  ip: string;
+  labels?: Record<string, string>;
+  serviceAccount?: string;
+  /** Without a sidecar. */
+  plain?: boolean;
+  ports?: Record<string, number>;
+}
+
+interface ClusterInput {
+  readonly events: StoreEvent[];
+  readonly workloads: WorkloadSpec[];
+}
+
+const OPTIONS = { trustDomain: 'cluster.local', dnsDomain: 'cluster.local', rootNamespace: 'istio-system' };
+
+export function loadScenario(folder: string): Scenario {
+  const { clusters, specs } = readInput(readFileSync(join(folder, 'input.yaml'), 'utf8'));
+  const cache = new CompileCache();
+  const diagnostics: Diagnostic[] = [];
+  const snapshots = new Map<string, MeshSnapshot>();
+  for (const [name, { events, workloads }] of clusters) {
+    const store = new MeshStore({ ...OPTIONS, configCluster: name });
+    const kube = [...workloads.map(podOf), ...slicesOf(events, workloads)];
+    const update = store.apply([
+      ...events,
+      ...kube.map((object) => ({ kind: 'upsert' as const, cluster: name, object })),
+    ]);
+    snapshots.set(name, update.snapshot);
+    diagnostics.push(...update.diagnostics);
+  }
+  const proxies = new Map<string, ScenarioProxy>();
+  for (const [name, spec] of Object.entries(specs)) {
+    const cluster = spec.cluster ?? 'cluster1';
+    const proxy = proxyOf(spec, cluster, clusters.get(cluster)?.workloads ?? []);
+    const snapshot = snapshots.get(cluster)!;
+    const empty = new MeshStore({ ...OPTIONS, configCluster: cluster }).snapshot;
+    proxies.set(name, {
+      proxy,
+      snapshot,
+      compiled: compileProxy(snapshot, proxy, cache),
+      bare: compileProxy(empty, proxy, cache),
+    });
+  }
+  return { proxies, diagnostics: diagnostics.sort(compareDiagnostics) };
+}
+
+function readInput(source: string): { clusters: Map<string, ClusterInput>; specs: Record<string, ProxySpec> } {
+  const clusters = new Map<string, ClusterInput>();
+  let specs: Record<string, ProxySpec> = {};
+  let current = 'cluster1';
+  const inputOf = (name: string) => {
+    const input = clusters.get(name) ?? { events: [], workloads: [] };
+    clusters.set(name, input);
+    return input;
+  };
+  // Lines count from the top of the file, so each document is parsed in a text that is blank up to it.
+  for (const { text, directive } of splitDocuments(source)) {
+    switch (directive?.kind) {
+      case 'Scenario':
+        specs = directive.proxies;
+        break;
+      case 'Cluster':
+        current = directive.name;
+        break;
+      case 'Workload':
+        inputOf(current).workloads.push(directive);
+        break;
+      default: {
+        const { objects, faults } = parseYamlObjects(text);
+        if (faults.length > 0) throw new Error(`input.yaml:${faults[0]!.line}: ${faults[0]!.message}`);
+        for (const { object, locate } of objects) {
+          inputOf(current).events.push({ kind: 'upsert', cluster: current, object, locate });
+        }
+      }
+    }
+  }
+  inputOf(current);
+  return { clusters, specs };
+}
+
+function splitDocuments(source: string): { text: string; directive: Directive | undefined }[] {
+  const found: { text: string; directive: Directive | undefined }[] = [];
+  let start = 0;
+  for (const part of source.split(/^(?=---\s*$)/m)) {
+    const text = '\n'.repeat(source.slice(0, start).split('\n').length - 1) + part.replace(/^---.*$/m, '');
+    start += part.length;
+    const parsed = parseAllDocuments(part.replace(/^---.*$/m, ''));
+    const raw = 'empty' in parsed ? undefined : (parsed[0]?.toJS() as { apiVersion?: string; kind?: string } | null);
+    if (raw === undefined || raw === null) continue;
+    found.push({ text, directive: raw.apiVersion === undefined ? (raw as Directive) : undefined });
+  }
+  return found;
+}
+
+function podOf(spec: WorkloadSpec): KubeObject {
+  const tls: Record<string, string> = spec.plain === true ? {} : { 'security.istio.io/tlsMode': 'istio' };
+  const ports = Object.entries(spec.ports ?? {}).map(([name, containerPort]) => ({ name, containerPort }));
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: spec.name, namespace: spec.namespace ?? 'default', labels: { ...spec.labels, ...tls } },
+    spec: { serviceAccountName: spec.serviceAccount ?? 'default', containers: [{ ports }] },
+    status: { podIP: spec.ip },
+  };
+}
+
+/** As the EndpointSlice controller would write them. */
+function slicesOf(events: readonly StoreEvent[], workloads: readonly WorkloadSpec[]): KubeObject[] {
+  return events.flatMap((event) => {
+    if (event.kind !== 'upsert' || event.object.kind !== 'Service') return [];
+    const { metadata } = event.object;
+    const spec = event.object['spec'] as {
+      selector?: Record<string, string>;
+      ports?: { name?: string; port: number; targetPort?: number | string }[];
+    };
+    if (spec.selector === undefined) return [];
+    const members = workloads.filter(
+      (w) => (w.namespace ?? 'default') === metadata.namespace && selects(spec.selector!, w.labels ?? {}),
+    );
+    const target = (port: number | string | undefined, fallback: number) =>
+      typeof port === 'string' ? members[0]?.ports?.[port] : (port ?? fallback);
+    return [
+      {
+        apiVersion: 'discovery.k8s.io/v1',
+        kind: 'EndpointSlice',
+        metadata: {
+          name: `${metadata.name}-1`,
+          namespace: metadata.namespace!,
+          labels: { 'kubernetes.io/service-name': metadata.name! },
+        },
+        addressType: 'IPv4',
+        ports: (spec.ports ?? []).map((p) => ({ name: p.name ?? '', port: target(p.targetPort, p.port) })),
+        endpoints: members.map((w) => ({
+          addresses: [w.ip],
+          conditions: { ready: true },
+          targetRef: { kind: 'Pod', name: w.name },
+        })),
+      },
+    ];
+  });
+}
+
+function proxyOf(spec: ProxySpec, cluster: string, workloads: readonly WorkloadSpec[]): MeshProxy {
+  const workload = workloads.find((w) => w.name === spec.workload);
+  if (workload === undefined) throw new Error(`no Workload ${spec.workload} in ${cluster}`);
+  const namespace = workload.namespace ?? 'default';
+  const kind = spec.kind ?? 'sidecar';
+  return {
+    id: `${kind === 'sidecar' ? 'sidecar' : 'router'}~${workload.ip}~${workload.name}.${namespace}~${namespace}.svc.cluster.local`,
+    kind,
+    cluster: clusterName(cluster),
+    namespace,
+    podName: workload.name,
+    ip: workload.ip,
+    labels: workload.labels ?? {},
+    serviceAccount: workload.serviceAccount ?? 'default',
+    network: '',
+    trustDomain: 'cluster.local',
+    dnsDomain: 'cluster.local',
+    ...(spec.upstreamMark !== undefined && { upstreamMark: spec.upstreamMark }),
+  };
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes the goldens of scenarios/ anew: `make golden`. Read the diff before you commit it; CI never runs this.
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { findCases, goldensOf, isGolden, loadCase, SCENARIOS } from '../test/scenarios/goldens.ts';
+
+let changed = 0;
+for (const name of findCases()) {
+  const folder = join(SCENARIOS, name);
+  const files = goldensOf(loadCase(name));
+  for (const file of readdirSync(folder)) {
+    if (!isGolden(file) || files.has(file)) continue;
+    rmSync(join(folder, file));
+    process.stdout.write(`removed scenarios/${name}/${file}\n`);
+    changed++;
+  }
+  for (const [file, text] of files) {
+    const path = join(folder, file);
+    if (read(path) === text) continue;
+    writeFileSync(path, text);
+    process.stdout.write(`wrote scenarios/${name}/${file}\n`);
+    changed++;
+  }
+}
+process.stdout.write(changed === 0 ? 'goldens: nothing to change\n' : `goldens: ${changed} files changed\n`);
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
