@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole of what an Envoy must know before it can ask the control plane for the rest.
 import { type ControlPlaneEndpoint, controlPlaneGrpcService } from '../xds/envoy-client.ts';
+import type { AppProbe } from './app-probes.ts';
 
 export interface BootstrapOptions {
   readonly kind: 'sidecar' | 'gateway';
@@ -19,6 +20,8 @@ export interface BootstrapOptions {
   readonly adminPipe: string;
   /** What the redirect rules let pass: Envoy's uid, or (where all users are one) the mark on its sockets. */
   readonly excludeOutboundBy: 'uid' | 'mark';
+  /** Probes of the application that come in by the health port. */
+  readonly probes?: readonly AppProbe[];
   readonly healthPort?: number;
   readonly metricsPort?: number;
 }
@@ -48,10 +51,15 @@ export function buildBootstrap(options: BootstrapOptions): Json {
       lds_config: { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' },
     },
     static_resources: {
-      clusters: [adminCluster(options.adminPipe)],
+      clusters: [adminCluster(options.adminPipe), ...probeClusters(options)],
       listeners: [
-        adminListener('health', options.healthPort ?? HEALTH_PORT, HEALTH_PATH, '/ready'),
-        adminListener('metrics', options.metricsPort ?? METRICS_PORT, '/stats/prometheus', '/stats/prometheus'),
+        httpListener('health', options.healthPort ?? HEALTH_PORT, [
+          route(HEALTH_PATH, ADMIN_CLUSTER, '/ready'),
+          ...(options.probes ?? []).map((probe) => route(probe.path, probeClusterName(probe), probe.appPath)),
+        ]),
+        httpListener('metrics', options.metricsPort ?? METRICS_PORT, [
+          route('/stats/prometheus', ADMIN_CLUSTER, '/stats/prometheus'),
+        ]),
       ],
     },
     ...(options.excludeOutboundBy === 'mark' ? { cluster_manager: { upstream_bind_config: markedSockets() } } : {}),
@@ -98,8 +106,36 @@ function adminCluster(pipe: string): Json {
   };
 }
 
-/** One path of the admin interface for everybody in the network, and no other: /quitquitquit is admin's as well. */
-function adminListener(name: string, port: number, path: string, adminPath: string): Json {
+function probeClusterName({ appPort, tls }: AppProbe): string {
+  return `probe-${tls ? 'https' : 'http'}-${appPort}`;
+}
+
+/** By the pod's address, as the kubelet would have come, and with its patience with certificates. */
+function probeClusters({ probes = [], podIp }: BootstrapOptions): Json[] {
+  const distinct = new Map(probes.map((probe) => [probeClusterName(probe), probe]));
+  const tlsContext = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
+  const tlsSocket = { name: 'envoy.transport_sockets.tls', typed_config: { '@type': tlsContext } };
+  return [...distinct].map(([name, { appPort, tls }]) => {
+    const address = { socket_address: { address: podIp, port_value: appPort } };
+    return {
+      name,
+      type: 'STATIC',
+      connect_timeout: '1s',
+      load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
+      ...(tls ? { transport_socket: tlsSocket } : {}),
+    };
+  });
+}
+
+/** Exactly this path: the rest of what is behind the cluster (admin has /quitquitquit) is nobody's business. */
+function route(path: string, cluster: string, upstreamPath: string): Json {
+  return { match: { path }, route: { cluster, prefix_rewrite: upstreamPath } };
+}
+
+function httpListener(name: string, port: number, routes: readonly Json[]): Json {
+  const manager =
+    'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+  const router = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router';
   return {
     name,
     address: { socket_address: { address: '0.0.0.0', port_value: port } },
@@ -109,25 +145,11 @@ function adminListener(name: string, port: number, path: string, adminPath: stri
           {
             name: 'envoy.filters.network.http_connection_manager',
             typed_config: {
-              '@type':
-                'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+              '@type': manager,
               stat_prefix: name,
               normalize_path: true,
-              route_config: {
-                virtual_hosts: [
-                  {
-                    name,
-                    domains: ['*'],
-                    routes: [{ match: { path }, route: { cluster: ADMIN_CLUSTER, prefix_rewrite: adminPath } }],
-                  },
-                ],
-              },
-              http_filters: [
-                {
-                  name: 'envoy.filters.http.router',
-                  typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' },
-                },
-              ],
+              route_config: { virtual_hosts: [{ name, domains: ['*'], routes }] },
+              http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': router } }],
             },
           },
         ],

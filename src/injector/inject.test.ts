@@ -181,3 +181,52 @@ describe('the injected pod', () => {
     expect(pod.spec.containers[1]?.args?.[1]).toContain('SO_MARK');
   });
 });
+
+describe('probes of the application', () => {
+  const readinessProbe = { httpGet: { path: '/health?deep=1', port: 'web', scheme: 'HTTPS' }, periodSeconds: 3 };
+  const container = { name: 'a', ports: [{ name: 'web', containerPort: 9443 }], readinessProbe };
+
+  test('go by the health port, which has a certificate-free way to their path alone', () => {
+    const pod = inject(podWith({ spec: { containers: [container] } }));
+    expect(pod.spec.containers[0]?.['readinessProbe']).toEqual({
+      httpGet: { path: '/app-health/a/readyz?deep=1', port: 15_021 },
+      periodSeconds: 3,
+    });
+    const bootstrap = JSON.parse(pod.spec.containers[1]?.args?.[1] ?? '');
+    const routes =
+      bootstrap.static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0]
+        .routes;
+    expect(routes[1]).toEqual({
+      match: { path: '/app-health/a/readyz' },
+      route: { cluster: 'probe-https-9443', prefix_rewrite: '/health' },
+    });
+    const cluster = bootstrap.static_resources.clusters[1];
+    expect(cluster).toMatchObject({
+      name: 'probe-https-9443',
+      transport_socket: { name: 'envoy.transport_sockets.tls' },
+    });
+    expect(JSON.stringify(cluster.load_assignment)).toContain('"address":"$(INSTANCE_IP)","port_value":9443');
+  });
+
+  test('stay as they are when the owner says so, and exec probes always', () => {
+    const annotations = { 'sidecar.istio.io/rewriteAppHTTPProbers': 'false' };
+    expect(
+      inject(podWith({ metadata: { annotations }, spec: { containers: [container] } })).spec.containers[0],
+    ).toEqual(container);
+    const exec = { name: 'b', livenessProbe: { exec: { command: ['true'] } } };
+    expect(inject(podWith({ spec: { containers: [exec] } })).spec.containers[0]).toEqual(exec);
+  });
+
+  test('that cannot be moved are warned of, or refused', () => {
+    const grpc = podWith({ spec: { containers: [{ name: 'a', livenessProbe: { grpc: { port: 9000 } } }] } });
+    expect(injectPod(grpc, 'default', ENABLED, SETTINGS)).toMatchObject({
+      kind: 'inject',
+      warnings: [expect.stringContaining('gRPC')],
+    });
+    const unknown = podWith({ spec: { containers: [{ name: 'a', livenessProbe: { httpGet: { port: 'nope' } } }] } });
+    expect(injectPod(unknown, 'default', ENABLED, SETTINGS)).toMatchObject({
+      kind: 'refuse',
+      reason: expect.stringContaining('"nope"'),
+    });
+  });
+});

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { type MovedProbes, moveProbes } from './app-probes.ts';
 import type { Pod } from './pod.ts';
 import {
   buildInitContainer,
@@ -27,6 +28,7 @@ export type InjectionOutcome =
 
 export const INJECT_KEY = 'sidecar.istio.io/inject';
 export const STATUS_ANNOTATION = 'sidecar.istio.io/status';
+const KEEP_PROBES = 'sidecar.istio.io/rewriteAppHTTPProbers';
 const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
 const NAMESPACE_LABEL = 'istio-injection';
 const NEVER_IN: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'istio-system']);
@@ -45,13 +47,15 @@ export function injectPod(
   if (skip !== undefined) return { kind: 'skip', reason: skip };
   const refusal = reasonToRefuse(pod, settings);
   if (refusal !== undefined) return { kind: 'refuse', reason: refusal };
-  let exclusions: TrafficExclusions;
+  const annotations = pod.metadata.annotations ?? {};
   try {
-    exclusions = readTrafficAnnotations(pod.metadata.annotations ?? {});
+    const exclusions = readTrafficAnnotations(annotations);
+    const moved = annotations[KEEP_PROBES] === 'false' ? untouched(pod) : moveProbes(pod.spec.containers);
+    const patch = buildPatch(pod, namespace, exclusions, moved, settings);
+    return { kind: 'inject', patch, warnings: [...warningsFor(pod), ...moved.warnings] };
   } catch (error) {
     return { kind: 'refuse', reason: (error as Error).message };
   }
-  return { kind: 'inject', patch: buildPatch(pod, namespace, exclusions, settings), warnings: warningsFor(pod) };
 }
 
 function reasonToSkip(
@@ -96,6 +100,10 @@ function reasonToRefuse(pod: Pod, settings: InjectorSettings): string | undefine
   return undefined;
 }
 
+function untouched(pod: Pod): MovedProbes {
+  return { containers: pod.spec.containers, probes: [], warnings: [] };
+}
+
 function warningsFor(pod: Pod): string[] {
   const policy = pod.spec.dnsPolicy ?? 'ClusterFirst';
   if (policy === 'ClusterFirst') return [];
@@ -106,6 +114,7 @@ function buildPatch(
   pod: Pod,
   namespace: string,
   exclusions: TrafficExclusions,
+  moved: MovedProbes,
   settings: InjectorSettings,
 ): PatchOperation[] {
   const { spec, metadata } = pod;
@@ -131,7 +140,11 @@ function buildPatch(
       path: '/spec/initContainers',
       value: [...(spec.initContainers ?? []), buildInitContainer(exclusions, settings)],
     },
-    { op: 'add', path: '/spec/containers/-', value: buildProxyContainer('sidecar', settings) },
+    {
+      op: 'add',
+      path: '/spec/containers',
+      value: [...moved.containers, buildProxyContainer('sidecar', settings, moved.probes)],
+    },
     { op: 'add', path: '/spec/volumes', value: [...(spec.volumes ?? []), ...volumes] },
     { op: 'add', path: '/spec/dnsConfig', value: buildDnsConfig(pod, namespace, settings) },
   ];

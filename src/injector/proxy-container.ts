@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The containers that make a pod part of the mesh. Gateways run the same proxy container without redirect rules.
 import { controlPlaneEndpoint } from '../xds/envoy-client.ts';
+import type { AppProbe } from './app-probes.ts';
 import { buildBootstrap, HEALTH_PATH, HEALTH_PORT, METRICS_PORT, PROXY_MARK } from './bootstrap.ts';
 import type { Container } from './pod.ts';
 import type { InjectorSettings } from './settings.ts';
@@ -21,7 +22,11 @@ export const ADMIN_PIPE = `${SCRATCH_DIR}/envoy-admin.sock`;
 const TOKEN_SECONDS = 43_200;
 
 /** Envoy and nothing else: its bootstrap is an argument, in which the kubelet fills in what only it knows. */
-export function buildProxyContainer(kind: 'sidecar' | 'gateway', settings: InjectorSettings): Container {
+export function buildProxyContainer(
+  kind: 'sidecar' | 'gateway',
+  settings: InjectorSettings,
+  probes: readonly AppProbe[] = [],
+): Container {
   const bootstrap = buildBootstrap({
     kind,
     podName: '$(POD_NAME)',
@@ -33,6 +38,7 @@ export function buildProxyContainer(kind: 'sidecar' | 'gateway', settings: Injec
     dnsDomain: settings.dnsDomain,
     ads: controlPlaneEndpoint(settings.adsAddress),
     adminPipe: ADMIN_PIPE,
+    probes,
     excludeOutboundBy: kind === 'sidecar' ? settings.excludeOutboundBy : 'uid',
   });
   return {
