@@ -66,7 +66,7 @@ function endpointsOf(
 
 /** The DestinationRule that says how the destination is to be reached. */
 function ruleOf({ ref }: DestinationIntent, view: ProxyView): Origin[] {
-  const service = view.serviceOf.get(hostname(ref.host));
+  const service = view.services.find(({ hostname }) => hostname === ref.host);
   const rule = service && selectDestinationRule(view, service);
   return rule === undefined ? [] : [{ object: rule.ref, field: 'spec' }];
 }

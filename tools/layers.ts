@@ -26,6 +26,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   admin: ['kube', 'api', 'model', 'intent', 'xds'],
   console: [],
   runtime: [
+    'pipeline.ts',
     'kube',
     'pki',
     'api',
