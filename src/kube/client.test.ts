@@ -190,7 +190,10 @@ test('TLS through a CONNECT proxy: the server is verified, the client certificat
     },
   );
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  cleanups.push(() => (server.closeAllConnections(), new Promise((resolve) => server.close(resolve))));
+  cleanups.push(() => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
   const asked: string[] = [];
   const proxy = http.createServer();
   // The proxy alone knows the way to 10.254.254.254.

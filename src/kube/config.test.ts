@@ -95,10 +95,10 @@ test.each([
     /field proxy-url/,
   ],
   [
-    'an exec plugin',
+    'an exec plugin without command',
     { ...full(), users: [{ name: 'certificate', user: { exec: {} } }] },
     undefined,
-    /user "certificate": field exec is not supported/,
+    /user "certificate": field exec.command is missing/,
   ],
   [
     'a certificate without key',
@@ -111,4 +111,43 @@ test.each([
   const file = content === undefined ? join(dir, 'missing') : write('config', content);
   expect(() => loadKubeconfig(file, context)).toThrow(message);
   expect(() => loadKubeconfig(file, context)).toThrow(dir);
+});
+
+const execUser = (script: string) => ({
+  ...full(),
+  users: [
+    {
+      name: 'certificate',
+      user: {
+        exec: {
+          apiVersion: 'client.authentication.k8s.io/v1',
+          command: 'sh',
+          args: ['-c', script],
+          env: [{ name: 'WHO', value: 'tester' }],
+        },
+      },
+    },
+  ],
+});
+
+test('an exec plugin is asked for a token, again only when the token is about to expire', () => {
+  const calls = join(dir, 'calls');
+  const answer = (expires: string) =>
+    `echo x >> ${calls}; n=$(wc -l < ${calls}); ` +
+    `echo '{"kind":"ExecCredential","status":{"token":"'$WHO-$n'","expirationTimestamp":"${expires}"}}'`;
+  const lasting = loadKubeconfig(write('config', execUser(answer('2999-01-01T00:00:00Z'))));
+  expect([lasting.token?.(), lasting.token?.()]).toEqual(['tester-1', 'tester-1']);
+  const expiring = loadKubeconfig(write('config', execUser(answer(new Date(Date.now() + 5_000).toISOString()))));
+  expect([expiring.token?.(), expiring.token?.()]).toEqual(['tester-2', 'tester-3']);
+});
+
+test('an exec plugin that fails is named with its words, one that is missing with its hint', () => {
+  const failing = loadKubeconfig(write('config', execUser('echo please log in >&2; exit 1')));
+  expect(() => failing.token?.()).toThrow(/user "certificate": exec sh failed: please log in/);
+  const missing = execUser('');
+  Object.assign(missing.users[0]?.user.exec ?? {}, {
+    command: './no-such-plugin',
+    installHint: 'get it from the vendor',
+  });
+  expect(() => loadKubeconfig(write('config', missing)).token?.()).toThrow(/ENOENT.*get it from the vendor/);
 });

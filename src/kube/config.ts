@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
+import { type ExecPlugin, execToken } from './exec-credential.ts';
 
 export interface ClientConfig {
   /** https://HOST:PORT, perhaps with a path. */
@@ -117,9 +118,11 @@ function readCluster(entry: Entry, at: string): ClientConfig {
 
 function readUser(entry: Entry, at: string): Partial<ClientConfig> {
   const { fields, file } = entry;
-  for (const unsupported of ['exec', 'auth-provider', 'username']) {
+  for (const unsupported of ['auth-provider', 'username']) {
     if (fields[unsupported] !== undefined) {
-      throw new Error(`${at}: field ${unsupported} is not supported; use a client certificate, token or tokenFile`);
+      throw new Error(
+        `${at}: field ${unsupported} is not supported; use a client certificate, token, tokenFile or exec`,
+      );
     }
   }
   const user: Partial<ClientConfig> = {};
@@ -135,6 +138,9 @@ function readUser(entry: Entry, at: string): Partial<ClientConfig> {
     user.token = () => readFileSync(tokenPath, 'utf8').trim();
   } else if (isText(token)) {
     user.token = () => token;
+  } else if (isFields(fields['exec'])) {
+    if (!isText(fields['exec']['command'])) throw new Error(`${at}: field exec.command is missing`);
+    user.token = execToken(fields['exec'] as unknown as ExecPlugin, dirname(file), at);
   }
   return user;
 }
