@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Snapshot -> view -> intent -> resources for one proxy: the compile stages, joined. Pure but for its cache, which holds
 // nothing that could not be computed again.
-import { hostname } from './api/names.ts';
 import { EnvoyCompiler } from './envoy/compile.ts';
 import { destinationName, TYPE_URL } from './envoy/names.ts';
 import { buildIntent, IntentCache } from './intent/build.ts';
