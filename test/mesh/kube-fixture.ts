@@ -24,6 +24,7 @@ interface Watcher {
 const PLURALS = new Set([
   ...['pods', 'services', 'namespaces', 'configmaps', 'secrets', 'endpointslices', 'nodes', 'events', 'deployments'],
   ...['virtualservices', 'destinationrules', 'serviceentries', 'gateways'],
+  ...['serviceaccounts', 'roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'],
   ...['mutatingwebhookconfigurations', 'validatingwebhookconfigurations', 'customresourcedefinitions'],
 ]);
 
@@ -36,6 +37,8 @@ export class KubeFixture {
   readonly reviewed: string[] = [];
   /** Requests, `METHOD path`, in order. */
   readonly requests: string[] = [];
+  /** What controllers would do to a new object. */
+  onCreate: (object: KubeObject) => KubeObject = (object) => object;
   #revision = 1;
 
   private constructor() {
@@ -128,11 +131,16 @@ export class KubeFixture {
     const missing = (): void =>
       send(404, { kind: 'Status', status: 'Failure', reason: 'NotFound', code: 404, message: `${path} not found` });
     if (path.endsWith('/tokenreviews')) return send(201, { ...body, status: this.#review(body) });
+    if (request.method === 'DELETE') {
+      if (!this.#objects.has(path)) return missing();
+      this.remove(path);
+      return send(200, { kind: 'Status', status: 'Success' });
+    }
     if (request.method === 'POST') {
       if (this.#objects.has(`${path}/${body.metadata.name}`)) {
         return send(409, { kind: 'Status', status: 'Failure', reason: 'AlreadyExists', code: 409, message: 'exists' });
       }
-      return send(201, this.put(path, body));
+      return send(201, this.put(path, this.onCreate(body)));
     }
     const slash = path.lastIndexOf('/');
     const found = this.#objects.get(path);
@@ -158,7 +166,9 @@ export class KubeFixture {
     if (found !== undefined) return send(200, found);
     if (isCollection(path)) {
       const metadata = { resourceVersion: String(this.#revision) };
-      return send(200, { kind: 'List', apiVersion: 'v1', metadata, items: this.list(path) });
+      const [label, value] = (url.searchParams.get('labelSelector') ?? '').split('=');
+      const items = this.list(path).filter(({ metadata: { labels } }) => !label || labels?.[label] === value);
+      return send(200, { kind: 'List', apiVersion: 'v1', metadata, items });
     }
     missing();
   }

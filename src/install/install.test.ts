@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { KubeFixture } from '../../test/mesh/kube-fixture.ts';
+import { buildCrds } from '../api/crds.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { KubeObject } from '../kube/types.ts';
+import { type InstallEvent, type InstallOptions, install } from './install.ts';
+import { buildStages } from './manifest.ts';
+import { resourceTypeOf } from './resource-types.ts';
+import { type UninstallEvent, uninstall } from './uninstall.ts';
+import { readValues } from './values.ts';
+
+const SYSTEM = '/api/v1/namespaces/istio-system';
+let kube: KubeFixture;
+let client: KubeClient;
+
+beforeEach(async () => {
+  kube = await KubeFixture.start();
+  client = kube.client();
+  kube.onCreate = asControllersWould;
+});
+afterEach(() => {
+  client.close();
+  kube.close();
+});
+
+function asControllersWould(object: KubeObject): KubeObject {
+  switch (object.kind) {
+    case 'CustomResourceDefinition':
+      return { ...object, status: { conditions: [{ type: 'Established', status: 'True' }] } };
+    case 'Deployment':
+      return { ...object, status: { replicas: 1, updatedReplicas: 1, availableReplicas: 1 } };
+    case 'Service':
+      return object.metadata.name === 'istio-ingressgateway'
+        ? { ...object, status: { loadBalancer: { ingress: [{ ip: '192.0.2.7' }] } } }
+        : object;
+    case 'MutatingWebhookConfiguration':
+    case 'ValidatingWebhookConfiguration': {
+      const webhooks = object['webhooks'] as { clientConfig: object }[];
+      return {
+        ...object,
+        webhooks: webhooks.map((hook) => ({ ...hook, clientConfig: { ...hook.clientConfig, caBundle: 'AA==' } })),
+      };
+    }
+    default:
+      return object;
+  }
+}
+
+async function run(change: Partial<InstallOptions> = {}): Promise<InstallEvent[]> {
+  const events: InstallEvent[] = [];
+  await install({
+    client,
+    values: readValues([], 'cluster1'),
+    crds: buildCrds(),
+    dryRun: false,
+    wait: true,
+    timeoutMs: 2_000,
+    signal: new AbortController().signal,
+    report: (event) => events.push(event),
+    ...change,
+  });
+  return events;
+}
+
+async function remove(keepDefinitions = false): Promise<UninstallEvent[]> {
+  const events: UninstallEvent[] = [];
+  await uninstall({ client, keepDefinitions, report: (event) => events.push(event) });
+  return events;
+}
+
+function changes(events: readonly InstallEvent[]): string[] {
+  return events.flatMap((event) => (event.kind === 'applied' ? [event.change] : []));
+}
+
+const warnings = (events: readonly InstallEvent[]) =>
+  events.flatMap((event) => (event.kind === 'warning' ? [event.message] : []));
+
+describe('install', () => {
+  test('makes everything, in an order in which each finds what it needs', async () => {
+    const events = await run();
+    expect(new Set(changes(events))).toEqual(new Set(['created']));
+    expect(events.filter(({ kind }) => kind === 'stage').map((event) => (event as { name: string }).name)).toEqual([
+      'namespace',
+      'definitions',
+      'access',
+      'configuration',
+      'control plane',
+      'webhooks',
+      'ingress gateway',
+      'DNS',
+    ]);
+    expect(events).toContainEqual({ kind: 'note', message: 'istio-ingressgateway has the address 192.0.2.7' });
+  });
+
+  test('again, it changes nothing; after a change to the values, only what differs', async () => {
+    await run();
+    expect(new Set(changes(await run()))).toEqual(new Set(['unchanged']));
+    const events = await run({ values: readValues(['pilot.logLevel=debug'], 'cluster1') });
+    expect(changes(events).filter((change) => change === 'configured')).toHaveLength(1);
+  });
+
+  test('dry run changes nothing and tells the same', async () => {
+    const events = await run({ dryRun: true });
+    expect(new Set(changes(events))).toEqual(new Set(['created']));
+    expect(kube.requests.filter((request) => !request.startsWith('GET'))).toEqual([]);
+    await run();
+    expect(new Set(changes(await run({ dryRun: true })))).toEqual(new Set(['unchanged']));
+  });
+
+  test('warns without cacerts, and is silent with them', async () => {
+    expect(warnings(await run())).toMatchObject([expect.stringContaining('no Secret cacerts')]);
+    kube.put(`${SYSTEM}/secrets`, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'cacerts', namespace: 'istio-system' },
+    });
+    expect(warnings(await run())).toEqual([]);
+  });
+
+  test('says what is wrong when something does not become ready', async () => {
+    kube.onCreate = (object) => (object.kind === 'Deployment' ? object : asControllersWould(object));
+    kube.put(`${SYSTEM}/pods`, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'istiod-x', namespace: 'istio-system', labels: { app: 'istiod' } },
+      status: {
+        phase: 'Pending',
+        containerStatuses: [
+          {
+            name: 'discovery',
+            ready: false,
+            state: { waiting: { reason: 'ImagePullBackOff', message: 'no such image' } },
+          },
+        ],
+      },
+    });
+    await expect(run({ timeoutMs: 300 })).rejects.toThrow(
+      /istiod.*0 of 1.*istiod-x is Pending: discovery ImagePullBackOff \(no such image\)/s,
+    );
+  });
+
+  test('tells Envoy’s connections by their mark on nodes where all users are one', async () => {
+    kube.put('/api/v1/nodes', {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: 'n', labels: { 'isthmus.dev/rootless': 'true' } },
+    });
+    await run();
+    const settings = (kube.get(`${SYSTEM}/configmaps/istio-sidecar-injector`)!['data'] as { settings: string })
+      .settings;
+    expect(JSON.parse(settings)).toMatchObject({ excludeOutboundBy: 'mark', clusterId: 'cluster1' });
+  });
+});
+
+describe('uninstall', () => {
+  test('removes all that install made, and what the control plane made', async () => {
+    await run();
+    kube.put(`${SYSTEM}/secrets`, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'istio-ca-secret', namespace: 'istio-system' },
+    });
+    await remove();
+    const left = buildStages(readValues([], 'c'), buildCrds())
+      .flatMap((stage) => stage.objects)
+      .filter((object) =>
+        kube.list(collectionOf(object)).some(({ metadata }) => metadata.name === object.metadata.name),
+      );
+    expect(left.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([]);
+    expect(kube.get(`${SYSTEM}/secrets/istio-ca-secret`)).toBeUndefined();
+    expect(await remove()).toContainEqual({ kind: 'note', message: 'nothing of Isthmus was found in this cluster' });
+  });
+
+  test('a namespace that was there before, and the operator’s CA, stay', async () => {
+    kube.put('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'istio-system' } });
+    kube.put(`${SYSTEM}/secrets`, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'cacerts', namespace: 'istio-system' },
+    });
+    await run();
+    await remove();
+    expect(kube.get('/api/v1/namespaces/istio-system')).toBeDefined();
+    expect(kube.get(`${SYSTEM}/secrets/cacerts`)).toBeDefined();
+  });
+
+  test('the operator’s CA stays even in a namespace that install made', async () => {
+    await run();
+    kube.put(`${SYSTEM}/secrets`, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'cacerts', namespace: 'istio-system' },
+    });
+    await remove();
+    expect(kube.get('/api/v1/namespaces/istio-system')).toBeDefined();
+  });
+
+  test('says how many mesh objects go with their definition, or keeps them', async () => {
+    await run();
+    const path = '/apis/networking.istio.io/v1/namespaces/default/gateways';
+    kube.put(path, {
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'Gateway',
+      metadata: { name: 'g', namespace: 'default' },
+    });
+    await remove(true);
+    expect(kube.list('/apis/apiextensions.k8s.io/v1/customresourcedefinitions')).toHaveLength(buildCrds().length);
+    expect(await remove()).toContainEqual({ kind: 'note', message: '1 gateways go with their definition' });
+  });
+});
+
+describe('the manifests', () => {
+  const objects = buildStages(readValues([], 'cluster1'), buildCrds()).flatMap((stage) => stage.objects);
+
+  test('have each object once, labelled, of a kind that uninstall knows', () => {
+    const names = objects.map((object) => `${object.kind}/${object.metadata.namespace}/${object.metadata.name}`);
+    expect(new Set(names).size).toBe(names.length);
+    for (const object of objects) {
+      expect(object.metadata.labels).toMatchObject({ 'app.kubernetes.io/managed-by': 'isthmus' });
+      expect(resourceTypeOf(object).kind).toBe(object.kind);
+    }
+  });
+
+  test('run nothing as root, and write nothing but their own volumes', () => {
+    const pods = objects.filter(({ kind }) => kind === 'Deployment').map((object) => podSpecOf(object));
+    expect(pods).toHaveLength(3);
+    for (const container of pods.flatMap(({ containers }) => containers)) {
+      expect(container['securityContext']).toMatchObject({
+        runAsNonRoot: true,
+        readOnlyRootFilesystem: true,
+        allowPrivilegeEscalation: false,
+      });
+      expect(container['resources']).toMatchObject({
+        requests: { cpu: expect.any(String), memory: expect.any(String) },
+      });
+      expect(container['readinessProbe']).toBeDefined();
+    }
+  });
+
+  test('each Service leads to a port that its pods listen on', () => {
+    const pods = objects.filter(({ kind }) => kind === 'Deployment');
+    for (const service of objects.filter(({ kind }) => kind === 'Service')) {
+      const { selector, ports } = service['spec'] as { selector: { app: string }; ports: { targetPort: number }[] };
+      const target = pods.find(({ metadata }) => metadata.name === selector.app);
+      const open = podSpecOf(target!).containers.flatMap(({ ports: own }) =>
+        (own as { containerPort: number }[]).map((p) => p.containerPort),
+      );
+      for (const { targetPort } of ports) expect(open).toContain(targetPort);
+    }
+  });
+
+  test('ask for no right that is not used', () => {
+    const rules = objects
+      .filter(({ kind }) => kind.endsWith('Role'))
+      .flatMap((role) => role['rules'] as { verbs: string[]; resources: string[] }[]);
+    expect(rules.flatMap(({ verbs }) => verbs)).not.toContain('*');
+    expect(
+      rules
+        .filter(({ resources }) => resources.includes('secrets'))
+        .flatMap(({ verbs }) => verbs)
+        .sort(),
+    ).toEqual(['create', 'get']);
+  });
+
+  function podSpecOf(deployment: KubeObject): { containers: Record<string, unknown>[] } {
+    return (deployment['spec'] as { template: { spec: { containers: Record<string, unknown>[] } } }).template.spec;
+  }
+});
+
+function collectionOf(object: KubeObject): string {
+  const { group, version, resource } = resourceTypeOf(object);
+  return group === '' ? `/api/${version}/${resource}` : `/apis/${group}/${version}/${resource}`;
+}
