@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// A cluster without nodes: the real API server and the real controllers on loopback; the test plays the kubelet.
+import { mkdtempSync, rmSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { KubeClient } from '../../src/kube/client.ts';
+import { loadKubeconfig } from '../../src/kube/config.ts';
+import { NAMESPACES, NODES, PODS } from '../../src/kube/resources.ts';
+import type { KubeObject } from '../../src/kube/types.ts';
+import { watchResource } from '../../src/kube/watch.ts';
+import { runApiServer } from '../../src/sandbox/apiserver/main.ts';
+import { ensureClusterPki } from '../../src/sandbox/apiserver/pki.ts';
+import { runControllers } from '../../src/sandbox/controllers/main.ts';
+import type { Pod } from '../../src/sandbox/controllers/objects.ts';
+
+export interface TestCluster {
+  readonly client: KubeClient;
+  /** Path of the administrator's kubeconfig. */
+  readonly kubeconfig: string;
+  /** A new namespace with a name of its own. */
+  namespace(): Promise<string>;
+  /** Bound pods become running and ready at once, deleted ones go. Until the returned function is called. */
+  playKubelet(): () => Promise<void>;
+  close(): Promise<void>;
+}
+
+export const NODE_NAME = 'test-node';
+export const POOL = ['192.0.2.1', '192.0.2.2'];
+const silent = { info: () => {}, warn: () => {}, debug: () => {} };
+
+export async function startCluster(): Promise<TestCluster> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'controllers-'));
+  const port = await freePort();
+  const pki = ensureClusterPki(dataDir, {
+    clusterName: 'test',
+    server: `https://127.0.0.1:${port}`,
+    addresses: ['127.0.0.1'],
+    dnsNames: [],
+  });
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const server = runApiServer(
+    {
+      clusterName: 'test',
+      dataDir,
+      listen: { host: '127.0.0.1', port },
+      advertiseAddresses: ['127.0.0.1'],
+      serviceCidr: '10.96.0.0/16',
+      nodePortRange: '30000-32767',
+    },
+    signal,
+  );
+  const client = new KubeClient(loadKubeconfig(pki.kubeconfig.admin));
+  const controllers = runControllers(
+    {
+      kubeconfig: pki.kubeconfig.controllers,
+      loadBalancerAddresses: POOL,
+      clusterName: 'test',
+      caPemPath: pki.caCert,
+      log: silent,
+    },
+    signal,
+  );
+  await Promise.race([server, eventually(() => client.list(NAMESPACES), 20_000)]);
+  await client.apply(readyNode(NODE_NAME), NODES);
+  await client.patch(
+    NODES,
+    NODE_NAME,
+    undefined,
+    { status: readyNode(NODE_NAME)['status'] },
+    { subresource: 'status' },
+  );
+  let count = 0;
+  return {
+    client,
+    kubeconfig: pki.kubeconfig.admin,
+    async namespace() {
+      const name = `ns-${process.pid}-${count++}`;
+      await client.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+      return name;
+    },
+    playKubelet: () => playKubelet(client),
+    async close() {
+      stopping.abort();
+      await Promise.allSettled([server, controllers]);
+      client.close();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Repeats `check` until it neither throws nor gives undefined or false. The last failure is the test's. */
+export async function eventually<T>(check: () => Promise<T> | T, timeoutMs = 10_000): Promise<NonNullable<T>> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    try {
+      const value = await check();
+      if (value !== undefined && value !== null && value !== false) return value;
+      if (performance.now() > deadline) throw new Error('did not happen in time');
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    }
+    await sleep(10);
+  }
+}
+
+export function readyNode(name: string): KubeObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name, labels: { 'kubernetes.io/hostname': name, 'topology.kubernetes.io/zone': 'zone-a' } },
+    status: { conditions: [{ type: 'Ready', status: 'True' }], allocatable: { pods: '110' } },
+  };
+}
+
+export async function setReady(client: KubeClient, pod: KubeObject, ip: string, isReady = true): Promise<void> {
+  const condition = {
+    type: 'Ready',
+    status: isReady ? 'True' : 'False',
+    lastTransitionTime: new Date().toISOString().replace(/\.\d+/, ''),
+  };
+  const status = { phase: 'Running', podIP: ip, podIPs: [{ ip }], conditions: [condition] };
+  await client.patch(
+    PODS,
+    pod.metadata.name ?? '',
+    pod.metadata.namespace,
+    { status },
+    { subresource: 'status', kind: 'strategic' },
+  );
+}
+
+function playKubelet(client: KubeClient): () => Promise<void> {
+  const stopping = new AbortController();
+  const addressed = new Map<string, string>();
+  const live = (pod: Pod): void => {
+    const { name = '', namespace, uid = '', deletionTimestamp } = pod.metadata;
+    if (deletionTimestamp !== undefined) {
+      void client.delete(PODS, name, namespace, { gracePeriodSeconds: 0, uid }).catch(() => {});
+    } else if (pod.spec.nodeName && !addressed.has(uid)) {
+      addressed.set(uid, `10.1.${addressed.size >> 8}.${addressed.size & 255}`);
+      void setReady(client, pod, addressed.get(uid) ?? '').catch(() => {});
+    }
+  };
+  const ended = watchResource<Pod>(
+    client,
+    PODS,
+    { signal: stopping.signal },
+    { upsert: live, delete: () => {}, synced: () => {} },
+  );
+  return async () => {
+    stopping.abort();
+    await ended;
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
