@@ -244,6 +244,7 @@ export class RunningContainer {
   readonly stderr: Readable;
   #pid: number | undefined;
   #ended = false;
+  #killed = false;
   readonly #child: ChildProcess;
   readonly #status: Readable;
 
@@ -265,7 +266,9 @@ export class RunningContainer {
     this.exited = new Promise((resolve) => {
       child.once('error', () => this.#finish(127, terminationLog, logged, resolve));
       child.once('exit', (code, signal) => {
-        this.#finish(code ?? 128 + (SIGNAL_NUMBERS[signal ?? ''] ?? 0), terminationLog, logged, resolve);
+        // unshare says 1 for a first process that was killed.
+        const exitCode = this.#killed ? 137 : (code ?? 128 + (SIGNAL_NUMBERS[signal ?? ''] ?? 0));
+        this.#finish(exitCode, terminationLog, logged, resolve);
       });
     });
   }
@@ -305,6 +308,7 @@ export class RunningContainer {
   /** SIGTERM goes to the program (the init passes it on); SIGKILL ends all processes of the container. */
   kill(signal: 'SIGTERM' | 'SIGKILL'): void {
     if (this.#ended) return;
+    this.#killed ||= signal === 'SIGKILL';
     try {
       if (this.#pid !== undefined) process.kill(this.#pid, signal);
       else this.#child.kill('SIGKILL');

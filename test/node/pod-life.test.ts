@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isReady, makePod, Playground, probeModes, shell } from './playground.ts';
+
+for (const { mode, unavailable } of probeModes()) {
+  describe.skipIf(unavailable !== undefined)(`a pod's life, ${mode}${unavailable ? ` (${unavailable})` : ''}`, () => {
+    let ground: Playground;
+    beforeAll(() => {
+      ground = new Playground(mode);
+    });
+    afterAll(() => ground.close());
+
+    it('runs init containers in order, then the containers together', async () => {
+      await ground.call(
+        'start',
+        makePod('order', {
+          initContainers: [
+            shell('first', 'echo one >>/work/steps', { volumeMounts: [{ name: 'w', mountPath: '/work' }] }),
+            shell('second', 'sleep 0.2; echo two >>/work/steps', { volumeMounts: [{ name: 'w', mountPath: '/work' }] }),
+          ],
+          containers: [
+            shell('a', 'cat /work/steps; exec sleep 60', { volumeMounts: [{ name: 'w', mountPath: '/work' }] }),
+            shell('b', 'exec sleep 60'),
+          ],
+          volumes: [{ name: 'w', emptyDir: {} }],
+        }),
+      );
+      const status = await ground.until('order', isReady);
+      expect(status.phase).toBe('Running');
+      expect(status.podIP).toMatch(/^10\.1\./);
+      expect(status.initContainerStatuses?.map(({ state }) => state.terminated?.reason)).toEqual([
+        'Completed',
+        'Completed',
+      ]);
+      await ground.untilLog('order', 'a', 'one\ntwo\n');
+      expect(await ground.call<number>('stop', 'order', 30_000)).toBeLessThan(2_000);
+    });
+
+    it('starts a container in well under a tenth of a second besides its program', async () => {
+      const begin = performance.now();
+      await ground.call('start', makePod('quick', { containers: [shell('c', 'exec sleep 60')] }));
+      await ground.until('quick', isReady);
+      const tookMs = performance.now() - begin;
+      console.log(`${mode}: from the pod to ready (network included) ${tookMs.toFixed(0)} ms`);
+      expect(tookMs).toBeLessThan(2_000);
+      await ground.call('stop', 'quick', 0);
+    });
+
+    it('restarts what crashes, at once first and then with a back-off', async () => {
+      await ground.call('start', makePod('crash', { containers: [shell('c', 'echo life; exit 3')] }));
+      const status = await ground.until('crash', ({ containerStatuses }) => {
+        return containerStatuses?.[0]?.state.waiting?.reason === 'CrashLoopBackOff';
+      });
+      expect(status.containerStatuses?.[0]?.lastState.terminated?.exitCode).toBe(3);
+      expect(status.containerStatuses?.[0]?.restartCount).toBe(1);
+      await ground.until('crash', ({ containerStatuses }) => (containerStatuses?.[0]?.restartCount ?? 0) >= 2);
+      await ground.call('stop', 'crash', 0);
+    });
+
+    it('leaves a pod that must not restart in its final phase', async () => {
+      await ground.call('start', makePod('done', { restartPolicy: 'Never', containers: [shell('c', 'exit 0')] }));
+      await ground.call('start', makePod('failed', { restartPolicy: 'Never', containers: [shell('c', 'exit 7')] }));
+      await ground.until('done', ({ phase }) => phase === 'Succeeded');
+      const failed = await ground.until('failed', ({ phase }) => phase === 'Failed');
+      expect(failed.containerStatuses?.[0]?.state.terminated).toMatchObject({ exitCode: 7, reason: 'Error' });
+    });
+
+    it('names the catalogue and the closest images for one that is not in it', async () => {
+      const spec = { containers: [{ name: 'c', image: 'istio/examples-bookinfo-reviews-v9:1.10.0' }] };
+      await ground.call('start', makePod('unknown', spec));
+      const status = await ground.until('unknown', ({ containerStatuses }) => {
+        return containerStatuses?.[0]?.state.waiting?.reason === 'ImagePullBackOff';
+      });
+      expect(status.phase).toBe('Pending');
+      const message = status.containerStatuses?.[0]?.state.waiting?.message;
+      expect(message).toContain('isthmus sandbox images');
+      expect(message).toContain('istio/examples-bookinfo-reviews-v1');
+      const fixed = makePod('unknown', { containers: [shell('c', 'exec sleep 60')] });
+      await ground.call('update', fixed);
+      await ground.until('unknown', isReady);
+      await ground.call('stop', 'unknown', 0);
+    });
+
+    it('is ready when the probe says so, and not while it does not', async () => {
+      const probe = { httpGet: { path: '/', port: 'web' }, periodSeconds: 10 };
+      const server = `require('http').createServer((q, r) => { r.statusCode = require('fs').existsSync('/tmp/up') ? 200 : 503; r.end(); }).listen(8080)`;
+      await ground.call(
+        'start',
+        makePod('probed', {
+          containers: [
+            {
+              name: 'c',
+              image: 'governmentpaas/curl-ssl',
+              command: ['node', '-e', server],
+              ports: [{ name: 'web', containerPort: 8080 }],
+              readinessProbe: probe,
+            },
+          ],
+        }),
+      );
+      const before = await ground.until('probed', ({ containerStatuses }) => !!containerStatuses?.[0]?.state.running);
+      expect(isReady(before)).toBe(false);
+      await ground.sh('probed', 'c', 'touch /tmp/up');
+      const begin = performance.now();
+      await ground.until('probed', isReady);
+      expect(performance.now() - begin).toBeLessThan(1_000);
+      await ground.call('stop', 'probed', 0);
+    });
+
+    it('kills and restarts a container whose liveness probe fails', async () => {
+      const liveness = { exec: { command: ['test', '-e', '/tmp/alive'] }, periodSeconds: 1, failureThreshold: 1 };
+      const containers = [shell('c', 'touch /tmp/alive; exec sleep 60', { livenessProbe: liveness })];
+      await ground.call('start', makePod('live', { containers }));
+      await ground.until('live', isReady);
+      await ground.sh('live', 'c', 'rm /tmp/alive');
+      await ground.until('live', ({ containerStatuses }) => containerStatuses?.[0]?.restartCount === 1);
+      await ground.call('stop', 'live', 0);
+    });
+
+    it('ends by SIGTERM, by SIGKILL after the grace period, and runs preStop before', async () => {
+      const containers = [
+        shell('polite', "trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done", {
+          lifecycle: { preStop: { exec: { command: ['sh', '-c', 'echo hook >/proc/1/fd/1'] } } },
+        }),
+        shell('stubborn', "trap '' TERM; while :; do sleep 0.05; done"),
+      ];
+      await ground.call('start', makePod('end', { containers, restartPolicy: 'Never' }));
+      await ground.until('end', isReady);
+      const tookMs = await ground.call<number>('stop', 'end', 700);
+      expect(tookMs).toBeGreaterThan(600);
+      expect(tookMs).toBeLessThan(3_000);
+      const status = await ground.status('end');
+      expect(status.containerStatuses?.map(({ state }) => state.terminated?.exitCode)).toEqual([0, 137]);
+      expect(await ground.call('logs', 'end', 'polite', 0)).toContain('bye');
+    });
+
+    it('leaves no process of its pods alive after kill -9', async () => {
+      await ground.call('start', makePod('orphan', { containers: [shell('c', 'sleep 4242 & sleep 4242')] }));
+      await ground.until('orphan', isReady);
+      expect(Number(await ground.call('sh', 'pgrep -fc "[s]leep 4242"'))).toBeGreaterThan(0);
+      await ground.crash();
+      const count = await ground.call<string>('sh', 'pgrep -fc "[s]leep 4242" || :');
+      expect(count.trim()).toBe('0');
+    });
+  });
+}
