@@ -218,7 +218,7 @@ export class KubeClient {
 
   /** A request whose answer is read as a stream (watch, logs). Throws KubeError unless the answer is 200. */
   async stream(method: string, path: string, options: RequestOptions = {}): Promise<IncomingMessage> {
-    const response = await this.#transport.open(method, path, options);
+    const response = await this.#transport.open(method, path, { ...options, isLasting: true });
     if (response.statusCode === 200) return response;
     throw refusal(`${method} ${this.server}${path}`, response.statusCode ?? 0, await readText(response));
   }

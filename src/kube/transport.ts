@@ -14,9 +14,13 @@ export interface RequestOptions {
   signal?: AbortSignal | undefined;
   /** The longest silence on the connection before it counts as dead. */
   idleTimeoutMs?: number;
+  /** The answer lasts (a watch, a log): its connection does not count against the limit of those for short requests. */
+  isLasting?: boolean;
 }
 
 const DEFAULT_IDLE_TIMEOUT_MS = 60_000;
+/** A burst of requests queues for connections rather than opening hundreds: each costs a TLS handshake on both sides. */
+const MAX_SHORT_CONNECTIONS = 32;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Shorter than the idle timeout of usual servers and load balancers, so that a request seldom meets a closing socket. */
 const FREE_SOCKET_TIMEOUT_MS = 20_000;
@@ -24,17 +28,14 @@ const FREE_SOCKET_TIMEOUT_MS = 20_000;
 export class Transport {
   readonly #config: ClientConfig;
   readonly #server: URL;
-  readonly #agent: http.Agent;
+  readonly #shortAgent: http.Agent;
+  readonly #lastingAgent: http.Agent;
 
   constructor(config: ClientConfig) {
     this.#config = config;
     this.#server = new URL(config.server);
-    const options = { keepAlive: true, scheduling: 'lifo', timeout: FREE_SOCKET_TIMEOUT_MS } as const;
-    this.#agent =
-      this.#server.protocol === 'http:'
-        ? new http.Agent(options)
-        : new https.Agent({ ...options, ...tlsOptions(config) });
-    if (config.proxyUrl !== undefined) tunnelThrough(this.#agent, new URL(config.proxyUrl), this.#server, config);
+    this.#shortAgent = createAgent(config, this.#server, MAX_SHORT_CONNECTIONS);
+    this.#lastingAgent = createAgent(config, this.#server, Number.POSITIVE_INFINITY);
   }
 
   get server(): string {
@@ -53,7 +54,8 @@ export class Transport {
   }
 
   close(): void {
-    this.#agent.destroy();
+    this.#shortAgent.destroy();
+    this.#lastingAgent.destroy();
   }
 
   #attempt(method: string, path: string, options: RequestOptions): Promise<IncomingMessage> {
@@ -74,7 +76,7 @@ export class Transport {
       path: this.#server.pathname.replace(/\/$/, '') + path,
       method,
       headers,
-      agent: this.#agent,
+      agent: options.isLasting ? this.#lastingAgent : this.#shortAgent,
       timeout: idleTimeoutMs,
       ...(options.signal ? { signal: options.signal } : {}),
     });
@@ -89,6 +91,14 @@ export class Transport {
     request.end(body);
     return promise;
   }
+}
+
+function createAgent(config: ClientConfig, server: URL, maxSockets: number): http.Agent {
+  const options = { keepAlive: true, scheduling: 'lifo', timeout: FREE_SOCKET_TIMEOUT_MS, maxSockets } as const;
+  const agent =
+    server.protocol === 'http:' ? new http.Agent(options) : new https.Agent({ ...options, ...tlsOptions(config) });
+  if (config.proxyUrl !== undefined) tunnelThrough(agent, new URL(config.proxyUrl), server, config);
+  return agent;
 }
 
 class StaleSocketError extends Error {
