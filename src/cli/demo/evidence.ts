@@ -16,25 +16,23 @@ export interface LoggedCall {
   readonly tlsVersion: string;
 }
 
+/** Places of the quoted members in Istio's default line. */
+const QUOTED = { userAgent: 3, upstreamHost: 6 } as const;
+
 /**
- * Reads Istio's default access log line (envoyproxy.io, "Default format", with the fields that Istio adds): quoted
- * fields are request line, response code details, forwarded-for, user agent, request id, authority, upstream host.
- * undefined for any other line.
+ * Reads Istio's default access log line, with the TLS versions and identities that ours adds at its end
+ * (https://istio.io/latest/docs/tasks/observability/logs/access-log/). undefined for any other line.
  */
 export function parseAccessLogLine(line: string): LoggedCall | undefined {
-  const match = /^\[[^\]]+\] "(?<method>\S+) (?<path>\S+) [^"]+" (?<status>\d{3}) /.exec(line);
-  if (!match?.groups) return undefined;
-  const cluster = /\s(?<cluster>outbound\|(?<port>\d+)\|(?<subset>[^|]*)\|(?<host>\S+))\s/.exec(line)?.groups;
+  const request = /^\[[^\]]+\] "\S+ (?<path>\S+) [^"]+" (?<status>\d{3}) /.exec(line)?.groups;
+  const cluster = /\s(?<cluster>outbound\|\d+\|(?<subset>[^|]*)\|(?<host>\S+))\s/.exec(line)?.groups;
+  if (!request || !cluster) return undefined;
   const quoted = [...line.matchAll(/"([^"]*)"/g)].map((m) => m[1]!);
-  if (!cluster) return undefined;
-  const authority = quoted.findIndex(
-    (text, i) => i > 0 && i + 1 < quoted.length && /^[\d.]+:\d+$/.test(quoted[i + 1]!) && text !== '',
-  );
   return {
-    path: match.groups['path']!,
-    status: Number(match.groups['status']),
-    userAgent: quoted[authority - 2] ?? '',
-    upstreamHost: quoted[authority + 1] ?? '',
+    path: request['path']!,
+    status: Number(request['status']),
+    userAgent: quoted[QUOTED.userAgent] ?? '',
+    upstreamHost: quoted[QUOTED.upstreamHost] ?? '',
     upstreamCluster: cluster['cluster']!,
     subset: cluster['subset']!,
     host: cluster['host']!,
