@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from 'vitest';
+import { buildBootstrap } from '../injector/bootstrap.ts';
+import type { PeerIdentity, XdsNode } from '../xds/types.ts';
+import { checkClaims, readNode } from './proxy-node.ts';
+
+function node(id: string, metadata: Record<string, unknown> = {}): XdsNode {
+  return { id, cluster: '', metadata, userAgentVersion: '1.40.0' };
+}
+
+const ID = 'sidecar~10.1.0.5~reviews-v1-0.default~default.svc.cluster.local';
+const PEER: PeerIdentity = {
+  trustDomain: 'cluster.local',
+  clusterName: 'cluster1',
+  namespace: 'default',
+  serviceAccount: 'reviews',
+  podName: 'reviews-v1-0',
+  podUid: 'u',
+  expiresAtMs: 0,
+};
+
+test('reads what the bootstrap writes', () => {
+  const bootstrap = buildBootstrap({
+    kind: 'gateway',
+    podName: 'gw-0',
+    podIp: '10.1.0.9',
+    namespace: 'istio-system',
+    serviceAccount: 'gw',
+    clusterId: 'cluster1',
+    network: 'n1',
+    dnsDomain: 'cluster.local',
+    ads: { address: 'a:1', rootCertPath: '/r', tokenPath: '/t' },
+    adminPipe: '/a',
+    excludeOutboundBy: 'mark',
+  });
+  const written = bootstrap['node'] as { id: string; metadata: Record<string, unknown> };
+  expect(readNode(node(written.id, written.metadata))).toEqual({
+    kind: 'gateway',
+    ip: '10.1.0.9',
+    podName: 'gw-0',
+    namespace: 'istio-system',
+    dnsDomain: 'cluster.local',
+    clusterId: 'cluster1',
+    serviceAccount: 'gw',
+    network: 'n1',
+    labels: {},
+    upstreamMark: 1337,
+  });
+});
+
+test.each([
+  ['', 'not of the form'],
+  ['envoy~10.1.0.5~a.b~b.svc.cluster.local', 'not of the form'],
+  ['sidecar~10.1.0.5~a~b.svc.cluster.local', 'not of the form'],
+  ['sidecar~10.1.0.5~a.b~b.svc.cluster.local~more', 'not of the form'],
+  ['sidecar~nowhere~a.b~b.svc.cluster.local', '"nowhere" is not an IP address'],
+])('node id "%s" is refused: %s', (id, reason) => {
+  expect(() => readNode(node(id))).toThrow(reason);
+});
+
+test('metadata that contradicts the id is refused', () => {
+  expect(() => readNode(node(ID, { NAMESPACE: 'kube-system' }))).toThrow('NAMESPACE is "kube-system"');
+});
+
+describe('claims against the token', () => {
+  const claims = readNode(node(ID, { CLUSTER_ID: 'cluster1', SERVICE_ACCOUNT: 'reviews' }));
+
+  test('what the token proves is believed', () => {
+    expect(() => checkClaims(claims, PEER)).not.toThrow();
+  });
+
+  test.each([
+    ['cluster', { clusterName: 'cluster2' }],
+    ['namespace', { namespace: 'other' }],
+    ['service account', { serviceAccount: 'admin' }],
+    ['pod', { podName: 'reviews-v1-1' }],
+    ['pod', { podName: '' }],
+  ])('another %s is not', (what, change) => {
+    expect(() => checkClaims(claims, { ...PEER, ...change })).toThrow(`its ${what} is`);
+  });
+
+  test('a node that does not say its cluster proves nothing', () => {
+    expect(() => checkClaims(readNode(node(ID)), PEER)).toThrow('its cluster is ""');
+  });
+});

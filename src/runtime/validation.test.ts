@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect, test } from 'vitest';
+import type { AdmissionRequest } from '../injector/webhook.ts';
+import { admitMeshObject } from './validation.ts';
+
+function request(spec: unknown, change: Partial<AdmissionRequest> & { metadata?: object } = {}): AdmissionRequest {
+  const { metadata, ...rest } = change;
+  return {
+    uid: 'u',
+    operation: 'CREATE',
+    namespace: 'default',
+    object: {
+      apiVersion: 'networking.istio.io/v1alpha3',
+      kind: 'VirtualService',
+      metadata: { name: 'reviews', namespace: 'default', ...metadata },
+      spec,
+    },
+    ...rest,
+  };
+}
+
+const route = (weight: number) => ({ destination: { host: 'reviews' }, weight });
+
+test('a good object comes in', () => {
+  expect(
+    admitMeshObject(request({ hosts: ['reviews'], http: [{ route: [{ destination: { host: 'reviews' } }] }] })),
+  ).toEqual({
+    allowed: true,
+    warnings: [],
+  });
+});
+
+test('a bad one is refused with object, field and cure', () => {
+  const answer = admitMeshObject(request({ hosts: ['reviews'], http: [{ route: [route(-1), { weight: 'x' }] }] }));
+  expect(answer.allowed).toBe(false);
+  expect(answer.message).toMatch(/^VirtualService default\/reviews: /);
+  // All that is wrong at once, each with its field, what to do, and a code to look up.
+  expect(answer.message).toMatch(/spec\.http\[0\]\.route\[0\]\.weight: .+: .+ \(ISM\d{4}\)/);
+  expect(answer.message).toMatch(/spec\.http\[0\]\.route\[1\]\.weight/);
+});
+
+test('nothing stands in the way of removal', () => {
+  expect(admitMeshObject(request({}, { operation: 'DELETE' })).allowed).toBe(true);
+  expect(
+    admitMeshObject(request({}, { operation: 'UPDATE', metadata: { deletionTimestamp: '2020-01-01T00:00:00Z' } }))
+      .allowed,
+  ).toBe(true);
+});
+
+test('a kind of the mesh that is not supported is refused rather than ignored', () => {
+  const object = { apiVersion: 'networking.istio.io/v1', kind: 'EnvoyFilter', metadata: { name: 'f' }, spec: {} };
+  expect(admitMeshObject({ ...request({}), object })).toMatchObject({
+    allowed: false,
+    message: expect.stringContaining('EnvoyFilter'),
+  });
+});
