@@ -14,6 +14,8 @@ const DELTA_REMOVED_FIELD = 6;
 /** Bodies below this are put together anew each time. */
 const REMEMBER_FROM_BYTES = 16 * 1024;
 
+const SAMPLES = 64;
+
 interface Body {
   readonly resources: readonly XdsResource[];
   readonly bytes: Uint8Array;
@@ -110,16 +112,10 @@ function encodeTail(variant: Variant, response: SessionResponse): Uint8Array {
   return writer.tag(NONCE_FIELD, WireType.LengthDelimited).string(response.nonce).finish();
 }
 
-/** Cheap, and checked resource by resource on a hit: ends and length tell most sets apart. */
+/** Cheap: a sample of the versions. What it takes for equal is compared in full before it is used. */
 function bodyKey(variant: Variant, resources: readonly XdsResource[]): string {
-  let hash = 0;
-  for (const { version } of resources) hash = (Math.imul(hash, 31) + firstCodes(version)) | 0;
-  return `${variant}/${resources.length}/${resources[0]?.typeUrl ?? ''}/${hash}`;
-}
-
-function firstCodes(version: string): number {
-  let code = 0;
-  for (let index = 0; index < Math.min(version.length, 8); index++)
-    code = (Math.imul(code, 31) + version.charCodeAt(index)) | 0;
-  return code;
+  const step = Math.max(1, Math.floor(resources.length / SAMPLES));
+  let key = `${variant}/${resources.length}/${resources[0]?.typeUrl ?? ''}`;
+  for (let index = 0; index < resources.length; index += step) key += resources[index]?.version.slice(0, 4) ?? '';
+  return key;
 }

@@ -16,8 +16,7 @@ export interface XdsResource {
 /**
  * Everything one proxy should have: type URL -> resource name -> resource. Frozen; a change makes a new one, and keeps the
  * inner map of every type that did not change (the session skips those by identity; proxies that share a map share the
- * work of comparing it). A ClusterLoadAssignment has the name of its cluster. Versions start with what tells them apart:
- * the body cache looks at eight characters.
+ * work of comparing it). A ClusterLoadAssignment has the name of its cluster.
  */
 export type DesiredState = ReadonlyMap<string, ReadonlyMap<string, XdsResource>>;
 

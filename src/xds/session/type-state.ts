@@ -50,7 +50,6 @@ export class TypeState {
   #planned: ResourceMap;
   /** Names to be sent even if the client seems to hold the current version. */
   readonly #forced = new Set<string>();
-  #subscriptionChanged = true;
   #lastNonce = '';
 
   /** `resources`: what there is of the type now, for the sake of its strings. */
@@ -73,22 +72,30 @@ export class TypeState {
 
   /** The client wants `name`, and is answered even if it should have it: it may have dropped it meanwhile. */
   subscribe(name: string): void {
-    if (name === '*') this.wildcard = true;
-    else this.names.add(this.#planned.get(name)?.name ?? name);
-    if (name !== '*') this.#forced.add(name);
-    this.#subscriptionChanged = true;
+    if (name === '*') {
+      this.wildcard = true;
+      this.#settleAll();
+      return;
+    }
+    const wanted = this.#planned.get(name);
+    const shared = wanted?.name ?? name;
+    this.names.add(shared);
+    if (this.held.has(shared)) this.#forced.add(shared);
+    else if (wanted === undefined) this.absent.add(shared);
+    this.#settle(shared);
   }
 
   unsubscribe(name: string): void {
     if (name === '*') {
       this.wildcard = false;
       for (const held of this.held.keys()) if (!this.names.has(held)) this.#forget(held);
+      this.#settleAll();
     } else if (this.names.delete(name)) {
       // Still in the wildcard? The client cannot know: tell it, by sending the resource or its removal.
       if (this.wildcard) this.#forced.add(name);
       else this.#forget(name);
+      this.#settle(name);
     }
-    this.#subscriptionChanged = true;
   }
 
   #forget(name: string): void {
@@ -101,40 +108,38 @@ export class TypeState {
   resume(versions: Iterable<readonly [string, string]>, mustAnswer: boolean): void {
     for (const [name, version] of versions) {
       const known = this.#planned.get(name);
-      this.held.set(known?.name ?? name, known?.version === version ? known : { version });
-      if (!mustAnswer) this.#forced.delete(name);
+      const shared = known?.name ?? name;
+      this.held.set(shared, known?.version === version ? known : { version });
+      // Gone here, but held there: an ordinary removal, in its own time.
+      this.absent.delete(shared);
+      if (mustAnswer && this.names.has(shared)) this.#forced.add(shared);
+      this.#settle(shared);
     }
-    this.#subscriptionChanged = true;
   }
 
   /** Answers for `name` again, if the client asked for it. */
   resend(name: string): void {
-    if (!this.isSubscribed(name)) return;
-    this.#forced.add(name);
+    if (!this.isSubscribed(name) || this.upserts.has(name) || this.absent.has(name)) return;
+    if (this.held.has(name)) this.#forced.add(name);
+    else this.absent.add(name);
     this.#settle(name);
   }
 
   /** Works out what must be sent so that the client holds `resources`, as far as it asked for them. */
   plan(resources: ResourceMap, diff: DiffMaps): void {
-    if (resources === this.#planned && !this.#subscriptionChanged) return;
-    if (this.#subscriptionChanged) {
-      this.#planned = resources;
-      this.#planEverything();
-    } else {
-      const changed = diff(this.#planned, resources);
-      this.#planned = resources;
-      for (const name of changed) this.#settle(name);
-    }
-    this.#subscriptionChanged = false;
+    if (resources === this.#planned) return;
+    const changed = diff(this.#planned, resources);
+    this.#planned = resources;
+    for (const name of changed) this.#settle(name);
   }
 
-  #planEverything(): void {
-    this.upserts.clear();
-    this.removals.clear();
-    this.absent.clear();
-    for (const name of this.wildcard ? this.#planned.keys() : this.names) this.#settle(name);
-    if (this.wildcard) for (const name of this.names) this.#settle(name);
-    for (const name of this.held.keys()) this.#settle(name);
+  #settleAll(): void {
+    if (this.wildcard && this.held.size === 0 && this.upserts.size === 0) {
+      for (const resource of this.#planned.values()) this.upserts.set(resource.name, resource);
+      return;
+    }
+    for (const name of new Set([...this.#planned.keys(), ...this.held.keys(), ...this.upserts.keys()]))
+      this.#settle(name);
   }
 
   /** Brings the three to-do collections up to date for one name. */
@@ -142,12 +147,14 @@ export class TypeState {
     const wanted = this.isSubscribed(name) ? this.#planned.get(name) : undefined;
     const held = this.held.get(name);
     const forced = this.#forced.has(name);
-    this.upserts.delete(name);
+    const wasPending = this.upserts.delete(name);
+    const wasAbsent = this.absent.delete(name);
+    // Asked for and never answered: gone before it was sent is an answer too.
+    const isAwaited = this.names.has(name) && (wasAbsent || (wasPending && held === undefined));
     this.removals.delete(name);
-    this.absent.delete(name);
     if (wanted !== undefined) {
       if (held?.version !== wanted.version || forced) this.upserts.set(wanted.name, wanted);
-    } else if (forced) {
+    } else if (forced || isAwaited) {
       this.absent.add(name);
     } else if (held !== undefined) {
       this.removals.add(name);
@@ -156,11 +163,10 @@ export class TypeState {
 
   /** Records that the client has been sent these, as if it held them from now on. */
   recordSent(sent: Outstanding): void {
-    for (const resource of sent.upserts) {
-      this.held.set(resource.name, resource);
-      this.upserts.delete(resource.name);
-      this.#forced.delete(resource.name);
-    }
+    for (const resource of sent.upserts) this.held.set(resource.name, resource);
+    if (!sent.isTrial && sent.upserts.length === this.upserts.size) this.upserts.clear();
+    else for (const { name } of sent.upserts) this.upserts.delete(name);
+    if (this.#forced.size > 0) for (const { name } of sent.upserts) this.#forced.delete(name);
     this.recordRemoved(sent.removals);
     this.owesAnswer = false;
     this.outstanding = sent;
