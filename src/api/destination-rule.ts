@@ -92,7 +92,7 @@ const connectionPool = struct({
       maxRequestsPerConnection: optional(integer({ max: 536870912 })),
       maxRetries: optional(integer()),
       idleTimeout: optional(durationMs({ zero: true })),
-      maxConcurrentStreams: optional(integer({ max: 2147483647 })),
+      maxConcurrentStreams: optional(integer({ min: 1, max: 2147483647 })),
       h2UpgradePolicy: refused('name the protocol in the port of the Service: http2-... or appProtocol: http2'),
       useClientProtocol: refused('name the protocol in the port of the Service: http2-... or appProtocol: http2'),
     }),

@@ -26,7 +26,7 @@ export interface Diagnostic {
   readonly line?: number;
 }
 
-/** ISM00xx: one object's own text. ISM01xx: objects that do not fit together. ISM02xx: what a proxy cannot be given. */
+/** ISM00xx: one object's own text. ISM01xx: objects that do not fit together. */
 export const DIAGNOSTICS = {
   ISM0001: { severity: 'error', title: 'required field missing' },
   ISM0002: { severity: 'error', title: 'value of the wrong type' },
@@ -45,10 +45,8 @@ export const DIAGNOSTICS = {
   ISM0104: { severity: 'warning', title: 'host claimed twice' },
   ISM0105: { severity: 'warning', title: 'virtual address claimed twice' },
   ISM0106: { severity: 'warning', title: 'gateway not found' },
-  ISM0107: { severity: 'warning', title: 'selector matches no workload' },
   ISM0108: { severity: 'warning', title: 'host not served by the gateway' },
-  ISM0201: { severity: 'warning', title: 'port shared by protocols that cannot share it' },
-  ISM0202: { severity: 'warning', title: 'gateway port not open' },
+  ISM0109: { severity: 'warning', title: 'port that proxies cannot serve' },
 } as const satisfies Record<string, { severity: Severity; title: string }>;
 
 export type DiagnosticCode = keyof typeof DIAGNOSTICS;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTPMatchRequest: the conditions of one match are joined by AND, the matches of one route by OR.
 import { bool, defaulted, type Infer, list, mapOf, optional, refused, struct, text } from './shape.ts';
-import { dnsLabel, labels, portNumber, stringMatch } from './values.ts';
+import { dnsLabel, headerName, labels, portNumber, stringMatch } from './values.ts';
 
 export const httpMatch = struct({
   name: optional(text()),
@@ -9,8 +9,8 @@ export const httpMatch = struct({
   scheme: optional(stringMatch),
   method: optional(stringMatch),
   authority: optional(stringMatch),
-  headers: defaulted(mapOf(headerCondition()), {}),
-  withoutHeaders: defaulted(mapOf(headerCondition()), {}),
+  headers: defaulted(mapOf(headerCondition(), headerName), {}),
+  withoutHeaders: defaulted(mapOf(headerCondition(), headerName), {}),
   queryParams: defaulted(mapOf(stringMatch), {}),
   port: optional(portNumber),
   sourceLabels: defaulted(labels, {}),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTPRoute: what happens to a request that one of its matches takes.
+import { headers } from './header-operations.ts';
 import { httpMatch } from './http-match.ts';
+import { groupCount } from './regex.ts';
 import {
   type At,
   bool,
@@ -10,7 +12,6 @@ import {
   idle,
   integer,
   list,
-  mapOf,
   optional,
   refused,
   required,
@@ -18,7 +19,7 @@ import {
   supportedChoice,
   text,
 } from './shape.ts';
-import { dnsLabel, durationMs, hostPattern, percent, portSelector, regex, stringMatch } from './values.ts';
+import { dnsLabel, durationMs, headerText, hostPattern, percent, portSelector, regex, stringMatch } from './values.ts';
 
 export const destination = struct({
   host: required(hostPattern),
@@ -26,15 +27,6 @@ export const destination = struct({
   port: optional(portSelector),
 });
 export type Destination = Infer<typeof destination>;
-
-const headerOperations = struct({
-  set: defaulted(mapOf(text()), {}),
-  add: defaulted(mapOf(text()), {}),
-  remove: defaulted(list(text()), []),
-});
-const headers = struct({ request: optional(headerOperations), response: optional(headerOperations) });
-export type HeaderOperations = Infer<typeof headerOperations>;
-export type Headers = Infer<typeof headers>;
 
 const weightedDestination = struct({
   destination: required(destination),
@@ -45,8 +37,8 @@ const weightedDestination = struct({
 const status = integer({ min: 200, max: 599 });
 const redirect = checked(
   struct({
-    uri: optional(text()),
-    authority: optional(text()),
+    uri: optional(headerText),
+    authority: optional(headerText),
     scheme: optional(text({ pattern: /^https?$/, what: 'http or https' })),
     port: optional(integer({ min: 1, max: 65535 })),
     derivePort: optional(
@@ -68,26 +60,62 @@ export type Redirect = Infer<typeof redirect>;
 
 const directResponse = struct({
   status: required(status),
-  body: optional(struct({ string: optional(text()), bytes: refused('give the body as `string`') })),
+  body: optional(
+    struct({
+      string: optional(text({ max: 262_144 })),
+      bytes: refused('give the body as `string`'),
+    }),
+  ),
 });
 
 const rewrite = checked(
   struct({
-    uri: optional(text()),
-    authority: optional(text()),
+    uri: optional(headerText),
+    authority: optional(headerText),
     uriRegexRewrite: optional(struct({ match: required(regex), rewrite: required(text()) })),
   }),
   (value, at) => {
+    const { match = '', rewrite: substitution = '' } = value.uriRegexRewrite ?? {};
+    const highest = Math.max(0, ...[...substitution.matchAll(/\\(\d)/g)].map(([, n]) => Number(n)));
+    if (highest > groupCount(match)) {
+      const message = `\\${highest} stands for a group that ${JSON.stringify(match)} does not have`;
+      at.report.add('ISM0006', `${at.field}.uriRegexRewrite.rewrite`, message, `use \\0 to \\${groupCount(match)}`);
+    }
     if (value.uri === undefined || value.uriRegexRewrite === undefined) return;
     at.report.add('ISM0007', at.field, 'uri and uriRegexRewrite exclude one another', 'keep one of them');
   },
 );
 export type Rewrite = Infer<typeof rewrite>;
 
+const RETRY_CONDITIONS = new Set([
+  '5xx',
+  'gateway-error',
+  'reset',
+  'reset-before-request',
+  'connect-failure',
+  'retriable-4xx',
+  'refused-stream',
+  'http3-post-connect-failure',
+  'cancelled',
+  'deadline-exceeded',
+  'internal',
+  'resource-exhausted',
+  'unavailable',
+]);
+
+/** Conditions and status codes; Envoy would take a name that it does not know, and never retry by it. */
+const retryOn = checked(text(), (value, at) => {
+  for (const condition of value.split(',').map((c) => c.trim())) {
+    if (RETRY_CONDITIONS.has(condition) || /^[2-5]\d\d$/.test(condition)) continue;
+    const cure = `use a status code, or one of ${[...RETRY_CONDITIONS].join(', ')}`;
+    at.report.add('ISM0006', at.field, `${JSON.stringify(condition)} is no condition for a retry`, cure);
+  }
+});
+
 const retries = struct({
   attempts: defaulted(integer({ max: 1000 }), 2),
   perTryTimeout: optional(durationMs()),
-  retryOn: optional(text()),
+  retryOn: optional(retryOn),
   retryIgnorePreviousHosts: defaulted(bool, true),
   backoff: optional(durationMs()),
   retryRemoteLocalities: refused('remove it; retries do not choose by locality yet'),

@@ -12,6 +12,7 @@ export function faultOfRegex(source: string): string | undefined {
     if (/[a-z]/i.test(letter!) && !'aftnrvbBAzdDsSwWCQEpPx'.includes(letter!))
       return `\\${letter} does not exist there`;
   }
+  if (programSize(source) > 10_000) return 'it is too large once its repetitions are written out';
   for (const [bound, low, high] of source.matchAll(/\{(\d+)(?:,(\d*))?\}/g)) {
     if (Number(low) > 1000 || Number(high ?? 0) > 1000) return `${bound} repeats more than 1000 times`;
   }
@@ -21,6 +22,15 @@ export function faultOfRegex(source: string): string | undefined {
   } catch (error) {
     return error instanceof Error ? error.message.replace(/^.*: /, '') : 'it cannot be read';
   }
+}
+
+/** Number of groups that `\\1`, `\\2`, ... can stand for. */
+export function groupCount(source: string): number {
+  return [
+    ...withoutEscapes(source)
+      .replace(/\[\^?\]?[^\]]*\]/g, '')
+      .matchAll(/\((?!\?(?!P?<))/g),
+  ].length;
 }
 
 /** A JavaScript expression that matches whole strings as RE2 does. Throws SyntaxError for what RE2 would refuse too. */
@@ -59,4 +69,30 @@ function posixClass(name: string): string {
 
 function withoutEscapes(source: string): string {
   return source.replace(/\\./gs, '');
+}
+
+/** Instructions that RE2 makes of it, roughly and never too few by much: counted repetitions are copies. */
+function programSize(source: string): number {
+  const sums = [0];
+  let atom = 0;
+  const close = () => {
+    sums[sums.length - 1]! += atom;
+    atom = 0;
+  };
+  for (const [token] of source.matchAll(/\\.|\[\^?\]?(?:\\.|[^\]])*\]|\{\d+(?:,\d*)?\}|\(\?[^:)]*:?|./gs)) {
+    const [, low, high] = /^\{(\d+)(?:,(\d*))?\}$/.exec(token) ?? [];
+    if (low !== undefined) atom *= Math.max(1, Number(low), Number(high ?? 0));
+    else if (token.startsWith('(')) {
+      close();
+      sums.push(0);
+    } else if (token === ')' && sums.length > 1) {
+      close();
+      atom = sums.pop()! + 2;
+    } else if (!'*+?'.includes(token)) {
+      close();
+      atom = token.startsWith('[') || token.startsWith('\\p') ? 4 : 1;
+    }
+  }
+  close();
+  return sums.reduce((a, b) => a + b, 0);
 }

@@ -43,7 +43,10 @@ const port = struct({
 });
 export type ServiceEntryPort = Infer<typeof port>;
 
-const address = text({ pattern: /^[^\s/:][^\s/]*$/, what: 'an IP address or a DNS name' });
+const address = checked(text(), (raw, at) => {
+  if (isIP(raw) !== 0 || /^[a-z0-9_]([-a-z0-9_.]{0,251}[a-z0-9_])?\.?$/i.test(raw)) return;
+  at.report.add('ISM0006', at.field, `${JSON.stringify(raw)} is no address`, 'write an IP address or a DNS name');
+});
 const endpoint = struct({
   address: required(address),
   ports: defaulted(mapOf(portNumber), {}),

@@ -147,24 +147,32 @@ export function list<T>(item: Shape<T>, options: { min?: number } = {}): Shape<r
   };
 }
 
-export function mapOf<T>(item: Shape<T>): Shape<Readonly<Record<string, T>>> {
+export function mapOf<T>(item: Shape<T>, keys: Shape<string> = text()): Shape<Readonly<Record<string, T>>> {
   return {
     schema: { type: 'object', additionalProperties: item.schema },
     decode(raw, at) {
       if (!isRecord(raw)) return wrongType(raw, 'an object', at);
       const entries = Object.keys(raw)
         .sort()
-        .map((key) => [key, item.decode(raw[key], { field: member(at.field, key), report: at.report })] as const);
+        .map((key) => {
+          const here = { field: member(at.field, key), report: at.report };
+          return [key, keys.decode(key, here) === undefined ? undefined : item.decode(raw[key], here)] as const;
+        });
       return entries.some(([, v]) => v === undefined) ? undefined : (Object.fromEntries(entries) as Record<string, T>);
     },
   };
 }
 
-export function text(options: { pattern?: RegExp; what?: string } = {}): Shape<string> {
+/** `max` characters at most; `what` says in words what `pattern` asks for. */
+export function text(options: { pattern?: RegExp; what?: string; max?: number } = {}): Shape<string> {
   return {
     schema: { type: 'string' },
     decode(raw, at) {
       if (typeof raw !== 'string') return wrongType(raw, 'a string', at);
+      if (raw.length > (options.max ?? Number.POSITIVE_INFINITY)) {
+        at.report.add('ISM0006', at.field, `it has ${raw.length} characters`, `use at most ${options.max}`);
+        return undefined;
+      }
       if (options.pattern === undefined || options.pattern.test(raw)) return raw;
       at.report.add('ISM0006', at.field, `${JSON.stringify(raw)} is not ${options.what}`, `write ${options.what}`);
       return undefined;

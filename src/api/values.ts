@@ -94,7 +94,13 @@ export const stringMatch: Shape<StringMatch> = turned(
   struct({ exact: optional(text()), prefix: optional(text()), regex: optional(regex) }),
   (raw, at) => {
     const kinds = (['exact', 'prefix', 'regex'] as const).filter((k) => raw[k] !== undefined);
-    if (kinds.length === 1) return { kind: kinds[0]!, value: raw[kinds[0]!]! };
+    const [kind] = kinds;
+    if (kinds.length === 1 && kind !== undefined) {
+      const value = raw[kind]!;
+      if (value !== '' || kind === 'exact') return { kind, value };
+      at.report.add('ISM0006', `${at.field}.${kind}`, 'it is empty', `give ${kind} a text, or leave the match out`);
+      return undefined;
+    }
     const message = kinds.length === 0 ? 'it matches nothing' : `${kinds.join(' and ')} exclude one another`;
     at.report.add('ISM0007', at.field, message, 'give one of exact, prefix, regex');
     return undefined;
@@ -116,4 +122,13 @@ function turnedPercent(): Shape<number> {
   };
 }
 
-export const headerName: Shape<string> = text({ pattern: /^:?[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, what: 'a header name' });
+export const headerName: Shape<string> = text({
+  pattern: /^:?[!#$%&'*+.^_`|~0-9A-Za-z-]+$/,
+  what: 'a header name',
+});
+/** Anything that can stand in a header. */
+export const headerText: Shape<string> = text({
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that may not be there
+  pattern: /^[^\x00-\x08\x0a-\x1f\x7f]*$/,
+  what: 'text without control characters',
+});

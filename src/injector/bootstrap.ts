@@ -62,9 +62,13 @@ export function buildBootstrap(options: BootstrapOptions): Json {
         ]),
       ],
     },
+    layered_runtime: { layers: [{ name: 'isthmus', static_layer: RUNTIME }] },
     ...(options.excludeOutboundBy === 'mark' ? { cluster_manager: { upstream_bind_config: markedSockets() } } : {}),
   };
 }
+
+/** By default Envoy refuses, with the whole answer, an expression of more than 100 RE2 instructions: `(a|b){30}`. */
+const RUNTIME: Json = { 're2.max_program_size.error_level': 32768, 're2.max_program_size.warn_level': 32768 };
 
 function buildNode(options: BootstrapOptions): Json {
   const { podIp, podName, namespace, dnsDomain, kind } = options;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The http part of a VirtualService as an ordered list of routes, for one port of one client.
+
+import type { HeaderOperations } from '../api/header-operations.ts';
 import type { HeaderCondition, HttpMatch } from '../api/http-match.ts';
-import type { CorsPolicy, Destination, Fault, HeaderOperations, HttpRoute, Retries } from '../api/http-route.ts';
+import type { CorsPolicy, Destination, Fault, HttpRoute, Retries } from '../api/http-route.ts';
 import type { StringMatch } from '../api/values.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { qualifyHost } from '../model/hosts.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a sidecar does with the connections that its application opens.
 import { isIP } from 'node:net';
-import type { MeshService, ServicePort } from '../model/snapshot.ts';
+import { type MeshService, PROXY_PORTS, type ServicePort } from '../model/snapshot.ts';
 import { addressesOf, type ProxyView } from '../model/view.ts';
 import type { OutboundIntent, TcpChainIntent, TcpPortIntent } from './types.ts';
 import { buildRouteTable, indexRules } from './virtual-hosts.ts';
@@ -10,7 +10,7 @@ export function buildOutbound(view: ProxyView): OutboundIntent {
   const rules = indexRules(view);
   const httpPorts = new Set<number>();
   for (const service of view.services) {
-    for (const port of service.ports) if (isHttp(port)) httpPorts.add(port.number);
+    for (const port of service.ports) if (isHttp(port) && !PROXY_PORTS.has(port.number)) httpPorts.add(port.number);
   }
   return {
     unknown: view.mesh.outboundTrafficPolicy.mode === 'ALLOW_ANY' ? 'pass-through' : 'refuse',
@@ -32,7 +32,7 @@ function buildTcpPorts(view: ProxyView, httpPorts: ReadonlySet<number>): TcpPort
       if (isHttp(port) || port.protocol === 'udp') continue;
       for (const { address, chain } of claims(view, service, port)) {
         // On a port with HTTP the wildcard listener is HTTP's; other protocols need an address of their own.
-        if (address === '' && httpPorts.has(port.number)) continue;
+        if (address === '' && (httpPorts.has(port.number) || PROXY_PORTS.has(port.number))) continue;
         const key = `${address}_${port.number}`;
         const entry = ports.get(key) ?? { address, port: port.number, chains: [] };
         if (!entry.chains.some((other) => overlap(other, chain))) entry.chains.push(chain);

@@ -100,3 +100,6 @@ export interface MeshSnapshot {
 export function workloadKey(cluster: string, namespace: string, podName: string): string {
   return `${cluster}/${namespace}/${podName}`;
 }
+
+/** Ports on which every proxy listens itself: outbound, inbound, health, metrics. Another listener there is refused. */
+export const PROXY_PORTS: ReadonlySet<number> = new Set([15001, 15006, 15021, 15090]);
