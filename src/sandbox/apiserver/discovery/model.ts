@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// What discovery says, before it is written as legacy lists, as aggregated lists, or as OpenAPI.
+import { compareVersions } from '../crd/definition.ts';
+import type { ResourceDefinition, ServedVersion } from '../resources/definition.ts';
+import type { GroupVersionEntry, Registry } from '../resources/registry.ts';
+import type { GroupVersionKind, SubresourceHandler } from '../seams.ts';
+
+export interface DiscoveredSubresource {
+  readonly name: string;
+  /** group and version are '' when they are those of the resource. */
+  readonly kind: GroupVersionKind;
+  readonly verbs: readonly string[];
+}
+
+export interface DiscoveredResource {
+  readonly name: string;
+  readonly singular: string;
+  readonly kind: string;
+  readonly namespaced: boolean;
+  readonly verbs: readonly string[];
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  readonly subresources: readonly DiscoveredSubresource[];
+}
+
+export interface DiscoveredVersion {
+  readonly version: string;
+  readonly resources: readonly DiscoveredResource[];
+}
+
+export interface DiscoveredGroup {
+  /** '' for the core group. */
+  readonly name: string;
+  /** The first is preferred. */
+  readonly versions: readonly DiscoveredVersion[];
+}
+
+/** The order of groups decides what a bare name such as "deployments" means to kubectl. */
+const GROUP_ORDER: readonly string[] = [
+  '',
+  'apps',
+  'events.k8s.io',
+  'authentication.k8s.io',
+  'authorization.k8s.io',
+  'autoscaling',
+  'batch',
+  'networking.k8s.io',
+  'policy',
+  'rbac.authorization.k8s.io',
+  'admissionregistration.k8s.io',
+  'apiextensions.k8s.io',
+  'scheduling.k8s.io',
+  'coordination.k8s.io',
+  'discovery.k8s.io',
+  'extensions',
+];
+
+const READ_WRITE = ['get', 'patch', 'update'];
+const HTTP_VERBS: Readonly<Record<string, string>> = {
+  GET: 'get',
+  POST: 'create',
+  PUT: 'update',
+  PATCH: 'patch',
+  DELETE: 'delete',
+};
+
+export function discoveredGroups(
+  registry: Registry,
+  handlers: ReadonlyMap<string, SubresourceHandler>,
+): DiscoveredGroup[] {
+  const groups = new Map<string, GroupVersionEntry[]>();
+  for (const entry of registry.groupVersions()) groups.set(entry.group, [...(groups.get(entry.group) ?? []), entry]);
+  const rank = (name: string) => (GROUP_ORDER.includes(name) ? GROUP_ORDER.indexOf(name) : GROUP_ORDER.length);
+  return [...groups]
+    .sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1))
+    .map(([name, entries]) => ({
+      name,
+      versions: entries
+        .sort((a, b) => compareVersions(a.version, b.version))
+        .map((entry) => ({ version: entry.version, resources: resourcesOf(entry, handlers) })),
+    }));
+}
+
+function resourcesOf(
+  entry: GroupVersionEntry,
+  handlers: ReadonlyMap<string, SubresourceHandler>,
+): DiscoveredResource[] {
+  const stored = entry.resources.map(({ definition, version }) => ({
+    name: definition.resource,
+    singular: definition.singular,
+    kind: definition.kind,
+    namespaced: definition.namespaced,
+    // Namespaces are deleted one at a time.
+    verbs:
+      definition.kind === 'Namespace'
+        ? definition.verbs.filter((verb) => verb !== 'deletecollection')
+        : definition.verbs,
+    // Only the storage group answers to short names and categories: "all" must not show a Deployment twice.
+    shortNames: isPrimary(definition, version) ? definition.shortNames : [],
+    categories: isPrimary(definition, version) ? definition.categories : [],
+    subresources: subresourcesOf(definition, version, handlers),
+  }));
+  const virtual = entry.virtual.map(({ resource, kind, namespaced }) => ({
+    name: resource,
+    singular: kind.toLowerCase(),
+    kind,
+    namespaced,
+    verbs: ['create'],
+    shortNames: [],
+    categories: [],
+    subresources: [],
+  }));
+  return [...stored, ...virtual].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function isPrimary(definition: ResourceDefinition, version: ServedVersion): boolean {
+  return version.group === definition.served[0]?.group;
+}
+
+function subresourcesOf(
+  definition: ResourceDefinition,
+  version: ServedVersion,
+  handlers: ReadonlyMap<string, SubresourceHandler>,
+): DiscoveredSubresource[] {
+  const own = { group: '', version: '', kind: definition.kind };
+  const list: DiscoveredSubresource[] = [];
+  if (definition.status) list.push({ name: 'status', kind: own, verbs: READ_WRITE });
+  if (version.scale ?? definition.scale) {
+    list.push({ name: 'scale', kind: { group: 'autoscaling', version: 'v1', kind: 'Scale' }, verbs: READ_WRITE });
+  }
+  if (version.group !== '') return list.sort(byName);
+  if (definition.resource === 'namespaces') list.push({ name: 'finalize', kind: own, verbs: ['update'] });
+  if (definition.resource === 'pods') {
+    list.push({ name: 'binding', kind: { ...own, kind: 'Binding' }, verbs: ['create'] });
+    list.push({ name: 'eviction', kind: { group: 'policy', version: 'v1', kind: 'Eviction' }, verbs: ['create'] });
+  }
+  for (const [path, handler] of handlers) {
+    const [resource, name = ''] = path.split('/');
+    if (resource !== definition.resource) continue;
+    const { group, kind } = handler.kind;
+    const verbs = Object.keys(handler.methods).map((method) => HTTP_VERBS[method] ?? method.toLowerCase());
+    list.push({ name, kind: group === '' ? { ...own, kind } : handler.kind, verbs: verbs.sort() });
+  }
+  return list.sort(byName);
+}
+
+function byName(a: { name: string }, b: { name: string }): number {
+  return a.name < b.name ? -1 : 1;
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { KubeObject } from '../../../../kube/types.ts';
+import type { TypeTable } from '../../schema/parse.ts';
+import type { StatusCause } from '../../status.ts';
+import { shortDuration } from '../../tables/duration.ts';
+import { AGE, column, NAME } from '../../tables/table.ts';
+import { IMMUTABLE, invalidValue, required, unsupported } from '../../validation/causes.ts';
+import type { ResourceDefinition } from '../definition.ts';
+import { at, defineKind, member } from '../kind-builder.ts';
+import { type SelectorSpec, selectorText } from '../label-selector-text.ts';
+import { defaultPodSpec, type PodTemplate } from '../pod-template.ts';
+import { validatePodSpec } from '../pod-validation.ts';
+
+interface JobSpec {
+  parallelism?: number;
+  completions?: number;
+  backoffLimit?: number;
+  completionMode?: string;
+  suspend?: boolean;
+  podReplacementPolicy?: string;
+  manualSelector?: boolean;
+  selector?: SelectorSpec;
+  template?: PodTemplate;
+}
+
+const specOf = (object: KubeObject): JobSpec => member<JobSpec>(object, 'spec') ?? {};
+
+function defaults(object: KubeObject): void {
+  const spec = specOf(object);
+  object['spec'] = spec;
+  if (spec.template?.spec) defaultPodSpec(spec.template.spec);
+  if (spec.completions === undefined && spec.parallelism === undefined) spec.completions = 1;
+  spec.parallelism ??= 1;
+  spec.backoffLimit ??= 6;
+  spec.completionMode ??= 'NonIndexed';
+  spec.suspend ??= false;
+  spec.podReplacementPolicy ??= 'TerminatingOrFailed';
+}
+
+/** The pods of a job are found by labels that name its uid. */
+function labelPods(object: KubeObject): void {
+  const spec = specOf(object);
+  if (spec.manualSelector || !spec.template) return;
+  const { uid = '', name = '' } = object.metadata;
+  spec.template.metadata = {
+    ...spec.template.metadata,
+    labels: {
+      ...spec.template.metadata?.labels,
+      'batch.kubernetes.io/controller-uid': uid,
+      'batch.kubernetes.io/job-name': name,
+      'controller-uid': uid,
+      'job-name': name,
+    },
+  };
+  spec.selector = { matchLabels: { 'batch.kubernetes.io/controller-uid': uid } };
+}
+
+function validate(object: KubeObject): StatusCause[] {
+  const spec = specOf(object);
+  const causes: StatusCause[] = [];
+  for (const count of ['parallelism', 'completions', 'backoffLimit'] as const) {
+    const value = spec[count];
+    if (value !== undefined && value < 0) {
+      causes.push(invalidValue(`spec.${count}`, value, 'must be greater than or equal to 0'));
+    }
+  }
+  causes.push(...validatePodSpec(spec.template?.spec, 'spec.template.spec'));
+  const policy = spec.template?.spec?.restartPolicy;
+  if (policy === 'Always') {
+    causes.push(required('spec.template.spec.restartPolicy', 'valid values: "OnFailure", "Never"'));
+  } else if (policy && !['OnFailure', 'Never'].includes(policy)) {
+    causes.push(unsupported('spec.template.spec.restartPolicy', policy, ['OnFailure', 'Never']));
+  }
+  return causes;
+}
+
+function validateUpdate(object: KubeObject, old: KubeObject): StatusCause[] {
+  const [spec, before] = [specOf(object), specOf(old)];
+  const causes: StatusCause[] = [];
+  for (const field of ['selector', 'template', 'completionMode'] as const) {
+    if (JSON.stringify(spec[field]) !== JSON.stringify(before[field]) && !before.suspend) {
+      causes.push(invalidValue(`spec.${field}`, spec[field], IMMUTABLE));
+    }
+  }
+  return causes;
+}
+
+function jobStatus(object: KubeObject): string {
+  const conditions = (at(object, 'status.conditions') ?? []) as { type: string; status: string }[];
+  const holds = (type: string) => conditions.some((one) => one.type === type && one.status === 'True');
+  if (holds('Complete')) return 'Complete';
+  if (holds('Failed')) return 'Failed';
+  if (object.metadata.deletionTimestamp) return 'Terminating';
+  if (holds('Suspended')) return 'Suspended';
+  if (holds('FailureTarget')) return 'FailureTarget';
+  if (holds('SuccessCriteriaMet')) return 'SuccessCriteriaMet';
+  return 'Running';
+}
+
+function completions(object: KubeObject): string {
+  const spec = specOf(object);
+  const succeeded = at(object, 'status.succeeded') ?? 0;
+  if (spec.completions !== undefined) return `${succeeded}/${spec.completions}`;
+  return (spec.parallelism ?? 0) > 1 ? `${succeeded}/1 of ${spec.parallelism}` : `${succeeded}/1`;
+}
+
+function duration(object: KubeObject, now: Date): string {
+  const started = at(object, 'status.startTime') as string | undefined;
+  if (!started) return '';
+  const ended = at(object, 'status.completionTime') as string | undefined;
+  return shortDuration((ended ? Date.parse(ended) : now.getTime()) - Date.parse(started));
+}
+
+export function jobKinds(types: TypeTable): ResourceDefinition[] {
+  const containers = (object: KubeObject) => specOf(object).template?.spec?.containers ?? [];
+  return [
+    defineKind(types, {
+      kind: 'Job',
+      resource: 'jobs',
+      versions: [{ group: 'batch', version: 'v1', type: 'batch.v1.Job', defaults }],
+      categories: ['all'],
+      status: true,
+      fields: { 'status.successful': (object) => String(at(object, 'status.succeeded') ?? 0) },
+      columns: [
+        NAME,
+        column('Status', jobStatus),
+        column('Completions', completions),
+        column('Duration', duration),
+        AGE,
+        column(
+          'Containers',
+          (object) =>
+            containers(object)
+              .map(({ name }) => name)
+              .join(','),
+          { wide: true },
+        ),
+        column(
+          'Images',
+          (object) =>
+            containers(object)
+              .map(({ image = '' }) => image)
+              .join(','),
+          { wide: true },
+        ),
+        column('Selector', (object) => selectorText(specOf(object).selector) || '<none>', { wide: true }),
+      ],
+      strategy: { generation: true, initialStatus: () => ({}), prepareCreate: labelPods, validate, validateUpdate },
+    }),
+  ];
+}
