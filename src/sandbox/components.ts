@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { waitForApiServer } from './api-readiness.ts';
 import { type ClusterLayout, clusterLayout, readConfig, type SandboxConfig } from './layout.ts';
-import { CLUSTER_DOMAIN, DNS_SERVICE_ADDRESS, KUBELET_PORT } from './network/addresses.ts';
+import { API_PORT, CLUSTER_DOMAIN, DNS_SERVICE_ADDRESS, KUBELET_PORT, SERVICE_CIDR } from './network/addresses.ts';
 
 export interface ComponentRequest {
   readonly component: string;
@@ -38,6 +38,17 @@ export async function runComponent(request: ComponentRequest, signal: AbortSigna
 }
 
 const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => Promise<void>>> = {
+  apiserver: async ({ cluster, signal }) => {
+    const { runApiServer } = await import('./apiserver/main.ts');
+    const options = {
+      clusterName: cluster.name,
+      dataDir: cluster.apiServerDir,
+      listen: { host: cluster.nodeAddress, port: API_PORT },
+      advertiseAddresses: [cluster.nodeAddress],
+      serviceCidr: SERVICE_CIDR,
+    };
+    return runApiServer(options, signal);
+  },
   controllers: async ({ cluster, log, signal }) => {
     const { runControllers } = await import('./controllers/main.ts');
     const options = {
