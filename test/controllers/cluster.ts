@@ -49,7 +49,7 @@ export async function startCluster(): Promise<TestCluster> {
       listen: { host: '127.0.0.1', port },
       advertiseAddresses: ['127.0.0.1'],
       serviceCidr: '10.96.0.0/16',
-      nodePortRange: '30000-32767',
+      nodePortRange: { from: 30_000, to: 32_767 },
     },
     signal,
   );

@@ -102,6 +102,15 @@ export class ObjectGraph {
     }
     const added = [...wanted].filter(([name]) => !this.#watched.has(name));
     await Promise.all(added.map(([name, type]) => this.#watch(name, type, signal)));
+    if (added.length > 0) this.#reconsiderUnowned();
+  }
+
+  /** An owner of a kind that was unknown until now may have come and gone unseen. */
+  #reconsiderUnowned(): void {
+    for (const node of [...this.#nodes.values()]) {
+      if (node.owners.every(({ uid }) => this.#nodes.has(uid))) continue;
+      for (const listener of this.#listeners) listener.upserted(node, node);
+    }
   }
 
   /** Resolves with the first full list. */
