@@ -186,6 +186,36 @@ describe('a server that is sent garbage', () => {
     await expectAlive();
   });
 
+  it('lets go of a client that does not read, when its credential ends', async () => {
+    const large = new MemoryBackend([resource(CLUSTER_TYPE, 'large', Buffer.alloc(500_000))]);
+    const stop = new AbortController();
+    const expiring = await startXdsServer(
+      {
+        listen: { host: '127.0.0.1', port: 0 },
+        authenticator: { authenticate: async () => ({ ...peer, expiresAtMs: Date.now() + 200 }) },
+        ads: large,
+        limits: { flushOnEndMs: 100, shutdownGraceMs: 100 },
+      },
+      stop.signal,
+    );
+    const deaf = connectHttp2(`http://127.0.0.1:${expiring.port}`);
+    deaf.on('error', () => {});
+    const stream = deaf.request({
+      ':method': 'POST',
+      ':path': `${ADS}/DeltaAggregatedResources`,
+      'content-type': 'application/grpc',
+    });
+    stream.on('error', () => {});
+    stream.pause();
+    stream.write(framed(first));
+    await expect.poll(() => large.open).toBe(1);
+    await expect.poll(() => large.open).toBe(0);
+    expect(expiring.streams()).toEqual([]);
+    deaf.destroy();
+    stop.abort();
+    await expiring.close();
+  });
+
   it('leaves no stream behind', async () => {
     await expect.poll(() => backend.open).toBe(0);
     expect(server.streams()).toEqual([]);

@@ -13,6 +13,13 @@ export interface CallPeer {
   readonly address: string;
 }
 
+export interface CallLimits {
+  /** Of a message from a peer. A reconnecting Envoy names every resource that it holds: about 80 bytes each. */
+  readonly maxMessageBytes: number;
+  /** How long a peer that does not read may hold up the end of a call. */
+  readonly flushOnEndMs: number;
+}
+
 export class GrpcCall {
   readonly path: string;
   readonly peer: CallPeer;
@@ -20,15 +27,17 @@ export class GrpcCall {
   readonly closed: Promise<void>;
   readonly #headers: IncomingHttpHeaders;
   readonly #stream: ServerHttp2Stream;
+  readonly #limits: CallLimits;
   readonly #reader: MessageReader;
   #ended: { code: StatusName; message: string } | undefined;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: CallPeer, maxMessageBytes: number) {
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: CallPeer, limits: CallLimits) {
     this.#stream = stream;
     this.#headers = headers;
     this.path = headers[':path'] ?? '';
     this.peer = peer;
-    this.#reader = new MessageReader(maxMessageBytes);
+    this.#limits = limits;
+    this.#reader = new MessageReader(limits.maxMessageBytes);
     this.closed = new Promise((resolve) => {
       stream.once('close', () => resolve());
     });
@@ -104,13 +113,18 @@ export class GrpcCall {
     this.#stream.respond(RESPONSE_HEADERS, { waitForTrailers: true });
   }
 
-  /** Ends the call with trailers (or trailers alone). What was sent before goes out first. Idempotent. */
+  /**
+   * Ends the call with trailers (or trailers alone). What was sent before goes out first, if the peer takes it within
+   * `flushOnEndMs`. Idempotent.
+   */
   end(code: StatusName, message = ''): void {
     if (this.isEnded) return;
     this.#ended = { code, message };
     const trailers: Record<string, string | number> = { 'grpc-status': STATUS[code] };
     if (message !== '') trailers['grpc-message'] = encodeStatusMessage(message);
     const stream = this.#stream;
+    const cut = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), this.#limits.flushOnEndMs);
+    stream.once('close', () => clearTimeout(cut));
     // The peer may go on sending: tell it to stop, but behind the trailers, and without an error.
     const closeBehind = (): void => {
       setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
@@ -125,11 +139,5 @@ export class GrpcCall {
       });
       stream.end();
     }
-  }
-
-  /** Ends the call without waiting for what was sent before (deadline, a peer that does not read). */
-  abort(code: StatusName, message: string): void {
-    this.end(code, message);
-    setTimeout(() => this.#stream.close(constants.NGHTTP2_CANCEL), 1000).unref();
   }
 }

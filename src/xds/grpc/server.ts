@@ -11,7 +11,7 @@ import {
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { GrpcCall } from './call.ts';
+import { type CallLimits, GrpcCall } from './call.ts';
 import { decodeTimeoutMs, GrpcError } from './status.ts';
 
 export interface TlsIdentity {
@@ -19,11 +19,9 @@ export interface TlsIdentity {
   readonly keyPem: string;
 }
 
-export interface GrpcLimits {
+export interface GrpcLimits extends CallLimits {
   readonly maxConnections: number;
   readonly maxStreamsPerConnection: number;
-  /** Of a message from a peer. A reconnecting Envoy names every resource that it holds: about 80 bytes each. */
-  readonly maxMessageBytes: number;
   /** A connection without any call is closed after this. */
   readonly idleConnectionMs: number;
   readonly keepaliveIntervalMs: number;
@@ -37,6 +35,7 @@ export const DEFAULT_LIMITS: GrpcLimits = {
   maxConnections: 10_000,
   maxStreamsPerConnection: 512,
   maxMessageBytes: 16 * 1024 * 1024,
+  flushOnEndMs: 5000,
   idleConnectionMs: 60_000,
   keepaliveIntervalMs: 30_000,
   keepaliveTimeoutMs: 20_000,
@@ -205,7 +204,7 @@ class Connections {
       secure: session.socket instanceof TLSSocket || session.encrypted === true,
       address: addressOf(session.socket),
     };
-    const call = new GrpcCall(stream, headers, peer, this.#limits.maxMessageBytes);
+    const call = new GrpcCall(stream, headers, peer, this.#limits);
     calls.add(call);
     void call.closed.then(() => calls.delete(call));
     void this.#run(call, headers);
@@ -222,7 +221,7 @@ class Connections {
       const timeout = headers['grpc-timeout'];
       if (typeof timeout === 'string') {
         const timeoutMs = Math.min(decodeTimeoutMs(timeout), 2 ** 31 - 1);
-        deadline = setTimeout(() => call.abort('DEADLINE_EXCEEDED', 'the deadline of the call has passed'), timeoutMs);
+        deadline = setTimeout(() => call.end('DEADLINE_EXCEEDED', 'the deadline of the call has passed'), timeoutMs);
       }
       const handler = this.#options.handlers.get(call.path);
       if (handler === undefined) throw new GrpcError('UNIMPLEMENTED', 'no such method');
