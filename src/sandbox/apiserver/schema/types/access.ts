@@ -60,8 +60,8 @@ SelfSubjectReview
 
 TokenRequestSpec
   audiences 1 list string list=atomic
-  expirationSeconds 4 int64
-  boundObjectRef 3 BoundObjectReference
+  expirationSeconds* 4 int64
+  boundObjectRef* 3 BoundObjectReference
   attestations? 5 map strings
 
 TokenRequestStatus
