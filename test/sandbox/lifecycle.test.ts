@@ -206,12 +206,12 @@ describe.skipIf(obstacle !== undefined)('an interrupted start', () => {
   );
 });
 
-async function interruptedStart(sandbox: TestSandbox, signal: NodeJS.Signals, delayMs: number): Promise<void> {
+async function interruptedStart(sandbox: TestSandbox, signal: NodeJS.Signals, delayMs: number): Promise<number | null> {
   const entry = join(root, 'dist/isthmus.mjs');
   const args = [entry, 'sandbox', 'up', '--name', sandbox.name, '--clusters', '1'];
   const child = spawn(process.execPath, args, { env: sandbox.env, stdio: 'ignore' });
   setTimeout(() => child.kill(signal), delayMs);
-  await once(child, 'exit');
+  return (await once(child, 'exit'))[0] as number | null;
 }
 
 async function eventually<T>(attempt: () => Promise<T | false | undefined>, timeoutMs = 30_000): Promise<T> {
