@@ -239,7 +239,7 @@ function renderVolumeMounts(plan: RootPlan): string {
 function renderSetup(plan: RootPlan, root: string): string {
   return `set -eu
 place() {
-  [ -e "$1" ] || mkdir -p "$1"
+  [ -e "$1" ] || (umask 0; mkdir -p "$1")
   if [ -d "$1" ]; then
     [ -d "$2" ] || mkdir -p "$2"
   elif [ ! -e "$2" ]; then
