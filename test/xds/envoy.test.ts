@@ -85,8 +85,10 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     xdsPort = server.port;
   }
 
+  let secretsAreHeld: Promise<void> | undefined;
   const sdsBackend: XdsBackend = {
     async connect(proved, _node, changed) {
+      await secretsAreHeld;
       const subscription = secrets.open({ id: spiffeId(proved), instance: proved.podUid }, changed);
       return {
         desired: () => new Map([[SECRET_TYPE, subscription.resources()]]),
@@ -307,6 +309,35 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     ads.set([...base.slice(0, -1), routes('web', { '/': 'two' })]);
     await expect.poll(() => get('/').then((answer) => answer.body), { timeout: 5000 }).toBe('two');
     ads.set(base);
+  });
+
+  it('asks for clusters last when it comes back while some are warming: sessions rely on it', async () => {
+    const { promise, resolve: release } = Promise.withResolvers<void>();
+    secretsAreHeld = promise;
+    const endpoint = { address: `127.0.0.1:${xdsPort}`, rootCertPath: join(dir, 'root.pem'), tokenPath: tokenPath() };
+    // Another source of the same secret, which does not answer: the cluster cannot finish warming.
+    const slow = JSON.parse(JSON.stringify(mutualTls(endpoint, serverId)).replaceAll('"sds"', '"sds2"'));
+    ads.set(
+      base.map((each) => (each.typeUrl === CLUSTER_TYPE && each.name === 'safe' ? edsCluster('safe', slow) : each)),
+    );
+    const warming = async () => (await envoy.admin('/config_dump?resource=dynamic_warming_clusters')).body;
+    await expect.poll(warming).toContain('"safe"');
+    stopServer.abort();
+    await server.close();
+    await serve();
+    const types = () =>
+      server
+        .streams()
+        .find((each) => each.service === 'ads')
+        ?.types.map((each) => each.typeUrl) ?? [];
+    await expect.poll(() => types().length, { timeout: 10_000 }).toBe(3);
+    expect(types()).not.toContain(CLUSTER_TYPE);
+    secretsAreHeld = undefined;
+    release();
+    await expect.poll(types, { timeout: 10_000 }).toContain(CLUSTER_TYPE);
+    await expect.poll(warming).not.toContain('"safe"');
+    ads.set(base);
+    await expect.poll(() => get('/safe').then((answer) => answer.status)).toBe(200);
   });
 
   it('is let go when its token expires, and comes back with the renewed one', async () => {
