@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs inside the namespaces of a test (see playground.ts) and does what the test asks over its standard streams, one
-// JSON message per line: { id, call, args } -> { id, result } or { id, error }.
+// Runs inside the namespaces of a test (see playground.ts): pods without an API server.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { resolveImage } from '../../src/sandbox/images/catalogue.ts';
 import { createPodNetwork } from '../../src/sandbox/network/pod-network.ts';
 import { captureExec } from '../../src/sandbox/node/container/container-exec.ts';
@@ -13,6 +11,7 @@ import { readLog } from '../../src/sandbox/node/container/log-reader.ts';
 import type { ObjectSource, PodEvent } from '../../src/sandbox/node/pod/object-source.ts';
 import { PodRuntime } from '../../src/sandbox/node/pod/pod-runtime.ts';
 import type { ConfigMap, Pod, Secret } from '../../src/sandbox/node/pod-types.ts';
+import { type Calls, makePodBridge, serveCalls } from './agent-loop.ts';
 
 interface AgentConfig {
   stateDir: string;
@@ -24,12 +23,7 @@ interface AgentConfig {
 
 const config = JSON.parse(process.argv[2] ?? '{}') as AgentConfig;
 
-execFileSync('sh', [
-  '-ec',
-  `ip link show pods >/dev/null 2>&1 || {
-    ip link set lo up; ip link add pods type bridge; ip addr add 10.1.0.1/16 dev pods; ip link set pods up
-  }`,
-]);
+makePodBridge();
 mkdirSync(join(config.stateDir, 'pods'), { recursive: true });
 
 const runtime = new ContainerRuntime({
@@ -86,7 +80,7 @@ function find(name: string): PodRuntime {
   return pod;
 }
 
-const calls: Record<string, (...args: never[]) => unknown> = {
+const calls: Calls = {
   start: (pod: Pod) => {
     const runtimeOfPod = new PodRuntime(pod, {
       runtime,
@@ -139,16 +133,6 @@ const calls: Record<string, (...args: never[]) => unknown> = {
   read: (path: string) => readFileSync(path, 'utf8'),
 };
 
-process.stdout.write('{"id":-1}\n');
-for await (const line of createInterface({ input: process.stdin })) {
-  const { id, call, args } = JSON.parse(line) as { id: number; call: string; args: never[] };
-  const answer = (message: object) => process.stdout.write(`${JSON.stringify({ id, ...message })}\n`);
-  Promise.resolve()
-    .then(() => calls[call]?.(...args))
-    .then(
-      (result) => answer({ result }),
-      (error: Error) => answer({ error: error.message }),
-    );
-}
+await serveCalls(calls);
 await runtime.close();
 process.exit(0);

@@ -45,7 +45,7 @@ export class Playground {
   readonly #pending = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   #next = 0;
 
-  constructor(mode: Mode) {
+  constructor(mode: Mode, agentFile: 'agent.ts' | 'cluster-agent.ts' = 'agent.ts') {
     this.mode = mode;
     this.stateDir = mkdtempSync(join(tmpdir(), 'isthmus-node-'));
     const config = {
@@ -56,12 +56,12 @@ export class Playground {
       envoy: findEnvoy(),
     };
     const user = mode === 'rootless' ? ['--user', '--map-root-user'] : [];
-    const agent = fileURLToPath(new URL('agent.ts', import.meta.url));
+    const agent = fileURLToPath(new URL(agentFile, import.meta.url));
     this.#child = spawn(
       'unshare',
       [
         ...[...user, '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'],
-        ...['sh', '-c', INIT, 'init', process.execPath, agent, JSON.stringify(config)],
+        ...['sh', '-c', INIT, 'init', process.execPath, '--disable-warning=ExperimentalWarning', agent, JSON.stringify(config)],
       ],
       { stdio: ['pipe', 'pipe', 'inherit'] },
     );

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// The node against the sandbox's own API server, seen by stock kubectl.
+import { spawnSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Playground, probeModes } from './playground.ts';
+
+const usable = probeModes().filter(({ unavailable }) => unavailable === undefined);
+const hasKubectl = spawnSync('kubectl', ['version', '--client'], { stdio: 'ignore' }).status === 0;
+
+interface ShellResult {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+describe.skipIf(usable.length === 0 || !hasKubectl)('the node, through the Kubernetes API', () => {
+  let ground: Playground;
+  const kubectl = async (line: string, input = ''): Promise<string> => {
+    const result = await ground.call<ShellResult>('sh', `kubectl ${line}`, input);
+    if (result.code !== 0) throw new Error(`kubectl ${line}: ${result.stderr}`);
+    return result.stdout;
+  };
+  const apply = (...objects: object[]) =>
+    kubectl('apply -f -', JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }));
+
+  beforeAll(async () => {
+    ground = new Playground(usable[0]?.mode ?? 'root', 'cluster-agent.ts');
+    await ground.call('ready');
+  });
+  afterAll(() => ground.close());
+
+  const pod = (name: string, line: string, container: object = {}, spec: object = {}) => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default' },
+    spec: {
+      containers: [{ name: 'c', image: 'governmentpaas/curl-ssl', command: ['sh', '-c', line], ...container }],
+      ...spec,
+    },
+  });
+
+  it('registers', async () => {
+    const node = JSON.parse(await kubectl('get node c1-node -o json'));
+    expect(node.status.daemonEndpoints.kubeletEndpoint.Port).toBe(10250);
+    expect(node.status.conditions).toContainEqual(expect.objectContaining({ type: 'Ready', status: 'True' }));
+    expect(await kubectl('get nodes')).toMatch(/c1-node\s+Ready/);
+    expect(await kubectl('get lease -n kube-node-lease c1-node -o name')).toContain('c1-node');
+  });
+
+  it('runs a pod with its token, and shows logs, exec, status and events', async () => {
+    await apply(pod('web', 'echo started; exec sleep 600'));
+    await kubectl('wait --for=condition=Ready pod/web --timeout=10s');
+    expect(await kubectl('get pod web')).toMatch(/web\s+1\/1\s+Running\s+0/);
+    expect(await kubectl('logs web')).toBe('started\n');
+    expect(await kubectl('exec web -- cat /var/run/secrets/kubernetes.io/serviceaccount/namespace')).toBe('default');
+    expect(await kubectl('exec web -- sh -c "cat; echo done" </dev/null -i', 'x')).toBe('done\n');
+    expect(await kubectl('exec -i web -- cat', 'through')).toBe('through');
+    const failing = await ground.call<ShellResult>('sh', 'kubectl exec web -- sh -c "echo no >&2; exit 9"');
+    expect(failing).toMatchObject({ code: 9, stdout: '' });
+    expect(failing.stderr).toContain('no\n');
+    expect(await kubectl('get events --field-selector involvedObject.name=web -o name')).toContain('event/');
+    const token = await kubectl('exec web -- cat /var/run/secrets/kubernetes.io/serviceaccount/token');
+    const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    expect(claims.sub).toBe('system:serviceaccount:default:default');
+    expect(claims['kubernetes.io'].pod.name).toBe('web');
+  });
+
+  it('gives a terminal with the size of the client', async () => {
+    const line = `script -qec 'stty rows 31 cols 99; kubectl exec -it web -- sh -c "sleep 0.3; stty size; tty"' /dev/null`;
+    const { stdout } = await ground.call<ShellResult>('sh', line);
+    expect(stdout).toContain('31 99');
+    expect(stdout).toContain('/dev/pts/');
+  });
+
+  it('follows, cuts and dates logs', async () => {
+    await apply(pod('talk', 'for i in 1 2 3 4 5; do echo line $i; sleep 0.2; done; exec sleep 600'));
+    await kubectl('wait --for=condition=Ready pod/talk --timeout=10s');
+    const followed = await ground.call<ShellResult>('sh', 'timeout 2 kubectl logs -f talk');
+    expect(followed.stdout).toBe('line 1\nline 2\nline 3\nline 4\nline 5\n');
+    expect(await kubectl('logs --tail=2 talk')).toBe('line 4\nline 5\n');
+    expect(await kubectl('logs --limit-bytes=6 talk')).toBe('line 1');
+    expect(await kubectl('logs --timestamps --tail=1 talk')).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z line 5\n$/);
+    expect(await kubectl('logs --since=1h --tail=1 talk')).toBe('line 5\n');
+  });
+
+  it('shows the log of the start before', async () => {
+    await apply(pod('again', 'echo life; [ -e /w/x ] && exec sleep 600; touch /w/x; exit 1', {
+      volumeMounts: [{ name: 'w', mountPath: '/w' }],
+    }, { volumes: [{ name: 'w', emptyDir: {} }] }));
+    await kubectl("wait --for=jsonpath='{.status.containerStatuses[0].restartCount}'=1 pod/again --timeout=10s");
+    expect(await kubectl('logs --previous again')).toBe('life\n');
+    expect(await kubectl('logs again')).toBe('life\n');
+    expect(await kubectl("get pod again -o jsonpath='{.status.containerStatuses[0].lastState.terminated.exitCode}'")).toBe('1');
+  });
+
+  it('says what an unknown image is like', async () => {
+    await apply(pod('typo', 'true', { image: 'istio/examples-bookinfo-detials-v1:1.10.0' }));
+    await kubectl("wait --for=jsonpath='{.status.containerStatuses[0].state.waiting.reason}'=ImagePullBackOff pod/typo --timeout=10s");
+    const described = await kubectl('describe pod typo');
+    expect(described).toContain('isthmus sandbox images');
+    expect(described).toContain('istio/examples-bookinfo-details-v1');
+    const logs = await ground.call<ShellResult>('sh', 'kubectl logs typo');
+    expect(logs.stderr).toContain('trying and failing to pull image');
+  });
+
+  it('deletes gracefully, and lets the address go', async () => {
+    await kubectl('delete pod web talk again typo --timeout=10s');
+    expect(await kubectl('get pods -o name')).toBe('');
+    expect((await ground.call<ShellResult>('sh', 'ip netns list')).stdout.trim()).toBe('');
+    expect((await ground.call<ShellResult>('sh', 'ls $HOME/node/pods')).stdout).toBe('');
+  });
+
+  it('starts a pod in tenths of a second', async () => {
+    await apply(pod('fast', 'exec sleep 600'));
+    await kubectl('wait --for=condition=Ready pod/fast --timeout=10s');
+    const { metadata, status } = JSON.parse(await kubectl('get pod fast -o json'));
+    expect(metadata.creationTimestamp).toBeDefined();
+    expect(status.phase).toBe('Running');
+  });
+
+  it('answers on the kubelet’s port to the API server only', async () => {
+    const pki = await ground.call<{ kubeconfig: { admin: string }; kubeletClientCert: string; kubeletClientKey: string }>('pki');
+    const curl = async (options: string) => {
+      const line = `curl -sk -o /dev/null -w '%{http_code}' ${options} https://10.1.0.1:10250/pods`;
+      return (await ground.call<ShellResult>('sh', line)).stdout;
+    };
+    expect(await curl('')).toBe('401');
+    expect(await curl(`--cert ${pki.kubeletClientCert} --key ${pki.kubeletClientKey}`)).toBe('200');
+    const extract = (field: string) =>
+      `kubectl config view --raw -o jsonpath='{.users[0].user.${field}}' | base64 -d`;
+    await ground.call('sh', `${extract('client-certificate-data')} >$HOME/a.crt; ${extract('client-key-data')} >$HOME/a.key`);
+    expect(await curl('--cert $HOME/a.crt --key $HOME/a.key')).toBe('403');
+  });
+
+  it('takes its pods up again after kill -9, with nothing left of their old processes', async () => {
+    await ground.crash();
+    await ground.call('ready');
+    await kubectl("wait --for=jsonpath='{.status.containerStatuses[0].restartCount}'=1 pod/fast --timeout=10s");
+    await kubectl('wait --for=condition=Ready pod/fast --timeout=10s');
+    const { stdout } = await ground.call<ShellResult>('sh', 'pgrep -fc "^sleep 600"');
+    expect(stdout.trim()).toBe('1');
+  });
+});
