@@ -18,16 +18,18 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
   const found: Diagnostic[] = [];
   const say: Say = (ref, code, field, message, cure) =>
     found.push(diagnose(ref, code, field, message, cure, { locate: locate(ref) }));
-  const hosts = Map.groupBy(index.services.values(), (s) => s.hostname);
+  // The snapshot's maps are in the order of events, which must not show.
+  const services = [...index.services.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+  const hosts = Map.groupBy(services, (s) => s.hostname);
   for (const vs of index.virtualServices) {
     checkDestinations(vs, index, hosts, say);
     checkGateways(vs, index, say);
   }
   checkRuleHosts(index, hosts, say);
   checkClaimedHosts(index, hosts, say);
-  checkClaimedAddresses(index, say);
-  checkPorts(index, say);
-  for (const gateway of index.gateways) checkOpenPorts(gateway, index, say);
+  checkClaimedAddresses(services, say);
+  checkPorts(services, say);
+  for (const gateway of index.gateways) checkOpenPorts(gateway, services, say);
   return found;
 }
 
@@ -148,9 +150,9 @@ function exportsOverlap(a: MeshService, b: MeshService): boolean {
   return left.includes('*') || right.includes('*') || left.some((scope) => scope !== '~' && right.includes(scope));
 }
 
-function checkClaimedAddresses(index: MeshIndex, say: Say): void {
+function checkClaimedAddresses(services: readonly MeshService[], say: Say): void {
   const claimed = new Map<string, MeshService>();
-  const entries = [...index.services.values()].filter((s) => s.registry === 'service-entry');
+  const entries = services.filter((s) => s.registry === 'service-entry');
   for (const service of entries.sort((a, b) => a.createdAtMs - b.createdAtMs || (a.key < b.key ? -1 : 1))) {
     service.addresses.forEach((address, i) => {
       for (const port of service.ports) {
@@ -166,8 +168,7 @@ function checkClaimedAddresses(index: MeshIndex, say: Say): void {
   }
 }
 
-function checkPorts(index: MeshIndex, say: Say): void {
-  const services = [...index.services.values()];
+function checkPorts(services: readonly MeshService[], say: Say): void {
   const http = new Map<number, MeshService>();
   for (const service of services) {
     for (const port of service.ports) if (port.protocol.startsWith('http')) http.set(port.number, service);
@@ -189,9 +190,9 @@ function checkPorts(index: MeshIndex, say: Say): void {
 }
 
 /** Services that select what the Gateway selects open its ports to the outside; a server on another port is deaf. */
-function checkOpenPorts(gateway: Gateway, index: MeshIndex, say: Say): void {
+function checkOpenPorts(gateway: Gateway, all: readonly MeshService[], say: Say): void {
   const wanted = Object.entries(gateway.spec.selector);
-  const services = [...index.services.values()].filter((service) =>
+  const services = all.filter((service) =>
     Object.values(service.clusters).some(({ selector = {} }) => {
       const shared = wanted.filter(([key]) => selector[key] !== undefined);
       return shared.length > 0 && shared.every(([key, value]) => selector[key] === value);

@@ -53,8 +53,7 @@ export function buildView(index: MeshIndex, proxy: MeshProxy): ProxyView {
     destinationRules: visibleDestinationRules(index, namespace),
     identities: index.identities,
     gateways,
-    // A gateway serves every namespace: exportTo says who may call by the mesh, the gateway's hosts say who by it.
-    gatewayRules: isGateway ? index.virtualServices.filter((vs) => boundGateways(vs).some((g) => bound.has(g))) : [],
+    gatewayRules: isGateway ? rules.filter((vs) => boundGateways(vs).some((g) => bound.has(g))) : [],
   };
 }
 

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random meshes that are valid object by object; what they mean together is left to chance.
+import fc from 'fast-check';
+import type { KubeObject } from '../../src/kube/types.ts';
+
+const NAMESPACES = ['alpha', 'beta', 'gamma'] as const;
+const NAMES = ['reviews', 'ratings', 'details', 'orders'] as const;
+const VERSIONS = ['v1', 'v2', 'v3'] as const;
+const PORTS = [
+  { name: 'http', port: 9080 },
+  { name: 'http-admin', port: 8080 },
+  { name: 'grpc', port: 7070, targetPort: 7071 },
+  { name: 'tcp-db', port: 5432 },
+  { name: 'https', port: 443, targetPort: 8443 },
+  { name: 'web', port: 80, targetPort: 'web', appProtocol: 'http' },
+] as const;
+
+const namespace = fc.constantFrom(...NAMESPACES);
+const name = fc.constantFrom(...NAMES);
+const exportTo = fc.option(fc.subarray(['*', '.', ...NAMESPACES], { minLength: 1 }), { nil: undefined });
+const ip = (net: number) =>
+  fc.tuple(fc.nat(3), fc.integer({ min: 1, max: 250 })).map(([a, b]) => `10.${net}.${a}.${b}`);
+const created = fc.nat(5).map((n) => new Date(Date.UTC(2026, 0, 1, 0, 0, n)).toISOString());
+
+const service = fc
+  .record({ namespace, name, clusterIP: fc.oneof(ip(96), fc.constant('None')), created, ports: ports() })
+  .map(
+    (s): KubeObject => ({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: s.name, namespace: s.namespace, creationTimestamp: s.created },
+      spec: { clusterIP: s.clusterIP, selector: { app: s.name }, ports: s.ports },
+    }),
+  );
+
+function ports() {
+  return fc.uniqueArray(fc.constantFrom(...PORTS), { minLength: 1, selector: (p) => p.name });
+}
+
+const pod = fc.record({ namespace, name, version: fc.constantFrom(...VERSIONS), ip: ip(1), meshed: fc.boolean() }).map(
+  (p): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: `${p.name}-${p.version}`,
+      namespace: p.namespace,
+      labels: { app: p.name, version: p.version, ...(p.meshed && { 'security.istio.io/tlsMode': 'istio' }) },
+    },
+    spec: { serviceAccountName: p.name, containers: [{ ports: [{ name: 'web', containerPort: 8000 }] }] },
+    status: { podIP: p.ip },
+  }),
+);
+
+const slice = fc
+  .record({ namespace, name, versions: fc.subarray([...VERSIONS]), ips: fc.tuple(ip(1), ip(1), ip(1)), ports: ports() })
+  .map(
+    (s): KubeObject => ({
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name: `${s.name}-1`, namespace: s.namespace, labels: { 'kubernetes.io/service-name': s.name } },
+      addressType: 'IPv4',
+      ports: s.ports.map((p) => ({ name: p.name, port: p.port })),
+      endpoints: s.versions.map((v, i) => ({
+        addresses: [s.ips[i]],
+        conditions: { ready: true },
+        targetRef: { kind: 'Pod', name: `${s.name}-${v}` },
+      })),
+    }),
+  );
+
+const host = fc.oneof(
+  name,
+  fc.tuple(name, namespace).map(([n, ns]) => `${n}.${ns}.svc.cluster.local`),
+  fc.tuple(name, namespace).map(([n, ns]) => `${n}.${ns}.global`),
+  fc.constantFrom('www.example.com', '*.example.com', 'unknown.example.org'),
+);
+
+const serviceEntry = fc
+  .record({
+    namespace,
+    name,
+    created,
+    exportTo,
+    remote: fc.boolean(),
+    address: fc.option(fc.oneof(ip(127), fc.constant('240.1.0.0/16')), { nil: undefined }),
+    ports: fc.uniqueArray(fc.constantFrom('http', 'http2', 'tcp', 'tls'), { minLength: 1 }),
+    endpoints: fc.uniqueArray(fc.oneof(ip(9), fc.constantFrom('a.example.com', 'b.example.com')), {
+      minLength: 1,
+      maxLength: 3,
+    }),
+    once: fc.boolean(),
+  })
+  .map((e) =>
+    mesh('ServiceEntry', `${e.name}-entry`, e.namespace, e.created, {
+      hosts: e.remote ? [`${e.name}.${e.namespace}.global`] : ['www.example.com', '*.example.com'],
+      ...(e.exportTo && { exportTo: e.exportTo }),
+      location: e.remote ? 'MESH_INTERNAL' : 'MESH_EXTERNAL',
+      ...(e.address && { addresses: [e.address] }),
+      ports: e.ports.map((protocol, i) => ({ number: [9080, 7070, 5432, 443][i], name: `p${i}`, protocol })),
+      resolution: e.once && e.endpoints.length === 1 ? 'DNS_ROUND_ROBIN' : 'DNS',
+      endpoints: e.endpoints.map((address, i) => ({
+        address,
+        labels: { version: VERSIONS[i]! },
+        ports: { p0: 15443 },
+      })),
+    }),
+  );
+
+const policy = fc.record(
+  {
+    tls: fc.constantFrom({ mode: 'ISTIO_MUTUAL' }, { mode: 'DISABLE' }, { mode: 'SIMPLE', insecureSkipVerify: true }),
+    loadBalancer: fc.constantFrom({ simple: 'RANDOM' }, { simple: 'ROUND_ROBIN' }),
+    connectionPool: fc.constantFrom(
+      { tcp: { maxConnections: 5, connectTimeout: '2s', tcpKeepalive: { time: '10s' } } },
+      { http: { http2MaxRequests: 9, maxRequestsPerConnection: 1, idleTimeout: '5s' } },
+    ),
+    outlierDetection: fc.constantFrom({ consecutive5xxErrors: 3, interval: '1s' }, { consecutiveGatewayErrors: 1 }),
+  },
+  { requiredKeys: [] },
+);
+
+const destinationRule = fc
+  .record({ namespace, name, created, host, exportTo, subsets: fc.subarray([...VERSIONS]), policy, inner: policy })
+  .map((d) =>
+    mesh('DestinationRule', d.name, d.namespace, d.created, {
+      host: d.host,
+      ...(d.exportTo && { exportTo: d.exportTo }),
+      trafficPolicy: d.policy,
+      subsets: d.subsets.map((v) => ({ name: v, labels: { version: v }, trafficPolicy: d.inner })),
+    }),
+  );
+
+const word = fc.constantFrom('jason', 'anna', 'x', 'beta/1');
+const textMatch = fc.oneof(
+  word.map((exact) => ({ exact })),
+  word.map((prefix) => ({ prefix })),
+  fc.constantFrom('a.*', '(jas|ann).+', '[0-9]{1,3}').map((regex) => ({ regex })),
+);
+const uri = fc.oneof(
+  fc.constantFrom('/', '/api', '/api/v1').map((prefix) => ({ prefix })),
+  fc.constantFrom('/', '/login').map((exact) => ({ exact })),
+  fc.constantFrom('/api/v[0-9]+/.*', '.*\\.png').map((regex) => ({ regex })),
+);
+const match = fc.record(
+  {
+    uri,
+    ignoreUriCase: fc.boolean(),
+    method: fc.constantFrom({ exact: 'GET' }, { regex: 'P(OS|U)T' }),
+    authority: textMatch,
+    headers: fc.dictionary(fc.constantFrom('end-user', 'x-canary'), fc.oneof(textMatch, fc.constant({})), {
+      maxKeys: 2,
+    }),
+    withoutHeaders: fc.dictionary(fc.constantFrom('end-user', 'x-debug'), fc.oneof(textMatch, fc.constant({})), {
+      maxKeys: 2,
+    }),
+    queryParams: fc.dictionary(fc.constantFrom('v', 'q'), textMatch, { maxKeys: 1 }),
+    port: fc.constantFrom(9080, 8080),
+    sourceLabels: fc.constantFrom({ app: 'reviews' }, { version: 'v1' }),
+    sourceNamespace: namespace,
+  },
+  { requiredKeys: [] },
+);
+const destination = fc
+  .record({
+    host,
+    subset: fc.option(fc.constantFrom(...VERSIONS), { nil: undefined }),
+    port: fc.option(fc.constantFrom(9080, 7070), { nil: undefined }),
+  })
+  .map((d) => ({ host: d.host, ...(d.subset && { subset: d.subset }), ...(d.port && { port: { number: d.port } }) }));
+const headers = fc.constantFrom(
+  {
+    request: {
+      set: { 'x-by': '%PROTOCOL% 100%%', Host: 'other.example.com' },
+      add: { 'x-more': '1' },
+      remove: ['x-old'],
+    },
+  },
+  { response: { set: { 'x-by': 'mesh' }, remove: ['server'] } },
+);
+const extras = fc.record(
+  {
+    timeout: fc.constantFrom('0s', '1.5s'),
+    retries: fc.constantFrom(
+      { attempts: 0 },
+      { attempts: 3, perTryTimeout: '200ms', retryOn: '5xx,503,reset', backoff: '10ms' },
+    ),
+    fault: fc.constantFrom(
+      { delay: { fixedDelay: '1s', percentage: { value: 12.5 } } },
+      { abort: { httpStatus: 503, percentage: { value: 0.1 } } },
+    ),
+    corsPolicy: fc.constant({
+      allowOrigins: [{ prefix: 'https://' }],
+      allowMethods: ['GET'],
+      maxAge: '24h',
+      allowCredentials: true,
+    }),
+    headers,
+    rewrite: fc.constantFrom(
+      { uri: '/new' },
+      { authority: 'new.example.com' },
+      { uriRegexRewrite: { match: '^/(a)/', rewrite: '/\\1' } },
+    ),
+    mirror: destination,
+  },
+  { requiredKeys: [] },
+);
+const action = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.tuple(destination, extras).map(([d, more]) => ({ ...more, route: [{ destination: d }] })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(destination, destination, fc.integer({ min: 1, max: 99 }), headers, extras)
+      .map(([a, b, w, h, more]) => ({
+        ...more,
+        route: [
+          { destination: a, weight: w, headers: h },
+          { destination: b, weight: 100 - w },
+        ],
+      })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      { redirect: { uri: '/there', redirectCode: 308, port: 8443 } },
+      { directResponse: { status: 418, body: { string: 'tea' } } },
+    ),
+  },
+);
+const route = fc
+  .tuple(fc.array(match, { maxLength: 2 }), action, fc.option(word, { nil: undefined }))
+  .map(([m, a, n]) => ({ ...a, ...(m.length > 0 && { match: m }), ...(n && { name: n }) }));
+
+const virtualService = fc
+  .record({
+    namespace,
+    name,
+    created,
+    exportTo,
+    hosts: fc.uniqueArray(host, { minLength: 1, maxLength: 2 }),
+    gateways: fc.subarray(['mesh', 'edge', 'alpha/edge'], { minLength: 1 }),
+    http: fc.array(route, { minLength: 1, maxLength: 3 }),
+  })
+  .map((v) => {
+    const { hosts, gateways, http } = v;
+    return mesh('VirtualService', v.name, v.namespace, v.created, {
+      hosts,
+      gateways,
+      http,
+      ...(v.exportTo && { exportTo: v.exportTo }),
+    });
+  });
+
+const gateway = fc
+  .record({
+    namespace,
+    created,
+    hosts: fc.uniqueArray(fc.constantFrom('*', '*.example.com', './*', 'alpha/reviews'), { minLength: 1 }),
+  })
+  .map((g) =>
+    mesh('Gateway', 'edge', g.namespace, g.created, {
+      selector: { istio: 'ingressgateway' },
+      servers: [
+        { port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts: g.hosts },
+        {
+          port: { number: 15443, name: 'tls', protocol: 'TLS' },
+          tls: { mode: 'AUTO_PASSTHROUGH' },
+          hosts: ['*.global'],
+        },
+      ],
+    }),
+  );
+
+function mesh(kind: string, name: string, namespace: string, creationTimestamp: string, spec: object): KubeObject {
+  return { apiVersion: 'networking.istio.io/v1', kind, metadata: { name, namespace, creationTimestamp }, spec };
+}
+
+/** Objects with distinct kind, namespace and name. */
+export const arbitraryMesh: fc.Arbitrary<KubeObject[]> = fc.uniqueArray(
+  fc.oneof(service, pod, slice, serviceEntry, destinationRule, virtualService, gateway),
+  { minLength: 1, maxLength: 30, selector: (o) => `${o.kind}/${o.metadata.namespace}/${o.metadata.name}` },
+);
