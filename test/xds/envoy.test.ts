@@ -28,6 +28,7 @@ import type { XdsEvent } from '../../src/xds/stream.ts';
 import { type PeerIdentity, type XdsBackend, XdsRefusal, type XdsResource } from '../../src/xds/types.ts';
 import { type EnvoyProcess, httpGet, startEnvoy } from './envoy-process.ts';
 import { badRoutes, edsCluster, endpoints, listener, mutualTls, routes } from './envoy-resources.ts';
+import { eventually } from './eventually.ts';
 import { MemoryBackend } from './memory-backend.ts';
 
 const envoyBin = findEnvoy();
@@ -197,7 +198,7 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
   });
 
   it('gets its configuration, though one cluster has no endpoints', async () => {
-    await expect.poll(() => get('/').then((answer) => answer.body), { timeout: 10_000 }).toBe('one');
+    await eventually(() => get('/').then((answer) => answer.body)).toBe('one');
     expect(ads.nacks).toEqual([]);
     expect(ads.connected[0]?.node).toMatchObject({
       metadata: { NAMESPACE: 'default' },
@@ -206,9 +207,9 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
   });
 
   it('gets its key by SDS, and both ends prove who they are', async () => {
-    await expect
-      .poll(() => get('/safe').then((answer) => answer.body), { timeout: 10_000 })
-      .toBe('safe URI:spiffe://cluster.local/ns/default/sa/sleep TLSv1.3');
+    await eventually(() => get('/safe').then((answer) => answer.body)).toBe(
+      'safe URI:spiffe://cluster.local/ns/default/sa/sleep TLSv1.3',
+    );
   });
 
   it('takes a new intermediate without a restart', async () => {
@@ -216,14 +217,14 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     secrets.setAuthority(new Authority(second, now));
     const issuer = async () => (await envoy.admin('/certs')).body;
     const serialBefore = await issuer();
-    await expect.poll(issuer).not.toBe(serialBefore);
+    await eventually(issuer).not.toBe(serialBefore);
     expect((await get('/safe')).status).toBe(200);
   });
 
   it('follows a changed route, and is sent nothing else', async () => {
     const index = events.length;
     ads.set([...base.slice(0, -1), routes('web', { '/safe': 'safe', '/': 'two' })]);
-    await expect.poll(() => get('/').then((answer) => answer.body)).toBe('two');
+    await eventually(() => get('/').then((answer) => answer.body)).toBe('two');
     expect(sentTypes(index)).toEqual([ROUTE_TYPE]);
   });
 
@@ -234,18 +235,16 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     );
     base = changed;
     ads.set(base);
-    await expect.poll(() => get('/').then((answer) => answer.body)).toBe('one');
-    await expect
-      .poll(async () => (await envoy.admin('/config_dump?resource=dynamic_warming_clusters')).body)
-      .not.toContain('"one"');
-    await expect
-      .poll(() =>
-        server
-          .streams()
-          .find((each) => each.service === 'ads')
-          ?.types.every((type) => !type.outstanding),
-      )
-      .toBe(true);
+    await eventually(() => get('/').then((answer) => answer.body)).toBe('one');
+    await eventually(
+      async () => (await envoy.admin('/config_dump?resource=dynamic_warming_clusters')).body,
+    ).not.toContain('"one"');
+    await eventually(() =>
+      server
+        .streams()
+        .find((each) => each.service === 'ads')
+        ?.types.every((type) => !type.outstanding),
+    ).toBe(true);
     expect(Date.now() - startMs).toBeLessThan(4000);
   });
 
@@ -253,12 +252,12 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     const other = await freePort();
     const [front] = [listener('bad', other, 'bad')];
     ads.set([...base.slice(0, -1), front, routes('web', { '/safe': 'safe', '/': 'two' }), badRoutes('bad')]);
-    await expect.poll(() => ads.nacks.length, { timeout: 5000 }).toBe(1);
-    await expect.poll(() => get('/').then((answer) => answer.body)).toBe('two');
+    await eventually(() => ads.nacks.length).toBe(1);
+    await eventually(() => get('/').then((answer) => answer.body)).toBe('two');
     expect([...(ads.nacks[0]?.resources.keys() ?? [])]).toEqual(['bad']);
     expect(ads.nacks[0]?.message).toMatch(/domain/i);
     ads.set(base);
-    await expect.poll(() => get('/').then((answer) => answer.body)).toBe('one');
+    await eventually(() => get('/').then((answer) => answer.body)).toBe('one');
   });
 
   it('shifts to a new cluster and back without a failed request', async () => {
@@ -281,13 +280,13 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
       [base, 'one'],
     ] as const) {
       ads.set(state);
-      await expect.poll(() => get('/').then((answer) => answer.body)).toBe(expected);
+      await eventually(() => get('/').then((answer) => answer.body)).toBe(expected);
     }
     isRunning = false;
     await load;
     expect(statuses.length).toBeGreaterThan(10);
     expect(statuses.filter((status) => status !== 200)).toEqual([]);
-    await expect.poll(async () => (await envoy.admin('/clusters')).body).not.toContain('three::');
+    await eventually(async () => (await envoy.admin('/clusters')).body).not.toContain('three::');
   });
 
   it('goes on when the server goes away, and is sent nothing again when it comes back', async () => {
@@ -296,18 +295,16 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     await server.close();
     expect((await get('/')).body).toBe('one');
     await serve();
-    await expect
-      .poll(() => server.streams().filter((each) => each.service === 'ads').length, { timeout: 10_000 })
-      .toBe(1);
-    await expect
-      .poll(() => server.streams().find((each) => each.service === 'ads')?.types.length, { timeout: 5000 })
-      .toBeGreaterThanOrEqual(4);
+    await eventually(() => server.streams().filter((each) => each.service === 'ads').length).toBe(1);
+    await eventually(
+      () => server.streams().find((each) => each.service === 'ads')?.types.length,
+    ).toBeGreaterThanOrEqual(4);
     const resent = since(index).filter(
       (event) => event.kind === 'sent' && event.stream.service === 'ads' && event.resources > 0,
     );
     expect(resent).toEqual([]);
     ads.set([...base.slice(0, -1), routes('web', { '/': 'two' })]);
-    await expect.poll(() => get('/').then((answer) => answer.body), { timeout: 5000 }).toBe('two');
+    await eventually(() => get('/').then((answer) => answer.body)).toBe('two');
     ads.set(base);
   });
 
@@ -321,7 +318,7 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
       base.map((each) => (each.typeUrl === CLUSTER_TYPE && each.name === 'safe' ? edsCluster('safe', slow) : each)),
     );
     const warming = async () => (await envoy.admin('/config_dump?resource=dynamic_warming_clusters')).body;
-    await expect.poll(warming).toContain('"safe"');
+    await eventually(warming).toContain('"safe"');
     stopServer.abort();
     await server.close();
     await serve();
@@ -330,14 +327,14 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
         .streams()
         .find((each) => each.service === 'ads')
         ?.types.map((each) => each.typeUrl) ?? [];
-    await expect.poll(() => types().length, { timeout: 10_000 }).toBe(3);
+    await eventually(() => types().length).toBe(3);
     expect(types()).not.toContain(CLUSTER_TYPE);
     secretsAreHeld = undefined;
     release();
-    await expect.poll(types, { timeout: 10_000 }).toContain(CLUSTER_TYPE);
-    await expect.poll(warming).not.toContain('"safe"');
+    await eventually(types).toContain(CLUSTER_TYPE);
+    await eventually(warming).not.toContain('"safe"');
     ads.set(base);
-    await expect.poll(() => get('/safe').then((answer) => answer.status)).toBe(200);
+    await eventually(() => get('/safe').then((answer) => answer.status)).toBe(200);
   });
 
   it('is let go when its token expires, and comes back with the renewed one', async () => {
@@ -347,15 +344,13 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     await server.close();
     await serve();
     const adsStreams = () => server.streams().filter((each) => each.service === 'ads');
-    await expect
-      .poll(() => adsStreams()[0]?.peer.expiresAtMs, { timeout: 10_000 })
-      .toBeLessThan(Number.POSITIVE_INFINITY);
+    await eventually(() => adsStreams()[0]?.peer.expiresAtMs).toBeLessThan(Number.POSITIVE_INFINITY);
     tokens.set('renewed', { podName: 'renewed' });
     writeFileSync(tokenPath(), 'renewed');
     tokens.delete('one');
     tokens.delete('short');
     const index = events.length;
-    await expect.poll(() => adsStreams()[0]?.peer.podName, { timeout: 10_000 }).toBe('renewed');
+    await eventually(() => adsStreams()[0]?.peer.podName).toBe('renewed');
     expect(since(index).some((event) => event.kind === 'closed' && event.status === 'UNAUTHENTICATED')).toBe(true);
     expect((await get('/')).status).toBe(200);
     expect(JSON.stringify(events)).not.toContain('PRIVATE KEY');

@@ -11,6 +11,7 @@ import { messagePrefix } from '../../src/xds/grpc/framing.ts';
 import { startXdsServer, trustLoopback, type XdsServer } from '../../src/xds/server.ts';
 import { CLUSTER_TYPE } from '../../src/xds/session/type-urls.ts';
 import { ADS } from './discovery-client.ts';
+import { eventually } from './eventually.ts';
 import { MemoryBackend, resource } from './memory-backend.ts';
 
 const backend = new MemoryBackend([resource(CLUSTER_TYPE, 'a', Buffer.from('a'))]);
@@ -182,7 +183,7 @@ describe('a server that is sent garbage', () => {
     stream.write(framed(first).subarray(0, 9));
     await new Promise((resolve) => setTimeout(resolve, 30));
     torn.destroy(new Error('torn'), constants.NGHTTP2_INTERNAL_ERROR);
-    await expect.poll(() => server.streams().length).toBe(0);
+    await eventually(() => server.streams().length).toBe(0);
     await expectAlive();
   });
 
@@ -208,8 +209,8 @@ describe('a server that is sent garbage', () => {
     stream.on('error', () => {});
     stream.pause();
     stream.write(framed(first));
-    await expect.poll(() => large.open).toBe(1);
-    await expect.poll(() => large.open).toBe(0);
+    await eventually(() => large.open).toBe(1);
+    await eventually(() => large.open).toBe(0);
     expect(expiring.streams()).toEqual([]);
     deaf.destroy();
     stop.abort();
@@ -217,7 +218,7 @@ describe('a server that is sent garbage', () => {
   });
 
   it('leaves no stream behind', async () => {
-    await expect.poll(() => backend.open).toBe(0);
+    await eventually(() => backend.open).toBe(0);
     expect(server.streams()).toEqual([]);
   });
 });

@@ -11,6 +11,7 @@ import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, SECRET_TYPE } from '../../s
 import type { XdsEvent } from '../../src/xds/stream.ts';
 import { type Authenticator, type PeerIdentity, XdsRefusal } from '../../src/xds/types.ts';
 import { connectClient, deltaRequest, openDelta, openSotw, SDS, sotwRequest } from './discovery-client.ts';
+import { eventually } from './eventually.ts';
 import { MemoryBackend, resource } from './memory-backend.ts';
 
 const peer: PeerIdentity = {
@@ -272,7 +273,7 @@ describe('who may call', () => {
     });
     const again = openDelta(one, 'old');
     expect(await again.ended).toMatchObject({ code: status.UNAUTHENTICATED });
-    await expect.poll(() => ads.open).toBe(0);
+    await eventually(() => ads.open).toBe(0);
     const renewed = openDelta(one, 'renewed');
     renewed.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
     expect(names(await renewed.next())).toEqual(['a']);
@@ -301,7 +302,7 @@ describe('who may call', () => {
     };
     ads.set([]);
     expect(await stream.ended).toMatchObject({ code: status.UNAVAILABLE, details: 'the pod is gone' });
-    await expect.poll(() => ads.open).toBe(0);
+    await eventually(() => ads.open).toBe(0);
   });
 
   it('keeps a stream, and what it has, when the backend fails', async () => {
@@ -352,7 +353,7 @@ describe('ends of streams', () => {
       details: expect.stringMatching(/shutting down/),
     });
     await server.close();
-    await expect.poll(() => server.connectionCount).toBe(0);
+    await eventually(() => server.connectionCount).toBe(0);
     expect(server.streams()).toEqual([]);
   });
 
@@ -369,7 +370,7 @@ describe('ends of streams', () => {
     await rude.next();
     rude.cancel();
     await rude.ended;
-    await expect.poll(() => ads.open).toBe(0);
+    await eventually(() => ads.open).toBe(0);
     expect(events.filter((event) => event.kind === 'closed')).toHaveLength(2);
   });
 
