@@ -5,11 +5,11 @@ export const EXTENSION_TYPES = `
 @admissionregistration.v1
 MutatingWebhookConfiguration
   metadata 1 meta.v1.ObjectMeta
-  Webhooks? 2 list MutatingWebhook patch=merge:name list=map:name
+  webhooks? 2 list MutatingWebhook patch=merge:name list=map:name
 
 ValidatingWebhookConfiguration
   metadata 1 meta.v1.ObjectMeta
-  Webhooks? 2 list ValidatingWebhook patch=merge:name list=map:name
+  webhooks? 2 list ValidatingWebhook patch=merge:name list=map:name
 
 ValidatingAdmissionPolicy
   metadata 1 meta.v1.ObjectMeta
