@@ -104,7 +104,7 @@ PersistentVolumeSource
   vsphereVolume* 14 VsphereVirtualDiskVolumeSource
   quobyte* 15 QuobyteVolumeSource
   azureDisk* 16 AzureDiskVolumeSource
-  photonPersistentDisk*! 17 PhotonPersistentDiskVolumeSource
+  photonPersistentDisk* 17 PhotonPersistentDiskVolumeSource
   portworxVolume* 18 PortworxVolumeSource
   scaleIO* 19 ScaleIOPersistentVolumeSource
   local* 20 LocalVolumeSource
@@ -295,8 +295,8 @@ VolumeSource
   vsphereVolume* 20 VsphereVirtualDiskVolumeSource
   quobyte* 21 QuobyteVolumeSource
   azureDisk* 22 AzureDiskVolumeSource
-  photonPersistentDisk*! 23 PhotonPersistentDiskVolumeSource
-  projected*! 26 ProjectedVolumeSource
+  photonPersistentDisk* 23 PhotonPersistentDiskVolumeSource
+  projected* 26 ProjectedVolumeSource
   portworxVolume* 24 PortworxVolumeSource
   scaleIO* 25 ScaleIOVolumeSource
   storageos* 27 StorageOSVolumeSource
