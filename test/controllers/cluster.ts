@@ -11,7 +11,7 @@ import { loadKubeconfig } from '../../src/kube/config.ts';
 import { NAMESPACES, NODES, PODS } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import { watchResource } from '../../src/kube/watch.ts';
-import { runApiServer } from '../../src/sandbox/apiserver/main.ts';
+import { startApiServer } from '../../src/sandbox/apiserver/main.ts';
 import { ensureClusterPki } from '../../src/sandbox/apiserver/pki.ts';
 import { runControllers } from '../../src/sandbox/controllers/main.ts';
 import type { Pod } from '../../src/sandbox/controllers/objects.ts';
@@ -24,6 +24,8 @@ export interface TestCluster {
   namespace(): Promise<string>;
   /** Bound pods become running and ready at once, deleted ones go. Until the returned function is called. */
   playKubelet(): () => Promise<void>;
+  restartServer(whileDown?: () => Promise<void>): Promise<void>;
+  restartControllers(whileDown?: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -40,31 +42,28 @@ export async function startCluster(): Promise<TestCluster> {
     addresses: ['127.0.0.1'],
     dnsNames: [],
   });
-  const stopping = new AbortController();
-  const { signal } = stopping;
-  const server = runApiServer(
-    {
-      clusterName: 'test',
-      dataDir,
-      listen: { host: '127.0.0.1', port },
-      advertiseAddresses: ['127.0.0.1'],
-      serviceCidr: '10.96.0.0/16',
-      nodePortRange: { from: 30_000, to: 32_767 },
-    },
-    signal,
-  );
+  const startServer = () =>
+    start(async (signal) => {
+      const listen = { host: '127.0.0.1', port };
+      const options = { clusterName: 'test', dataDir, listen, advertiseAddresses: ['127.0.0.1'] };
+      return (await startApiServer(options, () => {}, signal)).closed;
+    });
+  const startControllers = () =>
+    start(async (signal) => {
+      const kubeconfig = pki.kubeconfig.controllers;
+      const options = {
+        kubeconfig,
+        loadBalancerAddresses: POOL,
+        clusterName: 'test',
+        caPemPath: pki.caCert,
+        log: silent,
+      };
+      await runControllers(options, signal);
+    });
   const client = new KubeClient(loadKubeconfig(pki.kubeconfig.admin));
-  const controllers = runControllers(
-    {
-      kubeconfig: pki.kubeconfig.controllers,
-      loadBalancerAddresses: POOL,
-      clusterName: 'test',
-      caPemPath: pki.caCert,
-      log: silent,
-    },
-    signal,
-  );
-  await Promise.race([server, eventually(() => client.list(NAMESPACES), 20_000)]);
+  let server = startServer();
+  let controllers = startControllers();
+  await Promise.race([server.ended, eventually(() => client.list(NAMESPACES), 20_000)]);
   await client.apply(readyNode(NODE_NAME), NODES);
   await client.patch(
     NODES,
@@ -83,11 +82,35 @@ export async function startCluster(): Promise<TestCluster> {
       return name;
     },
     playKubelet: () => playKubelet(client),
+    async restartServer(whileDown = async () => {}) {
+      await server.stop();
+      await whileDown();
+      server = startServer();
+      await eventually(() => client.list(NAMESPACES));
+    },
+    async restartControllers(whileDown = async () => {}) {
+      await controllers.stop();
+      await whileDown();
+      controllers = startControllers();
+    },
     async close() {
-      stopping.abort();
-      await Promise.allSettled([server, controllers]);
+      await controllers.stop();
+      await server.stop();
       client.close();
       rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Something that runs until it is stopped; `ended` rejects when it fails before. */
+function start(run: (signal: AbortSignal) => Promise<unknown>): { ended: Promise<unknown>; stop(): Promise<void> } {
+  const stopping = new AbortController();
+  const ended = run(stopping.signal);
+  return {
+    ended,
+    async stop() {
+      stopping.abort();
+      await ended;
     },
   };
 }
@@ -112,7 +135,7 @@ export function readyNode(name: string): KubeObject {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name, labels: { 'kubernetes.io/hostname': name, 'topology.kubernetes.io/zone': 'zone-a' } },
-    status: { conditions: [{ type: 'Ready', status: 'True' }], allocatable: { pods: '110' } },
+    status: { conditions: [{ type: 'Ready', status: 'True' }], allocatable: { pods: '500' } },
   };
 }
 

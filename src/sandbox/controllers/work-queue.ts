@@ -26,6 +26,7 @@ export class WorkQueue {
   readonly #failures = new Map<string, number>();
   readonly #idle: (() => void)[] = [];
   #reconcile: Reconcile | undefined;
+  #isScheduled = false;
 
   constructor(options: WorkQueueOptions) {
     this.#options = options;
@@ -68,7 +69,17 @@ export class WorkQueue {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
+  /** Not at once: whoever listens to the same event shall have heard it before the work on it begins. */
   #next(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      this.#startWork();
+    });
+  }
+
+  #startWork(): void {
     if (this.#reconcile === undefined) return;
     for (const key of this.#waiting) {
       if (this.#active.size >= this.#options.concurrency) return;
