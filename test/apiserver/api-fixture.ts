@@ -32,6 +32,10 @@ export interface ApiFixture {
   /** As kubectl, but throws with its error output unless it succeeds; returns its output. */
   run(args: readonly string[], options?: KubectlOptions): Promise<string>;
   apply(object: object): Promise<void>;
+  /** A service-account token by TokenRequest (`kubectl create token` needs kubectl 1.24). */
+  token(namespace: string, account: string, spec?: object): Promise<string>;
+  /** The user name behind a token; '' when it is refused (`kubectl auth whoami` needs 1.28). */
+  whoami(token: string): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -76,6 +80,18 @@ export async function startApi(clusterName: string): Promise<ApiFixture> {
     run,
     async apply(object) {
       await run(['apply', '-f', '-'], { stdin: JSON.stringify(object) });
+    },
+    async token(namespace, account, spec = {}) {
+      const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`;
+      const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec };
+      return JSON.parse(await run(['create', '--raw', path, '-f', '-'], { stdin: JSON.stringify(request) })).status
+        .token;
+    },
+    async whoami(token) {
+      const stdin = JSON.stringify({ apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' });
+      const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews';
+      const { code, stdout } = await kubectl(['create', '--raw', path, '-f', '-'], { token, stdin });
+      return code === 0 ? JSON.parse(stdout).status.userInfo.username : '';
     },
     async stop() {
       stopping.abort();

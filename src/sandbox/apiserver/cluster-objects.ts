@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store as the security modules and the server's own upkeep see it.
-import type { KubeObject } from '../../kube/types.ts';
 import type { ResourceDefinition } from './resources/definition.ts';
 import type { Registry } from './resources/registry.ts';
 import { timestamp } from './rest/create.ts';

@@ -43,14 +43,18 @@ export function establishCustomResources(inputs: EstablishInputs): () => void {
 
 function settleDefinition(stored: StoredObject, inputs: EstablishInputs): void {
   const crd = stored.object as CrdObject;
-  if (crd.metadata.deletionTimestamp) return cleanUp(stored, inputs);
+  if (crd.metadata.deletionTimestamp) {
+    cleanUp(stored, inputs);
+    return;
+  }
   const rival = conflictingName(crd, inputs.registry);
   if (rival) {
     inputs.log('warn', 'custom resource names taken', { name: crd.metadata.name, rival });
-    return writeStatus(stored, inputs, [
+    writeStatus(stored, inputs, [
       condition('NamesAccepted', 'False', 'NotAccepted', `names are in use by ${rival}`),
       condition('Established', 'False', 'NotAccepted', 'not all names are accepted'),
     ]);
+    return;
   }
   inputs.registry.setCustom(crd.metadata.name!, buildCustomDefinition(crd, inputs.metadata));
   writeStatus(stored, inputs, [

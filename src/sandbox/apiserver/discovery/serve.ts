@@ -67,10 +67,16 @@ export class DiscoveryServer {
   ): void {
     for (const accepted of parseAccept(request.headers.accept)) {
       const version = aggregatedVersion(accepted);
-      if (version) return sendAggregated(request, response, groups, version);
+      if (version) {
+        sendAggregated(request, response, groups, version);
+        return;
+      }
       const plain =
         ['application/json', '*/*', 'application/*'].includes(accepted.type) && !accepted.parameters.has('as');
-      if (plain) return sendJson(response, 200, legacy());
+      if (plain) {
+        sendJson(response, 200, legacy());
+        return;
+      }
     }
     throw notAcceptable();
   }

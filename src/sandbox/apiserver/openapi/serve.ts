@@ -44,11 +44,14 @@ export class OpenApiServer {
     for (const { type } of parseAccept(request.headers.accept)) {
       if (type === PROTOBUF_V2 || type === PROTOBUF_V2_OLD) {
         const bytes = this.#cached('v2.pb', () => encodeGnostic(this.#documentV2()));
-        return sendTagged(request, response, type, bytes);
+        // Go's media type parser refuses the @ of the newer name in answers.
+        sendTagged(request, response, PROTOBUF_V2_OLD, bytes);
+        return;
       }
       if (type === 'application/json' || type === '*/*' || type === 'application/*') {
         const bytes = this.#cached('v2.json', () => Buffer.from(JSON.stringify(this.#documentV2())));
-        return sendTagged(request, response, 'application/json', bytes);
+        sendTagged(request, response, 'application/json', bytes);
+        return;
       }
     }
     throw notAcceptable();
@@ -56,7 +59,10 @@ export class OpenApiServer {
 
   #serveV3(request: IncomingMessage, response: ServerResponse, name: string): void {
     const entry = this.#entries().find((one) => entryName(one) === name);
-    if (!entry) return sendText(response, 404, 'text/plain; charset=utf-8', '404 page not found\n');
+    if (!entry) {
+      sendText(response, 404, 'text/plain; charset=utf-8', '404 page not found\n');
+      return;
+    }
     sendTagged(request, response, 'application/json', this.#documentV3(entry));
   }
 

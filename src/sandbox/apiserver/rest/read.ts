@@ -24,12 +24,16 @@ export function sendTransformed(
   form: Representation,
 ): void {
   const { response } = request;
-  if (object.kind === 'Status' || form.transform === 'none') return sendObject(response, code, object, form);
+  if (object.kind === 'Status' || form.transform === 'none') {
+    sendObject(response, code, object, form);
+    return;
+  }
   if (form.transform === 'table') {
     const metadata = { resourceVersion: object.metadata.resourceVersion ?? '' };
-    return sendObject(response, code, tableOf(request, form, [object], metadata), form);
+    sendObject(response, code, tableOf(request, form, [object], metadata), form);
+    return;
   }
-  return sendObject(response, code, partialMetadata(object, form.version), form);
+  sendObject(response, code, partialMetadata(object, form.version), form);
 }
 
 /** GET on a collection. */
@@ -40,11 +44,14 @@ export function getList(request: ResourceRequest): void {
   if (form.transform === 'table') includedObject(request);
   const result = listObjects(request);
   if (form.transform === 'none' && form.encoding === 'json') {
-    return sendText(response, 200, 'application/json', listText(request, result));
+    sendText(response, 200, 'application/json', listText(request, result));
+    return;
   }
   const objects = result.stored.map(({ object }) => object);
-  if (form.transform === 'table')
-    return sendObject(response, 200, tableOf(request, form, objects, listMetadata(result)), form);
+  if (form.transform === 'table') {
+    sendObject(response, 200, tableOf(request, form, objects, listMetadata(result)), form);
+    return;
+  }
   const shown = objects.map((object) => toVersion(version, object));
   if (form.transform === 'partialList') {
     const items = shown.map((object) => partialMetadata(object, form.version));
@@ -54,7 +61,8 @@ export function getList(request: ResourceRequest): void {
       metadata: listMetadata(result),
       items,
     };
-    return sendObject(response, 200, body, form);
+    sendObject(response, 200, body, form);
+    return;
   }
   sendObject(
     response,
