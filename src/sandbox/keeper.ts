@@ -35,8 +35,6 @@ export function claimRequest(file: string): KeeperRequest {
   const claimed = `${file}.claimed`;
   renameSync(file, claimed);
   const request = JSON.parse(readFileSync(claimed, 'utf8')) as KeeperRequest;
-  // From here on `down` knows whom to end.
-  writeHostRecord(request.stateDir, { keeper: identify(process.pid)! });
   rmSync(claimed);
   return request;
 }

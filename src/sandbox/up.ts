@@ -7,12 +7,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readJson, writeAtomically } from './atomic-file.ts';
 import { removeRuntimeFiles, removeState, stopProcesses } from './down.ts';
-import { type HostRecord, livingProcesses, readHostRecord } from './host-record.ts';
+import { type HostRecord, livingProcesses, readHostRecord, writeHostRecord } from './host-record.ts';
 import { type KeeperRequest, type PortWish, sandboxPath } from './keeper.ts';
 import { paths, readConfig, type SandboxConfig, SandboxError, sandboxDir, type Toolchain } from './layout.ts';
 import { withLock } from './lock.ts';
 import { MAX_CLUSTERS } from './network/addresses.ts';
 import { hostProbe, probeHost } from './probe.ts';
+import { identify } from './process-identity.ts';
 import type { SandboxStatus } from './status-file.ts';
 
 const DEFAULT_API_PORT = 18_000;
@@ -77,7 +78,7 @@ export async function startSandbox(
     probeHost(hostProbe({ rootless: options.rootless, path: sandboxPath(process.env['PATH']), stateDir }));
     mkdirSync(paths.logs(stateDir), { recursive: true, mode: 0o700 });
     removeRuntimeFiles(stateDir);
-    const started = await startKeeper(renderRequest(options, stateDir, previous), signal);
+    const started = startKeeper(renderRequest(options, stateDir, previous));
     try {
       const status = await waitUntilReady(stateDir, started, onStatus, signal);
       return result(resumes ? 'resumed' : 'started', readConfig(paths.config(stateDir)), status);
@@ -134,37 +135,28 @@ function renderRequest(options: UpOptions, stateDir: string, previous: SandboxCo
   };
 }
 
-/** Starts the process that stays on the host, in a session of its own, and waits until it has written its record. */
-async function startKeeper(request: KeeperRequest, signal: AbortSignal): Promise<HostRecord> {
+/**
+ * Starts the process that stays on the host, in a session of its own. Its name is on disk before anything else happens:
+ * should we be killed now, `down` finds it.
+ */
+function startKeeper(request: KeeperRequest): HostRecord {
   const { stateDir, toolchain } = request;
   const requestFile = paths.request(stateDir);
   writeAtomically(requestFile, JSON.stringify(request, undefined, 2));
-  const logFile = paths.log(stateDir, 'host');
-  const log = openSync(logFile, 'w', 0o600);
+  const log = openSync(paths.log(stateDir, 'host'), 'w', 0o600);
   const program = [toolchain.node, '--disable-warning=ExperimentalWarning', toolchain.entry];
   const child = spawn(program[0]!, [...program.slice(1), 'sandbox', 'component', 'host', '--config', requestFile], {
     detached: true,
     stdio: ['ignore', log, log],
   });
   closeSync(log);
+  const keeper = child.pid === undefined ? undefined : identify(child.pid);
+  child.once('error', () => {}); // It has no process id then.
   child.unref();
-  let exit: string | undefined;
-  child.once('error', (error) => {
-    exit = error.message;
-  });
-  child.once('exit', (code, name) => {
-    exit = name === null ? `exit code ${code}` : `signal ${name}`;
-  });
-  for (;;) {
-    const record = readHostRecord(stateDir);
-    if (record !== undefined) return record;
-    if (exit !== undefined) throw new SandboxError(lastWords(logFile) || `The sandbox did not start (${exit}).`);
-    if (signal.aborted) {
-      child.kill('SIGTERM');
-      throw signal.reason;
-    }
-    await sleep(POLL_MS / 4);
-  }
+  if (keeper === undefined) throw new SandboxError(`${toolchain.node} could not be started.`);
+  const record = { keeper };
+  writeHostRecord(stateDir, record);
+  return record;
 }
 
 async function waitUntilReady(
