@@ -234,7 +234,8 @@ function renderVolumeMounts(plan: RootPlan): string {
 /**
  * Runs as the first process of the container's pid namespace, with all privileges that the node has.
  * Descriptor 3 is the node's: `pid N` as the node counts it, `started`, and what failed. 8 and 9 carry the container's
- * standard input and the script of its init past the set-up.
+ * standard input and the script of its init past the set-up. The name comes by the system call where there is a program
+ * for it: the file under /proc/sys belongs to the machine's root, also in a user namespace.
  */
 function renderSetup(plan: RootPlan, root: string): string {
   return `set -eu
@@ -254,7 +255,7 @@ echo "pid $pid" >&3
 echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start
 exec 7<${quoteWord(join(plan.folder, 'volumes.fstab'))} 9<${quoteWord(join(plan.folder, 'init.sh'))}
 mount -a -T ${quoteWord(join(plan.folder, 'host.fstab'))}
-echo ${quoteWord(plan.hostname)} >/proc/sys/kernel/hostname
+hostname ${quoteWord(plan.hostname)} 2>/dev/null || { echo ${quoteWord(plan.hostname)} >/proc/sys/kernel/hostname; } 2>/dev/null || :
 cd ${quoteWord(root)}
 pivot_root . mnt
 cd /
