@@ -2,9 +2,9 @@
 // Runs the mutating webhooks one after the other and the validating ones side by side.
 import type { KubeObject, Status } from '../../../kube/types.ts';
 import { userInfoJson } from '../auth/access-review.ts';
+import { applyJsonPatch, PatchFailure, parseJsonPatch } from '../patch/json-patch.ts';
 import type { AdmissionRequest, ClusterObjects, GroupVersionResource, SecurityInputs } from '../seams.ts';
 import { ApiError, badRequest, internalError } from '../status.ts';
-import { applyJsonPatch, JsonPatchError, parseJsonPatch } from './json-patch.ts';
 import { callWebhook, WebhookCallError } from './webhook-call.ts';
 import { resolveWebhook } from './webhook-endpoint.ts';
 import { conditionsHold, matchWebhook } from './webhook-matching.ts';
@@ -71,7 +71,7 @@ export class WebhookAdmission {
       const patched = applyJsonPatch(seen, parseJsonPatch(answer.response.patch)) as KubeObject;
       return request.normalize(convert(request, patched, request.resource));
     } catch (error) {
-      if (error instanceof JsonPatchError) throw internalError(error.message);
+      if (error instanceof PatchFailure) throw internalError(error.message);
       throw error;
     }
   }
