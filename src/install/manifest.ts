@@ -6,6 +6,7 @@ import { buildConfig, buildControlPlane } from './manifests/control-plane.ts';
 import { buildCoreDns } from './manifests/coredns.ts';
 import { buildIngressGateway } from './manifests/ingress-gateway.ts';
 import { clusterScoped, MANAGED_LABELS } from './manifests/metadata.ts';
+import { buildMulticlusterDefaults } from './manifests/multicluster.ts';
 import { buildWebhooks } from './manifests/webhooks.ts';
 import { ISTIO_NAMESPACE, type Values } from './values.ts';
 
@@ -30,7 +31,8 @@ export function buildStages(values: Values, crds: readonly KubeObject[]): Stage[
     { name: 'namespace', objects: [{ apiVersion: 'v1', kind: 'Namespace', metadata: clusterScoped(ISTIO_NAMESPACE) }] },
     { name: 'definitions', objects: crds.map(withManagedLabels) },
     { name: 'access', objects: buildAccess() },
-    { name: 'configuration', objects: buildConfig(values) },
+    // Before the webhooks: on a first installation nobody could answer them yet.
+    { name: 'configuration', objects: [...buildConfig(values), ...buildMulticlusterDefaults(values)] },
     { name: 'control plane', objects: buildControlPlane(values) },
     { name: 'webhooks', objects: buildWebhooks() },
   ];

@@ -15,11 +15,20 @@ import {
 } from '../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../kube/types.ts';
 
+const DESTINATION_RULES: ResourceType = {
+  group: 'networking.istio.io',
+  version: 'v1',
+  resource: 'destinationrules',
+  kind: 'DestinationRule',
+  namespaced: true,
+};
+
 /** Every resource that an installation consists of, in the order in which it is taken away. */
 export const INSTALLED_TYPES: readonly ResourceType[] = [
   // First what stands in the way of others: a webhook without its server refuses everything.
   MUTATING_WEBHOOKS,
   VALIDATING_WEBHOOKS,
+  DESTINATION_RULES,
   DEPLOYMENTS,
   SERVICES,
   CONFIG_MAPS,

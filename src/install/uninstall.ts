@@ -2,7 +2,7 @@
 import type { KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/client.ts';
 import { CRDS, NAMESPACES, SECRETS } from '../kube/resources.ts';
-import type { KubeObject } from '../kube/types.ts';
+import type { KubeObject, ResourceType } from '../kube/types.ts';
 import { describeObject, INSTALLED_TYPES } from './resource-types.ts';
 import { ISTIO_NAMESPACE } from './values.ts';
 
@@ -28,7 +28,7 @@ export async function uninstall(options: UninstallOptions): Promise<void> {
   let removed = 0;
   for (const type of INSTALLED_TYPES) {
     if (type === CRDS && options.keepDefinitions) continue;
-    const { items } = await client.list(type, { labelSelector: OURS });
+    const items = await listOurs(client, type);
     if (type === NAMESPACES) await removeCaSecret(options);
     for (const object of items) {
       // A CA's key that somebody put there must not go with the namespace, whoever made that.
@@ -45,6 +45,16 @@ export async function uninstall(options: UninstallOptions): Promise<void> {
 
 async function hasCacerts(client: KubeClient): Promise<boolean> {
   return (await client.get(SECRETS, 'cacerts', ISTIO_NAMESPACE)) !== undefined;
+}
+
+async function listOurs(client: KubeClient, type: ResourceType): Promise<KubeObject[]> {
+  try {
+    return (await client.list(type, { labelSelector: OURS })).items;
+  } catch (error) {
+    // A kind of ours whose definition has gone already.
+    if (error instanceof KubeError && error.code === 404) return [];
+    throw error;
+  }
 }
 
 /** The self-signed CA's key. It has no label: the control plane made it before labels could be of use. */
