@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
-import { KubeClient } from '../../kube/client.ts';
+import { KubeClient, KubeError } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/config.ts';
+import type { ResourceType } from '../../kube/types.ts';
 import type { Controller, ControllerContext, Log } from './controller.ts';
 import { createDeploymentController } from './deployment.ts';
 import { createEndpointSliceController } from './endpoint-slice.ts';
@@ -53,14 +54,8 @@ export async function runControllers(options: ControllersOptions, signal: AbortS
     options.loadBalancerAddresses,
     readFileSync(options.caPemPath, 'utf8'),
   );
-  const unreachable = new Set<string>();
-  const { synced, ended } = context.informers.run(client, signal, (type, error) => {
-    // Once per outage and type, not once per attempt.
-    if (!unreachable.has(type.resource))
-      log.warn({ resource: type.resource, error: error.message }, 'watch failed, will retry');
-    unreachable.add(type.resource);
-    setTimeout(() => unreachable.delete(type.resource), 30_000).unref();
-  });
+  const report = reportOnce(log);
+  const { synced, ended } = context.informers.run(client, signal, report);
   const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   try {
     await Promise.race([synced, ended]);
@@ -73,6 +68,19 @@ export async function runControllers(options: ControllersOptions, signal: AbortS
   } finally {
     client.close();
   }
+}
+
+const SILENCE_MS = 30_000;
+
+/** An outage fails every watch, many times: it is said once, and again when it lasts. A refusal is said per resource. */
+function reportOnce(log: Log): (type: ResourceType, error: Error) => void {
+  const saidAtMs = new Map<string, number>();
+  return ({ resource }, error) => {
+    const subject = error instanceof KubeError ? resource : '';
+    if (performance.now() - (saidAtMs.get(subject) ?? Number.NEGATIVE_INFINITY) < SILENCE_MS) return;
+    saidAtMs.set(subject, performance.now());
+    log.warn({ resource, error: error.message }, 'watch failed, will retry');
+  };
 }
 
 /** In no order that matters: they meet only in the API. StatefulSet, DaemonSet and Job controllers join here. */
