@@ -2,10 +2,8 @@
 // One resource type on one stream: what the client asked for, what it has, what it refused, and what it must still get.
 // Pure state; the session decides what is sent when.
 import type { XdsResource } from '../types.ts';
+import { type Held, HeldResources } from './held-resources.ts';
 import type { DiffMaps, ResourceMap } from './map-diff.ts';
-
-/** What the client holds: a resource that we sent, or a version that it brought along from an earlier stream. */
-export type Held = XdsResource | { readonly version: string };
 
 export interface Outstanding {
   readonly nonce: string;
@@ -29,7 +27,7 @@ export class TypeState {
   wildcard = false;
   /** Asked for by name. Names are those of our own resources where there are any, so that streams share the strings. */
   readonly names = new Set<string>();
-  readonly held = new Map<string, Held>();
+  readonly held = new HeldResources();
   /** Refused, and not replaced since. The client goes on with what it had before. */
   readonly rejected = new Map<string, Rejection>();
   outstanding: Outstanding | undefined;
@@ -80,15 +78,19 @@ export class TypeState {
     const wanted = this.#planned.get(name);
     const shared = wanted?.name ?? name;
     this.names.add(shared);
-    if (this.held.has(shared)) this.#forced.add(shared);
-    else if (wanted === undefined) this.absent.add(shared);
+    if (!this.held.has(shared) && wanted !== undefined) {
+      this.upserts.set(shared, wanted);
+      return;
+    }
+    if (wanted === undefined && !this.held.has(shared)) this.absent.add(shared);
+    else this.#forced.add(shared);
     this.#settle(shared);
   }
 
   unsubscribe(name: string): void {
     if (name === '*') {
       this.wildcard = false;
-      for (const held of this.held.keys()) if (!this.names.has(held)) this.#forget(held);
+      for (const [held] of [...this.held.values()]) if (!this.names.has(held)) this.#forget(held);
       this.#settleAll();
     } else if (this.names.delete(name)) {
       // Still in the wildcard? The client cannot know: tell it, by sending the resource or its removal.
@@ -115,6 +117,7 @@ export class TypeState {
       if (mustAnswer && this.names.has(shared)) this.#forced.add(shared);
       this.#settle(shared);
     }
+    this.#compact();
   }
 
   /** Answers for `name` again, if the client asked for it. */
@@ -134,17 +137,18 @@ export class TypeState {
   }
 
   #settleAll(): void {
-    if (this.wildcard && this.held.size === 0 && this.upserts.size === 0) {
+    if (this.wildcard && this.held.size + this.upserts.size + this.absent.size === 0) {
       for (const resource of this.#planned.values()) this.upserts.set(resource.name, resource);
       return;
     }
-    for (const name of new Set([...this.#planned.keys(), ...this.held.keys(), ...this.upserts.keys()]))
-      this.#settle(name);
+    const held = [...this.held.values()].map(([name]) => name);
+    const todo = [...this.upserts.keys(), ...this.absent, ...this.removals, ...this.#forced];
+    for (const name of new Set([...this.#planned.keys(), ...held, ...todo])) this.#settle(name);
   }
 
   /** Brings the three to-do collections up to date for one name. */
   #settle(name: string): void {
-    const wanted = this.isSubscribed(name) ? this.#planned.get(name) : undefined;
+    const wanted = this.#planned.get(name);
     const held = this.held.get(name);
     const forced = this.#forced.has(name);
     const wasPending = this.upserts.delete(name);
@@ -152,7 +156,9 @@ export class TypeState {
     // Asked for and never answered: gone before it was sent is an answer too.
     const isAwaited = this.names.has(name) && (wasAbsent || (wasPending && held === undefined));
     this.removals.delete(name);
-    if (wanted !== undefined) {
+    if (!this.isSubscribed(name)) {
+      this.#forced.delete(name);
+    } else if (wanted !== undefined) {
       if (held?.version !== wanted.version || forced) this.upserts.set(wanted.name, wanted);
     } else if (forced || isAwaited) {
       this.absent.add(name);
@@ -171,6 +177,14 @@ export class TypeState {
     this.owesAnswer = false;
     this.outstanding = sent;
     this.#lastNonce = sent.nonce;
+    this.#compact();
+  }
+
+  /** With nothing left to send, and as many held as there are, the client holds just what is planned. */
+  #compact(): void {
+    const isSettled = this.upserts.size + this.removals.size + this.absent.size + this.#forced.size === 0;
+    if (!isSettled || this.held.size !== this.#planned.size) return;
+    if (this.held.differences * 4 > this.#planned.size) this.held.becomes(this.#planned);
   }
 
   recordRemoved(names: readonly string[]): void {
@@ -217,7 +231,7 @@ export class TypeState {
 
   /** State of the world: everything that the client should hold after this response. */
   heldResources(): XdsResource[] {
-    return [...this.held.values()].filter((held): held is XdsResource => 'value' in held);
+    return [...this.held.values()].flatMap(([, held]) => ('value' in held ? [held] : []));
   }
 
   /** Drops from the trials what is no longer as it was refused: that takes the ordinary way, or none. */

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { XdsResource } from '../types.ts';
+import type { ResourceMap } from './map-diff.ts';
+
+/** What the client holds: a resource that we sent, or a version that it brought along from an earlier stream. */
+export type Held = XdsResource | { readonly version: string };
+
+const NOTHING: ResourceMap = new Map();
+
+/**
+ * What one client holds of one type. Most hold just what they should, so this is a shared map and the few differences to
+ * it: a stream costs little memory, however many resources there are.
+ */
+export class HeldResources {
+  #base: ResourceMap = NOTHING;
+  /** undefined: not held, although it is in the base. */
+  readonly #differences = new Map<string, Held | undefined>();
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get differences(): number {
+    return this.#differences.size;
+  }
+
+  get(name: string): Held | undefined {
+    return this.#differences.has(name) ? this.#differences.get(name) : this.#base.get(name);
+  }
+
+  has(name: string): boolean {
+    return this.get(name) !== undefined;
+  }
+
+  set(name: string, held: Held): void {
+    if (!this.has(name)) this.#size++;
+    if (this.#base.get(name) === held) this.#differences.delete(name);
+    else this.#differences.set(name, held);
+  }
+
+  delete(name: string): void {
+    if (!this.has(name)) return;
+    this.#size--;
+    if (this.#base.has(name)) this.#differences.set(name, undefined);
+    else this.#differences.delete(name);
+  }
+
+  *values(): Generator<[string, Held]> {
+    for (const entry of this.#base) if (!this.#differences.has(entry[0])) yield entry;
+    for (const [name, held] of this.#differences) if (held !== undefined) yield [name, held];
+  }
+
+  /** The client holds exactly what is in `map`. */
+  becomes(map: ResourceMap): void {
+    this.#base = map;
+    this.#differences.clear();
+    this.#size = map.size;
+  }
+}
