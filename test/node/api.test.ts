@@ -65,6 +65,15 @@ describe.skipIf(usable.length === 0 || !hasKubectl)('the node, through the Kuber
     expect(claims['kubernetes.io'].pod.name).toBe('web');
   });
 
+  it('forwards ports to programs that listen on the pod’s loopback only', async () => {
+    const server = "require('http').createServer((q, r) => r.end('hello')).listen(9090, '127.0.0.1')";
+    await apply(pod('local', `exec node -e "${server}"`, { readinessProbe: { exec: { command: ['true'] } } }));
+    await kubectl('wait --for=condition=Ready pod/local --timeout=10s');
+    const line = `kubectl port-forward pod/local 19090:9090 >/dev/null & sleep 1; curl -s http://127.0.0.1:19090/; kill $!`;
+    expect((await ground.call<ShellResult>('sh', line)).stdout).toBe('hello');
+    await kubectl('delete pod local --timeout=10s');
+  });
+
   it('gives a terminal with the size of the client', async () => {
     const line = `script -qec 'stty rows 31 cols 99; kubectl exec -it web -- sh -c "sleep 0.3; stty size; tty"' /dev/null`;
     const { stdout } = await ground.call<ShellResult>('sh', line);
@@ -84,18 +93,29 @@ describe.skipIf(usable.length === 0 || !hasKubectl)('the node, through the Kuber
   });
 
   it('shows the log of the start before', async () => {
-    await apply(pod('again', 'echo life; [ -e /w/x ] && exec sleep 600; touch /w/x; exit 1', {
-      volumeMounts: [{ name: 'w', mountPath: '/w' }],
-    }, { volumes: [{ name: 'w', emptyDir: {} }] }));
+    await apply(
+      pod(
+        'again',
+        'echo life; [ -e /w/x ] && exec sleep 600; touch /w/x; exit 1',
+        {
+          volumeMounts: [{ name: 'w', mountPath: '/w' }],
+        },
+        { volumes: [{ name: 'w', emptyDir: {} }] },
+      ),
+    );
     await kubectl("wait --for=jsonpath='{.status.containerStatuses[0].restartCount}'=1 pod/again --timeout=10s");
     expect(await kubectl('logs --previous again')).toBe('life\n');
     expect(await kubectl('logs again')).toBe('life\n');
-    expect(await kubectl("get pod again -o jsonpath='{.status.containerStatuses[0].lastState.terminated.exitCode}'")).toBe('1');
+    expect(
+      await kubectl("get pod again -o jsonpath='{.status.containerStatuses[0].lastState.terminated.exitCode}'"),
+    ).toBe('1');
   });
 
   it('says what an unknown image is like', async () => {
     await apply(pod('typo', 'true', { image: 'istio/examples-bookinfo-detials-v1:1.10.0' }));
-    await kubectl("wait --for=jsonpath='{.status.containerStatuses[0].state.waiting.reason}'=ImagePullBackOff pod/typo --timeout=10s");
+    await kubectl(
+      "wait --for=jsonpath='{.status.containerStatuses[0].state.waiting.reason}'=ImagePullBackOff pod/typo --timeout=10s",
+    );
     const described = await kubectl('describe pod typo');
     expect(described).toContain('isthmus sandbox images');
     expect(described).toContain('istio/examples-bookinfo-details-v1');
@@ -119,16 +139,22 @@ describe.skipIf(usable.length === 0 || !hasKubectl)('the node, through the Kuber
   });
 
   it('answers on the kubelet’s port to the API server only', async () => {
-    const pki = await ground.call<{ kubeconfig: { admin: string }; kubeletClientCert: string; kubeletClientKey: string }>('pki');
+    const pki = await ground.call<{
+      kubeconfig: { admin: string };
+      kubeletClientCert: string;
+      kubeletClientKey: string;
+    }>('pki');
     const curl = async (options: string) => {
       const line = `curl -sk -o /dev/null -w '%{http_code}' ${options} https://10.1.0.1:10250/pods`;
       return (await ground.call<ShellResult>('sh', line)).stdout;
     };
     expect(await curl('')).toBe('401');
     expect(await curl(`--cert ${pki.kubeletClientCert} --key ${pki.kubeletClientKey}`)).toBe('200');
-    const extract = (field: string) =>
-      `kubectl config view --raw -o jsonpath='{.users[0].user.${field}}' | base64 -d`;
-    await ground.call('sh', `${extract('client-certificate-data')} >$HOME/a.crt; ${extract('client-key-data')} >$HOME/a.key`);
+    const extract = (field: string) => `kubectl config view --raw -o jsonpath='{.users[0].user.${field}}' | base64 -d`;
+    await ground.call(
+      'sh',
+      `${extract('client-certificate-data')} >$HOME/a.crt; ${extract('client-key-data')} >$HOME/a.key`,
+    );
     expect(await curl('--cert $HOME/a.crt --key $HOME/a.key')).toBe('403');
   });
 

@@ -116,7 +116,10 @@ for (const { mode, unavailable } of probeModes()) {
     });
 
     it('does not see the processes of other pods, nor of other containers', async () => {
-      await ground.call('start', makePod('alone', { containers: [shell('a', 'exec sleep 7771'), shell('b', 'exec sleep 7772')] }));
+      await ground.call(
+        'start',
+        makePod('alone', { containers: [shell('a', 'exec sleep 7771'), shell('b', 'exec sleep 7772')] }),
+      );
       await ground.call('start', makePod('other', { containers: [shell('c', 'exec sleep 7773')] }));
       await ground.until('alone', isReady);
       await ground.until('other', isReady);
@@ -178,7 +181,10 @@ for (const { mode, unavailable } of probeModes()) {
         shell('b', 'true', { securityContext: { capabilities: { add: ['SYS_ADMIN'] } } }),
       ];
       await ground.call('start', makePod('privileged', { containers }));
-      const status = await ground.until('privileged', ({ containerStatuses }) => !!containerStatuses?.[0]?.state.waiting);
+      const status = await ground.until(
+        'privileged',
+        ({ containerStatuses }) => !!containerStatuses?.[0]?.state.waiting,
+      );
       const message = status.containerStatuses?.[0]?.state.waiting?.message;
       expect(message).toContain('privileged');
       expect(message).toContain('SYS_ADMIN');

@@ -61,7 +61,16 @@ export class Playground {
       'unshare',
       [
         ...[...user, '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'],
-        ...['sh', '-c', INIT, 'init', process.execPath, '--disable-warning=ExperimentalWarning', agent, JSON.stringify(config)],
+        ...[
+          'sh',
+          '-c',
+          INIT,
+          'init',
+          process.execPath,
+          '--disable-warning=ExperimentalWarning',
+          agent,
+          JSON.stringify(config),
+        ],
       ],
       { stdio: ['pipe', 'pipe', 'inherit'] },
     );

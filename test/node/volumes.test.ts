@@ -61,9 +61,9 @@ describe.skipIf(usable.length === 0)('volumes and environment', () => {
     await set(configMap('live', { a: '2', c: '2' }));
     await set(secret('new'));
     await ground.call('update', { ...pod, metadata: { ...pod.metadata, labels: { app: 'y' } } });
-    await expect.poll(() => read('live', 'cd /v/cm; echo *; cat a c; cat /v/sec/s /v/down/labels')).toBe(
-      'a c\n22newapp="y"',
-    );
+    await expect
+      .poll(() => read('live', 'cd /v/cm; echo *; cat a c; cat /v/sec/s /v/down/labels'))
+      .toBe('a c\n22newapp="y"');
     await ground.call('stop', 'live', 0);
   });
 
@@ -71,7 +71,9 @@ describe.skipIf(usable.length === 0)('volumes and environment', () => {
     await ground.call('setTokenSeconds', 1);
     const sources = [{ serviceAccountToken: { path: 'token', audience: 'istio-ca', expirationSeconds: 600 } }];
     const volumes = [{ name: 't', projected: { sources } }];
-    const containers = [shell('c', 'exec sleep 60', { volumeMounts: [{ name: 't', mountPath: '/var/run/secrets/tokens' }] })];
+    const containers = [
+      shell('c', 'exec sleep 60', { volumeMounts: [{ name: 't', mountPath: '/var/run/secrets/tokens' }] }),
+    ];
     await ground.call('start', makePod('token', { containers, volumes }));
     await ground.until('token', isReady);
     const first = await read('token', 'cat /var/run/secrets/tokens/token');
@@ -182,7 +184,10 @@ describe.skipIf(usable.length === 0)('volumes and environment', () => {
       options: [{ name: 'ndots', value: '2' }, { name: 'edns0' }],
     };
     const containers = [shell('c', 'exec sleep 60')];
-    await ground.call('start', makePod('dns', { containers, dnsConfig, hostAliases: [{ ip: '1.2.3.4', hostnames: ['a.b'] }] }));
+    await ground.call(
+      'start',
+      makePod('dns', { containers, dnsConfig, hostAliases: [{ ip: '1.2.3.4', hostnames: ['a.b'] }] }),
+    );
     await ground.until('dns', isReady);
     expect(await read('dns', 'cat /etc/resolv.conf')).toBe(
       'search ns.svc.cluster.local svc.cluster.local cluster.local global ns.global\nnameserver 10.96.0.10\nnameserver 10.0.0.9\noptions ndots:2 edns0\n',

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kubelet's port: logs, exec, attach and the list of pods, for the API server and nobody else.
+// The kubelet's port: logs, exec, attach, port-forward and the list of pods, for the API server and nobody else.
 import { readFileSync } from 'node:fs';
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { createServer } from 'node:https';
@@ -11,8 +11,10 @@ import type { ContainerRuntime } from '../container/container-runtime.ts';
 import type { ContainerLoop } from '../pod/container-loop.ts';
 import type { PodRuntime } from '../pod/pod-runtime.ts';
 import { handleExecUpgrade } from '../streaming/exec-server.ts';
+import { handlePortForwardUpgrade } from '../streaming/port-forward.ts';
 import { serveContainerLog } from './container-log.ts';
 import { HttpError } from './http-error.ts';
+import { dialInNamespace } from './port-dialer.ts';
 import { attachRun, execRun } from './remote-command.ts';
 
 export interface KubeletServerOptions {
@@ -102,6 +104,11 @@ async function handleUpgrade(
   authenticate(request);
   const url = new URL(request.url ?? '/', 'https://kubelet');
   const [, route = '', ...path] = url.pathname.split('/').map(decodeURIComponent);
+  if (route === 'portForward') {
+    const netns = findPod(workers, path).netns;
+    if (netns === undefined) throw new HttpError(400, 'the pod has no network yet');
+    return handlePortForwardUpgrade(request, socket, head, (port) => dialInNamespace(netns, port));
+  }
   if (route !== 'exec' && route !== 'attach') throw new HttpError(404, `404 page not found: ${url.pathname}`);
   const { pod, container } = findContainer(workers, path);
   const { running } = container;
@@ -122,14 +129,20 @@ function authenticate(request: IncomingMessage): void {
 
 /** `NS/POD/CONTAINER` or `NS/POD/UID/CONTAINER`. @throws HttpError */
 function findContainer(workers: PodWorkers, path: readonly string[]): { pod: PodRuntime; container: ContainerLoop } {
-  const [namespace = '', name = ''] = path;
   const containerName = path.at(-1) ?? '';
   if (path.length < 3 || path.length > 4) throw new HttpError(404, '404 page not found');
+  const pod = findPod(workers, path);
+  const container = pod.container(containerName);
+  if (!container) throw new HttpError(404, `container ${containerName} not found in pod ${path[1]}`);
+  return { pod, container };
+}
+
+/** @throws HttpError */
+function findPod(workers: PodWorkers, path: readonly string[]): PodRuntime {
+  const [namespace = '', name = ''] = path;
   const pod = workers.find(namespace, name);
   if (!pod) throw new HttpError(404, `pod "${name}" not found`);
-  const container = pod.container(containerName);
-  if (!container) throw new HttpError(404, `container ${containerName} not found in pod ${name}`);
-  return { pod, container };
+  return pod;
 }
 
 function sendPods(response: ServerResponse, workers: PodWorkers): void {

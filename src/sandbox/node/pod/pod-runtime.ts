@@ -83,6 +83,11 @@ export class PodRuntime {
     return this.#attachment?.ip;
   }
 
+  /** Name under /run/netns, while the pod has its network. */
+  get netns(): string | undefined {
+    return this.#attachment?.netns;
+  }
+
   get isStopping(): boolean {
     return this.#stopping !== undefined;
   }
