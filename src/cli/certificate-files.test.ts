@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type CertificateOptions, writeCertificates } from './certificate-files.ts';
+import { type CertificateOptions, type CertificateReport, writeCertificates } from './certificate-files.ts';
 
 const DAY_MS = 24 * 3600_000;
 let dir: string;
@@ -81,5 +82,44 @@ describe('writeCertificates', () => {
       }),
     ).toThrow(/clock/);
     rmSync(old, { recursive: true });
+  });
+
+  it('says where it cannot write', () => {
+    writeFileSync(join(dir, 'file'), '');
+    expect(() => write({ dir: join(dir, 'file') })).toThrow(/file.*cannot be read or written \(E.*--out/);
+  });
+});
+
+describe('isthmus certs', () => {
+  const run = (...args: string[]) => {
+    const main = new URL('main.ts', import.meta.url).pathname;
+    return spawnSync(process.execPath, [main, 'certs', ...args], { cwd: dir, encoding: 'utf8' });
+  };
+
+  it('tells scripts and people what it made, and never a key', () => {
+    const json = run('--out', 'ca', '--clusters', 'east,west', '-o', 'json');
+    const report = JSON.parse(json.stdout) as CertificateReport;
+    expect(report.intermediates.map((each) => [each.cluster, each.dir, each.state])).toEqual([
+      [undefined, 'ca', 'made'],
+      ['east', 'ca/east', 'made'],
+      ['west', 'ca/west', 'made'],
+    ]);
+    const text = run('--out', 'ca', '--clusters', 'east,west');
+    expect(text.stdout).toMatch(/^kept {2}root/m);
+    expect(text.stdout).toContain('kubectl --context=east create secret generic cacerts -n istio-system');
+    expect(json.stdout + text.stdout).not.toContain('PRIVATE KEY');
+  });
+
+  it('exits 2 when called wrongly', () => {
+    for (const args of [
+      ['--clusters', '../x'],
+      ['--clusters', 'a,,b'],
+      ['--days', '0'],
+      ['-o', 'xml'],
+      ['--nonsense'],
+    ]) {
+      expect([args, run(...args).status]).toEqual([args, 2]);
+    }
+    expect(readdirSync(dir)).toEqual([]);
   });
 });

@@ -45,8 +45,20 @@ export interface CertificateEntry {
 
 const CLUSTER_NAME = /^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$/;
 
-/** Makes what is missing. Idempotent; throws UserError when what is there cannot be used. */
+/** Makes what is missing. Idempotent; throws UserError when what is there cannot be used, or nothing can be written. */
 export function writeCertificates(options: CertificateOptions): CertificateReport {
+  try {
+    return ensureCertificates(options);
+  } catch (error) {
+    const { code, path, syscall } = error as NodeJS.ErrnoException;
+    if (syscall === undefined) throw error;
+    throw new UserError(
+      `${path ?? options.dir} cannot be read or written (${code ?? syscall}). Choose a folder that you may write to with --out.`,
+    );
+  }
+}
+
+function ensureCertificates(options: CertificateOptions): CertificateReport {
   for (const cluster of options.clusters) {
     if (CLUSTER_NAME.test(cluster)) continue;
     throw new UserError(`"${cluster}" is no name for a cluster: use lower-case letters, digits, "-" and ".".`, 2);
