@@ -63,10 +63,10 @@ describe('the service proxy', () => {
     );
     table.upsertSlice(slice([{ address: '127.0.0.1' }], port));
     await settle();
-    expect(await talk('127.9.2.1', 80, 'hello')).toBe('hello|a');
-    expect(await talk('127.9.1.1', 80, 'x'.repeat(3_000_000))).toHaveLength(3_000_002);
+    expect(await talk('127.9.2.1', 8080, 'hello')).toBe('hello|a');
+    expect(await talk('127.9.1.1', 8080, 'x'.repeat(3_000_000))).toHaveLength(3_000_002);
     expect(await talk('127.9.0.1', 30_080, '')).toBe('|a');
-    await expect(talk('127.9.1.9', 80, '')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await expect(talk('127.9.1.9', 8080, '')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
   it('spreads connections over ready endpoints only', async () => {
@@ -81,7 +81,7 @@ describe('the service proxy', () => {
     );
     await settle();
     const answers = new Set<string>();
-    for (let i = 0; i < 10; i++) answers.add(await talk('127.9.2.2', 80, ''));
+    for (let i = 0; i < 10; i++) answers.add(await talk('127.9.2.2', 8080, ''));
     expect([...answers].sort()).toEqual(['|a', '|b']);
   });
 
@@ -91,7 +91,7 @@ describe('the service proxy', () => {
     table.upsertService(service({ clusterIP: '127.9.2.3' }));
     table.upsertSlice(slice([{ address: '127.0.0.77' }, { address: '127.0.0.78' }, { address: '127.0.0.1' }], port));
     await settle();
-    expect(await talk('127.9.2.3', 80, 'hi')).toBe('hi|a');
+    expect(await talk('127.9.2.3', 8080, 'hi')).toBe('hi|a');
   });
 
   it('nobody behind a service: refused, until somebody comes, and again when the service goes', async () => {
@@ -99,14 +99,14 @@ describe('the service proxy', () => {
     const { port } = await backend('a', '127.0.0.1');
     table.upsertService(service({ clusterIP: '127.9.2.4' }));
     await settle();
-    await expect(talk('127.9.2.4', 80, '')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await expect(talk('127.9.2.4', 8080, '')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     for (let round = 0; round < 20; round++) {
       table.upsertSlice(slice([{ address: '127.0.0.1' }], port));
       await settle();
-      expect(await talk('127.9.2.4', 80, 'x')).toBe('x|a');
+      expect(await talk('127.9.2.4', 8080, 'x')).toBe('x|a');
       table.deleteSlice(slice([], port));
       await settle();
-      await expect(talk('127.9.2.4', 80, '')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+      await expect(talk('127.9.2.4', 8080, '')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     }
     expect(errors).toEqual([]);
   });
@@ -118,13 +118,13 @@ describe('the service proxy', () => {
     table.upsertService(service({ clusterIP: '127.9.2.5' }));
     table.upsertSlice(slice([{ address: '127.0.0.1' }, { address: '127.0.0.2' }], first.port));
     await settle();
-    const old = connect({ host: '127.9.2.5', port: 80 });
+    const old = connect({ host: '127.9.2.5', port: 8080 });
     const reset = new Promise<NodeJS.ErrnoException>((resolve) => old.on('error', resolve));
     old.write('one');
     expect(String((await once(old, 'data'))[0])).toBe('one');
     table.upsertSlice(slice([{ address: '127.0.0.2' }], first.port));
     await settle();
-    expect(await talk('127.9.2.5', 80, '')).toBe('|b');
+    expect(await talk('127.9.2.5', 8080, '')).toBe('|b');
     old.write('two');
     expect(String((await once(old, 'data'))[0])).toBe('two');
     expect((await reset).code).toBe('ECONNRESET');
@@ -136,7 +136,7 @@ describe('the service proxy', () => {
     table.upsertService(service({ clusterIP: '127.9.2.6' }));
     table.upsertSlice(slice([{ address: '127.0.0.1', ready: false, serving: true, terminating: true }], port));
     await settle();
-    expect(await talk('127.9.2.6', 80, 'bye')).toBe('bye|a');
+    expect(await talk('127.9.2.6', 8080, 'bye')).toBe('bye|a');
   });
 
   it('a reset of the endpoint is a reset for the client', async () => {
@@ -148,7 +148,7 @@ describe('the service proxy', () => {
     table.upsertService(service({ clusterIP: '127.9.2.7' }));
     table.upsertSlice(slice([{ address: '127.0.0.1' }], (server.address() as AddressInfo).port));
     await settle();
-    await expect(talk('127.9.2.7', 80, 'x')).rejects.toMatchObject({ code: 'ECONNRESET' });
+    await expect(talk('127.9.2.7', 8080, 'x')).rejects.toMatchObject({ code: 'ECONNRESET' });
   });
 
   it('holds a thousand idle connections', async () => {
@@ -157,7 +157,9 @@ describe('the service proxy', () => {
     table.upsertService(service({ clusterIP: '127.9.2.8' }));
     table.upsertSlice(slice([{ address: '127.0.0.1' }], target.port));
     await settle();
-    const clients = Array.from({ length: 1_000 }, () => connect({ host: '127.9.2.8', port: 80, allowHalfOpen: true }));
+    const clients = Array.from({ length: 1_000 }, () =>
+      connect({ host: '127.9.2.8', port: 8080, allowHalfOpen: true }),
+    );
     cleanups.push(() => {
       for (const client of clients) client.destroy();
     });
@@ -184,7 +186,7 @@ describe('the service proxy', () => {
     const ask = async (text: string) => {
       const client = createSocket('udp4');
       cleanups.push(() => client.close());
-      client.send(text, 80, '127.9.2.9');
+      client.send(text, 8080, '127.9.2.9');
       return String((await once(client, 'message'))[0]);
     };
     expect(await Promise.all(['a', 'b', 'c'].map(ask))).toEqual(['echo a', 'echo b', 'echo c']);
@@ -200,7 +202,7 @@ function service(
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { namespace: 'default', name: 'web' },
-    spec: { type, clusterIP, ports: [{ name: 'web', port: 80, nodePort, protocol }] },
+    spec: { type, clusterIP, ports: [{ name: 'web', port: 8080, nodePort, protocol }] },
     status: { loadBalancer: { ingress: ingress.map((ip) => ({ ip })) } },
   };
 }
