@@ -5,11 +5,11 @@ import { EnvoyCompiler } from './envoy/compile.ts';
 import { destinationName, TYPE_URL } from './envoy/names.ts';
 import { buildIntent, IntentCache } from './intent/build.ts';
 import { buildEndpoints } from './intent/endpoints.ts';
-import { IdentityMemo } from './intent/identity-memo.ts';
 import type { DestinationIntent, EndpointIntent, Origin, ProxyIntent } from './intent/types.ts';
+import { IdentityMemo } from './model/identity-memo.ts';
 import type { MeshProxy } from './model/proxy.ts';
 import { type EndpointSet, type MeshIndex, type MeshSnapshot, workloadKey } from './model/snapshot.ts';
-import { buildView, type ProxyView, selectDestinationRule, viewKey } from './model/view.ts';
+import { buildView, type ProxyView, selectDestinationRule, ViewCache, viewKey } from './model/view.ts';
 import type { ControlPlaneEndpoint } from './xds/envoy-client.ts';
 import type { DesiredState } from './xds/types.ts';
 
@@ -25,6 +25,7 @@ export class CompileCache {
   readonly envoy: EnvoyCompiler;
   readonly intents = new IntentCache();
   readonly endpoints = new IdentityMemo<readonly EndpointIntent[]>();
+  readonly #parts = new ViewCache();
   readonly #views = new WeakMap<MeshIndex, Map<string, ProxyView>>();
 
   constructor(options: { secrets?: ControlPlaneEndpoint } = {}) {
@@ -34,8 +35,8 @@ export class CompileCache {
   view(index: MeshIndex, proxy: MeshProxy): ProxyView {
     const views = this.#views.get(index) ?? new Map<string, ProxyView>();
     this.#views.set(index, views);
-    const key = viewKey(index, proxy);
-    const view = views.get(key) ?? buildView(index, proxy);
+    const key = viewKey(index, proxy, this.#parts);
+    const view = views.get(key) ?? buildView(index, proxy, this.#parts);
     views.set(key, view);
     return view;
   }
@@ -48,7 +49,10 @@ export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: Co
   const view = cache.view(index, proxy);
   const workload = snapshot.workloads.get(workloadKey(proxy.cluster, proxy.namespace, proxy.podName));
   const intent = buildIntent({ index, view, proxy, workload }, cache.intents);
-  const desired = cache.envoy.compile(intent, (destination) => endpointsOf(snapshot, destination, cache));
+  const desired = cache.envoy.compile(intent, {
+    version: snapshot.endpoints,
+    of: (destination) => endpointsOf(snapshot, destination, cache),
+  });
   return { desired, intent, origins: (typeUrl, name) => originsOf(intent, view, typeUrl, name) };
 }
 

@@ -6,11 +6,13 @@ import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { type RouteConfiguration, RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
-import type { DestinationIntent, EndpointIntent, ProxyIntent } from '../intent/types.ts';
+import { IdentityMemo } from '../intent/identity-memo.ts';
+import type { DestinationIntent, EndpointIntent, HttpPortIntent, ProxyIntent } from '../intent/types.ts';
 import type { ControlPlaneEndpoint } from '../xds/envoy-client.ts';
 import type { DesiredState, XdsResource } from '../xds/types.ts';
 import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough } from './clusters.ts';
 import { buildLoadAssignment } from './endpoints.ts';
+import { layered } from './layered-map.ts';
 import { buildGatewayHttpListener, buildSniListener } from './listeners-gateway.ts';
 import { buildVirtualInbound } from './listeners-inbound.ts';
 import { buildHttpListener, buildTcpListener, buildVirtualOutbound } from './listeners-outbound.ts';
@@ -28,9 +30,17 @@ const ENDPOINTS = {
 const LISTENER = { typeUrl: TYPE_URL.listener, schema: ListenerSchema, name: (m: Listener) => m.name };
 const ROUTES = { typeUrl: TYPE_URL.routes, schema: RouteConfigurationSchema, name: (m: RouteConfiguration) => m.name };
 
+export interface EndpointLookup {
+  /** Equal while no endpoint of any service has changed. */
+  readonly version: object;
+  /** Asked for every destination whose endpoints come from us; equal answers must be one array. */
+  of(destination: DestinationIntent): readonly EndpointIntent[];
+}
+
 /** Compiles intents; keeps what it made. One for each process: its proxies share resources through it. */
 export class EnvoyCompiler {
   readonly #cache = new ResourceCache();
+  readonly #maps = new IdentityMemo<ReadonlyMap<string, XdsResource>>();
   readonly #secrets: ConfigSource;
   /** Nodes for resources that no intent node stands for. */
   readonly #fixed = { passthrough: {}, blackHole: {}, inboundRest: {}, outboundTrap: {} };
@@ -45,23 +55,41 @@ export class EnvoyCompiler {
     return this.#cache.builds;
   }
 
-  /** `endpointsOf` is asked for every destination that discovers its endpoints by us; equal answers must be one array. */
-  compile(
-    intent: ProxyIntent,
-    endpointsOf: (destination: DestinationIntent) => readonly EndpointIntent[],
-  ): DesiredState {
+  compile(intent: ProxyIntent, endpoints: EndpointLookup): DesiredState {
+    const { destinations, outbound } = intent;
+    const shared = outbound ?? intent;
     return new Map([
-      [TYPE_URL.cluster, byName(this.#clusters(intent))],
-      [TYPE_URL.endpoints, byName(this.#endpoints(intent, endpointsOf))],
-      [TYPE_URL.listener, byName(this.#listeners(intent))],
-      [TYPE_URL.routes, byName(this.#routes(intent))],
+      [
+        TYPE_URL.cluster,
+        layered(
+          this.#maps.get([destinations], 'clusters', () => byName(this.#destinationClusters(destinations))),
+          byName(this.#ownClusters(intent)),
+        ),
+      ],
+      [
+        TYPE_URL.endpoints,
+        this.#maps.get([destinations, endpoints.version], 'endpoints', () =>
+          byName(this.#endpoints(destinations, endpoints)),
+        ),
+      ],
+      [
+        TYPE_URL.listener,
+        layered(
+          this.#maps.get([shared], `listeners ${intent.accessLogFile}`, () => byName(this.#sharedListeners(intent))),
+          byName(this.#ownListeners(intent)),
+        ),
+      ],
+      [TYPE_URL.routes, this.#maps.get([shared], 'routes', () => byName(this.#routes(intent)))],
     ]);
   }
 
-  *#clusters(intent: ProxyIntent): Generator<XdsResource> {
-    for (const destination of intent.destinations) {
+  *#destinationClusters(destinations: readonly DestinationIntent[]): Generator<XdsResource> {
+    for (const destination of destinations) {
       yield this.#cache.get(destination, '', CLUSTER, () => buildCluster(destination, this.#secrets));
     }
+  }
+
+  *#ownClusters(intent: ProxyIntent): Generator<XdsResource> {
     if (intent.kind === 'gateway') return;
     yield this.#cache.get(this.#fixed.passthrough, 'passthrough', CLUSTER, () => buildPassthrough(10_000));
     yield this.#cache.get(this.#fixed.blackHole, 'black hole', CLUSTER, buildBlackHole);
@@ -74,40 +102,32 @@ export class EnvoyCompiler {
     );
   }
 
-  *#endpoints(
-    intent: ProxyIntent,
-    endpointsOf: (destination: DestinationIntent) => readonly EndpointIntent[],
-  ): Generator<XdsResource> {
-    for (const destination of intent.destinations) {
+  *#endpoints(destinations: readonly DestinationIntent[], lookup: EndpointLookup): Generator<XdsResource> {
+    for (const destination of destinations) {
       if (destination.discovery.kind !== 'endpoints') continue;
-      const endpoints = endpointsOf(destination);
+      const endpoints = lookup.of(destination);
       const name = destinationName(destination.ref, destination.use);
       yield this.#cache.get(endpoints, name, ENDPOINTS, () => buildLoadAssignment(name, endpoints));
     }
   }
 
-  *#listeners(intent: ProxyIntent): Generator<XdsResource> {
+  /** Listeners that proxies with the same outbound intent have in common; of a gateway, all that it has. */
+  *#sharedListeners(intent: ProxyIntent): Generator<XdsResource> {
     const log = intent.accessLogFile;
-    const { outbound, inbound, gateway } = intent;
+    const { outbound, gateway } = intent;
     if (outbound !== undefined) {
       const { unknown } = outbound;
       const rest = `${unknown} ${log}`;
       yield this.#cache.get(this.#fixed.outboundTrap, rest, LISTENER, () => buildVirtualOutbound(unknown, log));
-      for (const { port, table } of outbound.httpPorts) {
-        // The routes of the table come by a resource of their own; only its name is in the listener.
-        const node = { port, table: { name: table.name, hosts: [], otherwise: table.otherwise } };
-        yield this.#cache.get(node, log, LISTENER, () => buildHttpListener(node, log));
+      for (const port of outbound.httpPorts.map(withoutRoutes)) {
+        yield this.#cache.get(port, log, LISTENER, () => buildHttpListener(port, log));
       }
       for (const port of outbound.tcpPorts) {
         yield this.#cache.get(port, rest, LISTENER, () => buildTcpListener(port, unknown, log));
       }
     }
-    if (inbound !== undefined) {
-      yield this.#cache.get(inbound, log, LISTENER, () => buildVirtualInbound(inbound, this.#secrets, log));
-    }
-    for (const { port, table } of gateway?.httpPorts ?? []) {
-      const node = { port, table: { name: table.name, hosts: [], otherwise: table.otherwise } };
-      yield this.#cache.get(node, `gateway ${log}`, LISTENER, () => buildGatewayHttpListener(node, log));
+    for (const port of (gateway?.httpPorts ?? []).map(withoutRoutes)) {
+      yield this.#cache.get(port, `gateway ${log}`, LISTENER, () => buildGatewayHttpListener(port, log));
     }
     for (const port of gateway?.sniPorts ?? []) {
       if (port.chains.length === 0) continue;
@@ -115,11 +135,22 @@ export class EnvoyCompiler {
     }
   }
 
+  *#ownListeners(intent: ProxyIntent): Generator<XdsResource> {
+    const { inbound, accessLogFile: log } = intent;
+    if (inbound === undefined) return;
+    yield this.#cache.get(inbound, log, LISTENER, () => buildVirtualInbound(inbound, this.#secrets, log));
+  }
+
   *#routes(intent: ProxyIntent): Generator<XdsResource> {
     for (const { table } of [...(intent.outbound?.httpPorts ?? []), ...(intent.gateway?.httpPorts ?? [])]) {
       yield this.#cache.get(table, '', ROUTES, () => buildRouteConfiguration(table));
     }
   }
+}
+
+/** The routes come by a resource of their own, so that a listener stays as it is when they change. */
+function withoutRoutes(port: HttpPortIntent): HttpPortIntent {
+  return { port: port.port, table: { ...port.table, hosts: [] } };
 }
 
 function byName(resources: Iterable<XdsResource>): ReadonlyMap<string, XdsResource> {

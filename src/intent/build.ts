@@ -7,7 +7,7 @@ import { type ProxyView, selectDestinationRule } from '../model/view.ts';
 import { buildDestinations, buildSniDestinations, type DestinationInputs } from './destinations.ts';
 import { buildGateway } from './gateway.ts';
 import { IdentityMemo } from './identity-memo.ts';
-import { buildInbound, servicesOfWorkload } from './inbound.ts';
+import { buildInbound, groupServices, type ServicesByNamespace, servicesOfWorkload } from './inbound.ts';
 import { buildOutbound } from './outbound.ts';
 import type {
   DestinationIntent,
@@ -21,7 +21,8 @@ import type {
 /** Keeps what was built, by the identity of what it was built from. One for each process. */
 export class IntentCache {
   readonly destinations = new IdentityMemo<readonly DestinationIntent[]>();
-  readonly shared = new WeakMap<ProxyView, { outbound: OutboundIntent; destinations: readonly DestinationIntent[] }>();
+  readonly outbound = new IdentityMemo<OutboundIntent>();
+  readonly services = new IdentityMemo<ServicesByNamespace>();
 }
 
 export interface IntentInputs {
@@ -33,28 +34,31 @@ export interface IntentInputs {
 
 export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyIntent {
   const { view, proxy } = inputs;
-  const services = servicesOfWorkload(inputs.index, proxy);
+  const all = cache.services.get([inputs.index.services], '', () => groupServices(inputs.index.services));
+  const services = servicesOfWorkload(all, proxy);
   const frame = { kind: proxy.kind, accessLogFile: view.mesh.accessLogFile, upstreamMark: proxy.upstreamMark };
   if (proxy.kind === 'gateway') {
-    const sniDestinations = view.services
-      .filter((s) => s.registry === 'kubernetes' && s.meshInternal)
-      .flatMap((s) => memoized(view, s, cache, 'sni'));
+    const sniDestinations = allDestinations(view, cache, 'sni');
     const gateway = buildGateway({ view, proxy, workload: inputs.workload, services, sniDestinations });
     const destinations = [...sniUsed(gateway, sniDestinations), ...referred(view, gateway, cache)].sort(byName);
     return { ...frame, outbound: undefined, inbound: undefined, gateway, destinations };
   }
-  const { outbound, destinations } = sharedOutbound(view, cache);
+  const parts = [view.services, view.virtualServices, view.mesh, view.settings];
+  const client = JSON.stringify([view.cluster, view.namespace, Object.entries(view.labels)]);
+  const outbound = cache.outbound.get(parts, client, () => buildOutbound(view));
+  const destinations = allDestinations(view, cache, 'proxy');
   const inbound = buildInbound(services, proxy, inputs.workload);
   return { ...frame, outbound, inbound, gateway: undefined, destinations };
 }
 
-function sharedOutbound(view: ProxyView, cache: IntentCache) {
-  const before = cache.shared.get(view);
-  if (before !== undefined) return before;
-  const destinations = view.services.flatMap((s) => memoized(view, s, cache, 'proxy')).sort(byName);
-  const built = { outbound: buildOutbound(view), destinations };
-  cache.shared.set(view, built);
-  return built;
+/** One array for all views that agree on services, rules for them, and identities. */
+function allDestinations(view: ProxyView, cache: IntentCache, use: 'proxy' | 'sni'): readonly DestinationIntent[] {
+  const keys = [view.services, view.destinationRules, view.identities, view.mesh, USES[use]];
+  return cache.destinations.get(keys, `${view.kind}/${view.cluster}`, () => {
+    const services =
+      use === 'proxy' ? view.services : view.services.filter((s) => s.registry === 'kubernetes' && s.meshInternal);
+    return services.flatMap((s) => memoized(view, s, cache, use)).sort(byName);
+  });
 }
 
 const NOTHING: object = Object.freeze({});

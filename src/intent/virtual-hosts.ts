@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 import { covers } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
-import { compareHosts, qualifyHost } from '../model/hosts.ts';
+import { compareHosts, type HostTable, hostTable, lookUpHost, qualifyHost } from '../model/hosts.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import { addressesOf, type ProxyView } from '../model/view.ts';
 import { buildRoutes, plainRoute } from './http-routes.ts';
@@ -24,18 +24,16 @@ export function httpPort(service: MeshService, port: number): ServicePort | unde
   return service.ports.find((p) => p.number === port && (p.protocol === 'http' || p.protocol === 'http2'));
 }
 
-/** The rules of `mesh`, each under its full hosts, the most specific host first and then by precedence. */
-export type RuleIndex = readonly { readonly host: string; readonly rule: VirtualService }[];
+/** The rules of `mesh` by their hosts in full; those of one host by precedence. */
+export type RuleIndex = HostTable<VirtualService>;
 
 export function indexRules(view: ProxyView): RuleIndex {
-  return view.virtualServices
-    .flatMap((rule) =>
-      rule.spec.hosts.map((raw) => ({
-        host: qualifyHost(raw, rule.ref.namespace, view.settings.dnsDomain) as string,
-        rule,
-      })),
-    )
-    .sort((a, b) => (a.host === b.host ? 0 : compareHosts(a.host, b.host)));
+  const { dnsDomain } = view.settings;
+  return hostTable(
+    view.virtualServices.flatMap((rule) =>
+      rule.spec.hosts.map((raw) => [qualifyHost(raw, rule.ref.namespace, dnsDomain), rule] as const),
+    ),
+  );
 }
 
 function buildVirtualHost(
@@ -47,7 +45,7 @@ function buildVirtualHost(
 ): VirtualHostIntent {
   const ref = { host: service.hostname, port, subset: '' };
   const origin = { object: service.origin, field: `spec.ports[${service.ports.findIndex((p) => p.number === port)}]` };
-  const rule = rules.find(({ host }) => covers(host, service.hostname))?.rule;
+  const [rule] = lookUpHost(rules, service.hostname);
   const routes = rule === undefined ? [plainRoute(ref, origin)] : buildRoutes(rule, { view, gateway: 'mesh', port });
   return {
     name: `${service.hostname}:${port}`,
@@ -90,18 +88,13 @@ function addressDomains(view: ProxyView, service: MeshService): string[] {
 /** Hosts of rules that no service has: on port 80 a rule may make up a host of its own. */
 function foreignHosts(view: ProxyView, port: number, rules: RuleIndex, taken: Set<string>): VirtualHostIntent[] {
   if (port !== 80) return [];
-  return rules.flatMap(({ host, rule }) => {
+  const exact = [...rules.exact].map(([host, [rule]]) => ({ host, rule: rule! }));
+  const wide = rules.wildcards.map(({ pattern, values }) => ({ host: pattern, rule: values[0]! }));
+  return [...exact.sort((a, b) => compareHosts(a.host, b.host)), ...wide].flatMap(({ host, rule }) => {
     if (taken.has(host) || view.services.some((s) => covers(host, s.hostname))) return [];
     taken.add(host);
     const routes = buildRoutes(rule, { view, gateway: 'mesh', port });
-    return [
-      {
-        name: `${host}:${port}`,
-        domains: [host],
-        httpsOnly: false,
-        routes,
-        origin: { object: rule.ref, field: 'spec.hosts' },
-      },
-    ];
+    const origin = { object: rule.ref, field: 'spec.hosts' };
+    return [{ name: `${host}:${port}`, domains: [host], httpsOnly: false, routes, origin }];
   });
 }

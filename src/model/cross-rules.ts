@@ -7,11 +7,17 @@ import type { Destination } from '../api/http-route.ts';
 import { covers, type Hostname } from '../api/names.ts';
 import { diagnose, type Locate } from '../api/report.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
-import { isExported, qualifyHost } from './hosts.ts';
+import { type HostTable, hostTable, isExported, lookUpHost, qualifyHost } from './hosts.ts';
 import { type MeshIndex, type MeshService, PROXY_PORTS } from './snapshot.ts';
 import { boundGateways } from './view.ts';
 
 type Say = (ref: ObjectRef, code: DiagnosticCode, field: string, message: string, cure: string) => void;
+interface Known {
+  readonly index: MeshIndex;
+  readonly hosts: HostIndex;
+  /** Names of subsets by the hosts of their rules. */
+  readonly subsets: HostTable<readonly string[]>;
+}
 type HostIndex = ReadonlyMap<Hostname, readonly MeshService[]>;
 
 export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined): Diagnostic[] {
@@ -21,8 +27,14 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
   // The snapshot's maps are in the order of events, which must not show.
   const services = [...index.services.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
   const hosts = Map.groupBy(services, (s) => s.hostname);
+  const subsets = hostTable(
+    index.destinationRules.map((rule) => [
+      qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain),
+      rule.spec.subsets.map((subset) => subset.name),
+    ]),
+  );
   for (const vs of index.virtualServices) {
-    checkDestinations(vs, index, hosts, say);
+    checkDestinations(vs, { index, hosts, subsets }, say);
     checkGateways(vs, index, say);
   }
   checkRuleHosts(index, hosts, say);
@@ -33,27 +45,21 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
   return found;
 }
 
-function checkDestinations(vs: VirtualService, index: MeshIndex, hosts: HostIndex, say: Say): void {
+function checkDestinations(vs: VirtualService, known: Known, say: Say): void {
   vs.spec.http.forEach((route, i) => {
     const field = `spec.http[${i}]`;
     route.route.forEach((r, j) => {
-      checkDestination(vs, r.destination, `${field}.route[${j}].destination`, index, hosts, say);
+      checkDestination(vs, r.destination, `${field}.route[${j}].destination`, known, say);
     });
-    if (route.mirror) checkDestination(vs, route.mirror, `${field}.mirror`, index, hosts, say);
+    if (route.mirror) checkDestination(vs, route.mirror, `${field}.mirror`, known, say);
     route.mirrors.forEach((m, j) => {
-      checkDestination(vs, m.destination, `${field}.mirrors[${j}].destination`, index, hosts, say);
+      checkDestination(vs, m.destination, `${field}.mirrors[${j}].destination`, known, say);
     });
   });
 }
 
-function checkDestination(
-  vs: VirtualService,
-  destination: Destination,
-  field: string,
-  index: MeshIndex,
-  hosts: HostIndex,
-  say: Say,
-): void {
+function checkDestination(vs: VirtualService, destination: Destination, field: string, known: Known, say: Say): void {
+  const { index, hosts } = known;
   const host = qualifyHost(destination.host, vs.ref.namespace, index.settings.dnsDomain);
   const services = (hosts.get(host) ?? []).filter((s) => isExported(s.exportTo, s.namespace, vs.ref.namespace));
   if (services.length === 0) {
@@ -69,10 +75,7 @@ function checkDestination(
     say(vs.ref, 'ISM0103', `${field}.port.number`, `${host} has no port ${number}`, `use one of ${ports}`);
   }
   if (destination.subset === undefined) return;
-  const rules = index.destinationRules.filter((rule) =>
-    covers(qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain), host),
-  );
-  const subsets = rules.flatMap((rule) => rule.spec.subsets.map((s) => s.name));
+  const subsets = lookUpHost(known.subsets, host).flat();
   if (subsets.includes(destination.subset)) return;
   const cure =
     subsets.length > 0 ? `use one of ${subsets.join(', ')}` : `add a DestinationRule for ${host} with this subset`;

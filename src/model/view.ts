@@ -5,9 +5,10 @@ import type { DestinationRule } from '../api/destination-rule.ts';
 import type { Gateway } from '../api/gateway.ts';
 import { selects } from '../api/kubernetes.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
-import { type ClusterName, covers, type Hostname, type SpiffeId } from '../api/names.ts';
+import type { ClusterName, Hostname, SpiffeId } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
-import { compareHosts, isExported, qualifyHost } from './hosts.ts';
+import { type HostTable, hostTable, isExported, lookUpHost, qualifyHost } from './hosts.ts';
+import { IdentityMemo } from './identity-memo.ts';
 import type { MeshProxy } from './proxy.ts';
 import type { MeshIndex, MeshService, MeshSettings, ServiceKey } from './snapshot.ts';
 
@@ -24,44 +25,63 @@ export interface ProxyView {
   readonly serviceOf: ReadonlyMap<Hostname, MeshService>;
   /** Rules for the proxy's own clients (`mesh`), by precedence. */
   readonly virtualServices: readonly VirtualService[];
-  /** Visible rules by host in full, by precedence. */
-  readonly destinationRules: ReadonlyMap<Hostname, readonly DestinationRule[]>;
+  readonly destinationRules: HostTable<DestinationRule>;
   readonly identities: ReadonlyMap<ServiceKey, readonly SpiffeId[]>;
   /** Of a gateway: what it was selected for, and all rules bound to those. */
   readonly gateways: readonly Gateway[];
   readonly gatewayRules: readonly VirtualService[];
 }
 
-export function buildView(index: MeshIndex, proxy: MeshProxy): ProxyView {
-  const { namespace } = proxy;
-  const services = visibleServices(index, namespace);
-  const rules = index.virtualServices.filter((vs) => isExported(vs.spec.exportTo, vs.ref.namespace, namespace));
-  const isGateway = proxy.kind === 'gateway';
-  const virtualServices = isGateway ? [] : privateFirst(rules.filter((vs) => vs.spec.gateways.includes('mesh')));
-  const gateways = isGateway ? index.gateways.filter((g) => selects(g.spec.selector, proxy.labels)) : [];
+/** Keeps the parts of views that depend on less than a whole index. */
+export class ViewCache {
+  readonly services = new IdentityMemo<Pick<ProxyView, 'services' | 'serviceOf'>>();
+  readonly destinationRules = new IdentityMemo<HostTable<DestinationRule>>();
+  readonly rules = new IdentityMemo<VisibleRules>();
+}
+
+interface VisibleRules {
+  readonly all: readonly VirtualService[];
+  /** Those for sidecars, by precedence. */
+  readonly ofMesh: readonly VirtualService[];
+  /** Labels that a rule asks its clients for. */
+  readonly labels: readonly string[];
+}
+
+export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): ProxyView {
+  const { namespace, kind } = proxy;
+  const { settings, mesh, identities } = index;
+  const rules = rulesFor(index, namespace, cache);
+  const gateways = kind === 'gateway' ? index.gateways.filter((g) => selects(g.spec.selector, proxy.labels)) : NONE;
   const bound = new Set(gateways.map((g) => `${g.ref.namespace}/${g.ref.name}`));
   return {
-    kind: proxy.kind,
+    kind,
     cluster: proxy.cluster,
     namespace,
-    labels: labelsThatMatter(rules, proxy.labels),
-    settings: index.settings,
-    mesh: index.mesh,
-    services,
-    serviceOf: new Map(services.map((s) => [s.hostname, s])),
-    virtualServices,
-    destinationRules: visibleDestinationRules(index, namespace),
-    identities: index.identities,
+    labels: pickLabels(rules.labels, proxy.labels),
+    settings,
+    mesh,
+    ...cache.services.get([index.services], namespace, () => visibleServices(index, namespace)),
+    virtualServices: kind === 'gateway' ? NONE : rules.ofMesh,
+    destinationRules: cache.destinationRules.get([index.destinationRules, settings], namespace, () =>
+      visibleDestinationRules(index, namespace),
+    ),
+    identities,
     gateways,
-    gatewayRules: isGateway ? rules.filter((vs) => boundGateways(vs).some((g) => bound.has(g))) : [],
+    gatewayRules: rules.all.filter((vs) => boundGateways(vs).some((g) => bound.has(g))),
   };
 }
 
+const NONE: readonly never[] = Object.freeze([]);
+
 /** Proxies with equal keys have equal views of one index. */
-export function viewKey(index: MeshIndex, proxy: MeshProxy): string {
-  const rules = index.virtualServices;
-  const labels = proxy.kind === 'gateway' ? proxy.labels : labelsThatMatter(rules, proxy.labels);
-  return JSON.stringify([proxy.kind, proxy.cluster, proxy.namespace, Object.entries(labels).sort()]);
+export function viewKey(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): string {
+  const { kind, cluster, namespace } = proxy;
+  const names = kind === 'gateway' ? Object.keys(proxy.labels).sort() : rulesFor(index, namespace, cache).labels;
+  return JSON.stringify([kind, cluster, namespace, pickLabels(names, proxy.labels)]);
+}
+
+function rulesFor(index: MeshIndex, namespace: string, cache: ViewCache): VisibleRules {
+  return cache.rules.get([index.virtualServices], namespace, () => visibleRules(index, namespace));
 }
 
 /** The gateways of a VirtualService as NAMESPACE/NAME, without `mesh`. */
@@ -80,50 +100,40 @@ export function addressesOf(service: MeshService, cluster: ClusterName): readonl
 
 /** The rule for a host: the client's namespace goes before the service's, and that before the mesh's root. */
 export function selectDestinationRule(view: ProxyView, service: MeshService): DestinationRule | undefined {
-  const order = [view.namespace, service.namespace, view.settings.rootNamespace];
-  for (const namespace of order) {
-    for (const [host, rules] of view.destinationRules) {
-      if (!covers(host, service.hostname)) continue;
-      const found = rules.find((rule) => rule.ref.namespace === namespace);
-      if (found !== undefined) return found;
-    }
-  }
-  return undefined;
+  const rules = lookUpHost(view.destinationRules, service.hostname);
+  const inNamespace = (namespace: string) => rules.find((rule) => rule.ref.namespace === namespace);
+  return inNamespace(view.namespace) ?? inNamespace(service.namespace) ?? inNamespace(view.settings.rootNamespace);
 }
 
-function visibleServices(index: MeshIndex, namespace: string): MeshService[] {
+function visibleServices(index: MeshIndex, namespace: string): Pick<ProxyView, 'services' | 'serviceOf'> {
   const rank = (s: MeshService) => (s.registry === 'kubernetes' ? 0 : 2) + (s.namespace === namespace ? 0 : 1);
   const visible = [...index.services.values()]
     .filter((s) => isExported(s.exportTo, s.namespace, namespace))
     .sort((a, b) => rank(a) - rank(b) || a.createdAtMs - b.createdAtMs || (a.key < b.key ? -1 : 1));
-  const hosts = new Set<Hostname>();
-  return visible.filter((s) => !hosts.has(s.hostname) && hosts.add(s.hostname));
+  const serviceOf = new Map<Hostname, MeshService>();
+  for (const service of visible) if (!serviceOf.has(service.hostname)) serviceOf.set(service.hostname, service);
+  return { services: [...serviceOf.values()], serviceOf };
 }
 
-function visibleDestinationRules(index: MeshIndex, namespace: string): Map<Hostname, DestinationRule[]> {
-  const byHost = new Map<Hostname, DestinationRule[]>();
-  for (const rule of index.destinationRules) {
-    if (!isExported(rule.spec.exportTo, rule.ref.namespace, namespace)) continue;
-    const host = qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain);
-    const rules = byHost.get(host);
-    if (rules === undefined) byHost.set(host, [rule]);
-    else rules.push(rule);
-  }
-  return new Map([...byHost].sort(([a], [b]) => compareHosts(a, b)));
+function visibleDestinationRules(index: MeshIndex, namespace: string): HostTable<DestinationRule> {
+  return hostTable(
+    index.destinationRules
+      .filter((rule) => isExported(rule.spec.exportTo, rule.ref.namespace, namespace))
+      .map((rule) => [qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain), rule]),
+  );
 }
 
-function privateFirst(rules: readonly VirtualService[]): VirtualService[] {
+/** Rules that are not for everybody go before those that are; the older before the younger. */
+function visibleRules(index: MeshIndex, namespace: string): VisibleRules {
+  const all = index.virtualServices.filter((vs) => isExported(vs.spec.exportTo, vs.ref.namespace, namespace));
+  const ofMesh = all.filter((vs) => vs.spec.gateways.includes('mesh'));
   const isPrivate = (vs: VirtualService) => !vs.spec.exportTo.includes('*');
-  return [...rules.filter(isPrivate), ...rules.filter((vs) => !isPrivate(vs))];
+  const asked = all.flatMap((vs) => vs.spec.http.flatMap((r) => r.match.flatMap((m) => Object.keys(m.sourceLabels))));
+  const labels = [...new Set(asked)].sort();
+  return { all, labels, ofMesh: [...ofMesh.filter(isPrivate), ...ofMesh.filter((vs) => !isPrivate(vs))] };
 }
 
-function labelsThatMatter(
-  rules: readonly VirtualService[],
-  labels: MeshProxy['labels'],
-): Readonly<Record<string, string>> {
-  const asked = rules.flatMap((vs) => vs.spec.http.flatMap((r) => r.match.flatMap((m) => Object.keys(m.sourceLabels))));
-  const mattering = [...new Set(asked)]
-    .sort()
-    .flatMap((key) => (labels[key] === undefined ? [] : [[key, labels[key]]]));
-  return Object.fromEntries(mattering) as Record<string, string>;
+function pickLabels(names: readonly string[], labels: MeshProxy['labels']): Readonly<Record<string, string>> {
+  const picked = names.flatMap((name) => (labels[name] === undefined ? [] : [[name, labels[name]]]));
+  return Object.fromEntries(picked) as Record<string, string>;
 }
