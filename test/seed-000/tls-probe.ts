@@ -32,8 +32,7 @@ socket.on('secureConnect', () => {
   }
   chain = certificates.map((c) => ({
     uris: c.subjectaltname ?? '',
-    issuer: JSON.stringify(c.issuer),
-    fingerprint: c.fingerprint256,
+    pem: `-----BEGIN CERTIFICATE-----\n${c.raw.toString('base64')}\n-----END CERTIFICATE-----\n`,
   }));
   socket.write('GET /reviews/0 HTTP/1.1\r\nHost: reviews\r\n\r\n');
 });

@@ -6,8 +6,8 @@ import { root, run, type TestSandbox } from '../fixture/sandbox.ts';
 
 /** What a client learns that opens a TLS connection to a gateway's 15443. */
 export interface TlsAnswer {
-  /** Subjects and issuers of the chain that was presented, leaf first; [] when the handshake was refused. */
-  readonly chain: readonly { readonly uris: string; readonly issuer: string; readonly fingerprint: string }[];
+  /** The chain that was presented, leaf first; [] when the handshake was refused. */
+  readonly chain: readonly { readonly uris: string; readonly pem: string }[];
   readonly protocol: string;
   /** What came after the handshake, or why there was none. */
   readonly end: string;

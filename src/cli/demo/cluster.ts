@@ -105,7 +105,7 @@ export class DemoCluster {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       signal.throwIfAborted();
-      const { items } = await this.#client.list<PodObject>(PODS, { namespace });
+      const { items } = await this.#client.list<PodObject>(PODS, { namespace, signal });
       const waiting = items.filter((pod) => !isReady(pod));
       report(`${items.length - waiting.length} of ${items.length} pods ready in ${this.context}`);
       if (items.length > 0 && waiting.length === 0) return;

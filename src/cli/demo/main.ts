@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The demo's life: run it, show it, stay while there is somebody to look, and leave nothing behind.
+import { describeSandbox } from '../../sandbox/status.ts';
 import { UserError } from '../user-error.ts';
 import { runIsthmus } from './isthmus-command.ts';
 import { renderOutcomes } from './outcome.ts';
 import { type DemoResult, runDemo } from './run.ts';
 import { Steps } from './steps.ts';
 
-/** @throws UserError when a share is off beyond chance. */
+/** @throws UserError when it runs already, or when a share is off beyond chance. */
 export async function demo(options: { name: string; requests: number; stay: boolean }): Promise<void> {
+  const { state } = await describeSandbox(options.name);
+  if (state === 'starting' || state === 'ready') {
+    const down = `isthmus sandbox down --name ${options.name}`;
+    throw new UserError(`the demo runs already. End it with Ctrl-C where it runs, or with: ${down}`);
+  }
   const steps = new Steps(process.stdout);
   const abort = new AbortController();
   const onSignal = (): void => abort.abort(new UserError('stopped'));

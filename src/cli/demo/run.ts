@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../user-error.ts';
 import { DemoCluster } from './cluster.ts';
-import { parseAccessLogLine } from './evidence.ts';
+import { type LoggedCall, parseAccessLogLine } from './evidence.ts';
 import { runIsthmus } from './isthmus-command.ts';
 import { type Outcome, summarize } from './outcome.ts';
 import type { Steps } from './steps.ts';
@@ -37,7 +37,9 @@ export async function runDemo(steps: Steps, options: DemoOptions): Promise<DemoR
   const status = await steps.run(
     'Start two clusters, a network each',
     async () =>
-      JSON.parse(await runIsthmus(['sandbox', 'up', '--name', options.name, '-o', 'json'], signal)) as SandboxStatus,
+      JSON.parse(
+        await runIsthmus(['sandbox', 'up', '--fresh', '--name', options.name, '-o', 'json'], signal),
+      ) as SandboxStatus,
   );
   const clusters = CONTEXTS.map((context) => new DemoCluster(status.kubeconfig, context));
   const [cluster1, cluster2] = clusters as [DemoCluster, DemoCluster];
@@ -157,7 +159,7 @@ async function measure(
       );
     }
     detail('reading the proxies’ logs');
-    const calls = await loggedCalls(cluster1, since, options);
+    const calls = await loggedCalls(cluster1, since, [...visits.keys()], options);
     detail('');
     return users.flatMap(({ user, expected }) => {
       const label = user ?? 'nobody';
@@ -174,16 +176,21 @@ async function measure(
 
 const agentOf = (label: string): string => `isthmus-demo/${label}`;
 
-/** The calls from productpage to reviews. Envoy writes its log within a second, so wait until all are there. */
-async function loggedCalls(cluster1: DemoCluster, since: Date, options: DemoOptions) {
-  const wanted = options.requests * 2;
+/** The counted calls from productpage to reviews. Envoy writes its log within a second, so wait until all are there. */
+async function loggedCalls(
+  cluster1: DemoCluster,
+  since: Date,
+  labels: readonly string[],
+  options: DemoOptions,
+): Promise<LoggedCall[]> {
+  const counted = new Set(labels.map(agentOf));
   for (let attempt = 0; ; attempt++) {
     const lines = await cluster1.sidecarLog('productpage', since);
     const calls = lines
       .map(parseAccessLogLine)
-      .filter((call) => call?.path.startsWith('/reviews/') && call.userAgent.startsWith('isthmus-demo/'))
-      .map((call) => call!);
-    if (calls.length >= wanted || attempt === 40) return calls;
+      .filter((call) => call !== undefined)
+      .filter((call) => call.path.startsWith('/reviews/') && counted.has(call.userAgent));
+    if (calls.length >= options.requests * labels.length || attempt === 40) return calls;
     await sleep(250, undefined, { signal: options.signal });
   }
 }

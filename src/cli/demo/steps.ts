@@ -18,7 +18,7 @@ export class Steps {
     const draw = (mark: string, end: string): void => {
       const text = `${mark} ${title}${detail ? `: ${detail}` : ''}`;
       // A line that wraps cannot be redrawn.
-      const shown = live ? text.slice(0, Math.max(20, this.#out.columns - 12)) : text;
+      const shown = live ? text.slice(0, Math.max(40, (this.#out.columns || 80) - 10)) : text;
       this.#out.write(`${live ? '\r\x1b[2K' : ''}${shown.padEnd(66)} ${seconds().padStart(7)}${end}`);
     };
     const timer = live ? setInterval(() => draw('…', ''), 200) : undefined;
