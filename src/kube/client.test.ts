@@ -118,6 +118,14 @@ test('apply creates what is not there, patches what differs, and leaves alone wh
   expect(server.exchanges[3]?.body).toEqual({ data: { mine: 'new' } });
 });
 
+test('an answer that breaks off is an error that names the request', async () => {
+  const { client } = await clientOf(({ response, socket }) => {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' });
+    response.write('{"half":', () => socket.destroy());
+  });
+  await expect(client.get(CONFIG_MAPS, 'a', 'ns')).rejects.toThrow(/configmaps\/a: the answer broke off/);
+});
+
 test('an unreachable server is named', async () => {
   const client = new KubeClient({ server: 'https://127.0.0.1:1' });
   await expect(client.list(CONFIG_MAPS)).rejects.toThrow(

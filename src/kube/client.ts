@@ -204,7 +204,10 @@ export class KubeClient {
   async request(method: string, path: string, options: RequestOptions = {}): Promise<unknown> {
     for (let attempt = 0; ; attempt++) {
       const response = await this.#transport.open(method, path, options);
-      const text = await readText(response);
+      const text = await readText(response).catch((cause: Error) => {
+        options.signal?.throwIfAborted();
+        throw new Error(`${method} ${this.server}${path}: the answer broke off: ${cause.message}`, { cause });
+      });
       const code = response.statusCode ?? 0;
       if (code >= 200 && code < 300) return parseBody(response, text);
       const retryAfterSeconds = Number(response.headers['retry-after']);

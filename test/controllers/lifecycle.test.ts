@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CONFIG_MAPS, CRDS, EVENTS, NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS } from '../../src/kube/resources.ts';
 import type { KubeObject, OwnerReference, ResourceType } from '../../src/kube/types.ts';
+import { InformerSet } from '../../src/sandbox/controllers/informer.ts';
 import type { ConfigMap, Namespace, Pod } from '../../src/sandbox/controllers/objects.ts';
+import { createPodGarbageCollector } from '../../src/sandbox/controllers/pod-gc.ts';
 import { eventually, NODE_NAME, readyNode, startCluster, type TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;
@@ -222,4 +224,33 @@ test('a cordoned node gets no pods', async () => {
   });
   await cluster.client.patch(NODES, NODE_NAME, undefined, { spec: { unschedulable: null } });
   await eventually(async () => (await cluster.client.get<Pod>(PODS, 'p', namespace))?.spec.nodeName === NODE_NAME);
+});
+
+test('pods of a node that is gone are removed, after a while; those of a node that came back are not', async () => {
+  const namespace = await cluster.namespace();
+  const create = (name: string, nodeName: string) => {
+    const spec = { nodeName, containers: [{ name: 'main', image: 'example/web:1' }] };
+    return eventually(() =>
+      cluster.client.create(PODS, { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace }, spec }),
+    );
+  };
+  await create('lost', 'gone-node');
+  await create('kept', NODE_NAME);
+  const stopping = new AbortController();
+  const context = {
+    client: cluster.client,
+    informers: new InformerSet(),
+    log: { info: () => {}, warn: () => {}, debug: () => {} },
+    nowMs: Date.now,
+    random: Math.random,
+  };
+  // The cluster's own waits forty seconds; this one does not.
+  const collector = createPodGarbageCollector(context, 50);
+  const { synced, ended } = context.informers.run(cluster.client, stopping.signal, () => {});
+  await synced;
+  collector.queue.start(collector.reconcile, stopping.signal);
+  await eventually(async () => (await cluster.client.get(PODS, 'lost', namespace)) === undefined);
+  expect(await cluster.client.get(PODS, 'kept', namespace)).toBeDefined();
+  stopping.abort();
+  await ended;
 });
