@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The keys and certificates of one sandbox cluster: one CA, who serves, who calls, and the service-account signing key.
 import { createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { type CertificateRequest, generateKeyPair, issueCertificate, privateKeyPem } from '../../pki/x509.ts';
+import { writeAtomically } from '../atomic-file.ts';
 
 export interface ClusterPkiOptions {
   /** Also the context of the kubeconfigs and the stem of the node's name. */
@@ -305,19 +306,6 @@ function readIfThere(path: string): string | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-/** Under a fixed temporary name, so that a killed writer leaves one file that the next write replaces. */
-function writeAtomically(path: string, content: string): void {
-  const temporary = `${path}.tmp`;
-  const file = openSync(temporary, 'w', 0o600);
-  try {
-    writeSync(file, content);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(temporary, path);
 }
 
 function unique(values: readonly string[]): string[] {

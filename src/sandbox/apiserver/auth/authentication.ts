@@ -12,34 +12,39 @@ const ANONYMOUS: UserInfo = { username: 'system:anonymous', groups: ['system:una
 /**
  * A client certificate of the cluster's CA (CN: user, O: groups) first, then a bearer token. A request with neither is
  * system:anonymous, who may do only what RBAC gives to system:unauthenticated: /healthz, /livez, /readyz, /version.
- * A certificate or token that does not hold is a 401, never a fall back to anonymous.
+ * A certificate or token that does not hold, and nothing else that does, is a 401, never a fall back to anonymous.
  */
 export function createAuthenticator(tokens: TokenService, authorizer: Authorizer): Authenticator {
   return {
     async authenticate(request: IncomingMessage): Promise<UserInfo> {
-      const user = identifyClientCertificate(request) ?? identifyBearer(request, tokens) ?? ANONYMOUS;
-      return impersonate(request, user, authorizer);
+      const certificate = presentedCertificate(request);
+      const user = certificate?.user ?? identifyBearer(request, tokens);
+      // A certificate of somebody else's CA may come along with a good token, but is worth nothing by itself.
+      if (!user && certificate) throw unauthorized();
+      return impersonate(request, user ?? ANONYMOUS, authorizer);
     },
   };
 }
 
-function identifyClientCertificate(request: IncomingMessage): UserInfo | undefined {
+/** undefined without a certificate; without a user when it is not one of ours. */
+function presentedCertificate(request: IncomingMessage): { user?: UserInfo } | undefined {
   const socket = request.socket;
   if (!(socket instanceof TLSSocket)) return undefined;
   const certificate = socket.getPeerCertificate();
   if (!certificate?.subject) return undefined;
   // The server asks for certificates without insisting, so that tokens work: the verdict has to be read here.
-  if (!socket.authorized) throw unauthorized();
+  if (!socket.authorized) return {};
   // At run time a repeated attribute is a list, and any attribute may be missing.
   const subject = certificate.subject as { CN?: string | string[]; O?: string | string[] };
   const username = [subject.CN ?? []].flat()[0];
-  if (!username) throw unauthorized();
+  if (!username) return {};
   const digest = createHash('sha256').update(certificate.raw).digest('hex');
-  return {
+  const user: UserInfo = {
     username,
     groups: [...[subject.O ?? []].flat(), 'system:authenticated'],
     extra: { 'authentication.kubernetes.io/credential-id': [`X509SHA256=${digest}`] },
   };
+  return { user };
 }
 
 function identifyBearer(request: IncomingMessage, tokens: TokenService): UserInfo | undefined {

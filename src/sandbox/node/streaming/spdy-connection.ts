@@ -16,6 +16,8 @@ import {
 
 const MAX_DATA_BYTES = 64 * 1024;
 const RST_PROTOCOL_ERROR = 1;
+/** Header blocks hold a few short names; more is an attempt to fill the memory. */
+const MAX_HEADER_BYTES = 64 * 1024;
 
 /** One stream that the client opened. Reading ends when the client sends FIN; `end()` sends ours. */
 export class SpdyStream extends Duplex {
@@ -191,7 +193,12 @@ function runZlib(
 ): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const output: Buffer[] = [];
-    const collect = (chunk: Buffer) => output.push(chunk);
+    let length = 0;
+    const collect = (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > MAX_HEADER_BYTES) stream.destroy(new Error('SPDY header block is too long'));
+      else output.push(chunk);
+    };
     const settle = (error?: Error | null) => {
       stream.off('data', collect);
       stream.off('error', settle);
