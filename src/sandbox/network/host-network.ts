@@ -22,6 +22,15 @@ export async function buildNetwork(clusters: readonly ClusterAddresses[]): Promi
   );
 }
 
+/**
+ * A bridge without an address of its own takes the lowest of its ports': a new pod would change it now and then, and
+ * everybody who remembers the old one would talk to nobody for half a minute.
+ */
+function bridgeMac(ip: string): string {
+  const bytes = ip.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'));
+  return `02:00:${bytes.join(':')}`;
+}
+
 /** The first namespace joins the routers by a bridge and forwards nothing. */
 function renderExternalNetwork(clusters: readonly ClusterAddresses[]): string {
   const prefix = EXTERNAL_CIDR.split('/')[1]!;
@@ -34,7 +43,7 @@ function renderExternalNetwork(clusters: readonly ClusterAddresses[]): string {
 ${renderKernelSettings({ forward: false })}
 ip -batch - <<'EOF'
 link set lo up
-link add ${EXTERNAL_BRIDGE} type bridge
+link add ${EXTERNAL_BRIDGE} address ${bridgeMac(EXTERNAL_GATEWAY)} type bridge
 addr add ${EXTERNAL_GATEWAY}/${prefix} dev ${EXTERNAL_BRIDGE}
 link set ${EXTERNAL_BRIDGE} up
 ${legs.join('\n')}
@@ -56,7 +65,7 @@ ip -batch - <<'EOF'
 link set lo up
 addr add ${cluster.nodeAddress}/${prefix} dev ${EXTERNAL_LEG}
 link set ${EXTERNAL_LEG} up
-link add ${cluster.podBridge} type bridge
+link add ${cluster.podBridge} address ${bridgeMac(cluster.podGateway)} type bridge
 addr add ${cluster.podGateway}/${cluster.podCidr.split('/')[1]} dev ${cluster.podBridge}
 link set ${cluster.podBridge} up
 route add local ${SERVICE_CIDR} dev lo
