@@ -4,7 +4,7 @@ import { beforeEach, expect, test } from 'vitest';
 import type { KubeObject } from '../../../kube/types.ts';
 import { generateKeyPair } from '../../../pki/x509.ts';
 import { MemoryObjects } from '../memory-objects.fixture.ts';
-import type { SubresourceRequest } from '../seams.ts';
+import type { SubresourceRequest, UserInfo } from '../seams.ts';
 import { reviewResources } from './access-review.ts';
 import { RbacAuthorizer } from './rbac-authorizer.ts';
 import { tokenRequestHandler } from './token-request.ts';
@@ -27,8 +27,10 @@ beforeEach(() => {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name: 'web', namespace: 'shop', uid: 'pod-uid' },
-    spec: { serviceAccountName: 'bot' },
+    spec: { serviceAccountName: 'bot', nodeName: 'n1' },
   });
+  const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', uid: 'node-uid' } };
+  objects.create({ group: '', resource: 'nodes' }, node);
   objects.create(PODS, {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -42,8 +44,11 @@ interface TokenRequest extends KubeObject {
   status: { token: string; expirationTimestamp: string };
 }
 
-async function requestToken(spec: object): Promise<TokenRequest> {
+const JANE: UserInfo = { username: 'jane', groups: [] };
+
+async function requestToken(spec: object, user = JANE): Promise<TokenRequest> {
   const request: Partial<SubresourceRequest> = {
+    user,
     parent: account,
     attributes: {
       verb: 'create',
@@ -124,4 +129,15 @@ test('a review refuses as recorded', async () => {
   const status = await review({ token });
   expect(status.authenticated).toBeUndefined();
   expect(status.error).toContain('invalid for the target audiences');
+});
+
+test('a node gets tokens for its own pods only', async () => {
+  const node = (name: string): UserInfo => ({ username: `system:node:${name}`, groups: ['system:nodes'] });
+  const web = { boundObjectRef: { kind: 'Pod', apiVersion: 'v1', name: 'web', uid: 'pod-uid' } };
+  const { token } = (await requestToken(web, node('n1'))).status;
+  expect(tokens.identify(token).user.extra?.['authentication.kubernetes.io/node-name']).toEqual(['n1']);
+  await expect(requestToken(web, node('n2'))).rejects.toThrow(
+    'serviceaccounts "bot" is forbidden: node requested token bound to a pod scheduled on a different node',
+  );
+  await expect(requestToken({}, node('n1'))).rejects.toThrow('node requested token not bound to a pod');
 });

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // POST serviceaccounts/NAME/token: https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/
 import type { KubeObject } from '../../../kube/types.ts';
-import type { ClusterObjects, SubresourceHandler, SubresourceRequest } from '../seams.ts';
-import { badRequest, conflict, type GroupResource, invalid, notFound } from '../status.ts';
+import type { ClusterObjects, SubresourceHandler, SubresourceRequest, UserInfo } from '../seams.ts';
+import { badRequest, conflict, forbidden, type GroupResource, invalid, notFound } from '../status.ts';
 import { type BoundObject, ISSUER, PODS, SECRETS, type TokenService } from './token-service.ts';
 
 const DEFAULT_SECONDS = 3600;
@@ -51,6 +51,7 @@ function answer(
   const expirationSeconds = spec.expirationSeconds ?? DEFAULT_SECONDS;
   checkExpiration(expirationSeconds);
   const binding = spec.boundObjectRef ? resolveBinding(objects, account, spec.boundObjectRef) : {};
+  restrictNode(request.user, name, binding);
   const audiences = spec.audiences?.length ? spec.audiences : [ISSUER];
   const { token, expires } = tokens.issue(account, { audiences, expirationSeconds, ...binding });
   return {
@@ -67,6 +68,16 @@ function answer(
   };
 }
 
+/** A node may act for the pods that it runs, and for no other account: a lost node is not a lost cluster. */
+function restrictNode(user: UserInfo, account: string, { bound, node }: Binding): void {
+  if (!user.groups.includes('system:nodes')) return;
+  const refuse = (why: string) => forbidden({ group: '', resource: 'serviceaccounts' }, account, why);
+  if (bound?.kind !== 'pod') throw refuse('node requested token not bound to a pod');
+  if (user.username !== `system:node:${node?.metadata.name}`) {
+    throw refuse('node requested token bound to a pod scheduled on a different node');
+  }
+}
+
 function checkExpiration(seconds: number): void {
   const refuse = (why: string) =>
     invalid('authentication.k8s.io', 'TokenRequest', '', [
@@ -76,12 +87,18 @@ function checkExpiration(seconds: number): void {
   if (seconds > MAX_SECONDS) throw refuse('may not specify a duration larger than 2^32 seconds');
 }
 
+interface Binding {
+  readonly bound?: BoundObject;
+  /** Where the pod runs. */
+  readonly node?: KubeObject;
+}
+
 /** The pod or secret that the token shall die with. It has to exist, with the uid given, and to belong to the account. */
 function resolveBinding(
   objects: ClusterObjects,
   account: KubeObject,
   reference: NonNullable<TokenRequestSpec['boundObjectRef']>,
-): { bound: BoundObject; node?: KubeObject } {
+): Binding {
   const { kind = '', apiVersion = '', name = '', uid } = reference;
   const namespace = account.metadata.namespace ?? '';
   const isPod = kind === 'Pod' && apiVersion === 'v1';
