@@ -51,6 +51,9 @@ Three things to try:
        '[{"op":"replace","path":"/spec/http/0/route/0/weight","value":0},{"op":"replace","path":"/spec/http/0/route/1/weight","value":100}]'
 `);
   if (signal.aborted) return;
+  // A listener for signals does not keep a process alive, a timer does.
+  const alive = setInterval(() => {}, 3_600_000);
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  clearInterval(alive);
   steps.say();
 }
