@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect, test } from 'vitest';
+import { buildCrds } from './crds.ts';
+
+interface Node {
+  type?: string;
+  properties?: Record<string, Node>;
+  items?: Node;
+  additionalProperties?: Node;
+  required?: string[];
+  'x-kubernetes-preserve-unknown-fields'?: boolean;
+}
+
+/** https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema */
+function unstructured(node: Node, path: string): string[] {
+  const faults = node.type === undefined && node['x-kubernetes-preserve-unknown-fields'] !== true ? [path] : [];
+  for (const name of node.required ?? []) if (node.properties?.[name] === undefined) faults.push(`${path}.${name}`);
+  for (const [name, child] of Object.entries(node.properties ?? {}))
+    faults.push(...unstructured(child, `${path}.${name}`));
+  if (node.items) faults.push(...unstructured(node.items, `${path}[]`));
+  if (node.additionalProperties) faults.push(...unstructured(node.additionalProperties, `${path}{}`));
+  return faults;
+}
+
+test.each(buildCrds().map((crd) => [crd.metadata.name!, crd] as const))('%s', (name, crd) => {
+  const spec = crd['spec'] as {
+    group: string;
+    names: { plural: string; shortNames: string[] };
+    versions: { name: string; served: boolean; storage: boolean; schema: { openAPIV3Schema: Node } }[];
+  };
+  expect(name).toBe(`${spec.names.plural}.${spec.group}`);
+  expect(spec.versions.map((v) => v.name)).toEqual(['v1alpha3', 'v1beta1', 'v1']);
+  expect(spec.versions.filter((v) => v.storage)).toHaveLength(1);
+  expect(spec.versions.every((v) => v.served)).toBe(true);
+  for (const version of spec.versions) expect(unstructured(version.schema.openAPIV3Schema, '')).toEqual([]);
+});
+
+test('short names are those that users type', () => {
+  const names = buildCrds().map((crd) => (crd['spec'] as { names: { shortNames: string[] } }).names.shortNames[0]);
+  expect(names).toEqual(['dr', 'gw', 'se', 'vs']);
+});

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+import { expect, test } from 'vitest';
+import { faultOfRegex, groupCount, toJavaScript } from './regex.ts';
+
+test.each([
+  'a',
+  '.*',
+  '(?i)abc',
+  '(?P<n>a)b',
+  '[[:alpha:]]+',
+  '\\d{1,3}',
+  '\\Qa.b\\E',
+  'a|',
+  '[a-z]{1,63}(\\.[a-z]{1,63}){1,5}',
+  '\\x{263a}',
+  '\\pL+',
+])('RE2 takes %s', (source) => {
+  expect(faultOfRegex(source)).toBeUndefined();
+});
+
+test.each([
+  '(?!a)',
+  '(?<=a)b',
+  '\\1',
+  'a**',
+  '(',
+  '[',
+  '[z-a]',
+  'a{1001}',
+  '\\y',
+  '*a',
+  '[[:nothing:]]',
+  '(((a{50}){50}){50}){50}',
+])('RE2 refuses %s', (source) => {
+  expect(faultOfRegex(source)).toEqual(expect.any(String));
+});
+
+test.each([
+  ['a|b', 'ab', false],
+  ['a|b', 'b', true],
+  ['(?i)ABC', 'abc', true],
+  ['/api/.*', '/api/', true],
+  ['/api/.*', '/v/api/', false],
+  ['\\Qa.b\\E', 'a.b', true],
+  ['\\Qa.b\\E', 'axb', false],
+  ['[[:digit:]]+', '123', true],
+  ['a.b', 'a\nb', true],
+])('%s against all of %s', (source, value, expected) => {
+  expect(toJavaScript(source).test(value)).toBe(expected);
+});
+
+test('groups are counted, but for those that capture nothing', () => {
+  expect(groupCount('(a)(?:b)(?P<c>d)\\([(]')).toBe(2);
+});
