@@ -50,6 +50,7 @@ export function createNamespaceController(context: ControllerContext, graph: Obj
       let current = namespace;
       if (!isDeepStrictEqual(status, namespace.status)) {
         current = await context.client.replaceStatus(NAMESPACES, { ...namespace, status });
+        await namespaces.echo(current);
       }
       if (remainder.instances.size + remainder.failures.length > 0) return { afterMs: RECHECK_MS };
       await finalize(context, current);
@@ -64,7 +65,10 @@ async function empty(
   remainder: Remainder,
 ): Promise<void> {
   try {
-    if ((await context.client.list(type, { namespace })).items.length === 0) return;
+    const some = (await context.client.request('GET', `${resourcePath(type, namespace)}?limit=1`)) as {
+      items?: unknown[];
+    };
+    if ((some.items ?? []).length === 0) return;
     const left = await deleteAll(context, type, namespace);
     if (left.length === 0) return;
     const name = type.group === '' ? `${type.resource}.` : `${type.resource}.${type.group}`;
