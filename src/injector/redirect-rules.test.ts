@@ -24,7 +24,11 @@ function linesOf(options: Partial<RedirectOptions>): string[] {
 
 test('the proxy’s own connections and 127.0.0.1 pass, every other TCP goes through the proxy', () => {
   expect(linesOf({})).toEqual([
+    'ip saddr 127.0.0.6/32 return',
+    'meta skuid 1337 oifname "lo" ip daddr != 127.0.0.0/8 tcp dport { 15021 } return',
+    'meta skuid 1337 oifname "lo" ip daddr != 127.0.0.0/8 meta l4proto tcp redirect to :15006',
     'meta skuid 1337 return',
+    'oifname "lo" ip daddr != 127.0.0.0/8 return',
     'ip daddr 127.0.0.1/32 return',
     'ip6 daddr ::1/128 return',
     'meta l4proto tcp redirect to :15001',
@@ -39,8 +43,8 @@ test('exclusions come before the redirect', () => {
     excludeOutboundPorts: [15_012],
     excludeOutboundRanges: ['10.9.0.0/16'],
   });
-  expect(lines[0]).toMatch(/^meta mark (0x0*539|1337) return$/);
-  expect(lines.slice(3, 6)).toEqual([
+  expect(lines[3]).toMatch(/^meta mark (0x0*539|1337) return$/);
+  expect(lines.slice(7, 10)).toEqual([
     'ip daddr 10.9.0.0/16 return',
     'tcp dport { 15012 } return',
     'meta l4proto tcp redirect to :15001',

@@ -16,31 +16,42 @@ export interface RedirectOptions {
 
 export const OUTBOUND_PORT = 15_001;
 export const INBOUND_PORT = 15_006;
+/** What the proxy dials its own application from: the one connection of its to this pod that is not to be caught. */
+const INBOUND_SOURCE = '127.0.0.6/32';
 
 const RETURN: Verdict = { kind: 'return' };
 const TCP: Match = { kind: 'l4proto', protocol: 'tcp' };
 
 /**
  * Only TCP, so DNS over UDP goes where resolv.conf says. Of the loopback network only 127.0.0.1 is left alone: the rest
- * of it may be the virtual addresses of remote services (127.255.0.3).
+ * of it may be the virtual addresses of remote services (127.255.0.3). A pod that calls a service of which it is an
+ * endpoint itself meets its own proxy twice: what that sends to the pod's address is inbound again, or the application
+ * would get the TLS of the mesh. An application that dials its own pod's address is left alone.
  */
 export function buildRedirectRules(options: RedirectOptions): RuleTable {
   const { excludeOutboundBy, proxyId, includeInboundPorts } = options;
   const own: Match = excludeOutboundBy === 'uid' ? { kind: 'skuid', id: proxyId } : { kind: 'mark', mark: proxyId };
+  const toProxy: Verdict = { kind: 'redirect', port: INBOUND_PORT };
+  const toItself: readonly Match[] = [
+    { kind: 'oifname', name: 'lo' },
+    { kind: 'daddr', cidr: '127.0.0.0/8', not: true },
+  ];
+  const ownToItself = [own, ...toItself];
   const outbound: Rule[] = [
+    { match: [{ kind: 'saddr', cidr: INBOUND_SOURCE }], verdict: RETURN },
+    ...portRules(options.excludeInboundPorts, RETURN, ownToItself),
+    ...inboundRules(includeInboundPorts, toProxy, ownToItself),
     { match: [own], verdict: RETURN },
+    { match: toItself, verdict: RETURN },
     { match: [{ kind: 'daddr', cidr: '127.0.0.1/32' }], verdict: RETURN },
     { match: [{ kind: 'daddr', cidr: '::1/128' }], verdict: RETURN },
     ...options.excludeOutboundRanges.map((cidr): Rule => ({ match: [{ kind: 'daddr', cidr }], verdict: RETURN })),
     ...portRules(options.excludeOutboundPorts, RETURN),
     { match: [TCP], verdict: { kind: 'redirect', port: OUTBOUND_PORT } },
   ];
-  const toProxy: Verdict = { kind: 'redirect', port: INBOUND_PORT };
   const inbound: Rule[] = [
     ...portRules(options.excludeInboundPorts, RETURN),
-    ...(includeInboundPorts === undefined
-      ? [{ match: [TCP], verdict: toProxy }]
-      : portRules(includeInboundPorts, toProxy)),
+    ...inboundRules(includeInboundPorts, toProxy),
   ];
   return {
     name: 'isthmus-proxy',
@@ -51,6 +62,10 @@ export function buildRedirectRules(options: RedirectOptions): RuleTable {
   };
 }
 
-function portRules(ports: readonly number[], verdict: Verdict): Rule[] {
-  return ports.length === 0 ? [] : [{ match: [{ kind: 'dport', protocol: 'tcp', ports }], verdict }];
+function inboundRules(ports: readonly number[] | undefined, verdict: Verdict, also: readonly Match[] = []): Rule[] {
+  return ports === undefined ? [{ match: [...also, TCP], verdict }] : portRules(ports, verdict, also);
+}
+
+function portRules(ports: readonly number[], verdict: Verdict, also: readonly Match[] = []): Rule[] {
+  return ports.length === 0 ? [] : [{ match: [...also, { kind: 'dport', protocol: 'tcp', ports }], verdict }];
 }
