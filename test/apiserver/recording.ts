@@ -38,6 +38,7 @@ export interface Step {
 
 export interface Flow {
   readonly name: string;
+  readonly files?: Readonly<Record<string, string>>;
   readonly steps: readonly Step[];
 }
 

@@ -87,7 +87,7 @@ async function prepare(flow: Flow, server: TestServer): Promise<void> {
   for (const namespace of namespaces) {
     if (missing.has(namespace)) continue;
     if (!SYSTEM_NAMESPACES.includes(namespace)) {
-      await server.send('POST', '/api/v1/namespaces', {
+      await server.send('POST', '/api/v1/namespaces?fieldManager=kubectl-create', {
         apiVersion: 'v1',
         kind: 'Namespace',
         metadata: { name: namespace },
@@ -117,6 +117,16 @@ async function prepare(flow: Flow, server: TestServer): Promise<void> {
       { 'User-Agent': 'kas/1' },
     );
   }
+  if (
+    !exchanges.some(({ request }) => request.method === 'POST' && request.path.includes('/customresourcedefinitions'))
+  ) {
+    for (const text of Object.values(flow.files ?? {})) {
+      if (!text.includes('kind: CustomResourceDefinition')) continue;
+      await server.send('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', text, {
+        'Content-Type': 'application/yaml',
+      });
+    }
+  }
   for (const { request, response } of exchanges) {
     const path = request.path.split('?')[0]!;
     const body = response?.body?.json as Json | undefined;
@@ -125,10 +135,22 @@ async function prepare(flow: Flow, server: TestServer): Promise<void> {
       created.add(name ? `${path}/${name}` : path);
       continue;
     }
-    if (request.method === 'DELETE') created.add(path);
+    if (response?.status === 201) created.add(path);
+    if (request.method === 'DELETE' && !created.has(path)) {
+      created.add(path);
+      if (response && response.status !== 404) await prepareUnseen(path, server);
+    }
     if (request.method !== 'GET' || response?.status !== 200 || !body) continue;
     await prepareFrom(body, path, created, server);
   }
+}
+
+/** Deleted before anything showed what it was. */
+async function prepareUnseen(path: string, server: TestServer): Promise<void> {
+  const match = /^(\/api\/v1\/namespaces\/[^/]+\/configmaps)\/([^/]+)$/.exec(path);
+  if (!match) return;
+  const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: match[2] }, data: { a: '1' } };
+  await server.send('POST', match[1]!, object);
 }
 
 async function prepareFrom(body: Json, path: string, created: Set<string>, server: TestServer): Promise<void> {

@@ -94,6 +94,10 @@ export class ApiServer {
     if (virtual) {
       return dispatchVirtual(this.#core, { request, response, user: admitted.user, path: target, signal }, virtual);
     }
+    if (!this.#core.registry.hasVersion(group, version) && group !== '') {
+      sendText(response, 404, 'text/plain; charset=utf-8', '404 page not found\n');
+      return;
+    }
     await dispatch(this.#resourceRequest(request, response, admitted, target, signal));
   }
 

@@ -134,7 +134,7 @@ export function tooManyRequests(message: string, retryAfterSeconds: number, caus
 
 /** 422. `kind` is the object's kind here (not the resource), e.g. group 'apps', kind 'Deployment'. */
 export function invalid(group: string, kind: string, name: string, causes: readonly StatusCause[]): ApiError {
-  const list = causes.map((cause) => `${cause.field}: ${cause.message}`);
+  const list = [...new Set(causes.map((cause) => `${cause.field}: ${cause.message}`))];
   const text = list.length === 1 ? list[0]! : `[${list.join(', ')}]`;
   const qualified = group ? `${kind}.${group}` : kind;
   return new ApiError(422, 'Invalid', `${qualified} ${JSON.stringify(name)} is invalid: ${text}`, {

@@ -5,14 +5,16 @@ import { ALL_VERBS, type ResourceDefinition, type ScaleAccess, type ServedVersio
 import { METADATA_FIELDS } from '../resources/kind-builder.ts';
 import type { ObjectNode } from '../schema/node.ts';
 import type { SelectableFields } from '../selectors/field-selector.ts';
+import type { StatusCause } from '../status.ts';
 import { AGE, age, type Cell, column, NAME, type TableColumn } from '../tables/table.ts';
+import { invalidValue } from '../validation/causes.ts';
 import { subdomainProblem } from '../validation/names.ts';
 import { compileRules } from './cel-rules.ts';
 import { compileJsonPath } from './json-path.ts';
 import type { JsonSchema } from './json-schema.ts';
 import { applyDefaults } from './prune.ts';
 import { customRootNode } from './schema-node.ts';
-import { validateAgainst } from './schema-validation.ts';
+import { validateAgainst, validateListTypes } from './schema-validation.ts';
 
 export interface CrdNames {
   plural: string;
@@ -109,8 +111,11 @@ function servedVersion(spec: CrdSpec, version: CrdVersion, metadata: ObjectNode)
       if (schema) applyDefaults(object, schema);
     },
     validateSchema(object, old) {
+      const scalePath = version.subresources?.scale?.specReplicasPath;
       const causes = schema ? validateAgainst(object, schema, '') : [];
-      return rules ? rules.extend(causes, object, old) : causes;
+      if (scalePath) causes.push(...validateReplicas(object, scalePath));
+      const doubles = schema ? validateListTypes(object, schema, '') : [];
+      return [...doubles, ...(rules ? rules.extend(causes, object, old) : causes)];
     },
     columns: versionColumns(version),
     ...(scale ? { scale } : {}),
@@ -118,6 +123,21 @@ function servedVersion(spec: CrdSpec, version: CrdVersion, metadata: ObjectNode)
       ? { deprecation: version.deprecationWarning ?? `${spec.group}/${version.name} ${spec.names.kind} is deprecated` }
       : {}),
   };
+}
+
+/** What the scale subresource is going to read must be a count. */
+function validateReplicas(object: KubeObject, path: string): StatusCause[] {
+  const value = compileJsonPath(path)?.(object)[0];
+  if (value === undefined) return [];
+  if (typeof value === 'number')
+    return value < 0 ? [invalidValue(path, value, 'should be a non-negative integer')] : [];
+  return [
+    invalidValue(
+      path,
+      0,
+      `${path} accessor error: ${JSON.stringify(value).replaceAll('"', '')} is of the type ${typeof value}, expected int64`,
+    ),
+  ];
 }
 
 /** v2 > v1 > v1beta2 > v1beta1 > v1alpha1 > anything else by name. https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definition-versioning/#version-priority */

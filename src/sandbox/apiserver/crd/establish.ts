@@ -7,10 +7,10 @@ import type { Registry } from '../resources/registry.ts';
 import { isFinished } from '../rest/deletion-state.ts';
 import type { ObjectNode } from '../schema/node.ts';
 import type { ObjectStore, StoredObject } from '../storage/store.ts';
+import { CLEANUP_FINALIZER } from './cleanup-finalizer.ts';
 import { buildCustomDefinition, type CrdObject } from './definition.ts';
 
 const KEY = 'customresourcedefinitions.apiextensions.k8s.io';
-const CLEANUP_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';
 
 export interface EstablishInputs {
   readonly store: ObjectStore;
@@ -44,6 +44,8 @@ export function establishCustomResources(inputs: EstablishInputs): () => void {
 function settleDefinition(stored: StoredObject, inputs: EstablishInputs): void {
   const crd = stored.object as CrdObject;
   if (crd.metadata.deletionTimestamp) {
+    // Still served, so that whoever holds an instance back can let it go.
+    inputs.registry.setCustom(crd.metadata.name!, buildCustomDefinition(crd, inputs.metadata));
     cleanUp(stored, inputs);
     return;
   }
@@ -103,8 +105,7 @@ function writeStatus(stored: StoredObject, inputs: EstablishInputs, conditions: 
   });
   const accepted = conditions[0]?.status === 'True';
   const status = { ...crd.status, conditions: merged, ...(accepted ? { acceptedNames: crd.spec.names } : {}) };
-  const finalizers = [...new Set([...(crd.metadata.finalizers ?? []), CLEANUP_FINALIZER])];
-  const next: KubeObject = { ...crd, metadata: { ...crd.metadata, finalizers }, status };
+  const next: KubeObject = { ...crd, status };
   if (JSON.stringify(next) !== JSON.stringify(crd)) inputs.store.update(stored.key, next, stored.revision);
 }
 

@@ -133,15 +133,35 @@ function checkArray(value: unknown[], schema: JsonSchema, path: string, causes: 
     causes.push(invalidValue(path, value.length, `${path} in body should have at least ${schema.minItems} items`));
   }
   if (schema.items) for (const [index, item] of value.entries()) check(item, schema.items, `${path}[${index}]`, causes);
+}
+
+/** Items that stand twice in sets and maps. Apart from validateAgainst: rules are checked in spite of these. */
+export function validateListTypes(value: unknown, schema: JsonSchema, path: string): StatusCause[] {
+  const causes: StatusCause[] = [];
+  if (Array.isArray(value)) {
+    causes.push(...duplicateItems(value, schema, path));
+    const { items } = schema;
+    if (items) causes.push(...value.flatMap((item, index) => validateListTypes(item, items, `${path}[${index}]`)));
+  } else if (isRecord(value)) {
+    for (const [name, item] of Object.entries(value)) {
+      const inner = schema.properties?.[name] ?? schema.additionalProperties;
+      if (typeof inner === 'object') causes.push(...validateListTypes(item, inner, join(path, name)));
+    }
+  }
+  return causes;
+}
+
+function duplicateItems(value: unknown[], schema: JsonSchema, path: string): StatusCause[] {
   const keys = listKeys(schema);
-  if (!keys) return;
+  if (!keys) return [];
   const seen = new Set<string>();
-  for (const [index, item] of value.entries()) {
+  return value.flatMap((item, index) => {
     const identity = keys.length === 0 ? item : keyOf(item, keys);
     const text = JSON.stringify(identity);
-    if (seen.has(text)) causes.push(duplicate(`${path}[${index}]`, identity));
+    const twice = seen.has(text);
     seen.add(text);
-  }
+    return twice ? [duplicate(`${path}[${index}]`, identity)] : [];
+  });
 }
 
 /** The keys of a list map, [] for a set, undefined for an atomic list. */

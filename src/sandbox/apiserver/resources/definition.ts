@@ -32,6 +32,8 @@ export interface Strategy {
   /** Beyond validate(). */
   validateUpdate?(object: KubeObject, old: KubeObject, context: StrategyContext): StatusCause[];
   validateStatus?(object: KubeObject, old: KubeObject): StatusCause[];
+  /** When deletion begins, on a copy with its deletionTimestamp. */
+  prepareDelete?(object: KubeObject, now: string): void;
   /** Status of a new object; default: dropped. */
   initialStatus?(object: KubeObject): unknown;
 }

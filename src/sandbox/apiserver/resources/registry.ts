@@ -45,6 +45,12 @@ export class Registry {
     return this.#byPath.get(`${group}/${version}/${resource}`);
   }
 
+  hasVersion(group: string, version: string): boolean {
+    return this.definitions().some(({ served }) =>
+      served.some((one) => one.group === group && one.version === version),
+    );
+  }
+
   findVirtual(group: string, version: string, resource: string): VirtualResource | undefined {
     return this.#virtual.find(
       (one) => one.group === group && one.resource === resource && one.versions.includes(version),

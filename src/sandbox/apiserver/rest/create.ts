@@ -47,7 +47,7 @@ export async function createObject(
   if (definition.namespaced) {
     requireActiveNamespace(core.store, path.namespace, type, wanted || (decoded.metadata.generateName ?? ''));
   }
-  const completed = completeObject(decoded, definition, version);
+  const completed = track(completeObject(decoded, definition, version));
   const admission = prepareAdmission(request, {
     operation: 'CREATE',
     name: wanted,
@@ -61,10 +61,9 @@ export async function createObject(
     const object = stampNew(structuredClone(admitted), request);
     definition.strategy.prepareCreate?.(object, strategyContext(request, options.dryRun));
     validateNew(object, request, options);
-    const tracked = track(object);
-    await admission.validate(tracked);
+    await admission.validate(object);
     try {
-      return toVersion(version, store(tracked, request, options));
+      return toVersion(version, store(object, request, options));
     } catch (error) {
       if (!(error instanceof StoreConflict)) throw error;
       const generated = wanted === '' && admitted.metadata.name === undefined;

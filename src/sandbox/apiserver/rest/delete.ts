@@ -24,7 +24,7 @@ export interface DeleteOptions {
 }
 
 const DEFAULT_GRACE_SECONDS = 30;
-const PROPAGATIONS = ['Background', 'Foreground', 'Orphan'];
+const PROPAGATIONS = ['Foreground', 'Background', 'Orphan', 'nil'];
 const ORPHAN = 'orphan';
 const FOREGROUND = 'foregroundDeletion';
 const RETRIES = 10;
@@ -57,8 +57,8 @@ export async function readDeleteOptions(request: ResourceRequest): Promise<Delet
 function validateOptions(options: DeleteOptions): void {
   const causes: StatusCause[] = [];
   const { propagationPolicy, gracePeriodSeconds, dryRun = [] } = options;
-  if (propagationPolicy && !PROPAGATIONS.includes(propagationPolicy)) {
-    causes.push(unsupported('propagationPolicy', propagationPolicy, ['Background', 'Foreground', 'Orphan']));
+  if (propagationPolicy && !PROPAGATIONS.slice(0, 3).includes(propagationPolicy)) {
+    causes.push(unsupported('propagationPolicy', propagationPolicy, PROPAGATIONS));
   }
   if (propagationPolicy && options.orphanDependents !== undefined) {
     causes.push(
@@ -189,6 +189,7 @@ function markForDeletion(request: ResourceRequest, object: KubeObject, options: 
   }
   if (!already && request.definition.strategy.generation && meta.generation !== undefined) meta.generation += 1;
   const marked: KubeObject = { ...object, metadata: meta };
+  if (!already) request.definition.strategy.prepareDelete?.(marked, timestamp(request.core.now()));
   if (request.definition.kind === 'Namespace' && !request.definition.custom) {
     delete meta.deletionGracePeriodSeconds;
     marked['status'] = { ...(object['status'] as object | undefined), phase: 'Terminating' };

@@ -183,10 +183,11 @@ function tooLarge(asked: number, current: number): ApiError {
   );
 }
 
-export function listMetadata(result: ListResult): Record<string, unknown> {
+/** Lists of custom resources say `continue: ""` where built-in ones say nothing. */
+export function listMetadata(result: ListResult, custom = false): Record<string, unknown> {
   return {
     resourceVersion: String(result.revision),
-    ...(result.continueToken ? { continue: result.continueToken } : {}),
+    ...(result.continueToken || custom ? { continue: result.continueToken } : {}),
     ...(result.remaining !== undefined ? { remainingItemCount: result.remaining } : {}),
   };
 }
@@ -196,7 +197,11 @@ export function listText(request: ResourceRequest, result: ListResult): string {
   const { definition, version } = request;
   const items = result.stored.map((stored) => itemText(stored, request));
   const apiVersion = groupVersion(version);
-  const head = JSON.stringify({ kind: definition.listKind, apiVersion, metadata: listMetadata(result) });
+  const head = JSON.stringify({
+    kind: definition.listKind,
+    apiVersion,
+    metadata: listMetadata(result, definition.custom),
+  });
   return `${head.slice(0, -1)},"items":[${items.join(',')}]}`;
 }
 

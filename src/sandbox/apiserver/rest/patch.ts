@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // PATCH in its four forms. https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-update
 import type { KubeObject } from '../../../kube/types.ts';
-import { applyFromBody } from '../apply/server-side-apply.ts';
+import { applyFromBody, refuseForce } from '../apply/server-side-apply.ts';
 import { applyJsonPatch, PatchFailure } from '../patch/json-patch.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
 import { applyStrategicMerge, goMap, StrategicMergeError } from '../patch/strategic-merge.ts';
@@ -33,6 +33,7 @@ export async function patchFromBody(request: ResourceRequest): Promise<Written> 
   const options = writeOptions(request, 'PatchOptions');
   const body = await readBody(request.request);
   if (type === APPLY_PATCH) return applyFromBody(request, parseYaml(body.toString()), options);
+  refuseForce(request);
   const patch = readPatch(type, body.toString());
   const object = await changeObject(request, {
     optionsKind: 'PatchOptions',

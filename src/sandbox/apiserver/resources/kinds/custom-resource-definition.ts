@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KubeObject } from '../../../../kube/types.ts';
+import { CLEANUP_FINALIZER } from '../../crd/cleanup-finalizer.ts';
 import { validateCrd, validateCrdUpdate } from '../../crd/crd-validation.ts';
 import type { CrdObject } from '../../crd/definition.ts';
 import type { TypeTable } from '../../schema/parse.ts';
@@ -20,7 +21,22 @@ function defaults(object: KubeObject): void {
 function initialStatus(object: KubeObject): unknown {
   const { spec } = object as CrdObject;
   const storage = spec.versions?.find((version) => version.storage);
-  return { conditions: [], acceptedNames: { plural: '', kind: '' }, storedVersions: storage ? [storage.name] : [] };
+  return { conditions: null, acceptedNames: { plural: '', kind: '' }, storedVersions: storage ? [storage.name] : [] };
+}
+
+/** Its instances go first: establish.ts takes the finalizer away when they have gone. */
+function markTerminating(object: KubeObject, now: string): void {
+  const { status } = object as CrdObject;
+  const terminating = {
+    type: 'Terminating',
+    status: 'True',
+    lastTransitionTime: now,
+    reason: 'InstanceDeletionPending',
+    message: 'CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon',
+  };
+  const others = (status?.conditions ?? []).filter(({ type }) => type !== 'Terminating');
+  object['status'] = { ...status, conditions: [...others, terminating] };
+  object.metadata.finalizers = [...new Set([...(object.metadata.finalizers ?? []), CLEANUP_FINALIZER])];
 }
 
 function addStoredVersion(object: KubeObject): void {
@@ -55,6 +71,7 @@ export function customResourceDefinitionKinds(types: TypeTable): ResourceDefinit
       strategy: {
         generation: true,
         initialStatus,
+        prepareDelete: markTerminating,
         prepareUpdate: addStoredVersion,
         validate: validateCrd,
         validateUpdate: validateCrdUpdate,

@@ -13,11 +13,11 @@ function prepareCreate(object: KubeObject): void {
   object['spec'] = spec;
   const finalizers = spec.finalizers ?? [];
   if (!finalizers.includes('kubernetes')) spec.finalizers = [...finalizers, 'kubernetes'];
-  labelName(object);
 }
 
 function labelName(object: KubeObject): void {
-  object.metadata.labels = { ...object.metadata.labels, [NAME_LABEL]: object.metadata.name ?? '' };
+  if (!object.metadata.name) return;
+  object.metadata.labels = { ...object.metadata.labels, [NAME_LABEL]: object.metadata.name };
 }
 
 export function namespaceKinds(types: TypeTable): ResourceDefinition[] {
@@ -25,7 +25,7 @@ export function namespaceKinds(types: TypeTable): ResourceDefinition[] {
     defineKind(types, {
       kind: 'Namespace',
       resource: 'namespaces',
-      versions: [{ group: '', version: 'v1', type: 'core.v1.Namespace' }],
+      versions: [{ group: '', version: 'v1', type: 'core.v1.Namespace', defaults: labelName }],
       namespaced: false,
       shortNames: ['ns'],
       status: true,
@@ -39,7 +39,6 @@ export function namespaceKinds(types: TypeTable): ResourceDefinition[] {
         prepareUpdate(object, old) {
           // Only the finalize subresource takes finalizers away.
           object['spec'] = old['spec'];
-          labelName(object);
         },
       },
     }),
