@@ -82,7 +82,11 @@ function reportUnreachable(routes: readonly HttpRoute[], at: At): void {
 function takesAll(match: HttpRoute['match'][number]): boolean {
   const { name, uri, ignoreUriCase, ...conditions } = match;
   const anyPath = uri === undefined || (uri.kind === 'prefix' && uri.value === '/');
-  return anyPath && Object.values(conditions).every((c) => c === undefined || Object.keys(c as object).length === 0);
+  return anyPath && Object.values(conditions).every(isEmpty);
+}
+
+function isEmpty(condition: unknown): boolean {
+  return condition === undefined || (typeof condition === 'object' && Object.keys(condition ?? {}).length === 0);
 }
 
 function reportBareWildcard(value: VirtualServiceSpec, at: At): void {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is wrong with objects only when they are seen together. A dangling reference is a warning as a rule: objects
 // arrive in any order, and the missing one may come a moment later.
+import type { DestinationRule } from '../api/destination-rule.ts';
 import type { Diagnostic, DiagnosticCode, ObjectRef } from '../api/diagnostics.ts';
 import type { Gateway } from '../api/gateway.ts';
 import type { Destination } from '../api/http-route.ts';
@@ -28,7 +29,7 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
   const services = [...index.services.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
   const hosts = Map.groupBy(services, (s) => s.hostname);
   const subsets = hostTable(
-    index.destinationRules.map((rule) => [
+    rulesInForce(index).map((rule) => [
       qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain),
       rule.spec.subsets.map((subset) => subset.name),
     ]),
@@ -42,7 +43,22 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
   checkClaimedAddresses(services, say);
   checkPorts(services, say);
   for (const gateway of index.gateways) checkOpenPorts(gateway, services, say);
-  return found;
+  return distinct(found);
+}
+
+/** One entry may give several services, and its mistake with each of them. */
+function distinct(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  return [...new Map(diagnostics.map((d) => [JSON.stringify(d), d])).values()];
+}
+
+/** Of rules for one host in one namespace, the oldest. */
+function rulesInForce(index: MeshIndex): DestinationRule[] {
+  const oldest = new Map<string, DestinationRule>();
+  for (const rule of index.destinationRules) {
+    const key = `${rule.ref.namespace}/${qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain)}`;
+    if (!oldest.has(key)) oldest.set(key, rule);
+  }
+  return [...oldest.values()];
 }
 
 function checkDestinations(vs: VirtualService, known: Known, say: Say): void {
@@ -113,7 +129,8 @@ function checkRuleHosts(index: MeshIndex, hosts: HostIndex, say: Say): void {
     if (first === undefined) claimed.set(key, rule.ref);
     else {
       const cure = `merge this rule into ${first.name}`;
-      say(rule.ref, 'ISM0104', 'spec.host', `DestinationRule ${first.name} is older and rules ${host} already`, cure);
+      const message = `DestinationRule ${first.name} is older and rules ${host} already, so this one is not used`;
+      say(rule.ref, 'ISM0104', 'spec.host', message, cure);
     }
   }
 }
@@ -139,8 +156,8 @@ function checkClaimedHosts(index: MeshIndex, hosts: HostIndex, say: Say): void {
       const host = qualifyHost(raw, vs.ref.namespace, index.settings.dnsDomain);
       const first = ruled.get(host);
       if (first === undefined) ruled.set(host, vs);
-      else if (first.ref.namespace === vs.ref.namespace) {
-        const message = `VirtualService ${first.ref.name} is older and rules ${host} already`;
+      else if (first.ref.namespace === vs.ref.namespace && first.spec.exportTo.join() === vs.spec.exportTo.join()) {
+        const message = `VirtualService ${first.ref.name} is older and rules ${host} already, so this one is not used`;
         say(vs.ref, 'ISM0104', `spec.hosts[${i}]`, message, `merge these routes into ${first.ref.name}`);
       }
     });

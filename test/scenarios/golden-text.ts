@@ -6,6 +6,7 @@ import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { FileBasedMetadataConfigSchema } from '#gen/envoy/config/grpc_credential/v3/file_based_metadata_pb.ts';
 import { ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
+import { RetryPolicySchema } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
 import { FileAccessLogSchema } from '#gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
 import {
@@ -28,6 +29,8 @@ import {
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import type { Diagnostic } from '../../src/api/diagnostics.ts';
 import { TYPE_URL } from '../../src/envoy/names.ts';
+import { buildRetryPolicy } from '../../src/envoy/retries.ts';
+import { DEFAULT_RETRIES } from '../../src/intent/http-routes.ts';
 import type { ProxyIntent } from '../../src/intent/types.ts';
 import type { DesiredState } from '../../src/xds/types.ts';
 
@@ -72,10 +75,21 @@ export function envoyGolden(desired: DesiredState, bare: DesiredState): string {
   return text(shown);
 }
 
+const UNLIMITED = JSON.stringify({
+  thresholds: [
+    { maxConnections: 4294967295, maxPendingRequests: 4294967295, maxRequests: 4294967295, maxRetries: 4294967295 },
+  ],
+});
+const USUAL_RETRIES = JSON.stringify(
+  toJson(RetryPolicySchema, buildRetryPolicy(DEFAULT_RETRIES), { registry: REGISTRY }),
+);
+
 /** What is the same everywhere, and long, is named in a word. */
 function brief(value: unknown, key = ''): unknown {
   if (key === 'sdsConfig') return '<the control plane, by SDS>';
   if (key === 'accessLog') return '<the usual line>';
+  if (key === 'circuitBreakers' && JSON.stringify(value) === UNLIMITED) return '<no limits>';
+  if (key === 'retryPolicy' && JSON.stringify(value) === USUAL_RETRIES) return '<the usual two>';
   if (Array.isArray(value)) return value.map((entry) => brief(entry));
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, brief(v, k)]));
@@ -86,6 +100,7 @@ export function intentGolden(intent: ProxyIntent): string {
 }
 
 function dropEmpty(key: string, value: unknown): unknown {
+  if (key === 'retries' && JSON.stringify(value) === JSON.stringify(DEFAULT_RETRIES)) return '<the usual two>';
   if (key === 'origin') {
     const { object, field } = value as { object: { kind: string; namespace: string; name: string }; field: string };
     return `${object.kind} ${object.namespace}/${object.name} ${field}`;

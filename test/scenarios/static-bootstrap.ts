@@ -90,6 +90,10 @@ function inlineSecrets(socket: TransportSocket | undefined): void {
 }
 
 function inlineContext(context: CommonTlsContext | undefined): void {
+  // Files that a rule names are in the proxy's image, not here.
+  if (context?.validationContextType.case === 'validationContext') {
+    context.validationContextType = { case: undefined };
+  }
   for (const secret of context?.tlsCertificateSdsSecretConfigs ?? []) secret.sdsConfig = undefined;
   if (context?.validationContextType.case !== 'combinedValidationContext') return;
   const roots = context.validationContextType.value.validationContextSdsSecretConfig;
