@@ -6,6 +6,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:f
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readJson, writeAtomically } from './atomic-file.ts';
+import type { ComponentStatus } from './component-process.ts';
 import { removeRuntimeFiles, removeState, stopProcesses } from './down.ts';
 import { type HostRecord, livingProcesses, readHostRecord, writeHostRecord } from './host-record.ts';
 import { type KeeperRequest, type PortWish, sandboxPath } from './keeper.ts';
@@ -21,6 +22,7 @@ const DEFAULT_GATEWAY_PORT = 18_080;
 const READY_TIMEOUT_MS = 90_000;
 const LOCK_TIMEOUT_MS = 120_000;
 const POLL_MS = 40;
+const HOPELESS_RESTARTS = 4;
 
 export interface UpOptions {
   readonly name: string;
@@ -182,9 +184,25 @@ async function waitUntilReady(
         `The sandbox ended while it was starting. ${reason} The logs are in ${paths.logs(stateDir)}.`,
       );
     }
+    const hopeless = status && findHopeless(status);
+    if (hopeless) throw new SandboxError(describeFailure(stateDir, hopeless));
     if (performance.now() > deadline) throw new SandboxError(describeDelay(stateDir, status));
     await sleep(POLL_MS, undefined, { signal }).catch(() => {});
   }
+}
+
+/** A component that failed at every attempt so far will do so again: the next one is only slower. */
+function findHopeless(status: SandboxStatus): ComponentStatus | undefined {
+  const components = [...status.components, ...status.clusters.flatMap((cluster) => cluster.components)];
+  return components.find(({ restarts }) => restarts >= HOPELESS_RESTARTS);
+}
+
+function describeFailure(stateDir: string, { name, lastExit }: ComponentStatus): string {
+  const log = paths.log(stateDir, name);
+  return (
+    `The sandbox was stopped: its component ${name} does not start (${lastExit}). It said last: ${lastWords(log, 1)} ` +
+    `Its log is ${log}. To start from nothing: isthmus sandbox up --fresh`
+  );
 }
 
 function describeDelay(stateDir: string, status: SandboxStatus | undefined): string {
@@ -200,7 +218,7 @@ function describeDelay(stateDir: string, status: SandboxStatus | undefined): str
 }
 
 /** What a process that failed said last: our own components end with one sentence. */
-function lastWords(logFile: string): string {
+function lastWords(logFile: string, count = 3): string {
   const lines = existsSync(logFile) ? readFileSync(logFile, 'utf8').trim().split('\n') : [];
-  return lines.slice(-3).join(' ').slice(-1_000);
+  return lines.slice(-count).join(' ').slice(-1_000);
 }

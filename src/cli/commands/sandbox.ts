@@ -120,8 +120,9 @@ function registerComponent(sandbox: Command): void {
       try {
         await runComponent(request, ending.signal);
       } catch (error) {
-        const isSentence = error instanceof Error && error.name === 'SandboxError';
-        process.stderr.write(`${isSentence ? error.message : (error as Error).stack}\n`);
+        // The sentence comes last: that is what `up` quotes from the log.
+        const { name, message, stack } = error as Error;
+        process.stderr.write(name === 'SandboxError' ? `${message}\n` : `${stack}\n${message}\n`);
         exitCode = 1;
       }
       // Whatever a component still holds open ends with it.
