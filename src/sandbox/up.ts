@@ -86,6 +86,7 @@ export async function startSandbox(
       return result(resumes ? 'resumed' : 'started', readConfig(paths.config(stateDir)), status);
     } catch (error) {
       await stopProcesses(readHostRecord(stateDir) ?? started);
+      removeRuntimeFiles(stateDir);
       throw error;
     }
   });
