@@ -75,10 +75,19 @@ describe.skipIf(usable.length === 0 || !hasKubectl)('the node, through the Kuber
   });
 
   it('gives a terminal with the size of the client', async () => {
-    const line = `script -qec 'stty rows 31 cols 99; kubectl exec -it web -- sh -c "sleep 0.3; stty size; tty"' /dev/null`;
+    const line = `script -qec 'stty rows 31 cols 99; kubectl exec -it web -- sh -c "stty size; tty"' /dev/null`;
     const { stdout } = await ground.call<ShellResult>('sh', line);
     expect(stdout).toContain('31 99');
     expect(stdout).toContain('/dev/pts/');
+  });
+
+  it('attaches to a program on a terminal of its own', async () => {
+    const line = `(sleep 1.5; echo 'echo $((6*7)); stty size; exit 0') | script -qec 'stty rows 31 cols 99; kubectl run -it shell --restart=Never --image=curlimages/curl --command -- sh' /dev/null`;
+    const { stdout } = await ground.call<ShellResult>('sh', line);
+    expect(stdout).toContain('\r\n42\r\n');
+    expect(stdout).toContain('31 99');
+    expect(await kubectl("get pod shell -o jsonpath='{.status.phase}'")).toBe('Succeeded');
+    await kubectl('delete pod shell');
   });
 
   it('follows, cuts and dates logs', async () => {

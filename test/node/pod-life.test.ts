@@ -119,13 +119,13 @@ for (const { mode, unavailable } of probeModes()) {
 
     it('ends by SIGTERM, by SIGKILL after the grace period, and runs preStop before', async () => {
       const containers = [
-        shell('polite', "trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done", {
+        shell('polite', "trap 'echo bye; exit 0' TERM; echo set; while :; do sleep 0.05; done", {
           lifecycle: { preStop: { exec: { command: ['sh', '-c', 'echo hook >/proc/1/fd/1'] } } },
         }),
-        shell('stubborn', "trap '' TERM; while :; do sleep 0.05; done"),
+        shell('stubborn', "trap '' TERM; echo set; while :; do sleep 0.05; done"),
       ];
       await ground.call('start', makePod('end', { containers, restartPolicy: 'Never' }));
-      await ground.until('end', isReady);
+      for (const name of ['polite', 'stubborn']) await ground.untilLog('end', name, 'set');
       const tookMs = await ground.call<number>('stop', 'end', 700);
       expect(tookMs).toBeGreaterThan(600);
       expect(tookMs).toBeLessThan(3_000);

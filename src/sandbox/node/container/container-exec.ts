@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs a further command in a container that runs: exec, exec probes, lifecycle hooks.
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { type ContainerRuntime, PRIVILEGED_ENVIRONMENT, type RunningContainer } from './container-runtime.ts';
+import type { ContainerRuntime, RunningContainer } from './container-runtime.ts';
 import { setprivWords } from './credentials.ts';
-import { quoteWords, renderExec } from './shell.ts';
+import { PRIVILEGED_ENVIRONMENT } from './privileged-environment.ts';
+import { renderExec } from './shell.ts';
+import { renderTerminal, TerminalResizer } from './terminal.ts';
 
 export interface ExecOptions {
   /** Give the command a terminal: stdout then carries what the terminal shows. */
@@ -29,10 +31,7 @@ export interface ContainerExec {
 
 /**
  * Enters all namespaces of the container and becomes who its processes are, with the container's environment.
- *
- * A terminal is made by script(1): it comes with the util-linux that everything here needs, where python's pty module
- * would be one more thing to have. Its size is set from outside by stty(1) on the terminal's file, whose name the
- * command's shell tells over descriptor 4.
+ * The command's shell tells the name of its terminal over descriptor 4.
  */
 export function execInContainer(
   runtime: ContainerRuntime,
@@ -74,47 +73,16 @@ export function execInContainer(
   for (const pipe of [stdin, stdout, stderr]) pipe?.release();
   const script = child.stdio[3] as Writable;
   script.on('error', () => {});
-  script.end(options.tty ? renderTerminal(program) : `exec 3<&- 4>&-\n${program}`);
-  const resize = terminalResizer(pid, child.stdio[4] as Readable, options.tty);
+  const resizer = new TerminalResizer(pid, child.stdio[4] as Readable);
+  if (options.tty) void resizer.firstSize.then((size) => script.end(renderTerminal(program, size, 'tty >&4')));
+  else script.end(`exec 3<&- 4>&-\n${program}`);
   return {
     stdin: stdin?.writer,
     stdout: stdout.reader,
     stderr: stderr.reader,
     exited: exitCodeOf(child, [stdout.reader, stderr.reader]),
     kill: () => killInside(child),
-    resize,
-  };
-}
-
-/** `-e` passes the exit code on; the transcript goes nowhere. */
-function renderTerminal(program: string): string {
-  const inner = `tty >&4\nexec 3<&- 4>&-\n${program}`;
-  return `export SHELL=/bin/sh\nexec ${quoteWords(['script', '-q', '-e', '-c', inner, '/dev/null'])} 3<&-\n`;
-}
-
-/** Sizes that come before the terminal is there wait; the last one counts. */
-function terminalResizer(pid: number, names: Readable, isTty: boolean): (columns: number, rows: number) => void {
-  let terminal: string | undefined;
-  let wanted: { columns: number; rows: number } | undefined;
-  const apply = () => {
-    if (!terminal || !wanted) return;
-    const file = `/proc/${pid}/root${terminal}`;
-    const size = ['rows', String(wanted.rows), 'cols', String(wanted.columns)];
-    execFile('stty', ['-F', file, ...size], { env: PRIVILEGED_ENVIRONMENT }, () => {});
-  };
-  let text = '';
-  names.on('error', () => {});
-  names.setEncoding('utf8').on('data', (chunk: string) => {
-    text += chunk;
-    // Checked, since a program of the container could have written it: it becomes a path on this side.
-    const name = /^(\/dev\/pts\/\d+)\n/.exec(text)?.[1];
-    if (!isTty || name === undefined || terminal !== undefined) return;
-    terminal = name;
-    apply();
-  });
-  return (columns, rows) => {
-    wanted = { columns, rows };
-    apply();
+    resize: (columns, rows) => resizer.resize({ columns, rows }),
   };
 }
 

@@ -11,6 +11,7 @@ import { type HostTree, MountTable, type ProcGuards, readHostTree, readProcGuard
 import { renderInit } from './init-script.ts';
 import type { LogFile } from './log-file.ts';
 import { PipePool } from './pipe-pool.ts';
+import { PRIVILEGED_ENVIRONMENT } from './privileged-environment.ts';
 import { identifyProcess, ProcessRecords } from './process-identity.ts';
 import { type ContainerMount, type Toolbox, writeRoot } from './root-plan.ts';
 
@@ -28,6 +29,8 @@ export interface ContainerConfig {
   readonly log: LogFile;
   /** Keep standard input open for attach. */
   readonly stdin?: boolean;
+  /** Run on a terminal of its own, /dev/pts/0; its input must be open. */
+  readonly tty?: boolean;
 }
 
 export interface ContainerExit {
@@ -50,9 +53,6 @@ export interface ContainerRuntimeOptions {
   readonly rootless: boolean;
   readonly tools: ToolPaths;
 }
-
-/** Environment of every step that runs with the node's privileges: nothing of a pod's own may be in it. */
-export const PRIVILEGED_ENVIRONMENT = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' };
 
 /** Needs CAP_SYS_ADMIN in its user namespace, and util-linux (setpriv, nsenter, unshare, mount, pivot_root). */
 export class ContainerRuntime {
@@ -98,7 +98,7 @@ export class ContainerRuntime {
     try {
       writeFileSync(
         join(folder, 'init.sh'),
-        renderInit(config.argv, config.environment, config.workingDir, this.execPrefix),
+        renderInit(config.argv, config.environment, config.workingDir, this.execPrefix, config.tty === true),
         { mode: 0o600 },
       );
       const script = writeRoot({
@@ -178,7 +178,7 @@ export class ContainerRuntime {
 
   async #removeFolder(folder: string): Promise<void> {
     // The container's mounts live in its own namespace. Should one ever show up here, deleting would follow it.
-    if (new MountTable().hasMountsBelow(folder)) return;
+    if (new MountTable().mountsBelow(folder).length > 0) return;
     await rm(folder, { recursive: true, force: true });
   }
 }

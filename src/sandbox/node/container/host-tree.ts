@@ -93,9 +93,9 @@ export class MountTable {
       });
   }
 
-  /** A mount point strictly below `path`. */
-  hasMountsBelow(path: string): boolean {
-    return this.#mounts.some(({ point }) => point.startsWith(path + '/'));
+  /** Mount points strictly below `path`, outer ones first. */
+  mountsBelow(path: string): string[] {
+    return this.#mounts.map(({ point }) => point).filter((point) => point.startsWith(`${path}/`));
   }
 
   isMountPoint(path: string): boolean {
@@ -104,14 +104,14 @@ export class MountTable {
 
   /**
    * Options of a read-only bind of `source`. In a user namespace nosuid, nodev and noexec of the source are locked:
-   * a remount that leaves one out is refused. A bind that would uncover what other mounts hide is refused too, so
-   * there the whole tree is bound.
+   * a remount that leaves one out is refused. A bind that would uncover what other mounts hide is refused there too.
+   * @param recursive with all mounts below; these are not made read-only by it
    */
-  readOnlyBindOptions(source: string, isDevice: boolean): string {
-    const options = new Set([this.hasMountsBelow(source) ? 'rbind' : 'bind', 'ro', 'nosuid']);
-    if (!isDevice) options.add('nodev');
-    for (const option of ['noexec']) if (this.#mountOf(source)?.options.has(option)) options.add(option);
-    return [...options].join(',');
+  readOnlyBindOptions(source: string, isDevice: boolean, recursive: boolean): string {
+    const options = [recursive ? 'rbind' : 'bind', 'ro', 'nosuid'];
+    if (!isDevice) options.push('nodev');
+    if (this.#mountOf(source)?.options.has('noexec')) options.push('noexec');
+    return options.join(',');
   }
 
   #mountOf(path: string): Mount | undefined {

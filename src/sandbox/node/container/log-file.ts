@@ -18,8 +18,8 @@ export function rotatedPath(path: string): string {
   return `${path}.1`;
 }
 
-/** Emits `change` after each write, after a rotation and at the end. */
-export class LogFile extends EventEmitter<{ change: [] }> {
+/** Emits `change` after each write, after a rotation and at the end; `data` with all that comes, as it comes. */
+export class LogFile extends EventEmitter<{ change: []; data: [stream: LogStream, chunk: Buffer] }> {
   readonly path: string;
   readonly #maxBytes: number;
   #file: FileHandle | undefined;
@@ -52,6 +52,7 @@ export class LogFile extends EventEmitter<{ change: [] }> {
     let rest: Buffer = Buffer.alloc(0);
     try {
       for await (const chunk of source) {
+        this.emit('data', stream, chunk as Buffer);
         const { entries, remainder } = splitLines(rest.length > 0 ? Buffer.concat([rest, chunk as Buffer]) : chunk);
         rest = remainder;
         if (entries.length > 0) await this.#append(stream, entries);

@@ -148,8 +148,21 @@ function hostMounts(plan: RootPlan, root: string): MountEntry[] {
     source,
     target: join(root, target),
     type: 'none',
-    options: plan.mountTable.readOnlyBindOptions(source, isDevice),
+    options: plan.mountTable.readOnlyBindOptions(source, isDevice, false),
   });
+  /**
+   * As root, mounts below a system folder stay out. In a user namespace they cannot be left out: each is covered by a
+   * read-only bind of itself.
+   */
+  const readOnlyTree = (source: string, target: string): MountEntry[] => {
+    const below = plan.rootless ? plan.mountTable.mountsBelow(source) : [];
+    if (below.length === 0) return [readOnly(source, target)];
+    const recursive = (from: string): MountEntry => ({
+      ...readOnly(from, join(target, from.slice(source.length))),
+      options: plan.mountTable.readOnlyBindOptions(from, false, plan.mountTable.mountsBelow(from).length > 0),
+    });
+    return [source, ...below].map(recursive);
+  };
   const fresh = (type: string, target: string, options: string): MountEntry => ({
     source: type,
     target: join(root, target),
@@ -158,7 +171,7 @@ function hostMounts(plan: RootPlan, root: string): MountEntry[] {
   });
   return [
     bind(root, root, false),
-    ...plan.hostTree.binds.map(({ source, target }) => readOnly(source, target)),
+    ...plan.hostTree.binds.flatMap(({ source, target }) => readOnlyTree(source, target)),
     readOnly(plan.toolbox.bin, 'opt/isthmus/bin'),
     ...Object.entries(plan.toolbox.programs).map(([name, file]) => readOnly(file, `opt/isthmus/bin/${name}`)),
     readOnly(plan.toolbox.dist, 'opt/isthmus/dist'),
@@ -233,8 +246,8 @@ function renderVolumeMounts(plan: RootPlan): string {
 
 /**
  * Runs as the first process of the container's pid namespace, with all privileges that the node has.
- * Descriptor 3 is the node's: `pid N` as the node counts it, `started`, and what failed. 8 and 9 carry the container's
- * standard input and the script of its init past the set-up. The name comes by the system call where there is a program
+ * Descriptor 3 is the node's: `pid N` as the node counts it, `started`, and what failed. 4, 8 and 9 carry the
+ * container's standard error, its standard input and the script of its init past the set-up. The name comes by the system call where there is a program
  * for it: the file under /proc/sys belongs to the machine's root, also in a user namespace.
  */
 function renderSetup(plan: RootPlan, root: string): string {
@@ -261,8 +274,7 @@ pivot_root . mnt
 cd /
 umount -l /mnt
 ${renderVolumeMounts(plan)}mount -o remount,bind,ro,nosuid,nodev /
-echo started >&3
-exec 2>&4 4>&- 3>&- 7<&-
+exec 7<&-
 exec setpriv ${quoteWords(setprivWords(plan.credentials, plan.rootless))} /bin/sh -s 8<&0 <&9 9<&-
 `;
 }

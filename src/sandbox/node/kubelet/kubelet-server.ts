@@ -110,12 +110,12 @@ async function handleUpgrade(
     return handlePortForwardUpgrade(request, socket, head, (port) => dialInNamespace(netns, port));
   }
   if (route !== 'exec' && route !== 'attach') throw new HttpError(404, `404 page not found: ${url.pathname}`);
-  const { pod, container } = findContainer(workers, path);
+  const { container } = findContainer(workers, path);
   const { running } = container;
   if (!running) throw new HttpError(404, `container not found ("${container.name}")`);
   const command = url.searchParams.getAll('command');
   if (route === 'exec' && command.length === 0) throw new HttpError(400, 'you must specify a command');
-  const run = route === 'exec' ? execRun(runtime, running, command) : attachRun(pod, container, running);
+  const run = route === 'exec' ? execRun(runtime, running, command) : attachRun(running);
   await handleExecUpgrade(request, socket, head, run);
 }
 

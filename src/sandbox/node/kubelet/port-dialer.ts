@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from 'node:child_process';
 import { Duplex, type Readable } from 'node:stream';
-import { PRIVILEGED_ENVIRONMENT } from '../container/container-runtime.ts';
+import { PRIVILEGED_ENVIRONMENT } from '../container/privileged-environment.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Between the streams of `kubectl exec` and `kubectl attach` and a container.
-import { Readable, type Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { execInContainer } from '../container/container-exec.ts';
 import type { ContainerRuntime, RunningContainer } from '../container/container-runtime.ts';
-import { readLog } from '../container/log-reader.ts';
-import type { ContainerLoop } from '../pod/container-loop.ts';
-import type { PodRuntime } from '../pod/pod-runtime.ts';
+import type { LogStream } from '../container/log-file.ts';
+import { resizeTerminal } from '../container/terminal.ts';
 import type { ExecRun } from '../streaming/exec-session.ts';
 
 /** Runs a command in the container; when the client goes, the command is killed. */
@@ -33,19 +32,26 @@ export function execRun(runtime: ContainerRuntime, running: RunningContainer, co
   };
 }
 
+/** The terminal of a container's own program is the first one that is opened in it. */
+const FIRST_TERMINAL = '/dev/pts/0';
+
 /** Shows what the container writes from now on, and gives it the client's input when its spec has `stdin: true`. */
-export function attachRun(pod: PodRuntime, container: ContainerLoop, running: RunningContainer): ExecRun {
+export function attachRun(running: RunningContainer): ExecRun {
   return async (io) => {
-    const path = pod.logPath(container.name, container.attempt);
-    const follow = (stream: 'stdout' | 'stderr', target: Writable) => {
-      const lines = readLog(path, container.log, { follow: true, tailLines: 0, stream }, io.signal);
-      return forward(Readable.from(lines), target);
-    };
+    const { log, tty } = running.config;
+    const show = (stream: LogStream, chunk: Buffer) => void (stream === 'stdout' ? io.stdout : io.stderr).write(chunk);
+    log.on('data', show);
+    if (tty) {
+      io.onResize(({ width, height }) => {
+        if (running.pid) resizeTerminal(running.pid, FIRST_TERMINAL, { columns: width, rows: height });
+      });
+    }
     if (io.stdin && running.stdin) void forward(io.stdin, running.stdin);
-    const output = Promise.all([follow('stdout', io.stdout), follow('stderr', io.stderr)]);
-    const gone = new Promise((resolve) => io.signal.addEventListener('abort', resolve, { once: true }));
-    await Promise.race([output, gone]);
-    const exit = await Promise.race([running.exited, gone.then(() => undefined)]);
+    const gone = new Promise<undefined>((resolve) => {
+      io.signal.addEventListener('abort', () => resolve(undefined), { once: true });
+    });
+    const exit = await Promise.race([running.exited, gone]);
+    log.off('data', show);
     return { exitCode: exit?.exitCode ?? 0 };
   };
 }

@@ -36,6 +36,8 @@ export interface ContainerHost {
   start(container: Container, program: ImageProgramRef, attempt: number): Promise<StartedContainer>;
   record(event: PodEvent): void;
   changed(): void;
+  /** terminationGracePeriodSeconds of the pod. */
+  graceMs(): number;
 }
 
 export type RestartRule = 'always' | 'onFailure' | 'never';
@@ -126,7 +128,7 @@ export class ContainerLoop {
     this.#host.record(this.#event('Normal', 'Killing', `Container ${this.name} definition changed, will be restarted`));
     this.#mustRestart = true;
     this.#crashes = 0;
-    if (this.running) void this.#terminate(this.running, 2_000);
+    if (this.running) void this.#terminate(this.running, this.#host.graceMs());
     this.#notify();
   }
 
@@ -168,7 +170,7 @@ export class ContainerLoop {
       return undefined;
     }
     try {
-      return await this.#host.start(this.spec, image.program, this.attempt);
+      return await this.#startUnlessStopped(image.program);
     } catch (error) {
       if (this.#stop.signal.aborted) return undefined;
       const isConfig = error instanceof ContainerConfigError;
@@ -180,6 +182,25 @@ export class ContainerLoop {
       await this.#pause(CONFIG_RETRY_MS);
       return undefined;
     }
+  }
+
+  /** A start may wait for objects of the cluster; the end of the pod must not wait for the start. */
+  async #startUnlessStopped(program: ImageProgramRef): Promise<StartedContainer> {
+    const starting = this.#host.start(this.spec, program, this.attempt);
+    const { signal } = this.#stop;
+    if (!signal.aborted) {
+      let abort = () => {};
+      const aborted = new Promise<void>((resolve) => {
+        abort = resolve;
+        signal.addEventListener('abort', abort, { once: true });
+      });
+      await Promise.race([starting, aborted]);
+      signal.removeEventListener('abort', abort);
+      if (!signal.aborted) return starting;
+    }
+    // What starts all the same is not to stay.
+    starting.then(({ running }) => running.kill('SIGKILL')).catch(() => {});
+    throw new Error('the pod is being stopped');
   }
 
   /** The catalogue does not change while we run: only another image helps. */
@@ -274,7 +295,7 @@ export class ContainerLoop {
       if (!kills || !final || !this.running) return;
       const message = `Container ${this.name} failed ${kind.toLowerCase()} probe, will be restarted`;
       this.#host.record(this.#event('Normal', 'Killing', message));
-      void this.#terminate(this.running, HOOK_TIMEOUT_MS);
+      void this.#terminate(this.running, this.#host.graceMs());
     };
   }
 
@@ -282,7 +303,7 @@ export class ContainerLoop {
     const result = await runHandler(hook, target, HOOK_TIMEOUT_MS);
     if (result.succeeded || !this.running) return;
     this.#host.record(this.#event('Warning', 'FailedPostStartHook', `PostStartHook failed: ${result.message}`));
-    void this.#terminate(this.running, 2_000);
+    void this.#terminate(this.running, this.#host.graceMs());
   }
 
   async #terminate(running: RunningContainer, graceMs: number): Promise<void> {

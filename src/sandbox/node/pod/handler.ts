@@ -50,7 +50,7 @@ function runHttpGet(action: HttpGetAction, target: HandlerTarget, timeoutMs: num
   const port = resolvePort(action.port, target.container);
   const isHttps = action.scheme?.toUpperCase() === 'HTTPS';
   const path = action.path ?? '/';
-  const headers: Record<string, string> = { 'User-Agent': 'kube-probe/1.33', Accept: '*/*', Connection: 'close' };
+  const headers: Record<string, string> = { 'User-Agent': 'kube-probe/1.32', Accept: '*/*', Connection: 'close' };
   for (const { name, value } of action.httpHeaders ?? []) headers[name] = value;
   const options = {
     host: action.host ?? target.podIp,

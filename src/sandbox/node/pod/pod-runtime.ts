@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One pod from its first process to its last: network, volumes, init containers, containers, end.
-import { mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PodAttachment, PodNetwork } from '../../network/pod-network.ts';
 import type { ContainerRuntime } from '../container/container-runtime.ts';
@@ -226,7 +226,9 @@ export class PodRuntime {
 
   async #mountVolumes(attachment: PodAttachment): Promise<void> {
     const { runtime, objects, nodeAddress } = this.#dependencies;
-    mkdirSync(join(this.#memoryFolder, 'shm'), { recursive: true, mode: 0o700 });
+    const sharedMemory = join(this.#memoryFolder, 'shm');
+    mkdirSync(sharedMemory, { recursive: true });
+    chmodSync(sharedMemory, 0o1777);
     this.#volumes = new PodVolumes({
       pod: this.pod,
       place: { podIp: attachment.ip, hostIp: nodeAddress },
@@ -289,6 +291,7 @@ export class PodRuntime {
       start: (container, program, attempt) => this.#startContainer(container, program, attempt),
       record: (event) => this.#record(event),
       changed: () => this.#changed(),
+      graceMs: () => (this.pod.spec.terminationGracePeriodSeconds ?? 30) * 1000,
     };
     const waiting = this.pod.spec.initContainers?.length ? 'PodInitializing' : 'ContainerCreating';
     return new ContainerLoop(spec, rule, host, before ? before.restartCount + (hasRun ? 1 : 0) : 0, waiting);
@@ -316,7 +319,8 @@ export class PodRuntime {
       etcFiles: buildEtcFiles(this.pod, attachment.ip, credentials.uid, credentials.gid, dns),
       sharedMemoryFolder: join(this.#memoryFolder, 'shm'),
       log,
-      stdin: spec.stdin === true,
+      stdin: spec.stdin === true || spec.tty === true,
+      tty: spec.tty === true,
     });
     return { running, log, target: { runtime, running, container: spec, podIp: attachment.ip } };
   }

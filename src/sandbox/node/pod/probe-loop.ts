@@ -39,7 +39,8 @@ export async function runProbe(
   let successes = 0;
   let failures = 0;
   let hasPassed = false;
-  let failureCountsAt = begin + (isEager ? delayMs : 0);
+  // An eager probe asks long before its time: until a period has passed, no answer is no failure.
+  let failureCountsAt = begin + (isEager ? delayMs + periodMs : 0);
   while (!signal.aborted) {
     const result = await runHandler(probe, target, timeoutMs);
     if (signal.aborted) return;
