@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 
 const scene = fileURLToPath(new URL('./network-scene.ts', import.meta.url));
 const NAMESPACES = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
@@ -44,9 +44,14 @@ describe.each([
   ['as root', [], isRoot],
   ['rootless', ['--user', '--map-root-user'], canBeRootless],
 ] as const)('two clusters’ networks, %s', (_name, user, possible) => {
+  let result: Result;
+  const hostInterfaces = readdirSync('/sys/class/net').sort();
+  beforeAll(() => {
+    if (possible) result = play([...user]);
+  });
+
   it.skipIf(!possible)('pods reach what they may, and nothing else [needs namespaces]', () => {
-    const hostInterfaces = readdirSync('/sys/class/net').sort();
-    const { reach, first, second } = play([...user]);
+    const { reach, first, second } = result;
     const [a] = first.pods;
     expect(a!.ip).toMatch(/^10\.1\./);
     expect(second.pods[0]!.ip).toMatch(/^10\.2\./);
@@ -70,7 +75,7 @@ describe.each([
   it.skipIf(!possible)(
     'a pod keeps its address over restarts of its node, and leaves nothing [needs namespaces]',
     () => {
-      const { first } = play([...user]);
+      const { first } = result;
       const { ip } = first.pods[0]!;
       expect(first.pods[1]!.ip).not.toBe(ip);
       expect([first.again.ip, first.afterRestart.ip]).toEqual([ip, ip]);
