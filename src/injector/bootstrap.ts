@@ -114,7 +114,10 @@ function probeClusterName({ appPort, tls }: AppProbe): string {
   return `probe-${tls ? 'https' : 'http'}-${appPort}`;
 }
 
-/** By the pod's address, as the kubelet would have come, and with its patience with certificates. */
+/**
+ * By the pod's address, as the kubelet would have come, and with its patience with certificates. From 127.0.0.6, which
+ * the redirect rules know as the proxy on its way to the application.
+ */
 function probeClusters({ probes = [], podIp }: BootstrapOptions): Json[] {
   const distinct = new Map(probes.map((probe) => [probeClusterName(probe), probe]));
   const tlsContext = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
@@ -126,6 +129,7 @@ function probeClusters({ probes = [], podIp }: BootstrapOptions): Json[] {
       type: 'STATIC',
       connect_timeout: '1s',
       load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
+      upstream_bind_config: { source_address: { address: '127.0.0.6', port_value: 0 } },
       ...(tls ? { transport_socket: tlsSocket } : {}),
     };
   });
