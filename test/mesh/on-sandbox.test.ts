@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the mesh promises its users beyond seed 000, on two clusters.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findProgram, root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
+
+const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+
+describe.skipIf(obstacle !== undefined)(`the mesh on a sandbox${obstacle ? ` (skipped: ${obstacle})` : ''}`, () => {
+  const sandbox = new TestSandbox('mesh');
+  const in1 = (...args: string[]) => sandbox.kubectl('--context', 'cluster1', ...args);
+  const in2 = (...args: string[]) => sandbox.kubectl('--context', 'cluster2', ...args);
+  const curl = (...args: string[]) =>
+    in1(
+      'exec',
+      'deploy/sleep',
+      '-c',
+      'sleep',
+      '--',
+      'curl',
+      '-s',
+      '-o',
+      '/dev/null',
+      '-m',
+      '10',
+      '-w',
+      '%{http_code}',
+      ...args,
+    );
+
+  /** kubectl apply of a text; the outcome is the caller's to judge. */
+  async function apply(context: string, yaml: string) {
+    const file = join(sandbox.dir, 'apply.yaml');
+    writeFileSync(file, yaml);
+    return sandbox.bash(`kubectl --context ${context} apply -f ${file}`);
+  }
+
+  async function mustApply(context: string, yaml: string): Promise<void> {
+    const { code, stderr } = await apply(context, yaml);
+    expect(`${code} ${stderr}`).toBe('0 ');
+  }
+
+  async function until(what: string, check: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (Date.now() < deadline) {
+      if (await check().catch(() => false)) return;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    throw new Error(`did not come: ${what}`);
+  }
+
+  beforeAll(async () => {
+    await sandbox.up();
+    sandbox.env['CERTS'] = join(sandbox.dir, 'certs');
+    await sandbox.must('certs', '--out', sandbox.env['CERTS'], '--clusters', 'cluster1,cluster2');
+    const setup = await sandbox.bash(readFileSync(join(root, 'scenarios/seeds/000/setup.sh'), 'utf8'));
+    expect(setup, setup.stdout + setup.stderr).toMatchObject({ code: 0 });
+    for (const [kubectl, bookinfo] of [
+      [in1, 'cluster1'],
+      [in2, 'cluster2'],
+    ] as const) {
+      await kubectl('label', 'namespace', 'default', 'istio-injection=enabled');
+      await kubectl('apply', '-f', join(root, `samples/bookinfo/multicluster/${bookinfo}.yaml`));
+    }
+    await in1('apply', '-f', join(root, 'samples/sleep/sleep.yaml'));
+    for (const kubectl of [in1, in2]) await kubectl('wait', '--for=condition=Ready', 'pod', '--all', '--timeout=120s');
+  });
+
+  afterAll(async () => {
+    expect(await sandbox.down()).toEqual([]);
+  });
+
+  test('a short name without a local service is the other cluster’s, and a local one stays local', async () => {
+    const gateway = await in2(
+      ...['get', 'service', 'istio-ingressgateway', '-n', 'istio-system'],
+      ...['-o', 'jsonpath={.status.loadBalancer.ingress[0].ip}'],
+    );
+    for (const [name, address] of [
+      ['ratings', '127.255.0.4'],
+      ['reviews', '127.255.0.5'],
+    ]) {
+      await mustApply(
+        'cluster1',
+        `
+apiVersion: networking.istio.io/v1alpha3
+kind: ServiceEntry
+metadata:
+  name: ${name}-default
+spec:
+  hosts: [${name}.default.global]
+  location: MESH_INTERNAL
+  ports: [{ name: http1, number: 9080, protocol: http }]
+  resolution: DNS
+  addresses: [${address}]
+  endpoints: [{ address: ${gateway}, ports: { http1: 15443 } }]
+`,
+      );
+    }
+    await until('ratings of the other cluster', async () => (await curl('http://ratings:9080/ratings/0')) === '200');
+    expect(await curl('http://ratings.default:9080/ratings/0')).toBe('200');
+    expect(await curl('http://ratings.default.global:9080/ratings/0')).toBe('200');
+    const reviews = await in1(
+      'exec',
+      'deploy/sleep',
+      '-c',
+      'sleep',
+      '--',
+      'curl',
+      '-s',
+      'http://reviews:9080/reviews/0',
+    );
+    // Stars come from cluster2's versions only.
+    expect(reviews).not.toContain('color');
+    const log = await in1('logs', '-n', 'istio-system', 'deploy/istiocoredns', '-c', 'istio-coredns-plugin');
+    expect(log).toContain('"ratings.default.global":"127.255.0.4"');
+  });
+
+  test('a bad mesh object is refused when it is applied, with object, field and cure', async () => {
+    const { code, stderr } = await apply(
+      'cluster1',
+      `
+apiVersion: networking.istio.io/v1alpha3
+kind: VirtualService
+metadata:
+  name: misspelt
+spec:
+  hosts: [reviews]
+  http:
+  - route:
+    - destination: { host: reviews }
+      wieght: 50
+`,
+    );
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('VirtualService default/misspelt: spec.http[0].route[0].wieght');
+    expect(stderr).toContain('did you mean `weight`?');
+  });
+
+  test('what only Envoy can find wrong is told on the object, and everything else goes on', async () => {
+    await mustApply(
+      'cluster1',
+      `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: no-such-file
+spec:
+  host: details
+  trafficPolicy: { tls: { mode: SIMPLE, caCertificates: /no/such/file } }
+`,
+    );
+    const events = () =>
+      in1(
+        'get',
+        'events',
+        '--field-selector',
+        'involvedObject.name=no-such-file',
+        '-o',
+        'jsonpath={.items[*].message}',
+      );
+    await until('the event', async () => (await events()).includes('/no/such/file'));
+    expect(await curl('http://reviews:9080/reviews/0')).toBe('200');
+    await in1('delete', 'destinationrule', 'no-such-file');
+  });
+
+  test('pods that do not want a sidecar have none, and nobody without one is let in', async () => {
+    await in1('create', 'namespace', 'plain');
+    await in1('apply', '-n', 'plain', '-f', join(root, 'samples/sleep/sleep.yaml'));
+    await in1('wait', '-n', 'plain', '--for=condition=Ready', 'pod', '--all', '--timeout=60s');
+    expect(await in1('get', 'pods', '-n', 'plain', '-o', 'jsonpath={.items[*].spec.containers[*].name}')).toBe('sleep');
+    const inside = await sandbox.bash(
+      'kubectl --context cluster1 exec -n plain deploy/sleep -- curl -s -m 5 http://details.default:9080/details/0',
+    );
+    expect(inside.code).not.toBe(0);
+    expect(inside.stdout).not.toContain('Shakespeare');
+  });
+
+  test('probes of the application pass, though plain requests do not', async () => {
+    const probe = { httpGet: { path: '/health', port: 9080 }, periodSeconds: 1 };
+    const patch = {
+      spec: { template: { spec: { containers: [{ name: 'details', readinessProbe: probe, livenessProbe: probe }] } } },
+    };
+    await in1('patch', 'deployment', 'details-v1', '--type', 'strategic', '-p', JSON.stringify(patch));
+    expect(await in1('rollout', 'status', 'deployment/details-v1', '--timeout=60s')).toContain(
+      'successfully rolled out',
+    );
+    const wrong = { ...probe, httpGet: { path: '/no-such-page', port: 9080 } };
+    const failing = { spec: { template: { spec: { containers: [{ name: 'details', readinessProbe: wrong }] } } } };
+    await in1('patch', 'deployment', 'details-v1', '--type', 'strategic', '-p', JSON.stringify(failing));
+    const events = () => in1('get', 'events', '-o', 'jsonpath={.items[?(@.reason=="Unhealthy")].message}');
+    await until('an unhealthy pod', async () => (await events()).includes('404'));
+    await in1('rollout', 'undo', 'deployment/details-v1');
+  });
+
+  test('traffic goes on without a control plane, and new pods wait for it', async () => {
+    await in1('scale', '-n', 'istio-system', 'deployment/istiod', '--replicas=0');
+    await until(
+      'no control plane',
+      async () => (await in1('get', 'pods', '-n', 'istio-system', '-l', 'app=istiod', '-o', 'name')) === '',
+    );
+    expect(await curl('http://reviews:9080/reviews/0')).toBe('200');
+    expect(await curl('http://ratings:9080/ratings/0')).toBe('200');
+    await in1('rollout', 'restart', 'deployment/reviews-v1');
+    const events = () => in1('get', 'events', '-o', 'jsonpath={.items[?(@.reason=="FailedCreate")].message}');
+    await until('a refused pod', async () => (await events()).includes('sidecar-injector.istio.io'));
+    await in1('scale', '-n', 'istio-system', 'deployment/istiod', '--replicas=1');
+    expect(await in1('rollout', 'status', 'deployment/reviews-v1', '--timeout=90s')).toContain(
+      'successfully rolled out',
+    );
+    expect(await curl('http://reviews:9080/reviews/0')).toBe('200');
+  });
+
+  test('uninstall leaves the cluster as it was, but for what users made', async () => {
+    const { stdout } = await sandbox.must('uninstall', '--context', 'cluster1');
+    expect(stdout).toContain('Secret istio-system/cacerts is yours and stays');
+    for (const kind of [
+      'deployment',
+      'service',
+      'configmap',
+      'clusterrole',
+      'clusterrolebinding',
+      'crd',
+      'mutatingwebhookconfiguration',
+      'validatingwebhookconfiguration',
+    ]) {
+      expect(await in1('get', kind, '-A', '-l', 'app.kubernetes.io/managed-by=isthmus', '-o', 'name')).toBe('');
+    }
+    expect(await in1('get', 'secret', '-n', 'istio-system', '-o', 'name')).toBe('secret/cacerts\n');
+    // Pods come up again without sidecars: nothing of ours stands in their way.
+    await in1('rollout', 'restart', 'deployment/sleep');
+    await in1('rollout', 'status', 'deployment/sleep', '--timeout=60s');
+    await until(
+      'one container',
+      async () =>
+        (await in1('get', 'pods', '-l', 'app=sleep', '-o', 'jsonpath={.items[*].spec.containers[*].name}')) === 'sleep',
+    );
+    // And it can be installed again.
+    await sandbox.must('install', '--context', 'cluster1');
+  });
+});
