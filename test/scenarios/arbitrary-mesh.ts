@@ -282,3 +282,31 @@ export const arbitraryMesh: fc.Arbitrary<KubeObject[]> = fc.uniqueArray(
   fc.oneof(service, pod, slice, serviceEntry, destinationRule, virtualService, gateway),
   { minLength: 1, maxLength: 30, selector: (o) => `${o.kind}/${o.metadata.namespace}/${o.metadata.name}` },
 );
+
+/** A request but for its host: `pick` chooses one among those that there are. */
+export const arbitraryRequest = fc.record({
+  pick: fc.nat(),
+  stranger: fc.nat(9).map((n) => n === 0),
+  withPort: fc.boolean(),
+  method: fc.constantFrom('GET', 'POST', 'PUT', 'DELETE'),
+  path: fc.constantFrom(
+    '/',
+    '/api',
+    '/API/v1/x',
+    '/api/v1/x',
+    '/api/v12/y?v=jason&q=x',
+    '/login',
+    '/login?v=x',
+    '/x.png',
+    '/a/../api/v1/z',
+    '/a//b',
+    '/%61pi',
+    '/api?q=anna&q=jason',
+    '/x?v=',
+  ),
+  headers: fc.dictionary(
+    fc.constantFrom('end-user', 'x-canary', 'x-debug', 'x-other'),
+    fc.constantFrom('jason', 'anna', 'x', 'beta/1', 'beta/12', 'annabel', '123', ''),
+    { maxKeys: 3 },
+  ),
+});

@@ -2,7 +2,7 @@
 // calls.yaml: what requests do, in lines that a person has written and read.
 import { isIP } from 'node:net';
 import { DecodedState } from '../../src/envoy/simulate/decoded-state.ts';
-import { type Outcome, simulate } from '../../src/envoy/simulate/simulate.ts';
+import { type Call, type Outcome, simulate } from '../../src/envoy/simulate/simulate.ts';
 import { addressesOf } from '../../src/model/view.ts';
 import type { ScenarioProxy } from './scenario.ts';
 
@@ -21,16 +21,21 @@ export interface CallCase {
   readonly sni?: string;
   readonly alpn?: readonly string[];
   readonly expect: string | readonly string[];
+  /** What the server is asked in the end, `GET HOST PATH`: checked on a real Envoy. */
+  readonly upstream?: string;
 }
 
 export function runCall(call: CallCase, from: ScenarioProxy): string[] {
+  return describe(simulate(new DecodedState(from.compiled.desired), readCall(call, from)));
+}
+
+export function readCall(call: CallCase, from: ScenarioProxy): Call {
   const tls = call.sni === undefined ? {} : { tls: { serverName: call.sni, alpn: call.alpn ?? [] } };
   const direction = call.direction ?? (from.proxy.kind === 'gateway' ? 'gateway' : 'outbound');
-  const state = new DecodedState(from.compiled.desired);
   const [method, target] = call.call.split(' ') as [string, string];
   if (method === 'tcp') {
     const [, address = '', port] = /^(.*):(\d+)$/.exec(target) ?? [];
-    return describe(simulate(state, { direction, connection: { address, port: Number(port), ...tls } }));
+    return { direction, connection: { address, port: Number(port), ...tls } };
   }
   const url = new URL(target);
   const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80));
@@ -39,7 +44,7 @@ export function runCall(call: CallCase, from: ScenarioProxy): string[] {
   const headers = Object.fromEntries(Object.entries(call.headers ?? {}).map(([k, v]) => [k.toLowerCase(), v]));
   const path = target.slice(target.indexOf(authority) + authority.length) || '/';
   const request = { method, scheme: url.protocol.slice(0, -1), authority, path, headers };
-  return describe(simulate(state, { direction, connection: { address, port, ...tls }, request }));
+  return { direction, connection: { address, port, ...tls }, request };
 }
 
 /** The pod's DNS: the service of that name, looked for along the search path; a stranger is somewhere in the world. */

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// A real Envoy with a proxy's own listeners and routes, on loopback: each cluster leads to a port of one echo server, so
+// that the answer says which cluster was chosen, and what the server was asked. Redirects, TLS and DNS are left out.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http, { type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { BootstrapSchema } from '#gen/envoy/config/bootstrap/v3/bootstrap_pb.ts';
+import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
+import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
+import type { HttpRequest } from '../../src/envoy/simulate/route-choice.ts';
+import type { DesiredState } from '../../src/xds/types.ts';
+import { staticBootstrap } from './static-bootstrap.ts';
+
+export interface RealOutcome {
+  readonly status: number;
+  /** Absent: Envoy answered by itself. */
+  readonly cluster?: string;
+  readonly location?: string;
+  /** What the server was asked: `GET host /path`. */
+  readonly asked?: string;
+}
+
+export class LoopbackEnvoy {
+  readonly #dir = mkdtempSync(join(tmpdir(), 'isthmus-loopback-'));
+  readonly #clusterOfPort = new Map<number, string>();
+  readonly #servers: Server[] = [];
+  /** Port of the mesh -> port that Envoy has. */
+  readonly #ports = new Map<number, number>();
+  #envoy: ChildProcess | undefined;
+
+  static async start(envoyPath: string, desired: DesiredState): Promise<LoopbackEnvoy> {
+    const loopback = new LoopbackEnvoy();
+    try {
+      await loopback.#start(envoyPath, desired);
+      return loopback;
+    } catch (error) {
+      await loopback.stop();
+      throw error;
+    }
+  }
+
+  request(port: number, request: HttpRequest): Promise<RealOutcome> {
+    const bound = this.#ports.get(port);
+    if (bound === undefined) return Promise.reject(new Error(`no HTTP listener for port ${port}`));
+    const { promise, resolve, reject } = Promise.withResolvers<RealOutcome>();
+    const headers = { ...request.headers, host: request.authority };
+    const options = {
+      host: '127.0.0.1',
+      port: bound,
+      method: request.method,
+      path: request.path,
+      headers,
+      agent: false,
+    };
+    http
+      .request(options, (response) => {
+        response.resume();
+        response.on('end', () => resolve(this.#outcomeOf(response)));
+      })
+      .on('error', reject)
+      .end();
+    return promise;
+  }
+
+  async stop(): Promise<void> {
+    for (const server of this.#servers) {
+      server.closeAllConnections();
+      server.close();
+    }
+    if (this.#envoy !== undefined && this.#envoy.exitCode === null) {
+      this.#envoy.kill('SIGKILL');
+      await once(this.#envoy, 'exit');
+    }
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  #outcomeOf(response: IncomingMessage): RealOutcome {
+    const port = Number(response.headers['x-echo-port']);
+    const cluster = this.#clusterOfPort.get(port);
+    const { location } = response.headers;
+    const asked = response.headers['x-echo-asked'];
+    return {
+      status: response.statusCode ?? 0,
+      ...(cluster !== undefined && { cluster }),
+      ...(location !== undefined && { location }),
+      ...(typeof asked === 'string' && { asked }),
+    };
+  }
+
+  async #start(envoyPath: string, desired: DesiredState): Promise<void> {
+    const bootstrap = fromBinary(BootstrapSchema, staticBootstrap(desired));
+    const resources = bootstrap.staticResources!;
+    resources.clusters = await Promise.all(resources.clusters.map((cluster) => this.#localCluster(cluster)));
+    resources.listeners = resources.listeners.filter(isHttp).map(onLoopback);
+    const adminPath = join(this.#dir, 'admin');
+    bootstrap.admin = create(BootstrapSchema, {
+      admin: { address: { address: { case: 'pipe', value: { path: adminPath } } } },
+    }).admin;
+    // Faults are left to chance, which no comparison needs.
+    bootstrap.layeredRuntime = create(BootstrapSchema, {
+      layeredRuntime: { layers: [{ name: 'test', layerSpecifier: { case: 'staticLayer', value: NO_FAULTS } }] },
+    }).layeredRuntime;
+    const path = join(this.#dir, 'bootstrap.pb');
+    writeFileSync(path, toBinary(BootstrapSchema, bootstrap));
+    const args = ['--disable-hot-restart', '--concurrency', '1', '--log-level', 'off', '--config-path', path];
+    this.#envoy = spawn(envoyPath, args, { stdio: 'ignore' });
+    for (const [name, port] of await this.#listeners(adminPath)) this.#ports.set(name, port);
+  }
+
+  async #localCluster(cluster: Cluster): Promise<Cluster> {
+    const server = http.createServer((request, response) => {
+      response.setHeader('x-echo-port', (server.address() as AddressInfo).port);
+      response.setHeader('x-echo-asked', `${request.method} ${request.headers.host} ${request.url}`);
+      response.end();
+    });
+    this.#servers.push(server);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    this.#clusterOfPort.set(port, cluster.name);
+    const address = {
+      address: {
+        case: 'socketAddress' as const,
+        value: { address: '127.0.0.1', portSpecifier: { case: 'portValue' as const, value: port } },
+      },
+    };
+    return create(BootstrapSchema, {
+      staticResources: {
+        clusters: [
+          {
+            name: cluster.name,
+            clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+            lbPolicy: Cluster_LbPolicy.ROUND_ROBIN,
+            loadAssignment: {
+              clusterName: cluster.name,
+              endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address } } }] }],
+            },
+          },
+        ],
+      },
+    }).staticResources!.clusters[0]!;
+  }
+
+  /** Asks the admin interface until Envoy is ready; port of the mesh -> port on loopback. */
+  async #listeners(adminPath: string): Promise<[number, number][]> {
+    const deadline = Date.now() + 15_000;
+    for (;;) {
+      const ready = await adminGet(adminPath, '/ready').catch(() => '');
+      if (ready.startsWith('LIVE')) break;
+      if (this.#envoy?.exitCode !== null || Date.now() > deadline) throw new Error(`Envoy did not get ready: ${ready}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    const lines = (await adminGet(adminPath, '/listeners')).trim().split('\n');
+    return lines.flatMap((line) => {
+      const [, port, bound] = /^0\.0\.0\.0_(\d+)::.*:(\d+)$/.exec(line) ?? [];
+      return port === undefined ? [] : [[Number(port), Number(bound)]];
+    });
+  }
+}
+
+const NO_FAULTS = { 'fault.http.abort.abort_percent': 0, 'fault.http.delay.fixed_delay_percent': 0 };
+
+function isHttp(listener: Listener): boolean {
+  return listener.filterChains.every((chain) =>
+    chain.filters.every((filter) => filter.name === 'envoy.filters.network.http_connection_manager'),
+  );
+}
+
+function onLoopback(listener: Listener): Listener {
+  const { name, filterChains } = listener;
+  const value = { address: '127.0.0.1', portSpecifier: { case: 'portValue' as const, value: 0 } };
+  const init = { name, filterChains, address: { address: { case: 'socketAddress' as const, value } } };
+  return create(BootstrapSchema, { staticResources: { listeners: [init] } }).staticResources!.listeners[0]!;
+}
+
+function adminGet(socketPath: string, path: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  http
+    .get({ socketPath, path, agent: false }, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        body += chunk;
+      });
+      response.on('end', () => resolve(body));
+    })
+    .on('error', reject);
+  return promise;
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// The simulator against real Envoys: calls.yaml, and random requests in random meshes. Envoy is right by definition.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { clusterName } from '../src/api/names.ts';
+import { DecodedState } from '../src/envoy/simulate/decoded-state.ts';
+import type { HttpRequest } from '../src/envoy/simulate/route-choice.ts';
+import { type Outcome, simulate } from '../src/envoy/simulate/simulate.ts';
+import type { MeshProxy } from '../src/model/proxy.ts';
+import { MeshStore } from '../src/model/store.ts';
+import { CompileCache, compileProxy } from '../src/pipeline.ts';
+import { findEnvoy } from '../src/runtime/toolchain.ts';
+import { arbitraryMesh, arbitraryRequest } from './scenarios/arbitrary-mesh.ts';
+import { type CallCase, readCall } from './scenarios/calls.ts';
+import { findCases, loadCase, SCENARIOS } from './scenarios/goldens.ts';
+import { LoopbackEnvoy, type RealOutcome } from './scenarios/loopback-envoy.ts';
+
+const envoy = findEnvoy();
+const FACTOR = process.env['ISTHMUS_TEST_ALL'] === undefined ? 1 : 20;
+const MESHES = 8 * FACTOR;
+const REQUESTS_PER_MESH = 40;
+
+/** Whether what Envoy did is among what the simulator said that it may do. */
+function agree(simulated: Outcome, real: RealOutcome): boolean {
+  switch (simulated.kind) {
+    case 'forward': {
+      const possible = simulated.to.filter((to) => to.probability > 0);
+      if (real.cluster !== undefined) return possible.some((to) => to.cluster === real.cluster);
+      return real.status === 503 && possible.some((to) => to.upstream === undefined);
+    }
+    case 'redirect':
+      return real.status === simulated.status && real.location === simulated.location && real.cluster === undefined;
+    case 'respond':
+      return real.status === simulated.status && real.cluster === undefined;
+    case 'refuse':
+      return false;
+  }
+}
+
+describe.skipIf(envoy === undefined)('calls.yaml on real Envoys', () => {
+  const cases = findCases().flatMap((name) => {
+    const file = join(SCENARIOS, name, 'calls.yaml');
+    const calls = existsSync(file) ? (parse(readFileSync(file, 'utf8')) as CallCase[]) : [];
+    return [...new Set(calls.map((call) => call.from))].map(
+      (from) => [name, from, calls.filter((c) => c.from === from)] as const,
+    );
+  });
+
+  test.each(cases)('%s, %s', async (name, from, calls) => {
+    const proxy = loadCase(name).proxies.get(from)!;
+    const state = new DecodedState(proxy.compiled.desired);
+    const http = calls
+      .map((c) => ({ ...readCall(c, proxy), upstream: c.upstream }))
+      .filter((c) => c.request && c.direction !== 'inbound');
+    const simulated = http
+      .map((call) => ({ call, outcome: simulate(state, call) }))
+      .filter(({ outcome }) => outcome.kind !== 'refuse');
+    // A connection that TCP passes on is not read by Envoy.
+    const read = simulated.filter(({ outcome }) => outcome.listener.startsWith('0.0.0.0_'));
+    if (read.length === 0) return;
+    const loopback = await LoopbackEnvoy.start(envoy!, proxy.compiled.desired);
+    try {
+      for (const { call, outcome } of read) {
+        const shares = outcome.kind === 'forward' ? outcome.to.length : 1;
+        const reached = new Set<string | undefined>();
+        // Two shares of a half each: one of them stays unseen in 60 requests once in 2^59 times; a fifth, in 6 * 10^5.
+        for (let i = 0; i < (shares > 1 ? 60 : 1); i++) {
+          const real = await loopback.request(call.connection.port, call.request!);
+          expect(
+            agree(outcome, real),
+            `${call.request!.path}: ${JSON.stringify(real)}, not ${JSON.stringify(outcome)}`,
+          ).toBe(true);
+          reached.add(real.cluster);
+          if (call.upstream !== undefined && shares === 1) expect(real.asked).toBe(call.upstream);
+        }
+        expect(reached.size, call.request!.path).toBe(shares);
+      }
+    } finally {
+      await loopback.stop();
+    }
+  });
+});
+
+const PROXY: MeshProxy = {
+  id: 'p',
+  kind: 'sidecar',
+  cluster: clusterName('cluster1'),
+  namespace: 'alpha',
+  podName: 'reviews-v1',
+  ip: '10.1.0.1',
+  labels: { app: 'reviews', version: 'v1' },
+  serviceAccount: 'default',
+  network: '',
+  trustDomain: 'cluster.local',
+  dnsDomain: 'cluster.local',
+};
+
+test.skipIf(envoy === undefined)('random requests in random meshes', { timeout: 60_000 * FACTOR }, async () => {
+  const seed = 20260102;
+  const meshes = fc.sample(arbitraryMesh, { numRuns: MESHES * 4, seed });
+  let compared = 0;
+  let used = 0;
+  for (const [i, objects] of meshes.entries()) {
+    if (used === MESHES) break;
+    const store = new MeshStore({
+      trustDomain: 'cluster.local',
+      dnsDomain: 'cluster.local',
+      rootNamespace: 'istio-system',
+      configCluster: 'cluster1',
+    });
+    const { snapshot } = store.apply(objects.map((object) => ({ kind: 'upsert', cluster: 'cluster1', object })));
+    const { desired, intent } = compileProxy(snapshot, PROXY, new CompileCache());
+    const ports = intent.outbound!.httpPorts;
+    const hosts = ports.flatMap(({ port, table }) =>
+      table.hosts.flatMap((h) => h.domains.map((domain) => ({ port, domain }))),
+    );
+    if (!objects.some((o) => o.kind === 'VirtualService') || hosts.length === 0) continue;
+    used++;
+    const state = new DecodedState(desired);
+    const loopback = await LoopbackEnvoy.start(envoy!, desired);
+    try {
+      for (const draft of fc.sample(arbitraryRequest, { numRuns: REQUESTS_PER_MESH, seed: seed + i })) {
+        const { port, domain } = hosts[draft.pick % hosts.length]!;
+        const host = draft.stranger ? 'nobody.example.net' : domain.replace(/^\*/, 'a.b');
+        const request: HttpRequest = {
+          method: draft.method,
+          scheme: 'http',
+          authority: `${host}${draft.withPort ? `:${port}` : ''}`,
+          path: draft.path,
+          headers: draft.headers,
+        };
+        const outcome = simulate(state, {
+          direction: 'outbound',
+          connection: { address: '203.0.113.1', port },
+          request,
+        });
+        const real = await loopback.request(port, request);
+        expect(
+          agree(outcome, real),
+          `mesh ${i}, port ${port}, ${JSON.stringify(request)}: Envoy ${JSON.stringify(real)}, simulator ${JSON.stringify(outcome)}`,
+        ).toBe(true);
+        compared++;
+      }
+    } finally {
+      await loopback.stop();
+    }
+  }
+  expect(used).toBe(MESHES);
+  expect(compared).toBe(MESHES * REQUESTS_PER_MESH);
+});
