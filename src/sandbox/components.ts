@@ -83,6 +83,7 @@ const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => 
       toolchain: { node, envoy, dist },
       pods: createPodNetwork({ cluster, leaseFile: join(cluster.nodeDir, 'addresses.json') }),
       log,
+      ready: () => void process.send?.('ready'),
     };
     await waitForApiServer(options.kubeconfig, signal);
     return runNode(options, signal);

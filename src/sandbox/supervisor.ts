@@ -46,11 +46,9 @@ export async function runSupervisor(config: SandboxConfig, configFile: string, s
           stopping.signal,
           (status) => {
             board.component(status, cluster);
-            if (component === 'net' && status.state !== 'running') board.ready(cluster, { dns: false });
+            if (status.state !== 'running') board.serves(cluster, component, false);
           },
-          () => {
-            if (component === 'net') board.ready(cluster, { dns: true });
-          },
+          () => board.serves(cluster, component, true),
         ),
       ),
     ),
@@ -106,8 +104,8 @@ async function watchReadiness(cluster: ClusterLayout, board: StatusBoard, signal
     while (!signal.aborted) {
       const answer = await askReadiness(client, cluster);
       if (answer.api && !hasDnsService) hasDnsService = await ensureDnsService(client);
-      if (!signal.aborted) board.ready(cluster, { api: answer.api && hasDnsService, node: answer.node });
-      const pauseMs = answer.api && answer.node ? READINESS_RECHECK_MS : READINESS_INTERVAL_MS;
+      if (!signal.aborted) board.answers(cluster, { api: answer.api && hasDnsService, node: answer.node });
+      const pauseMs = board.readiness(cluster).node ? READINESS_RECHECK_MS : READINESS_INTERVAL_MS;
       await sleep(pauseMs, undefined, { signal }).catch(() => {});
     }
   } finally {
@@ -159,7 +157,9 @@ class StatusBoard {
   readonly #startedAt = new Date().toISOString();
   readonly #clusters: readonly ClusterLayout[];
   readonly #components = new Map<string, { status: ComponentStatus; cluster: ClusterLayout | undefined }>();
-  readonly #ready = new Map<ClusterLayout, ClusterReadiness>();
+  readonly #answers = new Map<ClusterLayout, Pick<ClusterReadiness, 'api' | 'node'>>();
+  /** `cluster1 node`: said that it serves, in this life of its process. */
+  readonly #serving = new Set<string>();
   #readyAt: string | undefined;
   #isStopping = false;
   #written = '';
@@ -175,9 +175,23 @@ class StatusBoard {
     this.#write();
   }
 
-  ready(cluster: ClusterLayout, change: Partial<ClusterReadiness>): void {
-    this.#ready.set(cluster, { api: false, node: false, dns: false, ...this.#ready.get(cluster), ...change });
+  serves(cluster: ClusterLayout, component: string, isServing: boolean): void {
+    if (isServing) this.#serving.add(`${cluster.name} ${component}`);
+    else this.#serving.delete(`${cluster.name} ${component}`);
     this.#write();
+  }
+
+  /** What the API server says. */
+  answers(cluster: ClusterLayout, answers: Pick<ClusterReadiness, 'api' | 'node'>): void {
+    this.#answers.set(cluster, answers);
+    this.#write();
+  }
+
+  /** A resumed cluster's Node object still says Ready from its former life: the process must have said so, too. */
+  readiness(cluster: ClusterLayout): ClusterReadiness {
+    const { api, node } = this.#answers.get(cluster) ?? { api: false, node: false };
+    const serves = (component: string) => this.#serving.has(`${cluster.name} ${component}`);
+    return { api, node: node && serves('node'), dns: serves('net') };
   }
 
   stopping(): void {
@@ -194,7 +208,7 @@ class StatusBoard {
       clusters: this.#clusters.map((cluster) => ({
         name: cluster.name,
         server: cluster.server,
-        ready: this.#ready.get(cluster) ?? { api: false, node: false, dns: false },
+        ready: this.readiness(cluster),
         components: componentsOf(cluster),
       })),
       components: componentsOf(undefined),
