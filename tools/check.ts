@@ -39,7 +39,8 @@ function tool(name: string, args: readonly string[]): string[] {
 function sourceFiles(): string[] {
   return SOURCE_DIRS.filter((dir) => existsSync(join(root, dir))).flatMap((dir) =>
     readdirSync(join(root, dir), { recursive: true, encoding: 'utf8' })
-      .filter((file) => /\.(ts|tsx|py|sh)$/.test(file))
+      // A seed's steps are the page's lines and nothing else.
+      .filter((file) => /\.(ts|tsx|py|sh)$/.test(file) && !/^seeds\/[^/]+\/steps\//.test(file))
       .map((file) => join(dir, file)),
   );
 }

@@ -48,6 +48,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 
 /** Node modules that mean I/O; the compile stages are pure functions. */
 const IO_MODULES = /^node:(fs|net|http|http2|https|tls|dgram|dns|child_process|worker_threads|sqlite)/;
+/** Of node:net these compute and touch no network. */
+const PURE_IMPORT = /^import\s+\{(\s*(isIP|isIPv4|isIPv6|BlockList)\s*,?)+\}\s+from\s+'node:net'/;
 const PURE = new Set(['api', 'model', 'intent', 'envoy', 'pipeline.ts']);
 
 export interface FileImports {
@@ -69,7 +71,7 @@ export function readImports(src: string): FileImports[] {
         specifier.startsWith('.') ? normalize(join(dirname(file), specifier)) : specifier;
       const statements = [
         ...text.matchAll(/^(?:import|export)\s+(type\s)?[^'"]*?from\s+['"]([^'"]+)['"]|^import\s+['"]([^'"]+)['"]/gm),
-      ];
+      ].filter((m) => !PURE_IMPORT.test(m[0]));
       const lazy = [...text.matchAll(/\bimport\(\s*['"]([^'"]+)['"]\s*\)/g)].map((m) => resolveFrom(m[1]!));
       return {
         file,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What seed 000 asks for before it starts: two clusters, one root of trust, the mesh on both, and a stub domain for .global.
 # CERTS names the folder that `./isthmus certs --clusters cluster1,cluster2` wrote.
 set -e
