@@ -12,6 +12,13 @@ export interface InformerOptions {
   onError?: (error: Error) => void;
 }
 
+/** Asked once with no change, then at every change of any object. */
+type EchoTest<T> = (changedKey: string | undefined, after: T | undefined) => boolean;
+interface Waiter<T> {
+  readonly isSeen: EchoTest<T>;
+  readonly finish: () => void;
+}
+
 /** How long a write waits for its own echo before it goes on with a cache that may be behind. */
 const ECHO_TIMEOUT_MS = 5_000;
 
@@ -21,9 +28,12 @@ export class Informer<T extends KubeObject = KubeObject> {
   readonly #objects = new Map<string, T>();
   readonly #byNamespace = new Map<string, Map<string, T>>();
   readonly #listeners: ChangeListener<T>[] = [];
-  readonly #waiters = new Map<string, Set<(after: T | undefined) => void>>();
+  readonly #waiters = new Set<Waiter<T>>();
   readonly #synced = Promise.withResolvers<void>();
   #isSynced = false;
+  #hasEnded = false;
+  /** The revision of the newest event so far. */
+  #newest = 0;
 
   constructor(type: ResourceType) {
     this.type = type;
@@ -38,10 +48,10 @@ export class Informer<T extends KubeObject = KubeObject> {
     return this.#isSynced;
   }
 
-  /** Fills the cache until `signal` aborts. */
-  run(client: KubeClient, signal: AbortSignal, options: InformerOptions = {}): Promise<void> {
+  /** Fills the cache until `signal` aborts; from then on nobody waits for an echo. */
+  async run(client: KubeClient, signal: AbortSignal, options: InformerOptions = {}): Promise<void> {
     const watch = { signal, ...(options.fieldSelector ? { fieldSelector: options.fieldSelector } : {}) };
-    return watchResource<T>(client, this.type, watch, {
+    await watchResource<T>(client, this.type, watch, {
       upsert: (object) => this.#put(object),
       delete: (object) => this.#remove(object),
       synced: () => {
@@ -50,6 +60,8 @@ export class Informer<T extends KubeObject = KubeObject> {
       },
       ...(options.onError ? { error: options.onError } : {}),
     });
+    this.#hasEnded = true;
+    for (const waiter of [...this.#waiters]) waiter.finish();
   }
 
   onChange(listener: ChangeListener<T>): void {
@@ -74,41 +86,42 @@ export class Informer<T extends KubeObject = KubeObject> {
   }
 
   /**
-   * Resolves when the cache has seen `written` (the answer to a create or update), or when the object is gone or
-   * replaced. A controller that waits for its own writes never acts twice on one cause.
+   * Resolves when the cache is at least as new as `written`, the answer to a create or update. A controller that waits
+   * for its own writes never acts twice on one cause.
    */
   echo(written: T): Promise<void> {
-    const { uid, deletionTimestamp } = written.metadata;
-    const isBehind = (cached: T): boolean => cached.metadata.uid === uid && !isAtLeast(cached, written);
-    const cached = this.#objects.get(keyOf(written));
-    if (cached === undefined ? deletionTimestamp !== undefined : !isBehind(cached)) return Promise.resolve();
-    return this.#until(keyOf(written), (after) => after === undefined || !isBehind(after));
+    const revision = revisionOf(written);
+    const key = keyOf(written);
+    // Events come in the order of revisions. One of this object counts too: after a relist there may be no newer one.
+    return this.#until((changed, after) => {
+      if (this.#newest >= revision) return true;
+      return changed === key && (after === undefined || after.metadata.uid !== written.metadata.uid);
+    });
   }
 
   /** Resolves when the object is gone from the cache or marked as being deleted. */
   echoDelete(deleted: KubeObject): Promise<void> {
-    const isSeen = (cached: T | undefined): boolean =>
-      cached?.metadata.uid !== deleted.metadata.uid || cached?.metadata.deletionTimestamp !== undefined;
     const key = keyOf(deleted);
-    return isSeen(this.#objects.get(key)) ? Promise.resolve() : this.#until(key, isSeen);
+    return this.#until(() => {
+      const cached = this.#objects.get(key);
+      return cached?.metadata.uid !== deleted.metadata.uid || cached?.metadata.deletionTimestamp !== undefined;
+    });
   }
 
-  #until(key: string, isSeen: (after: T | undefined) => boolean): Promise<void> {
+  #until(isSeen: EchoTest<T>): Promise<void> {
+    if (this.#hasEnded || isSeen(undefined, undefined)) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
-    const waiters = this.#waiters.get(key) ?? new Set();
-    this.#waiters.set(key, waiters);
-    const finish = () => {
-      clearTimeout(timer);
-      waiters.delete(check);
-      if (waiters.size === 0 && this.#waiters.get(key) === waiters) this.#waiters.delete(key);
-      resolve();
+    const waiter: Waiter<T> = {
+      isSeen,
+      finish: () => {
+        clearTimeout(timer);
+        this.#waiters.delete(waiter);
+        resolve();
+      },
     };
-    const check = (after: T | undefined) => {
-      if (isSeen(after)) finish();
-    };
-    const timer = setTimeout(finish, ECHO_TIMEOUT_MS);
+    const timer = setTimeout(waiter.finish, ECHO_TIMEOUT_MS);
     timer.unref();
-    waiters.add(check);
+    this.#waiters.add(waiter);
     return promise;
   }
 
@@ -134,7 +147,8 @@ export class Informer<T extends KubeObject = KubeObject> {
 
   #changed(key: string, before: T | undefined, after: T | undefined): void {
     for (const listener of this.#listeners) listener(before, after);
-    for (const check of [...(this.#waiters.get(key) ?? [])]) check(after);
+    this.#newest = Math.max(this.#newest, revisionOf(after ?? before));
+    for (const waiter of [...this.#waiters]) if (waiter.isSeen(key, after)) waiter.finish();
   }
 }
 
@@ -185,7 +199,6 @@ export function splitKey(key: string): { namespace: string; name: string } {
 }
 
 // resourceVersions are comparable decimal numbers (Kubernetes 1.35 made that a promise; etcd's always were).
-function isAtLeast(cached: KubeObject, written: KubeObject): boolean {
-  const [have, want] = [cached.metadata.resourceVersion, written.metadata.resourceVersion];
-  return have === want || Number(have) >= Number(want);
+function revisionOf(object: KubeObject | undefined): number {
+  return Number(object?.metadata.resourceVersion ?? 0);
 }
