@@ -47,8 +47,8 @@ spec:
 `;
 
 describe.skipIf(obstacle !== undefined)(`a sandbox${obstacle ? ` (skipped: ${obstacle})` : ''}`, () => {
-  const sandbox = new TestSandbox('life');
-  const stateDir = join(sandbox.dir, 'state/sandbox', sandbox.name);
+  let sandbox: TestSandbox;
+  let stateDir: string;
 
   const record = () => JSON.parse(readFileSync(join(stateDir, 'host.json'), 'utf8')) as HostRecord;
   const report = async () =>
@@ -60,7 +60,11 @@ describe.skipIf(obstacle !== undefined)(`a sandbox${obstacle ? ` (skipped: ${obs
   };
   const details = (...args: string[]) => sandbox.kubectl('--context', 'cluster1', ...args);
 
-  beforeAll(() => sandbox.up(), 120_000);
+  beforeAll(async () => {
+    sandbox = new TestSandbox('life');
+    stateDir = join(sandbox.dir, 'state/sandbox', sandbox.name);
+    await sandbox.up();
+  }, 120_000);
   afterAll(async () => {
     expect(await sandbox.down()).toEqual([]);
   }, 60_000);
