@@ -6,7 +6,7 @@ import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { LbEndpoint } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
 import type { FilterChain } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
-import type { Route } from '#gen/envoy/config/route/v3/route_components_pb.ts';
+import type { RedirectAction, Route } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import {
   type HttpConnectionManager,
   HttpConnectionManagerSchema,
@@ -122,19 +122,8 @@ function runRoute(
     case 'directResponse':
       return { kind: 'respond', listener, status: route.action.value.status };
     case 'redirect': {
-      const { hostRedirect, portRedirect, pathRewriteSpecifier, schemeRewriteSpecifier, responseCode } =
-        route.action.value;
-      const scheme = schemeRewriteSpecifier.case === 'schemeRedirect' ? schemeRewriteSpecifier.value : request.scheme;
-      const host = hostRedirect || request.authority.replace(/:\d+$/, '');
-      const port =
-        portRedirect > 0 ? `:${portRedirect}` : hostRedirect === '' ? (/:\d+$/.exec(request.authority)?.[0] ?? '') : '';
-      const path = pathRewriteSpecifier.case === 'pathRedirect' ? pathRewriteSpecifier.value : request.path;
-      return {
-        kind: 'redirect',
-        listener,
-        status: REDIRECT_STATUS[responseCode] ?? 301,
-        location: `${scheme}://${host}${port}${path}`,
-      };
+      const status = REDIRECT_STATUS[route.action.value.responseCode] ?? 301;
+      return { kind: 'redirect', listener, status, location: locationOf(route.action.value, request) };
     }
     case 'route': {
       const specifier = route.action.value.clusterSpecifier;
@@ -147,6 +136,20 @@ function runRoute(
     }
   }
   return { kind: 'respond', listener, status: 500 };
+}
+
+function locationOf(redirect: RedirectAction, request: HttpRequest): string {
+  const { hostRedirect, portRedirect, pathRewriteSpecifier, schemeRewriteSpecifier, stripQuery } = redirect;
+  const scheme = schemeRewriteSpecifier.case === 'schemeRedirect' ? schemeRewriteSpecifier.value : request.scheme;
+  const [, host, asked] = /^(.*?)(?::(\d+))?$/.exec(request.authority)!;
+  // A port that was only the old scheme's default would be wrong for the new one.
+  const fellAway = scheme !== request.scheme && asked === (request.scheme === 'http' ? '80' : '443');
+  const kept = hostRedirect === '' && !fellAway ? asked : undefined;
+  const port = portRedirect > 0 ? `:${portRedirect}` : kept === undefined ? '' : `:${kept}`;
+  const [path = '', query] = request.path.split(/\?(.*)/s);
+  const newPath = pathRewriteSpecifier.case === 'pathRedirect' ? pathRewriteSpecifier.value : path;
+  const rest = query === undefined || stripQuery || newPath.includes('?') ? '' : `?${query}`;
+  return `${scheme}://${hostRedirect || host}${port}${newPath}${rest}`;
 }
 
 function target(state: DecodedState, name: string, probability: number): ForwardTarget {
