@@ -9,6 +9,7 @@ import { createDeploymentController } from './deployment.ts';
 import { createEndpointSliceController } from './endpoint-slice.ts';
 import { createEndpointSliceMirroring } from './endpoint-slice-mirroring.ts';
 import { createEndpointsController } from './endpoints.ts';
+import { createEventExpiry } from './event-expiry.ts';
 import { createGarbageCollector } from './garbage-collector.ts';
 import { InformerSet } from './informer.ts';
 import { createLoadBalancerController } from './load-balancer.ts';
@@ -103,5 +104,6 @@ function createControllers(
     createLoadBalancerController(context, loadBalancerAddresses),
     createGarbageCollector(context, graph),
     createPodGarbageCollector(context),
+    createEventExpiry(context),
   ];
 }

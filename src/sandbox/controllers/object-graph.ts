@@ -33,6 +33,9 @@ export class ObjectGraph {
   readonly #watched = new Map<string, { type: ResourceType; stop: AbortController }>();
   readonly #listeners: GraphListener[] = [];
   #types = new Map<string, ResourceType>();
+  /** Set while it runs. */
+  #signal: AbortSignal | undefined;
+  #timers: NodeJS.Timeout[] = [];
 
   constructor(context: ControllerContext) {
     this.#context = context;
@@ -72,9 +75,6 @@ export class ObjectGraph {
       }
     }
   }
-
-  #signal: AbortSignal | undefined;
-  #timers: NodeJS.Timeout[] = [];
 
   #scheduleRefresh(): void {
     const signal = this.#signal;
