@@ -24,6 +24,7 @@ export interface ContainerConfig {
   readonly workingDir: string;
   readonly credentials: Credentials;
   readonly mounts: readonly ContainerMount[];
+  readonly readOnlyRoot: boolean;
   readonly etcFiles: Readonly<Record<string, string>>;
   readonly sharedMemoryFolder: string;
   readonly log: LogFile;
@@ -107,6 +108,7 @@ export class ContainerRuntime {
         credentials: config.credentials,
         rootless: this.rootless,
         mounts: config.mounts,
+        readOnlyRoot: config.readOnlyRoot,
         etcFiles: config.etcFiles,
         sharedMemoryFolder: config.sharedMemoryFolder,
         terminationLog,

@@ -31,6 +31,8 @@ export interface RootPlan {
   readonly credentials: Credentials;
   readonly rootless: boolean;
   readonly mounts: readonly ContainerMount[];
+  /** readOnlyRootFilesystem: no scratch folders either. */
+  readonly readOnlyRoot: boolean;
   /** File name in /etc -> content. */
   readonly etcFiles: Readonly<Record<string, string>>;
   /** Shared by the pod's containers. */
@@ -180,7 +182,7 @@ function hostMounts(plan: RootPlan, root: string): MountEntry[] {
     fresh('devpts', 'dev/pts', 'newinstance,ptmxmode=0666,mode=0620'),
     bind(plan.sharedMemoryFolder, join(root, 'dev/shm'), false),
     bind(plan.terminationLog, join(root, 'dev/termination-log'), false),
-    ...SCRATCH.map(([path, mode]) => ({
+    ...(plan.readOnlyRoot ? [] : SCRATCH).map(([path, mode]) => ({
       source: 'tmpfs',
       target: join(root, path),
       type: 'tmpfs',

@@ -59,6 +59,7 @@ export class ContainerLoop {
   #isStarted = false;
   #crashes = 0;
   #mustRestart = false;
+  readonly #isLost: boolean = false;
   #target: HandlerTarget | undefined;
   #killAt: (deadline: number) => void = () => {};
   readonly #host: ContainerHost;
@@ -67,13 +68,26 @@ export class ContainerLoop {
   #change = new AbortController();
   #done: Promise<void> = Promise.resolve();
 
-  /** @param restartCount how often it had been started again before this node process */
-  constructor(spec: Container, rule: RestartRule, host: ContainerHost, restartCount: number, waiting: string) {
+  /**
+   * @param restartCount how often it had been started again before this node process
+   * @param waiting the reason until it starts
+   * @param lost what is known of a container that ended with an earlier node process and must not start again
+   */
+  constructor(
+    spec: Container,
+    rule: RestartRule,
+    host: ContainerHost,
+    restartCount: number,
+    waiting: string,
+    lost?: ContainerStatus,
+  ) {
     this.spec = spec;
     this.#rule = rule;
     this.#host = host;
     this.attempt = restartCount;
-    this.#state = { waiting: { reason: waiting } };
+    this.#state = lost ? { terminated: endOfLost(lost) } : { waiting: { reason: waiting } };
+    this.#containerId = lost?.containerID ?? '';
+    this.#isLost = lost !== undefined;
   }
 
   get name(): string {
@@ -146,6 +160,7 @@ export class ContainerLoop {
   }
 
   async #run(): Promise<number | undefined> {
+    if (this.#isLost) return this.#state.terminated?.exitCode;
     let lastExit: number | undefined;
     while (!this.#stop.signal.aborted) {
       const started = await this.#startOnce();
@@ -379,6 +394,19 @@ export class ContainerLoop {
   #event(type: PodEvent['type'], reason: string, message: string): PodEvent {
     return { type, reason, message, fieldPath: `spec.containers{${this.name}}` };
   }
+}
+
+/** A container that was done keeps its end; one that ran was killed together with the node process. */
+function endOfLost(lost: ContainerStatus): NonNullable<ContainerState['terminated']> {
+  if (lost.state.terminated) return lost.state.terminated;
+  return {
+    exitCode: 137,
+    reason: 'Error',
+    message: 'the node process that ran the container ended',
+    startedAt: lost.state.running?.startedAt ?? isoSeconds(new Date()),
+    finishedAt: isoSeconds(new Date()),
+    containerID: lost.containerID ?? '',
+  };
 }
 
 function isoSeconds(date: Date): string {

@@ -123,7 +123,7 @@ function decodeSecret(secret: Secret | undefined): Record<string, string> | unde
  */
 export function expandReferences(text: string, environment: Readonly<Record<string, string>>): string {
   return text.replaceAll(/\$\$|\$\(([^()]*)\)/g, (match, name: string | undefined) =>
-    match === '$$' ? '$' : (environment[name ?? ''] ?? match),
+    match === '$$' ? '$' : Object.hasOwn(environment, name ?? '') ? (environment[name ?? ''] ?? '') : match,
   );
 }
 

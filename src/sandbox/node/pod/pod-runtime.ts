@@ -20,7 +20,7 @@ import type { ObjectSource, PodEvent } from './object-source.ts';
 import { pause } from './pause.ts';
 import { buildPodStatus } from './pod-status.ts';
 import { PodVolumes } from './pod-volumes.ts';
-import { findRefusals, selectCredentials } from './security.ts';
+import { findNotices, findRefusals, selectCredentials } from './security.ts';
 
 export interface PodDependencies {
   readonly runtime: ContainerRuntime;
@@ -198,7 +198,12 @@ export class PodRuntime {
 
   #isRefused(): boolean {
     const refusals = findRefusals(this.pod);
-    if (refusals.length === 0) return false;
+    if (refusals.length === 0) {
+      for (const notice of findNotices(this.pod)) {
+        this.#record({ type: 'Warning', reason: 'NotSupported', message: notice });
+      }
+      return false;
+    }
     const message = refusals.join('; ');
     this.#record({
       type: 'Warning',
@@ -285,6 +290,7 @@ export class PodRuntime {
     ].find(({ name }) => name === spec.name);
     // It ran under an earlier node process, which is gone and with it the container.
     const hasRun = before?.containerID !== undefined;
+    const mustStay = rule === 'never' && hasRun;
     const host: ContainerHost = {
       resolveImage: this.#dependencies.resolveImage,
       backoffMs: this.#dependencies.backoffMs ?? BACKOFF_MS,
@@ -294,7 +300,8 @@ export class PodRuntime {
       graceMs: () => (this.pod.spec.terminationGracePeriodSeconds ?? 30) * 1000,
     };
     const waiting = this.pod.spec.initContainers?.length ? 'PodInitializing' : 'ContainerCreating';
-    return new ContainerLoop(spec, rule, host, before ? before.restartCount + (hasRun ? 1 : 0) : 0, waiting);
+    const attempt = (before?.restartCount ?? 0) + (hasRun && !mustStay ? 1 : 0);
+    return new ContainerLoop(spec, rule, host, attempt, waiting, mustStay ? before : undefined);
   }
 
   async #startContainer(spec: Container, program: ImageProgramRef, attempt: number): Promise<StartedContainer> {
@@ -316,6 +323,7 @@ export class PodRuntime {
       workingDir: spec.workingDir || '/',
       credentials,
       mounts: volumes.mountsOf(spec, environment),
+      readOnlyRoot: spec.securityContext?.readOnlyRootFilesystem === true,
       etcFiles: buildEtcFiles(this.pod, attachment.ip, credentials.uid, credentials.gid, dns),
       sharedMemoryFolder: join(this.#memoryFolder, 'shm'),
       log,

@@ -64,8 +64,16 @@ export function selectCredentials(
   };
 }
 
-/** Rootless, a uid that the pod insists on cannot be had; what differs is worth an event. */
-export function findIgnoredUser(pod: Pod, container: Container): number | undefined {
-  const uid = container.securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser;
-  return uid !== undefined && uid !== 0 ? uid : undefined;
+/** What is left out of a pod that runs all the same, one sentence each. */
+export function findNotices(pod: Pod): string[] {
+  const notices: string[] = [];
+  if ((pod.spec as { shareProcessNamespace?: boolean }).shareProcessNamespace) {
+    notices.push('spec.shareProcessNamespace is ignored: containers see only their own processes');
+  }
+  for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
+    if (container.ports?.some((port) => (port as { hostPort?: number }).hostPort)) {
+      notices.push(`container "${container.name}": hostPort is ignored; use a Service of type LoadBalancer`);
+    }
+  }
+  return notices;
 }
