@@ -12,6 +12,9 @@ export interface ExchangeResult {
   readonly differences: readonly string[];
 }
 
+/** Our events come at once or never. */
+const WATCH_MS = 500;
+
 type Json = Record<string, unknown>;
 
 const SYSTEM_NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
@@ -48,7 +51,7 @@ async function playExchange(exchange: Exchange, server: TestServer, matching: Ma
   );
   if (response?.events) {
     const wanted = response.events;
-    const { status, events } = await server.watch(path, (seen) => seen.length >= wanted.length, headers, 3_000);
+    const { status, events } = await server.watch(path, (seen) => seen.length >= wanted.length, headers, WATCH_MS);
     if (status !== response.status) return [`status ${status}, recorded ${response.status}`];
     return matching.compare(wanted, events.slice(0, wanted.length), 'events');
   }

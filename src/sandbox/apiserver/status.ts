@@ -140,7 +140,7 @@ export function invalid(group: string, kind: string, name: string, causes: reado
   return new ApiError(422, 'Invalid', `${qualified} ${JSON.stringify(name)} is invalid: ${text}`, {
     ...(name ? { name } : {}),
     ...(group ? { group } : {}),
-    kind,
+    ...(kind ? { kind } : {}),
     causes: causes.map(({ reason, message, field }) => ({ reason, message, field })),
   });
 }

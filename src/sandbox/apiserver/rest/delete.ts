@@ -28,6 +28,8 @@ const PROPAGATIONS = ['Foreground', 'Background', 'Orphan', 'nil'];
 const ORPHAN = 'orphan';
 const FOREGROUND = 'foregroundDeletion';
 const RETRIES = 10;
+/** Kinds whose deletion the real server marks with a time alone. */
+const UNCOUNTED: ReadonlySet<string> = new Set(['Namespace', 'CustomResourceDefinition']);
 
 /** Body and query of a DELETE; the body wins. Throws 400, 415, 422. */
 export async function readDeleteOptions(request: ResourceRequest): Promise<DeleteOptions> {
@@ -187,11 +189,12 @@ function markForDeletion(request: ResourceRequest, object: KubeObject, options: 
     meta.deletionTimestamp = timestamp(new Date(request.core.now().getTime() + grace * 1000));
     meta.deletionGracePeriodSeconds = grace;
   }
-  if (!already && request.definition.strategy.generation && meta.generation !== undefined) meta.generation += 1;
+  const plain = UNCOUNTED.has(request.definition.kind) && !request.definition.custom;
+  if (plain) delete meta.deletionGracePeriodSeconds;
+  else if (!already && request.definition.strategy.generation && meta.generation !== undefined) meta.generation += 1;
   const marked: KubeObject = { ...object, metadata: meta };
   if (!already) request.definition.strategy.prepareDelete?.(marked, timestamp(request.core.now()));
   if (request.definition.kind === 'Namespace' && !request.definition.custom) {
-    delete meta.deletionGracePeriodSeconds;
     marked['status'] = { ...(object['status'] as object | undefined), phase: 'Terminating' };
   }
   return marked;

@@ -63,6 +63,7 @@ function presentValue(value: unknown, field: SchemaField, path: string, context:
   if (field.presence === 'set') return value;
   if (field.presence === 'nonEmpty') return isEmpty(value) ? undefined : value;
   if (value !== undefined) return value;
+  if (field.presence === 'nullable') return null;
   return emptyValue(field.node, path, context);
 }
 

@@ -44,8 +44,8 @@ export interface SchemaField {
   /** Protobuf number; -1 when the wire has the field inside an embedded message, 0 when there is no wire form. */
   readonly number: number;
   readonly required: boolean;
-  /** When the field is written: always (even empty), when not empty, or when set at all. */
-  readonly presence: 'always' | 'nonEmpty' | 'set';
+  /** When the field is written: always (even empty), always (null when unset), when not empty, or when set at all. */
+  readonly presence: 'always' | 'nullable' | 'nonEmpty' | 'set';
   /** Strategic merge: 'merge', 'replace', 'retainKeys'. Empty: replace for lists, merge for objects. */
   readonly patchStrategies: readonly string[];
   readonly mergeKey?: string;

@@ -6,6 +6,7 @@
 //     name! 1 string              field, required ("!"), protobuf number, type; written even when empty
 //     image? 2 string             left out when empty ("", 0, false, [], {})
 //     replicas* 1 int32           left out only when unset: 0 and false are kept
+//     selector~! 2 LabelSelector  null when unset
 //     ports? 6 list ContainerPort patch=merge:containerPort list=map:containerPort,protocol
 //     ... 1 LocalObjectReference  embedded: its fields stand in this object (JSON), but in a message of their own (wire)
 import type { ListType, ObjectNode, ScalarKind, SchemaField, SchemaNode } from './node.ts';
@@ -29,6 +30,13 @@ const SCALARS: Readonly<Record<string, ScalarKind>> = {
 };
 
 const GO_TYPES: Readonly<Record<string, string>> = { double: 'float64', bytes: '[]uint8', strings: '[]string' };
+
+const PRESENCE: Readonly<Record<string, SchemaField['presence']>> = {
+  '': 'always',
+  '?': 'nonEmpty',
+  '*': 'set',
+  '~': 'nullable',
+};
 
 export type TypeTable = ReadonlyMap<string, ObjectNode>;
 
@@ -90,13 +98,13 @@ function readField(line: string, scope: string, owner: MutableObject, table: Map
     owner.embedded.push({ number, node: element as ObjectNode });
     return;
   }
-  const { name, mark, bang } = /^(?<name>[^?*!]+)(?<mark>[?*]?)(?<bang>!?)$/.exec(label)!.groups!;
+  const { name, mark, bang } = /^(?<name>[^?*~!]+)(?<mark>[?*~]?)(?<bang>!?)$/.exec(label)!.groups!;
   const [strategies, mergeKey] = (rules.get('patch') ?? '').split(':');
   owner.fields.set(name!, {
     node: shapeNode(shape, element, rules),
     number,
     required: bang === '!',
-    presence: mark === '?' ? 'nonEmpty' : mark === '*' ? 'set' : 'always',
+    presence: PRESENCE[mark!]!,
     patchStrategies: strategies ? strategies.split('|') : [],
     ...(mergeKey ? { mergeKey } : {}),
   });

@@ -29,7 +29,7 @@ StatefulSet
   status 3 StatefulSetStatus
 
 DaemonSetSpec
-  selector! 1 meta.v1.LabelSelector
+  selector~! 1 meta.v1.LabelSelector
   template! 2 core.v1.PodTemplateSpec
   updateStrategy 3 DaemonSetUpdateStrategy
   minReadySeconds? 4 int32
@@ -49,7 +49,7 @@ DaemonSetStatus
 
 DeploymentSpec
   replicas* 1 int32
-  selector! 2 meta.v1.LabelSelector
+  selector~! 2 meta.v1.LabelSelector
   template! 3 core.v1.PodTemplateSpec
   strategy 4 DeploymentStrategy patch=retainKeys
   minReadySeconds? 5 int32
@@ -71,7 +71,7 @@ DeploymentStatus
 ReplicaSetSpec
   replicas* 1 int32
   minReadySeconds? 4 int32
-  selector! 2 meta.v1.LabelSelector
+  selector~! 2 meta.v1.LabelSelector
   template 3 core.v1.PodTemplateSpec
 
 ReplicaSetStatus
@@ -85,7 +85,7 @@ ReplicaSetStatus
 
 StatefulSetSpec
   replicas* 1 int32
-  selector! 2 meta.v1.LabelSelector
+  selector~! 2 meta.v1.LabelSelector
   template! 3 core.v1.PodTemplateSpec
   volumeClaimTemplates? 4 list core.v1.PersistentVolumeClaim list=atomic
   serviceName 5 string

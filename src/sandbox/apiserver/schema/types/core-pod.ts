@@ -218,7 +218,7 @@ PodSchedulingGroup
 
 EvictionResponder atomic
   name! 1 string
-  priority! 2 int32
+  priority~! 2 int32
 
 PodCondition
   type! 1 string
@@ -450,7 +450,7 @@ ContainerExtendedResourceRequest
 
 NodeAllocatableMappedResources
   name! 1 string
-  quantity! 2 quantity
+  quantity~! 2 quantity
 
 NodeAllocatableOverheadResources
   name! 1 string
@@ -579,7 +579,7 @@ TCPSocketAction
 
 GRPCAction
   port! 1 int32
-  service 2 string
+  service~ 2 string
   mode* 3 string
 
 SleepAction

@@ -204,7 +204,7 @@ AzureFilePersistentVolumeSource
   secretName! 1 string
   shareName! 2 string
   readOnly? 3 bool
-  secretNamespace 4 string
+  secretNamespace~ 4 string
 
 VsphereVirtualDiskVolumeSource
   volumePath! 1 string
@@ -240,7 +240,7 @@ PortworxVolumeSource
 ScaleIOPersistentVolumeSource
   gateway! 1 string
   system! 2 string
-  secretRef! 3 SecretReference
+  secretRef~! 3 SecretReference
   sslEnabled? 4 bool
   protectionDomain? 5 string
   storagePool? 6 string
@@ -403,7 +403,7 @@ ProjectedVolumeSource
 ScaleIOVolumeSource
   gateway! 1 string
   system! 2 string
-  secretRef! 3 LocalObjectReference
+  secretRef~! 3 LocalObjectReference
   sslEnabled? 4 bool
   protectionDomain? 5 string
   storagePool? 6 string

@@ -28,7 +28,7 @@ MutatingWebhook
   matchPolicy* 9 string
   namespaceSelector* 5 meta.v1.LabelSelector
   objectSelector* 11 meta.v1.LabelSelector
-  sideEffects! 6 string
+  sideEffects~! 6 string
   timeoutSeconds* 7 int32
   admissionReviewVersions! 8 list string list=atomic
   reinvocationPolicy* 10 string
@@ -42,7 +42,7 @@ ValidatingWebhook
   matchPolicy* 9 string
   namespaceSelector* 5 meta.v1.LabelSelector
   objectSelector* 10 meta.v1.LabelSelector
-  sideEffects! 6 string
+  sideEffects~! 6 string
   timeoutSeconds* 7 int32
   admissionReviewVersions! 8 list string list=atomic
   matchConditions? 11 list MatchCondition patch=merge:name list=map:name

@@ -92,7 +92,7 @@ IngressClassParametersReference
   apiGroup* 1 string
   kind! 2 string
   name! 3 string
-  scope 4 string
+  scope~ 4 string
   namespace* 5 string
 
 NetworkPolicyIngressRule
@@ -143,7 +143,7 @@ IPBlock
 
 HTTPIngressPath
   path? 1 string
-  pathType! 3 string
+  pathType~! 3 string
   backend! 2 IngressBackend
 
 @coordination.v1
