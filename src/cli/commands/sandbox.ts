@@ -22,6 +22,7 @@ Examples:
   registerStatus(sandbox);
   registerDown(sandbox);
   registerLogs(sandbox);
+  registerImages(sandbox);
   registerComponent(sandbox);
 }
 
@@ -100,6 +101,16 @@ function registerLogs(sandbox: Command): void {
     .option('--tail <lines>', 'only the last lines', parseNumber)
     .action(async (component: string | undefined, options: { name: string; follow: boolean; tail?: number }) => {
       await (await import('../sandbox/status-command.ts')).logs(component, options);
+    });
+}
+
+function registerImages(sandbox: Command): void {
+  sandbox
+    .command('images')
+    .description('the image names that pods can use, and the programs behind them')
+    .addOption(outputOption())
+    .action(async (options: { output?: 'json' | 'yaml' }) => {
+      await (await import('../sandbox/images-command.ts')).images(options);
     });
 }
 

@@ -3,7 +3,7 @@
 import { stringify } from 'yaml';
 import type { ClusterReport, SandboxReport } from '../../sandbox/status.ts';
 
-export function printReport(report: SandboxReport, format: 'json' | 'yaml'): void {
+export function printReport(report: unknown, format: 'json' | 'yaml'): void {
   process.stdout.write(format === 'json' ? `${JSON.stringify(report, undefined, 2)}\n` : stringify(report));
 }
 
