@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `make bench`: figures of the whole thing on this machine, medians and ratios; nothing passes or fails here.
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,6 +14,8 @@ const ROUNDS = 5;
 console.log(`${'figure'.padEnd(64)} ${'median'.padStart(10)}   aim`);
 await startOfTwoClusters();
 await wholeDemo();
+// The discovery server alone: many simulated streams, as ratios to a floor.
+spawnSync(process.execPath, ['--expose-gc', join(root, 'bench/xds.ts')], { stdio: 'inherit' });
 
 async function startOfTwoClusters(): Promise<void> {
   const seconds: number[] = [];
