@@ -25,8 +25,7 @@ export interface AdmissionSteps {
 export function prepareAdmission(request: ResourceRequest, input: AdmissionInput): AdmissionSteps {
   const { core, definition } = request;
   const seen = admissionVersion(request);
-  const shown = (object: KubeObject | undefined) => object && structuredClone(toVersion(seen, object));
-  const base = (object: KubeObject | undefined): AdmissionRequest => ({
+  const ask = (object: KubeObject | undefined): AdmissionRequest => ({
     operation: input.operation,
     kind: { group: seen.group, version: seen.version, kind: definition.kind },
     resource: resourceOf(request, seen),
@@ -36,7 +35,7 @@ export function prepareAdmission(request: ResourceRequest, input: AdmissionInput
     equivalents: definition.served.map((version) => resourceOf(request, version)),
     name: input.name,
     namespace: request.path.namespace,
-    object: shown(object),
+    object,
     oldObject: input.oldObject && toVersion(seen, input.oldObject),
     options: input.options,
     dryRun: input.dryRun,
@@ -48,10 +47,12 @@ export function prepareAdmission(request: ResourceRequest, input: AdmissionInput
   });
   return {
     async mutate() {
-      const result = await core.security.admission.mutate(base(input.object));
+      const result = await core.security.admission.mutate(
+        ask(input.object && structuredClone(toVersion(seen, input.object))),
+      );
       return result && toStorage(definition, seen, result);
     },
-    validate: (object) => core.security.admission.validate(base(object)),
+    validate: (object) => core.security.admission.validate(ask(object && toVersion(seen, object))),
   };
 }
 

@@ -213,6 +213,8 @@ function itemText(stored: StoredObject, request: ResourceRequest): string {
       ? stored.json
       : JSON.stringify(toVersion(version, stored.object));
   }
+  const head = `{"kind":${JSON.stringify(definition.kind)},"apiVersion":${JSON.stringify(groupVersion(version))},`;
+  if (!version.fromStorage && stored.json.startsWith(head)) return `{${stored.json.slice(head.length)}`;
   const { kind: _, apiVersion: __, ...rest } = toVersion(version, stored.object);
   return JSON.stringify(rest);
 }

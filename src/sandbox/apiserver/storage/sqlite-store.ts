@@ -254,7 +254,9 @@ function restore(row: Row, body: string): StoredObject {
 }
 
 function makeStored(key: ObjectKey, object: KubeObject, revision: number): StoredObject {
-  const json = JSON.stringify(object);
+  // kind and apiVersion first: lists cut them off (itemText in rest/list.ts).
+  const { kind, apiVersion, metadata, ...rest } = object;
+  const json = JSON.stringify({ kind, apiVersion, metadata, ...rest });
   // Parsed back rather than kept: what is stored shares nothing with what the caller holds.
   return { key, object: deepFreeze(JSON.parse(json) as KubeObject), json, revision };
 }
