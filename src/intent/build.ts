@@ -43,7 +43,7 @@ export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyInte
     const destinations = [...sniUsed(gateway, sniDestinations), ...referred(view, gateway, cache)].sort(byName);
     return { ...frame, outbound: undefined, inbound: undefined, gateway, destinations };
   }
-  const parts = [view.services, view.virtualServices, view.mesh, view.settings];
+  const parts = [view.services, view.virtualServices, view.headless, view.mesh, view.settings];
   const client = JSON.stringify([view.cluster, view.namespace, Object.entries(view.labels)]);
   const outbound = cache.outbound.get(parts, client, () => buildOutbound(view));
   const destinations = allDestinations(view, cache, 'proxy');
@@ -53,7 +53,7 @@ export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyInte
 
 /** One array for all views that agree on services, rules for them, and identities. */
 function allDestinations(view: ProxyView, cache: IntentCache, use: 'proxy' | 'sni'): readonly DestinationIntent[] {
-  const keys = [view.services, view.destinationRules, view.identities, view.mesh, USES[use]];
+  const keys = [view.services, view.destinationRules, view.identities, view.headless, view.mesh, USES[use]];
   return cache.destinations.get(keys, `${view.kind}/${view.cluster}`, () => {
     const services =
       use === 'proxy' ? view.services : view.services.filter((s) => s.registry === 'kubernetes' && s.meshInternal);
@@ -73,9 +73,10 @@ function memoized(
   const rule = selectDestinationRule(view, service);
   const identities = view.identities.get(service.key);
   const { mesh, kind, cluster } = view;
+  const headlessMeshed = view.headless.get(service.key)?.meshed ?? false;
   const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use]];
-  const inputs: DestinationInputs = { service, rule, identities: identities ?? [], mesh, kind };
-  return cache.destinations.get(keys, `${kind}/${use === 'sni' ? cluster : ''}`, () =>
+  const inputs: DestinationInputs = { service, rule, identities: identities ?? [], headlessMeshed, mesh, kind };
+  return cache.destinations.get(keys, `${kind}/${use === 'sni' ? cluster : ''}/${headlessMeshed}`, () =>
     use === 'sni' ? buildSniDestinations(inputs, cluster) : buildDestinations(inputs),
   );
 }

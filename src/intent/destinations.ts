@@ -26,6 +26,8 @@ export interface DestinationInputs {
   readonly service: MeshService;
   readonly rule: DestinationRule | undefined;
   readonly identities: readonly string[];
+  /** Of a headless service: every endpoint has a sidecar. */
+  readonly headlessMeshed: boolean;
   readonly mesh: ProxyView['mesh'];
   readonly kind: ProxyView['kind'];
 }

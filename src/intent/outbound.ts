@@ -67,8 +67,10 @@ function* claims(
     if (isIP(address) !== 0) yield { address, chain };
     else yield { address: '', chain: { ...chain, blocks: [address] } };
   }
-  // Without an address a Kubernetes service is headless: its clients dial pods, whose addresses are not known here.
-  if (addresses.length > 0 || service.registry === 'kubernetes') return;
-  if (port.protocol === 'tls') yield { address: '', chain: { ...chain, serverNames: [service.hostname] } };
+  if (addresses.length > 0) return;
+  if (service.registry === 'kubernetes') {
+    const blocks = (view.headless.get(service.key)?.addresses ?? []).filter((ip) => isIP(ip) === 4);
+    if (blocks.length > 0) yield { address: '', chain: { ...chain, blocks: blocks.map((ip) => `${ip}/32`) } };
+  } else if (port.protocol === 'tls') yield { address: '', chain: { ...chain, serverNames: [service.hostname] } };
   else yield { address: '', chain };
 }

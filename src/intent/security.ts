@@ -10,6 +10,11 @@ export function sniName(ref: DestinationRef): string {
   return `outbound_.${ref.port}_.${ref.subset}_.${ref.host}`;
 }
 
+/** A sidecar's clients of a headless service choose the pod themselves. */
+export function dialsPods({ service, kind }: DestinationInputs): boolean {
+  return kind === 'sidecar' && service.registry === 'kubernetes' && service.resolution === 'none';
+}
+
 export function clientSecurity(
   inputs: DestinationInputs,
   ref: DestinationRef,
@@ -19,6 +24,10 @@ export function clientSecurity(
   const peers = service.subjectAltNames.length > 0 ? service.subjectAltNames : inputs.identities;
   if (tls === undefined) {
     if (!mesh.enableAutoMtls || !service.meshInternal) return { kind: 'plain' };
+    if (dialsPods(inputs)) {
+      // Envoy learns such an endpoint only when it is dialled, and cannot know whether it has a sidecar.
+      return inputs.headlessMeshed ? { kind: 'mesh', when: 'always', sni: sniName(ref), peers } : { kind: 'plain' };
+    }
     return { kind: 'mesh', when: 'where-meshed', sni: sniName(ref), peers };
   }
   const asked = tls.subjectAltNames.length > 0 ? tls.subjectAltNames : undefined;

@@ -58,9 +58,12 @@ function buildVirtualHost(
 
 /** A table with one domain twice is refused whole: whoever comes first has it. The full name is its own in any case. */
 function claimDomains(view: ProxyView, service: MeshService, taken: Set<string>): string[] {
-  const aliases = [...shortNames(view, service), ...addressDomains(view, service)].filter((name) => !taken.has(name));
-  for (const alias of aliases) taken.add(alias);
-  return [service.hostname, ...new Set(aliases)];
+  const names = [service.hostname, ...shortNames(view, service)];
+  // Pods of a headless service have names of their own below it: db-0.db.default.svc.cluster.local.
+  const pods = view.headless.has(service.key) ? names.map((name) => `*.${name}`) : [];
+  const claimed = [...names.slice(1), ...pods, ...addressDomains(view, service)].filter((name) => !taken.has(name));
+  for (const name of claimed) taken.add(name);
+  return [service.hostname, ...new Set(claimed)];
 }
 
 /**

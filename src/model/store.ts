@@ -12,7 +12,15 @@ import { diagnoseMesh } from './cross-rules.ts';
 import { KubeState } from './kube-state.ts';
 import { endpointsOfEntry, servicesOfEntry } from './registry.ts';
 import { RuleState } from './rule-state.ts';
-import type { EndpointSet, MeshIndex, MeshService, MeshSettings, MeshSnapshot, ServiceKey } from './snapshot.ts';
+import type {
+  EndpointSet,
+  HeadlessState,
+  MeshIndex,
+  MeshService,
+  MeshSettings,
+  MeshSnapshot,
+  ServiceKey,
+} from './snapshot.ts';
 
 /** What a source emits (structurally src/sources/contract.ts). `locate` gives the line of a field, where text is known. */
 export type StoreEvent =
@@ -106,11 +114,19 @@ export class MeshStore {
     this.#advanceEntries(services, endpoints);
     this.#advanceKube(services, endpoints);
     const identities = new Changes(before.index.identities);
-    for (const key of endpoints.keys) identities.set(key, identitiesOf(endpoints.get(key)));
+    const headless = new Changes(before.index.headless);
+    for (const key of endpoints.keys) {
+      identities.set(key, identitiesOf(endpoints.get(key)));
+      headless.set(key, headlessStateOf(services.get(key), endpoints.get(key)));
+    }
     const workloads = new Changes(before.workloads);
     for (const key of this.#kube.dirtyWorkloads) workloads.set(key, this.#kube.workload(key));
 
-    const index = this.#nextIndex(services.done(), identities.done());
+    const index = this.#nextIndex({
+      services: services.done(),
+      identities: identities.done(),
+      headless: headless.done(),
+    });
     const next = { index, endpoints: endpoints.done(), workloads: workloads.done() };
     const same =
       next.index === before.index && next.endpoints === before.endpoints && next.workloads === before.workloads;
@@ -121,11 +137,13 @@ export class MeshStore {
     }
   }
 
-  #nextIndex(services: MeshIndex['services'], identities: MeshIndex['identities']): MeshIndex {
+  #nextIndex(derived: Pick<MeshIndex, 'services' | 'identities' | 'headless'>): MeshIndex {
     const before = this.#snapshot.index;
     const dirty = this.#rules.dirtyKinds;
-    const unchanged = services === before.services && identities === before.identities && this.#mesh === before.mesh;
-    if (unchanged && !['VirtualService', 'DestinationRule', 'Gateway'].some((kind) => dirty.has(kind))) return before;
+    const ruled = ['VirtualService', 'DestinationRule', 'Gateway'].some((kind) => dirty.has(kind));
+    const { services, identities, headless } = derived;
+    const same = services === before.services && identities === before.identities && headless === before.headless;
+    if (same && this.#mesh === before.mesh && !ruled) return before;
     return Object.freeze({
       settings: before.settings,
       mesh: this.#mesh,
@@ -134,6 +152,7 @@ export class MeshStore {
       destinationRules: dirty.has('DestinationRule') ? this.#rules.destinationRules() : before.destinationRules,
       gateways: dirty.has('Gateway') ? this.#rules.gateways() : before.gateways,
       identities,
+      headless,
     });
   }
 
@@ -221,6 +240,12 @@ function identitiesOf(endpoints: EndpointSet | undefined): readonly SpiffeId[] |
   return ids.size === 0 ? undefined : [...ids].sort();
 }
 
+function headlessStateOf(service: MeshService | undefined, endpoints: EndpointSet = []): HeadlessState | undefined {
+  if (service?.registry !== 'kubernetes' || service.resolution !== 'none' || endpoints.length === 0) return undefined;
+  const addresses = [...new Set(endpoints.map((e) => e.address))].sort();
+  return { addresses, meshed: endpoints.every((e) => e.meshed) };
+}
+
 function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {
   const { trustDomain, dnsDomain, rootNamespace } = options;
   const index: MeshIndex = Object.freeze({
@@ -231,6 +256,7 @@ function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {
     destinationRules: [],
     gateways: [],
     identities: new Map(),
+    headless: new Map(),
   });
   return Object.freeze({ revision: 0, index, endpoints: new Map(), workloads: new Map() });
 }

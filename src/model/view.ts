@@ -5,12 +5,12 @@ import type { DestinationRule } from '../api/destination-rule.ts';
 import type { Gateway } from '../api/gateway.ts';
 import { selects } from '../api/kubernetes.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
-import type { ClusterName, Hostname, SpiffeId } from '../api/names.ts';
+import type { ClusterName, Hostname } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { type HostTable, hostTable, isExported, lookUpHost, qualifyHost } from './hosts.ts';
 import { IdentityMemo } from './identity-memo.ts';
 import type { MeshProxy } from './proxy.ts';
-import type { MeshIndex, MeshService, MeshSettings, ServiceKey } from './snapshot.ts';
+import type { MeshIndex, MeshService, MeshSettings } from './snapshot.ts';
 
 export interface ProxyView {
   readonly kind: MeshProxy['kind'];
@@ -26,7 +26,8 @@ export interface ProxyView {
   /** Rules for the proxy's own clients (`mesh`), by precedence. */
   readonly virtualServices: readonly VirtualService[];
   readonly destinationRules: HostTable<DestinationRule>;
-  readonly identities: ReadonlyMap<ServiceKey, readonly SpiffeId[]>;
+  readonly identities: MeshIndex['identities'];
+  readonly headless: MeshIndex['headless'];
   /** Of a gateway: what it was selected for, and all rules bound to those. */
   readonly gateways: readonly Gateway[];
   readonly gatewayRules: readonly VirtualService[];
@@ -49,7 +50,7 @@ interface VisibleRules {
 
 export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): ProxyView {
   const { namespace, kind } = proxy;
-  const { settings, mesh, identities } = index;
+  const { settings, mesh, identities, headless } = index;
   const rules = rulesFor(index, namespace, cache);
   const gateways = kind === 'gateway' ? index.gateways.filter((g) => selects(g.spec.selector, proxy.labels)) : NONE;
   const bound = new Set(gateways.map((g) => `${g.ref.namespace}/${g.ref.name}`));
@@ -66,6 +67,7 @@ export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache):
       visibleDestinationRules(index, namespace),
     ),
     identities,
+    headless,
     gateways,
     gatewayRules: rules.all.filter((vs) => boundGateways(vs).some((g) => bound.has(g))),
   };
