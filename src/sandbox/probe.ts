@@ -22,6 +22,9 @@ const PROGRAMS: readonly [program: string, source: string][] = [
   ['nsenter', 'util-linux'],
   ['setpriv', 'util-linux 2.33 or newer'],
   ['mount', 'mount (util-linux)'],
+  ['umount', 'mount (util-linux)'],
+  ['pivot_root', 'util-linux'],
+  ['mkfifo', 'coreutils'],
   ['ip', 'iproute2'],
   ['sh', 'dash or bash'],
 ];

@@ -45,7 +45,15 @@ export class PodWorkers {
       PODS,
       { fieldSelector: `spec.nodeName=${this.#options.nodeName}`, signal: this.#options.signal },
       {
-        upsert: (pod) => this.#take(pod),
+        upsert: (pod) => {
+          try {
+            this.#take(pod);
+          } catch (error) {
+            // One pod that we cannot make sense of must not end the node.
+            const name = `${pod.metadata.namespace}/${pod.metadata.name}`;
+            this.#options.onError(new Error(`pod ${name}: ${(error as Error).message}`));
+          }
+        },
         delete: (pod) => void this.#forget(pod).catch(this.#options.onError),
         synced: () => {
           void this.#removeLeftovers().catch(this.#options.onError);

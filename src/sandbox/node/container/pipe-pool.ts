@@ -39,6 +39,8 @@ export class PipePool {
     const childFd = openSync(path, constants.O_WRONLY);
     unlinkSync(path);
     const reader = new Socket({ fd: readFd, readable: true, writable: false });
+    // A broken pipe ends the stream; whoever reads it sees that end.
+    reader.on('error', () => {});
     return { childFd, reader, release: () => closeSync(childFd) };
   }
 
