@@ -1,9 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // networking.istio.io VirtualService: https://istio.io/latest/docs/reference/config/networking/virtual-service/
-import { type HttpRoute, httpRoute } from './http-route.ts';
+import { destination, type HttpRoute, httpRoute } from './http-route.ts';
 import type { Kind, MeshObject } from './kind.ts';
-import { type At, defaulted, type Infer, list, refused, required, struct, text } from './shape.ts';
-import { exportTo, hostPattern } from './values.ts';
+import { covers } from './names.ts';
+import { type At, defaulted, type Infer, integer, list, optional, refused, required, struct, text } from './shape.ts';
+import { exportTo, hostPattern, portNumber } from './values.ts';
+
+/** TLS that a gateway passes on unopened, by the name that the client asks for. */
+const tlsRoute = struct({
+  match: required(
+    list(
+      struct({
+        sniHosts: required(list(hostPattern, { min: 1 })),
+        port: optional(portNumber),
+        gateways: refused('bind the whole VirtualService by spec.gateways'),
+        destinationSubnets: refused('match by sniHosts'),
+        sourceLabels: refused('match by sniHosts'),
+        sourceNamespace: refused('match by sniHosts'),
+      }),
+      { min: 1 },
+    ),
+  ),
+  route: required(list(struct({ destination: required(destination), weight: optional(integer()) }), { min: 1 })),
+});
+export type TlsRoute = Infer<typeof tlsRoute>;
 
 const spec = struct(
   {
@@ -13,9 +33,9 @@ const spec = struct(
       ['mesh'],
     ),
     http: defaulted(list(httpRoute), []),
+    tls: defaulted(list(tlsRoute), []),
     exportTo,
-    tls: refused('route TLS by the hosts of the ServiceEntry or Service instead'),
-    tcp: refused('route TCP by the ports of the ServiceEntry or Service instead'),
+    tcp: refused('TCP goes by the addresses and ports of Services and ServiceEntries'),
   },
   'Routing rules for the requests that are made to its hosts.',
 );
@@ -42,9 +62,10 @@ export const VIRTUAL_SERVICE: Kind<VirtualServiceSpec> = {
   ],
   spec,
   check(value, at) {
-    if (value.http.length === 0) {
+    if (value.http.length === 0 && value.tls.length === 0) {
       at.report.add('ISM0001', `${at.field}.http`, 'it has no routes', 'add at least one entry to spec.http');
     }
+    checkTlsRoutes(value, at);
     reportDuplicates(value.hosts, `${at.field}.hosts`, at);
     reportUnreachable(value.http, at);
     reportBareWildcard(value, at);
@@ -76,6 +97,27 @@ function reportUnreachable(routes: readonly HttpRoute[], at: At): void {
       `move spec.http[${last}] to the end, or give it a match`,
     );
   }
+}
+
+function checkTlsRoutes(value: VirtualServiceSpec, at: At): void {
+  if (value.tls.length > 0 && value.gateways.includes('mesh')) {
+    const cure =
+      'bind it to a Gateway by spec.gateways; sidecars route TLS by the hosts of Services and ServiceEntries';
+    at.report.add('ISM0004', `${at.field}.tls`, 'TLS routes for sidecars are not supported', cure);
+  }
+  value.tls.forEach((route, i) => {
+    const field = `${at.field}.tls[${i}]`;
+    if (route.route.length > 1) {
+      at.report.add('ISM0004', `${field}.route[1]`, 'weights for TLS are not supported', 'keep one destination');
+    }
+    route.match.forEach((match, j) => {
+      match.sniHosts.forEach((name, k) => {
+        if (value.hosts.some((host) => covers(host, name))) return;
+        const message = `${name} is not among the hosts of this VirtualService`;
+        at.report.add('ISM0006', `${field}.match[${j}].sniHosts[${k}]`, message, 'add it to spec.hosts');
+      });
+    });
+  });
 }
 
 /** Nothing but `name` and a uri prefix of `/` is set. */

@@ -38,7 +38,7 @@ export function buildSniListener(intent: SniPortIntent, accessLogFile: string): 
     trafficDirection: TrafficDirection.OUTBOUND,
     listenerFilters: [tlsInspector()],
     filterChains: intent.chains.map((chain) => {
-      const cluster = destinationName(chain.to, 'sni');
+      const cluster = destinationName(chain.to, chain.use);
       return {
         name: cluster,
         filterChainMatch: { transportProtocol: 'tls', serverNames: [...chain.serverNames] },

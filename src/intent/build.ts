@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // View -> intent. Parts that many proxies share are built once for their view and shared as objects.
+
 import type { Workload } from '../api/kubernetes.ts';
+import { hostname } from '../api/names.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshIndex, MeshService } from '../model/snapshot.ts';
 import { type ProxyView, selectDestinationRule } from '../model/view.ts';
@@ -83,15 +85,20 @@ function memoized(
 
 /** A gateway gets only what its routes name: a mesh of a thousand services has a dozen of them at its edge. */
 function referred(view: ProxyView, gateway: GatewayIntent, cache: IntentCache): DestinationIntent[] {
-  const wanted = new Set(gateway.httpPorts.flatMap((port) => refsOf(port.table)).map(refKey));
-  const hosts = new Set(gateway.httpPorts.flatMap((port) => refsOf(port.table)).map((ref) => ref.host));
-  return view.services
-    .filter((s) => hosts.has(s.hostname))
-    .flatMap((s) => memoized(view, s, cache, 'proxy').filter((d) => wanted.has(refKey(d.ref))));
+  const passed = gateway.sniPorts.flatMap((port) => port.chains.filter((c) => c.use === 'proxy').map((c) => c.to));
+  const refs = [...gateway.httpPorts.flatMap((port) => refsOf(port.table)), ...passed];
+  const wanted = new Set(refs.map(refKey));
+  return [...new Set(refs.map((ref) => hostname(ref.host)))].flatMap((host) => {
+    const service = view.serviceOf.get(host);
+    return service === undefined
+      ? []
+      : memoized(view, service, cache, 'proxy').filter((d) => wanted.has(refKey(d.ref)));
+  });
 }
 
 function sniUsed(gateway: GatewayIntent, all: readonly DestinationIntent[]): DestinationIntent[] {
-  const wanted = new Set(gateway.sniPorts.flatMap((port) => port.chains.map((chain) => refKey(chain.to))));
+  const chains = gateway.sniPorts.flatMap((port) => port.chains.filter((c) => c.use === 'sni'));
+  const wanted = new Set(chains.map((chain) => refKey(chain.to)));
   return all.filter((d) => wanted.has(refKey(d.ref)));
 }
 

@@ -10,12 +10,21 @@ import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshService } from '../model/snapshot.ts';
 import { boundGateways, type ProxyView } from '../model/view.ts';
 import { sniNames } from './destinations.ts';
-import { buildRoutes } from './http-routes.ts';
+import { buildRoutes, resolveDestination } from './http-routes.ts';
 import { targetPort } from './inbound.ts';
-import type { DestinationIntent, GatewayIntent, HttpPortIntent, SniPortIntent, VirtualHostIntent } from './types.ts';
+import type {
+  DestinationIntent,
+  GatewayIntent,
+  HttpPortIntent,
+  SniPortIntent,
+  TcpChainIntent,
+  VirtualHostIntent,
+} from './types.ts';
 
 /** The port for TLS between clusters: https://istio.io/v1.4/docs/setup/install/multicluster/gateways/ */
 export const CROSS_CLUSTER_PORT = 15443;
+
+const SECURE: ReadonlySet<string> = new Set(['TLS', 'HTTPS']);
 
 export interface GatewayInputs {
   readonly view: ProxyView;
@@ -54,7 +63,7 @@ function bindPort(inputs: GatewayInputs, port: number): number {
 }
 
 function buildHttpPorts(inputs: GatewayInputs): HttpPortIntent[] {
-  const plain = serversOf(inputs).filter(({ server }) => !['TLS', 'HTTPS'].includes(server.port.protocol));
+  const plain = serversOf(inputs).filter(({ server }) => !SECURE.has(server.port.protocol));
   const byPort = Map.groupBy(plain, (s) => s.bindPort);
   return [...byPort]
     .sort(([a], [b]) => a - b)
@@ -69,7 +78,8 @@ function buildVirtualHosts(inputs: GatewayInputs, servers: readonly Server[]): V
   const hosts = new Map<string, VirtualHostIntent>();
   for (const { gateway, server } of servers) {
     const name = `${gateway.ref.namespace}/${gateway.ref.name}`;
-    const rules = inputs.view.gatewayRules.filter((vs) => boundGateways(vs).includes(name));
+    const bound = inputs.view.gatewayRules.filter((vs) => boundGateways(vs).includes(name));
+    const rules = bound.filter((vs) => vs.spec.http.length > 0);
     for (const rule of rules) {
       for (const host of rule.spec.hosts.flatMap((h) => servedHosts(h, server.hosts, rule, gateway))) {
         const client = { view: inputs.view, gateway: name, port: server.port.number };
@@ -99,25 +109,59 @@ function servedHosts(host: string, offered: readonly ServerHost[], rule: Virtual
 }
 
 function buildSniPorts(inputs: GatewayInputs): SniPortIntent[] {
-  const { view } = inputs;
-  const passing = serversOf(inputs).filter(({ server }) => server.tls?.mode === 'AUTO_PASSTHROUGH');
+  const ports = new Map<number, TcpChainIntent[]>();
+  const add = (port: number, chains: readonly TcpChainIntent[]) => {
+    const taken = new Set((ports.get(port) ?? []).flatMap((chain) => chain.serverNames));
+    const fresh = chains.flatMap((chain) => {
+      // One name in two chains is a listener that Envoy refuses: the first has it.
+      const serverNames = chain.serverNames.filter((name) => !taken.has(name));
+      for (const name of serverNames) taken.add(name);
+      return serverNames.length === 0 ? [] : [{ ...chain, serverNames }];
+    });
+    ports.set(port, [...(ports.get(port) ?? []), ...fresh]);
+  };
   const builtIn = inputs.services.some((s) => s.ports.some((p) => p.number === CROSS_CLUSTER_PORT));
-  const ports = new Map<number, readonly string[]>();
-  for (const { bindPort: port, server } of passing) {
-    ports.set(port, [...(ports.get(port) ?? []), ...server.hosts.map((h) => h.host)]);
+  if (builtIn) add(bindPort(inputs, CROSS_CLUSTER_PORT), meshChains(inputs, ['*']));
+  for (const { gateway, server, bindPort: port } of serversOf(inputs)) {
+    if (server.tls?.mode === 'AUTO_PASSTHROUGH') {
+      const offered = server.hosts.map((h) => h.host);
+      add(port, meshChains(inputs, offered));
+    } else if (server.tls?.mode === 'PASSTHROUGH' && SECURE.has(server.port.protocol)) {
+      add(port, ruledChains(inputs, gateway, server));
+    }
   }
-  if (builtIn) ports.set(bindPort(inputs, CROSS_CLUSTER_PORT), ['*']);
-  return [...ports]
-    .sort(([a], [b]) => a - b)
-    .map(([port, offered]) => ({
-      port,
-      chains: inputs.sniDestinations.flatMap((destination) => {
-        const names = sniNames(destination.ref, view.settings.dnsDomain).filter((name) => {
-          const host = name.slice(name.lastIndexOf('_.') + 2);
-          return offered.some((offer) => covers(offer, host));
-        });
-        if (names.length === 0) return [];
-        return [{ serverNames: names, blocks: [], to: destination.ref, origin: destination.origin }];
-      }),
-    }));
+  return [...ports].sort(([a], [b]) => a - b).map(([port, chains]) => ({ port, chains }));
+}
+
+/** The mesh's own TLS: a chain for each destination in this cluster, under the names that other clusters have for it. */
+function meshChains(inputs: GatewayInputs, offered: readonly string[]): TcpChainIntent[] {
+  return inputs.sniDestinations.flatMap((destination) => {
+    const serverNames = sniNames(destination.ref, inputs.view.settings.dnsDomain).filter((name) => {
+      const host = name.slice(name.lastIndexOf('_.') + 2);
+      return offered.some((offer) => covers(offer, host));
+    });
+    if (serverNames.length === 0) return [];
+    return [{ serverNames, blocks: [], to: destination.ref, use: 'sni' as const, origin: destination.origin }];
+  });
+}
+
+/** Strangers' TLS, as VirtualServices route it. */
+function ruledChains(inputs: GatewayInputs, gateway: Gateway, server: GatewayServer): TcpChainIntent[] {
+  const name = `${gateway.ref.namespace}/${gateway.ref.name}`;
+  const client = { view: inputs.view, gateway: name, port: server.port.number };
+  return inputs.view.gatewayRules
+    .filter((vs) => boundGateways(vs).includes(name))
+    .flatMap((vs) =>
+      vs.spec.tls.flatMap((route, i) =>
+        route.match
+          .filter((match) => match.port === undefined || match.port === server.port.number)
+          .map((match) => ({
+            serverNames: match.sniHosts.flatMap((host) => servedHosts(host, server.hosts, vs, gateway)),
+            blocks: [],
+            to: resolveDestination(route.route[0]!.destination, vs, client),
+            use: 'proxy' as const,
+            origin: { object: vs.ref, field: `spec.tls[${i}]` },
+          })),
+      ),
+    );
 }

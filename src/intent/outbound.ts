@@ -61,6 +61,7 @@ function* claims(
     serverNames: [],
     blocks: [],
     to: { host: service.hostname, port: port.number, subset: '' },
+    use: 'proxy' as const,
     origin: { object: service.origin, field },
   };
   for (const address of addresses) {

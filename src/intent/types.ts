@@ -137,6 +137,8 @@ export interface TcpChainIntent {
   /** CIDR blocks of the address that the client dialled; empty: any. */
   readonly blocks: readonly string[];
   readonly to: DestinationRef;
+  /** Which of the destination's two forms. */
+  readonly use: DestinationIntent['use'];
   readonly origin: Origin;
 }
 

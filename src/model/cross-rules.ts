@@ -72,6 +72,9 @@ function checkDestinations(vs: VirtualService, known: Known, say: Say): void {
       checkDestination(vs, m.destination, `${field}.mirrors[${j}].destination`, known, say);
     });
   });
+  vs.spec.tls.forEach((route, i) => {
+    checkDestination(vs, route.route[0]!.destination, `spec.tls[${i}].route[0].destination`, known, say);
+  });
 }
 
 function checkDestination(vs: VirtualService, destination: Destination, field: string, known: Known, say: Say): void {
