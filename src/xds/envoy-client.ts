@@ -59,13 +59,15 @@ export function controlPlaneGrpcService(endpoint: ControlPlaneEndpoint, statPref
           'grpc.keepalive_timeout_ms': { int_value: '10000' },
           'grpc.http2.max_pings_without_data': { int_value: '0' },
           'grpc.initial_reconnect_backoff_ms': { int_value: '500' },
-          'grpc.max_reconnect_backoff_ms': { int_value: '5000' },
+          'grpc.max_reconnect_backoff_ms': { int_value: '3000' },
           'grpc.max_receive_message_length': { int_value: '-1' },
           // No TXT look-ups for a service configuration that nobody publishes.
           'grpc.service_config_disable_resolution': { int_value: '1' },
         },
       },
     },
+    // Envoy's own thirty seconds are long for a proxy that goes on with stale endpoints.
+    retry_policy: { retry_back_off: { base_interval: '0.5s', max_interval: '5s' } },
   };
 }
 

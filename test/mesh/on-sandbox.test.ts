@@ -11,23 +11,16 @@ describe.skipIf(obstacle !== undefined)(`the mesh on a sandbox${obstacle ? ` (sk
   const sandbox = new TestSandbox('mesh');
   const in1 = (...args: string[]) => sandbox.kubectl('--context', 'cluster1', ...args);
   const in2 = (...args: string[]) => sandbox.kubectl('--context', 'cluster2', ...args);
-  const curl = (...args: string[]) =>
-    in1(
-      'exec',
-      'deploy/sleep',
-      '-c',
-      'sleep',
-      '--',
-      'curl',
-      '-s',
-      '-o',
-      '/dev/null',
-      '-m',
-      '10',
-      '-w',
-      '%{http_code}',
-      ...args,
-    );
+  /** The status of a request from sleep in cluster1; with the proxy's log when there is none. */
+  const curl = async (url: string): Promise<string> => {
+    const request = ['curl', '-s', '-o', '/dev/null', '-m', '10', '-w', '%{http_code}', url];
+    try {
+      return await in1('exec', 'deploy/sleep', '-c', 'sleep', '--', ...request);
+    } catch (error) {
+      const log = await in1('logs', 'deploy/sleep', '-c', 'istio-proxy', '--tail', '20');
+      throw new Error(`${(error as Error).message}\n${log}`);
+    }
+  };
 
   /** kubectl apply of a text; the outcome is the caller's to judge. */
   async function apply(context: string, yaml: string) {
@@ -208,7 +201,8 @@ spec:
     expect(await in1('rollout', 'status', 'deployment/reviews-v1', '--timeout=90s')).toContain(
       'successfully rolled out',
     );
-    expect(await curl('http://reviews:9080/reviews/0')).toBe('200');
+    // The other proxies come back within seconds; until then they know the old pod only.
+    await until('the new pod', async () => (await curl('http://reviews:9080/reviews/0')) === '200');
   });
 
   test('uninstall leaves the cluster as it was, but for what users made', async () => {
