@@ -117,6 +117,62 @@ for (const { mode, unavailable } of probeModes()) {
       await ground.call('stop', 'live', 0);
     });
 
+    it('begins with readiness and liveness only when the startup probe has passed', async () => {
+      const containers = [
+        shell('c', 'sleep 0.4; touch /tmp/started; exec sleep 60', {
+          startupProbe: { exec: { command: ['test', '-e', '/tmp/started'] }, periodSeconds: 1, failureThreshold: 30 },
+          livenessProbe: { exec: { command: ['test', '-e', '/tmp/started'] }, periodSeconds: 1, failureThreshold: 1 },
+        }),
+      ];
+      await ground.call('start', makePod('startup', { containers }));
+      const before = await ground.until('startup', ({ containerStatuses }) => !!containerStatuses?.[0]?.state.running);
+      expect(before.containerStatuses?.[0]).toMatchObject({ started: false, ready: false });
+      const after = await ground.until('startup', isReady);
+      expect(after.containerStatuses?.[0]).toMatchObject({ started: true, ready: true, restartCount: 0 });
+      await ground.call('stop', 'startup', 0);
+    });
+
+    it('runs sidecars beside the containers, from before the first to after the last', async () => {
+      const mount = { volumeMounts: [{ name: 'w', mountPath: '/w' }] };
+      const server = "require('net').createServer().listen(7000, () => console.log('listening'))";
+      const initContainers = [
+        {
+          ...shell('sidecar', `trap 'echo sidecar >>/w/ended; exit 0' TERM; node -e "${server}" & wait`, mount),
+          restartPolicy: 'Always' as const,
+          startupProbe: { tcpSocket: { port: 7000 } },
+        },
+        shell('init', "node -e \"require('net').connect(7000).on('connect', () => process.exit(0))\""),
+      ];
+      const main = "trap 'sleep 0.2; echo main >>/w/ended; exit 0' TERM; echo set; while :; do sleep 0.05; done";
+      const volumes = [{ name: 'w', emptyDir: {} }];
+      await ground.call(
+        'start',
+        makePod('side', { initContainers, containers: [shell('main', main, mount)], volumes }),
+      );
+      const status = await ground.until('side', isReady);
+      expect(status.initContainerStatuses?.map(({ state }) => Object.keys(state)[0])).toEqual([
+        'running',
+        'terminated',
+      ]);
+      await ground.untilLog('side', 'main', 'set');
+      const file = `cat ${ground.stateDir}/pods/*side*/volumes/w/ended`;
+      await ground.call('stop', 'side', 5_000);
+      expect(await ground.call('sh', file)).toBe('main\nsidecar\n');
+    });
+
+    it('keeps a root that must be read-only so, scratch folders too', async () => {
+      const securityContext = { readOnlyRootFilesystem: true };
+      await ground.call('start', makePod('ro', { containers: [shell('c', 'exec sleep 60', { securityContext })] }));
+      await ground.until('ro', isReady);
+      const { output } = await ground.sh(
+        'ro',
+        'c',
+        'for d in / /tmp /run /var/tmp /home; do touch $d/x && echo $d; done',
+      );
+      expect(output.match(/Read-only file system/g)).toHaveLength(5);
+      await ground.call('stop', 'ro', 0);
+    });
+
     it('ends by SIGTERM, by SIGKILL after the grace period, and runs preStop before', async () => {
       const containers = [
         shell('polite', "trap 'echo bye; exit 0' TERM; echo set; while :; do sleep 0.05; done", {
