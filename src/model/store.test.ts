@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from 'vitest';
+import type { KubeObject } from '../kube/types.ts';
+import { MeshStore } from './store.ts';
+
+const newStore = () =>
+  new MeshStore({
+    trustDomain: 'cluster.local',
+    dnsDomain: 'cluster.local',
+    rootNamespace: 'istio-system',
+    configCluster: 'one',
+  });
+const upsert = (cluster: string, object: KubeObject) => ({ kind: 'upsert' as const, cluster, object });
+const remove = (cluster: string, object: KubeObject) => ({ kind: 'delete' as const, cluster, object });
+
+function service(clusterIP: string, created = '2026-01-01T00:00:00Z'): KubeObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'reviews', namespace: 'default', creationTimestamp: created },
+    spec: { clusterIP, selector: { app: 'reviews' }, ports: [{ name: 'http', port: 9080 }] },
+  };
+}
+
+function pod(name: string, labels: Record<string, string> = {}, serviceAccountName = 'default'): KubeObject {
+  const meshed = { 'security.istio.io/tlsMode': 'istio' };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'default', labels: { app: 'reviews', ...meshed, ...labels } },
+    spec: { serviceAccountName, containers: [] },
+    status: { podIP: '10.1.0.1' },
+  };
+}
+
+function slice(...endpoints: [address: string, podName: string, ready?: boolean][]): KubeObject {
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name: 'reviews-1', namespace: 'default', labels: { 'kubernetes.io/service-name': 'reviews' } },
+    ports: [{ name: 'http', port: 9080 }],
+    endpoints: endpoints.map(([address, podName, ready = true]) => ({
+      addresses: [address],
+      conditions: { ready },
+      targetRef: { kind: 'Pod', name: podName },
+    })),
+  };
+}
+
+const KEY = 'default/reviews.default.svc.cluster.local';
+
+describe('services and endpoints', () => {
+  test('endpoints have the labels and the identity of their pods, whichever comes first', () => {
+    const store = newStore();
+    store.apply([upsert('one', slice(['10.1.0.1', 'a'])), upsert('one', service('10.96.0.1'))]);
+    expect(store.snapshot.endpoints.get(KEY)).toMatchObject([{ address: '10.1.0.1', labels: {}, meshed: false }]);
+    store.apply([upsert('one', pod('a', { version: 'v1' }, 'bookinfo'))]);
+    expect(store.snapshot.endpoints.get(KEY)).toMatchObject([
+      { labels: { version: 'v1' }, identity: 'spiffe://cluster.local/ns/default/sa/bookinfo', meshed: true },
+    ]);
+    expect(store.snapshot.index.identities.get(KEY)).toEqual(['spiffe://cluster.local/ns/default/sa/bookinfo']);
+  });
+
+  test('endpoints that are not ready are left out', () => {
+    const store = newStore();
+    store.apply([
+      upsert('one', service('10.96.0.1')),
+      upsert('one', slice(['10.1.0.1', 'a', false], ['10.1.0.2', 'b'])),
+    ]);
+    expect(store.snapshot.endpoints.get(KEY)?.map((e) => e.address)).toEqual(['10.1.0.2']);
+  });
+
+  test('a new pod of the same identity leaves the index as it was', () => {
+    const store = newStore();
+    store.apply([
+      upsert('one', service('10.96.0.1')),
+      upsert('one', pod('a')),
+      upsert('one', slice(['10.1.0.1', 'a'])),
+    ]);
+    const { index } = store.snapshot;
+    store.apply([upsert('one', pod('b')), upsert('one', slice(['10.1.0.1', 'a'], ['10.1.0.2', 'b']))]);
+    expect(store.snapshot.index).toBe(index);
+    expect(store.snapshot.endpoints.get(KEY)).toHaveLength(2);
+  });
+
+  test('a slice that changes its service moves its endpoints', () => {
+    const store = newStore();
+    store.apply([upsert('one', service('10.96.0.1')), upsert('one', slice(['10.1.0.1', 'a']))]);
+    const moved = slice(['10.1.0.1', 'a']);
+    moved.metadata.labels = { 'kubernetes.io/service-name': 'other' };
+    store.apply([upsert('one', moved)]);
+    expect(store.snapshot.endpoints.get(KEY)).toEqual([]);
+  });
+
+  test('one service in two clusters is one service, with an address of its own in each', () => {
+    const store = newStore();
+    store.apply([
+      upsert('one', service('10.96.0.1')),
+      upsert('one', slice(['10.1.0.1', 'a'])),
+      upsert('two', service('10.96.0.2', '2026-02-01T00:00:00Z')),
+      upsert('two', slice(['10.2.0.1', 'a'])),
+    ]);
+    const merged = store.snapshot.index.services.get(KEY);
+    expect(merged?.origin.cluster).toBe('one');
+    expect(merged?.clusters).toMatchObject({ one: { addresses: ['10.96.0.1'] }, two: { addresses: ['10.96.0.2'] } });
+    expect(store.snapshot.endpoints.get(KEY)?.map((e) => [e.cluster, e.address])).toEqual([
+      ['one', '10.1.0.1'],
+      ['two', '10.2.0.1'],
+    ]);
+    store.apply([remove('one', service('10.96.0.1'))]);
+    expect(store.snapshot.index.services.get(KEY)?.origin.cluster).toBe('two');
+    expect(store.snapshot.endpoints.get(KEY)?.map((e) => e.address)).toEqual(['10.2.0.1']);
+    store.apply([remove('two', service('10.96.0.2'))]);
+    expect(store.snapshot.index.services.size).toBe(0);
+    expect(store.snapshot.endpoints.size).toBe(0);
+  });
+});
+
+describe('rules', () => {
+  const rule = (spec: object): KubeObject => ({
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'DestinationRule',
+    metadata: { name: 'reviews', namespace: 'default' },
+    spec: { host: 'reviews', ...spec },
+  });
+
+  test('a refused object is left out, and its diagnostics stay until it is mended or gone', () => {
+    const store = newStore();
+    store.apply([upsert('one', service('10.96.0.1')), upsert('one', rule({}))]);
+    const bad = store.apply([upsert('one', rule({ subsets: [{}] }))]);
+    expect(bad.snapshot.index.destinationRules).toEqual([]);
+    expect(bad.diagnostics.map((d) => d.code)).toEqual(['ISM0001']);
+    expect(store.apply([upsert('one', pod('x'))]).diagnostics.map((d) => d.code)).toEqual(['ISM0001']);
+    expect(store.apply([upsert('one', rule({}))]).diagnostics).toEqual([]);
+  });
+
+  test('rules count from the configuration cluster only', () => {
+    const store = newStore();
+    store.apply([upsert('two', rule({})), upsert('two', rule({ subsets: [{}] }))]);
+    expect(store.snapshot.index.destinationRules).toEqual([]);
+    expect(store.apply([]).diagnostics).toEqual([]);
+  });
+
+  test('what Kubernetes writes into metadata and status makes no new snapshot', () => {
+    const store = newStore();
+    store.apply([upsert('one', service('10.96.0.1')), upsert('one', rule({}))]);
+    const { snapshot } = store;
+    const touched = { ...rule({}), status: { observedGeneration: 3 } };
+    touched.metadata = { ...touched.metadata, resourceVersion: '77', managedFields: [] };
+    expect(store.apply([upsert('one', touched)]).snapshot).toBe(snapshot);
+  });
+
+  test('objects that no API server would give are survived', () => {
+    const store = newStore();
+    const broken = [
+      { apiVersion: 'v1', kind: 'Service', metadata: { name: 'x', namespace: 'y' } },
+      { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'x', namespace: 'y' }, spec: 7, status: [] },
+      { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice', metadata: {}, endpoints: [null, 3, {}], ports: {} },
+      { apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: {}, spec: null },
+      { apiVersion: 'networking.istio.io/v1', kind: 'Gateway', metadata: {}, spec: { servers: 'all' } },
+    ] as unknown as KubeObject[];
+    expect(() => store.apply(broken.map((o) => upsert('one', o)))).not.toThrow();
+  });
+});
