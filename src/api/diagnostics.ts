@@ -40,7 +40,7 @@ export const DIAGNOSTICS = {
   ISM0010: { severity: 'error', title: 'API version not served' },
   ISM0011: { severity: 'warning', title: 'rule that no request can reach' },
   ISM0101: { severity: 'warning', title: 'host not found' },
-  ISM0102: { severity: 'error', title: 'subset not found' },
+  ISM0102: { severity: 'warning', title: 'subset not found' },
   ISM0103: { severity: 'warning', title: 'port not found' },
   ISM0104: { severity: 'warning', title: 'host claimed twice' },
   ISM0105: { severity: 'warning', title: 'virtual address claimed twice' },
