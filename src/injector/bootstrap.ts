@@ -62,6 +62,7 @@ export function buildBootstrap(options: BootstrapOptions): Json {
         ]),
       ],
     },
+    overload_manager: { resource_monitors: [connectionLimit()] },
     layered_runtime: { layers: [{ name: 'isthmus', static_layer: RUNTIME }] },
     ...(options.excludeOutboundBy === 'mark' ? { cluster_manager: { upstream_bind_config: markedSockets() } } : {}),
   };
@@ -69,6 +70,15 @@ export function buildBootstrap(options: BootstrapOptions): Json {
 
 /** By default Envoy refuses, with the whole answer, an expression of more than 100 RE2 instructions: `(a|b){30}`. */
 const RUNTIME: Json = { 're2.max_program_size.error_level': 32768, 're2.max_program_size.warn_level': 32768 };
+
+/** Far above what one proxy can serve: it keeps a flood from taking all the memory, and Envoy from warning of none. */
+function connectionLimit(): Json {
+  const config = 'envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig';
+  return {
+    name: 'envoy.resource_monitors.global_downstream_max_connections',
+    typed_config: { '@type': `type.googleapis.com/${config}`, max_active_downstream_connections: '100000' },
+  };
+}
 
 function buildNode(options: BootstrapOptions): Json {
   const { podIp, podName, namespace, dnsDomain, kind } = options;

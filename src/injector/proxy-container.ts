@@ -49,6 +49,9 @@ export function buildProxyContainer(
       '--config-yaml',
       JSON.stringify(bootstrap),
       '--disable-hot-restart',
+      // A listener that was removed or replaced keeps its connections for so long (Envoy's own ten minutes add up).
+      '--drain-time-s',
+      '45',
       '--concurrency',
       String(settings.concurrency),
       // Envoy's own ten seconds are too long for somebody who reads the access log to see what a request did.

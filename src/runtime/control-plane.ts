@@ -84,6 +84,7 @@ class ControlPlane {
   readonly #closers: (() => void | Promise<void>)[] = [];
   #settings: InjectorSettings | undefined;
   #xds: XdsServer | undefined;
+  #secrets: WorkloadSecrets | undefined;
   #webhooksListen = false;
   #refusals: (Refusal & { at: string })[] = [];
 
@@ -207,6 +208,12 @@ class ControlPlane {
       onError: (error, id) => log.error({ id, err: error.message }, 'a workload’s certificate could not be issued'),
     });
     this.#closers.push(() => secrets.close());
+    this.#secrets = secrets;
+    for (const { what, notAfterMs, state } of authority.expiry(Date.now())) {
+      const until = new Date(notAfterMs).toISOString();
+      if (state !== 'ok')
+        log.warn({ certificate: what, until }, 'a certificate of the CA ends soon: renew it (isthmus certs)');
+    }
     const onRefusal = (refusal: Refusal): void => {
       logRefusal(log, refusal);
       this.#metrics.refused(refusal.typeUrl);
@@ -293,6 +300,7 @@ class ControlPlane {
       }),
       debug: {
         proxies: () => this.#xds?.streams() ?? [],
+        certificates: () => this.#secrets?.status() ?? {},
         refusals: () => this.#refusals,
         diagnostics: () => this.#engine.diagnostics,
         problems: () => this.#engine.problems,

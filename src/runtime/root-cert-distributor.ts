@@ -9,6 +9,8 @@ import { ISTIO_NAMESPACE } from './mesh-resources.ts';
 
 const NAME = 'istio-ca-root-cert';
 const RETRY_MS = 2_000;
+/** Somebody may have removed or changed it: looked at again this often. */
+const REVIEW_MS = 60_000;
 
 export class RootCertDistributor {
   readonly #client: KubeClient;
@@ -27,6 +29,10 @@ export class RootCertDistributor {
   /** Follows the namespaces until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
+    const review = setInterval(() => {
+      for (const namespace of this.#done.keys()) this.#done.set(namespace, this.#write(namespace));
+    }, REVIEW_MS);
+    signal.addEventListener('abort', () => clearInterval(review), { once: true });
     await watchResource<KubeObject>(
       this.#client,
       NAMESPACES,

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// `isthmus serve`: a real Envoy follows a directory of YAML.
+
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type ServeOptions, serve } from '../../src/runtime/serve.ts';
+import { findEnvoy } from '../../src/runtime/toolchain.ts';
+import { type EnvoyProcess, httpGet, startEnvoy } from '../xds/envoy-process.ts';
+
+const envoyPath = findEnvoy();
+const dir = mkdtempSync(join(tmpdir(), 'isthmus-serve-'));
+const configDir = join(dir, 'config');
+const ending = new AbortController();
+const log = pino({ level: 'silent' });
+let ports: { xds: number; admin: number };
+let running: Promise<void>;
+let envoy: EnvoyProcess | undefined;
+
+function options(change: Partial<ServeOptions> = {}): ServeOptions {
+  const common = { cluster: 'cluster1', trustDomain: 'cluster.local', dnsDomain: 'cluster.local', log };
+  return { configDir, host: '127.0.0.1', port: 0, adminPort: 0, ...common, ...change };
+}
+
+/** Names of the mesh outside: nothing in it needs a key, which `serve` has none of. */
+function entry(name: string, port: number): string {
+  return `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: ${name} }
+spec:
+  hosts: [${name}.example.com]
+  ports: [{ name: http, number: ${port}, protocol: HTTP }]
+  resolution: STATIC
+  location: MESH_EXTERNAL
+  endpoints: [{ address: 192.0.2.1 }]
+`;
+}
+
+async function until(what: string, check: () => Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    if (await check()) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`did not come: ${what}`);
+}
+
+/** Clusters only: a removed listener shows for a while, until its connections have ended. */
+const has = async (what: string) => ((await envoy?.admin('/clusters'))?.body ?? '').includes(what);
+
+beforeAll(async () => {
+  mkdirSync(configDir);
+  writeFileSync(join(configDir, 'one.yaml'), entry('one', 8081));
+  const listening = Promise.withResolvers<typeof ports>();
+  running = serve(options({ onListening: listening.resolve }), ending.signal);
+  running.catch(listening.reject);
+  ports = await listening.promise;
+});
+
+afterAll(async () => {
+  await envoy?.stop();
+  ending.abort();
+  await running;
+  rmSync(dir, { recursive: true, force: true });
+});
+
+describe.skipIf(envoyPath === undefined)('a real Envoy', () => {
+  beforeAll(() => {
+    const grpc = [{ envoy_grpc: { cluster_name: 'xds' } }];
+    const address = { socket_address: { address: '127.0.0.1', port_value: ports.xds } };
+    const http = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+    envoy = startEnvoy(envoyPath!, dir, {
+      node: { id: 'sidecar~127.0.0.1~client.default~default.svc.cluster.local', cluster: 'client' },
+      dynamic_resources: {
+        ads_config: { api_type: 'DELTA_GRPC', transport_api_version: 'V3', grpc_services: grpc },
+        cds_config: { ads: {}, resource_api_version: 'V3' },
+        lds_config: { ads: {}, resource_api_version: 'V3' },
+      },
+      static_resources: {
+        clusters: [
+          {
+            name: 'xds',
+            type: 'STATIC',
+            load_assignment: { cluster_name: 'xds', endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
+            typed_extension_protocol_options: {
+              [http]: { '@type': `type.googleapis.com/${http}`, explicit_http_config: { http2_protocol_options: {} } },
+            },
+          },
+        ],
+      },
+    });
+  });
+
+  test('has what the files say', async () => {
+    await until('one', () => has('outbound|8081||one.example.com'));
+  });
+
+  test('follows new, changed and removed files', async () => {
+    writeFileSync(join(configDir, 'two.yaml'), entry('two', 8082));
+    await until('two', () => has('outbound|8082||two.example.com'));
+    writeFileSync(join(configDir, 'two.yaml'), entry('two', 8083));
+    await until('the other port', async () => (await has('|8083||two')) && !(await has('|8082||two')));
+    rmSync(join(configDir, 'two.yaml'));
+    await until('no two', async () => !(await has('two.example.com')));
+  });
+
+  test('a broken object is left out, with file and line, and everything else goes on', async () => {
+    writeFileSync(join(configDir, 'bad.yaml'), entry('bad', 8084).replace('resolution: STATIC', 'resolution: MAGIC'));
+    writeFileSync(join(configDir, 'three.yaml'), entry('three', 8085));
+    await until('three', () => has('outbound|8085||three.example.com'));
+    const diagnostics = JSON.parse((await httpGet({ port: ports.admin, path: '/debug/diagnostics' })).body);
+    expect(diagnostics).toMatchObject([
+      { object: { kind: 'ServiceEntry', name: 'bad' }, field: 'spec.resolution', line: 8 },
+    ]);
+    expect(await has('bad.example.com')).toBe(false);
+  });
+
+  test('shows who is connected', async () => {
+    const proxies = JSON.parse((await httpGet({ port: ports.admin, path: '/debug/proxies' })).body);
+    expect(proxies).toMatchObject([{ service: 'ads', node: { id: expect.stringContaining('client.default') } }]);
+  });
+});
+
+test.each(['0.0.0.0', '10.0.0.1', '::', '::ffff:127.0.0.1', '127.evil.example'])(
+  'plaintext is not served on %s',
+  async (host) => {
+    await expect(serve(options({ host }), ending.signal)).rejects.toThrow('not a loopback address');
+  },
+);
+
+test('a port that is taken is said to be', async () => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const { port } = other.address() as { port: number };
+  await expect(serve(options({ port }), ending.signal)).rejects.toThrow('EADDRINUSE');
+  other.close();
+});
