@@ -206,7 +206,7 @@ describe.skipIf(!kubectlPath)(`kubectl (${kubectlPath ?? 'none on PATH'})`, () =
       'mesh.example.com/v1 100',
     );
     expect(await works('get rt')).toMatch(/^NAME +HOST\nr +reviews\n$/);
-    expect((await kubectl('apply -f -', route('v1', '{weight: 200}'))).err).toMatch(
+    expect((await kubectl('apply -f -', route('v1', '{host: x, weight: 200}'))).err).toMatch(
       /spec\.weight: Invalid value: 200.*less than or equal to 100/s,
     );
     expect((await kubectl('apply -f -', route('v1', '{host: x, hots: y}'))).err).toMatch(

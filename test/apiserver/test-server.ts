@@ -40,12 +40,19 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-export async function startTestServer(dataDir = mkdtempSync(join(tmpdir(), 'apiserver-'))): Promise<TestServer> {
+export async function startTestServer(options: { keepEvents?: number } = {}): Promise<TestServer> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'apiserver-'));
   const port = await freePort();
   ensureClusterPki(dataDir, { clusterName: 'test', server: `https://127.0.0.1:${port}`, addresses: [], dnsNames: [] });
   const stop = new AbortController();
   const running = await startApiServer(
-    { clusterName: 'test', dataDir, listen: { host: '127.0.0.1', port }, advertiseAddresses: ['127.0.0.1'] },
+    {
+      clusterName: 'test',
+      dataDir,
+      listen: { host: '127.0.0.1', port },
+      advertiseAddresses: ['127.0.0.1'],
+      ...options,
+    },
     () => {},
     stop.signal,
   );

@@ -28,6 +28,8 @@ export interface ApiServerOptions {
   readonly advertiseAddresses: readonly string[];
   readonly serviceCidr?: string;
   readonly nodePortRange?: { readonly from: number; readonly to: number };
+  /** How many events the log keeps for watchers that come back; default 5000. */
+  readonly keepEvents?: number;
 }
 
 const DEFAULT_SERVICE_CIDR = '10.96.0.0/16';
@@ -58,7 +60,10 @@ export async function startApiServer(
   signal: AbortSignal,
 ): Promise<RunningApiServer> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
-  const store = new SqliteStore(join(options.dataDir, 'state.db'));
+  const store = new SqliteStore(
+    join(options.dataDir, 'state.db'),
+    options.keepEvents ? { keepEvents: options.keepEvents } : {},
+  );
   const stop = new AbortController();
   try {
     const server = await assemble(options, store, log, stop.signal);

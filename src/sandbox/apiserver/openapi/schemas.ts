@@ -170,7 +170,8 @@ function scalarSchema(kind: string, goType: string): OpenApiSchema {
     case 'strings':
       return { type: 'array', items: { type: 'string' } };
     default:
-      return { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+      // Any JSON value has no type at all; raw objects and field sets are objects.
+      return goType === 'any' ? {} : { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
   }
 }
 

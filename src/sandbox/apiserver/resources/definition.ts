@@ -29,6 +29,11 @@ export interface Strategy {
   /** `old` is frozen. Status has been restored from it already when the kind has a status subresource. */
   prepareUpdate?(object: KubeObject, old: KubeObject, context: StrategyContext): void;
   validate?(object: KubeObject, context: StrategyContext): StatusCause[];
+  /**
+   * Right before the object is stored, after admission has had its time: false when something that was allocated has
+   * been taken meanwhile. The request then starts over.
+   */
+  confirm?(object: KubeObject, context: StrategyContext): boolean;
   /** Beyond validate(). */
   validateUpdate?(object: KubeObject, old: KubeObject, context: StrategyContext): StatusCause[];
   validateStatus?(object: KubeObject, old: KubeObject): StatusCause[];

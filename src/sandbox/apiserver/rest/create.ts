@@ -62,6 +62,7 @@ export async function createObject(
     definition.strategy.prepareCreate?.(object, strategyContext(request, options.dryRun));
     validateNew(object, request, options);
     await admission.validate(object);
+    if (definition.strategy.confirm?.(object, strategyContext(request, options.dryRun)) === false) continue;
     try {
       return toVersion(version, store(object, request, options));
     } catch (error) {

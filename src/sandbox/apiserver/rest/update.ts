@@ -124,6 +124,7 @@ async function changeOnce(request: ResourceRequest, change: Change, current: Sto
   countGeneration(object, old, request);
   validateChanged(object, old, request, change.options);
   await admission.validate(object);
+  if (definition.strategy.confirm?.(object, context) === false) throw new StoreConflict('allocation', current);
   if (sameApartFromTimes(object, old)) return toVersion(version, old);
   if (dryRun) return toVersion(version, object);
   if (isFinished(object)) {

@@ -89,10 +89,7 @@ function allocate(object: KubeObject, context: StrategyContext, old: KubeObject 
   unifyAddresses(spec, old ? specOf(old) : undefined);
   // What validation is going to refuse is not worth an address; and a bad one must not be searched for.
   if (validate(object).length > 0) return;
-  const others = context.store
-    .list('services')
-    .filter(({ object: other }) => other.metadata.uid !== object.metadata.uid)
-    .map(({ object: other }) => specOf(other));
+  const others = otherSpecs(object, context);
   if (spec.type !== 'ExternalName') allocateAddress(object, spec, others, context);
   allocateNodePorts(object, spec, others, context, old ? specOf(old) : undefined);
 }
@@ -152,6 +149,27 @@ function allocateNodePorts(
     }
     taken.add(portKey(port));
   }
+}
+
+/** Webhooks may take seconds: another service may have got the address or the port by then. */
+function stillFree(object: KubeObject, context: StrategyContext): boolean {
+  const spec = specOf(object);
+  const others = otherSpecs(object, context);
+  const addresses = new Set(
+    others.flatMap(({ clusterIPs = [] }) => clusterIPs.filter((address) => address !== 'None')),
+  );
+  const ports = new Set(others.flatMap((other) => (other.ports ?? []).filter(({ nodePort }) => nodePort).map(portKey)));
+  return (
+    !spec.clusterIPs?.some((address) => addresses.has(address)) &&
+    !spec.ports?.some((port) => port.nodePort && ports.has(portKey(port)))
+  );
+}
+
+function otherSpecs(object: KubeObject, context: StrategyContext): ServiceSpec[] {
+  return context.store
+    .list('services')
+    .filter(({ object: other }) => other.metadata.uid !== object.metadata.uid)
+    .map(({ object: other }) => specOf(other));
 }
 
 const portKey = (port: ServicePort) => `${port.protocol ?? 'TCP'}/${port.nodePort ?? 0}`;
@@ -291,6 +309,7 @@ export function serviceKinds(types: TypeTable): ResourceDefinition[] {
         },
         validate,
         validateUpdate,
+        confirm: stillFree,
       },
     }),
   ];
