@@ -24,6 +24,7 @@ interface AgentConfig {
 const config = JSON.parse(process.argv[2] ?? '{}') as AgentConfig;
 
 makePodBridge();
+process.umask(0o022);
 mkdirSync(join(config.stateDir, 'pods'), { recursive: true });
 
 const runtime = new ContainerRuntime({

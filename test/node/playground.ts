@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Namespaces for a test, as the sandbox makes them: what happens inside stays inside and ends with it.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -48,11 +48,13 @@ export class Playground {
   constructor(mode: Mode, agentFile: 'agent.ts' | 'cluster-agent.ts' = 'agent.ts') {
     this.mode = mode;
     this.stateDir = mkdtempSync(join(tmpdir(), 'isthmus-node-'));
+    const dist = join(this.stateDir, 'dist');
+    mkdirSync(dist);
     const config = {
       stateDir: this.stateDir,
       rootless: mode === 'rootless',
       node: process.execPath,
-      dist: this.stateDir,
+      dist,
       envoy: findEnvoy(),
     };
     const user = mode === 'rootless' ? ['--user', '--map-root-user'] : [];

@@ -11,7 +11,8 @@ import { ClusterObjects } from './cluster/cluster-objects.ts';
 import { EventRecorder } from './cluster/event-recorder.ts';
 import { keepNodeAlive, registerNode } from './cluster/node-registration.ts';
 import { PodWorkers } from './cluster/pod-workers.ts';
-import { ContainerRuntime, type ToolPaths } from './container/container-runtime.ts';
+import { ContainerRuntime } from './container/container-runtime.ts';
+import type { ToolPaths } from './container/toolbox.ts';
 import { type KubeletServerOptions, serveKubelet } from './kubelet/kubelet-server.ts';
 
 export interface NodeOptions {
@@ -44,6 +45,8 @@ export async function runNode(options: NodeOptions, signal: AbortSignal): Promis
   const onError = (error: Error) => {
     if (!signal.aborted) log.warn({ error: error.message }, 'request failed, will be tried again');
   };
+  // Pods' users must be able to pass the folders that are made for them; what is secret has a mode of its own.
+  process.umask(0o022);
   const podsDir = join(options.stateDir, 'pods');
   mkdirSync(podsDir, { recursive: true, mode: 0o700 });
   const runtime = new ContainerRuntime({

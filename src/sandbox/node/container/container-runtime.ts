@@ -13,7 +13,8 @@ import type { LogFile } from './log-file.ts';
 import { PipePool } from './pipe-pool.ts';
 import { PRIVILEGED_ENVIRONMENT } from './privileged-environment.ts';
 import { identifyProcess, ProcessRecords } from './process-identity.ts';
-import { type ContainerMount, type Toolbox, writeRoot } from './root-plan.ts';
+import { type ContainerMount, writeRoot } from './root-plan.ts';
+import { type Toolbox, type ToolPaths, writeToolbox } from './toolbox.ts';
 
 export interface ContainerConfig {
   readonly hostname: string;
@@ -39,13 +40,6 @@ export interface ContainerExit {
   readonly finishedAt: Date;
   /** What the program left in /dev/termination-log. */
   readonly message: string;
-}
-
-export interface ToolPaths {
-  readonly node: string;
-  readonly envoy: string | undefined;
-  /** Folder with isthmus.mjs and images/. */
-  readonly dist: string;
 }
 
 export interface ContainerRuntimeOptions {
@@ -81,7 +75,8 @@ export class ContainerRuntime {
     this.#hostTree = readHostTree();
     this.#procGuards = readProcGuards();
     this.#mountTable = new MountTable();
-    this.#toolbox = writeToolbox(join(this.memoryDir, 'toolbox'), options.tools);
+    const copies = options.rootless ? undefined : join(options.stateDir, 'tools');
+    this.#toolbox = writeToolbox(options.tools, join(this.memoryDir, 'toolbox'), copies);
     mkdirSync(join(this.memoryDir, 'containers'), { mode: 0o700 });
     mkdirSync(join(this.memoryDir, 'pipes'), { mode: 0o700 });
     this.pipes = new PipePool(join(this.memoryDir, 'pipes'));
@@ -201,23 +196,6 @@ function setupCommand(netns: string, script: string): string[] {
     '/bin/sh',
     script,
   ];
-}
-
-function writeToolbox(folder: string, tools: ToolPaths): Toolbox {
-  mkdirSync(folder, { recursive: true, mode: 0o755 });
-  const programs: Record<string, string> = { node: tools.node };
-  if (tools.envoy) programs['envoy'] = tools.envoy;
-  for (const name of Object.keys(programs)) writeFileSync(join(folder, name), '', { mode: 0o755 });
-  for (const [name, file] of [
-    ['isthmus', 'isthmus.mjs'],
-    ['curl', 'images/curl.mjs'],
-  ] as const) {
-    const text = `#!/bin/sh\nexec /opt/isthmus/bin/node /opt/isthmus/dist/${file} "$@"\n`;
-    writeFileSync(join(folder, name), text, { mode: 0o755 });
-    chmodSync(join(folder, name), 0o755);
-  }
-  chmodSync(folder, 0o755);
-  return { bin: folder, programs, dist: tools.dist };
 }
 
 /** env(1) can undo ignored signals since coreutils 8.31; without it programs start with SIGINT and SIGQUIT ignored. */

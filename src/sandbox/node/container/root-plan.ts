@@ -13,6 +13,7 @@ import { dirname, join } from 'node:path';
 import { type Credentials, setprivWords } from './credentials.ts';
 import type { HostTree, MountTable, ProcGuards } from './host-tree.ts';
 import { quoteWord, quoteWords } from './shell.ts';
+import type { Toolbox } from './toolbox.ts';
 
 export interface ContainerMount {
   /** A folder or file of the node. */
@@ -44,15 +45,6 @@ export interface RootPlan {
   readonly hostTree: HostTree;
   readonly procGuards: ProcGuards;
   readonly mountTable: MountTable;
-}
-
-export interface Toolbox {
-  /** Becomes /opt/isthmus/bin. */
-  readonly bin: string;
-  /** Name in /opt/isthmus/bin -> file that is mounted over it. */
-  readonly programs: Readonly<Record<string, string>>;
-  /** Becomes /opt/isthmus/dist. */
-  readonly dist: string;
 }
 
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
