@@ -3,6 +3,7 @@
 // nothing that could not be computed again.
 import { EnvoyCompiler } from './envoy/compile.ts';
 import { destinationName, TYPE_URL } from './envoy/names.ts';
+import type { SecretSource } from './envoy/tls.ts';
 import { buildIntent, IntentCache } from './intent/build.ts';
 import { buildEndpoints } from './intent/endpoints.ts';
 import type { DestinationIntent, EndpointIntent, Origin, ProxyIntent } from './intent/types.ts';
@@ -10,7 +11,6 @@ import { IdentityMemo } from './model/identity-memo.ts';
 import type { MeshProxy } from './model/proxy.ts';
 import { type EndpointSet, type MeshIndex, type MeshSnapshot, workloadKey } from './model/snapshot.ts';
 import { buildView, type ProxyView, selectDestinationRule, ViewCache, viewKey } from './model/view.ts';
-import type { ControlPlaneEndpoint } from './xds/envoy-client.ts';
 import type { DesiredState } from './xds/types.ts';
 
 export interface CompiledProxy {
@@ -28,7 +28,7 @@ export class CompileCache {
   readonly #parts = new ViewCache();
   readonly #views = new WeakMap<MeshIndex, Map<string, ProxyView>>();
 
-  constructor(options: { secrets?: ControlPlaneEndpoint } = {}) {
+  constructor(options: { secrets?: SecretSource } = {}) {
     this.envoy = new EnvoyCompiler(options);
   }
 

@@ -8,7 +8,6 @@ import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/lis
 import { type RouteConfiguration, RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
 import { IdentityMemo } from '../intent/identity-memo.ts';
 import type { DestinationIntent, EndpointIntent, HttpPortIntent, ProxyIntent } from '../intent/types.ts';
-import type { ControlPlaneEndpoint } from '../xds/envoy-client.ts';
 import type { DesiredState, XdsResource } from '../xds/types.ts';
 import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough } from './clusters.ts';
 import { buildLoadAssignment } from './endpoints.ts';
@@ -19,7 +18,7 @@ import { buildHttpListener, buildTcpListener, buildVirtualOutbound } from './lis
 import { destinationName, TYPE_URL } from './names.ts';
 import { ResourceCache } from './resource-cache.ts';
 import { buildRouteConfiguration } from './routes.ts';
-import { secretSource } from './tls.ts';
+import { type SecretSource, secretSource } from './tls.ts';
 
 const CLUSTER = { typeUrl: TYPE_URL.cluster, schema: ClusterSchema, name: (m: Cluster) => m.name };
 const ENDPOINTS = {
@@ -46,7 +45,7 @@ export class EnvoyCompiler {
   readonly #fixed = { passthrough: {}, blackHole: {}, inboundRest: {}, outboundTrap: {} };
 
   /** `secrets`: where proxies get their keys, if not at SDS_ADDRESS. */
-  constructor(options: { secrets?: ControlPlaneEndpoint } = {}) {
+  constructor(options: { secrets?: SecretSource } = {}) {
     this.#secrets = secretSource(options.secrets);
   }
 

@@ -38,9 +38,16 @@ export const RAW_BUFFER: TransportSocket = create(TransportSocketSchema, {
   configType: { case: 'typedConfig', value: packed(RawBufferSchema, {}) },
 });
 
+/** A server of their own, or the stream that everything else comes by. */
+export type SecretSource = ControlPlaneEndpoint | 'ads';
+
+const ADS_SOURCE = { ads: {}, resource_api_version: 'V3', initial_fetch_timeout: '0s' };
+
 /** Where this proxy gets its keys from; equal sources share one subscription in Envoy. */
-export function secretSource(endpoint: ControlPlaneEndpoint | undefined): ConfigSource {
-  const json = (endpoint === undefined ? sdsConfigSource() : sdsConfigSource(endpoint)) as JsonValue;
+export function secretSource(source: SecretSource | undefined): ConfigSource {
+  const json = (
+    source === undefined ? sdsConfigSource() : source === 'ads' ? ADS_SOURCE : sdsConfigSource(source)
+  ) as JsonValue;
   return fromJson(ConfigSourceSchema, json, { registry: createRegistry(FileBasedMetadataConfigSchema) });
 }
 

@@ -4,8 +4,11 @@
 import type { ObjectRef } from '../api/diagnostics.ts';
 import type { Workload } from '../api/kubernetes.ts';
 import { clusterName } from '../api/names.ts';
+import { spiffeId } from '../identity/spiffe.ts';
+import type { SecretSubscription, WorkloadSecrets } from '../identity/workload-secrets.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import { workloadKey } from '../model/snapshot.ts';
+import { SECRET_TYPE } from '../xds/session/type-urls.ts';
 import {
   type PeerIdentity,
   type XdsBackend,
@@ -32,6 +35,8 @@ export interface AdsBackendOptions {
   readonly cluster: string;
   /** `token`: the peer was proven and its pod is looked up. `node`: whoever reaches us is believed (loopback). */
   readonly identity: 'token' | 'node';
+  /** Keys come by the same stream, for whom the node says it is: only ever together with `node`. */
+  readonly secrets?: WorkloadSecrets;
   readonly onRefusal: (refusal: Refusal) => void;
   readonly onCompiled?: (seconds: number) => void;
   /** How long to wait for a pod that the API server knows and our watch does not yet. */
@@ -58,12 +63,13 @@ export class AdsBackend implements XdsBackend {
     const { engine, onRefusal, onCompiled } = this.#options;
     let compiled: CompiledProxy | undefined;
     const unsubscribe = engine.subscribe(changed);
+    const keys = this.#keys(claims, changed);
     return {
       desired: () => {
         const startedAt = performance.now();
         compiled = engine.compile(this.#meshProxy(id, claims));
         onCompiled?.((performance.now() - startedAt) / 1000);
-        return compiled.desired;
+        return keys === undefined ? compiled.desired : new Map([...compiled.desired, [SECRET_TYPE, keys.resources()]]);
       },
       acknowledged: () => {},
       rejected: (nack: XdsNack) => {
@@ -72,8 +78,18 @@ export class AdsBackend implements XdsBackend {
           onRefusal({ proxy: id, typeUrl: nack.typeUrl, resource, message: nack.message, blamed });
         }
       },
-      closed: unsubscribe,
+      closed: () => {
+        unsubscribe();
+        keys?.close();
+      },
     };
+  }
+
+  #keys({ namespace, serviceAccount, podName }: NodeClaims, changed: () => void): SecretSubscription | undefined {
+    const { secrets, identity, trustDomain } = this.#options;
+    if (identity !== 'node') return undefined;
+    const id = { trustDomain, namespace, serviceAccount: serviceAccount || 'default' };
+    return secrets?.open({ id: spiffeId(id), instance: podName }, changed);
   }
 
   /** Anew for each snapshot: a pod's labels may change while its Envoy runs. */

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A mesh from YAML files alone, for tests, benchmarks and trying things out: no cluster, no CA, no tokens.
+// A mesh from YAML files alone, for tests, benchmarks and trying things out: no cluster, no tokens, and a CA that nobody
+// else trusts.
 import { isIPv6 } from 'node:net';
 import type { Logger } from 'pino';
 import { startAdminServer } from '../admin/server.ts';
+import { Authority } from '../identity/authority.ts';
+import { makeSelfSignedCa } from '../identity/ca-material.ts';
+import { WorkloadSecrets } from '../identity/workload-secrets.ts';
 import { MeshStore } from '../model/store.ts';
 import { FileSource } from '../sources/file.ts';
 import { startXdsServer, trustLoopback } from '../xds/server.ts';
@@ -23,6 +27,8 @@ export interface ServeOptions {
   readonly cluster: string;
   readonly trustDomain: string;
   readonly dnsDomain: string;
+  /** Give the proxies keys, of a CA that lives as long as the process. */
+  readonly keys: boolean;
   readonly log: Logger;
   readonly onListening?: (ports: { xds: number; admin: number }) => void;
 }
@@ -40,7 +46,7 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
   const diagnosticLog = new DiagnosticLog(log);
   const engine = new MeshEngine({
     store: new MeshStore({ trustDomain, dnsDomain, rootNamespace: ISTIO_NAMESPACE, configCluster: cluster }),
-    compile: createCompile(),
+    compile: createCompile('ads'),
     clusters: [cluster],
     onSynced: () => log.info({ configDir }, 'the files have been read'),
     onProblems: (problems) => {
@@ -53,6 +59,8 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
     metrics.refused(refusal.typeUrl);
   };
   const onCompiled = metrics.compiled;
+  const secrets = options.keys ? throwawayKeys(trustDomain) : undefined;
+  const keys = secrets === undefined ? {} : { secrets };
   const xds = await startXdsServer(
     {
       listen: { host, port },
@@ -64,7 +72,7 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
         podName: '',
         podUid: '',
       }),
-      ads: new AdsBackend({ engine, trustDomain, cluster, identity: 'node', onRefusal, onCompiled }),
+      ads: new AdsBackend({ engine, trustDomain, cluster, identity: 'node', onRefusal, onCompiled, ...keys }),
       observe: (event) => {
         metrics.xds(event);
         logXdsEvent(log, event);
@@ -89,7 +97,15 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
     await new FileSource(cluster, configDir).run(engine.listener(configDir), signal);
   } finally {
     await xds.close();
+    secrets?.close();
   }
+}
+
+/** So that proxies on this machine can speak mutual TLS with one another; nobody else trusts this CA. */
+function throwawayKeys(trustDomain: string): WorkloadSecrets {
+  const nowMs = Date.now();
+  const ca = makeSelfSignedCa({ organization: trustDomain, commonName: 'isthmus serve', days: 365, nowMs });
+  return new WorkloadSecrets(new Authority(ca, nowMs));
 }
 
 function isLoopback(host: string): boolean {

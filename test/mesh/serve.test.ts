@@ -22,11 +22,10 @@ let running: Promise<void>;
 let envoy: EnvoyProcess | undefined;
 
 function options(change: Partial<ServeOptions> = {}): ServeOptions {
-  const common = { cluster: 'cluster1', trustDomain: 'cluster.local', dnsDomain: 'cluster.local', log };
+  const common = { cluster: 'cluster1', trustDomain: 'cluster.local', dnsDomain: 'cluster.local', keys: true, log };
   return { configDir, host: '127.0.0.1', port: 0, adminPort: 0, ...common, ...change };
 }
 
-/** Names of the mesh outside: nothing in it needs a key, which `serve` has none of. */
 function entry(name: string, port: number): string {
   return `
 apiVersion: networking.istio.io/v1
@@ -97,6 +96,11 @@ describe.skipIf(envoyPath === undefined)('a real Envoy', () => {
 
   test('has what the files say', async () => {
     await until('one', () => has('outbound|8081||one.example.com'));
+  });
+
+  test('is ready, with a key of its own', async () => {
+    await until('ready', async () => (await envoy?.admin('/ready'))?.status === 200);
+    expect((await envoy?.admin('/certs'))?.body).toContain('spiffe://cluster.local/ns/default/sa/default');
   });
 
   test('follows new, changed and removed files', async () => {

@@ -10,6 +10,7 @@ interface ServeFlags {
   clusterId: string;
   trustDomain: string;
   dnsDomain: string;
+  keys: boolean;
   logLevel: string;
 }
 
@@ -26,6 +27,7 @@ export function register(program: Command): void {
     .option('--cluster-id <name>', 'cluster of proxies that do not name theirs', 'Kubernetes')
     .option('--trust-domain <domain>', 'of SPIFFE ids', 'cluster.local')
     .option('--dns-domain <domain>', 'of Kubernetes services', 'cluster.local')
+    .option('--no-keys', 'leave out the proxies’ keys (to measure the rest)')
     .option('--log-level <level>', 'error, warn, info or debug', 'info')
     .addHelpText('after', '\nExample:\n  isthmus serve --config-dir samples/serve')
     .action(async (flags: ServeFlags) => {
@@ -37,11 +39,11 @@ export function register(program: Command): void {
       ]);
       if (!existsSync(flags.configDir))
         throw new UserError(`--config-dir ${flags.configDir}: there is no such directory`, 2);
-      const { configDir, host, clusterId: cluster, trustDomain, dnsDomain } = flags;
+      const { configDir, host, clusterId: cluster, trustDomain, dnsDomain, keys } = flags;
       const ports = { port: Number(flags.port), adminPort: Number(flags.adminPort) };
       const log = createLog('serve', flags.logLevel);
       try {
-        await serve({ configDir, host, ...ports, cluster, trustDomain, dnsDomain, log }, processSignal());
+        await serve({ configDir, host, ...ports, cluster, trustDomain, dnsDomain, keys, log }, processSignal());
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException;
         if (code === 'EADDRINUSE') throw new UserError(`${message}. Choose other ports with --port and --admin-port.`);
