@@ -16,10 +16,10 @@ export class Steps {
     const seconds = (): string => `${((performance.now() - startedAt) / 1000).toFixed(1)} s`;
     const live = this.#out.isTTY;
     const draw = (mark: string, end: string): void => {
-      const text = `${mark} ${title}${detail ? `: ${detail}` : ''}`;
+      const text = `${title}${detail ? `: ${detail}` : ''}`;
       // A line that wraps cannot be redrawn.
-      const shown = live ? text.slice(0, Math.max(40, (this.#out.columns || 80) - 10)) : text;
-      this.#out.write(`${live ? '\r\x1b[2K' : ''}${shown.padEnd(66)} ${seconds().padStart(7)}${end}`);
+      const shown = live ? text.slice(0, Math.max(40, (this.#out.columns || 80) - 12)) : text;
+      this.#out.write(`${live ? '\r\x1b[2K' : ''}${mark} ${seconds().padStart(7)}  ${shown}${end}`);
     };
     const timer = live ? setInterval(() => draw('…', ''), 200) : undefined;
     try {
