@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real Envoy with a proxy's own listeners and routes, on loopback: each cluster leads to a port of one echo server, so
 // that the answer says which cluster was chosen, and what the server was asked. Redirects, TLS and DNS are left out.
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http, { type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary } from '@bufbuild/protobuf';
 import { BootstrapSchema } from '#gen/envoy/config/bootstrap/v3/bootstrap_pb.ts';
 import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import type { HttpRequest } from '../../src/envoy/simulate/route-choice.ts';
 import type { DesiredState } from '../../src/xds/types.ts';
+import { RunningEnvoy } from './running-envoy.ts';
 import { staticBootstrap } from './static-bootstrap.ts';
 
 export interface RealOutcome {
@@ -26,12 +23,11 @@ export interface RealOutcome {
 }
 
 export class LoopbackEnvoy {
-  readonly #dir = mkdtempSync(join(tmpdir(), 'isthmus-loopback-'));
   readonly #clusterOfPort = new Map<number, string>();
   readonly #servers: Server[] = [];
   /** Port of the mesh -> port that Envoy has. */
   readonly #ports = new Map<number, number>();
-  #envoy: ChildProcess | undefined;
+  #envoy: RunningEnvoy | undefined;
 
   static async start(envoyPath: string, desired: DesiredState): Promise<LoopbackEnvoy> {
     const loopback = new LoopbackEnvoy();
@@ -72,11 +68,7 @@ export class LoopbackEnvoy {
       server.closeAllConnections();
       server.close();
     }
-    if (this.#envoy !== undefined && this.#envoy.exitCode === null) {
-      this.#envoy.kill('SIGKILL');
-      await once(this.#envoy, 'exit');
-    }
-    rmSync(this.#dir, { recursive: true, force: true });
+    await this.#envoy?.stop();
   }
 
   #outcomeOf(response: IncomingMessage): RealOutcome {
@@ -97,19 +89,15 @@ export class LoopbackEnvoy {
     const resources = bootstrap.staticResources!;
     resources.clusters = await Promise.all(resources.clusters.map((cluster) => this.#localCluster(cluster)));
     resources.listeners = resources.listeners.filter(isHttp).map(onLoopback);
-    const adminPath = join(this.#dir, 'admin');
-    bootstrap.admin = create(BootstrapSchema, {
-      admin: { address: { address: { case: 'pipe', value: { path: adminPath } } } },
-    }).admin;
     // Faults are left to chance, which no comparison needs.
     bootstrap.layeredRuntime = create(BootstrapSchema, {
       layeredRuntime: { layers: [{ name: 'test', layerSpecifier: { case: 'staticLayer', value: NO_FAULTS } }] },
     }).layeredRuntime;
-    const path = join(this.#dir, 'bootstrap.pb');
-    writeFileSync(path, toBinary(BootstrapSchema, bootstrap));
-    const args = ['--disable-hot-restart', '--concurrency', '1', '--log-level', 'off', '--config-path', path];
-    this.#envoy = spawn(envoyPath, args, { stdio: 'ignore' });
-    for (const [name, port] of await this.#listeners(adminPath)) this.#ports.set(name, port);
+    this.#envoy = await RunningEnvoy.start(envoyPath, bootstrap);
+    for (const [name, port] of await this.#envoy.listeners()) {
+      const [, meshPort] = /^0\.0\.0\.0_(\d+)$/.exec(name) ?? [];
+      if (meshPort !== undefined) this.#ports.set(Number(meshPort), port);
+    }
   }
 
   async #localCluster(cluster: Cluster): Promise<Cluster> {
@@ -145,22 +133,6 @@ export class LoopbackEnvoy {
       },
     }).staticResources!.clusters[0]!;
   }
-
-  /** Asks the admin interface until Envoy is ready; port of the mesh -> port on loopback. */
-  async #listeners(adminPath: string): Promise<[number, number][]> {
-    const deadline = Date.now() + 15_000;
-    for (;;) {
-      const ready = await adminGet(adminPath, '/ready').catch(() => '');
-      if (ready.startsWith('LIVE')) break;
-      if (this.#envoy?.exitCode !== null || Date.now() > deadline) throw new Error(`Envoy did not get ready: ${ready}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    const lines = (await adminGet(adminPath, '/listeners')).trim().split('\n');
-    return lines.flatMap((line) => {
-      const [, port, bound] = /^0\.0\.0\.0_(\d+)::.*:(\d+)$/.exec(line) ?? [];
-      return port === undefined ? [] : [[Number(port), Number(bound)]];
-    });
-  }
 }
 
 const NO_FAULTS = { 'fault.http.abort.abort_percent': 0, 'fault.http.delay.fixed_delay_percent': 0 };
@@ -176,19 +148,4 @@ function onLoopback(listener: Listener): Listener {
   const value = { address: '127.0.0.1', portSpecifier: { case: 'portValue' as const, value: 0 } };
   const init = { name, filterChains, address: { address: { case: 'socketAddress' as const, value } } };
   return create(BootstrapSchema, { staticResources: { listeners: [init] } }).staticResources!.listeners[0]!;
-}
-
-function adminGet(socketPath: string, path: string): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  http
-    .get({ socketPath, path, agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        body += chunk;
-      });
-      response.on('end', () => resolve(body));
-    })
-    .on('error', reject);
-  return promise;
 }

@@ -22,8 +22,15 @@ import { generateKeyPair, issueCertificate, privateKeyPem } from '../../src/pki/
 import { ROOT_SECRET, WORKLOAD_SECRET } from '../../src/xds/envoy-client.ts';
 import type { DesiredState, XdsResource } from '../../src/xds/types.ts';
 
-/** A serialized envoy.config.bootstrap.v3.Bootstrap, for a file that ends in `.pb`. */
-export function staticBootstrap(desired: DesiredState): Uint8Array {
+/** PEM texts: what the control plane would give by SDS. */
+export interface WorkloadKeys {
+  readonly chain: string;
+  readonly key: string;
+  readonly roots: string;
+}
+
+/** A serialized envoy.config.bootstrap.v3.Bootstrap, for a file that ends in `.pb`. Without keys, throw-away ones. */
+export function staticBootstrap(desired: DesiredState, keys: WorkloadKeys = throwAwayKeys()): Uint8Array {
   const routes = new Map<string, RouteConfiguration>();
   for (const { name, value } of resources(desired, TYPE_URL.routes)) {
     routes.set(name, fromBinary(RouteConfigurationSchema, value));
@@ -34,7 +41,7 @@ export function staticBootstrap(desired: DesiredState): Uint8Array {
       node: { id: 'validate', cluster: 'validate' },
       staticResources: {
         clusters: [...resources(desired, TYPE_URL.cluster)].map((r) => staticCluster(r, desired)),
-        secrets: secrets(),
+        secrets: secrets(keys),
         listeners: [...resources(desired, TYPE_URL.listener)].map((r) => staticListener(r, routes)),
       },
     }),
@@ -100,20 +107,22 @@ function inlineContext(context: CommonTlsContext | undefined): void {
   if (roots !== undefined) roots.sdsConfig = undefined;
 }
 
-/** What the control plane would give: a certificate and the roots. */
-function secrets() {
+function throwAwayKeys(): WorkloadKeys {
   const { privateKey, publicKey } = generateKeyPair();
   const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
-  const pem = issueCertificate({ subject: { commonName: 'x' }, publicKey, selfKey: privateKey, notBefore, notAfter });
+  const request = { subject: { commonName: 'x' }, publicKey, selfKey: privateKey, notBefore, notAfter };
+  const pem = issueCertificate(request);
+  return { chain: pem, key: privateKeyPem(privateKey), roots: pem };
+}
+
+function secrets({ chain, key, roots }: WorkloadKeys) {
   const inline = (value: string) => ({ specifier: { case: 'inlineString' as const, value } });
+  const certificate = { certificateChain: inline(chain), privateKey: inline(key) };
   return [
+    create(SecretSchema, { name: WORKLOAD_SECRET, type: { case: 'tlsCertificate', value: certificate } }),
     create(SecretSchema, {
-      name: WORKLOAD_SECRET,
-      type: {
-        case: 'tlsCertificate',
-        value: { certificateChain: inline(pem), privateKey: inline(privateKeyPem(privateKey)) },
-      },
+      name: ROOT_SECRET,
+      type: { case: 'validationContext', value: { trustedCa: inline(roots) } },
     }),
-    create(SecretSchema, { name: ROOT_SECRET, type: { case: 'validationContext', value: { trustedCa: inline(pem) } } }),
   ];
 }
