@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cluster that install and uninstall speak to, and what its refusals mean to the user.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { parse } from 'yaml';
@@ -56,7 +56,8 @@ export function readInstallValues(sets: readonly string[], contextName: string):
 function currentContext(kubeconfig: string | undefined): string {
   const listed = (process.env['KUBECONFIG'] ?? '').split(delimiter).filter((file) => file !== '');
   const fallback = listed.length > 0 ? listed : [join(homedir(), '.kube', 'config')];
-  for (const file of kubeconfig === undefined ? fallback : [kubeconfig]) {
+  const files = kubeconfig === undefined ? fallback : [kubeconfig];
+  for (const file of files) {
     try {
       const name = (parse(readFileSync(file, 'utf8')) as { 'current-context'?: unknown } | null)?.['current-context'];
       if (typeof name === 'string' && name !== '') return name;
@@ -64,7 +65,14 @@ function currentContext(kubeconfig: string | undefined): string {
       // Named or broken: loadKubeconfig says which of the two.
     }
   }
-  throw new UserError('no context is current: name the cluster with --context (and its file with --kubeconfig)', 2);
+  const missing = files.filter((file) => !existsSync(file));
+  if (missing.length === files.length) {
+    throw new UserError(
+      `there is no kubeconfig ${missing.join(', ')}: name one with --kubeconfig, or in KUBECONFIG`,
+      2,
+    );
+  }
+  throw new UserError(`${files.join(', ')}: no context is current; name the cluster with --context`, 2);
 }
 
 function explain(error: unknown, server: string, next: string): Error {
@@ -75,11 +83,15 @@ function explain(error: unknown, server: string, next: string): Error {
     if (error.code === 403) return new UserError(`${error.message}. Use a user with the role cluster-admin; ${next}.`);
     return new UserError(`${server} refused: ${error.message}. When that is mended, ${next}.`);
   }
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code !== undefined && /^(E[A-Z]+|ERR_TLS.*|DEPTH_ZERO.*|SELF_SIGNED.*|UNABLE_TO.*)$/.test(code)) {
+  if (isUnreachable(error)) {
     return new UserError(
       `${server} cannot be reached: ${error.message}. Is the cluster up, and is the address right? Then ${next}.`,
     );
   }
   return error.name === 'Error' ? new UserError(`${error.message}. Then ${next}.`) : error;
+}
+
+/** The client's own words say what it was doing; what stopped it stands behind them. */
+function isUnreachable(error: Error): boolean {
+  return error.cause instanceof Error;
 }

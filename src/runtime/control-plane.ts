@@ -315,7 +315,8 @@ async function untilReachable<T>(attempt: () => Promise<T>, log: Logger, signal:
     try {
       return await attempt();
     } catch (error) {
-      const isNetwork = !(error instanceof KubeError) && (error as NodeJS.ErrnoException).code !== undefined;
+      // The client puts what stopped it behind its own words.
+      const isNetwork = !(error instanceof KubeError) && (error as Error).cause instanceof Error;
       const isBusy = error instanceof KubeError && error.code >= 500;
       if (!isNetwork && !isBusy) throw error;
       log.warn({ err: (error as Error).message }, 'the API server cannot be reached; trying again');

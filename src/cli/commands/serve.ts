@@ -47,6 +47,7 @@ export function register(program: Command): void {
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException;
         if (code === 'EADDRINUSE') throw new UserError(`${message}. Choose other ports with --port and --admin-port.`);
+        if (message.includes('not a loopback address')) throw new UserError(message, 2);
         throw error;
       }
     });
