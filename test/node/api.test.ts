@@ -168,11 +168,25 @@ describe.skipIf(usable.length === 0 || !hasKubectl)('the node, through the Kuber
   });
 
   it('takes its pods up again after kill -9, with nothing left of their old processes', async () => {
+    await apply(pod('finished', 'echo the end', {}, { restartPolicy: 'Never' }));
+    await apply(pod('cut', 'exec sleep 601', {}, { restartPolicy: 'Never' }));
+    await kubectl("wait --for=jsonpath='{.status.phase}'=Succeeded pod/finished --timeout=10s");
+    await kubectl('wait --for=condition=Ready pod/cut --timeout=10s');
     await ground.crash();
     await ground.call('ready');
     await kubectl("wait --for=jsonpath='{.status.containerStatuses[0].restartCount}'=1 pod/fast --timeout=10s");
     await kubectl('wait --for=condition=Ready pod/fast --timeout=10s');
-    const { stdout } = await ground.call<ShellResult>('sh', 'pgrep -fc "^sleep 600"');
+    const { stdout } = await ground.call<ShellResult>('sh', 'pgrep -fc "^sleep 60"');
     expect(stdout.trim()).toBe('1');
+    // What must not start again does not: its logs stay, and its end is told.
+    expect(await kubectl('logs finished')).toBe('the end\n');
+    expect(
+      await kubectl("get pod finished -o jsonpath='{.status.phase}{.status.containerStatuses[0].restartCount}'"),
+    ).toBe('Succeeded0');
+    await kubectl("wait --for=jsonpath='{.status.phase}'=Failed pod/cut --timeout=10s");
+    const exitCode = '{.status.containerStatuses[0].state.terminated.exitCode}';
+    expect(await kubectl(`get pod cut -o jsonpath='${exitCode}'`)).toBe('137');
+    await kubectl('delete pod --all --timeout=10s');
+    expect((await ground.call<ShellResult>('sh', 'ls $HOME/node/pods; ip netns list')).stdout).toBe('');
   });
 });

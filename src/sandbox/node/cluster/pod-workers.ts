@@ -80,15 +80,12 @@ export class PodWorkers {
   #take(pod: Pod): void {
     const uid = pod.metadata.uid ?? '';
     const known = this.#pods.get(uid);
-    const isOver = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
     if (known) known.update(pod);
     if (pod.metadata.deletionTimestamp) {
       void this.#end(pod, known).catch(this.#options.onError);
       return;
     }
-    // Pods that were done before this process began stay as they are: only their logs are of interest.
-    if (known || isOver) return;
-    this.#pods.set(uid, new PodRuntime(pod, this.#dependencies));
+    if (!known) this.#pods.set(uid, new PodRuntime(pod, this.#dependencies));
   }
 
   /** Someone deletes the pod: end it within its grace period, then say that it is gone. */

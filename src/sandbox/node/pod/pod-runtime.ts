@@ -98,6 +98,7 @@ export class PodRuntime {
   }
 
   status(): PodStatus {
+    if (isOver(this.pod) && this.#lastStatus === undefined) return this.pod.status ?? {};
     const statusesOf = (loops: readonly ContainerLoop[]): ContainerStatus[] => loops.map((loop) => loop.status());
     this.#lastStatus = buildPodStatus(
       {
@@ -174,6 +175,11 @@ export class PodRuntime {
 
   async #run(): Promise<void> {
     try {
+      if (isOver(this.pod)) {
+        // Done under an earlier node process: only its logs are of interest.
+        this.#isFinished = true;
+        return;
+      }
       if (this.#isRefused()) return;
       const attachment = await this.#attach();
       if (!attachment) return;
@@ -290,7 +296,7 @@ export class PodRuntime {
     ].find(({ name }) => name === spec.name);
     // It ran under an earlier node process, which is gone and with it the container.
     const hasRun = before?.containerID !== undefined;
-    const mustStay = rule === 'never' && hasRun;
+    const mustStay = hasRun && (rule === 'never' || isOver(this.pod));
     const host: ContainerHost = {
       resolveImage: this.#dependencies.resolveImage,
       backoffMs: this.#dependencies.backoffMs ?? BACKOFF_MS,
@@ -378,6 +384,10 @@ export class PodRuntime {
 }
 
 const OWN_CONDITIONS = ['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady'];
+
+function isOver({ status }: Pod): boolean {
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed';
+}
 
 /** `command` replaces the image's entrypoint and its default arguments, `args` only the latter. */
 function commandLine(
