@@ -5,6 +5,7 @@ type Json = Record<string, unknown>;
 
 const PLACEHOLDER =
   /<(uid|rv|continue|jwt|base64-jwt)-\d+>|<time>|<microtime>|<pem>|<base64-pem>|<server>|<webhook>|<host-ip>|<host>/g;
+const AGE = /^(\d+[smhdy])+$/;
 const ADDRESS = /^10\.96\.\d+\.\d+$/;
 
 export class Matching {
@@ -67,6 +68,7 @@ export class Matching {
   #compareText(expected: string, actual: unknown, path: string): string[] {
     if (typeof actual !== 'string') return [difference(path, actual, expected)];
     if (ADDRESS.test(expected) && ADDRESS.test(actual)) return [];
+    if (/\.cells\[\d+\]$/.test(path) && AGE.test(expected) && AGE.test(actual)) return [];
     const pieces = expected.split(PLACEHOLDER_SPLIT);
     let pattern = '';
     const captured: string[] = [];

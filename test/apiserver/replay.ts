@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plays a recorded flow against our server: the same requests, and answers compared member by member.
 
+import { builtinType, loadBuiltinTypes } from '../../src/sandbox/apiserver/schema/builtin.ts';
+import type { ObjectNode } from '../../src/sandbox/apiserver/schema/node.ts';
+import { decodeProtobuf, readEnvelope } from '../../src/sandbox/apiserver/schema/protobuf.ts';
 import { Matching } from './matching.ts';
 import type { Exchange, Flow, RecordedBody } from './recording.ts';
 import type { TestServer } from './test-server.ts';
@@ -134,7 +137,7 @@ async function prepare(flow: Flow, server: TestServer): Promise<void> {
     const path = request.path.split('?')[0]!;
     const body = response?.body?.json as Json | undefined;
     if (request.method === 'POST') {
-      const name = (body?.['metadata'] as Json | undefined)?.['name'];
+      const name = (body?.['metadata'] as Json | undefined)?.['name'] ?? protobufName(request.body?.base64);
       created.add(name ? `${path}/${name}` : path);
       continue;
     }
@@ -147,6 +150,34 @@ async function prepare(flow: Flow, server: TestServer): Promise<void> {
     await prepareFrom(body, path, created, server);
   }
 }
+
+/** metadata.name of a protobuf object, whatever its kind: metadata comes first in all of them. */
+function protobufName(base64: string | undefined): unknown {
+  if (!base64) return undefined;
+  const { raw } = readEnvelope(Buffer.from(base64, 'base64'));
+  const { metadata } = decodeProtobuf(raw, METADATA_ONLY) as { metadata?: Json };
+  return metadata?.['name'];
+}
+
+const METADATA_ONLY: ObjectNode = {
+  kind: 'object',
+  typeName: 'Any',
+  fields: new Map([
+    [
+      'metadata',
+      {
+        node: builtinType(loadBuiltinTypes(), 'meta.v1.ObjectMeta'),
+        number: 1,
+        required: false,
+        presence: 'set',
+        patchStrategies: [],
+      },
+    ],
+  ]),
+  embedded: [],
+  atomic: false,
+  preserveUnknown: true,
+};
 
 /** Deleted before anything showed what it was. */
 async function prepareUnseen(path: string, server: TestServer): Promise<void> {

@@ -18,7 +18,7 @@ export interface BootstrapInputs {
 export function bootstrapObjects(inputs: BootstrapInputs): void {
   for (const name of PROTECTED_NAMESPACES) ensure(inputs.objects, namespace(name));
   for (const object of inputs.rbac) ensure(inputs.objects, object);
-  ensure(inputs.objects, kubernetesService(firstAddress(inputs.serviceCidr)));
+  ensure(inputs.objects, kubernetesService(firstAddress(inputs.serviceCidr), inputs.port));
   const addresses = inputs.addresses.filter((address) => !address.startsWith('127.'));
   if (addresses.length === 0) return;
   ensure(inputs.objects, kubernetesEndpoints(addresses, inputs.port));
@@ -64,13 +64,13 @@ function firstAddress(cidr: string): string {
 
 const LABELS = { component: 'apiserver', provider: 'kubernetes' };
 
-function kubernetesService(clusterIP: string): KubeObject {
+function kubernetesService(clusterIP: string, targetPort: number): KubeObject {
   return {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name: 'kubernetes', namespace: 'default', labels: LABELS },
     spec: {
-      ports: [{ name: 'https', protocol: 'TCP', port: 443, targetPort: 6443 }],
+      ports: [{ name: 'https', protocol: 'TCP', port: 443, targetPort }],
       clusterIP,
       clusterIPs: [clusterIP],
       type: 'ClusterIP',

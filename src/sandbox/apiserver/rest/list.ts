@@ -65,7 +65,9 @@ export function listObjects(request: ResourceRequest): ListResult {
   const everything = snapshot(request, revision, position);
   const selected = all ? everything : everything.filter(({ object }) => matches(object));
   const rest = position ? selected.filter((one) => isAfter(one, position)) : selected;
-  const page = limit > 0 && rest.length > limit ? rest.slice(0, limit) : rest;
+  // Version 0 means "whatever you have at hand", and that is always all of it.
+  const limited = limit > 0 && wanted !== '0';
+  const page = limited && rest.length > limit ? rest.slice(0, limit) : rest;
   const more = rest.length - page.length;
   const last = page.at(-1);
   return {

@@ -39,7 +39,6 @@ export async function bindPod(request: ResourceRequest): Promise<Status> {
     throw conflict(type, name, `pod ${name} is already assigned to node ${JSON.stringify(spec.nodeName)}`);
   const bound: KubeObject = {
     ...pod,
-    metadata: { ...pod.metadata, generation: (pod.metadata.generation ?? 1) + 1 },
     spec: { ...spec, nodeName: target },
     status: scheduledStatus(pod, timestamp(request.core.now())),
   };
@@ -69,9 +68,28 @@ export async function evictPod(request: ResourceRequest): Promise<Status> {
   const stored = request.core.store.get(keyOf(request));
   if (!stored) throw notFound(requestedResource(request), name);
   if (!isTerminalPod(stored.object)) spendBudget(request, stored.object, dryRun);
+  if (!dryRun) markDisrupted(request);
   const options = { ...eviction.deleteOptions, ...(dryRun ? { dryRun: ['All'] } : {}) };
   await deleteNamed({ ...request, path: { ...request.path, subresource: '' } }, name, options);
   return success();
+}
+
+/** Tells the pod's owner why it went. */
+function markDisrupted(request: ResourceRequest): void {
+  const stored = request.core.store.get(keyOf(request));
+  if (!stored || stored.object.metadata.deletionTimestamp) return;
+  const status = (stored.object['status'] ?? {}) as { conditions?: { type: string }[] };
+  const condition = {
+    type: 'DisruptionTarget',
+    status: 'True',
+    lastProbeTime: null,
+    lastTransitionTime: timestamp(request.core.now()),
+    reason: 'EvictionByEvictionAPI',
+    message: 'Eviction API: evicting',
+  };
+  const others = (status.conditions ?? []).filter(({ type }) => type !== condition.type);
+  const next: KubeObject = { ...stored.object, status: { ...status, conditions: [...others, condition] } };
+  request.core.store.update(stored.key, next, stored.revision);
 }
 
 function isTerminalPod(pod: KubeObject): boolean {

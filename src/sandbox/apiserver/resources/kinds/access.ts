@@ -93,7 +93,9 @@ function validateBinding(kinds: readonly string[]): (object: KubeObject) => Stat
 function roleUnchanged(object: KubeObject, old: KubeObject): StatusCause[] {
   const [ref, before] = [roleRef(object), roleRef(old)];
   const same = ref.kind === before.kind && ref.name === before.name && ref.apiGroup === before.apiGroup;
-  return same ? [] : [invalidValue('roleRef', { ...ref }, 'cannot change roleRef')];
+  return same
+    ? []
+    : [invalidValue('roleRef', { APIGroup: ref.apiGroup, Kind: ref.kind, Name: ref.name }, 'cannot change roleRef')];
 }
 
 function subjectNames(kind: string): (object: KubeObject) => string {

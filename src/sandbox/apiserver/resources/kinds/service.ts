@@ -151,6 +151,13 @@ function allocateNodePorts(
   }
 }
 
+/** A type that has no use for a field loses it; defaults put back what the new type needs. */
+function dropFieldsOfType(spec: ServiceSpec): void {
+  const external = spec.type === 'NodePort' || spec.type === 'LoadBalancer';
+  if (!external) for (const field of ['externalTrafficPolicy', 'healthCheckNodePort'] as const) delete spec[field];
+  if (spec.type !== 'LoadBalancer') delete spec.allocateLoadBalancerNodePorts;
+}
+
 /** Webhooks may take seconds: another service may have got the address or the port by then. */
 function stillFree(object: KubeObject, context: StrategyContext): boolean {
   const spec = specOf(object);
@@ -304,6 +311,7 @@ export function serviceKinds(types: TypeTable): ResourceDefinition[] {
         prepareUpdate: (object, old, context) => {
           const [spec, before] = [specOf(object), specOf(old)];
           unifyAddresses(spec, before);
+          if (spec.type !== before.type) dropFieldsOfType(spec);
           // A changed address is refused by validateUpdate; looking for it would give the wrong reason.
           if (validateUpdate(object, old).length === 0) allocate(object, context, old);
         },
