@@ -5,7 +5,6 @@ import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
-import { type RouteConfiguration, RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
 import { IdentityMemo } from '../intent/identity-memo.ts';
 import type { DestinationIntent, EndpointIntent, HttpPortIntent, ProxyIntent } from '../intent/types.ts';
 import type { DesiredState, XdsResource } from '../xds/types.ts';
@@ -17,7 +16,7 @@ import { buildVirtualInbound } from './listeners-inbound.ts';
 import { buildHttpListener, buildTcpListener, buildVirtualOutbound } from './listeners-outbound.ts';
 import { destinationName, TYPE_URL } from './names.ts';
 import { ResourceCache } from './resource-cache.ts';
-import { buildRouteConfiguration } from './routes.ts';
+import { buildVirtualHost, encodeRouteConfiguration } from './routes.ts';
 import { type SecretSource, secretSource } from './tls.ts';
 
 const CLUSTER = { typeUrl: TYPE_URL.cluster, schema: ClusterSchema, name: (m: Cluster) => m.name };
@@ -27,7 +26,6 @@ const ENDPOINTS = {
   name: (m: ClusterLoadAssignment) => m.clusterName,
 };
 const LISTENER = { typeUrl: TYPE_URL.listener, schema: ListenerSchema, name: (m: Listener) => m.name };
-const ROUTES = { typeUrl: TYPE_URL.routes, schema: RouteConfigurationSchema, name: (m: RouteConfiguration) => m.name };
 
 export interface EndpointLookup {
   /** Equal while no endpoint of any service has changed. */
@@ -142,7 +140,9 @@ export class EnvoyCompiler {
 
   *#routes(intent: ProxyIntent): Generator<XdsResource> {
     for (const { table } of [...(intent.outbound?.httpPorts ?? []), ...(intent.gateway?.httpPorts ?? [])]) {
-      yield this.#cache.get(table, '', ROUTES, () => buildRouteConfiguration(table));
+      yield this.#cache.assembled(table, TYPE_URL.routes, table.name, () =>
+        encodeRouteConfiguration(table, (host) => this.#cache.part(host, buildVirtualHost)),
+      );
     }
   }
 }

@@ -11,8 +11,10 @@ export class ResourceCache {
   readonly #byNode = new WeakMap<object, Map<string, XdsResource>>();
   readonly #byContent = new Map<string, WeakRef<XdsResource>>();
   readonly #byVersion = new Map<string, WeakRef<XdsResource>>();
+  readonly #parts = new WeakMap<object, Uint8Array>();
+  readonly #partsByContent = new Map<string, WeakRef<Uint8Array>>();
   readonly #forget = new FinalizationRegistry<string>((key) => {
-    for (const map of [this.#byContent, this.#byVersion]) {
+    for (const map of [this.#byContent, this.#byVersion, this.#partsByContent]) {
       if (map.get(key)?.deref() === undefined) map.delete(key);
     }
   });
@@ -32,32 +34,59 @@ export class ResourceCache {
     const known = perNode.get(tag);
     if (known !== undefined) return known;
     const content = hash('sha1', `${tag} ${JSON.stringify(node)}`);
-    const resource = this.#byContent.get(content)?.deref() ?? this.#intern(kind, build);
+    const resource = this.#byContent.get(content)?.deref() ?? this.#build(kind, build);
     this.#remember(this.#byContent, content, resource);
     perNode.set(tag, resource);
     return resource;
   }
 
-  #intern<D extends DescMessage>(
+  /** For a resource whose bytes are put together from parts: by the object, then by the bytes. */
+  assembled(node: object, typeUrl: string, name: string, assemble: () => Uint8Array): XdsResource {
+    const perNode = this.#byNode.get(node) ?? new Map<string, XdsResource>();
+    this.#byNode.set(node, perNode);
+    const resource = perNode.get(typeUrl) ?? this.#intern(typeUrl, name, assemble());
+    perNode.set(typeUrl, resource);
+    return resource;
+  }
+
+  /** A part of resources, serialized once: by the object, then by its content. */
+  part<T extends object>(node: T, serialize: (node: T) => Uint8Array): Uint8Array {
+    const known = this.#parts.get(node);
+    if (known !== undefined) return known;
+    const content = hash('sha1', JSON.stringify(node));
+    const bytes = this.#partsByContent.get(content)?.deref() ?? this.#serialize(node, serialize);
+    this.#remember(this.#partsByContent, content, bytes);
+    this.#parts.set(node, bytes);
+    return bytes;
+  }
+
+  #serialize<T>(node: T, serialize: (node: T) => Uint8Array): Uint8Array {
+    this.builds++;
+    return serialize(node);
+  }
+
+  #build<D extends DescMessage>(
     kind: { readonly typeUrl: string; readonly schema: D; name(message: MessageShape<D>): string },
     build: () => MessageShape<D>,
   ): XdsResource {
     this.builds++;
     const message = build();
-    const value = toBinary(kind.schema, message);
+    return this.#intern(kind.typeUrl, kind.name(message), toBinary(kind.schema, message));
+  }
+
+  #intern(typeUrl: string, name: string, value: Uint8Array): XdsResource {
     const version = hash('sha256', value).slice(0, 16);
-    const name = kind.name(message);
-    const key = `${kind.typeUrl} ${name} ${version}`;
+    const key = `${typeUrl} ${name} ${version}`;
     const known = this.#byVersion.get(key)?.deref();
     if (known !== undefined) return known;
-    const resource = Object.freeze({ typeUrl: kind.typeUrl, name, version, value });
+    const resource = Object.freeze({ typeUrl, name, version, value });
     this.#remember(this.#byVersion, key, resource);
     return resource;
   }
 
-  #remember(map: Map<string, WeakRef<XdsResource>>, key: string, resource: XdsResource): void {
-    if (map.get(key)?.deref() === resource) return;
-    map.set(key, new WeakRef(resource));
-    this.#forget.register(resource, key);
+  #remember<T extends object>(map: Map<string, WeakRef<T>>, key: string, value: T): void {
+    if (map.get(key)?.deref() === value) return;
+    map.set(key, new WeakRef(value));
+    this.#forget.register(value, key);
   }
 }

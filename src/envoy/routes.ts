@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Route tables as Envoy route configurations.
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import {
   HeaderValueOption_HeaderAppendAction,
   type HeaderValueOptionSchema,
@@ -11,9 +12,9 @@ import {
   type RouteActionSchema,
   type RouteSchema,
   VirtualHost_TlsRequirementType,
-  type VirtualHostSchema,
+  VirtualHostSchema,
 } from '#gen/envoy/config/route/v3/route_components_pb.ts';
-import { type RouteConfiguration, RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
+import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
 import type {
   HeaderEdits,
   HttpRouteIntent,
@@ -33,16 +34,35 @@ type VirtualHostInit = MessageInitShape<typeof VirtualHostSchema>;
 type RouteInit = MessageInitShape<typeof RouteSchema>;
 type ActionInit = MessageInitShape<typeof RouteActionSchema>;
 
-export function buildRouteConfiguration(table: RouteTableIntent): RouteConfiguration {
-  return create(RouteConfigurationSchema, {
-    name: table.name,
-    virtualHosts: [...table.hosts.map(virtualHost), ...otherwise(table.otherwise)],
+/**
+ * A serialized envoy.config.route.v3.RouteConfiguration, put together from its virtual hosts' bytes: protobuf lets a
+ * repeated field be written piece by piece, and with one changed host a thousand others need not be written anew.
+ */
+export function encodeRouteConfiguration(
+  table: RouteTableIntent,
+  bytesOf: (host: VirtualHostIntent) => Uint8Array,
+): Uint8Array {
+  const writer = new BinaryWriter();
+  const field = (name: string) => RouteConfigurationSchema.fields.find((f) => f.name === name)!.number;
+  writer.tag(field('name'), WireType.LengthDelimited).string(table.name);
+  const hosts = [...table.hosts.map(bytesOf), ...otherwise(table.otherwise).map(encodeVirtualHost)];
+  for (const host of hosts) writer.tag(field('virtual_hosts'), WireType.LengthDelimited).bytes(host);
+  const rest = create(RouteConfigurationSchema, {
     // The port of `Host: reviews:9080` is known already: it chose this table.
     ignorePortInHostMatching: true,
     // A route to a cluster that does not exist (yet) answers 503; it must not hold up all other routes.
     validateClusters: false,
     maxDirectResponseBodySizeBytes: 1 << 20,
   });
+  return Buffer.concat([writer.finish(), toBinary(RouteConfigurationSchema, rest)]);
+}
+
+export function buildVirtualHost(host: VirtualHostIntent): Uint8Array {
+  return encodeVirtualHost(virtualHost(host));
+}
+
+function encodeVirtualHost(host: VirtualHostInit): Uint8Array {
+  return toBinary(VirtualHostSchema, create(VirtualHostSchema, host));
 }
 
 function virtualHost(host: VirtualHostIntent): VirtualHostInit {

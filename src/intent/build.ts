@@ -11,20 +11,16 @@ import { buildGateway } from './gateway.ts';
 import { IdentityMemo } from './identity-memo.ts';
 import { buildInbound, groupServices, type ServicesByNamespace, servicesOfWorkload } from './inbound.ts';
 import { buildOutbound } from './outbound.ts';
-import type {
-  DestinationIntent,
-  DestinationRef,
-  GatewayIntent,
-  OutboundIntent,
-  ProxyIntent,
-  RouteTableIntent,
-} from './types.ts';
+import { refsOf } from './route-refs.ts';
+import type { DestinationIntent, DestinationRef, GatewayIntent, OutboundIntent, ProxyIntent } from './types.ts';
+import { VirtualHostCache } from './virtual-hosts.ts';
 
 /** Keeps what was built, by the identity of what it was built from. One for each process. */
 export class IntentCache {
   readonly destinations = new IdentityMemo<readonly DestinationIntent[]>();
   readonly outbound = new IdentityMemo<OutboundIntent>();
   readonly services = new IdentityMemo<ServicesByNamespace>();
+  readonly virtualHosts = new VirtualHostCache();
 }
 
 export interface IntentInputs {
@@ -47,7 +43,7 @@ export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyInte
   }
   const parts = [view.services, view.virtualServices, view.headless, view.mesh, view.settings];
   const client = JSON.stringify([view.cluster, view.namespace, Object.entries(view.labels)]);
-  const outbound = cache.outbound.get(parts, client, () => buildOutbound(view));
+  const outbound = cache.outbound.get(parts, client, () => buildOutbound(view, cache.virtualHosts));
   const destinations = allDestinations(view, cache, 'proxy');
   const inbound = buildInbound(services, proxy, inputs.workload);
   return { ...frame, outbound, inbound, gateway: undefined, destinations };
@@ -86,7 +82,10 @@ function memoized(
 /** A gateway gets only what its routes name: a mesh of a thousand services has a dozen of them at its edge. */
 function referred(view: ProxyView, gateway: GatewayIntent, cache: IntentCache): DestinationIntent[] {
   const passed = gateway.sniPorts.flatMap((port) => port.chains.filter((c) => c.use === 'proxy').map((c) => c.to));
-  const refs = [...gateway.httpPorts.flatMap((port) => refsOf(port.table)), ...passed];
+  const refs = [
+    ...gateway.httpPorts.flatMap((port) => port.table.hosts.flatMap((host) => refsOf(host.routes))),
+    ...passed,
+  ];
   const wanted = new Set(refs.map(refKey));
   return [...new Set(refs.map((ref) => hostname(ref.host)))].flatMap((host) => {
     const service = view.serviceOf.get(host);
@@ -100,15 +99,6 @@ function sniUsed(gateway: GatewayIntent, all: readonly DestinationIntent[]): Des
   const chains = gateway.sniPorts.flatMap((port) => port.chains.filter((c) => c.use === 'sni'));
   const wanted = new Set(chains.map((chain) => refKey(chain.to)));
   return all.filter((d) => wanted.has(refKey(d.ref)));
-}
-
-/** Every destination that a table can send to. */
-export function refsOf(table: RouteTableIntent): DestinationRef[] {
-  return table.hosts.flatMap((host) =>
-    host.routes.flatMap(({ action }) =>
-      action.kind === 'forward' ? [...action.to.map((w) => w.to), ...action.mirrors.map((m) => m.to)] : [],
-    ),
-  );
 }
 
 function refKey(ref: DestinationRef): string {

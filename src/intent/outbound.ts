@@ -4,9 +4,9 @@ import { isIP } from 'node:net';
 import { type MeshService, PROXY_PORTS, type ServicePort } from '../model/snapshot.ts';
 import { addressesOf, type ProxyView } from '../model/view.ts';
 import type { OutboundIntent, TcpChainIntent, TcpPortIntent } from './types.ts';
-import { buildRouteTable, indexRules } from './virtual-hosts.ts';
+import { buildRouteTable, indexRules, type VirtualHostCache } from './virtual-hosts.ts';
 
-export function buildOutbound(view: ProxyView): OutboundIntent {
+export function buildOutbound(view: ProxyView, cache: VirtualHostCache): OutboundIntent {
   const rules = indexRules(view);
   const httpPorts = new Set<number>();
   for (const service of view.services) {
@@ -16,7 +16,7 @@ export function buildOutbound(view: ProxyView): OutboundIntent {
     unknown: view.mesh.outboundTrafficPolicy.mode === 'ALLOW_ANY' ? 'pass-through' : 'refuse',
     httpPorts: [...httpPorts]
       .sort((a, b) => a - b)
-      .map((port) => ({ port, table: buildRouteTable(view, port, rules) })),
+      .map((port) => ({ port, table: buildRouteTable(view, port, rules, cache) })),
     tcpPorts: buildTcpPorts(view, httpPorts),
   };
 }

@@ -1,18 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 // The route table of one port of a sidecar: a virtual host for every service with HTTP there, under all of its names.
 import { isIP } from 'node:net';
-import { covers } from '../api/names.ts';
+import { covers, type Hostname, hostname } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { compareHosts, type HostTable, hostTable, lookUpHost, qualifyHost } from '../model/hosts.ts';
+import { IdentityMemo } from '../model/identity-memo.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import { addressesOf, type ProxyView } from '../model/view.ts';
 import { buildRoutes, plainRoute } from './http-routes.ts';
+import { refsOf } from './route-refs.ts';
 import type { RouteTableIntent, VirtualHostIntent } from './types.ts';
 
-export function buildRouteTable(view: ProxyView, port: number, rules: RuleIndex): RouteTableIntent {
+/**
+ * Virtual hosts by what they were made from, so that one changed rule makes one new host and not a thousand. A rule's
+ * routes also depend on the ports of the services that it sends to; those are compared at each use.
+ */
+export class VirtualHostCache {
+  readonly #hosts = new IdentityMemo<Map<string, KeptHost>>();
+
+  get(view: ProxyView, made: readonly object[], tag: string, make: () => VirtualHostIntent): VirtualHostIntent {
+    const kept = this.#hosts.get([...made, view.settings], '', () => new Map());
+    const known = kept.get(tag);
+    if (known?.destinations.every(([host, service]) => view.serviceOf.get(host) === service)) return known.host;
+    const host = make();
+    kept.set(tag, { host, destinations: destinationsOf(host, view) });
+    return host;
+  }
+}
+
+interface KeptHost {
+  readonly host: VirtualHostIntent;
+  readonly destinations: readonly (readonly [Hostname, MeshService | undefined])[];
+}
+
+function destinationsOf(host: VirtualHostIntent, view: ProxyView): KeptHost['destinations'] {
+  const names = new Set(refsOf(host.routes).map((ref) => hostname(ref.host)));
+  return [...names].map((name) => [name, view.serviceOf.get(name)] as const);
+}
+
+export function buildRouteTable(
+  view: ProxyView,
+  port: number,
+  rules: RuleIndex,
+  cache: VirtualHostCache,
+): RouteTableIntent {
   const services = view.services.filter((s) => httpPort(s, port) !== undefined);
   const taken = new Set<string>(services.map((s) => s.hostname));
-  const hosts = services.map((service) => buildVirtualHost(view, service, port, rules, taken));
+  const hosts = services.map((service) => buildVirtualHost(view, service, port, rules, taken, cache));
   return {
     name: String(port),
     hosts: [...hosts, ...foreignHosts(view, port, rules, taken)],
@@ -36,24 +70,31 @@ export function indexRules(view: ProxyView): RuleIndex {
   );
 }
 
+const NO_RULE: object = Object.freeze({});
+
 function buildVirtualHost(
   view: ProxyView,
   service: MeshService,
   port: number,
   rules: RuleIndex,
   taken: Set<string>,
+  cache: VirtualHostCache,
 ): VirtualHostIntent {
-  const ref = { host: service.hostname, port, subset: '' };
-  const origin = { object: service.origin, field: `spec.ports[${service.ports.findIndex((p) => p.number === port)}]` };
   const [rule] = lookUpHost(rules, service.hostname);
-  const routes = rule === undefined ? [plainRoute(ref, origin)] : buildRoutes(rule, { view, gateway: 'mesh', port });
-  return {
-    name: `${service.hostname}:${port}`,
-    domains: claimDomains(view, service, taken),
-    httpsOnly: false,
-    routes,
-    origin: rule === undefined ? origin : { object: rule.ref, field: 'spec.hosts' },
-  };
+  const domains = claimDomains(view, service, taken);
+  const client = rule === undefined ? '' : `${view.namespace} ${JSON.stringify(view.labels)}`;
+  return cache.get(view, [service, rule ?? NO_RULE], `${port} ${client} ${domains.join()}`, () => {
+    const field = `spec.ports[${service.ports.findIndex((p) => p.number === port)}]`;
+    const origin = { object: service.origin, field };
+    const to = { host: service.hostname, port, subset: '' };
+    return {
+      name: `${service.hostname}:${port}`,
+      domains,
+      httpsOnly: false,
+      routes: rule === undefined ? [plainRoute(to, origin)] : buildRoutes(rule, { view, gateway: 'mesh', port }),
+      origin: rule === undefined ? origin : { object: rule.ref, field: 'spec.hosts' },
+    };
+  });
 }
 
 /** A table with one domain twice is refused whole: whoever comes first has it. The full name is its own in any case. */
