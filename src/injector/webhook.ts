@@ -23,7 +23,9 @@ export interface AdmissionAnswer {
 }
 
 /** Path -> what answers there. What it throws refuses the request, with its message. */
-export type AdmissionHandlers = Readonly<Record<string, (request: AdmissionRequest) => AdmissionAnswer>>;
+export type AdmissionHandlers = Readonly<
+  Record<string, (request: AdmissionRequest) => AdmissionAnswer | Promise<AdmissionAnswer>>
+>;
 
 /** The API server's own limit is 3 MiB for an object; a review holds two. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
@@ -54,14 +56,18 @@ async function serve(handlers: AdmissionHandlers, request: IncomingMessage, resp
   const admission = review.request;
   if (review.kind !== 'AdmissionReview' || admission?.uid === undefined)
     return end(response, 400, 'not an AdmissionReview');
-  const body = { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: answer(admission, handler) };
+  const body = {
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    response: await answer(admission, handler),
+  };
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
-function answer(request: AdmissionRequest, handler: AdmissionHandlers[string]): Record<string, unknown> {
+async function answer(request: AdmissionRequest, handler: AdmissionHandlers[string]): Promise<Record<string, unknown>> {
   let result: AdmissionAnswer;
   try {
-    result = handler(request);
+    result = await handler(request);
   } catch (error) {
     result = { allowed: false, message: (error as Error).message };
   }

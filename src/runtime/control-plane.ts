@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control plane of one cluster: pilot, CA, injector and validator in one process.
-import { once } from 'node:events';
-import type { Server } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type AdminViews, startAdminServer } from '../admin/server.ts';
@@ -9,20 +7,17 @@ import type { Authority } from '../identity/authority.ts';
 import { DEFAULT_LIFETIME_MS } from '../identity/authority.ts';
 import { RenewedCertificate, systemClock } from '../identity/renewal.ts';
 import { WorkloadSecrets } from '../identity/workload-secrets.ts';
-import { admitPod } from '../injector/admission.ts';
-import { INJECTOR_CONFIG_MAP, type InjectorSettings, parseInjectorSettings } from '../injector/settings.ts';
-import { createWebhookServer } from '../injector/webhook.ts';
+import { INJECTOR_CONFIG_MAP } from '../injector/settings.ts';
 import { type KubeClient, KubeError } from '../kube/client.ts';
-import { CONFIG_MAPS } from '../kube/resources.ts';
-import type { KubeObject } from '../kube/types.ts';
-import { watchResource } from '../kube/watch.ts';
 import { MeshStore } from '../model/store.ts';
 import { KubeSource } from '../sources/kube.ts';
 import type { ControlPlaneEndpoint } from '../xds/envoy-client.ts';
+import type { TlsIdentity } from '../xds/grpc/server.ts';
 import { startXdsServer, type XdsServer } from '../xds/server.ts';
 import { AdsBackend, type Refusal } from './ads-backend.ts';
 import { loadAuthority } from './ca-secret.ts';
 import { createCompile } from './compile.ts';
+import { FollowedSettings } from './followed-settings.ts';
 import { MeshEngine } from './mesh-engine.ts';
 import { ISTIO_NAMESPACE, meshResources } from './mesh-resources.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -30,9 +25,13 @@ import { RefusalEvents } from './refusal-events.ts';
 import { RootCertDistributor } from './root-cert-distributor.ts';
 import { SdsBackend } from './sds-backend.ts';
 import { TokenAuthenticator } from './token-authenticator.ts';
-import { admitMeshObject } from './validation.ts';
 import { keepWebhooksTrusting } from './webhook-registration.ts';
+import { startWebhooks, type Webhooks } from './webhooks.ts';
 import { DiagnosticLog, logRefusal, logXdsEvent } from './xds-log.ts';
+
+/** What one process does of it. Where another cluster's plane is the pilot, the others stay at home. */
+export const ROLES = ['pilot', 'ca', 'injector', 'validator'] as const;
+export type Role = (typeof ROLES)[number];
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
@@ -40,6 +39,8 @@ export interface ControlPlaneOptions {
   readonly cluster: string;
   readonly trustDomain: string;
   readonly dnsDomain: string;
+  /** Default: all. */
+  readonly roles?: ReadonlySet<Role>;
   readonly host: string;
   /** 0 takes a free one. */
   readonly ports: { readonly xds: number; readonly admin: number; readonly webhooks: number };
@@ -82,21 +83,23 @@ class ControlPlane {
   readonly #metrics: Metrics = createMetrics();
   readonly #engine: MeshEngine;
   readonly #closers: (() => void | Promise<void>)[] = [];
-  #settings: InjectorSettings | undefined;
+  readonly #roles: ReadonlySet<Role>;
+  readonly #settings = new FollowedSettings();
   #xds: XdsServer | undefined;
   #secrets: WorkloadSecrets | undefined;
-  #webhooksListen = false;
+  #webhooks: Webhooks | undefined;
   #refusals: (Refusal & { at: string })[] = [];
 
   constructor(options: ControlPlaneOptions, signal: AbortSignal) {
     this.#options = options;
     this.#signal = signal;
+    this.#roles = options.roles ?? new Set(ROLES);
     const { cluster, trustDomain, dnsDomain, log } = options;
     const diagnosticLog = new DiagnosticLog(log);
     this.#engine = new MeshEngine({
       store: new MeshStore({ trustDomain, dnsDomain, rootNamespace: ISTIO_NAMESPACE, configCluster: cluster }),
       compile: createCompile(options.secrets),
-      clusters: [cluster],
+      clusters: this.#roles.has('pilot') ? [cluster] : [],
       onSynced: () => log.info({ cluster }, 'the cluster’s objects have been read'),
       onProblems: (problems) => {
         for (const { where, message, cure } of problems)
@@ -118,20 +121,24 @@ class ControlPlane {
     const authority = await untilReachable(() => loadAuthority(client, trustDomain, Date.now(), log), log, signal);
     if (authority === undefined) return;
     const roots = new RootCertDistributor(client, authority.rootPem, log);
+    const roles = this.#roles;
     const tasks = [
-      new KubeSource(cluster, client, meshResources()).run(this.#engine.listener(cluster), signal),
       roots.run(signal),
-      keepWebhooksTrusting(client, authority.rootPem, log, signal),
-      this.#followSettings(),
+      ...(roles.has('pilot')
+        ? [new KubeSource(cluster, client, meshResources()).run(this.#engine.listener(cluster), signal)]
+        : []),
+      ...(roles.has('injector') ? [this.#settings.run(client, log, signal)] : []),
+      ...(this.#hasWebhooks ? [keepWebhooksTrusting(client, authority.rootPem, log, signal)] : []),
     ];
     // A watch ends early only by a bug of ours: better to start anew than to go on half blind.
     const broken = Promise.all(tasks);
     broken.catch(() => {});
     const certificate = this.#servingCertificate(authority);
-    const webhooks = await this.#startWebhooks(roots, certificate);
-    const xds = await this.#startXds(authority, certificate);
-    log.info({ xds: xds.port, webhooks, admin: admin.port }, 'listening');
-    this.#options.onListening?.({ xds: xds.port, webhooks, admin: admin.port });
+    if (this.#hasWebhooks) await this.#startWebhooks(roots, certificate);
+    if (this.#hasXds) await this.#startXds(authority, certificate);
+    const listening = { xds: this.#xds?.port ?? 0, webhooks: this.#webhooks?.port ?? 0, admin: admin.port };
+    log.info({ ...listening, roles: [...roles] }, 'listening');
+    this.#options.onListening?.(listening);
     await broken;
   }
 
@@ -161,47 +168,33 @@ class ControlPlane {
 
   readonly #onRenewal: (() => void)[] = [];
 
-  async #startWebhooks(roots: RootCertDistributor, certificate: RenewedCertificate): Promise<number> {
-    const { host, ports, log } = this.#options;
-    const tls = () => ({ cert: certificate.current.chainPem, key: certificate.current.keyPem });
-    const server: Server = createWebhookServer(
-      {
-        '/inject': (request) => {
-          const answer = admitPod(request, {
-            settings: () => this.#settings,
-            namespaceLabels: (namespace) => roots.labelsOf(namespace),
-            observe: (outcome) => {
-              const { namespace, pod, injected, reason } = outcome;
-              if (injected) log.info({ namespace, pod }, 'sidecar added');
-              else log.warn({ namespace, pod, reason }, 'no sidecar can be added');
-              // Pods may be injected one by one, in namespaces without the label.
-              if (injected && request.dryRun !== true) void roots.ensure(namespace);
-            },
-          });
-          this.#metrics.admitted('inject', answer.allowed);
-          return answer;
-        },
-        '/validate': (request) => {
-          const answer = admitMeshObject(request);
-          this.#metrics.admitted('validate', answer.allowed);
-          if (!answer.allowed) log.info({ reason: answer.message }, 'a mesh object was refused');
-          return answer;
-        },
-      },
-      tls(),
-    );
-    this.#onRenewal.push(() => server.setSecureContext(tls()));
-    server.listen(ports.webhooks, host);
-    await once(server, 'listening');
-    this.#closers.push(() => {
-      server.close();
-      server.closeAllConnections();
-    });
-    this.#webhooksListen = true;
-    return (server.address() as { port: number }).port;
+  get #hasWebhooks(): boolean {
+    return this.#roles.has('injector') || this.#roles.has('validator');
   }
 
-  async #startXds(authority: Authority, certificate: RenewedCertificate): Promise<XdsServer> {
+  get #hasXds(): boolean {
+    return this.#roles.has('pilot') || this.#roles.has('ca');
+  }
+
+  async #startWebhooks(roots: RootCertDistributor, certificate: RenewedCertificate): Promise<void> {
+    const { host, ports, log } = this.#options;
+    const webhooks = await startWebhooks({
+      host,
+      port: ports.webhooks,
+      tls: () => tlsOf(certificate),
+      injects: this.#roles.has('injector'),
+      validates: this.#roles.has('validator'),
+      settings: () => this.#settings.current,
+      roots,
+      metrics: this.#metrics,
+      log,
+    });
+    this.#onRenewal.push(() => webhooks.renewed());
+    this.#closers.push(() => webhooks.close());
+    this.#webhooks = webhooks;
+  }
+
+  async #startXds(authority: Authority, certificate: RenewedCertificate): Promise<void> {
     const { client, cluster, trustDomain, host, ports, log } = this.#options;
     const events = new RefusalEvents(client, log);
     const secrets = new WorkloadSecrets(authority, {
@@ -221,11 +214,16 @@ class ControlPlane {
       void events.tell(refusal);
     };
     const observe = this.#metrics.tokenReviewed;
-    const tls = () => ({ certPem: certificate.current.chainPem, keyPem: certificate.current.keyPem });
+    const onCompiled = this.#metrics.compiled;
+    const engine = this.#engine;
+    const ads = new AdsBackend({ engine, trustDomain, cluster, identity: 'token', onRefusal, onCompiled });
+    const sds = new SdsBackend(secrets, (proxy, message) =>
+      log.error({ proxy, reason: message }, 'Envoy refused its secrets'),
+    );
     const server = await startXdsServer(
       {
         listen: { host, port: ports.xds },
-        tls: tls(),
+        tls: tlsOf(certificate),
         authenticator: new TokenAuthenticator({
           client,
           audience: TOKEN_AUDIENCE,
@@ -233,17 +231,8 @@ class ControlPlane {
           clusterName: cluster,
           observe,
         }),
-        ads: new AdsBackend({
-          engine: this.#engine,
-          trustDomain,
-          cluster,
-          identity: 'token',
-          onRefusal,
-          onCompiled: this.#metrics.compiled,
-        }),
-        sds: new SdsBackend(secrets, (proxy, message) =>
-          log.error({ proxy, reason: message }, 'Envoy refused its secrets'),
-        ),
+        ...(this.#roles.has('pilot') ? { ads } : {}),
+        ...(this.#roles.has('ca') ? { sds } : {}),
         observe: (event) => {
           this.#metrics.xds(event);
           logXdsEvent(log, event);
@@ -255,44 +244,20 @@ class ControlPlane {
       },
       this.#signal,
     );
-    this.#onRenewal.push(() => server.setTls(tls()));
+    this.#onRenewal.push(() => server.setTls(tlsOf(certificate)));
     this.#closers.push(() => server.close());
     this.#xds = server;
-    return server;
-  }
-
-  /** What `install` decided for the proxies; a change counts from the next pod on. */
-  async #followSettings(): Promise<void> {
-    const { client, log } = this.#options;
-    await watchResource<KubeObject>(
-      client,
-      CONFIG_MAPS,
-      { namespace: ISTIO_NAMESPACE, signal: this.#signal },
-      {
-        upsert: (object) => {
-          if (object.metadata.name !== INJECTOR_CONFIG_MAP) return;
-          try {
-            const { settings = '' } = (object['data'] ?? {}) as { settings?: string };
-            this.#settings = parseInjectorSettings(settings);
-          } catch (error) {
-            const reason = (error as Error).message;
-            log.error({ configMap: INJECTOR_CONFIG_MAP, reason }, 'settings cannot be used; those before stay');
-          }
-        },
-        delete: () => {},
-        synced: () => {},
-        error: (error) => log.warn({ err: error.message }, 'the injector’s settings cannot be read; trying again'),
-      },
-    );
   }
 
   #adminViews(): AdminViews {
     return {
       missing: () => [
         ...(this.#engine.isSynced ? [] : ['the cluster’s objects']),
-        ...(this.#settings === undefined ? [`ConfigMap ${INJECTOR_CONFIG_MAP}`] : []),
-        ...(this.#webhooksListen ? [] : ['the webhooks']),
-        ...(this.#xds === undefined ? ['the discovery server'] : []),
+        ...(this.#roles.has('injector') && this.#settings.current === undefined
+          ? [`ConfigMap ${INJECTOR_CONFIG_MAP}`]
+          : []),
+        ...(this.#hasWebhooks && this.#webhooks === undefined ? ['the webhooks'] : []),
+        ...(this.#hasXds && this.#xds === undefined ? ['the discovery server'] : []),
       ],
       metrics: async () => ({
         contentType: this.#metrics.registry.contentType,
@@ -307,6 +272,10 @@ class ControlPlane {
       },
     };
   }
+}
+
+function tlsOf(certificate: RenewedCertificate): TlsIdentity {
+  return { certPem: certificate.current.chainPem, keyPem: certificate.current.keyPem };
 }
 
 /** Tries until the API server can be reached; undefined when `signal` aborts first. Its refusals are thrown. */

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Diagnostic } from '../api/diagnostics.ts';
 import { validateObject } from '../api/validate.ts';
 import type { AdmissionAnswer, AdmissionRequest } from '../injector/webhook.ts';
+import type { KubeObject } from '../kube/types.ts';
+import { previewObject } from '../model/preview.ts';
+import type { MeshIndex } from '../model/snapshot.ts';
 
 /** Answers the validating webhook: errors refuse the object, all of them at once; the rest are warnings. */
 export function admitMeshObject(request: AdmissionRequest): AdmissionAnswer {
@@ -15,6 +19,19 @@ export function admitMeshObject(request: AdmissionRequest): AdmissionAnswer {
   if (errors.length === 0) return { allowed: true, warnings };
   const name = `${object.kind} ${object.metadata.namespace ?? request.namespace ?? ''}/${object.metadata.name ?? ''}`;
   return { allowed: false, message: `${name}: ${errors.map(describe).join('; ')}`, warnings };
+}
+
+/** How long an object that seems to hang in the air waits for its neighbours of the same `kubectl apply` to be seen. */
+const NEIGHBOURS_MS = 300;
+
+/**
+ * Warnings for an admitted object about what it refers to: a host, a subset, a gateway that nobody defines. They are
+ * looked at again a moment later, since one file often holds both ends of a reference.
+ */
+export async function warnOfDangling(index: () => MeshIndex, object: KubeObject): Promise<string[]> {
+  if (previewObject(index(), object).length === 0) return [];
+  await sleep(NEIGHBOURS_MS);
+  return previewObject(index(), object).map(describe);
 }
 
 /** `spec.http[0].route[1].weight: weights add up to 90: make it 100 (ISM0008)` */
