@@ -386,3 +386,27 @@ describe.skipIf(envoyPath === undefined)('a real Envoy', () => {
     for (const token of kube.reviewed) expect(everything).not.toContain(token.slice(-20));
   });
 });
+
+test('a plane that is only CA and injector serves keys and webhooks, and no configuration', async () => {
+  const own = new AbortController();
+  const listening = Promise.withResolvers<typeof ports>();
+  const done = runControlPlane(
+    {
+      client: kube.client(),
+      cluster: 'cluster1',
+      trustDomain: 'cluster.local',
+      dnsDomain: 'cluster.local',
+      roles: new Set(['ca', 'injector']),
+      host: '127.0.0.1',
+      ports: { xds: 0, admin: 0, webhooks: 0 },
+      log,
+      onListening: listening.resolve,
+    },
+    own.signal,
+  );
+  const { admin: port } = await listening.promise;
+  await until('ready', async () => (await httpGet({ port, path: '/ready' })).status === 200);
+  expect(logLines.findLast(({ msg }) => msg === 'listening')).toMatchObject({ roles: ['ca', 'injector'] });
+  own.abort();
+  await done;
+});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from 'commander';
+import { UserError } from '../user-error.ts';
 
 interface ControlPlaneFlags {
   kubeconfig?: string;
@@ -11,6 +12,7 @@ interface ControlPlaneFlags {
   xdsPort: string;
   adminPort: string;
   webhookPort: string;
+  roles: string;
   logLevel: string;
 }
 
@@ -29,11 +31,12 @@ export function register(program: Command): void {
     .option('--xds-port <port>', 'of ADS and SDS over TLS', '15012')
     .option('--admin-port <port>', 'of /ready, /metrics and, from this machine only, /debug', '15014')
     .option('--webhook-port <port>', 'of the webhooks', '15017')
+    .option('--roles <list>', 'what to do of pilot, ca, injector and validator', 'pilot,ca,injector,validator')
     .option('--log-level <level>', 'error, warn, info or debug', 'info')
     .addHelpText('after', '\nDeployment istiod runs it (see: isthmus install --help).')
     .action(async (flags: ControlPlaneFlags) => {
       const [
-        { runControlPlane },
+        { ROLES, runControlPlane },
         { KubeClient },
         { inClusterConfig, loadKubeconfig },
         { createLog },
@@ -50,10 +53,19 @@ export function register(program: Command): void {
       const client = new KubeClient(fromFile ? loadKubeconfig(kubeconfig, context) : inClusterConfig());
       const ports = { xds: Number(flags.xdsPort), admin: Number(flags.adminPort), webhooks: Number(flags.webhookPort) };
       const log = createLog('control-plane', flags.logLevel);
+      const roles = readRoles(flags.roles, ROLES);
       try {
-        await runControlPlane({ client, cluster, trustDomain, dnsDomain, host, ports, log }, processSignal());
+        await runControlPlane({ client, cluster, trustDomain, dnsDomain, roles, host, ports, log }, processSignal());
       } finally {
         client.close();
       }
     });
+}
+
+function readRoles<T extends string>(text: string, known: readonly T[]): ReadonlySet<T> {
+  const wanted = text.split(',').map((role) => role.trim());
+  const unknown = wanted.filter((role) => !known.some((name) => name === role));
+  if (unknown.length > 0)
+    throw new UserError(`--roles ${text}: there is no role ${unknown.join(', ')}; use ${known.join(', ')}`, 2);
+  return new Set(known.filter((name) => wanted.includes(name)));
 }

@@ -20,7 +20,10 @@ export function register(program: Command): void {
     )
     .option('--cluster-name <name>', 'the cluster’s name in the mesh', 'Kubernetes')
     .addOption(new Option('-o, --output <format>', 'yaml or json').choices(['yaml', 'json']).default('yaml'))
-    .addHelpText('after', '\nExample:\n  isthmus manifest generate --cluster-name cluster1 > isthmus.yaml')
+    .addHelpText(
+      'after',
+      '\nExample:\n  isthmus manifest generate --cluster-name cluster1 > isthmus.yaml\n\nkubectl must know the definitions before an object of their kinds: apply the file twice, or let install do it.',
+    )
     .action(async (flags: GenerateFlags) => {
       const [{ buildStages }, { readInstallValues }, { buildCrds }, { stringify }] = await Promise.all([
         import('../../install/manifest.ts'),
