@@ -3,6 +3,7 @@
 // the very transport sockets and filter chains that the stages make.
 import { once } from 'node:events';
 import http, { type Server } from 'node:http';
+import http2 from 'node:http2';
 import net, { type AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import { create, fromBinary } from '@bufbuild/protobuf';
@@ -82,13 +83,23 @@ function proxyOf(kind: MeshProxy['kind'], namespace: string, app: string): MeshP
   };
 }
 
-function meshOf(appPort: number, gatewayPort: number) {
+interface AppPorts {
+  readonly http: number;
+  readonly grpc: number;
+  readonly tcp: number;
+}
+
+function meshOf(app: AppPorts, gatewayPort: number) {
   const objects = [
     kube('v1', 'Service', 'default', 'shop', {
       spec: {
         clusterIP: '10.96.0.1',
         selector: { app: 'shop' },
-        ports: [{ name: 'http', port: 8080, targetPort: appPort }],
+        ports: [
+          { name: 'http', port: 8080, targetPort: app.http },
+          { name: 'grpc', port: 7070, targetPort: app.grpc },
+          { name: 'tcp', port: 5432, targetPort: app.tcp },
+        ],
       },
     }),
     {
@@ -99,7 +110,7 @@ function meshOf(appPort: number, gatewayPort: number) {
     {
       ...kube('discovery.k8s.io/v1', 'EndpointSlice', 'default', 'shop-1', {}),
       metadata: { namespace: 'default', name: 'shop-1', labels: { 'kubernetes.io/service-name': 'shop' } },
-      ports: [{ name: 'http', port: appPort }],
+      ports: Object.entries(app).map(([name, port]) => ({ name, port })),
       endpoints: [{ addresses: [ADDRESS.server], targetRef: { kind: 'Pod', name: 'shop' } }],
     },
     kube('v1', 'Service', 'istio-system', 'edge', {
@@ -132,7 +143,13 @@ describe.skipIf(envoyPath === undefined)('mutual TLS on real Envoys', () => {
   const authority = newAuthority();
   const envoys: RunningEnvoy[] = [];
   let app: Server;
+  const grpcApp = http2.createServer((request, response) => {
+    response.end(`${request.httpVersion} ${request.headers['x-forwarded-client-cert']}`);
+  });
+  /** It speaks first, as databases do. */
+  const tcpApp = net.createServer((socket) => socket.end('welcome'));
   let ports: { server: number; gateway: number; client: number };
+  let appPorts: AppPorts;
   let snapshot: ReturnType<typeof meshOf>;
 
   /** Runs a proxy's resources with the listener `name` alone, bound to a loopback address and port. */
@@ -151,13 +168,15 @@ describe.skipIf(envoyPath === undefined)('mutual TLS on real Envoys', () => {
   }
 
   /** The application, which without a redirect is not where the client dialled. */
-  function behind({ name }: Cluster): Cluster {
-    const { port } = app.address() as AddressInfo;
+  function behind({ name, typedExtensionProtocolOptions }: Cluster): Cluster {
+    const behindPort = { [appPorts.http]: app, [appPorts.grpc]: grpcApp, [appPorts.tcp]: tcpApp };
+    const { port } = behindPort[Number(name.split('|')[1])]!.address() as AddressInfo;
     const here = { address: '127.0.0.1', port, weight: 1, locality: '', meshed: false };
     return create(ClusterSchema, {
       name,
       clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
       loadAssignment: buildLoadAssignment(name, [here]),
+      typedExtensionProtocolOptions,
     });
   }
 
@@ -209,27 +228,81 @@ describe.skipIf(envoyPath === undefined)('mutual TLS on real Envoys', () => {
       response.setHeader('x-seen', request.headers['x-forwarded-client-cert'] ?? 'nobody');
       response.end();
     });
-    app.listen(0, '127.0.0.1');
-    await once(app, 'listening');
-    const [server, gateway] = await Promise.all([freePort(ADDRESS.server), freePort(ADDRESS.gateway)]);
-    snapshot = meshOf(server, gateway);
-    await run(proxyOf('sidecar', 'default', 'shop'), authority.issue('shop'), 'virtualInbound', ADDRESS.server, server);
+    for (const server of [app, grpcApp, tcpApp]) {
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+    }
+    const [server, grpc, tcp] = await Promise.all([1, 2, 3].map(() => freePort(ADDRESS.server)));
+    const gateway = await freePort(ADDRESS.gateway);
+    appPorts = { http: server!, grpc: grpc!, tcp: tcp! };
+    snapshot = meshOf(appPorts, gateway);
+    await run(
+      proxyOf('sidecar', 'default', 'shop'),
+      authority.issue('shop'),
+      'virtualInbound',
+      ADDRESS.server,
+      server!,
+    );
     const edge = proxyOf('gateway', 'istio-system', 'edge');
     await run(edge, authority.issue('edge'), `0.0.0.0_${gateway}`, ADDRESS.gateway, gateway);
     const sidecar = proxyOf('sidecar', 'default', 'client');
     const client = await run(sidecar, authority.issue('client'), '0.0.0.0_8080', '127.0.0.1', 0);
-    ports = { server, gateway, client: (await client.listeners()).get('0.0.0.0_8080')! };
+    ports = { server: server!, gateway, client: (await client.listeners()).get('0.0.0.0_8080')! };
   });
 
   afterAll(async () => {
     await Promise.all(envoys.map((envoy) => envoy.stop()));
-    app?.close();
+    for (const server of [app, grpcApp, tcpApp]) server?.close();
   });
 
   test('a client in the mesh is let in, and the application is told who it is', async () => {
     const { status, seen } = await get(ports.client, 'shop');
     expect(status).toBe(200);
     expect(seen).toContain('URI=spiffe://cluster.local/ns/default/sa/client');
+  });
+
+  test('HTTP/2 stays HTTP/2 all the way', async () => {
+    await run(
+      proxyOf('sidecar', 'default', 'shop'),
+      authority.issue('shop'),
+      'virtualInbound',
+      ADDRESS.server,
+      appPorts.grpc,
+    );
+    const client = await run(
+      proxyOf('sidecar', 'default', 'client'),
+      authority.issue('client'),
+      '0.0.0.0_7070',
+      '127.0.0.1',
+      0,
+    );
+    const session = http2.connect(`http://127.0.0.1:${(await client.listeners()).get('0.0.0.0_7070')}`);
+    try {
+      const stream = session.request({ ':path': '/shop.Cart/Get', ':authority': 'shop:7070', ':method': 'POST' });
+      stream.setEncoding('utf8').end('x');
+      let answer = '';
+      for await (const chunk of stream) answer += String(chunk);
+      expect(answer).toMatch(/^2\.0 .*URI=spiffe:\/\/cluster\.local\/ns\/default\/sa\/client/);
+    } finally {
+      session.close();
+    }
+  });
+
+  test('TCP whose server speaks first', async () => {
+    await run(
+      proxyOf('sidecar', 'default', 'shop'),
+      authority.issue('shop'),
+      'virtualInbound',
+      ADDRESS.server,
+      appPorts.tcp,
+    );
+    const name = '10.96.0.1_5432';
+    const client = await run(proxyOf('sidecar', 'default', 'client'), authority.issue('client'), name, '127.0.0.1', 0);
+    const socket = net.connect((await client.listeners()).get(name)!, '127.0.0.1');
+    let answer = '';
+    for await (const chunk of socket) answer += String(chunk);
+    expect(answer).toBe('welcome');
+    expect(await plaintext(ADDRESS.server, appPorts.tcp)).toMatch(/^(closed|error ECONNRESET)$/);
   });
 
   test('by the gateway of the other cluster it is still the client who is seen', async () => {
