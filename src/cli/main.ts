@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // The CLI's entry. Exit codes: 0 done, 1 failed, 2 called wrongly.
 import { Command, CommanderError } from 'commander';
+import packageJson from '../../package.json' with { type: 'json' };
 import { registerCommands } from './commands.ts';
 import { UserError } from './user-error.ts';
 
 const program = new Command('isthmus')
   .description('A multicluster service mesh: real Envoy proxies, the Istio API, several Kubernetes clusters as one.')
+  .version(packageJson.version, '-V, --version', 'this program’s version')
   .showHelpAfterError('(add --help for usage and examples)')
   .showSuggestionAfterError(true)
   .configureHelp({ sortSubcommands: false })
   .exitOverride();
+
+// `isthmus ... | head`: who reads no more wants no more.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
 
 try {
   await registerCommands(program);

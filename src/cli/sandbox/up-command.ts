@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus sandbox up`, as the terminal sees it.
-import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { Listr } from 'listr2';
-import { findEnvoy, projectRoot } from '../../runtime/toolchain.ts';
+import packageJson from '../../../package.json' with { type: 'json' };
+import { findCheckedEnvoy, projectRoot } from '../../runtime/toolchain.ts';
 import { SandboxError, type Toolchain } from '../../sandbox/layout.ts';
 import { describeSandbox } from '../../sandbox/status.ts';
 import type { ClusterStatus, SandboxStatus } from '../../sandbox/status-file.ts';
@@ -31,7 +31,7 @@ export async function up(options: UpCommandOptions): Promise<void> {
     rootless: options.rootless || process.geteuid?.() !== 0,
     fresh: options.fresh,
     toolchain: findToolchain(),
-    version: readVersion(),
+    version: packageJson.version,
     ...(clusters === undefined ? {} : { clusters }),
     ...(apiPort === undefined ? {} : { apiPort }),
     ...(gatewayPort === undefined ? {} : { gatewayPort }),
@@ -152,7 +152,7 @@ function pending({ ready }: ClusterStatus): string[] {
 
 function findToolchain(): Toolchain {
   const root = projectRoot();
-  const envoy = findEnvoy();
+  const envoy = asUserError(findCheckedEnvoy);
   // The script that runs now: the bundle, or the sources.
   const entry = resolve(process.argv[1]!);
   return {
@@ -163,7 +163,10 @@ function findToolchain(): Toolchain {
   };
 }
 
-function readVersion(): string {
-  const { version } = JSON.parse(readFileSync(join(projectRoot(), 'package.json'), 'utf8')) as { version: string };
-  return version;
+function asUserError<T>(action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw new UserError(error instanceof Error ? error.message : String(error));
+  }
 }
