@@ -31,7 +31,9 @@ describe.each(findCases())('%s', (name) => {
   test.each(calls.map((call) => [call.name, call] as const))('%s', (_, call) => {
     const from = scenario.proxies.get(call.from);
     if (from === undefined) throw new Error(`calls.yaml: there is no proxy ${call.from}`);
-    expect(runCall(call, from)).toEqual([call.expect].flat());
+    const { lines, rule } = runCall(call, from);
+    expect(lines).toEqual([call.expect].flat());
+    if (call.rule !== undefined) expect(rule).toBe(call.rule);
   });
 
   test.skipIf(envoy === undefined).each([...scenario.proxies.keys()])('Envoy accepts what %s gets', async (proxy) => {

@@ -29,6 +29,7 @@ import { duration, fraction } from './messages.ts';
 import { destinationName, PASSTHROUGH } from './names.ts';
 import { buildRetryPolicy } from './retries.ts';
 import { buildMatch } from './route-match.ts';
+import { ruleMetadata } from './rule-metadata.ts';
 
 type VirtualHostInit = MessageInitShape<typeof VirtualHostSchema>;
 type RouteInit = MessageInitShape<typeof RouteSchema>;
@@ -97,6 +98,7 @@ function buildRoute(route: HttpRouteIntent): RouteInit {
     name: route.name,
     match: buildMatch(route.match),
     action: buildAction(route.action),
+    ...ruleMetadata(route.origin),
     typedPerFilterConfig: { ...(route.cors && corsConfig(route.cors)), ...(route.fault && faultConfig(route.fault)) },
     ...edits(route.requestHeaders, route.responseHeaders),
   };

@@ -21,12 +21,16 @@ export interface CallCase {
   readonly sni?: string;
   readonly alpn?: readonly string[];
   readonly expect: string | readonly string[];
+  /** The rule that decides, `NAMESPACE/NAME FIELD`. */
+  readonly rule?: string;
   /** What the server is asked in the end, `GET HOST PATH`: checked on a real Envoy. */
   readonly upstream?: string;
 }
 
-export function runCall(call: CallCase, from: ScenarioProxy): string[] {
-  return describe(simulate(new DecodedState(from.compiled.desired), readCall(call, from)));
+export function runCall(call: CallCase, from: ScenarioProxy): { lines: string[]; rule: string | undefined } {
+  const outcome = simulate(new DecodedState(from.compiled.desired), readCall(call, from));
+  const [, namespace, name] = /namespaces\/(.+)\/virtual-service\/(.+)$/.exec(outcome.rule?.config ?? '') ?? [];
+  return { lines: describe(outcome), rule: outcome.rule && `${namespace}/${name} ${outcome.rule.field}` };
 }
 
 export function readCall(call: CallCase, from: ScenarioProxy): Call {

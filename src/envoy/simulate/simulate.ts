@@ -14,6 +14,7 @@ import {
 import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
 import { UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { BLACK_HOLE, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../names.ts';
+import { type RuleRef, readRuleMetadata } from '../rule-metadata.ts';
 import type { DecodedState } from './decoded-state.ts';
 import { type Connection, selectChain } from './filter-chain.ts';
 import { chooseRoute, chooseVirtualHost, type HttpRequest } from './route-choice.ts';
@@ -26,17 +27,21 @@ export interface Call {
   readonly request?: HttpRequest;
 }
 
-export type Outcome =
-  | {
-      readonly kind: 'forward';
-      readonly listener: string;
-      readonly virtualHost?: string;
-      readonly route?: string;
-      readonly to: readonly ForwardTarget[];
-    }
-  | { readonly kind: 'redirect'; readonly listener: string; readonly status: number; readonly location: string }
-  | { readonly kind: 'respond'; readonly listener: string; readonly status: number }
-  | { readonly kind: 'refuse'; readonly listener: string; readonly why: string };
+export type Outcome = {
+  /** '' where nothing listens. */
+  readonly listener: string;
+  /** Absent for TCP, and where no virtual host takes the request. */
+  readonly virtualHost?: string;
+  readonly route?: string;
+  /** The rule that made the route; absent where a Service alone did. */
+  readonly rule?: RuleRef;
+} & Verdict;
+
+type Verdict =
+  | { readonly kind: 'forward'; readonly to: readonly ForwardTarget[] }
+  | { readonly kind: 'redirect'; readonly status: number; readonly location: string }
+  | { readonly kind: 'respond'; readonly status: number }
+  | { readonly kind: 'refuse'; readonly why: string };
 
 export interface ForwardTarget {
   readonly cluster: string;
@@ -106,36 +111,36 @@ function runHttp(state: DecodedState, listener: Listener, manager: HttpConnectio
   const vhost = table && chooseVirtualHost(table, request.authority);
   const route = vhost && chooseRoute(vhost, request);
   if (vhost === undefined || route === undefined) return { kind: 'respond', listener: listener.name, status: 404 };
-  return runRoute(state, listener.name, vhost.name, route, request);
+  const rule = readRuleMetadata(route.metadata);
+  return {
+    listener: listener.name,
+    virtualHost: vhost.name,
+    route: route.name,
+    ...(rule !== undefined && { rule }),
+    ...runRoute(state, route, request),
+  };
 }
 
 const REDIRECT_STATUS = [301, 302, 303, 307, 308];
 
-function runRoute(
-  state: DecodedState,
-  listener: string,
-  virtualHost: string,
-  route: Route,
-  request: HttpRequest,
-): Outcome {
+function runRoute(state: DecodedState, route: Route, request: HttpRequest): Verdict {
   switch (route.action.case) {
     case 'directResponse':
-      return { kind: 'respond', listener, status: route.action.value.status };
+      return { kind: 'respond', status: route.action.value.status };
     case 'redirect': {
       const status = REDIRECT_STATUS[route.action.value.responseCode] ?? 301;
-      return { kind: 'redirect', listener, status, location: locationOf(route.action.value, request) };
+      return { kind: 'redirect', status, location: locationOf(route.action.value, request) };
     }
     case 'route': {
       const specifier = route.action.value.clusterSpecifier;
-      const common = { kind: 'forward' as const, listener, virtualHost, route: route.name };
-      if (specifier.case === 'cluster') return { ...common, to: [target(state, specifier.value, 1)] };
+      if (specifier.case === 'cluster') return { kind: 'forward', to: [target(state, specifier.value, 1)] };
       if (specifier.case !== 'weightedClusters') break;
       const { clusters } = specifier.value;
       const sum = clusters.reduce((total, c) => total + (c.weight ?? 0), 0);
-      return { ...common, to: clusters.map((c) => target(state, c.name, (c.weight ?? 0) / sum)) };
+      return { kind: 'forward', to: clusters.map((c) => target(state, c.name, (c.weight ?? 0) / sum)) };
     }
   }
-  return { kind: 'respond', listener, status: 500 };
+  return { kind: 'respond', status: 500 };
 }
 
 function locationOf(redirect: RedirectAction, request: HttpRequest): string {
