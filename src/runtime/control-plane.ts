@@ -186,6 +186,7 @@ class ControlPlane {
       validates: this.#roles.has('validator'),
       settings: () => this.#settings.current,
       roots,
+      meshIndex: () => this.#engine.snapshot.index,
       metrics: this.#metrics,
       log,
     });

@@ -5,10 +5,11 @@ import type { Logger } from 'pino';
 import { admitPod } from '../injector/admission.ts';
 import type { InjectorSettings } from '../injector/settings.ts';
 import { type AdmissionHandlers, createWebhookServer } from '../injector/webhook.ts';
+import type { MeshIndex } from '../model/snapshot.ts';
 import type { TlsIdentity } from '../xds/grpc/server.ts';
 import type { Metrics } from './metrics.ts';
 import type { RootCertDistributor } from './root-cert-distributor.ts';
-import { admitMeshObject } from './validation.ts';
+import { admitMeshObject, warnOfDangling } from './validation.ts';
 
 export interface WebhooksOptions {
   readonly host: string;
@@ -19,6 +20,8 @@ export interface WebhooksOptions {
   readonly validates: boolean;
   readonly settings: () => InjectorSettings | undefined;
   readonly roots: RootCertDistributor;
+  /** What the control plane knows now, for warnings about references. */
+  readonly meshIndex: () => MeshIndex;
   readonly metrics: Metrics;
   readonly log: Logger;
 }
@@ -48,7 +51,15 @@ export async function startWebhooks(options: WebhooksOptions): Promise<Webhooks>
   };
 }
 
-function handlersFor({ injects, validates, settings, roots, metrics, log }: WebhooksOptions): AdmissionHandlers {
+function handlersFor({
+  injects,
+  validates,
+  settings,
+  roots,
+  meshIndex,
+  metrics,
+  log,
+}: WebhooksOptions): AdmissionHandlers {
   const inject: AdmissionHandlers[string] = (request) => {
     const answer = admitPod(request, {
       settings,
@@ -63,11 +74,13 @@ function handlersFor({ injects, validates, settings, roots, metrics, log }: Webh
     metrics.admitted('inject', answer.allowed);
     return answer;
   };
-  const validate: AdmissionHandlers[string] = (request) => {
+  const validate: AdmissionHandlers[string] = async (request) => {
     const answer = admitMeshObject(request);
     metrics.admitted('validate', answer.allowed);
     if (!answer.allowed) log.info({ reason: answer.message }, 'a mesh object was refused');
-    return answer;
+    if (!answer.allowed || request.object === null || request.operation === 'DELETE') return answer;
+    const dangling = await warnOfDangling(meshIndex, request.object);
+    return { ...answer, warnings: [...(answer.warnings ?? []), ...dangling] };
   };
   return { ...(injects ? { '/inject': inject } : {}), ...(validates ? { '/validate': validate } : {}) };
 }
