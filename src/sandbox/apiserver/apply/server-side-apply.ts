@@ -94,6 +94,7 @@ function readConfig(request: ResourceRequest, body: unknown): KubeObject {
   if (!isRecord(body)) throw badRequest('error decoding YAML: the applied configuration must be an object');
   const config = structuredClone(body) as unknown as KubeObject;
   config.metadata ??= {};
+  if (!isRecord(config.metadata)) throw badRequest('error decoding YAML: metadata must be an object');
   if (config.metadata['managedFields'] !== undefined && config.metadata['managedFields'] !== null) {
     throw badRequest('metadata.managedFields must be nil');
   }
@@ -101,12 +102,12 @@ function readConfig(request: ResourceRequest, body: unknown): KubeObject {
   const expected = groupVersion(version);
   if (config.apiVersion !== expected || config.kind !== definition.kind) {
     throw badRequest(
-      `incorrect version specified in apply patch. Specified patch version: ${config.apiVersion}, expected: ${expected}`,
+      `incorrect version specified in apply patch. Specified patch version: ${JSON.stringify(config.apiVersion ?? '').replace(/^"(.*)"$/, '$1')}, expected: ${expected}`,
     );
   }
   if (config.metadata.name && config.metadata.name !== path.name) {
     throw badRequest(
-      `the name of the object (${config.metadata.name}) does not match the name on the URL (${path.name})`,
+      `the name of the object (${JSON.stringify(config.metadata.name).replace(/^"(.*)"$/, '$1')}) does not match the name on the URL (${path.name})`,
     );
   }
   config.metadata.name = path.name;

@@ -15,7 +15,8 @@ const TYPES = ['array', 'boolean', 'integer', 'number', 'object', 'string'];
 export function validateCrd(object: KubeObject): StatusCause[] {
   const { metadata, spec } = object as CrdObject;
   const causes: StatusCause[] = [];
-  const { group = '', names, scope = '', versions = [] } = spec;
+  const { group = '', names, scope = '' } = spec;
+  const versions = spec.versions ?? [];
   if (metadata.name !== `${names?.plural ?? ''}.${group}`) {
     causes.push(invalidValue('metadata.name', metadata.name, 'must be spec.names.plural+"."+spec.group'));
   }
@@ -179,7 +180,7 @@ export function validateCrdUpdate(object: KubeObject, old: KubeObject): StatusCa
       causes.push(invalidValue('spec.names.kind', crd.spec.names.kind, IMMUTABLE));
     }
   }
-  const names = new Set(crd.spec.versions.map(({ name }) => name));
+  const names = new Set((crd.spec.versions ?? []).map(({ name }) => name));
   for (const [index, version] of (before.status?.storedVersions ?? []).entries()) {
     if (!names.has(version)) {
       causes.push(

@@ -183,17 +183,23 @@ function cellOf(values: unknown[], type: string, now: Date): Cell {
       return typeof value === 'boolean' ? value : null;
     default: {
       const list = values.length > 1 || Array.isArray(value) ? (Array.isArray(value) ? value : values) : undefined;
-      if (list) return list.length === 1 || values.length === 1 ? JSON.stringify(value) : values.join(',');
-      return typeof value === 'object' ? JSON.stringify(value) : String(value);
+      if (list)
+        return list.length === 1 || values.length === 1 ? JSON.stringify(value) : values.map(scalarText).join(',');
+      return scalarText(value);
     }
   }
+}
+
+/** An object's own toString, if somebody gave it one, is not for us to call. */
+function scalarText(value: unknown): string {
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
 function selectableFields(versions: readonly CrdVersion[]): SelectableFields {
   const fields: Record<string, (object: KubeObject) => string> = { ...METADATA_FIELDS };
   for (const { jsonPath } of versions.flatMap((version) => version.selectableFields ?? [])) {
     const read = compileJsonPath(jsonPath);
-    fields[jsonPath.replace(/^\./, '')] = (object) => String(read?.(object)[0] ?? '');
+    fields[jsonPath.replace(/^\./, '')] = (object) => scalarText(read?.(object)[0] ?? '');
   }
   return { fields, terse: true };
 }
@@ -214,6 +220,6 @@ function scaleAccess(paths: NonNullable<NonNullable<CrdVersion['subresources']>[
       at[last] = replicas;
     },
     statusReplicas: (object) => Number(read(paths.statusReplicasPath)(object) ?? 0),
-    selector: (object) => String(read(paths.labelSelectorPath)(object) ?? ''),
+    selector: (object) => scalarText(read(paths.labelSelectorPath)(object) ?? ''),
   };
 }

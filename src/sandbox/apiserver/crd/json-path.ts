@@ -54,7 +54,8 @@ function take(value: unknown, step: Step): unknown[] {
     case 'filter':
       return (Array.isArray(value) ? value : []).filter((item) => {
         const found = step.path.reduce<unknown[]>((values, inner) => values.flatMap((one) => take(one, inner)), [item]);
-        return (String(found[0] ?? '') === step.value) === (step.operator === '==');
+        const text = typeof found[0] === 'object' ? JSON.stringify(found[0]) : String(found[0] ?? '');
+        return (text === step.value) === (step.operator === '==');
       });
   }
 }

@@ -71,7 +71,7 @@ export function applyDefaults(value: unknown, schema: JsonSchema): void {
   }
   if (typeof schema.additionalProperties === 'object') {
     for (const [name, item] of Object.entries(value)) {
-      if (!schema.properties?.[name]) applyDefaults(item, schema.additionalProperties);
+      if (!Object.hasOwn(schema.properties ?? {}, name)) applyDefaults(item, schema.additionalProperties);
     }
   }
 }

@@ -106,7 +106,7 @@ const FORMATS: Readonly<Record<string, (value: string) => boolean>> = {
 
 /** Formats that are not known say nothing, as on the real server. */
 function matchesFormat(value: string, format: string): boolean {
-  return FORMATS[format]?.(value) ?? true;
+  return Object.hasOwn(FORMATS, format) ? FORMATS[format]!(value) : true;
 }
 
 function checkNumber(value: number, schema: JsonSchema, path: string, causes: StatusCause[]): void {
@@ -194,7 +194,8 @@ function checkObject(value: Record<string, unknown>, schema: JsonSchema, path: s
   }
   if (typeof schema.additionalProperties !== 'object') return;
   for (const [name, item] of Object.entries(value)) {
-    if (!schema.properties?.[name]) check(item, schema.additionalProperties, join(path, name), causes);
+    if (!Object.hasOwn(schema.properties ?? {}, name))
+      check(item, schema.additionalProperties, join(path, name), causes);
   }
 }
 

@@ -19,8 +19,14 @@ export async function decodeBody(request: ResourceRequest, options: WriteOptions
     return version.node;
   });
   const { raw } = parsed;
-  checkKind(String(raw['apiVersion'] ?? ''), String(raw['kind'] ?? ''), definition, version, core);
+  checkKind(typeText(raw['apiVersion']), typeText(raw['kind']), definition, version, core);
   return decodeStrictly(parsed, request, options);
+}
+
+/** apiVersion or kind as the message will name it. */
+function typeText(value: unknown): string {
+  if (value === undefined || value === null) return '';
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function decodeStrictly(parsed: RawObject, request: ResourceRequest, options: WriteOptions): KubeObject {

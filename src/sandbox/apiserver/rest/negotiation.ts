@@ -40,7 +40,7 @@ export function negotiate(header: string | undefined, allowed: readonly Transfor
     if (!encoding) continue;
     const as = parameters.get('as');
     if (as === undefined) return { ...PLAIN, encoding };
-    const transform = TRANSFORMS[as];
+    const transform = Object.hasOwn(TRANSFORMS, as) ? TRANSFORMS[as] : undefined;
     const version = parameters.get('v') ?? '';
     const known = parameters.get('g') === 'meta.k8s.io' && (version === 'v1' || version === 'v1beta1');
     if (transform && known && allowed.includes(transform)) return { encoding, transform, version };

@@ -72,6 +72,7 @@ function emptyValue(node: SchemaNode, path: string, context: Context): unknown {
     case 'object':
       return decodeStruct({}, node, path, path, context);
     case 'string':
+    case 'bytes':
       return '';
     case 'integer':
     case 'number':

@@ -29,7 +29,7 @@ export function parseFieldSelector(text: string, selectable: SelectableFields): 
   if (text === '') return NO_FIELDS;
   const terms = splitTerms(text).map(parseTerm);
   const read = terms.map((term) => {
-    const getter = selectable.fields[term.field];
+    const getter = Object.hasOwn(selectable.fields, term.field) ? selectable.fields[term.field] : undefined;
     if (getter) return getter;
     if (selectable.terse) throw badRequest(`field label not supported: ${term.field}`);
     const known = Object.keys(selectable.fields).map((name) => JSON.stringify(name));

@@ -50,7 +50,7 @@ export function selectorFromSpec(
       Exists: 'exists',
       DoesNotExist: 'absent',
     };
-    requirements.push({ key, operator: names[operator] ?? 'exists', values });
+    requirements.push({ key, operator: Object.hasOwn(names, operator) ? names[operator]! : 'exists', values });
   }
   return {
     empty: requirements.length === 0,

@@ -57,18 +57,18 @@ function validateConfigMap(object: KubeObject): StatusCause[] {
 }
 
 /** Keys that a Secret of a given type must hold. */
-const REQUIRED_KEYS: Readonly<Record<string, readonly string[]>> = {
-  'kubernetes.io/tls': ['tls.crt', 'tls.key'],
-  'kubernetes.io/dockerconfigjson': ['.dockerconfigjson'],
-  'kubernetes.io/dockercfg': ['.dockercfg'],
-  'kubernetes.io/ssh-auth': ['ssh-privatekey'],
-};
+const REQUIRED_KEYS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['kubernetes.io/tls', ['tls.crt', 'tls.key']],
+  ['kubernetes.io/dockerconfigjson', ['.dockerconfigjson']],
+  ['kubernetes.io/dockercfg', ['.dockercfg']],
+  ['kubernetes.io/ssh-auth', ['ssh-privatekey']],
+]);
 
 function validateSecret(object: KubeObject): StatusCause[] {
   const data = member<Data>(object, 'data');
   const type = textAt(object, 'type');
   const causes = validateKeys(data, 'data');
-  for (const key of REQUIRED_KEYS[type] ?? []) {
+  for (const key of REQUIRED_KEYS.get(type) ?? []) {
     if (!data || !Object.hasOwn(data, key)) causes.push(required(`data[${key}]`));
   }
   if (

@@ -41,7 +41,7 @@ function markTerminating(object: KubeObject, now: string): void {
 
 function addStoredVersion(object: KubeObject): void {
   const { spec, status } = object as CrdObject;
-  const storage = spec.versions.find((version) => version.storage)?.name;
+  const storage = spec.versions?.find((version) => version.storage)?.name;
   const stored = status?.storedVersions ?? [];
   if (storage && !stored.includes(storage)) object['status'] = { ...status, storedVersions: [...stored, storage] };
 }
