@@ -14,6 +14,8 @@ test.each([
   '[a-z]{1,63}(\\.[a-z]{1,63}){1,5}',
   '\\x{263a}',
   '\\pL+',
+  '\\p{^Greek}\\PL\\p{Any}',
+  '\\x41\\\\xZZ',
 ])('RE2 takes %s', (source) => {
   expect(faultOfRegex(source)).toBeUndefined();
 });
@@ -31,6 +33,11 @@ test.each([
   '*a',
   '[[:nothing:]]',
   '(((a{50}){50}){50}){50}',
+  '\\pX',
+  '\\p{Foo}',
+  '\\p',
+  '\\xZZ',
+  '\\x{110000}',
 ])('RE2 refuses %s', (source) => {
   expect(faultOfRegex(source)).toEqual(expect.any(String));
 });

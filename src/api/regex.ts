@@ -12,6 +12,8 @@ export function faultOfRegex(source: string): string | undefined {
     if (/[a-z]/i.test(letter!) && !'aftnrvbBAzdDsSwWCQEpPx'.includes(letter!))
       return `\\${letter} does not exist there`;
   }
+  const wrongEscape = faultOfEscapes(source);
+  if (wrongEscape !== undefined) return wrongEscape;
   if (programSize(source) > 10_000) return 'it is too large once its repetitions are written out';
   for (const [bound, low, high] of source.matchAll(/\{(\d+)(?:,(\d*))?\}/g)) {
     if (Number(low) > 1000 || Number(high ?? 0) > 1000) return `${bound} repeats more than 1000 times`;
@@ -22,6 +24,33 @@ export function faultOfRegex(source: string): string | undefined {
   } catch (error) {
     return error instanceof Error ? error.message.replace(/^.*: /, '') : 'it cannot be read';
   }
+}
+
+/** JavaScript without its `u` flag reads these as plain letters: a wrong one would pass here and be refused by Envoy. */
+function faultOfEscapes(source: string): string | undefined {
+  for (const [token, hex, name] of source.matchAll(
+    /\\(?:[^xpP]|x([0-9a-f]{2}|\{[0-9a-f]+\})?|[pP](\w|\{\^?\w+\})?)/gis,
+  )) {
+    if (token.startsWith('\\x')) {
+      if (hex === undefined) return '\\x needs two hexadecimal digits, or any number of them in braces';
+      if (Number.parseInt(hex.replace('{', ''), 16) > 0x10ffff) return `${token} is beyond the last character`;
+    } else if (/^\\p/i.test(token) && !isUnicodeClass(name?.replace(/[{}^]/g, '') ?? '')) {
+      return `${token} names no class of characters`;
+    }
+  }
+  return undefined;
+}
+
+/** General categories and scripts, as RE2 has them: `L`, `Lu`, `Greek`. */
+function isUnicodeClass(name: string): boolean {
+  if (name === 'Any') return true;
+  return [`General_Category=${name}`, `Script=${name}`].some((property) => {
+    try {
+      return new RegExp(`\\p{${property}}`, 'u').global === false;
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** Number of groups that `\\1`, `\\2`, ... can stand for. */

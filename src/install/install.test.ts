@@ -153,6 +153,19 @@ describe('install', () => {
   });
 });
 
+test('a control plane that ends again and again is not waited for: its last words are told', async () => {
+  kube.onCreate = (object) => (object.kind === 'Deployment' ? object : asControllersWould(object));
+  kube.put(`${SYSTEM}/pods`, {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'istiod-1', namespace: 'istio-system', labels: { app: 'istiod' } },
+    status: {
+      containerStatuses: [{ name: 'discovery', restartCount: 3, state: { waiting: { reason: 'CrashLoopBackOff' } } }],
+    },
+  });
+  await expect(run({ timeoutMs: 60_000 })).rejects.toThrow(/discovery of pod istiod-1 has ended 3 times/);
+});
+
 describe('uninstall', () => {
   test('removes all that install made, and what the control plane made', async () => {
     await run();

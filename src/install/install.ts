@@ -86,7 +86,8 @@ async function warnWithoutCa(client: KubeClient, report: InstallOptions['report'
     message:
       `there is no Secret cacerts in ${ISTIO_NAMESPACE}: this cluster gets a self-signed CA of its own, and no other ` +
       'cluster will trust its workloads. For a mesh of several clusters make the certificates first (isthmus certs), ' +
-      'create the Secret in each cluster, and restart the control plane',
+      'create the Secret in each cluster, and restart the control plane, the gateways, and every pod with a proxy: they ' +
+      'trust the root that they were started with',
   });
 }
 

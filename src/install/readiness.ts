@@ -12,6 +12,9 @@ export interface WaitOptions {
   readonly pollMs?: number;
 }
 
+/** From here on we take it that the next start will end as the ones before. */
+const HOPELESS_RESTARTS = 3;
+
 /** Something did not become ready in time; the message says what is known about it. */
 export class NotReadyError extends Error {}
 
@@ -70,6 +73,7 @@ export async function waitForDeployment(
       return `Deployment ${namespace}/${name}: ${status.availableReplicas ?? 0} of ${wanted} pods are ready`;
     },
     () => describePods(client, namespace, name),
+    () => lastWords(client, namespace, name),
   );
 }
 
@@ -113,17 +117,23 @@ export async function waitForAddress(
   return address;
 }
 
-/** Asks again until `check` returns undefined; what it returns otherwise says what is missing. */
+/**
+ * Asks again until `check` returns undefined; what it returns otherwise says what is missing. `hopeless` says why waiting
+ * on would be in vain.
+ */
 async function poll(
   options: WaitOptions,
   check: () => Promise<string | undefined>,
   explain?: () => Promise<string>,
+  hopeless?: () => Promise<string | undefined>,
 ): Promise<void> {
   const { timeoutMs, signal, pollMs = 200 } = options;
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const missing = await check();
     if (missing === undefined) return;
+    const verdict = await hopeless?.();
+    if (verdict !== undefined) throw new NotReadyError(`${missing}: ${verdict}`);
     if (performance.now() >= deadline) {
       const why = explain === undefined ? '' : await explain();
       throw new NotReadyError(`after ${Math.round(timeoutMs / 1000)} s: ${missing}${why === '' ? '' : `; ${why}`}`);
@@ -138,6 +148,26 @@ async function describePods(client: KubeClient, namespace: string, app: string):
     return 'it has no pods: is a controller manager running, and does a quota or an admission policy refuse them?';
   }
   return items.map(describePod).join('; ');
+}
+
+/** What a container that ends again and again wrote last: a CA that cannot be used, say, gets no better by waiting. */
+async function lastWords(client: KubeClient, namespace: string, app: string): Promise<string | undefined> {
+  const { items } = await client.list(PODS, { namespace, labelSelector: `app=${app}` });
+  for (const { metadata, status } of items) {
+    if (metadata.deletionTimestamp !== undefined) continue;
+    const { containerStatuses = [] } = (status ?? {}) as { containerStatuses?: ContainerStatus[] };
+    const ended = containerStatuses.find(
+      ({ restartCount = 0, state }) =>
+        restartCount >= HOPELESS_RESTARTS && state?.waiting?.reason === 'CrashLoopBackOff',
+    );
+    if (ended === undefined) continue;
+    const query = `container=${ended.name}&previous=true&tailLines=5`;
+    const path = `/api/v1/namespaces/${namespace}/pods/${metadata.name}/log?${query}`;
+    const log = await client.request('GET', path).catch(() => undefined);
+    const words = typeof log === 'string' && log.trim() !== '' ? `, and said last:\n${log.trim()}` : '';
+    return `${ended.name} of pod ${metadata.name} has ended ${ended.restartCount} times${words}`;
+  }
+  return undefined;
 }
 
 function describePod(pod: KubeObject): string {

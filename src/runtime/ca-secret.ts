@@ -33,7 +33,7 @@ export async function loadAuthority(
     { secret: OWN, fingerprint: authority.fingerprint },
     `there is no Secret ${GIVEN} in ${ISTIO_NAMESPACE}: the CA is self-signed, and no other cluster will trust this ` +
       'one’s workloads; for a mesh of several clusters make certificates under one root (isthmus certs), create the ' +
-      'Secret in each, and restart the control plane',
+      'Secret in each, and restart the control plane and everything with a proxy',
   );
   return authority;
 }
