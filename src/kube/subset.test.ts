@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { rounds } from '#test/fixture/counts.ts';
 import { covers, mergePatchTowards } from './subset.ts';
 
 const objects = fc.dictionary(
@@ -38,7 +40,7 @@ test('after the patch the live object covers what was wanted', () => {
       fc.pre(!JSON.stringify(wanted).includes('null'));
       expect(covers(after, wanted)).toBe(true);
     }),
-    { seed: 7, numRuns: 500 },
+    { seed: 7, numRuns: rounds(500) },
   );
 });
 

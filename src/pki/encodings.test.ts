@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { BlockList, isIPv6 } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { rounds } from '#test/fixture/counts.ts';
 import {
   decodeNodes,
   encodeNamedBits,
@@ -43,7 +45,7 @@ describe('DER', () => {
           expect(String(error)).toMatch(/DER:/);
         }
       }),
-      { seed: 1, numRuns: 1000 },
+      { seed: 1, numRuns: rounds(1000) },
     );
   });
 });
@@ -59,7 +61,7 @@ describe('encodeIpAddress', () => {
         same.addAddress(address, family);
         expect(same.check(family === 'ipv6' ? groups : [...bytes].join('.'), family)).toBe(true);
       }),
-      { seed: 2, numRuns: 500 },
+      { seed: 2, numRuns: rounds(500) },
     );
   });
 

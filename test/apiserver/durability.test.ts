@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { rounds } from '../fixture/counts.ts';
 import { adminClient, freePort } from './test-server.ts';
 
-const ROUNDS = Number(process.env['ISTHMUS_KILL_ROUNDS'] ?? 10);
+const ROUNDS = rounds(10);
 const SEED = 20_240_501;
 const WRITERS = 4;
 const CONFIG_MAPS = '/api/v1/namespaces/default/configmaps';

@@ -10,6 +10,7 @@ import { DeltaDiscoveryRequestSchema } from '#gen/envoy/service/discovery/v3/dis
 import { messagePrefix } from '../../src/xds/grpc/framing.ts';
 import { startXdsServer, trustLoopback, type XdsServer } from '../../src/xds/server.ts';
 import { CLUSTER_TYPE } from '../../src/xds/session/type-urls.ts';
+import { rounds } from '../fixture/counts.ts';
 import { ADS } from './discovery-client.ts';
 import { eventually } from './eventually.ts';
 import { MemoryBackend, resource } from './memory-backend.ts';
@@ -104,7 +105,7 @@ describe('a server that is sent garbage', () => {
           expect(['0', '3', '8', '12']).toContain(answer.grpcStatus);
         },
       ),
-      { seed: 1, numRuns: 150 },
+      { seed: 1, numRuns: rounds(150) },
     );
     await expectAlive();
   });
@@ -125,7 +126,7 @@ describe('a server that is sent garbage', () => {
           }
         },
       ),
-      { seed: 2, numRuns: 150 },
+      { seed: 2, numRuns: rounds(150) },
     );
     await expectAlive();
   });

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { rounds } from '#test/fixture/counts.ts';
 import { type Bounds, planRollingStep, planScale, resolveBounds, type Share } from './rollout-plan.ts';
 
 function share(name: string, replicas: number, available = replicas, createdAt = 0): Share {
@@ -67,7 +69,7 @@ test('every rollout ends, and never leaves its bounds on the way', () => {
       }
       throw new Error(`not done: ${JSON.stringify({ fresh, olds })}`);
     }),
-    { seed: 11, numRuns: 500 },
+    { seed: 11, numRuns: rounds(500) },
   );
 });
 

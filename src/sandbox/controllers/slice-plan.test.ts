@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { rounds } from '#test/fixture/counts.ts';
 import type { Endpoint, EndpointSlice } from './objects.ts';
 import { type EndpointGroup, planSlices, type SlicePlan } from './slice-plan.ts';
 
@@ -83,6 +85,6 @@ test('from any state to any other: exactly the wanted endpoints, none twice, no 
         expect(planSlices(groups, slices, metadata)).toEqual({ create: [], update: [], remove: [] });
       }
     }),
-    { seed: 3, numRuns: 100 },
+    { seed: 3, numRuns: rounds(100) },
   );
 });

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { rounds } from '#test/fixture/counts.ts';
 import { MessageReader, messagePrefix } from './framing.ts';
 import { decodeTimeoutMs, encodeStatusMessage, GrpcError } from './status.ts';
 
@@ -35,7 +37,7 @@ describe('MessageReader', () => {
           expect(error).toBeInstanceOf(GrpcError);
         }
       }),
-      { seed: 2, numRuns: 500 },
+      { seed: 2, numRuns: rounds(500) },
     );
   });
 

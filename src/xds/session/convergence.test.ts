@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Laws of a session, whatever the order in which changes, requests, answers, refusals and reconnects come.
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { rounds } from '#test/fixture/counts.ts';
 import type { DesiredState, XdsResource } from '../types.ts';
 import { rememberDiffs } from './map-diff.ts';
 import { Session, type SessionResponse } from './session.ts';
@@ -160,7 +162,7 @@ describe('a delta session with a client like Envoy', () => {
         expect(versions(client.of(ROUTE_TYPE))).toEqual(versions(routes));
         expect([...client.warming]).toEqual([]);
       }),
-      { numRuns: 400, seed: 1 },
+      { numRuns: rounds(400), seed: 1 },
     );
   });
 
@@ -182,7 +184,7 @@ describe('a delta session with a client like Envoy', () => {
         for (const step of steps) pair.step(step);
         pair.settle();
       }),
-      { numRuns: 400, seed: 2 },
+      { numRuns: rounds(400), seed: 2 },
     );
   });
 
@@ -205,7 +207,7 @@ describe('a delta session with a client like Envoy', () => {
           }
         }
       }),
-      { numRuns: 400, seed: 3 },
+      { numRuns: rounds(400), seed: 3 },
     );
   });
 
@@ -218,7 +220,7 @@ describe('a delta session with a client like Envoy', () => {
         pair.session.update(new Map([...pair.desired].map(([type, map]) => [type, new Map(map)])));
         expect(pair.session.next(pair.nowMs)).toBeUndefined();
       }),
-      { numRuns: 200, seed: 4 },
+      { numRuns: rounds(200), seed: 4 },
     );
   });
 
@@ -238,7 +240,7 @@ describe('a delta session with a client like Envoy', () => {
         }
         expect(versions(pair.client.of(LISTENER_TYPE))).toEqual(versions(pair.desired.get(LISTENER_TYPE) ?? []));
       }),
-      { numRuns: 200, seed: 5 },
+      { numRuns: rounds(200), seed: 5 },
     );
   });
 });
@@ -297,7 +299,7 @@ describe('a state-of-the-world session', () => {
         }
         expect(session.next(0)).toBeUndefined();
       }),
-      { numRuns: 300, seed: 6 },
+      { numRuns: rounds(300), seed: 6 },
     );
   });
 });

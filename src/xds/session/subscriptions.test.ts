@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a client asked for, by name and by wildcard, and what it gets.
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { rounds } from '#test/fixture/counts.ts';
 import type { DesiredState, XdsResource } from '../types.ts';
 import { rememberDiffs } from './map-diff.ts';
 import { Session, type SessionResponse } from './session.ts';
@@ -92,7 +94,7 @@ describe('subscriptions', () => {
         for (const name of names) expect([name, client.answered.has(name)]).toEqual([name, true]);
         expect(client.take()).toEqual([]);
       }),
-      { numRuns: 1000, seed: 1 },
+      { numRuns: rounds(1000), seed: 1 },
     );
   });
 

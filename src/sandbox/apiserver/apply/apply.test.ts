@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { rounds } from '#test/fixture/counts.ts';
 import { builtinType, loadBuiltinTypes } from '../schema/builtin.ts';
 import { FieldSet, pathText } from './field-set.ts';
 import { compareValues, fieldSetOf, mergeValues, removeFields } from './typed-value.ts';
@@ -80,7 +82,7 @@ test('field sets obey the laws of sets and survive JSON', () => {
       expect(a.intersection(a).equals(a)).toBe(true);
       expect(a.difference(a).isEmpty).toBe(true);
     }),
-    { seed: 4711, numRuns: 300 },
+    { seed: 4711, numRuns: rounds(300) },
   );
 });
 
@@ -100,6 +102,6 @@ test('a merge keeps every field of what is laid over', () => {
       const { modified } = compareValues(over, merged, pod);
       expect(modified.isEmpty).toBe(true);
     }),
-    { seed: 4711, numRuns: 300 },
+    { seed: 4711, numRuns: rounds(300) },
   );
 });

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { rounds } from '#test/fixture/counts.ts';
 import { MemoryObjects } from '../memory-objects.fixture.ts';
 import type { Attributes, UserInfo } from '../seams.ts';
 import { accessDenied } from './access-denied.ts';
@@ -200,7 +202,7 @@ test('law: rules cover themselves, and what nobody covers is told in full', () =
       expect(uncoveredRules(rules, rules)).toEqual([]);
       expect(uncoveredRules([], rules).length > 0).toBe(rules.length > 0);
     }),
-    { seed: 3, numRuns: 300 },
+    { seed: 3, numRuns: rounds(300) },
   );
 });
 
@@ -219,7 +221,7 @@ test('law: what is covered never allows more than what covers it', () => {
         }
       }
     }),
-    { seed: 3, numRuns: 2000 },
+    { seed: 3, numRuns: rounds(2000) },
   );
 });
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { rounds } from '#test/fixture/counts.ts';
 import { quoteWord, renderExec } from './shell.ts';
 
 describe('quoting for the shell', () => {
@@ -13,7 +15,7 @@ describe('quoting for the shell', () => {
         const output = execFileSync('sh', ['-s'], { input: script, encoding: 'utf8' });
         expect(output).toBe(words.map((text) => `${text}\0`).join(''));
       }),
-      { numRuns: 30, seed: 7 },
+      { numRuns: rounds(30), seed: 7 },
     );
   });
 

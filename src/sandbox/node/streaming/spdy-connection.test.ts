@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { duplexPair } from 'node:stream';
 import { createDeflate, deflateSync, constants as zlib } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { rounds } from '#test/fixture/counts.ts';
 import { SpdyConnection } from './spdy-connection.ts';
 import { spdyDictionary } from './spdy-dictionary.ts';
 import {
@@ -83,7 +85,7 @@ test('law: garbage ends the connection at worst, and nothing else', async () => 
       theirs.end();
       await new Promise((resolve) => ours.once('close', resolve));
     }),
-    { seed: 3, numRuns: 200 },
+    { seed: 3, numRuns: rounds(200) },
   );
 });
 
