@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Waiting for what has been applied, and saying why it takes long.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KubeClient } from '../kube/client.ts';
-import { CRDS, DEPLOYMENTS, MUTATING_WEBHOOKS, PODS, SERVICES, VALIDATING_WEBHOOKS } from '../kube/resources.ts';
+import { type KubeClient, KubeError } from '../kube/client.ts';
+import {
+  CRDS,
+  DEPLOYMENTS,
+  MUTATING_WEBHOOKS,
+  PODS,
+  resourcePath,
+  SERVICES,
+  VALIDATING_WEBHOOKS,
+} from '../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../kube/types.ts';
-import { describeObject } from './resource-types.ts';
+import { DESTINATION_RULES, describeObject } from './resource-types.ts';
+import { ISTIO_NAMESPACE } from './values.ts';
 
 export interface WaitOptions {
   readonly timeoutMs: number;
@@ -77,7 +86,10 @@ export async function waitForDeployment(
   );
 }
 
-/** The control plane writes its CA into the webhooks; until then the API server cannot call them. */
+/**
+ * The control plane writes its CA into the webhooks; until then the API server cannot call them. That it can is tried,
+ * or the user's first pods would be refused while the Service's endpoints are still on their way.
+ */
 export async function waitForWebhooks(client: KubeClient, options: WaitOptions): Promise<void> {
   const types: ResourceType[] = [MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS];
   await poll(options, async () => {
@@ -91,7 +103,24 @@ export async function waitForWebhooks(client: KubeClient, options: WaitOptions):
     }
     return undefined;
   });
+  await poll(options, async () => {
+    try {
+      await client.request('POST', `${resourcePath(DESTINATION_RULES, ISTIO_NAMESPACE)}?dryRun=All`, { body: PROBE });
+      return undefined;
+    } catch (error) {
+      if (error instanceof KubeError && error.code >= 500) return error.message;
+      throw error;
+    }
+  });
 }
+
+/** Never stored: it is only there to be validated. */
+const PROBE: KubeObject = {
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'DestinationRule',
+  metadata: { name: 'isthmus-install-probe', namespace: ISTIO_NAMESPACE },
+  spec: { host: 'probe.example.com' },
+};
 
 /** The address that a load balancer gave, or undefined: not every cluster has load balancers. */
 export async function waitForAddress(

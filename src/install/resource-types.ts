@@ -15,7 +15,7 @@ import {
 } from '../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../kube/types.ts';
 
-const DESTINATION_RULES: ResourceType = {
+export const DESTINATION_RULES: ResourceType = {
   group: 'networking.istio.io',
   version: 'v1',
   resource: 'destinationrules',

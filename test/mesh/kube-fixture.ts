@@ -140,6 +140,7 @@ export class KubeFixture {
       if (this.#objects.has(`${path}/${body.metadata.name}`)) {
         return send(409, { kind: 'Status', status: 'Failure', reason: 'AlreadyExists', code: 409, message: 'exists' });
       }
+      if (url.searchParams.get('dryRun') === 'All') return send(201, body);
       return send(201, this.put(path, this.onCreate(body)));
     }
     const slash = path.lastIndexOf('/');
