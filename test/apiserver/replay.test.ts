@@ -8,8 +8,11 @@ import { startTestServer } from './test-server.ts';
 
 const FAITHFUL: ReadonlySet<string> = new Set([
   'apply-configmap',
+  'configmap-create-from-file',
   'delete-gone',
   'edit',
+  'invalid-422',
+  'leases',
   'multi-document-apply',
   'namespace-default-errors',
   'replace',

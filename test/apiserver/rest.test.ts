@@ -294,3 +294,75 @@ test('nobody without credentials gets anything but health', async () => {
     401,
   );
 });
+
+const crd = (plural: string, kind: string) => ({
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: `${plural}.g.example.com` },
+  spec: {
+    group: 'g.example.com',
+    scope: 'Namespaced',
+    names: { plural, kind },
+    versions: [
+      {
+        name: 'v1',
+        served: true,
+        storage: true,
+        schema: {
+          openAPIV3Schema: {
+            type: 'object',
+            properties: {
+              spec: {
+                type: 'object',
+                properties: {
+                  size: { type: 'integer', default: 3, maximum: 9 },
+                  free: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+                },
+                'x-kubernetes-validations': [{ rule: 'self.size != 7', message: 'seven is taken' }],
+              },
+            },
+          },
+        },
+      },
+    ],
+  },
+});
+const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+
+test('custom resources are pruned, defaulted, validated, and go with their definition, watchers included', async () => {
+  await namespace('custom');
+  const place = '/apis/g.example.com/v1/namespaces/custom/sizes';
+  const size = (name: string, spec: object) => ({
+    apiVersion: 'g.example.com/v1',
+    kind: 'Size',
+    metadata: { name },
+    spec,
+  });
+  expect((await send('GET', place)).status).toBe(404);
+  expect((await post(CRDS, crd('sizes', 'Size'))).status).toBe(201);
+  const made = await post(place, size('a', { unknown: 1, free: { kept: true } }));
+  expect(made).toMatchObject({ status: 201, body: { spec: { size: 3, free: { kept: true } } } });
+  expect(made.body.spec).not.toHaveProperty('unknown');
+  expect((await post(place, size('b', { size: 10 }))).status).toBe(422);
+  expect((await post(place, size('b', { size: 7 }))).body.message).toContain('seven is taken');
+  expect((await post(place, size('b', { size: 'x' }))).status).toBe(422);
+  const watching = server.watch(`${place}?watch=1`, () => false, {}, 10_000);
+  await merge(`${place}/a`, { metadata: { finalizers: ['example.com/hold'] } });
+  await send('DELETE', `${CRDS}/sizes.g.example.com`);
+  expect((await send('GET', `${place}/a`)).body.metadata.deletionTimestamp).toBeDefined();
+  await merge(`${place}/a`, { metadata: { finalizers: null } });
+  const { events } = await watching;
+  expect((events as Event[]).at(-1)?.type).toBe('DELETED');
+  expect((await send('GET', place)).status).toBe(404);
+  expect((await send('GET', `${CRDS}/sizes.g.example.com`)).status).toBe(404);
+});
+
+test('two definitions cannot share a kind', async () => {
+  await post(CRDS, crd('firsts', 'Same'));
+  await post(CRDS, crd('seconds', 'Same'));
+  const second = (await send('GET', `${CRDS}/seconds.g.example.com`)).body as unknown as {
+    status: { conditions: { type: string; status: string }[] };
+  };
+  expect(second.status.conditions).toContainEqual(expect.objectContaining({ type: 'NamesAccepted', status: 'False' }));
+  expect((await send('GET', '/apis/g.example.com/v1/seconds')).status).toBe(404);
+});

@@ -28,7 +28,7 @@ export interface ApiServerOptions {
   readonly advertiseAddresses: readonly string[];
   readonly serviceCidr?: string;
   readonly nodePortRange?: { readonly from: number; readonly to: number };
-  /** How many events the log keeps for watchers that come back; default 5000. */
+  /** How many events the log keeps for watchers that come back; default 2000. */
   readonly keepEvents?: number;
 }
 

@@ -24,29 +24,36 @@ export interface EstablishInputs {
 /** Serves what is stored already, then follows changes until the returned function is called. */
 export function establishCustomResources(inputs: EstablishInputs): () => void {
   const { store } = inputs;
+  const waiting = new Set<string>();
   const settle = (stored: StoredObject) => {
     const current = store.get(stored.key);
     if (!current) return;
     try {
-      settleDefinition(current, inputs);
+      settleDefinition(current, inputs, waiting);
     } catch (error) {
       inputs.log('error', 'custom resource definition not served', { name: stored.key.name, error: String(error) });
     }
   };
   for (const stored of store.list(KEY)) settle(stored);
   return store.subscribe(KEY, ({ type, stored }) => {
-    if (type === 'DELETED') inputs.registry.setCustom(stored.key.name, undefined);
+    if (type === 'DELETED') {
+      inputs.registry.setCustom(stored.key.name, undefined);
+      // Its names are free for whoever waited for them.
+      for (const other of store.list(KEY)) queueMicrotask(() => settle(other));
+      return;
+    }
     // In a turn of its own: the write that brought us here is to be answered first, as it was.
-    else queueMicrotask(() => settle(stored));
+    queueMicrotask(() => settle(stored));
   });
 }
 
-function settleDefinition(stored: StoredObject, inputs: EstablishInputs): void {
+/** `waiting`: definitions whose last instance is being waited for. */
+function settleDefinition(stored: StoredObject, inputs: EstablishInputs, waiting: Set<string>): void {
   const crd = stored.object as CrdObject;
   if (crd.metadata.deletionTimestamp) {
     // Still served, so that whoever holds an instance back can let it go.
     inputs.registry.setCustom(crd.metadata.name!, buildCustomDefinition(crd, inputs.metadata));
-    cleanUp(stored, inputs);
+    cleanUp(stored, inputs, waiting);
     return;
   }
   const rival = conflictingName(crd, inputs.registry);
@@ -110,7 +117,7 @@ function writeStatus(stored: StoredObject, inputs: EstablishInputs, conditions: 
 }
 
 /** Deletes the instances; once none is left, lets the definition go. */
-function cleanUp(stored: StoredObject, inputs: EstablishInputs): void {
+function cleanUp(stored: StoredObject, inputs: EstablishInputs, waiting: Set<string>): void {
   const { store } = inputs;
   const crd = stored.object as CrdObject;
   const key = `${crd.spec.names.plural}.${crd.spec.group}`;
@@ -123,9 +130,12 @@ function cleanUp(stored: StoredObject, inputs: EstablishInputs): void {
     }
   }
   if (store.list(key).length > 0) {
+    if (waiting.has(key)) return;
+    waiting.add(key);
     const unsubscribe = store.subscribe(key, () => {
       if (store.list(key).length > 0) return;
       unsubscribe();
+      waiting.delete(key);
       const current = store.get(stored.key);
       if (current) release(current, inputs);
     });

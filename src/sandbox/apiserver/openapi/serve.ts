@@ -30,14 +30,21 @@ export class OpenApiServer {
   /** false when the path is none of these. */
   serve(request: IncomingMessage, response: ServerResponse, path: string): boolean {
     if (path !== '/openapi/v2' && path !== '/openapi/v3' && !path.startsWith('/openapi/v3/')) return false;
-    if (this.#generation !== this.#core.registry.generation) {
-      this.#cache.clear();
-      this.#generation = this.#core.registry.generation;
-    }
+    this.#forget();
     if (path === '/openapi/v2') this.#serveV2(request, response);
     else if (path === '/openapi/v3') sendJson(response, 200, this.#index());
     else this.#serveV3(request, response, path.slice('/openapi/v3/'.length));
     return true;
+  }
+
+  /** Drops what a change of the registry may have made untrue: built-in groups stay what they are. */
+  #forget(): void {
+    const { registry } = this.#core;
+    if (this.#generation === registry.generation) return;
+    this.#generation = registry.generation;
+    const lasting = this.#entries().filter(({ resources }) => !resources.some(({ definition }) => definition.custom));
+    const keep = new Set(lasting.map((entry) => `v3/${entryName(entry)}`));
+    for (const key of this.#cache.keys()) if (!keep.has(key)) this.#cache.delete(key);
   }
 
   #serveV2(request: IncomingMessage, response: ServerResponse): void {

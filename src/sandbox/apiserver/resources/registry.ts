@@ -21,6 +21,7 @@ export class Registry {
   readonly #virtual: readonly VirtualResource[];
   readonly #custom = new Map<string, ResourceDefinition>();
   #byPath = new Map<string, ServedResource>();
+  readonly #listeners = new Set<() => void>();
   #generation = 0;
 
   constructor(builtin: readonly ResourceDefinition[], virtual: readonly VirtualResource[] = []) {
@@ -39,6 +40,13 @@ export class Registry {
     if (definition) this.#custom.set(name, definition);
     else this.#custom.delete(name);
     this.#index();
+    for (const listener of [...this.#listeners]) listener();
+  }
+
+  /** Calls `listener` after each change. Returns the way to end it. */
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   find(group: string, version: string, resource: string): ServedResource | undefined {

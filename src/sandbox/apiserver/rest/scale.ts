@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The scale subresource: replicas of a workload under one shape, autoscaling/v1 Scale.
 import type { KubeObject } from '../../../kube/types.ts';
+import { trackUpdate } from '../apply/managed-fields.ts';
 import { type ScaleAccess, toVersion } from '../resources/definition.ts';
 import { builtinType } from '../schema/builtin.ts';
 import { DecodeError, decodeObject } from '../schema/decode.ts';
@@ -44,6 +45,7 @@ export async function handleScale(request: ResourceRequest, access: ScaleAccess)
       optionsKind: method === 'PUT' ? 'UpdateOptions' : 'PatchOptions',
       options,
       build: (current) => withReplicas(current, wanted(current), access, request, node),
+      track: (object, current) => trackUpdate(object, current, request, options.fieldManager),
     },
   );
   sendObject(request.response, 200, scaleView(changed, access), form);

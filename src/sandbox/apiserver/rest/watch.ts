@@ -47,7 +47,13 @@ export async function watchObjects(request: ResourceRequest): Promise<void> {
   if (!begin()) return void response.end();
   const unsubscribe = core.store.subscribe(definition.storageKey, relay);
   const timeoutMs = (timeoutSeconds || DEFAULT_TIMEOUT_SECONDS * (1 + core.random())) * 1000;
-  await untilEnded(request, timeoutMs, bookmarks, () => writer.bookmark(core.store.revision, {}));
+  const unserved = new AbortController();
+  const unfollow = core.registry.subscribe(() => {
+    if (!isServed(request)) unserved.abort();
+  });
+  const signal = AbortSignal.any([request.signal, unserved.signal]);
+  await untilEnded(signal, timeoutMs, bookmarks, () => writer.bookmark(core.store.revision, {}));
+  unfollow();
   unsubscribe();
   response.end();
 
@@ -68,6 +74,11 @@ export async function watchObjects(request: ResourceRequest): Promise<void> {
       return false;
     }
   }
+}
+
+/** A custom resource may go while it is watched: its watchers are to find out. */
+function isServed({ core, definition, version }: ResourceRequest): boolean {
+  return core.registry.find(version.group, version.version, definition.resource) !== undefined;
 }
 
 function startOf(query: URLSearchParams): Start {
@@ -178,21 +189,16 @@ function leaving(event: StoreEvent): StoredObject {
   return { ...event.stored, object: last, json: JSON.stringify(last) };
 }
 
-function untilEnded(
-  request: ResourceRequest,
-  timeoutMs: number,
-  bookmarks: boolean,
-  bookmark: () => void,
-): Promise<void> {
+function untilEnded(signal: AbortSignal, timeoutMs: number, bookmarks: boolean, bookmark: () => void): Promise<void> {
   return new Promise((resolve) => {
     const timers: NodeJS.Timeout[] = [];
     const finish = () => {
       for (const timer of timers) clearTimeout(timer);
-      request.signal.removeEventListener('abort', finish);
+      signal.removeEventListener('abort', finish);
       resolve();
     };
-    if (request.signal.aborted) return resolve();
-    request.signal.addEventListener('abort', finish, { once: true });
+    if (signal.aborted) return resolve();
+    signal.addEventListener('abort', finish, { once: true });
     timers.push(setTimeout(finish, timeoutMs));
     if (!bookmarks) return;
     timers.push(setInterval(bookmark, BOOKMARK_INTERVAL_MS));

@@ -19,7 +19,7 @@ export interface SqliteStoreOptions {
   readonly keepEvents?: number;
 }
 
-const DEFAULT_KEEP_EVENTS = 5_000;
+const DEFAULT_KEEP_EVENTS = 2_000;
 
 interface Shelf {
   readonly objects: Map<string, StoredObject>;
