@@ -40,6 +40,19 @@ export const CATALOGUE: Readonly<Record<string, ImageProgram>> = {
     entrypoint: node('reviews', 'v3'),
     description: 'Bookinfo: reviews with red stars',
   },
+  'istio/examples-helloworld-v1': {
+    entrypoint: node('helloworld', 'v1'),
+    description: 'helloworld: says v1 and its name',
+  },
+  'istio/examples-helloworld-v2': {
+    entrypoint: node('helloworld', 'v2'),
+    description: 'helloworld: says v2 and its name',
+  },
+  'istio/examples-helloworld-v3': {
+    entrypoint: node('helloworld', 'v3'),
+    description: 'helloworld: says v3 and its name',
+  },
+  'kennethreitz/httpbin': { entrypoint: node('httpbin'), description: 'httpbin: answers with what it was asked' },
   'governmentpaas/curl-ssl': {
     entrypoint: ['/bin/sleep'],
     defaultArgs: ['3650d'],

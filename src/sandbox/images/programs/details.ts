@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { json, PORT, serve } from '../bookinfo/http-service.ts';
+import { json, PORT, serve } from '../http-service.ts';
 
 serve('details', PORT, (request, path) => {
   if (path === '/health') return json(200, { status: 'Details is healthy' });

@@ -1,17 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bookinfo's page: asks details and reviews, and passes the signed-in user on as the header `end-user`.
 import type { IncomingMessage } from 'node:http';
-import {
-  type Answer,
-  fetchJson,
-  forwardedHeaders,
-  json,
-  PORT,
-  readBody,
-  serve,
-  serviceUrl,
-} from '../bookinfo/http-service.ts';
 import { type Details, indexPage, productPage, type Review } from '../bookinfo/page.ts';
+import { type Answer, fetchJson, forwardedHeaders, json, PORT, readBody, serve, serviceUrl } from '../http-service.ts';
 
 const PRODUCT = {
   id: 0,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { json, PORT, readBody, serve } from '../bookinfo/http-service.ts';
+import { json, PORT, readBody, serve } from '../http-service.ts';
 
 /** What POST /ratings/ID has set; the original keeps it in memory too. */
 const posted = new Map<string, Record<string, number>>();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reviews in three versions: v1 calls nobody; v2 shows black stars, v3 red ones, both from the ratings service.
-import { fetchJson, forwardedHeaders, json, PORT, serve, serviceUrl } from '../bookinfo/http-service.ts';
+import { fetchJson, forwardedHeaders, json, PORT, serve, serviceUrl } from '../http-service.ts';
 
 const version = process.argv[2] ?? process.env['SERVICE_VERSION'] ?? 'v1';
 const colour = { v2: 'black', v3: 'red' }[version];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the four Bookinfo services share: a small HTTP server, JSON answers, and the headers they pass on.
+// What the sample services share: a small HTTP server, JSON answers, and the headers they pass on.
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 
 export interface Answer {
