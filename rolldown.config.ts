@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that ships is bundled: importing the generated Envoy types file by file takes 1.7 s, the bundle 0.1 s.
 import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'rolldown';
 
 const images = 'src/sandbox/images/programs';
@@ -18,6 +19,6 @@ export default defineConfig({
     ...Object.fromEntries(programs.map((f) => [`images/${f.slice(0, -3)}`, `${images}/${f}`])),
   },
   platform: 'node',
-  resolve: { alias: { '#gen': new URL('gen', import.meta.url).pathname } },
+  resolve: { alias: { '#gen': fileURLToPath(new URL('gen', import.meta.url)) } },
   output: { dir: 'dist', format: 'esm', entryFileNames: '[name].mjs', chunkFileNames: 'chunks/[name]-[hash].mjs' },
 });

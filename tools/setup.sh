@@ -53,7 +53,7 @@ take_lock() {
 # fetch_npm NAME VERSION INTEGRITY DIR: the package's files, unpacked into DIR, its hash checked first.
 fetch_npm() {
   work=$(mktemp -d "$root/.tools/fetch.XXXXXX")
-  download "$1" "$2" "$work" || die "$1 $2 could not be downloaded: $(cat "$work/errors"). $network_cure"
+  download "$1" "$2" "$work" || die "$1 $2 could not be downloaded: $(sed 's/; $//' "$work/errors"). $network_cure"
   has_integrity "$work/package.tgz" "$3" ||
     die "$1 $2 from the npm registry does not have the pinned hash (tools/versions.env): the download was cut or the registry serves another file. Nothing of it was used. Run the same command again; if it stays, ask who runs the registry."
   tar -xzf "$work/package.tgz" -C "$work" --no-same-owner || die "$1 $2 could not be unpacked below $root/.tools (see above). Is the disk full?"
@@ -64,20 +64,19 @@ fetch_npm() {
 
 # npm knows the user's registry, proxy and credentials; python3 will do without one.
 download() {
-  : >"$3/errors"
   if has npm; then
-    if (cd "$3" && npm pack --silent --ignore-scripts "$1@$2" >/dev/null 2>errors && mv ./*.tgz package.tgz) 2>/dev/null; then return; fi
-    [ -s "$3/errors" ] || (cd "$3" && npm view "$1@$2" version >/dev/null 2>errors) || true
+    if (cd "$3" && npm pack --loglevel=error --ignore-scripts "$1@$2" >/dev/null 2>errors && mv ./*.tgz package.tgz); then return; fi
     quote_npm "$3/errors"
   fi
   has python3 || return 1
   python3 "$root/tools/download.py" "${npm_config_registry:-https://registry.npmjs.org}/$1/-/$1-$2.tgz" "$3/package.tgz" 2>>"$3/errors"
 }
 
-# Keeps of npm's complaint what says why.
+# Keeps of npm's complaint the one line that says why.
 quote_npm() {
-  said=$(sed -n 's/^npm \(error\|ERR!\) \(code \|network \|[0-9]\)/\2/p' "$1" | head -n 3 | tr '\n' ' ')
-  printf 'npm: %s' "${said:-$(tail -n 1 "$1") }" >"$1"
+  lines=$(sed -n 's/^npm \(error\|ERR!\) //p' "$1")
+  said=$(printf '%s' "$lines" | grep -m 1 'reason:' || printf '%s' "$lines" | grep -m 1 '^[0-9][0-9][0-9] .' || printf '%s' "$lines" | head -n 1)
+  printf 'npm: %s; ' "${said:-it does not start}" >"$1"
 }
 
 # npm's integrity is sha512 in base64; sha512sum prints hex.
@@ -149,7 +148,7 @@ fetch_packages() {
     install_packages || die "npm could not install the packages of package-lock.json (see above). $network_cure"
   else
     quote_npm "$log"
-    install_packages --offline >/dev/null 2>&1 || die "the npm registry cannot be reached: $(cat "$log"). $network_cure"
+    install_packages --offline >/dev/null 2>&1 || die "the npm registry cannot be reached: $(sed 's/; $//' "$log"). $network_cure"
   fi
   rm -f "$root/.tools/installing"
   cksum <"$root/package-lock.json" >"$root/.tools/packages"
