@@ -27,6 +27,9 @@ export async function demo(options: { name: string; requests: number; stay: bool
     if (faults.length > 0) throw new UserError('the shares are not what the rules say (see the table).');
     steps.say(`From nothing to the table in ${steps.elapsedSeconds().toFixed(1)} s.`);
     if (options.stay && process.stdout.isTTY) await stay(steps, result, abort.signal);
+  } catch (error) {
+    // Whatever broke off because of it: it was the user who stopped.
+    throw abort.signal.aborted ? abort.signal.reason : error;
   } finally {
     await steps.run('Take everything down', () => runIsthmus(['sandbox', 'down', '--name', options.name]));
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(name, onSignal);
