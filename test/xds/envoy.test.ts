@@ -214,9 +214,9 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
 
   it('takes a new intermediate without a restart', async () => {
     const second = makeIntermediate(root, { organization: 'T', commonName: 'second ca', days: 1, nowMs: now });
-    secrets.setAuthority(new Authority(second, now));
     const issuer = async () => (await envoy.admin('/certs')).body;
     const serialBefore = await issuer();
+    secrets.setAuthority(new Authority(second, now));
     await eventually(issuer).not.toBe(serialBefore);
     expect((await get('/safe')).status).toBe(200);
   });
