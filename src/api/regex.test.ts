@@ -51,7 +51,16 @@ test.each([
   ['\\Qa.b\\E', 'a.b', true],
   ['\\Qa.b\\E', 'axb', false],
   ['[[:digit:]]+', '123', true],
-  ['a.b', 'a\nb', true],
+  ['a.b', 'a\nb', false],
+  ['(?s)a.b', 'a\nb', true],
+  ['a(?i)b|c', 'aB', true],
+  ['a(?i)b|c', 'AB', false],
+  ['a(?i)b|c', 'C', true],
+  ['x(?i:y)z', 'xYz', true],
+  ['x(?i:y)z', 'xYZ', false],
+  ['^*a$+', 'a', true],
+  ['\\p{^Lu}+', 'abc1', true],
+  ['[^\\d\\s]+', 'a1', false],
 ])('%s against all of %s', (source, value, expected) => {
   expect(toJavaScript(source).test(value)).toBe(expected);
 });
