@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads a container's log as `kubectl logs` asks for it.
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { closeSync, existsSync, openSync, read } from 'node:fs';
+import { promisify } from 'node:util';
 import { type LogFile, rotatedPath } from './log-file.ts';
 
 /** PodLogOptions: https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.33/#read-log-pod-v1-core */
@@ -24,6 +24,7 @@ interface LogLine {
 }
 
 const CHUNK_BYTES = 64 * 1024;
+const readAt = promisify(read);
 
 /**
  * @param path the container's log file
@@ -85,69 +86,73 @@ async function* selectLines(lines: AsyncGenerator<LineOrMark>, options: LogOptio
 
 async function* existingLines(path: string): AsyncGenerator<LineOrMark> {
   for (const file of [rotatedPath(path), path]) {
-    if (!existsSync(file)) continue;
-    const reader = await LineReader.open(file);
+    const reader = LineReader.openNow(file);
+    if (!reader) continue;
     try {
       yield* reader.read();
     } finally {
-      await reader.close();
+      reader.close();
     }
   }
   yield CAUGHT_UP;
 }
 
+/**
+ * The log's files are numbered by its rotations. Only the newest two exist, so a reader that is slower than two
+ * rotations misses what was in between, as it does with a kubelet.
+ */
 async function* followLines(path: string, live: LogFile, signal: AbortSignal): AsyncGenerator<LineOrMark> {
-  if (existsSync(rotatedPath(path))) {
-    const old = await LineReader.open(rotatedPath(path));
-    yield* old.read();
-    await old.close();
-  }
+  let number = existsSync(rotatedPath(path)) ? live.rotations - 1 : live.rotations;
   let reader: LineReader | undefined;
   let isCaughtUp = false;
-  let rotations = live.rotations;
   try {
     while (!signal.aborted) {
-      // What is true now decides what the next read may leave out: both are taken before it.
+      // What is true now decides what the next read may leave out: all of it is taken before it, in one go with opening
+      // the file, so that the writer cannot rotate in between.
       const ended = live.ended;
-      const rotated = live.rotations !== rotations;
+      if (!reader) {
+        number = Math.max(number, live.rotations - 1);
+        reader = LineReader.openNow(number < live.rotations ? rotatedPath(path) : path);
+      }
+      const isComplete = number < live.rotations;
       const changed = once(live, 'change', { signal });
       changed.catch(() => {});
-      if (!reader && existsSync(path)) reader = await LineReader.open(path);
       if (reader) yield* reader.read();
-      if (rotated) {
-        await reader?.close();
+      if (isComplete) {
+        reader?.close();
         reader = undefined;
-        rotations = live.rotations;
+        number++;
         continue;
       }
       if (!isCaughtUp) yield CAUGHT_UP;
       isCaughtUp = true;
       if (ended) return;
-      if (live.ended || live.rotations !== rotations) continue;
+      if (live.ended || number < live.rotations) continue;
       await changed.catch(() => {});
     }
   } finally {
-    await reader?.close();
+    reader?.close();
   }
 }
 
 /** Reads whole lines of one open file; called again, it goes on where it stopped. */
 class LineReader {
-  readonly #file: FileHandle;
+  readonly #file: number;
   #offset = 0;
   #rest: Buffer = Buffer.alloc(0);
 
-  private constructor(file: FileHandle) {
+  private constructor(file: number) {
     this.#file = file;
   }
 
-  static async open(path: string): Promise<LineReader> {
-    return new LineReader(await open(path, 'r'));
+  /** undefined when there is no such file. */
+  static openNow(path: string): LineReader | undefined {
+    return existsSync(path) ? new LineReader(openSync(path, 'r')) : undefined;
   }
 
   async *read(): AsyncGenerator<LogLine> {
     for (;;) {
-      const { bytesRead, buffer } = await this.#file.read(Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, this.#offset);
+      const { bytesRead, buffer } = await readAt(this.#file, Buffer.alloc(CHUNK_BYTES), 0, CHUNK_BYTES, this.#offset);
       if (bytesRead === 0) return;
       this.#offset += bytesRead;
       let data = Buffer.concat([this.#rest, buffer.subarray(0, bytesRead)]);
@@ -160,8 +165,8 @@ class LineReader {
     }
   }
 
-  close(): Promise<void> {
-    return this.#file.close();
+  close(): void {
+    closeSync(this.#file);
   }
 }
 
