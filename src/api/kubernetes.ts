@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The few facts that the mesh reads from Kubernetes' own objects. They come from an API server that has validated them,
 // or from a user's files; so what is missing or of the wrong type counts as absent, and nothing throws.
+import { isIP } from 'node:net';
 import type { KubeObject } from '../kube/types.ts';
 import type { ObjectRef } from './diagnostics.ts';
 import { refOf } from './kind.ts';
@@ -77,7 +78,7 @@ export function decodeService(raw: KubeObject, cluster: string): KubeService {
 
 function servicePort(raw: Readonly<Record<string, unknown>>): KubeServicePort[] {
   const number = raw['port'];
-  if (typeof number !== 'number') return [];
+  if (!isPort(number)) return [];
   const name = string(raw['name']) ?? '';
   const target = raw['targetPort'];
   const protocol = servicePortProtocol({
@@ -85,19 +86,20 @@ function servicePort(raw: Readonly<Record<string, unknown>>): KubeServicePort[] 
     protocol: string(raw['protocol']),
     appProtocol: string(raw['appProtocol']),
   });
-  return [{ name, number, protocol, targetPort: typeof target === 'number' ? target : (string(target) ?? number) }];
+  return [{ name, number, protocol, targetPort: isPort(target) ? target : (string(target) ?? number) }];
 }
 
 export function decodeEndpointSlice(raw: KubeObject): KubeEndpointSlice {
   const ports = records(raw['ports']).flatMap((p) =>
-    typeof p['port'] === 'number' ? [[string(p['name']) ?? '', p['port']] as const] : [],
+    isPort(p['port']) ? [[string(p['name']) ?? '', p['port']] as const] : [],
   );
   return {
     namespace: raw.metadata.namespace ?? '',
     service: raw.metadata.labels?.['kubernetes.io/service-name'],
     ports: Object.fromEntries(ports),
     endpoints: records(raw['endpoints']).map((endpoint) => ({
-      addresses: strings(endpoint['addresses']),
+      // A slice of names (addressType FQDN) is nothing that Envoy could be told as an endpoint.
+      addresses: strings(endpoint['addresses']).filter((address) => isIP(address) !== 0),
       ready: record(endpoint['conditions'])['ready'] !== false,
       podName:
         record(endpoint['targetRef'])['kind'] === 'Pod' ? string(record(endpoint['targetRef'])['name']) : undefined,
@@ -113,7 +115,7 @@ export function decodePod(raw: KubeObject, cluster: string): Workload {
     .flatMap((container) => records(container['ports']))
     .flatMap((p) => {
       const name = string(p['name']);
-      return name !== undefined && typeof p['containerPort'] === 'number' ? [[name, p['containerPort']] as const] : [];
+      return name !== undefined && isPort(p['containerPort']) ? [[name, p['containerPort']] as const] : [];
     });
   return {
     ref: refOf(raw, cluster),
@@ -128,6 +130,11 @@ export function decodePod(raw: KubeObject, cluster: string): Workload {
 /** Every label of `selector` is there with the same value; an empty selector takes everything. */
 export function selects(selector: Labels, labels: Labels): boolean {
   return Object.entries(selector).every(([key, value]) => labels[key] === value);
+}
+
+/** What no API server would let through would make Envoy refuse a whole listener. */
+function isPort(raw: unknown): raw is number {
+  return typeof raw === 'number' && Number.isInteger(raw) && raw >= 1 && raw <= 65535;
 }
 
 function record(raw: unknown): Readonly<Record<string, unknown>> {

@@ -162,3 +162,16 @@ describe('rules', () => {
     expect(() => store.apply(broken.map((o) => upsert('one', o)))).not.toThrow();
   });
 });
+
+test('ports and addresses that Envoy would refuse are left out', () => {
+  const store = newStore();
+  const ports = [
+    { name: 'http', port: 99999 },
+    { name: 'tcp', port: 80, targetPort: 0 },
+  ];
+  const odd = service('10.96.0.1');
+  odd['spec'] = { clusterIP: '10.96.0.1', ports };
+  store.apply([upsert('one', odd), upsert('one', slice(['backend.example.com', 'a'], ['10.1.0.1', 'b']))]);
+  expect(store.snapshot.index.services.get(KEY)?.ports).toMatchObject([{ number: 80, targetPort: 80 }]);
+  expect(store.snapshot.endpoints.get(KEY)?.map((e) => e.address)).toEqual(['10.1.0.1']);
+});
