@@ -38,6 +38,7 @@ async function watching(
       delete: ({ metadata }) => void heard.push(`-${metadata.name}`),
       synced: () => void heard.push('synced'),
       error: (error) => void heard.push(`error: ${error.message}`),
+      resumed: () => void heard.push('resumed'),
     },
   );
   const stop = async () => {
@@ -95,7 +96,7 @@ test('resumes after a lost connection from the last event or bookmark, without a
   await until(() => heard.includes('+b@10'));
   expect(server.exchanges.map(isWatch)).toEqual([false, true, true]);
   expect(server.exchanges[2]?.url.searchParams.get('resourceVersion')).toBe('9');
-  expect(heard.filter((entry) => !entry.startsWith('error'))).toEqual(['synced', '+a@5', '+b@10']);
+  expect(heard.filter((entry) => !entry.startsWith('error'))).toEqual(['synced', '+a@5', 'resumed', '+b@10']);
 });
 
 test.each(['event', 'status'])('after 410 Gone (as %s) it lists anew and emits only the difference', async (form) => {
@@ -141,8 +142,8 @@ test('backs off while the server refuses, says so, and then goes on', async () =
     else if (index === 3) sendJson(exchange, configMapList(1, [configMap('a', 1)]));
     else sendEvents(exchange, []);
   });
-  await until(() => heard.includes('synced'));
-  expect(heard).toEqual([...Array(3).fill('error: configmaps is forbidden'), '+a@1', 'synced']);
+  await until(() => heard.includes('resumed'));
+  expect(heard).toEqual([...Array(3).fill('error: configmaps is forbidden'), '+a@1', 'synced', 'resumed']);
   expect(server.exchanges.length).toBeLessThanOrEqual(5);
 });
 

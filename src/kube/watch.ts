@@ -13,6 +13,8 @@ export interface WatchHandler<T> {
   synced(): void;
   /** A failure that is being retried. */
   error?(error: Error): void;
+  /** After failures: the server answers again, though it may have nothing new to say. */
+  resumed?(): void;
 }
 
 export interface WatchOptions {
@@ -53,9 +55,14 @@ export async function watchResource<T extends KubeObject>(
   const backoff = options.backoffMs ?? { first: 50, cap: 5_000 };
   const random = options.random ?? Math.random;
   let failures = 0;
+  let failing = false;
+  const onOpen = (): void => {
+    if (failing) handler.resumed?.();
+    failing = false;
+  };
   while (!options.signal.aborted) {
     try {
-      await watcher.run(() => {
+      await watcher.run(onOpen, () => {
         failures = 0;
       });
       // A watch that ends in good order is resumed at once, unless the server ends them as fast as we open them.
@@ -63,6 +70,7 @@ export async function watchResource<T extends KubeObject>(
     } catch (error) {
       if (options.signal.aborted) return;
       if (error instanceof HandlerFailure) throw error.cause;
+      failing = true;
       handler.error?.(error as Error);
     }
     const delayMs = Math.min(backoff.cap, backoff.first * 2 ** Math.min(failures, 16)) * (0.5 + random() / 2);
@@ -89,11 +97,11 @@ class Watcher<T extends KubeObject> {
   }
 
   /** One connection: a list if there is no place to resume from, then a watch until it ends. */
-  async run(onProgress: () => void): Promise<void> {
+  async run(onOpen: () => void, onProgress: () => void): Promise<void> {
     if (this.#resourceVersion === undefined) await this.#relist();
     const startedAt = performance.now();
     try {
-      await this.#watch(onProgress);
+      await this.#watch(onOpen, onProgress);
     } catch (error) {
       if (error instanceof KubeError && error.code === 410) {
         this.#resourceVersion = undefined;
@@ -118,7 +126,7 @@ class Watcher<T extends KubeObject> {
     }
   }
 
-  async #watch(onProgress: () => void): Promise<void> {
+  async #watch(onOpen: () => void, onProgress: () => void): Promise<void> {
     const { namespace, labelSelector, fieldSelector, signal } = this.#options;
     const random = this.#options.random ?? Math.random;
     const timeoutSeconds = Math.round((this.#options.timeoutSeconds ?? 300) * (1 + random()));
@@ -136,6 +144,7 @@ class Watcher<T extends KubeObject> {
     });
     try {
       response.setEncoding('utf8');
+      this.#tell(onOpen);
       let rest = '';
       for await (const chunk of response) {
         const lines = (rest + (chunk as string)).split('\n');

@@ -27,7 +27,7 @@ import { SdsBackend } from './sds-backend.ts';
 import { TokenAuthenticator } from './token-authenticator.ts';
 import { keepWebhooksTrusting } from './webhook-registration.ts';
 import { startWebhooks, type Webhooks } from './webhooks.ts';
-import { DiagnosticLog, logRefusal, logXdsEvent } from './xds-log.ts';
+import { DiagnosticLog, logRefusal, logXdsEvent, ProblemLog } from './xds-log.ts';
 
 /** What one process does of it. Where another cluster's plane is the pilot, the others stay at home. */
 export const ROLES = ['pilot', 'ca', 'injector', 'validator'] as const;
@@ -96,15 +96,13 @@ class ControlPlane {
     this.#roles = options.roles ?? new Set(ROLES);
     const { cluster, trustDomain, dnsDomain, log } = options;
     const diagnosticLog = new DiagnosticLog(log);
+    const problemLog = new ProblemLog(log);
     this.#engine = new MeshEngine({
       store: new MeshStore({ trustDomain, dnsDomain, rootNamespace: ISTIO_NAMESPACE, configCluster: cluster }),
       compile: createCompile(options.secrets),
       clusters: this.#roles.has('pilot') ? [cluster] : [],
       onSynced: () => log.info({ cluster }, 'the cluster’s objects have been read'),
-      onProblems: (problems) => {
-        for (const { where, message, cure } of problems)
-          log.warn({ where, cure, reason: message }, 'a source has a problem');
-      },
+      onProblems: (problems) => problemLog.take(problems),
       onDiagnostics: (diagnostics) => {
         diagnosticLog.take(diagnostics);
         const count = (severity: string) => diagnostics.filter((d) => d.severity === severity).length;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino';
 import type { Diagnostic } from '../api/diagnostics.ts';
+import type { SourceProblem } from '../sources/contract.ts';
 import type { XdsEvent } from '../xds/stream.ts';
 import type { Refusal } from './ads-backend.ts';
 
@@ -65,6 +66,26 @@ export class DiagnosticLog {
       if (severity === 'error') this.#log.error(details, message);
       else this.#log[severity === 'warning' ? 'warn' : 'info'](details, message);
     }
+    this.#known = now;
+  }
+}
+
+/** Problems of sources, each once as long as it stands. */
+export class ProblemLog {
+  readonly #log: Logger;
+  #known = new Set<string>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  take(standing: readonly SourceProblem[]): void {
+    const now = new Set(standing.map(({ where, message }) => `${where}\0${message}`));
+    for (const { where, message, cure } of standing) {
+      if (!this.#known.has(`${where}\0${message}`))
+        this.#log.warn({ where, cure, reason: message }, 'a source has a problem');
+    }
+    if (now.size === 0 && this.#known.size > 0) this.#log.info('the sources are well again');
     this.#known = now;
   }
 }

@@ -46,16 +46,14 @@ export class KubeSource implements Source {
             ...(labelSelector === undefined ? {} : { labelSelector }),
           },
           {
-            upsert: (object) => {
-              settle(where);
-              batch.add({ kind: 'upsert', cluster, object: withType(object, type) });
-            },
+            upsert: (object) => batch.add({ kind: 'upsert', cluster, object: withType(object, type) }),
             delete: (object) => batch.add({ kind: 'delete', cluster, object: withType(object, type) }),
             synced: () => {
               settle(where);
               unsynced.delete(resource);
               if (unsynced.size === 0) batch.add({ kind: 'synced', cluster });
             },
+            resumed: () => settle(where),
             error: (error) => {
               if (signal.aborted) return;
               problems.set(where, { cluster, where, message: error.message, cure: cureFor(error) });
