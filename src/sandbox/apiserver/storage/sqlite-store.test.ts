@@ -147,3 +147,17 @@ test('an older schema is brought up to date', () => {
   expect(after.prepare('PRAGMA user_version').get()).toEqual({ user_version: SCHEMA_VERSION });
   after.close();
 });
+
+test('a listener that throws does not undo the write, nor keep others from hearing of it', () => {
+  const reported: unknown[] = [];
+  const store = new SqliteStore(path, { report: (error) => reported.push(error) });
+  const heard: string[] = [];
+  store.subscribe('configmaps', () => {
+    throw new Error('broken');
+  });
+  store.subscribe('configmaps', ({ stored }) => heard.push(stored.key.name));
+  store.create(key('a'), object('a'));
+  expect(heard).toEqual(['a']);
+  expect(reported).toHaveLength(1);
+  store.close();
+});

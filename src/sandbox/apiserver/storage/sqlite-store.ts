@@ -17,6 +17,8 @@ import {
 export interface SqliteStoreOptions {
   /** The log keeps at least this many events for watchers that come back. */
   readonly keepEvents?: number;
+  /** Hears of listeners that threw: the write that they were told of is done all the same. */
+  readonly report?: (error: unknown) => void;
 }
 
 const DEFAULT_KEEP_EVENTS = 2_000;
@@ -33,6 +35,7 @@ export class SqliteStore implements ObjectStore {
   readonly #statements: Statements;
   readonly #shelves = new Map<string, Shelf>();
   readonly #keepEvents: number;
+  readonly #report: (error: unknown) => void;
   #events: StoreEvent[] = [];
   #revision = 1;
   /** Events up to and including this revision are gone. */
@@ -40,6 +43,7 @@ export class SqliteStore implements ObjectStore {
 
   constructor(path: string, options: SqliteStoreOptions = {}) {
     this.#keepEvents = options.keepEvents ?? DEFAULT_KEEP_EVENTS;
+    this.#report = options.report ?? (() => {});
     this.#db = openDatabase(path);
     for (const file of [path, `${path}-wal`, `${path}-shm`]) restrict(file);
     this.#statements = prepareStatements(this.#db);
@@ -145,7 +149,13 @@ export class SqliteStore implements ObjectStore {
     else shelf.objects.set(shelfKey(key), stored);
     shelf.sorted = undefined;
     this.#events.push(event);
-    for (const listener of [...shelf.listeners]) listener(event);
+    for (const listener of [...shelf.listeners]) {
+      try {
+        listener(event);
+      } catch (error) {
+        this.#report(error);
+      }
+    }
     return stored;
   }
 
