@@ -44,5 +44,6 @@ export function buildInbound(
 /** A named target port is the container's port of that name; undefined when the pod has none. */
 export function targetPort(target: number | string, workload: Workload | undefined): number | undefined {
   if (typeof target === 'number') return target;
-  return /^\d+$/.test(target) ? Number(target) : workload?.ports[target];
+  if (!/^\d+$/.test(target)) return workload?.ports[target];
+  return Number(target) >= 1 && Number(target) <= 65535 ? Number(target) : undefined;
 }
