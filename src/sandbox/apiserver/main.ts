@@ -60,10 +60,10 @@ export async function startApiServer(
   signal: AbortSignal,
 ): Promise<RunningApiServer> {
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
-  const store = new SqliteStore(
-    join(options.dataDir, 'state.db'),
-    options.keepEvents ? { keepEvents: options.keepEvents } : {},
-  );
+  const store = new SqliteStore(join(options.dataDir, 'state.db'), {
+    ...(options.keepEvents ? { keepEvents: options.keepEvents } : {}),
+    report: (error) => log('error', 'a watcher of the store failed', { error: String(error) }),
+  });
   const stop = new AbortController();
   try {
     const server = await assemble(options, store, log, stop.signal);

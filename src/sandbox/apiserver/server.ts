@@ -53,8 +53,10 @@ export class ApiServer {
       const admitted = await this.#admit(request);
       await this.#answer(request, response, admitted, signal);
     } catch (error) {
+      // A client that hangs up in the middle of its request is nobody's failure.
+      const left = response.destroyed;
       const refusal = sendError(request, response, error);
-      if (refusal.code >= 500) this.#logFailure(request, refusal, error);
+      if (refusal.code >= 500 && !left) this.#logFailure(request, refusal, error);
     }
   }
 

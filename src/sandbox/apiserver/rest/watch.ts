@@ -42,7 +42,14 @@ export async function watchObjects(request: ResourceRequest): Promise<void> {
   const writer = new EventWriter(request, form);
   const scope = scopeOf(request);
   const relay = (event: StoreEvent) => {
-    if (scope === undefined || event.stored.key.namespace === scope) writer.relay(event, selector.matches);
+    if (scope !== undefined && event.stored.key.namespace !== scope) return;
+    try {
+      writer.relay(event, selector.matches);
+    } catch (error) {
+      // A watch that cannot show an event must not go on as if there had been none.
+      response.destroy();
+      throw error;
+    }
   };
   if (!begin()) return void response.end();
   const unsubscribe = core.store.subscribe(definition.storageKey, relay);
