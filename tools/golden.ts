@@ -2,6 +2,7 @@
 // Writes the goldens of scenarios/ anew: `make golden`. Read the diff before you commit it; CI never runs this.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { FIELD_TABLE, fieldTable } from '../test/scenarios/field-table.ts';
 import { findCases, goldensOf, isGolden, loadCase, SCENARIOS } from '../test/scenarios/goldens.ts';
 
 let changed = 0;
@@ -21,6 +22,11 @@ for (const name of findCases()) {
     process.stdout.write(`wrote scenarios/${name}/${file}\n`);
     changed++;
   }
+}
+if (read(FIELD_TABLE) !== fieldTable()) {
+  writeFileSync(FIELD_TABLE, fieldTable());
+  process.stdout.write('wrote docs/fields.md\n');
+  changed++;
 }
 process.stdout.write(changed === 0 ? 'goldens: nothing to change\n' : `goldens: ${changed} files changed\n`);
 

@@ -82,7 +82,7 @@ const connectionPool = struct({
         }),
       ),
       maxConnectionDuration: refused(later('a limit on the life of connections')),
-      idleTimeout: optional(durationMs({ zero: true })),
+      idleTimeout: refused(later('a limit on idle TCP connections')),
     }),
   ),
   http: optional(

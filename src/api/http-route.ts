@@ -16,7 +16,6 @@ import {
   refused,
   required,
   struct,
-  supportedChoice,
   text,
 } from './shape.ts';
 import { dnsLabel, durationMs, headerText, hostPattern, percent, portSelector, regex, stringMatch } from './values.ts';
@@ -41,9 +40,7 @@ const redirect = checked(
     authority: optional(headerText),
     scheme: optional(text({ pattern: /^https?$/, what: 'http or https' })),
     port: optional(integer({ min: 1, max: 65535 })),
-    derivePort: optional(
-      supportedChoice(['FROM_PROTOCOL_DEFAULT'], { FROM_REQUEST_PORT: 'give the port as a number, in `port`' }),
-    ),
+    derivePort: refused('give the port as a number, in `port`'),
     redirectCode: defaulted(integer({ min: 301, max: 308 }), 301),
   }),
   (value, at) => {

@@ -199,7 +199,13 @@ export function supportedChoice<const V extends readonly string[]>(
 ): Shape<V[number]> {
   const known = choice(values);
   return {
-    schema: { type: 'string', enum: [...values, ...Object.keys(unsupported)] },
+    schema: {
+      type: 'string',
+      enum: [...values, ...Object.keys(unsupported)],
+      ...(Object.keys(unsupported).length > 0 && {
+        description: `Values not supported: ${Object.keys(unsupported).join(', ')}.`,
+      }),
+    },
     decode(raw, at) {
       const cure = typeof raw === 'string' && Object.hasOwn(unsupported, raw) ? unsupported[raw] : undefined;
       if (cure === undefined) return known.decode(raw, at);

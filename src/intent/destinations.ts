@@ -171,7 +171,6 @@ function poolOf(pool: ConnectionPool | undefined): PoolIntent {
     maxRetries: http?.maxRetries,
     maxConcurrentStreams: http?.maxConcurrentStreams,
     idleTimeoutMs: http?.idleTimeout,
-    tcpIdleTimeoutMs: tcp?.idleTimeout,
     keepalive:
       keepalive && present({ probes: keepalive.probes, timeMs: keepalive.time, intervalMs: keepalive.interval }),
   });

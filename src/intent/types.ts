@@ -99,7 +99,6 @@ export interface PoolIntent {
   readonly maxRetries?: number;
   readonly maxConcurrentStreams?: number;
   readonly idleTimeoutMs?: number;
-  readonly tcpIdleTimeoutMs?: number;
   readonly keepalive?: { readonly probes?: number; readonly timeMs?: number; readonly intervalMs?: number };
 }
 

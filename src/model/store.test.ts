@@ -175,3 +175,16 @@ test('ports and addresses that Envoy would refuse are left out', () => {
   expect(store.snapshot.index.services.get(KEY)?.ports).toMatchObject([{ number: 80, targetPort: 80 }]);
   expect(store.snapshot.endpoints.get(KEY)?.map((e) => e.address)).toEqual(['10.1.0.1']);
 });
+
+test('a ConfigMap that contradicts the control plane is warned of', () => {
+  const config = (mesh: string): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { namespace: 'istio-system', name: 'istio' },
+    data: { mesh },
+  });
+  const store = newStore();
+  expect(store.apply([upsert('one', config('trustDomain: cluster.local'))]).diagnostics).toEqual([]);
+  const { diagnostics } = store.apply([upsert('one', config('trustDomain: example.org'))]);
+  expect(diagnostics.map((d) => `${d.code} ${d.field}`)).toEqual(['ISM0005 data.mesh.trustDomain']);
+});

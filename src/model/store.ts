@@ -2,10 +2,11 @@
 // Events in, snapshots out. Nothing is read but the events, and their order does not matter to the snapshot.
 import { isDeepStrictEqual } from 'node:util';
 import { compareDiagnostics, type Diagnostic } from '../api/diagnostics.ts';
+import { refOf } from '../api/kind.ts';
 import { groupOf, kindOf, MESH_GROUPS } from '../api/kinds.ts';
 import { DEFAULT_MESH_CONFIG, decodeMeshConfig, type MeshConfig } from '../api/mesh-config.ts';
 import { clusterName, type SpiffeId } from '../api/names.ts';
-import type { Locate } from '../api/report.ts';
+import { diagnose, type Locate } from '../api/report.ts';
 import { unknownKind } from '../api/validate.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { diagnoseMesh } from './cross-rules.ts';
@@ -102,9 +103,21 @@ export class MeshStore {
       return;
     }
     const { value, diagnostics } = decodeMeshConfig(event.object, { cluster: event.cluster, locate: event.locate });
-    this.#meshDiagnostics = diagnostics;
+    this.#meshDiagnostics = [...diagnostics, ...this.#contradictions(value, event)];
     const mesh = value ?? DEFAULT_MESH_CONFIG;
     if (!isDeepStrictEqual(mesh, this.#mesh)) this.#mesh = mesh;
+  }
+
+  /** What the control plane was started with is not changed by a ConfigMap. */
+  #contradictions(mesh: MeshConfig | undefined, event: Extract<StoreEvent, { kind: 'upsert' }>): Diagnostic[] {
+    return (['trustDomain', 'rootNamespace'] as const).flatMap((name) => {
+      const [asked, real] = [mesh?.[name], this.#options[name]];
+      if (asked === undefined || asked === real) return [];
+      const ref = refOf(event.object, event.cluster);
+      const message = `the control plane was started with ${name} ${real}, and keeps it`;
+      const cure = 'install the mesh with this value, or remove it here';
+      return [diagnose(ref, 'ISM0005', `data.mesh.${name}`, message, cure, { locate: event.locate })];
+    });
   }
 
   #advance(): void {
