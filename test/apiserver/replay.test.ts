@@ -17,6 +17,7 @@ const FAITHFUL: ReadonlySet<string> = new Set([
   'namespace-default-errors',
   'replace',
   'secret-generic',
+  'watch-kubectl',
 ]);
 
 const folder = recordingsFolder();

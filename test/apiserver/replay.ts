@@ -20,6 +20,16 @@ const WATCH_MS = 500;
 
 type Json = Record<string, unknown>;
 
+/** Recorded without a controller manager, so without what it puts into every namespace. */
+const BARE_FLOWS: ReadonlySet<string> = new Set([
+  'list-limit-continue',
+  'watch-from-rv',
+  'watch-send-initial-events',
+  'watch-bookmarks',
+  'watch-too-old-410',
+  'continue-after-compaction',
+  'continue-expired-410',
+]);
 const SYSTEM_NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 
 export async function replayFlow(flow: Flow, server: TestServer): Promise<ExchangeResult[]> {
@@ -105,6 +115,7 @@ async function prepare(flow: Flow, server: TestServer): Promise<void> {
       kind: 'ServiceAccount',
       metadata: { name: 'default' },
     });
+    if (BARE_FLOWS.has(flow.name)) continue;
     await server.send(
       'POST',
       `${place}/configmaps`,
@@ -118,7 +129,7 @@ async function prepare(flow: Flow, server: TestServer): Promise<void> {
               'Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.',
           },
         },
-        data: { 'ca.crt': '<pem>' },
+        data: { 'ca.crt': '<pem>\n<pem>\n' },
       },
       { 'User-Agent': 'kas/1' },
     );
