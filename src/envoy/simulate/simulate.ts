@@ -6,7 +6,11 @@ import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { LbEndpoint } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
 import type { FilterChain } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
-import type { RedirectAction, Route } from '#gen/envoy/config/route/v3/route_components_pb.ts';
+import {
+  type RedirectAction,
+  type Route,
+  VirtualHost_TlsRequirementType,
+} from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import {
   type HttpConnectionManager,
   HttpConnectionManagerSchema,
@@ -109,6 +113,10 @@ function runHttp(state: DecodedState, listener: Listener, manager: HttpConnectio
         ? specifier.value
         : undefined;
   const vhost = table && chooseVirtualHost(table, request.authority);
+  if (vhost?.requireTls === VirtualHost_TlsRequirementType.ALL && request.scheme === 'http') {
+    const location = `https://${request.authority}${request.path}`;
+    return { kind: 'redirect', listener: listener.name, virtualHost: vhost.name, status: 301, location };
+  }
   const route = vhost && chooseRoute(vhost, request);
   if (vhost === undefined || route === undefined) return { kind: 'respond', listener: listener.name, status: 404 };
   const rule = readRuleMetadata(route.metadata);
