@@ -7,16 +7,17 @@ import { type KubeClient, KubeError } from '../kube/client.ts';
 import { EVENTS } from '../kube/resources.ts';
 import type { KubeObject } from '../kube/types.ts';
 import type { Refusal } from './ads-backend.ts';
+import { meshResources } from './mesh-resources.ts';
 
 /** A hundred proxies refuse one resource a hundred times: its owner is told once in this time. */
-const REPEAT_MS = 60_000;
+const REPEAT_MS = 10_000;
 const MAX_BLAMED = 3;
 
 export class RefusalEvents {
   readonly #client: KubeClient;
   readonly #log: Logger;
   readonly #nowMs: () => number;
-  /** Event name -> how often, and when it was written. */
+  /** Object, resource and message -> how often, and when it was written. */
   readonly #told = new Map<string, { count: number; writtenAtMs: number }>();
 
   constructor(client: KubeClient, log: Logger, nowMs: () => number = Date.now) {
@@ -33,19 +34,22 @@ export class RefusalEvents {
 
   async #tellOne(refusal: Refusal, blamed: ObjectRef): Promise<void> {
     const nowMs = this.#nowMs();
-    const event = buildEvent(refusal, blamed, nowMs);
-    const name = event.metadata.name ?? '';
-    const before = this.#told.get(name);
+    const { kind, namespace, name } = blamed;
+    const key = [kind, namespace, name, refusal.resource, refusal.message].join('\0');
+    const before = this.#told.get(key);
     if (before !== undefined && nowMs - before.writtenAtMs < REPEAT_MS) {
       before.count++;
       return;
     }
     const count = (before?.count ?? 0) + 1;
-    this.#told.set(name, { count, writtenAtMs: nowMs });
+    this.#told.set(key, { count, writtenAtMs: nowMs });
     try {
-      await this.#write({ ...event, count }, count);
+      const type = meshResources().find((resource) => resource.type.kind === kind)?.type;
+      const object = type === undefined ? undefined : await this.#client.get(type, name, namespace);
+      if (object === undefined) return;
+      await this.#write({ ...buildEvent(refusal, blamed, object.metadata.uid ?? '', nowMs), count }, count);
     } catch (error) {
-      this.#log.warn({ event: name, err: (error as Error).message }, 'an Event could not be written');
+      this.#log.warn({ object: `${kind} ${namespace}/${name}`, err: (error as Error).message }, 'no Event was written');
     }
   }
 
@@ -60,15 +64,19 @@ export class RefusalEvents {
   }
 }
 
-function buildEvent(refusal: Refusal, blamed: ObjectRef, nowMs: number): KubeObject {
+/** `uid`: kubectl describe shows the Events of this very object, not of an earlier one of its name. */
+function buildEvent(refusal: Refusal, blamed: ObjectRef, uid: string, nowMs: number): KubeObject {
   const time = new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
-  const hash = createHash('sha256').update(`${refusal.resource}\0${refusal.message}`).digest('hex').slice(0, 16);
+  const hash = createHash('sha256')
+    .update(`${uid}\0${refusal.resource}\0${refusal.message}`)
+    .digest('hex')
+    .slice(0, 16);
   const { apiVersion, kind, namespace, name } = blamed;
   return {
     apiVersion: 'v1',
     kind: 'Event',
     metadata: { name: `${name}.${hash}`, namespace },
-    involvedObject: { apiVersion, kind, namespace, name },
+    involvedObject: { apiVersion, kind, namespace, name, uid },
     type: 'Warning',
     reason: 'RefusedByEnvoy',
     message: `${refusal.resource}: ${refusal.message}; the proxies keep what they had before`.slice(0, 1_000),

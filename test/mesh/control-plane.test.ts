@@ -285,14 +285,14 @@ describe.skipIf(envoyPath === undefined)('a real Envoy', () => {
       trafficPolicy: { tls: { mode: 'SIMPLE', caCertificates: '/no/such/file' } },
     };
     const path = '/apis/networking.istio.io/v1/namespaces/default/destinationrules';
-    kube.put(path, object('networking.istio.io/v1', 'DestinationRule', 'bad', { spec }, 'default'));
+    const bad = kube.put(path, object('networking.istio.io/v1', 'DestinationRule', 'bad', { spec }, 'default'));
     const isTold = (request: string) => request === 'POST /api/v1/namespaces/default/events';
     await until('an event', () => kube.requests.some(isTold));
     const event = kube.list(`${NS}/events`)[0];
     expect(event).toMatchObject({
       type: 'Warning',
       reason: 'RefusedByEnvoy',
-      involvedObject: { kind: 'DestinationRule', namespace: 'default', name: 'bad' },
+      involvedObject: { kind: 'DestinationRule', namespace: 'default', name: 'bad', uid: bad.metadata.uid },
       message: expect.stringContaining('/no/such/file'),
     });
     // Everything else goes on.
