@@ -14,7 +14,9 @@ const ROUNDS = 5;
 console.log(`${'figure'.padEnd(64)} ${'median'.padStart(10)}   aim`);
 await startOfTwoClusters();
 await wholeDemo();
-// The discovery server alone: many simulated streams, as ratios to a floor.
+// The compile stages alone, and then
+spawnSync(process.execPath, [join(root, 'bench/compile.ts')], { stdio: 'inherit' });
+// the discovery server alone: many simulated streams, as ratios to a floor.
 spawnSync(process.execPath, ['--expose-gc', join(root, 'bench/xds.ts')], { stdio: 'inherit' });
 
 async function startOfTwoClusters(): Promise<void> {
