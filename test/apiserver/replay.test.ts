@@ -12,6 +12,7 @@ const FAITHFUL: ReadonlySet<string> = new Set([
   'delete-gone',
   'edit',
   'invalid-422',
+  'label-selectors',
   'leases',
   'multi-document-apply',
   'namespace-default-errors',

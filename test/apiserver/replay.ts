@@ -213,5 +213,10 @@ async function prepareFrom(body: Json, path: string, created: Set<string>, serve
     const object = { apiVersion: body['apiVersion'], kind, ...item, metadata: rest, status: undefined };
     const manager = ((managedFields as Json[] | undefined)?.[0]?.['manager'] as string | undefined) ?? 'kubectl-create';
     await server.send('POST', `${collection}?fieldManager=${encodeURIComponent(manager)}`, object);
+    // Some were prepared in a way that left no trace of their maker.
+    if (!managedFields) {
+      const untraced = { metadata: { managedFields: [{}] } };
+      await server.send('PATCH', key, untraced, { 'Content-Type': 'application/merge-patch+json' });
+    }
   }
 }

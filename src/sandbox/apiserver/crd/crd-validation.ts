@@ -42,6 +42,9 @@ export function validateCrd(object: KubeObject): StatusCause[] {
   if (strategy !== 'None') {
     causes.push(unsupported('spec.conversion.strategy', strategy, ['None']));
   }
+  if (!(object as CrdObject).status?.storedVersions?.length) {
+    causes.push(invalidValue('status.storedVersions', null, 'must have at least one stored version'));
+  }
   return causes;
 }
 
