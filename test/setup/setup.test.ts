@@ -178,6 +178,17 @@ describe.skipIf(obstacle !== undefined)(`set-up${obstacle ? ` (skipped: ${obstac
     });
   });
 
+  it.each([
+    ['a package', 'node_modules/package7/package.json'],
+    ['the bundle', '.tools/bundle/isthmus.mjs'],
+  ])('goes on after being killed in the middle of %s', async (_, file) => {
+    const { child, ended } = clone.start([]);
+    await expect.poll(() => existsSync(join(clone.dir, file)), { interval: 1, timeout: 10_000 }).toBe(true);
+    process.kill(-child.pid!, 'SIGKILL');
+    await ended;
+    await works();
+  });
+
   it('goes on after being killed, wherever that was', async () => {
     for (let i = 0; i < 10; i++) {
       const { child, ended } = clone.start([]);
