@@ -19,7 +19,13 @@ export async function startAdminServer(
   views: AdminViews,
   signal: AbortSignal,
 ): Promise<{ port: number }> {
-  const server = createServer((request, response) => void serve(views, request, response));
+  const server = createServer((request, response) => {
+    // Whoever can reach the port may ask anything: no question may end the process.
+    serve(views, request, response).catch(() => {
+      if (response.headersSent) response.destroy();
+      else send(response, 500, 'text/plain', 'this could not be shown\n');
+    });
+  });
   server.listen(listen.port, listen.host);
   await once(server, 'listening');
   const stop = (): void => {
@@ -32,7 +38,7 @@ export async function startAdminServer(
 }
 
 async function serve(views: AdminViews, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const path = new URL(request.url ?? '/', 'http://admin').pathname;
+  const [path = '/'] = (request.url ?? '/').split('?');
   if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'text/plain', 'only GET\n');
   if (path === '/live') return send(response, 200, 'text/plain', 'live\n');
   if (path === '/ready') {

@@ -87,3 +87,12 @@ test.each([
 ])('%s', async (_, path, body, code) => {
   expect((await post(path, body)).code).toBe(code);
 });
+
+test.each([
+  ['//', 'null', 404],
+  ['/inject', 'null', 400],
+  ['/inject', '[]', 400],
+  ['/inject', '{"kind":"AdmissionReview","request":null}', 400],
+])('%s with %s from anybody ends nothing', async (path, body, code) => {
+  expect((await post(path, body)).code).toBe(code);
+});

@@ -35,7 +35,11 @@ const MAX_WARNING = 250;
 /** Not listening yet; `setSecureContext` gives it a renewed certificate. */
 export function createWebhookServer(handlers: AdmissionHandlers, tls: { cert: string; key: string }): Server {
   const server = createServer({ ...tls, minVersion: 'TLSv1.2' }, (request, response) => {
-    void serve(handlers, request, response);
+    // Anybody who reaches the port may send anything: nothing of it may end the process.
+    serve(handlers, request, response).catch((error: Error) => {
+      if (response.headersSent) response.destroy();
+      else end(response, 400, error.message);
+    });
   });
   server.headersTimeout = 10_000;
   server.requestTimeout = 20_000;
@@ -43,18 +47,18 @@ export function createWebhookServer(handlers: AdmissionHandlers, tls: { cert: st
 }
 
 async function serve(handlers: AdmissionHandlers, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const path = new URL(request.url ?? '/', 'https://webhook').pathname;
+  const [path = '/'] = (request.url ?? '/').split('?');
   const handler = Object.hasOwn(handlers, path) ? handlers[path] : undefined;
   if (handler === undefined) return end(response, 404, 'no such webhook');
   if (request.method !== 'POST') return end(response, 405, 'send an AdmissionReview by POST');
-  let review: { apiVersion?: string; kind?: string; request?: AdmissionRequest };
+  let review: { apiVersion?: string; kind?: string; request?: AdmissionRequest } | null;
   try {
     review = JSON.parse(await readBody(request)) as typeof review;
   } catch (error) {
     return end(response, 400, (error as Error).message);
   }
-  const admission = review.request;
-  if (review.kind !== 'AdmissionReview' || admission?.uid === undefined)
+  const admission = review?.request;
+  if (review?.kind !== 'AdmissionReview' || admission?.uid === undefined)
     return end(response, 400, 'not an AdmissionReview');
   const body = {
     apiVersion: 'admission.k8s.io/v1',
