@@ -10,6 +10,7 @@ import { at, defineKind, member } from '../kind-builder.ts';
 import { type SelectorSpec, selectorText } from '../label-selector-text.ts';
 import { defaultPodSpec, type PodTemplate } from '../pod-template.ts';
 import { validatePodSpec } from '../pod-validation.ts';
+import { warnOfIdleness } from './workload.ts';
 
 interface JobSpec {
   parallelism?: number;
@@ -145,7 +146,16 @@ export function jobKinds(types: TypeTable): ResourceDefinition[] {
         ),
         column('Selector', (object) => selectorText(specOf(object).selector) || '<none>', { wide: true }),
       ],
-      strategy: { generation: true, initialStatus: () => ({}), prepareCreate: labelPods, validate, validateUpdate },
+      strategy: {
+        generation: true,
+        initialStatus: () => ({}),
+        prepareCreate(object, context) {
+          labelPods(object);
+          warnOfIdleness(object, context);
+        },
+        validate,
+        validateUpdate,
+      },
     }),
   ];
 }

@@ -6,7 +6,7 @@ import { selectorFromSpec } from '../../selectors/label-selector.ts';
 import type { StatusCause } from '../../status.ts';
 import { AGE, column, NAME, type TableColumn } from '../../tables/table.ts';
 import { IMMUTABLE, invalidValue, required, unsupported } from '../../validation/causes.ts';
-import type { ResourceDefinition, ScaleAccess } from '../definition.ts';
+import type { ResourceDefinition, ScaleAccess, StrategyContext } from '../definition.ts';
 import { at, defineKind, member, textAt } from '../kind-builder.ts';
 import { type SelectorSpec, selectorText, validateSelector } from '../label-selector-text.ts';
 import { validateLabels } from '../metadata-validation.ts';
@@ -107,6 +107,11 @@ function validateDeployment(object: KubeObject): StatusCause[] {
     });
   }
   return causes;
+}
+
+/** Kept and shown like any other; whoever makes one is told that nothing will come of it. */
+export function warnOfIdleness(object: KubeObject, context: StrategyContext): void {
+  context.warn(`the sandbox has no controller for ${object.kind}s: no pods will be made`);
 }
 
 function selectorUnchanged(object: KubeObject, old: KubeObject): StatusCause[] {
@@ -260,6 +265,7 @@ function statefulSet(types: TypeTable): ResourceDefinition {
     strategy: {
       generation: true,
       initialStatus: () => ({ replicas: 0, availableReplicas: 0 }),
+      prepareCreate: warnOfIdleness,
       validate: validateWorkload,
       validateUpdate: selectorUnchanged,
     },
@@ -321,6 +327,7 @@ function daemonSet(types: TypeTable): ResourceDefinition {
     ],
     strategy: {
       generation: true,
+      prepareCreate: warnOfIdleness,
       initialStatus: () => ({
         currentNumberScheduled: 0,
         numberMisscheduled: 0,
