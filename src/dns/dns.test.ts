@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -166,4 +167,26 @@ test('UDP and TCP on one port, until the end', async () => {
   await once(open, 'connect');
   ending.abort();
   await once(open, 'close');
+});
+
+/** argv[1]: the port. A DNS query whose UDP header says that it comes from port 0. */
+const FORGE = `
+import socket, struct, sys
+query = b"\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\1a\\6global\\0\\0\\1\\0\\1"
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+raw.sendto(struct.pack(">HHHH", 0, int(sys.argv[1]), 8 + len(query), 0) + query, ("127.0.0.1", 0))
+`;
+
+test('a datagram from port 0 ends nothing', async (context) => {
+  const ending = new AbortController();
+  const options = { host: '127.0.0.1', port: 0, zone: 'global', names: () => NAMES, signal: ending.signal };
+  const { port } = await startDnsServer(options);
+  const forged = spawnSync('python3', ['-c', FORGE, String(port)], { encoding: 'utf8' });
+  if (forged.status !== 0) ending.abort();
+  context.skip(forged.status !== 0, `raw sockets are not allowed here: ${forged.stderr?.trim().split('\n').at(-1)}`);
+  const udp = createSocket('udp4');
+  udp.send(packet.encode({ type: 'query', id: 9, questions: [{ type: 'A', name: 'reviews.default.global' }] }), port);
+  await once(udp, 'message');
+  udp.close();
+  ending.abort();
 });

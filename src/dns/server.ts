@@ -30,6 +30,8 @@ export async function startDnsServer(options: DnsServerOptions): Promise<{ port:
   const { port } = tcp.address() as AddressInfo;
   const udp = createSocket(host.includes(':') ? 'udp6' : 'udp4');
   udp.on('message', (query, from) => {
+    // Forged: nobody can be answered there, and to try throws.
+    if (from.port === 0) return;
     const answer = answerQuery(query, names(), zone, 'udp');
     if (answer !== undefined) udp.send(answer, from.port, from.address, () => {});
   });
@@ -40,6 +42,8 @@ export async function startDnsServer(options: DnsServerOptions): Promise<{ port:
     tcp.close();
     throw error;
   }
+  // What a datagram's way back brings (an unreachable client) is that client's trouble.
+  udp.on('error', () => {});
   const connections = new Set<Socket>();
   tcp.on('connection', (socket) => {
     connections.add(socket);

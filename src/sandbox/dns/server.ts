@@ -22,6 +22,8 @@ export async function serveDns(resolver: Resolver, listen: { host: string; port:
   const { port } = tcp.address() as { port: number };
   const udp = createSocket('udp4');
   udp.on('message', async (message, { address, port: clientPort }) => {
+    // Forged: nobody can be answered there, and to try throws.
+    if (clientPort === 0) return;
     const answer = await resolver(message, 'udp');
     // A client that has gone meanwhile is no error of ours.
     if (answer !== undefined) udp.send(answer, clientPort, address, () => {});

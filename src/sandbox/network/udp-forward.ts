@@ -23,6 +23,8 @@ export async function forwardUdp(options: ForwardOptions): Promise<Forward> {
     flows.delete(key);
   };
   server.on('message', (message, { address, port }) => {
+    // Forged: nobody can be answered there, and to try throws.
+    if (port === 0) return;
     const key = `${address}:${port}`;
     let flow = flows.get(key);
     if (flow === undefined) {
