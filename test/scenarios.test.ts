@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { type CallCase, runCall } from './scenarios/calls.ts';
@@ -14,7 +14,10 @@ import { findCases, goldensOf, isGolden, loadCase, SCENARIOS } from './scenarios
 import { staticBootstrap } from './scenarios/static-bootstrap.ts';
 
 const envoy = findEnvoy();
-const scratch = mkdtempSync(join(tmpdir(), 'isthmus-scenarios-'));
+let scratch = '';
+beforeAll(() => {
+  scratch = mkdtempSync(join(tmpdir(), 'isthmus-scenarios-'));
+});
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 describe.each(findCases())('%s', (name) => {
