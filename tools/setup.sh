@@ -145,7 +145,7 @@ fetch_packages() {
   log=$root/.tools/npm.log
   # Asked once whether it can be reached: it would try in vain for each package, for minutes. A full cache will do, too.
   if run_npm view yaml version --prefer-online >/dev/null 2>"$log"; then
-    install_packages || die "npm could not install the packages of package-lock.json (see above). $network_cure"
+    install_packages >/dev/null || die "npm could not install the packages of package-lock.json (see above). $network_cure"
   else
     quote_npm "$log"
     install_packages --offline >/dev/null 2>&1 || die "the npm registry cannot be reached: $(sed 's/; $//' "$log"). $network_cure"

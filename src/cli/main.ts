@@ -13,10 +13,9 @@ const program = new Command('isthmus')
   .configureHelp({ sortSubcommands: false })
   .exitOverride();
 
-// `isthmus ... | head`: who reads no more wants no more.
+// `isthmus ... | head`: who reads no more wants no more; but the demo has to clean up.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
-  process.exit();
 });
 
 try {

@@ -152,7 +152,9 @@ async function listenOnLoopback(server: Server, wish: PortWish): Promise<number>
       await listen(server, port);
       return port;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EACCES') throw new SandboxError(`Port ${port} is for root alone: name one from 1024 on.`);
+      if (code !== 'EADDRINUSE') throw error;
       if (wish.isExplicit) {
         throw new SandboxError(
           `Port ${wish.port} on 127.0.0.1 is taken by another program. Name another one, end that program ` +

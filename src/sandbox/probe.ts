@@ -82,7 +82,7 @@ function probeNamespaces(inputs: ProbeInputs): string | undefined {
 }
 
 function userNamespacesForbidden(inputs: ProbeInputs, error: string): string {
-  const asRoot = 'or start the sandbox as root (`sudo ./isthmus sandbox up`)';
+  const asRoot = 'or run the same command as root (by `sudo`)';
   if (inputs.kernelSetting('kernel/apparmor_restrict_unprivileged_userns') === '1') {
     return (
       'AppArmor forbids plain users to make user namespaces here (Ubuntu 23.10 and newer): allow it until the next ' +

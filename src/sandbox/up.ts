@@ -59,7 +59,7 @@ export async function startSandbox(
   const startedAt = performance.now();
   const stateDir = sandboxDir(options.name);
   checkOptions(options);
-  mkdirSync(join(stateDir, '..'), { recursive: true, mode: 0o700 });
+  makeFolder(join(stateDir, '..'));
   return withLock(`${stateDir}.lock`, LOCK_TIMEOUT_MS, async () => {
     const result = (kind: UpResult['kind'], config: SandboxConfig, status: SandboxStatus): UpResult => ({
       kind,
@@ -103,10 +103,29 @@ function checkOptions({ clusters, apiPort, gatewayPort }: UpOptions): void {
   }
 }
 
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new SandboxError(
+      `The sandbox keeps its files in ${path}, which cannot be made (${(error as NodeJS.ErrnoException).code}): set ` +
+        'ISTHMUS_STATE_DIR to a folder that you may write.',
+    );
+  }
+}
+
 function checkSameShape(options: UpOptions, config: SandboxConfig): void {
-  if (options.clusters === undefined || options.clusters === config.clusters) return;
+  const differs = <T>(wanted: T | undefined, is: T | undefined) => wanted !== undefined && wanted !== is;
+  const differences = [
+    ...(differs(options.clusters, config.clusters) ? [`${config.clusters} clusters, not ${options.clusters}`] : []),
+    ...(differs(options.apiPort, config.ports.api) ? [`--api-port ${config.ports.api}, not ${options.apiPort}`] : []),
+    ...(differs(options.gatewayPort, config.ports.gateways[0])
+      ? [`--gateway-port ${config.ports.gateways[0]}, not ${options.gatewayPort}`]
+      : []),
+  ];
+  if (differences.length === 0) return;
   throw new SandboxError(
-    `The sandbox "${options.name}" is running with ${config.clusters} clusters, not ${options.clusters}. End it first ` +
+    `The sandbox "${options.name}" is running with ${differences.join(' and ')}. End it first ` +
       `(isthmus sandbox down --name ${options.name}), or start another one beside it under another --name.`,
   );
 }

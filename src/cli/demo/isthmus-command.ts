@@ -30,12 +30,14 @@ export function runIsthmus(args: readonly string[], signal?: AbortSignal): Promi
     signal?.removeEventListener('abort', stop);
     if (signal?.aborted) reject(signal.reason);
     else if (code === 0) resolve(output);
-    else
-      reject(
-        new UserError(
-          `\`isthmus ${args.join(' ')}\` failed (${killedBy ?? `exit code ${code}`}):\n${said.trim().split('\n').slice(-15).join('\n')}`,
-        ),
-      );
+    else reject(new UserError(describeFailure(args, killedBy ?? `exit code ${code}`, said)));
   });
   return promise;
+}
+
+/** The command's own paragraph, when it ended with one. */
+function describeFailure(args: readonly string[], ending: string, said: string): string {
+  const lines = said.trim().split('\n');
+  const own = /^isthmus: (.+)$/.exec(lines.at(-1)!)?.[1];
+  return own ?? `\`isthmus ${args.join(' ')}\` failed (${ending}):\n${lines.slice(-15).join('\n')}`;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The demo's life: run it, show it, stay while there is somebody to look, and leave nothing behind.
 import { describeSandbox } from '../../sandbox/status.ts';
+import { commandName } from '../command-name.ts';
 import { UserError } from '../user-error.ts';
 import { runIsthmus } from './isthmus-command.ts';
 import { renderOutcomes } from './outcome.ts';
@@ -11,7 +12,7 @@ import { Steps } from './steps.ts';
 export async function demo(options: { name: string; requests: number; stay: boolean }): Promise<void> {
   const { state } = await describeSandbox(options.name);
   if (state === 'starting' || state === 'ready') {
-    const down = `isthmus sandbox down --name ${options.name}`;
+    const down = `${commandName()} sandbox down --name ${options.name}`;
     throw new UserError(`the demo runs already. End it with Ctrl-C where it runs, or with: ${down}`);
   }
   const steps = new Steps(process.stdout);

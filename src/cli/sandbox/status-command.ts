@@ -4,6 +4,7 @@ import { stopSandbox } from '../../sandbox/down.ts';
 import { SandboxError } from '../../sandbox/layout.ts';
 import { listLogs, printLog } from '../../sandbox/logs.ts';
 import { describeSandbox, type SandboxReport } from '../../sandbox/status.ts';
+import { commandName } from '../command-name.ts';
 import { UserError } from '../user-error.ts';
 import { printReport, renderReport } from './report.ts';
 
@@ -16,7 +17,7 @@ export async function status(options: { name: string; output?: 'json' | 'yaml' }
 }
 
 function headline({ name, state, message }: SandboxReport): string {
-  const up = `isthmus sandbox up${name === 'default' ? '' : ` --name ${name}`}`;
+  const up = `${commandName()} sandbox up${name === 'default' ? '' : ` --name ${name}`}`;
   switch (state) {
     case 'absent':
       return `There is no sandbox "${name}". Start one: ${up}`;

@@ -8,6 +8,7 @@ import { SandboxError, type Toolchain } from '../../sandbox/layout.ts';
 import { describeSandbox } from '../../sandbox/status.ts';
 import type { ClusterStatus, SandboxStatus } from '../../sandbox/status-file.ts';
 import { startSandbox, type UpOptions, type UpResult } from '../../sandbox/up.ts';
+import { commandName } from '../command-name.ts';
 import { UserError } from '../user-error.ts';
 import { printReport, renderReport } from './report.ts';
 
@@ -72,8 +73,8 @@ function nextSteps(name: string, kubeconfig: string): string {
 Next:
   export KUBECONFIG=${kubeconfig}
   kubectl --context cluster1 get nodes
-  isthmus install --context cluster1
-  isthmus sandbox down${flag}
+  ${commandName()} install --context cluster1
+  ${commandName()} sandbox down${flag}
 `;
 }
 
