@@ -11,6 +11,8 @@ const NAME = 'istio-ca-root-cert';
 const RETRY_MS = 2_000;
 /** Somebody may have removed or changed it: looked at again this often. */
 const REVIEW_MS = 60_000;
+/** Namespaces that only a review named: whoever reaches the webhook may invent any number. */
+const MAX_UNSEEN = 16;
 
 export class RootCertDistributor {
   readonly #client: KubeClient;
@@ -18,6 +20,8 @@ export class RootCertDistributor {
   readonly #log: Logger;
   readonly #labels = new Map<string, Readonly<Record<string, string>>>();
   readonly #done = new Map<string, Promise<void>>();
+  readonly #unseen = new Set<string>();
+  readonly #retrying = new Set<string>();
   #signal: AbortSignal | undefined;
 
   constructor(client: KubeClient, rootPem: string, log: Logger) {
@@ -30,7 +34,9 @@ export class RootCertDistributor {
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
     const review = setInterval(() => {
-      for (const namespace of this.#done.keys()) this.#done.set(namespace, this.#write(namespace));
+      for (const namespace of this.#done.keys()) {
+        if (!this.#retrying.has(namespace)) this.#done.set(namespace, this.#write(namespace));
+      }
     }, REVIEW_MS);
     signal.addEventListener('abort', () => clearInterval(review), { once: true });
     await watchResource<KubeObject>(
@@ -60,11 +66,18 @@ export class RootCertDistributor {
     return this.#labels.get(namespace);
   }
 
-  /** Writes the roots into the namespace, once; resolves when they are there, or when a retry has been scheduled. */
+  /**
+   * Writes the roots into the namespace, once; resolves when they are there, or when a retry has been scheduled. A
+   * namespace that the watch has not brought yet is tried once, and forgotten when that fails: it may not exist.
+   */
   ensure(namespace: string): Promise<void> {
     const running = this.#done.get(namespace);
     if (running !== undefined) return running;
-    const writing = this.#write(namespace);
+    if (!this.#labels.has(namespace)) {
+      if (this.#unseen.size >= MAX_UNSEEN) return Promise.resolve();
+      this.#unseen.add(namespace);
+    }
+    const writing = this.#write(namespace).finally(() => this.#unseen.delete(namespace));
     this.#done.set(namespace, writing);
     return writing;
   }
@@ -86,11 +99,17 @@ export class RootCertDistributor {
         { fieldManager: 'isthmus' },
       );
     } catch (error) {
+      if (!this.#labels.has(namespace)) {
+        this.#done.delete(namespace);
+        return;
+      }
       this.#log.warn(
         { namespace, err: (error as Error).message },
         `ConfigMap ${NAME} could not be written; trying again`,
       );
+      this.#retrying.add(namespace);
       const retry = (): void => {
+        this.#retrying.delete(namespace);
         // Unless the namespace has gone meanwhile.
         if (this.#signal?.aborted !== true && this.#done.delete(namespace)) void this.ensure(namespace);
       };

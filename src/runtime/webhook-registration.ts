@@ -16,6 +16,8 @@ const OURS: readonly [type: ResourceType, name: string][] = [
   [VALIDATING_WEBHOOKS, 'istio-validator'],
 ];
 const RETRY_MS = 1_000;
+/** Somebody else who insists on another CA (a control plane that is being replaced, say) is outwaited, not outrun. */
+const CONTEST = { firstMs: 100, capMs: 5_000, calmMs: 30_000 };
 
 /** Keeps the `caBundle` of our webhooks equal to `rootPem` until `signal` aborts. */
 export async function keepWebhooksTrusting(
@@ -27,9 +29,11 @@ export async function keepWebhooksTrusting(
   const caBundle = Buffer.from(rootPem).toString('base64');
   await Promise.all(
     OURS.map(([type, name]) => {
+      const restraint = new Restraint();
       const patch = async (configuration: WebhookConfiguration): Promise<void> => {
         const operations = buildOperations(configuration, caBundle);
         if (operations.length === 0 || signal.aborted) return;
+        if (!restraint.mayAct(() => void again())) return;
         try {
           await client.patch(type, name, undefined, operations, { kind: 'json' });
           log.info({ webhooks: name }, 'the webhooks trust this control plane');
@@ -63,6 +67,29 @@ export async function keepWebhooksTrusting(
       );
     }),
   );
+}
+
+/** Lets the first two acts pass at once; while there are more, ever later ones take their place. */
+class Restraint {
+  #acts = 0;
+  #lastMs = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** False when it is too early: `later` is called in time. */
+  mayAct(later: () => void): boolean {
+    const nowMs = performance.now();
+    const sinceMs = nowMs - this.#lastMs;
+    if (sinceMs > CONTEST.calmMs) this.#acts = 0;
+    const waitMs = this.#acts < 2 ? 0 : Math.min(CONTEST.capMs, CONTEST.firstMs * 2 ** (this.#acts - 2)) - sinceMs;
+    if (waitMs <= 0) {
+      this.#acts++;
+      this.#lastMs = nowMs;
+      return true;
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(later, waitMs).unref();
+    return false;
+  }
 }
 
 /** Each webhook is named in a test, so that a list that was changed meanwhile is left alone. */

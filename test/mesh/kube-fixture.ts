@@ -39,6 +39,8 @@ export class KubeFixture {
   readonly requests: string[] = [];
   /** What controllers would do to a new object. */
   onCreate: (object: KubeObject) => KubeObject = (object) => object;
+  /** Collections in which nothing can be made, as in a namespace that does not exist. */
+  isMissing: (collection: string) => boolean = () => false;
   #revision = 1;
 
   private constructor() {
@@ -137,6 +139,7 @@ export class KubeFixture {
       return send(200, { kind: 'Status', status: 'Success' });
     }
     if (request.method === 'POST') {
+      if (this.isMissing(path)) return missing();
       if (this.#objects.has(`${path}/${body.metadata.name}`)) {
         return send(409, { kind: 'Status', status: 'Failure', reason: 'AlreadyExists', code: 409, message: 'exists' });
       }
