@@ -266,7 +266,7 @@ describe('the manifests', () => {
   test('ask for no right that is not used', () => {
     const rules = objects
       .filter(({ kind }) => kind.endsWith('Role'))
-      .flatMap((role) => role['rules'] as { verbs: string[]; resources: string[] }[]);
+      .flatMap((role) => role['rules'] as { verbs: string[]; resources: string[]; resourceNames?: string[] }[]);
     expect(rules.flatMap(({ verbs }) => verbs)).not.toContain('*');
     expect(
       rules
@@ -274,6 +274,8 @@ describe('the manifests', () => {
         .flatMap(({ verbs }) => verbs)
         .sort(),
     ).toEqual(['create', 'get']);
+    // Watches list and watch; what is read by its name is named.
+    for (const rule of rules.filter(({ verbs }) => verbs.includes('get'))) expect(rule.resourceNames).toBeDefined();
   });
 
   function podSpecOf(deployment: KubeObject): { containers: Record<string, unknown>[] } {

@@ -9,15 +9,16 @@ export const COREDNS_ACCOUNT = 'istiocoredns-service-account';
 export const GATEWAY_ACCOUNT = 'istio-ingressgateway-service-account';
 
 const RBAC = 'rbac.authorization.k8s.io';
-const READ = ['get', 'list', 'watch'];
+/** What a watch needs; nobody reads these one by one. */
+const WATCH = ['list', 'watch'];
 
 export function buildAccess(): KubeObject[] {
   return [
     serviceAccount(CONTROL_PLANE_ACCOUNT),
     clusterRole('istiod', [
-      { apiGroups: [''], resources: ['services', 'pods', 'namespaces'], verbs: READ },
-      { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: READ },
-      { apiGroups: ['networking.istio.io', 'security.istio.io'], resources: ['*'], verbs: READ },
+      { apiGroups: [''], resources: ['services', 'pods', 'namespaces'], verbs: WATCH },
+      { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: WATCH },
+      { apiGroups: ['networking.istio.io', 'security.istio.io'], resources: ['*'], verbs: WATCH },
       // Proxies prove themselves by their tokens.
       { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
       // The root certificate goes to every namespace whose pods are in the mesh.
@@ -26,12 +27,12 @@ export function buildAccess(): KubeObject[] {
       // What Envoy refuses is told to the owner of the object behind it.
       { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
       ...['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'].flatMap((resource) => [
-        { apiGroups: ['admissionregistration.k8s.io'], resources: [resource], verbs: READ },
+        { apiGroups: ['admissionregistration.k8s.io'], resources: [resource], verbs: WATCH },
         {
           apiGroups: ['admissionregistration.k8s.io'],
           resources: [resource],
           resourceNames: [resource.startsWith('mutating') ? 'istio-sidecar-injector' : 'istio-validator'],
-          verbs: ['patch'],
+          verbs: ['get', 'patch'],
         },
       ]),
     ]),
@@ -41,7 +42,7 @@ export function buildAccess(): KubeObject[] {
       kind: 'Role',
       metadata: namespaced('istiod'),
       rules: [
-        { apiGroups: [''], resources: ['configmaps'], verbs: READ },
+        { apiGroups: [''], resources: ['configmaps'], verbs: WATCH },
         { apiGroups: [''], resources: ['secrets'], resourceNames: ['cacerts', 'istio-ca-secret'], verbs: ['get'] },
         { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
       ],
@@ -59,7 +60,7 @@ export function buildAccess(): KubeObject[] {
 export function buildCoreDnsAccess(): KubeObject[] {
   return [
     serviceAccount(COREDNS_ACCOUNT),
-    clusterRole('istiocoredns', [{ apiGroups: ['networking.istio.io'], resources: ['serviceentries'], verbs: READ }]),
+    clusterRole('istiocoredns', [{ apiGroups: ['networking.istio.io'], resources: ['serviceentries'], verbs: WATCH }]),
     clusterRoleBinding('istiocoredns', COREDNS_ACCOUNT),
   ];
 }
