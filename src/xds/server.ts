@@ -31,6 +31,8 @@ export interface XdsServerOptions {
   readonly limits?: Partial<GrpcLimits>;
   /** A stream must send its first request within this. */
   readonly firstRequestMs?: number;
+  /** How often the credential of an open stream is asked about again: its pod may have been deleted. */
+  readonly recheckMs?: number;
   /** How long listeners and routes wait for a proxy that is still warming clusters. */
   readonly warmingLimitMs?: number;
   readonly nowMs?: () => number;
@@ -56,6 +58,7 @@ export interface XdsServer {
 const ADS = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
 const SDS = '/envoy.service.secret.v3.SecretDiscoveryService';
 const MAX_TIMER_MS = 2 ** 31 - 1;
+const RECHECK_MS = 5 * 60_000;
 
 /** Serves until `signal` aborts. Rejects when the address is taken, or plaintext was asked for beyond loopback. */
 export async function startXdsServer(options: XdsServerOptions, signal: AbortSignal): Promise<XdsServer> {
@@ -137,10 +140,12 @@ class DiscoveryService {
       this.#options.firstRequestMs ?? 15_000,
     );
     let cancelExpiry = (): void => {};
+    let cancelRechecks = (): void => {};
     let stream: XdsStream | undefined;
     try {
       const peer = await this.#options.authenticator.authenticate(call.bearerToken, call.peer);
       cancelExpiry = this.#endAtExpiry(call, peer, context.nowMs);
+      cancelRechecks = this.#endWhenRevoked(call);
       for await (const message of call.messages()) {
         clearTimeout(firstRequest);
         const { node, request } = decodeRequest(context.variant, message, context.impliedType);
@@ -159,6 +164,7 @@ class DiscoveryService {
     } finally {
       clearTimeout(firstRequest);
       cancelExpiry();
+      cancelRechecks();
       if (stream !== undefined) this.#closed(stream, call, context);
     }
   }
@@ -181,6 +187,31 @@ class DiscoveryService {
     };
     check();
     return () => clearTimeout(timer);
+  }
+
+  /** Ends the call when its token proves nobody any more. While that cannot be found out, the stream goes on. */
+  #endWhenRevoked(call: GrpcCall): () => void {
+    const { authenticator, recheckMs = RECHECK_MS } = this.#options;
+    let timer: NodeJS.Timeout | undefined;
+    let isOver = false;
+    const check = async (): Promise<void> => {
+      try {
+        await authenticator.authenticate(call.bearerToken, call.peer);
+      } catch (error) {
+        const { code, message } = statusOf(error);
+        if (code === 'UNAUTHENTICATED') call.end(code, message);
+      }
+      schedule();
+    };
+    const schedule = (): void => {
+      // Streams that came together, after a restart say, do not ask together for ever.
+      if (!isOver) timer = setTimeout(check, recheckMs * (0.75 + Math.random() / 2));
+    };
+    schedule();
+    return () => {
+      isOver = true;
+      clearTimeout(timer);
+    };
   }
 }
 

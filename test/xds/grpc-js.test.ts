@@ -279,6 +279,32 @@ describe('who may call', () => {
     expect(names(await renewed.next())).toEqual(['a']);
   });
 
+  it('ends a stream whose token is revoked, but not because nobody can say', async () => {
+    const ads = new MemoryBackend([cluster('a')]);
+    const known = { good: {} };
+    let asked = 0;
+    let isAway = true;
+    const authenticator: Authenticator = {
+      authenticate(token, transport) {
+        const isFirst = asked++ === 0;
+        if (!isFirst && isAway) return Promise.reject(new XdsRefusal('UNAVAILABLE', 'the API server is away'));
+        return tokens(isFirst ? known : {}).authenticate(token, transport);
+      },
+    };
+    const server = await start({ ads, authenticator, recheckMs: 20 });
+    const stream = openDelta(client(server), 'good');
+    stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    await stream.next();
+    await eventually(() => asked).toBeGreaterThan(3);
+    expect(ads.open).toBe(1);
+    isAway = false;
+    expect(await stream.ended).toMatchObject({ code: status.UNAUTHENTICATED, details: 'the token proves nobody' });
+    await eventually(() => ads.open).toBe(0);
+    const atTheEnd = asked;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(asked).toBe(atTheEnd);
+  });
+
   it('refuses plaintext beyond loopback', async () => {
     await expect(start({ listen: { host: '0.0.0.0', port: 0 } })).rejects.toThrow(/loopback only/);
     await expect(start({ listen: { host: 'localhost', port: 0 } })).rejects.toThrow(/loopback only/);
