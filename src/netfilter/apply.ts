@@ -61,9 +61,10 @@ function chooseWriter(via: RuleWriter | undefined): { kind: RuleWriter; path: st
   );
 }
 
-/** nft lies in sbin, which a plain user's or a pod's PATH often leaves out. */
+/** nft lies in sbin, which a plain user's or a pod's PATH often leaves out. The system's own programs come first. */
 function findProgram(name: string): string | undefined {
-  const dirs = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
+  const system = ['/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
+  const dirs = [...system, ...(process.env['PATH'] ?? '').split(':')];
   return dirs
     .filter((dir) => dir.startsWith('/'))
     .map((dir) => `${dir}/${name}`)

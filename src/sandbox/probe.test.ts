@@ -25,6 +25,11 @@ describe('the probe of the host', () => {
     expect(findProblems(machine({ missing: ['python3'] }))).toEqual([]);
   });
 
+  it('does not count an interpreter that pods cannot see', () => {
+    const inHome = (name: string, path: string) => name !== 'nft' && (name !== 'python3' || path.includes('/home'));
+    expect(findProblems(machine({ path: '/home/a/bin:/usr/bin', hasProgram: inHome })).join()).toContain('below /usr');
+  });
+
   it('says all that is missing at once, in one paragraph', () => {
     const probe = () =>
       probeHost(machine({ missing: ['ip', 'setpriv', 'nft', 'python3'], stateDir: '/run/user/1000/x' }));

@@ -29,6 +29,9 @@ const PROGRAMS: readonly [program: string, source: string][] = [
   ['sh', 'dash or bash'],
 ];
 
+/** A pod has no interpreter of pyenv, conda or Homebrew. */
+const POD_PATH = '/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin:/usr/local/bin';
+
 /** A bridge and a veth are what the sandbox is wired with. */
 const TRY_OUT = 'ip link add ib0 type bridge && ip link add iv0 type veth peer name iv1';
 
@@ -52,8 +55,11 @@ export function findProblems(inputs: ProbeInputs): string[] {
     const list = missing.map(([program, source]) => `${program} (package ${source})`).join(', ');
     problems.push(`Missing programs, to be installed with the system's package manager: ${list}.`);
   }
-  if (!inputs.hasProgram('nft', inputs.path) && !inputs.hasProgram('python3', inputs.path)) {
-    problems.push('Packet rules need nft (package nftables) or python3, and neither is here: install one of them.');
+  if (!inputs.hasProgram('nft', POD_PATH) && !inputs.hasProgram('python3', POD_PATH)) {
+    problems.push(
+      'Packet rules need nft (package nftables) or python3, and neither is below /usr, which is what a pod sees: ' +
+        "install one of them with the system's package manager.",
+    );
   }
   if (/^\/run(\/|$)|^\/proc(\/|$)/.test(inputs.stateDir)) {
     problems.push(
