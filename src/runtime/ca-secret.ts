@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the cluster's CA comes from: the Secret that the operator made, or one that we make and keep.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Authority } from '../identity/authority.ts';
 import { CA_FILE_NAMES, CaError, type CaFiles, makeSelfSignedCa } from '../identity/ca-material.ts';
@@ -11,6 +12,8 @@ import { ISTIO_NAMESPACE } from './mesh-resources.ts';
 const GIVEN = 'cacerts';
 const OWN = 'istio-ca-secret';
 const SELF_SIGNED_DAYS = 3_650;
+const LOOK_MS = 5 * 60_000;
+const REMIND_MS = 24 * 3_600_000;
 
 /**
  * @throws CaError naming Secret, file and cure when what is there is no usable CA: a mesh must not silently get another
@@ -36,6 +39,70 @@ export async function loadAuthority(
       'Secret in each, and restart the control plane and everything with a proxy',
   );
   return authority;
+}
+
+/**
+ * Says until `signal` aborts what will break, and says it early: a certificate of the CA that ends soon, once a day; a
+ * Secret that is not the one in use any more, or that the next start could not use, once for each change.
+ */
+export async function superviseAuthority(
+  client: KubeClient,
+  authority: Authority,
+  log: Logger,
+  signal: AbortSignal,
+  lookMs = LOOK_MS,
+): Promise<void> {
+  let remindAtMs = 0;
+  let told = fingerprintOf(authority);
+  while (!signal.aborted) {
+    const nowMs = Date.now();
+    if (nowMs >= remindAtMs) {
+      remindAtMs = nowMs + REMIND_MS;
+      warnOfExpiry(authority, nowMs, log);
+    }
+    const found = await describeGiven(client, nowMs);
+    if (found !== undefined && found.identity !== told) {
+      told = found.identity;
+      if (found.problem !== undefined) {
+        log.error(
+          { secret: GIVEN, reason: found.problem },
+          'the CA has been replaced by one that the next start refuses',
+        );
+      } else if (told !== fingerprintOf(authority)) {
+        log.warn(
+          { secret: GIVEN, fingerprint: authority.fingerprint },
+          'the CA has been replaced, but the one before is in use: restart the control plane, and, if the root is ' +
+            'another, everything with a proxy',
+        );
+      }
+    }
+    await sleep(lookMs, undefined, { signal, ref: false }).catch(() => {});
+  }
+}
+
+function warnOfExpiry(authority: Authority, nowMs: number, log: Logger): void {
+  for (const { what, notAfterMs, state } of authority.expiry(nowMs)) {
+    const until = new Date(notAfterMs).toISOString();
+    if (state !== 'ok')
+      log.warn({ certificate: what, until }, 'a certificate of the CA ends soon: renew it (isthmus certs)');
+  }
+}
+
+/** undefined when there is none, or when that cannot be said now. */
+async function describeGiven(
+  client: KubeClient,
+  nowMs: number,
+): Promise<{ identity: string; problem?: string } | undefined> {
+  try {
+    const given = await client.get(SECRETS, GIVEN, ISTIO_NAMESPACE);
+    return given && { identity: fingerprintOf(readAuthority(given, nowMs)) };
+  } catch (error) {
+    return error instanceof CaError ? { identity: error.message, problem: error.message } : undefined;
+  }
+}
+
+function fingerprintOf(authority: Authority): string {
+  return `${authority.fingerprint} ${authority.rootPem}`;
 }
 
 async function createOwn(client: KubeClient, trustDomain: string, nowMs: number): Promise<KubeObject> {

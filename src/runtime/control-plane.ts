@@ -15,7 +15,7 @@ import type { ControlPlaneEndpoint } from '../xds/envoy-client.ts';
 import type { TlsIdentity } from '../xds/grpc/server.ts';
 import { startXdsServer, type XdsServer } from '../xds/server.ts';
 import { AdsBackend, type Refusal } from './ads-backend.ts';
-import { loadAuthority } from './ca-secret.ts';
+import { loadAuthority, superviseAuthority } from './ca-secret.ts';
 import { createCompile } from './compile.ts';
 import { FollowedSettings } from './followed-settings.ts';
 import { MeshEngine } from './mesh-engine.ts';
@@ -122,6 +122,7 @@ class ControlPlane {
     const roles = this.#roles;
     const tasks = [
       roots.run(signal),
+      superviseAuthority(client, authority, log, signal),
       ...(roles.has('pilot')
         ? [new KubeSource(cluster, client, meshResources()).run(this.#engine.listener(cluster), signal)]
         : []),
@@ -201,11 +202,6 @@ class ControlPlane {
     });
     this.#closers.push(() => secrets.close());
     this.#secrets = secrets;
-    for (const { what, notAfterMs, state } of authority.expiry(Date.now())) {
-      const until = new Date(notAfterMs).toISOString();
-      if (state !== 'ok')
-        log.warn({ certificate: what, until }, 'a certificate of the CA ends soon: renew it (isthmus certs)');
-    }
     const onRefusal = (refusal: Refusal): void => {
       logRefusal(log, refusal);
       this.#metrics.refused(refusal.typeUrl);

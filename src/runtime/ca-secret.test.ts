@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+import pino from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { KubeFixture } from '../../test/mesh/kube-fixture.ts';
+import { eventually } from '../../test/xds/eventually.ts';
+import { makeIntermediate, makeRoot } from '../identity/ca-material.ts';
+import type { KubeClient } from '../kube/client.ts';
+import { loadAuthority, superviseAuthority } from './ca-secret.ts';
+
+const SECRETS = '/api/v1/namespaces/istio-system/secrets';
+const nowMs = Date.now();
+const ca = (commonName: string, days: number) => ({ organization: 'test', commonName, days, nowMs });
+const root = makeRoot(ca('root', 3_650));
+
+let kube: KubeFixture;
+let client: KubeClient;
+let lifetime: AbortController;
+let lines: { level: number; msg: string; reason?: string; secret?: string; certificate?: string }[];
+const log = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) });
+
+beforeEach(async () => {
+  kube = await KubeFixture.start();
+  client = kube.client();
+  lifetime = new AbortController();
+  lines = [];
+});
+afterEach(() => {
+  lifetime.abort();
+  client.close();
+  kube.close();
+});
+
+function give(files: object): void {
+  const data = Object.fromEntries(
+    Object.entries(files).map(([name, text]) => [name, Buffer.from(text).toString('base64')]),
+  );
+  kube.put(SECRETS, { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'cacerts' }, data });
+}
+
+async function supervise(): Promise<void> {
+  const authority = await loadAuthority(client, 'cluster.local', nowMs, log);
+  lines = [];
+  void superviseAuthority(client, authority, log, lifetime.signal, 10);
+}
+
+test('a CA that has been replaced is told of once, and one that could not be used with its reason', async () => {
+  const first = makeIntermediate(root, ca('first', 365));
+  give(first);
+  await supervise();
+  await eventually(() => kube.requests.length).toBeGreaterThan(3);
+  expect(lines).toEqual([]);
+  give(makeIntermediate(root, ca('second', 365)));
+  await eventually(() => lines.length).toBe(1);
+  give({ ...first, 'ca-key.pem': 'no key' });
+  await eventually(() => lines.length).toBe(2);
+  const before = kube.requests.length;
+  await eventually(() => kube.requests.length).toBeGreaterThan(before + 3);
+  expect(lines).toMatchObject([
+    { level: 40, msg: expect.stringContaining('restart the control plane') },
+    { level: 50, reason: expect.stringContaining('ca-key.pem') },
+  ]);
+  expect(JSON.stringify(lines)).not.toContain('no key');
+});
+
+test('a CA that ends soon is told of, and an API server that is away is not', async () => {
+  give(makeIntermediate(root, ca('short', 10)));
+  await supervise();
+  kube.close();
+  await eventually(() => lines.length).toBe(1);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(lines).toMatchObject([{ level: 40, certificate: expect.stringContaining('short') }]);
+});
