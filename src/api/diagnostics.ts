@@ -47,6 +47,7 @@ export const DIAGNOSTICS = {
   ISM0106: { severity: 'warning', title: 'gateway not found' },
   ISM0108: { severity: 'warning', title: 'host not served by the gateway' },
   ISM0109: { severity: 'warning', title: 'port that proxies cannot serve' },
+  ISM0201: { severity: 'error', title: 'refused by Envoy' },
 } as const satisfies Record<string, { severity: Severity; title: string }>;
 
 export type DiagnosticCode = keyof typeof DIAGNOSTICS;

@@ -2,7 +2,7 @@
 // The mesh API's objects, decoded once each; of a refused one only its diagnostics are kept.
 import { isDeepStrictEqual } from 'node:util';
 import { DESTINATION_RULE, type DestinationRule } from '../api/destination-rule.ts';
-import type { Diagnostic } from '../api/diagnostics.ts';
+import type { Diagnostic, ObjectRef } from '../api/diagnostics.ts';
 import { GATEWAY, type Gateway } from '../api/gateway.ts';
 import { decodeObject, type Kind, type MeshObject } from '../api/kind.ts';
 import type { Locate } from '../api/report.ts';
@@ -14,6 +14,12 @@ interface Held {
   readonly value: MeshObject<unknown> | undefined;
   readonly diagnostics: readonly Diagnostic[];
   readonly locate: Locate | undefined;
+  /** When it changed, as a number that grows with each change of any object. */
+  readonly changedAt: number;
+  /** The value in force before this one: what stays in force while Envoy refuses this one. */
+  readonly earlier: MeshObject<unknown> | undefined;
+  /** The value that Envoy refused, while `value` is the earlier one. */
+  readonly refused?: MeshObject<unknown>;
 }
 
 export class RuleState {
@@ -23,10 +29,41 @@ export class RuleState {
   readonly dirtyEntries = new Set<string>();
 
   readonly #kinds = new Map<string, Map<string, Held>>();
+  #changes = 0;
 
   upsert(kind: Kind<unknown>, object: KubeObject, cluster: string, locate: Locate | undefined): void {
     const { value, diagnostics } = decodeObject(kind, object, { cluster, locate });
-    this.#set(kind.kind, objectName(object), { value, diagnostics, locate });
+    const name = objectName(object);
+    const held = this.#kinds.get(kind.kind)?.get(name);
+    // The source may say again what is refused already.
+    if (held?.refused !== undefined && isDeepStrictEqual(held.refused, value)) return;
+    const unchanged = held !== undefined && isDeepStrictEqual(held.value, value);
+    const { changedAt, earlier } = unchanged ? held : { changedAt: ++this.#changes, earlier: held?.value };
+    this.#set(kind.kind, name, { value, diagnostics, locate, changedAt, earlier });
+  }
+
+  /** Puts the earlier value of an object into force, or none, because Envoy does not take the one it has. */
+  refuse(ref: ObjectRef, diagnostic: Diagnostic): void {
+    const held = this.#held(ref);
+    if (held?.value === undefined || held.refused !== undefined) return;
+    const { value, earlier } = held;
+    const diagnostics = [...held.diagnostics, diagnostic];
+    this.#set(ref.kind, `${ref.namespace}/${ref.name}`, { ...held, value: earlier, refused: value, diagnostics });
+  }
+
+  /** Takes a refusal back. */
+  restore(ref: ObjectRef, diagnostic: Diagnostic): void {
+    const held = this.#held(ref);
+    if (held?.refused === undefined) return;
+    const { refused: value, ...rest } = held;
+    const diagnostics = held.diagnostics.filter((d) => d !== diagnostic);
+    this.#set(ref.kind, `${ref.namespace}/${ref.name}`, { ...rest, value, diagnostics });
+  }
+
+  /** When the object changed last; 0 for one that is not here, or is refused already. */
+  changedAt(ref: ObjectRef): number {
+    const held = this.#held(ref);
+    return held === undefined || held.refused !== undefined ? 0 : held.changedAt;
   }
 
   delete(kind: Kind<unknown>, object: Pick<KubeObject, 'metadata'>): void {
@@ -54,6 +91,10 @@ export class RuleState {
 
   diagnostics(): Diagnostic[] {
     return [...this.#kinds.values()].flatMap((held) => [...held.values()].flatMap((h) => h.diagnostics));
+  }
+
+  #held({ kind, namespace, name }: ObjectRef): Held | undefined {
+    return this.#kinds.get(kind)?.get(`${namespace}/${name}`);
   }
 
   locate(kind: string, namespace: string, name: string): Locate | undefined {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events in, snapshots out. Nothing is read but the events, and their order does not matter to the snapshot.
 import { isDeepStrictEqual } from 'node:util';
-import { compareDiagnostics, type Diagnostic } from '../api/diagnostics.ts';
+import { compareDiagnostics, type Diagnostic, type ObjectRef } from '../api/diagnostics.ts';
 import { refOf } from '../api/kind.ts';
 import { groupOf, kindOf, MESH_GROUPS } from '../api/kinds.ts';
 import { DEFAULT_MESH_CONFIG, decodeMeshConfig, type MeshConfig } from '../api/mesh-config.ts';
@@ -67,6 +67,27 @@ export class MeshStore {
 
   apply(events: readonly StoreEvent[]): StoreUpdate {
     for (const event of events) this.#take(event);
+    return this.#update();
+  }
+
+  /** Leaves out the latest change of an object that Envoy refuses: the value before it stays in force, if there is one. */
+  refuse(ref: ObjectRef, diagnostic: Diagnostic): StoreUpdate {
+    this.#rules.refuse(ref, diagnostic);
+    return this.#update();
+  }
+
+  /** Takes a refusal back: it was not this object's fault. */
+  restore(ref: ObjectRef, diagnostic: Diagnostic): StoreUpdate {
+    this.#rules.restore(ref, diagnostic);
+    return this.#update();
+  }
+
+  /** A number that grows with each change of any mesh object; 0 for an object that is refused, or is none of the mesh's. */
+  changedAt(ref: ObjectRef): number {
+    return this.#rules.changedAt(ref);
+  }
+
+  #update(): StoreUpdate {
     this.#advance();
     this.#kube.settle();
     this.#rules.settle();

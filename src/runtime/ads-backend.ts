@@ -4,6 +4,7 @@
 import type { ObjectRef } from '../api/diagnostics.ts';
 import type { Workload } from '../api/kubernetes.ts';
 import { clusterName } from '../api/names.ts';
+import { TYPE_URL } from '../envoy/names.ts';
 import { spiffeId } from '../identity/spiffe.ts';
 import type { SecretSubscription, WorkloadSecrets } from '../identity/workload-secrets.ts';
 import type { MeshProxy } from '../model/proxy.ts';
@@ -19,6 +20,7 @@ import {
 } from '../xds/types.ts';
 import type { CompiledProxy, MeshEngine } from './mesh-engine.ts';
 import { checkClaims, type NodeClaims, readNode } from './proxy-node.ts';
+import { Quarantine } from './quarantine.ts';
 
 /** A resource that Envoy refused, and the objects that it was made of. */
 export interface Refusal {
@@ -45,9 +47,11 @@ export interface AdsBackendOptions {
 
 export class AdsBackend implements XdsBackend {
   readonly #options: AdsBackendOptions;
+  readonly #quarantine: Quarantine;
 
   constructor(options: AdsBackendOptions) {
     this.#options = options;
+    this.#quarantine = new Quarantine(options.engine);
   }
 
   async connect(peer: PeerIdentity, node: XdsNode, changed: () => void): Promise<XdsProxy> {
@@ -73,9 +77,12 @@ export class AdsBackend implements XdsBackend {
       },
       acknowledged: () => {},
       rejected: (nack: XdsNack) => {
-        for (const resource of nack.resources.keys()) {
-          const blamed = chooseBlamed(compiled?.origins(nack.typeUrl, resource) ?? []);
-          onRefusal({ proxy: id, typeUrl: nack.typeUrl, resource, message: nack.message, blamed });
+        for (const [resource, version] of nack.resources) {
+          const refused = { typeUrl: nack.typeUrl, resource, version, message: nack.message };
+          const blamed = this.#blame(refused, compiled?.origins(nack.typeUrl, resource) ?? [], () =>
+            engine.compile(this.#meshProxy(id, claims)),
+          );
+          if (blamed) onRefusal({ proxy: id, typeUrl: nack.typeUrl, resource, message: nack.message, blamed });
         }
       },
       closed: () => {
@@ -83,6 +90,24 @@ export class AdsBackend implements XdsBackend {
         keys?.close();
       },
     };
+  }
+
+  /**
+   * The objects to be told. Of a resource that many objects share, the likeliest one is left out as well, so that the
+   * others come into force. undefined: the refusal is of a state that has passed.
+   */
+  #blame(
+    refused: { typeUrl: string; resource: string; version: string; message: string },
+    origins: readonly { readonly object: ObjectRef }[],
+    compileNow: () => CompiledProxy,
+  ): readonly ObjectRef[] | undefined {
+    const { typeUrl, resource, version, message } = refused;
+    const likely = chooseBlamed(origins);
+    if (typeUrl !== TYPE_URL.routes && typeUrl !== TYPE_URL.listener) return likely;
+    // Many proxies refuse one table; by the time the second says so, the first one's refusal has changed it.
+    if (compileNow().desired.get(typeUrl)?.get(resource)?.version !== version) return undefined;
+    const left = this.#quarantine.take({ resource: `${typeUrl} ${resource}`, message, origins: likely });
+    return left === undefined ? likely : [left];
   }
 
   #keys({ namespace, serviceAccount, podName }: NodeClaims, changed: () => void): SecretSubscription | undefined {

@@ -4,7 +4,7 @@
 import type { Diagnostic, ObjectRef } from '../api/diagnostics.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshSnapshot } from '../model/snapshot.ts';
-import type { MeshStore } from '../model/store.ts';
+import type { MeshStore, StoreUpdate } from '../model/store.ts';
 import type { SourceEvent, SourceListener, SourceProblem } from '../sources/contract.ts';
 import type { DesiredState } from '../xds/types.ts';
 
@@ -83,15 +83,40 @@ export class MeshEngine {
     return () => this.#listeners.delete(changed);
   }
 
-  #take(batch: readonly SourceEvent[]): void {
+  /** Of these objects the one that changed last, which is the likeliest cause of something new; those refused are out. */
+  lastChanged(refs: readonly ObjectRef[]): { ref: ObjectRef; at: number } | undefined {
     const { store } = this.#options;
-    const before = store.snapshot;
-    const { snapshot, diagnostics } = store.apply(batch);
+    const dated = refs.map((ref) => ({ ref, at: store.changedAt(ref) })).filter(({ at }) => at > 0);
+    return dated.sort((a, b) => b.at - a.at)[0];
+  }
+
+  /** See MeshStore.refuse. */
+  refuse(ref: ObjectRef, diagnostic: Diagnostic): void {
+    this.#publish(() => this.#options.store.refuse(ref, diagnostic));
+  }
+
+  /** See MeshStore.restore. */
+  restore(ref: ObjectRef, diagnostic: Diagnostic): void {
+    this.#publish(() => this.#options.store.restore(ref, diagnostic));
+  }
+
+  #take(batch: readonly SourceEvent[]): void {
+    this.#publish(
+      () => this.#options.store.apply(batch),
+      () => {
+        for (const event of batch) if (event.kind === 'synced') this.#markSynced(event.cluster);
+      },
+    );
+  }
+
+  #publish(update: () => StoreUpdate, beforeListeners: () => void = () => {}): void {
+    const before = this.#options.store.snapshot;
+    const { snapshot, diagnostics } = update();
     if (diagnostics.length !== this.#diagnostics.length || diagnostics.some((d, i) => d !== this.#diagnostics[i])) {
       this.#diagnostics = diagnostics;
       this.#options.onDiagnostics?.(diagnostics);
     }
-    for (const event of batch) if (event.kind === 'synced') this.#markSynced(event.cluster);
+    beforeListeners();
     if (snapshot === before || !this.isSynced) return;
     for (const changed of this.#listeners) changed();
   }
