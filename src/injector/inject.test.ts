@@ -165,7 +165,7 @@ describe('the injected pod', () => {
       }),
     );
     expect(pod.spec.initContainers?.[0]?.args?.join(' ')).toBe(
-      '--exclude-outbound-by uid --proxy-id 1337 --exclude-inbound-ports 15020,15021,15090,8081,8082 ' +
+      '--exclude-outbound-by uid --proxy-id 1337 --exclude-inbound-ports 15021,15090,8081,8082 ' +
         '--include-inbound-ports 9080 --exclude-outbound-ports 3306 --exclude-outbound-ranges 10.9.0.0/16,192.168.1.7/32',
     );
   });

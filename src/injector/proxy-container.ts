@@ -13,8 +13,8 @@ export const INIT_CONTAINER = 'istio-init';
 export const PROXY_UID = 1337;
 /** Ports that Envoy itself listens on in every pod. */
 export const PROXY_PORTS: readonly number[] = [15_001, 15_006, HEALTH_PORT, METRICS_PORT];
-/** Inbound ports never redirected: they are Envoy's own (15020 is kept free as Istio's users expect). */
-const OWN_INBOUND_PORTS: readonly number[] = [15_020, HEALTH_PORT, METRICS_PORT];
+/** Inbound ports never redirected: Envoy's own. No other: what an application opened there would be open in plaintext. */
+const OWN_INBOUND_PORTS: readonly number[] = [HEALTH_PORT, METRICS_PORT];
 const CONTROL_PLANE_PORT = 15_012;
 
 const SCRATCH_DIR = '/tmp';
