@@ -9,7 +9,7 @@ export const COREDNS_ACCOUNT = 'istiocoredns-service-account';
 export const GATEWAY_ACCOUNT = 'istio-ingressgateway-service-account';
 
 const RBAC = 'rbac.authorization.k8s.io';
-/** What a watch needs; nobody reads these one by one. */
+/** All that a watch needs. */
 const WATCH = ['list', 'watch'];
 
 export function buildAccess(): KubeObject[] {
@@ -19,6 +19,9 @@ export function buildAccess(): KubeObject[] {
       { apiGroups: [''], resources: ['services', 'pods', 'namespaces'], verbs: WATCH },
       { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: WATCH },
       { apiGroups: ['networking.istio.io', 'security.istio.io'], resources: ['*'], verbs: WATCH },
+      // The object behind what Envoy refuses is read once more, for the Event about it.
+      { apiGroups: [''], resources: ['services'], verbs: ['get'] },
+      { apiGroups: ['networking.istio.io', 'security.istio.io'], resources: ['*'], verbs: ['get'] },
       // Proxies prove themselves by their tokens.
       { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
       // The root certificate goes to every namespace whose pods are in the mesh.
