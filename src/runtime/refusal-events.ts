@@ -12,6 +12,10 @@ import { meshResources } from './mesh-resources.ts';
 /** A hundred proxies refuse one resource a hundred times: its owner is told once in this time. */
 const REPEAT_MS = 10_000;
 const MAX_BLAMED = 3;
+/** A proxy says what it likes in its refusals: a new sentence each time must not fill the API server, nor us. */
+const MAX_WRITES = 60;
+const MINUTE_MS = 60_000;
+const MAX_REMEMBERED = 1_000;
 
 export class RefusalEvents {
   readonly #client: KubeClient;
@@ -19,6 +23,8 @@ export class RefusalEvents {
   readonly #nowMs: () => number;
   /** Object, resource and message -> how often, and when it was written. */
   readonly #told = new Map<string, { count: number; writtenAtMs: number }>();
+  #minuteStartMs = Number.NEGATIVE_INFINITY;
+  #writes = 0;
 
   constructor(client: KubeClient, log: Logger, nowMs: () => number = Date.now) {
     this.#client = client;
@@ -41,7 +47,13 @@ export class RefusalEvents {
       before.count++;
       return;
     }
+    if (!this.#mayWrite(nowMs)) return;
     const count = (before?.count ?? 0) + 1;
+    this.#told.delete(key);
+    for (const oldest of this.#told.keys()) {
+      if (this.#told.size < MAX_REMEMBERED) break;
+      this.#told.delete(oldest);
+    }
     this.#told.set(key, { count, writtenAtMs: nowMs });
     try {
       const type = meshResources().find((resource) => resource.type.kind === kind)?.type;
@@ -51,6 +63,14 @@ export class RefusalEvents {
     } catch (error) {
       this.#log.warn({ object: `${kind} ${namespace}/${name}`, err: (error as Error).message }, 'no Event was written');
     }
+  }
+
+  #mayWrite(nowMs: number): boolean {
+    if (nowMs - this.#minuteStartMs >= MINUTE_MS) {
+      this.#minuteStartMs = nowMs;
+      this.#writes = 0;
+    }
+    return ++this.#writes <= MAX_WRITES;
   }
 
   async #write(event: KubeObject, count: number): Promise<void> {
