@@ -55,8 +55,8 @@ describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (sk
   test('contexts cluster1 and cluster2 are listed', async () => {
     const listed = await step(1);
     expect(listed).toMatch(/^CURRENT +NAME +CLUSTER +AUTHINFO +NAMESPACE/);
-    expect(listed).toMatch(/^\* +cluster1 +cluster1 /m);
-    expect(listed).toMatch(/^ +cluster2 +cluster2 /m);
+    expect(listed).toMatch(/^\* +cluster1 +cluster1 +\S+ +default$/m);
+    expect(listed).toMatch(/^ +cluster2 +cluster2 +\S+ +default$/m);
     await step(2);
   });
 

@@ -28,7 +28,10 @@ export function renderKubeconfig(
       kind: 'Config',
       clusters: entries.map(({ name, cluster }) => ({ name, cluster })),
       users: entries.map(({ userName, user }) => ({ name: userName, user })),
-      contexts: entries.map(({ name, userName }) => ({ name, context: { cluster: name, user: userName } })),
+      contexts: entries.map(({ name, userName }) => ({
+        name,
+        context: { cluster: name, user: userName, namespace: 'default' },
+      })),
       'current-context': entries[0]?.name ?? '',
     },
     { lineWidth: 0 },
