@@ -44,6 +44,8 @@ export function buildIngressGateway(values: Values): KubeObject[] {
           metadata: { labels: SELECTOR, annotations: { 'sidecar.istio.io/inject': 'false' } },
           spec: {
             serviceAccountName: GATEWAY_ACCOUNT,
+            // It speaks to the control plane with a token of that audience, and to the API server not at all.
+            automountServiceAccountToken: false,
             securityContext: POD_SECURITY,
             containers: [
               { ...proxy, ports: [...ownPorts, ...(proxy.ports ?? [])], resources: { requests: resources.requests } },

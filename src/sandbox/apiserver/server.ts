@@ -11,7 +11,7 @@ import { dispatch, dispatchUpgrade, dispatchVirtual } from './rest/dispatch.ts';
 import { attributesOf, parseResourcePath, type ResourcePath } from './rest/path.ts';
 import { addWarning, sendError, sendJson, sendText } from './rest/respond.ts';
 import type { Attributes, UserInfo } from './seams.ts';
-import { type ApiError, asApiError, methodNotAllowed, noSuchResource, unauthorized } from './status.ts';
+import { type ApiError, asApiError, badRequest, methodNotAllowed, noSuchResource, unauthorized } from './status.ts';
 import { VERSION_INFO } from './version.ts';
 
 const HEALTH_PATHS: readonly string[] = ['/healthz', '/livez', '/readyz'];
@@ -73,7 +73,7 @@ export class ApiServer {
   }
 
   async #admit(request: IncomingMessage): Promise<Admitted> {
-    const url = new URL(request.url ?? '/', 'https://server');
+    const url = urlOf(request);
     const target = parseResourcePath(url.pathname);
     const user = await this.#core.security.authenticator.authenticate(request);
     if (!user) throw unauthorized();
@@ -197,7 +197,14 @@ function refuseUpgrade(socket: Duplex, error: ApiError): void {
 }
 
 function sendHealth(request: IncomingMessage, response: ServerResponse, path: string): void {
-  const verbose = new URL(request.url ?? '/', 'https://server').searchParams.has('verbose');
+  const verbose = urlOf(request).searchParams.has('verbose');
   const text = verbose ? `[+]ping ok\n[+]storage ok\n${path.slice(1)} check passed\n` : 'ok';
   sendText(response, 200, 'text/plain; charset=utf-8', text);
+}
+
+/** A path that begins with two slashes is a path here, and no server's name (RFC 9112, 3.2.1: origin-form). */
+function urlOf(request: IncomingMessage): URL {
+  const text = `https://server${request.url ?? '/'}`;
+  if (!request.url?.startsWith('/') || !URL.canParse(text)) throw badRequest('the request target is not a path');
+  return new URL(text);
 }
