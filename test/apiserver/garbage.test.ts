@@ -406,8 +406,8 @@ test('every list and table can still be read afterwards', async () => {
   }
 });
 
-test('a target that is no resource’s path is not found, and never an error of the server', async () => {
-  for (const target of ['//', '//api/v1', '/\\', '/%', '/api//v1']) {
+test('a target that is no path of ours is not found, and never an error of the server', async () => {
+  for (const target of ['//', '//api/v1', '/\\', '/%']) {
     const { status } = await server.send('GET', target);
     expect(status, target).toBeGreaterThanOrEqual(400);
     expect(status, target).toBeLessThan(500);
