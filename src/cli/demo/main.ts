@@ -8,6 +8,8 @@ import { renderOutcomes } from './outcome.ts';
 import { type DemoResult, runDemo } from './run.ts';
 import { Steps } from './steps.ts';
 
+const WATCH_INTERVAL_MS = 1_000;
+
 /** @throws UserError when it runs already, or when a share is off beyond chance. */
 export async function demo(options: { name: string; requests: number; stay: boolean }): Promise<void> {
   const { state } = await describeSandbox(options.name);
@@ -27,7 +29,7 @@ export async function demo(options: { name: string; requests: number; stay: bool
     const faults = result.outcomes.filter((outcome) => outcome.fault !== undefined);
     if (faults.length > 0) throw new UserError('the shares are not what the rules say (see the table).');
     steps.say(`From nothing to the table in ${steps.elapsedSeconds().toFixed(1)} s.`);
-    if (options.stay && process.stdout.isTTY) await stay(steps, result, abort.signal);
+    if (options.stay && process.stdout.isTTY) await stay(steps, options.name, result, abort.signal);
   } catch (error) {
     // Whatever broke off because of it: it was the user who stopped.
     throw abort.signal.aborted ? abort.signal.reason : error;
@@ -37,7 +39,7 @@ export async function demo(options: { name: string; requests: number; stay: bool
   }
 }
 
-async function stay(steps: Steps, { page, kubeconfig }: DemoResult, signal: AbortSignal): Promise<void> {
+async function stay(steps: Steps, name: string, { page, kubeconfig }: DemoResult, signal: AbortSignal): Promise<void> {
   const bold = (text: string): string => steps.paint('1', text);
   steps.say(`
 It stays up until you press Ctrl-C.
@@ -55,9 +57,16 @@ Three things to try:
        '[{"op":"replace","path":"/spec/http/0/route/0/weight","value":0},{"op":"replace","path":"/spec/http/0/route/1/weight","value":100}]'
 `);
   if (signal.aborted) return;
-  // A listener for signals does not keep a process alive, a timer does.
-  const alive = setInterval(() => {}, 3_600_000);
-  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-  clearInterval(alive);
+  const ended = Promise.withResolvers<void>();
+  signal.addEventListener('abort', () => ended.resolve(), { once: true });
+  // `sandbox down` in another terminal ends it as well.
+  const watch = setInterval(async () => {
+    const { state } = await describeSandbox(name);
+    if (state === 'ready' || state === 'starting') return;
+    steps.say(state === 'failed' ? 'The sandbox ended by itself.' : 'The sandbox was taken down.');
+    ended.resolve();
+  }, WATCH_INTERVAL_MS);
+  await ended.promise;
+  clearInterval(watch);
   steps.say();
 }
