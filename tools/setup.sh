@@ -137,20 +137,22 @@ install_packages() {
 
 fetch_packages() {
   [ "$(cat "$root/.tools/packages" 2>/dev/null)" != "$(cksum <"$root/package-lock.json")" ] || [ ! -d "$root/node_modules" ] || return 0
+  find_npm
   # npm believes a half-unpacked package that it finds.
   [ ! -f "$root/.tools/installing" ] || rm -rf "$root/node_modules"
   rm -f "$root/.tools/packages"
   : >"$root/.tools/installing"
   say 'npm packages (some 240, 90 MB, once)'
   log=$root/.tools/npm.log
-  # Asked once whether it can be reached: it would try in vain for each package, for minutes. A full cache will do, too.
-  if run_npm view yaml version --prefer-online >/dev/null 2>"$log"; then
+  # Asked once whether it can be reached: it would try in vain for each package, for minutes. Asked with an empty cache,
+  # as npm would answer from a full one; which will do, too.
+  if run_npm view yaml version --cache "$root/.tools/fetch.cache" >/dev/null 2>"$log"; then
     install_packages >/dev/null || die "npm could not install the packages of package-lock.json (see above). $network_cure"
   else
     quote_npm "$log"
     install_packages --offline >/dev/null 2>&1 || die "the npm registry cannot be reached: $(sed 's/; $//' "$log"). $network_cure"
   fi
-  rm -f "$root/.tools/installing"
+  rm -rf "$root/.tools/installing" "$root/.tools/fetch.cache"
   cksum <"$root/package-lock.json" >"$root/.tools/packages"
 }
 
@@ -177,7 +179,6 @@ take_lock
 if ! is_ready; then
   rm -rf "$root"/.tools/fetch.*
   find_node
-  find_npm
   fetch_packages
   "$node" --disable-warning=ExperimentalWarning tools/fetch-envoy.ts "$root/.tools/envoy" || exit 1
   say 'Envoy API types'
