@@ -166,6 +166,27 @@ describe('a delta session with a client like Envoy', () => {
     );
   });
 
+  it('answers for endpoints that vanish before they are sent to a cluster that warms anew', () => {
+    const routes = ROUTES.map(() => ({ to: 0, revision: 0, isBad: false }));
+    const shape = (b?: { revision: number; endpoints: number | undefined }): Shape => ({
+      clusters: { a: { revision: 0, endpoints: undefined, isBad: false }, ...(b && { b: { ...b, isBad: false } }) },
+      listeners: [],
+      routes,
+    });
+    const pair = new Pair(shape({ revision: 0, endpoints: undefined }));
+    const deliver = (...kinds: ('request' | 'response')[]) => {
+      for (const kind of kinds) pair.step({ kind: `deliver-${kind}` });
+    };
+    deliver('request', 'response', 'request', 'request', 'response', 'request');
+    pair.step({ kind: 'change', shape: shape({ revision: 0, endpoints: 0 }) });
+    pair.step({ kind: 'change', shape: shape({ revision: 1, endpoints: 1 }) });
+    deliver('request');
+    pair.step({ kind: 'change', shape: shape() });
+    pair.settle();
+    expect([...pair.client.of(CLUSTER_TYPE).keys()]).toEqual(['a']);
+    expect([...pair.client.warming]).toEqual([]);
+  });
+
   it('never leaves a route without its cluster: make before break', () => {
     fc.assert(
       fc.property(shapes(false), stepsOf(false), (shape, steps) => {

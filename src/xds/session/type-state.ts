@@ -122,9 +122,10 @@ export class TypeState {
 
   /** Answers for `name` again, if the client asked for it. */
   resend(name: string): void {
-    if (!this.isSubscribed(name) || this.upserts.has(name) || this.absent.has(name)) return;
+    if (!this.isSubscribed(name) || this.absent.has(name)) return;
+    // Also when an upsert is due anyway: should it vanish before it is sent, the client waits for an answer all the same.
     if (this.held.has(name)) this.#forced.add(name);
-    else this.absent.add(name);
+    else if (!this.upserts.has(name)) this.absent.add(name);
     this.#settle(name);
   }
 
