@@ -218,6 +218,33 @@ describe('a server that is sent garbage', () => {
     await expiring.close();
   });
 
+  it('ends though a client does not end its half of the connection', async () => {
+    const stop = new AbortController();
+    const ending = await startXdsServer(
+      {
+        listen: { host: '127.0.0.1', port: 0 },
+        authenticator: trustLoopback(peer),
+        ads: backend,
+        limits: { shutdownGraceMs: 100 },
+      },
+      stop.signal,
+    );
+    const lasting = connect({ port: ending.port, host: '127.0.0.1', allowHalfOpen: true });
+    lasting.on('error', () => {}).resume();
+    const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    const noSettings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    lasting.write(Buffer.concat([preface, noSettings]));
+    const silent = connect({ port: ending.port, host: '127.0.0.1', allowHalfOpen: true });
+    silent.on('error', () => {}).resume();
+    await eventually(() => ending.connectionCount).toBe(2);
+    const startedAt = performance.now();
+    stop.abort();
+    await ending.close();
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+    lasting.destroy();
+    silent.destroy();
+  });
+
   it('leaves no stream behind', async () => {
     await eventually(() => backend.open).toBe(0);
     expect(server.streams()).toEqual([]);

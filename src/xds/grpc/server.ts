@@ -88,6 +88,7 @@ export async function startGrpcServer(options: GrpcServerOptions, signal: AbortS
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const server = createHttp2Server(options.tls, limits);
   const connections = new Connections(limits, options);
+  server.on('connection', (socket: Socket) => connections.hold(socket));
   server.on('session', (session) => connections.add(session));
   server.on('sessionError', (error: Error) => options.onError?.(error, 'connection'));
   server.on('tlsClientError', (error: Error) => options.onError?.(error, 'connection'));
@@ -144,6 +145,7 @@ function createHttp2Server(tls: TlsIdentity | undefined, limits: GrpcLimits): Ht
 
 class Connections {
   readonly #sessions = new Map<ServerHttp2Session, Set<GrpcCall>>();
+  readonly #sockets = new Set<Socket>();
   readonly #limits: GrpcLimits;
   readonly #options: GrpcServerOptions;
   #closing = false;
@@ -155,6 +157,11 @@ class Connections {
 
   get count(): number {
     return this.#sessions.size;
+  }
+
+  hold(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
   }
 
   add(session: ServerHttp2Session): void {
@@ -248,8 +255,9 @@ class Connections {
       for (const call of calls) call.end('UNAVAILABLE', 'the server is shutting down; connect again');
       session.close(); // GOAWAY, then closes once the calls are gone
     }
+    // Not the sessions: one that was closed only ends its half of the connection, and waits for the peer to end the other.
     const cut = setTimeout(() => {
-      for (const session of this.#sessions.keys()) session.destroy();
+      for (const socket of this.#sockets) socket.destroy();
     }, this.#limits.shutdownGraceMs);
     await closed;
     clearTimeout(cut);
