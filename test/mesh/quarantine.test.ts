@@ -17,6 +17,7 @@ import { findEnvoy } from '../../src/runtime/toolchain.ts';
 import { startXdsServer, trustLoopback } from '../../src/xds/server.ts';
 import type { XdsResource } from '../../src/xds/types.ts';
 import { type EnvoyProcess, startEnvoy } from '../xds/envoy-process.ts';
+import { plaintextBootstrap } from './plaintext-bootstrap.ts';
 
 const envoyPath = findEnvoy();
 const TABLE = '8081';
@@ -96,7 +97,7 @@ describe.skipIf(envoyPath === undefined)('a table with one bad object in it, on 
       },
       ending.signal,
     );
-    envoy = startEnvoy(envoyPath!, dir, bootstrap(xds.port));
+    envoy = startEnvoy(envoyPath!, dir, plaintextBootstrap(xds.port));
   });
 
   afterAll(async () => {
@@ -118,32 +119,3 @@ describe.skipIf(envoyPath === undefined)('a table with one bad object in it, on 
     expect(engine.diagnostics.filter((d) => d.code === 'ISM0201').map((d) => d.object.name)).toEqual(['bad']);
   });
 });
-
-function bootstrap(port: number): Record<string, unknown> {
-  const http = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
-  const address = { socket_address: { address: '127.0.0.1', port_value: port } };
-  return {
-    node: { id: 'sidecar~127.0.0.1~client.default~default.svc.cluster.local', cluster: 'client' },
-    dynamic_resources: {
-      ads_config: {
-        api_type: 'DELTA_GRPC',
-        transport_api_version: 'V3',
-        grpc_services: [{ envoy_grpc: { cluster_name: 'xds' } }],
-      },
-      cds_config: { ads: {}, resource_api_version: 'V3' },
-      lds_config: { ads: {}, resource_api_version: 'V3' },
-    },
-    static_resources: {
-      clusters: [
-        {
-          name: 'xds',
-          type: 'STATIC',
-          load_assignment: { cluster_name: 'xds', endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
-          typed_extension_protocol_options: {
-            [http]: { '@type': `type.googleapis.com/${http}`, explicit_http_config: { http2_protocol_options: {} } },
-          },
-        },
-      ],
-    },
-  };
-}

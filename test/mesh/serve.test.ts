@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ServeOptions, serve } from '../../src/runtime/serve.ts';
 import { findEnvoy } from '../../src/runtime/toolchain.ts';
 import { type EnvoyProcess, httpGet, startEnvoy } from '../xds/envoy-process.ts';
+import { plaintextBootstrap } from './plaintext-bootstrap.ts';
 
 const envoyPath = findEnvoy();
 const dir = mkdtempSync(join(tmpdir(), 'isthmus-serve-'));
@@ -69,29 +70,7 @@ afterAll(async () => {
 
 describe.skipIf(envoyPath === undefined)('a real Envoy', () => {
   beforeAll(() => {
-    const grpc = [{ envoy_grpc: { cluster_name: 'xds' } }];
-    const address = { socket_address: { address: '127.0.0.1', port_value: ports.xds } };
-    const http = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
-    envoy = startEnvoy(envoyPath!, dir, {
-      node: { id: 'sidecar~127.0.0.1~client.default~default.svc.cluster.local', cluster: 'client' },
-      dynamic_resources: {
-        ads_config: { api_type: 'DELTA_GRPC', transport_api_version: 'V3', grpc_services: grpc },
-        cds_config: { ads: {}, resource_api_version: 'V3' },
-        lds_config: { ads: {}, resource_api_version: 'V3' },
-      },
-      static_resources: {
-        clusters: [
-          {
-            name: 'xds',
-            type: 'STATIC',
-            load_assignment: { cluster_name: 'xds', endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
-            typed_extension_protocol_options: {
-              [http]: { '@type': `type.googleapis.com/${http}`, explicit_http_config: { http2_protocol_options: {} } },
-            },
-          },
-        ],
-      },
-    });
+    envoy = startEnvoy(envoyPath!, dir, plaintextBootstrap(ports.xds));
   });
 
   test('has what the files say', async () => {
