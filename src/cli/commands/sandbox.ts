@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { ComponentRequest } from '../../sandbox/components.ts';
+import type { ComponentRequest } from '../../sandbox/life/components.ts';
 import type { UpCommandOptions } from '../sandbox/up-command.ts';
 
 const DEFAULT_NAME = 'default';
@@ -126,7 +126,7 @@ function registerComponent(sandbox: Command): void {
       const request: ComponentRequest = { component, configFile, ...(cluster === undefined ? {} : { cluster }) };
       const ending = new AbortController();
       for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => ending.abort());
-      const { runComponent } = await import('../../sandbox/components.ts');
+      const { runComponent } = await import('../../sandbox/life/components.ts');
       let exitCode = 0;
       try {
         await runComponent(request, ending.signal);

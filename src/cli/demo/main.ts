@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The demo's life: run it, show it, stay while there is somebody to look, and leave nothing behind.
-import { describeSandbox } from '../../sandbox/status.ts';
+import { describeSandbox } from '../../sandbox/life/status.ts';
 import { commandName } from '../command-name.ts';
 import { UserError } from '../user-error.ts';
 import { runIsthmus } from './isthmus-command.ts';

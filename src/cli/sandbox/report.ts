@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sandbox's report for people and for programs.
 import { stringify } from 'yaml';
-import type { ClusterReport, SandboxReport } from '../../sandbox/status.ts';
+import type { ClusterReport, SandboxReport } from '../../sandbox/life/status.ts';
 
 export function printReport(report: unknown, format: 'json' | 'yaml'): void {
   process.stdout.write(format === 'json' ? `${JSON.stringify(report, undefined, 2)}\n` : stringify(report));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus sandbox status`, `down` and `logs`, as the terminal sees them.
-import { stopSandbox } from '../../sandbox/down.ts';
+
 import { SandboxError } from '../../sandbox/layout.ts';
-import { listLogs, printLog } from '../../sandbox/logs.ts';
-import { describeSandbox, type SandboxReport } from '../../sandbox/status.ts';
+import { stopSandbox } from '../../sandbox/life/down.ts';
+import { listLogs, printLog } from '../../sandbox/life/logs.ts';
+import { describeSandbox, type SandboxReport } from '../../sandbox/life/status.ts';
 import { commandName } from '../command-name.ts';
 import { UserError } from '../user-error.ts';
 import { printReport, renderReport } from './report.ts';

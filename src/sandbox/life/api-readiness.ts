@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KubeClient } from '../kube/client.ts';
-import { loadKubeconfig } from '../kube/config.ts';
+import { KubeClient } from '../../kube/client.ts';
+import { loadKubeconfig } from '../../kube/config.ts';
 
 const INTERVAL_MS = 40;
 

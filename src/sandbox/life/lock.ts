@@ -2,8 +2,8 @@
 // One command at a time changes a sandbox: `up` and `down` hold this lock while they work.
 import { linkSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readJson } from './atomic-file.ts';
-import { SandboxError } from './layout.ts';
+import { readJson } from '../atomic-file.ts';
+import { SandboxError } from '../layout.ts';
 import { identify, isAlive, type ProcessIdentity } from './process-identity.ts';
 
 const RETRY_MS = 100;

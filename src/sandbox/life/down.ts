@@ -3,10 +3,10 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { paths, SandboxError, sandboxDir, sockets } from '../layout.ts';
+import { MAX_CLUSTERS } from '../network/addresses.ts';
 import { type HostRecord, livingProcesses, readHostRecord } from './host-record.ts';
-import { paths, SandboxError, sandboxDir, sockets } from './layout.ts';
 import { withLock } from './lock.ts';
-import { MAX_CLUSTERS } from './network/addresses.ts';
 
 const GRACE_MS = 8_000;
 const KILL_TIMEOUT_MS = 5_000;

@@ -2,7 +2,7 @@
 // What the machine must have for a sandbox. Everything that is missing is said at once, with the cure.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
-import { SandboxError } from './layout.ts';
+import { SandboxError } from '../layout.ts';
 
 export interface ProbeInputs {
   readonly platform: NodeJS.Platform;

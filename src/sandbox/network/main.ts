@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The `net` component of a cluster: its service proxy and its DNS, from one watch of its services.
 import type { Logger } from 'pino';
-import { KubeClient } from '../kube/client.ts';
-import { loadKubeconfig } from '../kube/config.ts';
-import { CONFIG_MAPS, ENDPOINT_SLICES, NAMESPACES, SERVICES } from '../kube/resources.ts';
-import type { KubeObject, ResourceType } from '../kube/types.ts';
-import { watchResource } from '../kube/watch.ts';
-import { createResolver } from './dns/resolver.ts';
-import { serveDns } from './dns/server.ts';
-import { readCorefile, readKubeDnsConfig, type StubDomains } from './dns/stub-domains.ts';
-import type { ClusterLayout } from './layout.ts';
-import { API_PORT, CLUSTER_DOMAIN, DNS_SERVICE_ADDRESS, SERVICE_CIDR } from './network/addresses.ts';
-import { ServiceProxy } from './network/service-proxy.ts';
-import { ServiceTable } from './network/service-table.ts';
+import { KubeClient } from '../../kube/client.ts';
+import { loadKubeconfig } from '../../kube/config.ts';
+import { CONFIG_MAPS, ENDPOINT_SLICES, NAMESPACES, SERVICES } from '../../kube/resources.ts';
+import type { KubeObject, ResourceType } from '../../kube/types.ts';
+import { watchResource } from '../../kube/watch.ts';
+import { createResolver } from '../dns/resolver.ts';
+import { serveDns } from '../dns/server.ts';
+import { readCorefile, readKubeDnsConfig, type StubDomains } from '../dns/stub-domains.ts';
+import type { ClusterLayout } from '../layout.ts';
+import { API_PORT, CLUSTER_DOMAIN, DNS_SERVICE_ADDRESS, SERVICE_CIDR } from './addresses.ts';
+import { ServiceProxy } from './service-proxy.ts';
+import { ServiceTable } from './service-table.ts';
 
 /** What a pod gets to finish (its grace period), so its connections do. */
 const DRAIN_MS = 30_000;

@@ -2,9 +2,9 @@
 // `isthmus sandbox component NAME`: the entry of every process of the sandbox. Each loads only what it needs.
 import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
+import { type ClusterLayout, clusterLayout, readConfig, type SandboxConfig } from '../layout.ts';
+import { API_PORT, CLUSTER_DOMAIN, DNS_SERVICE_ADDRESS, KUBELET_PORT, SERVICE_CIDR } from '../network/addresses.ts';
 import { waitForApiServer } from './api-readiness.ts';
-import { type ClusterLayout, clusterLayout, readConfig, type SandboxConfig } from './layout.ts';
-import { API_PORT, CLUSTER_DOMAIN, DNS_SERVICE_ADDRESS, KUBELET_PORT, SERVICE_CIDR } from './network/addresses.ts';
 
 export interface ComponentRequest {
   readonly component: string;
@@ -39,7 +39,7 @@ export async function runComponent(request: ComponentRequest, signal: AbortSigna
 
 const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => Promise<void>>> = {
   apiserver: async ({ cluster, signal }) => {
-    const { runApiServer } = await import('./apiserver/main.ts');
+    const { runApiServer } = await import('../apiserver/main.ts');
     const options = {
       clusterName: cluster.name,
       dataDir: cluster.apiServerDir,
@@ -50,7 +50,7 @@ const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => 
     return runApiServer(options, signal);
   },
   controllers: async ({ cluster, log, signal }) => {
-    const { runControllers } = await import('./controllers/main.ts');
+    const { runControllers } = await import('../controllers/main.ts');
     const options = {
       kubeconfig: cluster.pki.kubeconfig.controllers,
       loadBalancerAddresses: cluster.loadBalancerAddresses,
@@ -62,8 +62,8 @@ const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => 
     return runControllers(options, signal);
   },
   node: async ({ config, cluster, log, signal }) => {
-    const { runNode } = await import('./node/main.ts');
-    const { createPodNetwork } = await import('./network/pod-network.ts');
+    const { runNode } = await import('../node/main.ts');
+    const { createPodNetwork } = await import('../network/pod-network.ts');
     const { node, envoy, dist } = config.toolchain;
     const options = {
       kubeconfig: cluster.pki.kubeconfig.node,
@@ -89,7 +89,7 @@ const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => 
     return runNode(options, signal);
   },
   net: async ({ cluster, log, signal }) => {
-    const { runNet } = await import('./net-component.ts');
+    const { runNet } = await import('../network/main.ts');
     await waitForApiServer(cluster.pki.kubeconfig.net, signal);
     return runNet(cluster, log, signal);
   },

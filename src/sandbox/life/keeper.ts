@@ -5,10 +5,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import type { Writable } from 'node:stream';
-import { writeAtomically } from './atomic-file.ts';
+import { writeAtomically } from '../atomic-file.ts';
+import { paths, type SandboxConfig, SandboxError, sockets } from '../layout.ts';
 import { forwardToSocket } from './forwarder.ts';
 import { writeHostRecord } from './host-record.ts';
-import { paths, type SandboxConfig, SandboxError, sockets } from './layout.ts';
 import { identify } from './process-identity.ts';
 
 /** How the supervisor's own time to stop its components relates to ours: it needs 1.5 s. */

@@ -2,7 +2,7 @@
 // The user's kubeconfig: one context per cluster, as administrator, through the sandbox's proxy on this machine.
 import { readFileSync } from 'node:fs';
 import { parse, stringify } from 'yaml';
-import type { ClusterLayout } from './layout.ts';
+import type { ClusterLayout } from '../layout.ts';
 
 interface KubeconfigFile {
   clusters: { name: string; cluster: Record<string, unknown> }[];

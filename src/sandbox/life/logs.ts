@@ -2,7 +2,7 @@
 // `isthmus sandbox logs`: what the sandbox's own components wrote (pods' logs are kubectl's business).
 import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { paths, SandboxError, sandboxDir } from './layout.ts';
+import { paths, SandboxError, sandboxDir } from '../layout.ts';
 
 const CHUNK_BYTES = 64 * 1024;
 const FOLLOW_MS = 200;

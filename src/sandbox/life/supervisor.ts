@@ -4,17 +4,17 @@
 import { mkdirSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KubeClient } from '../kube/client.ts';
-import { loadKubeconfig } from '../kube/config.ts';
-import { NODES, SERVICES } from '../kube/resources.ts';
-import type { KubeObject } from '../kube/types.ts';
-import { ensureClusterPki } from './apiserver/pki.ts';
-import { writeAtomically } from './atomic-file.ts';
+import { KubeClient } from '../../kube/client.ts';
+import { loadKubeconfig } from '../../kube/config.ts';
+import { NODES, SERVICES } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import { ensureClusterPki } from '../apiserver/pki.ts';
+import { writeAtomically } from '../atomic-file.ts';
+import { type ClusterLayout, clusterLayouts, paths, type SandboxConfig } from '../layout.ts';
+import { DNS_SERVICE_ADDRESS } from '../network/addresses.ts';
+import { buildNetwork } from '../network/host-network.ts';
 import { type ComponentSpec, type ComponentStatus, keepRunning } from './component-process.ts';
-import { type ClusterLayout, clusterLayouts, paths, type SandboxConfig } from './layout.ts';
 import { renderKubeconfig } from './merged-kubeconfig.ts';
-import { DNS_SERVICE_ADDRESS } from './network/addresses.ts';
-import { buildNetwork } from './network/host-network.ts';
 import { type ClusterReadiness, isReady, type SandboxStatus } from './status-file.ts';
 
 /** The read end of a pipe whose other end the host's process holds: when that closes, the sandbox has to go. */

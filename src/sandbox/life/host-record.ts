@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `<state>/host.json`: which processes of the host are the sandbox. Written by its keeper; read by everybody else.
-import { readJson, writeAtomically } from './atomic-file.ts';
-import { paths } from './layout.ts';
+import { readJson, writeAtomically } from '../atomic-file.ts';
+import { paths } from '../layout.ts';
 import { isAlive, type ProcessIdentity } from './process-identity.ts';
 
 export interface HostRecord {

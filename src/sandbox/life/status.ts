@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus sandbox status`: what runs, where it is reached, what it answers right now.
 import { existsSync } from 'node:fs';
-import { KubeClient } from '../kube/client.ts';
-import { loadKubeconfig } from '../kube/config.ts';
-import { SERVICES } from '../kube/resources.ts';
-import { readJson } from './atomic-file.ts';
+import { KubeClient } from '../../kube/client.ts';
+import { loadKubeconfig } from '../../kube/config.ts';
+import { SERVICES } from '../../kube/resources.ts';
+import { readJson } from '../atomic-file.ts';
+import { paths, type SandboxConfig, sandboxDir } from '../layout.ts';
 import type { ComponentStatus } from './component-process.ts';
 import { livingProcesses, readHostRecord } from './host-record.ts';
-import { paths, type SandboxConfig, sandboxDir } from './layout.ts';
 import type { ClusterReadiness, SandboxStatus } from './status-file.ts';
 
 /** The machine-readable form (`-o json`); fields are only ever added. */

@@ -2,7 +2,7 @@
 // From a port of the host to a unix socket of the sandbox's portal. Knows no protocol, but that both speak HTTP/1.
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { relay } from './network/relay.ts';
+import { relay } from '../network/relay.ts';
 
 /** The portal starts a moment after the port is open, and again if it fails. */
 const PORTAL_PATIENCE_MS = 3_000;
