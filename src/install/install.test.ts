@@ -87,7 +87,7 @@ describe('install', () => {
       'configuration',
       'control plane',
       'webhooks',
-      'ingress gateway',
+      'gateways',
       'DNS',
     ]);
     expect(events).toContainEqual({ kind: 'note', message: 'istio-ingressgateway has the address 192.0.2.7' });
@@ -237,7 +237,7 @@ describe('the manifests', () => {
 
   test('run nothing as root, and write nothing but their own volumes', () => {
     const pods = objects.filter(({ kind }) => kind === 'Deployment').map((object) => podSpecOf(object));
-    expect(pods).toHaveLength(3);
+    expect(pods).toHaveLength(4);
     for (const container of pods.flatMap(({ containers }) => containers)) {
       expect(container['securityContext']).toMatchObject({
         runAsNonRoot: true,
@@ -261,6 +261,36 @@ describe('the manifests', () => {
       );
       for (const { targetPort } of ports) expect(open).toContain(targetPort);
     }
+  });
+
+  test('hold an ingress gateway that the world reaches and an egress gateway that it does not', () => {
+    const services = objects.filter(({ kind, metadata }) => kind === 'Service' && metadata.name?.endsWith('gateway'));
+    expect(services.map(({ metadata, spec }) => [metadata.name, (spec as { type: string }).type])).toEqual([
+      ['istio-ingressgateway', 'LoadBalancer'],
+      ['istio-egressgateway', 'ClusterIP'],
+    ]);
+    for (const { metadata, spec } of services) {
+      const { selector, ports } = spec as { selector: object; ports: { port: number }[] };
+      expect(metadata.labels).toMatchObject(selector);
+      expect(ports.map(({ port }) => port)).toEqual([80, 443, 15_443]);
+    }
+    expect(services[1]?.['spec']).toMatchObject({ selector: { app: 'istio-egressgateway', istio: 'egressgateway' } });
+  });
+
+  test('leave out the gateways that are switched off', () => {
+    const off = (...names: string[]) =>
+      buildStages(
+        readValues(
+          names.map((name) => `gateways.${name}.enabled=false`),
+          'c',
+        ),
+        [],
+      ).find(({ name }) => name === 'gateways');
+    expect(off('istio-egressgateway')?.objects.map(({ metadata }) => metadata.name)).not.toContain(
+      'istio-egressgateway',
+    );
+    expect(off('istio-egressgateway')?.objects).toHaveLength(3);
+    expect(off('istio-egressgateway', 'istio-ingressgateway')).toBeUndefined();
   });
 
   test('ask for no right that is not used', () => {

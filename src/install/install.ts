@@ -103,13 +103,14 @@ async function afterStage(stage: Stage, options: InstallOptions): Promise<void> 
     await waitForDeployment(client, ISTIO_NAMESPACE, metadata.name ?? '', wait);
   }
   if (stage.name === 'webhooks') await waitForWebhooks(client, wait);
-  if (stage.name === 'ingress gateway') await reportAddress(stage, options);
+  if (stage.name !== 'gateways') return;
+  for (const { kind, metadata, spec } of stage.objects) {
+    if (kind !== 'Service' || (spec as { type?: string }).type !== 'LoadBalancer') continue;
+    await reportAddress(metadata.name ?? '', options);
+  }
 }
 
-async function reportAddress(stage: Stage, { client, signal, report }: InstallOptions): Promise<void> {
-  const service = stage.objects.find(({ kind }) => kind === 'Service');
-  if ((service?.['spec'] as { type?: string } | undefined)?.type !== 'LoadBalancer') return;
-  const name = service?.metadata.name ?? '';
+async function reportAddress(name: string, { client, signal, report }: InstallOptions): Promise<void> {
   const address = await waitForAddress(client, ISTIO_NAMESPACE, name, { timeoutMs: ADDRESS_MS, signal });
   if (address !== undefined) {
     report({ kind: 'note', message: `${name} has the address ${address}` });
@@ -119,6 +120,6 @@ async function reportAddress(stage: Stage, { client, signal, report }: InstallOp
     kind: 'warning',
     message:
       `Service ${name} has no load balancer address yet: see kubectl -n ${ISTIO_NAMESPACE} get service ${name}; ` +
-      'without load balancers in this cluster, use its node ports (--set gateways.istio-ingressgateway.type=NodePort)',
+      `without load balancers in this cluster, use its node ports (--set gateways.${name}.type=NodePort)`,
   });
 }

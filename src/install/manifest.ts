@@ -4,7 +4,7 @@ import type { KubeObject } from '../kube/types.ts';
 import { buildAccess } from './manifests/access.ts';
 import { buildConfig, buildControlPlane } from './manifests/control-plane.ts';
 import { buildCoreDns } from './manifests/coredns.ts';
-import { buildIngressGateway } from './manifests/ingress-gateway.ts';
+import { buildGateways } from './manifests/gateways.ts';
 import { clusterScoped, MANAGED_LABELS } from './manifests/metadata.ts';
 import { buildMulticlusterDefaults } from './manifests/multicluster.ts';
 import { buildWebhooks } from './manifests/webhooks.ts';
@@ -17,7 +17,7 @@ export type StageName =
   | 'configuration'
   | 'control plane'
   | 'webhooks'
-  | 'ingress gateway'
+  | 'gateways'
   | 'DNS';
 
 export interface Stage {
@@ -36,9 +36,8 @@ export function buildStages(values: Values, crds: readonly KubeObject[]): Stage[
     { name: 'control plane', objects: buildControlPlane(values) },
     { name: 'webhooks', objects: buildWebhooks() },
   ];
-  if (values.gateways['istio-ingressgateway'].enabled) {
-    stages.push({ name: 'ingress gateway', objects: buildIngressGateway(values) });
-  }
+  const gateways = buildGateways(values);
+  if (gateways.length > 0) stages.push({ name: 'gateways', objects: gateways });
   if (values.istiocoredns.enabled) stages.push({ name: 'DNS', objects: buildCoreDns(values) });
   return stages;
 }

@@ -30,6 +30,7 @@ export interface Values {
   pilot: { logLevel: string; resources: Resources };
   gateways: {
     'istio-ingressgateway': { enabled: boolean; type: string; loadBalancerIP: string; resources: Resources };
+    'istio-egressgateway': { enabled: boolean; type: string; resources: Resources };
   };
   istiocoredns: { enabled: boolean; zone: string; resources: Resources };
 }
@@ -65,6 +66,11 @@ const DEFAULTS: Values = {
       loadBalancerIP: '',
       resources: { requests: { cpu: '20m', memory: '64Mi' } },
     },
+    'istio-egressgateway': {
+      enabled: true,
+      type: 'ClusterIP',
+      resources: { requests: { cpu: '20m', memory: '64Mi' } },
+    },
   },
   istiocoredns: { enabled: true, zone: 'global', resources: { requests: { cpu: '10m', memory: '64Mi' } } },
 };
@@ -76,6 +82,7 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
   'global.proxy.excludeOutboundBy': ['auto', 'uid', 'mark'],
   'global.imagePullPolicy': ['Always', 'IfNotPresent', 'Never'],
   'gateways.istio-ingressgateway.type': ['LoadBalancer', 'NodePort', 'ClusterIP'],
+  'gateways.istio-egressgateway.type': ['LoadBalancer', 'NodePort', 'ClusterIP'],
 };
 
 /**

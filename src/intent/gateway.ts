@@ -24,6 +24,9 @@ import type {
 /** The port for TLS between clusters: https://istio.io/v1.4/docs/setup/install/multicluster/gateways/ */
 export const CROSS_CLUSTER_PORT = 15443;
 
+/** The label `istio` of istio-egressgateway's pods. */
+const EGRESS_ROLE = 'egressgateway';
+
 const SECURE: ReadonlySet<string> = new Set(['TLS', 'HTTPS']);
 
 export interface GatewayInputs {
@@ -120,7 +123,10 @@ function buildSniPorts(inputs: GatewayInputs): SniPortIntent[] {
     });
     ports.set(port, [...(ports.get(port) ?? []), ...fresh]);
   };
-  const builtIn = inputs.services.some((s) => s.ports.some((p) => p.number === CROSS_CLUSTER_PORT));
+  const builtIn =
+    // What leaves by the egress gateway is for other clusters: never for this one's services of the same names.
+    inputs.proxy.labels['istio'] !== EGRESS_ROLE &&
+    inputs.services.some((s) => s.ports.some((p) => p.number === CROSS_CLUSTER_PORT));
   if (builtIn) add(bindPort(inputs, CROSS_CLUSTER_PORT), meshChains(inputs, ['*']));
   for (const { gateway, server, bindPort: port } of serversOf(inputs)) {
     if (server.tls?.mode === 'AUTO_PASSTHROUGH') {

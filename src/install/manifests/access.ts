@@ -6,7 +6,6 @@ import { clusterScoped, namespaced } from './metadata.ts';
 
 export const CONTROL_PLANE_ACCOUNT = 'istiod';
 export const COREDNS_ACCOUNT = 'istiocoredns-service-account';
-export const GATEWAY_ACCOUNT = 'istio-ingressgateway-service-account';
 
 const RBAC = 'rbac.authorization.k8s.io';
 /** All that a watch needs. */
