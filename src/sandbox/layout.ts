@@ -72,6 +72,8 @@ export const paths = {
 
 /** Relative to the state directory, which its users make their working directory: a socket's path has 108 bytes. */
 export const sockets = {
+  /** Where the supervisor takes orders (life/control.ts). */
+  control: 'control.sock',
   api: 'api.sock',
   gateway: (clusterIndex: number) => `gateway-${clusterIndex}.sock`,
 };
@@ -100,6 +102,17 @@ export function clusterLayout(stateDir: string, index: number): ClusterLayout {
 
 export function clusterLayouts(config: Pick<SandboxConfig, 'stateDir' | 'clusters'>): ClusterLayout[] {
   return Array.from({ length: config.clusters }, (_, i) => clusterLayout(config.stateDir, i + 1));
+}
+
+/** @throws SandboxError with the names there are. */
+export function findCluster<T extends { readonly name: string }>(clusters: readonly T[], name: string): T {
+  const found = clusters.find((cluster) => cluster.name === name);
+  if (found) return found;
+  throw new SandboxError(`There is no cluster "${name}" in this sandbox. There are: ${listOf(clusters)}.`);
+}
+
+function listOf(clusters: readonly { readonly name: string }[]): string {
+  return clusters.map(({ name }) => name).join(', ');
 }
 
 export function readConfig(file: string): SandboxConfig {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Command } from 'commander';
 import type { ComponentRequest } from '../../sandbox/life/components.ts';
 import type { UpCommandOptions } from '../sandbox/up-command.ts';
-
-const DEFAULT_NAME = 'default';
+import { registerNetwork } from './sandbox-network.ts';
+import { nameOption, outputOption, parseNumber } from './sandbox-options.ts';
 
 export function register(program: Command): void {
   const sandbox = program
@@ -23,15 +23,8 @@ Examples:
   registerDown(sandbox);
   registerLogs(sandbox);
   registerImages(sandbox);
+  registerNetwork(sandbox);
   registerComponent(sandbox);
-}
-
-function nameOption(): Option {
-  return new Option('--name <name>', 'which sandbox: several may live side by side').default(DEFAULT_NAME);
-}
-
-function outputOption(): Option {
-  return new Option('-o, --output <format>', 'print the status in this form').choices(['json', 'yaml']);
 }
 
 function registerUp(sandbox: Command): void {
@@ -139,9 +132,4 @@ function registerComponent(sandbox: Command): void {
       // Whatever a component still holds open ends with it.
       process.exit(exitCode);
     });
-}
-
-function parseNumber(text: string): number {
-  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('It must be a number.');
-  return Number(text);
 }

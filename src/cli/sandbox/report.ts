@@ -42,7 +42,8 @@ export function renderReport(report: SandboxReport): string {
   ].join('\n');
 }
 
-function describeReadiness({ ready }: ClusterReport): string {
+function describeReadiness({ ready, connected }: ClusterReport): string {
+  const cut = connected ? '' : ', cut off';
   const missing = [...(ready.api ? [] : ['api']), ...(ready.node ? [] : ['node']), ...(ready.dns ? [] : ['dns'])];
-  return missing.length === 0 ? 'yes' : `no (${missing.join(', ')})`;
+  return missing.length === 0 ? `yes${cut}` : `no (${missing.join(', ')})${cut}`;
 }

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus sandbox status`, `down` and `logs`, as the terminal sees them.
 
-import { SandboxError } from '../../sandbox/layout.ts';
 import { stopSandbox } from '../../sandbox/life/down.ts';
 import { listLogs, printLog } from '../../sandbox/life/logs.ts';
 import { describeSandbox, type SandboxReport } from '../../sandbox/life/status.ts';
 import { commandName } from '../command-name.ts';
-import { UserError } from '../user-error.ts';
 import { printReport, renderReport } from './report.ts';
+import { withCure } from './with-cure.ts';
 
 export async function status(options: { name: string; output?: 'json' | 'yaml' }): Promise<void> {
-  const report = await mended(() => describeSandbox(options.name));
+  const report = await withCure(() => describeSandbox(options.name));
   const isRunning = report.clusters.length > 0 || report.state === 'starting';
   if (!isRunning) process.exitCode = 1;
   if (options.output !== undefined) printReport(report, options.output);
@@ -32,7 +31,7 @@ function headline({ name, state, message }: SandboxReport): string {
 }
 
 export async function down(options: { name: string; keepState: boolean }): Promise<void> {
-  const { wasThere } = await mended(() => stopSandbox(options.name, { keepState: options.keepState }));
+  const { wasThere } = await withCure(() => stopSandbox(options.name, { keepState: options.keepState }));
   const ended = options.keepState ? 'is stopped; its state is kept for the next `up`' : 'is gone';
   process.stderr.write(
     wasThere ? `The sandbox "${options.name}" ${ended}.\n` : `There was no sandbox "${options.name}".\n`,
@@ -44,7 +43,7 @@ export async function logs(
   options: { name: string; follow: boolean; tail?: number },
 ): Promise<void> {
   if (component === undefined) {
-    const known = await mended(async () => listLogs(options.name));
+    const known = await withCure(async () => listLogs(options.name));
     process.stdout.write(known.map((name) => `${name}\n`).join(''));
     return;
   }
@@ -52,13 +51,5 @@ export async function logs(
   process.once('SIGINT', () => ending.abort());
   // The reader of a pipe (head, less) has seen enough.
   process.stdout.on('error', () => ending.abort());
-  await mended(() => printLog({ ...options, component }, (text) => void process.stdout.write(text), ending.signal));
-}
-
-async function mended<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw error instanceof SandboxError ? new UserError(error.message) : error;
-  }
+  await withCure(() => printLog({ ...options, component }, (text) => void process.stdout.write(text), ending.signal));
 }

@@ -4,13 +4,14 @@ import { dirname, join, resolve } from 'node:path';
 import { Listr } from 'listr2';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { findCheckedEnvoy, projectRoot } from '../../runtime/toolchain.ts';
-import { SandboxError, type Toolchain } from '../../sandbox/layout.ts';
+import type { Toolchain } from '../../sandbox/layout.ts';
 import { describeSandbox } from '../../sandbox/life/status.ts';
 import type { ClusterStatus, SandboxStatus } from '../../sandbox/life/status-file.ts';
 import { startSandbox, type UpOptions, type UpResult } from '../../sandbox/life/up.ts';
 import { commandName } from '../command-name.ts';
 import { UserError } from '../user-error.ts';
 import { printReport, renderReport } from './report.ts';
+import { withCure } from './with-cure.ts';
 
 export interface UpCommandOptions {
   readonly name: string;
@@ -39,11 +40,8 @@ export async function up(options: UpCommandOptions): Promise<void> {
   };
   let result: UpResult;
   try {
-    result = await (options.output === undefined && process.stderr.isTTY
-      ? startWithList(request, interrupted.signal)
-      : startWithLines(request, interrupted.signal));
-  } catch (error) {
-    throw error instanceof SandboxError ? new UserError(error.message) : error;
+    const start = options.output === undefined && process.stderr.isTTY ? startWithList : startWithLines;
+    result = await withCure(() => start(request, interrupted.signal));
   } finally {
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   }

@@ -80,7 +80,7 @@ export function removeRuntimeFiles(stateDir: string): void {
   for (const file of [
     ...files,
     ...requests.map((request) => join(stateDir, request)),
-    ...[sockets.api, ...doors].map((socket) => join(stateDir, socket)),
+    ...[sockets.control, sockets.api, ...doors].map((socket) => join(stateDir, socket)),
   ]) {
     rmSync(file, { force: true });
   }

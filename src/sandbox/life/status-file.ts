@@ -16,6 +16,8 @@ export interface ClusterStatus {
   readonly name: string;
   readonly server: string;
   readonly ready: ClusterReadiness;
+  /** False while `sandbox network disconnect` keeps it off the external network. */
+  readonly connected: boolean;
   readonly components: readonly ComponentStatus[];
 }
 

@@ -5,7 +5,7 @@ import { KubeClient } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/config.ts';
 import { SERVICES } from '../../kube/resources.ts';
 import { readJson } from '../atomic-file.ts';
-import { paths, type SandboxConfig, sandboxDir } from '../layout.ts';
+import { paths, type SandboxConfig, SandboxError, sandboxDir } from '../layout.ts';
 import type { ComponentStatus } from './component-process.ts';
 import { livingProcesses, readHostRecord } from './host-record.ts';
 import type { ClusterReadiness, SandboxStatus } from './status-file.ts';
@@ -33,6 +33,8 @@ export interface ClusterReport {
   readonly server: string;
   readonly kubernetesVersion?: string;
   readonly ready: ClusterReadiness;
+  /** False while `sandbox network disconnect` keeps it off the external network. */
+  readonly connected: boolean;
   readonly gateway: {
     /** On this machine. Answers 503 while the cluster has no gateway. */
     readonly url: string;
@@ -65,6 +67,7 @@ export async function describeSandbox(name: string): Promise<SandboxReport> {
       server: cluster.server,
       ...(live.version === undefined ? {} : { kubernetesVersion: live.version }),
       ready: cluster.ready,
+      connected: cluster.connected,
       gateway: {
         url: gatewayUrl(config, i),
         ...(live.gatewayAddress === undefined ? {} : { address: live.gatewayAddress }),
@@ -84,6 +87,14 @@ export async function describeSandbox(name: string): Promise<SandboxReport> {
     clusters: await Promise.all(clusters),
     components: status?.components ?? [],
   };
+}
+
+/** @throws SandboxError when the sandbox does not run. */
+export function demandRunning(name: string): SandboxConfig {
+  const stateDir = sandboxDir(name);
+  const config = readJson<SandboxConfig>(paths.config(stateDir));
+  if (config !== undefined && livingProcesses(readHostRecord(stateDir)).length > 0) return config;
+  throw new SandboxError(`The sandbox "${name}" is not running. Start it: isthmus sandbox up --name ${name}`);
 }
 
 export function gatewayUrl(config: SandboxConfig, clusterOffset: number): string {

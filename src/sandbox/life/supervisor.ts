@@ -10,10 +10,12 @@ import { NODES, SERVICES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { ensureClusterPki } from '../apiserver/pki.ts';
 import { writeAtomically } from '../atomic-file.ts';
-import { type ClusterLayout, clusterLayouts, paths, type SandboxConfig } from '../layout.ts';
+import { type ClusterLayout, clusterLayouts, findCluster, paths, type SandboxConfig } from '../layout.ts';
 import { DNS_SERVICE_ADDRESS } from '../network/addresses.ts';
+import { cutOff, rejoin } from '../network/cut.ts';
 import { buildNetwork } from '../network/host-network.ts';
 import { type ComponentSpec, type ComponentStatus, keepRunning } from './component-process.ts';
+import { type Order, takeOrders } from './control.ts';
 import { renderKubeconfig } from './merged-kubeconfig.ts';
 import { type ClusterReadiness, isReady, type SandboxStatus } from './status-file.ts';
 
@@ -30,6 +32,8 @@ export async function runSupervisor(config: SandboxConfig, configFile: string, s
   const lifeline = new Socket({ fd: LIFELINE_FD, readable: true, writable: false });
   lifeline.on('close', stop).on('error', stop).resume();
 
+  // Sockets are named relatively: see `sockets`.
+  process.chdir(config.stateDir);
   const clusters = clusterLayouts(config);
   const board = new StatusBoard(config, clusters);
   mkdirSync(paths.logs(config.stateDir), { recursive: true, mode: 0o700 });
@@ -56,11 +60,18 @@ export async function runSupervisor(config: SandboxConfig, configFile: string, s
   ];
   stopping.signal.addEventListener('abort', () => board.stopping());
   try {
+    await takeOrders((order) => obey(order, clusters, board), stopping.signal);
     await Promise.all(running);
   } finally {
     stop();
     lifeline.destroy();
   }
+}
+
+async function obey(order: Order, clusters: readonly ClusterLayout[], board: StatusBoard): Promise<void> {
+  const cluster = findCluster(clusters, order.cluster);
+  await (order.connected ? rejoin : cutOff)(cluster);
+  board.connected(cluster, order.connected);
 }
 
 function makeIdentities(cluster: ClusterLayout): void {
@@ -160,6 +171,7 @@ class StatusBoard {
   readonly #answers = new Map<ClusterLayout, Pick<ClusterReadiness, 'api' | 'node'>>();
   /** `cluster1 node`: said that it serves, in this life of its process. */
   readonly #serving = new Set<string>();
+  readonly #cutOff = new Set<ClusterLayout>();
   #readyAt: string | undefined;
   #isStopping = false;
   #written = '';
@@ -194,6 +206,12 @@ class StatusBoard {
     return { api, node: node && serves('node'), dns: serves('net') };
   }
 
+  connected(cluster: ClusterLayout, isConnected: boolean): void {
+    if (isConnected) this.#cutOff.delete(cluster);
+    else this.#cutOff.add(cluster);
+    this.#write();
+  }
+
   stopping(): void {
     this.#isStopping = true;
     this.#write();
@@ -209,6 +227,7 @@ class StatusBoard {
         name: cluster.name,
         server: cluster.server,
         ready: this.readiness(cluster),
+        connected: !this.#cutOff.has(cluster),
         components: componentsOf(cluster),
       })),
       components: componentsOf(undefined),

@@ -3,6 +3,8 @@
 
 /** Between the clusters: the load balancers' network, and nothing else. */
 export const EXTERNAL_BRIDGE = 'ext0';
+/** A router's leg on it, as it is called inside of the router. */
+export const EXTERNAL_LEG = 'ext';
 export const EXTERNAL_CIDR = '172.31.0.0/24';
 export const EXTERNAL_GATEWAY = '172.31.0.1';
 /** The same in every cluster: service addresses mean nothing outside of theirs. */

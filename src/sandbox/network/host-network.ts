@@ -2,11 +2,15 @@
 // The sandbox's wires: the external network in the first namespace, and one router namespace per cluster.
 import { applyRules } from '../../netfilter/apply.ts';
 import type { RuleTable } from '../../netfilter/rules.ts';
-import { type ClusterAddresses, EXTERNAL_BRIDGE, EXTERNAL_CIDR, EXTERNAL_GATEWAY, SERVICE_CIDR } from './addresses.ts';
+import {
+  type ClusterAddresses,
+  EXTERNAL_BRIDGE,
+  EXTERNAL_CIDR,
+  EXTERNAL_GATEWAY,
+  EXTERNAL_LEG,
+  SERVICE_CIDR,
+} from './addresses.ts';
 import { runScript } from './command.ts';
-
-/** The router's leg on the external network, as it is called inside of the router. */
-const EXTERNAL_LEG = 'ext';
 
 /**
  * Builds everything, once per sandbox, from inside of its first network namespace (which must be new).
