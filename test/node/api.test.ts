@@ -2,6 +2,7 @@
 // The node against the sandbox's own API server, seen by stock kubectl.
 import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { StatsSummary } from '../../src/sandbox/node/kubelet/stats-summary.ts';
 import { Playground, probeModes } from './playground.ts';
 
 const usable = probeModes().filter(({ unavailable }) => unavailable === undefined);
@@ -165,6 +166,21 @@ describe.skipIf(usable.length === 0 || !hasKubectl)('the node, through the Kuber
       `${extract('client-certificate-data')} >$HOME/a.crt; ${extract('client-key-data')} >$HOME/a.key`,
     );
     expect(await curl('--cert $HOME/a.crt --key $HOME/a.key')).toBe('403');
+  });
+
+  it('tells what containers use, by their processes', async () => {
+    await apply(pod('busy', 'while :; do :; done'), pod('idle', 'exec sleep 600'));
+    await kubectl('wait --for=condition=Ready pod/busy pod/idle --timeout=10s');
+    const pki = await ground.call<{ kubeletClientCert: string; kubeletClientKey: string }>('pki');
+    const options = `--cert ${pki.kubeletClientCert} --key ${pki.kubeletClientKey}`;
+    const { stdout } = await ground.call<ShellResult>('sh', `curl -sk ${options} https://10.1.0.1:10250/stats/summary`);
+    const { node, pods } = JSON.parse(stdout) as StatsSummary;
+    const stats = (name: string) => pods.find(({ podRef }) => podRef.name === name)?.containers[0];
+    expect(stats('busy')?.cpu.usageNanoCores).toBeGreaterThan(10_000_000);
+    expect(stats('idle')?.cpu.usageNanoCores).toBeLessThan(stats('busy')?.cpu.usageNanoCores ?? 0);
+    expect(stats('idle')?.memory.workingSetBytes).toBeGreaterThan(50_000);
+    expect(node.cpu.usageNanoCores).toBeGreaterThan(0);
+    await kubectl('delete pod busy idle --now');
   });
 
   it('takes its pods up again after kill -9, with nothing left of their old processes', async () => {

@@ -14,6 +14,7 @@ import { PodWorkers } from './cluster/pod-workers.ts';
 import { ContainerRuntime } from './container/container-runtime.ts';
 import type { ToolPaths } from './container/toolbox.ts';
 import { type KubeletServerOptions, serveKubelet } from './kubelet/kubelet-server.ts';
+import { StatsReporter } from './kubelet/stats-summary.ts';
 
 export interface NodeOptions {
   /** Path of a kubeconfig whose user is system:node:NAME. */
@@ -77,7 +78,8 @@ export async function runNode(options: NodeOptions, signal: AbortSignal): Promis
         },
       },
     });
-    const closeServer = await serveKubelet(options.kubelet, workers, runtime, log);
+    const stats = new StatsReporter(options.nodeName, () => workers.list());
+    const closeServer = await serveKubelet(options.kubelet, workers, runtime, stats, log);
     try {
       const facts = {
         name: options.nodeName,

@@ -134,6 +134,7 @@ export class ContainerRuntime {
       await container.started((pid) => {
         const identity = identifyProcess(pid);
         if (identity) this.#records.write(id, identity);
+        return identity?.pidNamespace;
       });
       return container;
     } catch (error) {
@@ -223,6 +224,7 @@ export class RunningContainer {
   readonly stdout: Readable;
   readonly stderr: Readable;
   #pid: number | undefined;
+  #pidNamespace: string | undefined;
   #ended = false;
   #killed = false;
   readonly #child: ChildProcess;
@@ -258,8 +260,16 @@ export class RunningContainer {
     return this.#ended ? undefined : this.#pid;
   }
 
-  /** Resolves when the set-up is done and the program is about to run. */
-  started(onPid: (pid: number) => void): Promise<void> {
+  /** `pid:[4026532288]`; undefined until the container has its first process. */
+  get pidNamespace(): string | undefined {
+    return this.#pidNamespace;
+  }
+
+  /**
+   * Resolves when the set-up is done and the program is about to run.
+   * @param onPid answers which pid namespace it is
+   */
+  started(onPid: (pid: number) => string | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
       let text = '';
       let isStarted = false;
@@ -268,7 +278,7 @@ export class RunningContainer {
         const pid = /^pid (\d+)$/m.exec(text)?.[1];
         if (pid !== undefined && this.#pid === undefined) {
           this.#pid = Number(pid);
-          onPid(this.#pid);
+          this.#pidNamespace = onPid(this.#pid);
         }
         if (/^started$/m.test(text)) {
           isStarted = true;

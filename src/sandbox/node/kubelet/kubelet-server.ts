@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kubelet's port: logs, exec, attach, port-forward and the list of pods, for the API server and nobody else.
+// The kubelet's port: logs, exec, attach, port-forward, the list of pods and what they use, for the API server and nobody else.
 import { readFileSync } from 'node:fs';
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import { createServer } from 'node:https';
@@ -16,6 +16,7 @@ import { serveContainerLog } from './container-log.ts';
 import { HttpError } from './http-error.ts';
 import { dialInNamespace } from './port-dialer.ts';
 import { attachRun, execRun } from './remote-command.ts';
+import type { StatsReporter } from './stats-summary.ts';
 
 export interface KubeletServerOptions {
   readonly host: string;
@@ -34,6 +35,7 @@ export async function serveKubelet(
   options: KubeletServerOptions,
   workers: PodWorkers,
   runtime: ContainerRuntime,
+  stats: StatsReporter,
   log: Logger,
 ): Promise<() => Promise<void>> {
   const server = createServer({
@@ -51,7 +53,7 @@ export async function serveKubelet(
     socket.once('close', () => sockets.delete(socket));
   });
   server.on('request', (request, response) => {
-    handleRequest(request, response, workers).catch((error: Error) => {
+    handleRequest(request, response, workers, stats).catch((error: Error) => {
       if (!(error instanceof HttpError)) log.error({ error: error.message, url: request.url }, 'request failed');
       if (response.headersSent) response.destroy();
       else sendText(response, error instanceof HttpError ? error.code : 500, error.message);
@@ -80,13 +82,19 @@ export async function serveKubelet(
     });
 }
 
-async function handleRequest(request: IncomingMessage, response: ServerResponse, workers: PodWorkers): Promise<void> {
+async function handleRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  workers: PodWorkers,
+  stats: StatsReporter,
+): Promise<void> {
   const url = new URL(request.url ?? '/', 'https://kubelet');
   if (url.pathname === '/healthz') return sendText(response, 200, 'ok');
   authenticate(request);
   const [, route = '', ...path] = url.pathname.split('/').map(decodeURIComponent);
   if (request.method !== 'GET') throw new HttpError(405, 'Method Not Allowed');
   if (route === 'pods') return sendPods(response, workers);
+  if (url.pathname === '/stats/summary') return sendJson(response, await stats.summarize());
   if (route === 'containerLogs') {
     const { pod, container } = findContainer(workers, path);
     return serveContainerLog(pod, container, url.searchParams, request, response);
@@ -147,8 +155,12 @@ function findPod(workers: PodWorkers, path: readonly string[]): PodRuntime {
 
 function sendPods(response: ServerResponse, workers: PodWorkers): void {
   const items = workers.list().map((runtime) => ({ ...runtime.pod, status: runtime.status() }));
+  sendJson(response, { apiVersion: 'v1', kind: 'PodList', metadata: {}, items });
+}
+
+function sendJson(response: ServerResponse, body: object): void {
   response.writeHead(200, { 'Content-Type': 'application/json' });
-  response.end(JSON.stringify({ apiVersion: 'v1', kind: 'PodList', metadata: {}, items }));
+  response.end(JSON.stringify(body));
 }
 
 function sendText(response: ServerResponse, code: number, text: string): void {

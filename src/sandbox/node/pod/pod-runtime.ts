@@ -3,7 +3,7 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PodAttachment, PodNetwork } from '../../network/pod-network.ts';
-import type { ContainerRuntime } from '../container/container-runtime.ts';
+import type { ContainerRuntime, RunningContainer } from '../container/container-runtime.ts';
 import { LogFile, rotatedPath } from '../container/log-file.ts';
 import type { ConfigMap, Container, ContainerStatus, Pod, PodCondition, PodStatus, Secret } from '../pod-types.ts';
 import {
@@ -116,6 +116,13 @@ export class PodRuntime {
       { ...this.pod.status, conditions: this.#knownConditions() },
     );
     return this.#lastStatus;
+  }
+
+  /** Of any kind, in the order of the spec. */
+  get runningContainers(): { readonly name: string; readonly running: RunningContainer }[] {
+    return [...this.#initContainers, ...this.#containers].flatMap(({ name, running }) =>
+      running ? [{ name, running }] : [],
+    );
   }
 
   /** The container's loop, of any kind; undefined when the pod has none of that name. */
