@@ -38,6 +38,7 @@ export interface DiscoveredGroup {
 /** The order of groups decides what a bare name such as "deployments" means to kubectl. */
 const GROUP_ORDER: readonly string[] = [
   '',
+  'apiregistration.k8s.io',
   'apps',
   'events.k8s.io',
   'authentication.k8s.io',
@@ -48,9 +49,11 @@ const GROUP_ORDER: readonly string[] = [
   'policy',
   'rbac.authorization.k8s.io',
   'admissionregistration.k8s.io',
+  'storage.k8s.io',
   'apiextensions.k8s.io',
   'scheduling.k8s.io',
   'coordination.k8s.io',
+  'node.k8s.io',
   'discovery.k8s.io',
   'extensions',
 ];

@@ -3,6 +3,7 @@ import type { ObjectNode } from './node.ts';
 import { parseTypes, type TypeTable } from './parse.ts';
 import { ACCESS_TYPES } from './types/access.ts';
 import { APPS_TYPES } from './types/apps.ts';
+import { CLUSTER_TYPES } from './types/cluster.ts';
 import { CORE_TYPES } from './types/core.ts';
 import { CORE_NODE_TYPES } from './types/core-node.ts';
 import { CORE_POD_TYPES } from './types/core-pod.ts';
@@ -25,6 +26,7 @@ export function loadBuiltinTypes(): TypeTable {
     ACCESS_TYPES,
     NETWORK_TYPES,
     EXTENSION_TYPES,
+    CLUSTER_TYPES,
   ]);
 }
 

@@ -12,7 +12,7 @@ import { defaultPodSpec, type PodTemplate } from '../pod-template.ts';
 import { validatePodSpec } from '../pod-validation.ts';
 import { warnOfIdleness } from './workload.ts';
 
-interface JobSpec {
+export interface JobSpec {
   parallelism?: number;
   completions?: number;
   backoffLimit?: number;
@@ -57,20 +57,25 @@ function labelPods(object: KubeObject): void {
 }
 
 function validate(object: KubeObject): StatusCause[] {
-  const spec = specOf(object);
+  return validateJobTemplate(specOf(object), 'spec');
+}
+
+/** Of a job, or of what a cron job makes jobs from. */
+export function validateJobTemplate(spec: JobSpec, path: string): StatusCause[] {
   const causes: StatusCause[] = [];
   for (const count of ['parallelism', 'completions', 'backoffLimit'] as const) {
     const value = spec[count];
     if (value !== undefined && value < 0) {
-      causes.push(invalidValue(`spec.${count}`, value, 'must be greater than or equal to 0'));
+      causes.push(invalidValue(`${path}.${count}`, value, 'must be greater than or equal to 0'));
     }
   }
-  causes.push(...validatePodSpec(spec.template?.spec, 'spec.template.spec'));
+  causes.push(...validatePodSpec(spec.template?.spec, `${path}.template.spec`));
+  const field = `${path}.template.spec.restartPolicy`;
   const policy = spec.template?.spec?.restartPolicy;
   if (policy === 'Always') {
-    causes.push(required('spec.template.spec.restartPolicy', 'valid values: "OnFailure", "Never"'));
+    causes.push(required(field, 'valid values: "OnFailure", "Never"'));
   } else if (policy && !['OnFailure', 'Never'].includes(policy)) {
-    causes.push(unsupported('spec.template.spec.restartPolicy', policy, ['OnFailure', 'Never']));
+    causes.push(unsupported(field, policy, ['OnFailure', 'Never']));
   }
   return causes;
 }
