@@ -12,9 +12,12 @@ export interface PodSpec {
   serviceAccountName?: string;
   containers: Container[];
   initContainers?: Container[];
+  ephemeralContainers?: EphemeralContainer[];
   volumes?: Volume[];
   restartPolicy?: 'Always' | 'OnFailure' | 'Never';
   terminationGracePeriodSeconds?: number;
+  activeDeadlineSeconds?: number;
+  shareProcessNamespace?: boolean;
   dnsPolicy?: string;
   dnsConfig?: DnsConfig;
   hostname?: string;
@@ -44,6 +47,7 @@ export interface PodSecurityContext {
 export interface Container {
   name: string;
   image: string;
+  imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
   command?: string[];
   args?: string[];
   workingDir?: string;
@@ -55,12 +59,20 @@ export interface Container {
   readinessProbe?: Probe;
   livenessProbe?: Probe;
   startupProbe?: Probe;
+  terminationMessagePath?: string;
+  terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError';
   lifecycle?: { postStart?: Handler; preStop?: Handler };
   securityContext?: ContainerSecurityContext;
   /** Only on init containers: Always makes a sidecar that runs beside the containers. */
   restartPolicy?: 'Always';
   stdin?: boolean;
   tty?: boolean;
+}
+
+/** Added to a pod that runs (`kubectl debug`): without probes, ports, resources; never started again. */
+export interface EphemeralContainer extends Container {
+  /** Whose processes it shall see. */
+  targetContainerName?: string;
 }
 
 export interface ContainerSecurityContext {
@@ -153,6 +165,7 @@ export interface Handler {
   httpGet?: HttpGetAction;
   tcpSocket?: { port: number | string; host?: string };
   sleep?: { seconds: number };
+  grpc?: { port: number; service?: string };
 }
 
 export interface Probe extends Handler {
@@ -161,6 +174,7 @@ export interface Probe extends Handler {
   periodSeconds?: number;
   successThreshold?: number;
   failureThreshold?: number;
+  terminationGracePeriodSeconds?: number;
 }
 
 export interface ContainerState {
@@ -209,6 +223,7 @@ export interface PodStatus {
   conditions?: PodCondition[];
   containerStatuses?: ContainerStatus[];
   initContainerStatuses?: ContainerStatus[];
+  ephemeralContainerStatuses?: ContainerStatus[];
   qosClass?: string;
 }
 

@@ -21,6 +21,8 @@ export interface PodWorkersOptions {
 }
 
 const DELETE_RETRY_MS = 1_000;
+/** Also who deletes by force lets programs see SIGTERM, as the kubelet does. */
+const MIN_GRACE_SECONDS = 1;
 
 export class PodWorkers {
   readonly #options: PodWorkersOptions;
@@ -90,11 +92,14 @@ export class PodWorkers {
 
   /** Someone deletes the pod: end it within its grace period, then say that it is gone. */
   async #end(pod: Pod, runtime: PodRuntime | undefined): Promise<void> {
-    const graceSeconds = pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
+    const { deletionGracePeriodSeconds: ordered } = pod.metadata;
+    const graceSeconds = Math.max(MIN_GRACE_SECONDS, ordered ?? pod.spec.terminationGracePeriodSeconds ?? 30);
     const isFirst = !runtime?.isStopping;
     const stopped = runtime?.stop(graceSeconds * 1000);
     if (!isFirst && runtime) return;
     await stopped;
+    // How the containers ended is told before the pod goes.
+    await this.#statuses.flush(pod.metadata.uid ?? '');
     const { name, namespace, uid } = pod.metadata;
     while (!this.#options.signal.aborted) {
       try {
@@ -117,7 +122,7 @@ export class PodWorkers {
     const runtime = this.#pods.get(uid);
     this.#pods.delete(uid);
     if (runtime) {
-      await runtime.stop(0);
+      await runtime.stop(MIN_GRACE_SECONDS * 1000);
       runtime.removeFiles();
     } else {
       rmSync(join(this.#dependencies.podsDir, uid), { recursive: true, force: true });

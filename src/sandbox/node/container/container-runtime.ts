@@ -37,6 +37,8 @@ export interface ContainerConfig {
 
 export interface ContainerExit {
   readonly exitCode: number;
+  /** As in a container's status. */
+  readonly reason: 'Completed' | 'Error' | 'OOMKilled';
   readonly finishedAt: Date;
   /** What the program left in /dev/termination-log. */
   readonly message: string;
@@ -316,7 +318,12 @@ export class RunningContainer {
     this.#ended = true;
     const finishedAt = new Date();
     void logged.then(() => {
-      resolve({ exitCode, finishedAt, message: readMessage(terminationLog) });
+      resolve({
+        exitCode,
+        reason: exitCode === 0 ? 'Completed' : 'Error',
+        finishedAt,
+        message: readMessage(terminationLog),
+      });
     });
   }
 }

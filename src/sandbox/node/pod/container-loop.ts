@@ -3,11 +3,12 @@
 import type { ContainerExit, RunningContainer } from '../container/container-runtime.ts';
 import type { LogFile } from '../container/log-file.ts';
 import type { Container, ContainerState, ContainerStatus } from '../pod-types.ts';
+import { ContainerEnding } from './container-ending.ts';
+import { ContainerProbes, type ProbeListener } from './container-probes.ts';
 import { ContainerConfigError } from './environment.ts';
 import { type HandlerTarget, runHandler } from './handler.ts';
 import type { PodEvent } from './object-source.ts';
 import { pause } from './pause.ts';
-import { runProbe } from './probe-loop.ts';
 
 export interface ImageProgramRef {
   readonly entrypoint: readonly string[];
@@ -32,10 +33,20 @@ export interface StartedContainer {
 export interface ContainerHost {
   readonly resolveImage: ImageLookup;
   readonly backoffMs: { readonly first: number; readonly cap: number; readonly resetAfter: number };
-  /** @throws ContainerConfigError, or Error when the set-up failed */
-  start(container: Container, program: ImageProgramRef, attempt: number): Promise<StartedContainer>;
+  /**
+   * When the signal aborts, it rejects soon, and nothing runs then.
+   * @throws ContainerConfigError, or Error when the set-up failed
+   */
+  start(
+    container: Container,
+    program: ImageProgramRef,
+    attempt: number,
+    signal: AbortSignal,
+  ): Promise<StartedContainer>;
   record(event: PodEvent): void;
   changed(): void;
+  /** `name_namespace(uid)`, as the kubelet's messages say it. */
+  podTitle(): string;
   /** terminationGracePeriodSeconds of the pod. */
   graceMs(): number;
 }
@@ -44,7 +55,8 @@ export type RestartRule = 'always' | 'onFailure' | 'never';
 
 const CONFIG_RETRY_MS = 2_000;
 const PULL_RETRY_MS = 1_000;
-const HOOK_TIMEOUT_MS = 30_000;
+/** setTimeout's longest: a postStart hook has no time limit. */
+const NO_TIMEOUT_MS = 2 ** 31 - 1;
 
 export class ContainerLoop {
   spec: Container;
@@ -55,23 +67,24 @@ export class ContainerLoop {
   #state: ContainerState = { waiting: { reason: 'PodInitializing' } };
   #lastState: ContainerState = {};
   #containerId = '';
-  #isReady = false;
-  #isStarted = false;
+  #probes: ContainerProbes | undefined;
+  #ending: ContainerEnding | undefined;
   #crashes = 0;
   #mustRestart = false;
   readonly #isLost: boolean = false;
   #target: HandlerTarget | undefined;
-  #killAt: (deadline: number) => void = () => {};
   readonly #host: ContainerHost;
   readonly #rule: RestartRule;
   readonly #stop = new AbortController();
   #change = new AbortController();
   #done: Promise<void> = Promise.resolve();
+  readonly #begun = Promise.withResolvers<void>();
 
   /**
    * @param restartCount how often it had been started again before this node process
    * @param waiting the reason until it starts
    * @param lost what is known of a container that ended with an earlier node process and must not start again
+   * @param before what is known of one that ended so and starts again
    */
   constructor(
     spec: Container,
@@ -80,6 +93,7 @@ export class ContainerLoop {
     restartCount: number,
     waiting: string,
     lost?: ContainerStatus,
+    before?: ContainerStatus,
   ) {
     this.spec = spec;
     this.#rule = rule;
@@ -88,6 +102,7 @@ export class ContainerLoop {
     this.#state = lost ? { terminated: endOfLost(lost) } : { waiting: { reason: waiting } };
     this.#containerId = lost?.containerID ?? '';
     this.#isLost = lost !== undefined;
+    if (before) this.#lastState = { terminated: endOfLost(before) };
   }
 
   get name(): string {
@@ -97,10 +112,10 @@ export class ContainerLoop {
     return this.#state;
   }
   get isReady(): boolean {
-    return this.#isReady;
+    return this.#probes?.isReady ?? false;
   }
   get isStarted(): boolean {
-    return this.#isStarted;
+    return this.#probes?.isStarted ?? false;
   }
 
   status(): ContainerStatus {
@@ -109,8 +124,8 @@ export class ContainerLoop {
       image: this.spec.image,
       imageID: this.#containerId === '' ? '' : `isthmus://${this.spec.image}`,
       ...(this.#containerId !== '' && { containerID: this.#containerId }),
-      ready: this.#isReady,
-      started: this.#isStarted,
+      ready: this.isReady,
+      started: this.isStarted,
       restartCount: this.attempt,
       state: this.#state,
       lastState: this.#lastState,
@@ -125,13 +140,18 @@ export class ContainerLoop {
   /** Runs until the rule says that it is over, or `stop`. Resolves with the last exit code (undefined: never ran). */
   run(): Promise<number | undefined> {
     const result = this.#run();
-    this.#done = result.then(() => {});
+    this.#done = result.then(() => this.#begun.resolve());
     return result;
+  }
+
+  /** Resolves when the first start is over, its postStart hook included, be it with success or not. */
+  get begun(): Promise<void> {
+    return this.#begun.promise;
   }
 
   /** Resolves when the container's startup probe has passed (or it has none and runs), or the loop is stopped. */
   async started(): Promise<void> {
-    while (!this.#isStarted && !this.#stop.signal.aborted) await this.#nextChange();
+    while (!this.isStarted && !this.#stop.signal.aborted) await this.#nextChange();
   }
 
   /** Takes over a changed image: the container is replaced. */
@@ -142,19 +162,24 @@ export class ContainerLoop {
     this.#host.record(this.#event('Normal', 'Killing', `Container ${this.name} definition changed, will be restarted`));
     this.#mustRestart = true;
     this.#crashes = 0;
-    if (this.running) void this.#terminate(this.running, this.#host.graceMs());
+    if (this.running && this.#target && !this.#ending) {
+      this.#end({ running: this.running, target: this.#target }, this.#host.graceMs());
+    }
     this.#notify();
   }
 
-  /** preStop, SIGTERM, and SIGKILL after the grace period. Resolves when it is gone. A later call can only hurry. */
-  async stop(graceMs: number): Promise<void> {
-    const first = !this.#stop.signal.aborted;
+  /**
+   * Ends the container for good: preStop, SIGTERM, and SIGKILL after the grace period. Resolves when it is gone.
+   * A later call can only hurry.
+   * @param turn SIGTERM waits for this, within the grace period
+   */
+  async stop(graceMs: number, turn?: Promise<unknown>): Promise<void> {
     this.#stop.abort();
-    if (this.running && first) {
+    if (this.#ending) {
+      this.#ending.hurry(graceMs);
+    } else if (this.running && this.#target) {
       this.#host.record(this.#event('Normal', 'Killing', `Stopping container ${this.name}`));
-      await this.#terminate(this.running, graceMs);
-    } else {
-      this.#killAt(Date.now() + graceMs);
+      this.#end({ running: this.running, target: this.#target }, graceMs, turn);
     }
     await this.#done;
   }
@@ -185,74 +210,85 @@ export class ContainerLoop {
       return undefined;
     }
     try {
-      return await this.#startUnlessStopped(image.program);
+      this.#recordImage();
+      return await this.#host.start(this.spec, image.program, this.attempt, this.#stop.signal);
     } catch (error) {
       if (this.#stop.signal.aborted) return undefined;
       const isConfig = error instanceof ContainerConfigError;
       const reason = isConfig ? 'CreateContainerConfigError' : 'RunContainerError';
       const message = (error as Error).message;
-      if (this.#state.waiting?.message !== message)
+      if (this.#state.waiting?.message !== message) {
         this.#host.record(this.#event('Warning', 'Failed', `Error: ${message}`));
+      }
       this.wait(reason, message);
+      this.#begun.resolve();
       await this.#pause(CONFIG_RETRY_MS);
       return undefined;
     }
   }
 
-  /** A start may wait for objects of the cluster; the end of the pod must not wait for the start. */
-  async #startUnlessStopped(program: ImageProgramRef): Promise<StartedContainer> {
-    const starting = this.#host.start(this.spec, program, this.attempt);
-    const { signal } = this.#stop;
-    if (!signal.aborted) {
-      let abort = () => {};
-      const aborted = new Promise<void>((resolve) => {
-        abort = resolve;
-        signal.addEventListener('abort', abort, { once: true });
-      });
-      await Promise.race([starting, aborted]);
-      signal.removeEventListener('abort', abort);
-      if (!signal.aborted) return starting;
+  /** Nothing is pulled, and the events say what they would say of an image that the machine has. */
+  #recordImage(): void {
+    const { image, imagePullPolicy } = this.spec;
+    if (imagePullPolicy === 'Always') {
+      this.#host.record(this.#event('Normal', 'Pulling', `Pulling image "${image}"`));
+      const message = `Successfully pulled image "${image}": it is in the sandbox's catalogue`;
+      this.#host.record(this.#event('Normal', 'Pulled', message));
+    } else {
+      this.#host.record(this.#event('Normal', 'Pulled', `Container image "${image}" already present on machine`));
     }
-    // What starts all the same is not to stay.
-    starting.then(({ running }) => running.kill('SIGKILL')).catch(() => {});
-    throw new Error('the pod is being stopped');
   }
 
-  /** The catalogue does not change while we run: only another image helps. */
+  /** Another image helps, or a program that the user adds to the catalogue. */
   async #waitForImage(closest: readonly string[]): Promise<void> {
-    const message = `image "${this.spec.image}" is not in the sandbox's catalogue (see: isthmus sandbox images); closest: ${closest.join(', ')}`;
-    this.#host.record(this.#event('Warning', 'Failed', `Failed to pull image "${this.spec.image}": ${message}`));
+    const { image } = this.spec;
+    const message = `image "${image}" is not in the sandbox's catalogue (see: isthmus sandbox images); closest: ${closest.join(', ')}`;
+    this.#host.record(this.#event('Warning', 'Failed', `Failed to pull image "${image}": ${message}`));
+    this.#begun.resolve();
+    if (this.spec.imagePullPolicy === 'Never') {
+      this.#host.record(this.#event('Warning', 'Failed', 'Error: ErrImageNeverPull'));
+      this.wait('ErrImageNeverPull', `Container image "${image}" is not present with pull policy of Never: ${message}`);
+      await this.#untilImage();
+      return;
+    }
+    this.#host.record(this.#event('Warning', 'Failed', 'Error: ErrImagePull'));
     this.wait('ErrImagePull', message);
     await this.#pause(PULL_RETRY_MS);
     if (this.#stop.signal.aborted || this.#mustRestart) return;
-    this.#host.record(this.#event('Normal', 'BackOff', `Back-off pulling image "${this.spec.image}": ${message}`));
+    this.#host.record(this.#event('Normal', 'BackOff', `Back-off pulling image "${image}": ${message}`));
+    this.#host.record(this.#event('Warning', 'Failed', 'Error: ImagePullBackOff'));
     this.wait('ImagePullBackOff', message);
-    while (!this.#stop.signal.aborted && !this.#mustRestart) await this.#nextChange();
+    await this.#untilImage();
   }
 
-  async #supervise({ running, target, log }: StartedContainer): Promise<ContainerExit> {
+  async #untilImage(): Promise<void> {
+    const { first, cap } = this.#host.backoffMs;
+    for (let delayMs = first; !this.#stop.signal.aborted && !this.#mustRestart; delayMs = Math.min(cap, delayMs * 2)) {
+      await this.#pause(delayMs);
+      if (this.#host.resolveImage(this.spec.image).kind === 'program') return;
+    }
+  }
+
+  async #supervise(started: StartedContainer): Promise<ContainerExit> {
+    const { running } = started;
     this.running = running;
-    this.#target = target;
-    this.log = log;
+    this.log = started.log;
     this.#containerId = `isthmus://${running.id}`;
-    this.#isStarted = !this.spec.startupProbe;
-    this.#isReady = this.#isStarted && !this.spec.readinessProbe;
+    this.#host.record(this.#event('Normal', 'Created', `Created container: ${this.name}`));
     this.#host.record(this.#event('Normal', 'Started', `Started container ${this.name}`));
-    this.#setState({ running: { startedAt: isoSeconds(running.startedAt) } });
     const ended = new AbortController();
-    if (this.#stop.signal.aborted) void this.#terminate(running, 0);
-    void this.#probeAll(target, ended.signal);
-    const { postStart } = this.spec.lifecycle ?? {};
-    if (postStart) void this.#runPostStart(postStart, target);
+    if (this.#stop.signal.aborted) this.#end(started, 0);
+    void this.#bringUp(started, ended.signal);
     const exit = await running.exited;
     ended.abort();
     this.running = undefined;
-    this.#isReady = false;
-    this.#isStarted = false;
+    this.#probes = undefined;
+    this.#ending = undefined;
+    this.#target = undefined;
     this.#setState({
       terminated: {
         exitCode: exit.exitCode,
-        reason: exit.exitCode === 0 ? 'Completed' : 'Error',
+        reason: exit.reason,
         ...(exit.message !== '' && { message: exit.message }),
         startedAt: isoSeconds(running.startedAt),
         finishedAt: isoSeconds(exit.finishedAt),
@@ -262,94 +298,54 @@ export class ContainerLoop {
     return exit;
   }
 
-  async #probeAll(target: HandlerTarget, signal: AbortSignal): Promise<void> {
-    const { startupProbe, readinessProbe, livenessProbe } = this.spec;
-    if (startupProbe) {
-      const startup = new AbortController();
-      const either = AbortSignal.any([startup.signal, signal]);
-      const passed = () => {
-        this.#isStarted = true;
-        this.#isReady = !readinessProbe;
-        startup.abort();
-        this.#notify();
-      };
-      const failed = this.#failureHandler('Startup', true);
-      await runProbe(startupProbe, target, true, { passed, failed }, either);
+  /** Until postStart is done the container does not count as running, and nobody asks its probes. */
+  async #bringUp(started: StartedContainer, ended: AbortSignal): Promise<void> {
+    const { running, target } = started;
+    this.#target = target;
+    const { postStart } = this.spec.lifecycle ?? {};
+    if (postStart) {
+      const result = await Promise.race([runHandler(postStart, target, NO_TIMEOUT_MS), running.exited]);
+      if (ended.aborted || !('succeeded' in result)) return;
+      if (!result.succeeded) {
+        this.#host.record(this.#event('Warning', 'FailedPostStartHook', `PostStartHook failed: ${result.message}`));
+        this.wait('PostStartHookError', `PostStartHook failed: ${result.message}`);
+        this.#restart(started, 'FailedPostStartHook', this.#host.graceMs());
+        return;
+      }
     }
-    if (signal.aborted) return;
-    if (readinessProbe) {
-      const setReady = (isReady: boolean) => {
-        if (this.#isReady === isReady) return;
-        this.#isReady = isReady;
-        this.#notify();
-      };
-      const report = this.#failureHandler('Readiness', false);
-      void runProbe(
-        readinessProbe,
-        target,
-        true,
-        {
-          passed: () => setReady(true),
-          failed: (result, final) => {
-            report(result, final);
-            if (final) setReady(false);
-          },
-        },
-        signal,
-      );
-    }
-    if (livenessProbe) {
-      const failed = this.#failureHandler('Liveness', true);
-      void runProbe(livenessProbe, target, false, { passed: () => {}, failed }, signal);
-    }
-  }
-
-  #failureHandler(kind: string, kills: boolean) {
-    return (result: { message: string }, final: boolean) => {
-      this.#host.record(this.#event('Warning', 'Unhealthy', `${kind} probe failed: ${result.message}`));
-      if (!kills || !final || !this.running) return;
-      const message = `Container ${this.name} failed ${kind.toLowerCase()} probe, will be restarted`;
-      this.#host.record(this.#event('Normal', 'Killing', message));
-      void this.#terminate(this.running, this.#host.graceMs());
+    const listener: ProbeListener = {
+      changed: () => this.#notify(),
+      unhealthy: (message) => this.#host.record(this.#event('Warning', 'Unhealthy', message)),
+      condemned: (kind, probe) => {
+        const seconds = probe.terminationGracePeriodSeconds;
+        const graceMs = seconds === undefined ? this.#host.graceMs() : seconds * 1000;
+        this.#restart(started, `Container ${this.name} failed ${kind} probe, will be restarted`, graceMs);
+      },
     };
+    this.#probes = new ContainerProbes(this.spec, target, listener, ended);
+    if (this.#ending) this.#probes.stopJudging();
+    this.#setState({ running: { startedAt: isoSeconds(running.startedAt) } });
+    this.#begun.resolve();
   }
 
-  async #runPostStart(hook: NonNullable<NonNullable<Container['lifecycle']>['postStart']>, target: HandlerTarget) {
-    const result = await runHandler(hook, target, HOOK_TIMEOUT_MS);
-    if (result.succeeded || !this.running) return;
-    this.#host.record(this.#event('Warning', 'FailedPostStartHook', `PostStartHook failed: ${result.message}`));
-    void this.#terminate(this.running, this.#host.graceMs());
+  /** Ends the container for the sake of its next start. */
+  #restart(started: StartedContainer, message: string, graceMs: number): void {
+    if (this.#ending) return;
+    this.#host.record(this.#event('Normal', 'Killing', message));
+    this.#end(started, graceMs);
   }
 
-  async #terminate(running: RunningContainer, graceMs: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    let deadline = Number.POSITIVE_INFINITY;
-    this.#killAt = (at) => {
-      if (at >= deadline) return;
-      deadline = at;
-      clearTimeout(timer);
-      timer = setTimeout(() => running.kill('SIGKILL'), Math.max(0, at - Date.now()));
-    };
-    this.#killAt(Date.now() + graceMs);
+  /** @param turn see EndingPlan */
+  #end({ running, target }: Pick<StartedContainer, 'running' | 'target'>, graceMs: number, turn?: Promise<unknown>) {
+    this.#probes?.stopJudging();
     const { preStop } = this.spec.lifecycle ?? {};
-    if (preStop && graceMs > 0) await this.#runPreStop(preStop, running, graceMs);
-    running.kill('SIGTERM');
-    await running.exited;
-    clearTimeout(timer);
-  }
-
-  async #runPreStop(
-    hook: NonNullable<NonNullable<Container['lifecycle']>['preStop']>,
-    running: RunningContainer,
-    graceMs: number,
-  ) {
-    const target = this.#target;
-    if (target?.running !== running) return;
-    const hooked = runHandler(hook, target, graceMs);
-    const result = await Promise.race([hooked, running.exited.then(() => undefined)]);
-    if (result && !result.succeeded) {
-      this.#host.record(this.#event('Warning', 'FailedPreStopHook', `PreStopHook failed: ${result.message}`));
-    }
+    this.#ending = new ContainerEnding(running, {
+      graceMs,
+      turn,
+      preStop: preStop && ((timeoutMs) => runHandler(preStop, target, timeoutMs)),
+      hookFailed: (message) =>
+        this.#host.record(this.#event('Warning', 'FailedPreStopHook', `PreStopHook failed: ${message}`)),
+    });
   }
 
   async #backOff(startedAt: Date, exit: ContainerExit): Promise<void> {
@@ -360,8 +356,10 @@ export class ContainerLoop {
     this.#crashes++;
     this.#lastState = this.#state;
     if (delayMs > 0) {
-      const message = `back-off ${Math.round(delayMs / 1000)}s restarting failed container=${this.name}`;
-      this.#host.record(this.#event('Warning', 'BackOff', `Back-off restarting failed container ${this.name}`));
+      const pod = this.#host.podTitle();
+      const message = `back-off ${backoffText(delayMs)} restarting failed container=${this.name} pod=${pod}`;
+      const text = `Back-off restarting failed container ${this.name} in pod ${pod}`;
+      this.#host.record(this.#event('Warning', 'BackOff', text));
       this.wait('CrashLoopBackOff', message);
       await this.#pause(delayMs);
     }
@@ -407,6 +405,12 @@ function endOfLost(lost: ContainerStatus): NonNullable<ContainerState['terminate
     finishedAt: isoSeconds(new Date()),
     containerID: lost.containerID ?? '',
   };
+}
+
+/** As Go prints durations: 10s, 1m20s, 5m0s. */
+function backoffText(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  return seconds < 60 ? `${seconds}s` : `${Math.floor(seconds / 60)}m${seconds % 60}s`;
 }
 
 function isoSeconds(date: Date): string {

@@ -4,23 +4,15 @@ import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PodAttachment, PodNetwork } from '../../network/pod-network.ts';
 import type { ContainerRuntime, RunningContainer } from '../container/container-runtime.ts';
-import { LogFile, rotatedPath } from '../container/log-file.ts';
-import type { ConfigMap, Container, ContainerStatus, Pod, PodCondition, PodStatus, Secret } from '../pod-types.ts';
-import {
-  type ContainerHost,
-  ContainerLoop,
-  type ImageLookup,
-  type ImageProgramRef,
-  type RestartRule,
-  type StartedContainer,
-} from './container-loop.ts';
-import { buildEnvironment, type EnvironmentSources, expandReferences } from './environment.ts';
-import { buildEtcFiles, type DnsSettings, homeOf, podHostname } from './etc-files.ts';
+import type { Container, ContainerStatus, Pod, PodCondition, PodStatus } from '../pod-types.ts';
+import { type ContainerHost, ContainerLoop, type ImageLookup, type RestartRule } from './container-loop.ts';
+import { type PodGround, startContainer } from './container-starter.ts';
+import type { DnsSettings } from './etc-files.ts';
 import type { ObjectSource, PodEvent } from './object-source.ts';
 import { pause } from './pause.ts';
 import { buildPodStatus } from './pod-status.ts';
 import { PodVolumes } from './pod-volumes.ts';
-import { findNotices, findRefusals, selectCredentials } from './security.ts';
+import { findNotices, findRefusals } from './security.ts';
 
 export interface PodDependencies {
   readonly runtime: ContainerRuntime;
@@ -40,8 +32,7 @@ export interface PodDependencies {
 
 const BACKOFF_MS = { first: 10_000, cap: 300_000, resetAfter: 600_000 };
 const NETWORK_RETRY_MS = 1_000;
-/** Of a container: the present start and the one before it. */
-const KEPT_LOGS = 2;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class PodRuntime {
   readonly uid: string;
@@ -49,6 +40,7 @@ export class PodRuntime {
   readonly #dependencies: PodDependencies;
   readonly #containers: ContainerLoop[];
   readonly #initContainers: ContainerLoop[];
+  readonly #ephemeralContainers: ContainerLoop[] = [];
   readonly #folder: string;
   readonly #memoryFolder: string;
   readonly #startTime: string;
@@ -59,6 +51,7 @@ export class PodRuntime {
   #isInitialized = false;
   #hasFailedInit = false;
   #isFinished = false;
+  #failure: { readonly reason: string; readonly message: string } | undefined;
   #stopping: Promise<void> | undefined;
   #lastStatus: PodStatus | undefined;
 
@@ -77,6 +70,7 @@ export class PodRuntime {
     this.#initContainers = (pod.spec.initContainers ?? []).map((spec) => this.#loop(spec, initRule(spec)));
     this.#containers = pod.spec.containers.map((spec) => this.#loop(spec, rule));
     this.#done = this.#run();
+    this.#armDeadline();
   }
 
   get podIp(): string | undefined {
@@ -108,6 +102,8 @@ export class PodRuntime {
         startTime: this.#startTime,
         containers: statusesOf(this.#containers),
         initContainers: this.#initContainers.map((loop) => this.#initStatus(loop)),
+        ephemeralContainers: statusesOf(this.#ephemeralContainers),
+        failure: this.#failure,
         isInitialized: this.#isInitialized,
         hasFailedInit: this.#hasFailedInit,
         isStopping: this.isStopping,
@@ -120,14 +116,16 @@ export class PodRuntime {
 
   /** Of any kind, in the order of the spec. */
   get runningContainers(): { readonly name: string; readonly running: RunningContainer }[] {
-    return [...this.#initContainers, ...this.#containers].flatMap(({ name, running }) =>
-      running ? [{ name, running }] : [],
-    );
+    return this.#loops().flatMap(({ name, running }) => (running ? [{ name, running }] : []));
   }
 
   /** The container's loop, of any kind; undefined when the pod has none of that name. */
   container(name: string): ContainerLoop | undefined {
-    return [...this.#containers, ...this.#initContainers].find((loop) => loop.name === name);
+    return this.#loops().find((loop) => loop.name === name);
+  }
+
+  #loops(): ContainerLoop[] {
+    return [...this.#initContainers, ...this.#containers, ...this.#ephemeralContainers];
   }
 
   /** Where the output of a container's start number `attempt` is. */
@@ -143,12 +141,13 @@ export class PodRuntime {
     for (const spec of [...pod.spec.containers, ...(pod.spec.initContainers ?? [])]) {
       this.container(spec.name)?.update(spec);
     }
+    this.#startEphemeralContainers();
   }
 
   /** Ends the pod: containers together, then sidecars, then network and files. May be called again to hurry. */
   stop(graceMs: number): Promise<void> {
     if (this.#stopping) {
-      for (const loop of [...this.#containers, ...this.#initContainers]) void loop.stop(graceMs);
+      void this.#stopContainers(graceMs);
       return this.#stopping;
     }
     this.#stopping = this.#end(graceMs);
@@ -157,22 +156,61 @@ export class PodRuntime {
   }
 
   async #end(graceMs: number): Promise<void> {
-    const deadline = Date.now() + graceMs;
-    const left = () => Math.max(0, deadline - Date.now());
     this.#stop.abort();
-    const isSidecar = (loop: ContainerLoop) => loop.spec.restartPolicy === 'Always';
-    const plain = [...this.#containers, ...this.#initContainers.filter((loop) => !isSidecar(loop))];
-    await Promise.all(plain.map((loop) => loop.stop(left())));
-    for (const sidecar of this.#initContainers.filter(isSidecar).reverse()) await sidecar.stop(left());
+    await this.#stopContainers(graceMs);
     await this.#done;
     await this.#detach();
     this.#changed();
   }
 
+  /**
+   * Every preStop hook begins now. Sidecars get their SIGTERM when the containers, and the sidecars that started after
+   * them, have ended. https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
+   */
+  async #stopContainers(graceMs: number): Promise<void> {
+    const isSidecar = (loop: ContainerLoop) => loop.spec.restartPolicy === 'Always';
+    const others = [...this.#containers, ...this.#ephemeralContainers, ...this.#initContainers].filter(
+      (loop) => !isSidecar(loop),
+    );
+    let before: Promise<unknown> = Promise.all(others.map((loop) => loop.stop(graceMs)));
+    for (const sidecar of this.#initContainers.filter(isSidecar).reverse()) {
+      before = Promise.all([before, sidecar.stop(graceMs, before)]);
+    }
+    await before;
+  }
+
+  /** Ends the pod for a reason of the node's own: its object stays, Failed. */
+  async fail(reason: string, message: string, graceMs: number): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    this.#failure = { reason, message };
+    this.#stop.abort();
+    await this.#stopContainers(graceMs);
+    await this.#done;
+    this.#isFinished = true;
+    this.#changed();
+    if (!this.isStopping) await this.#detach();
+  }
+
   /** Kills its processes and nothing more: the node process is about to end. */
   async abandon(): Promise<void> {
     this.#stop.abort();
-    await Promise.all([...this.#containers, ...this.#initContainers].map((loop) => loop.stop(0)));
+    await Promise.all(this.#loops().map((loop) => loop.stop(0)));
+  }
+
+  /** spec.activeDeadlineSeconds. https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#detailed-behavior */
+  #armDeadline(): void {
+    const seconds = this.pod.spec.activeDeadlineSeconds;
+    if (seconds === undefined || isOver(this.pod)) return;
+    const leftMs = Date.parse(this.#startTime) + seconds * 1000 - Date.now();
+    const timer = setTimeout(
+      () => {
+        const message = 'Pod was active on the node longer than the specified deadline';
+        this.#record({ type: 'Normal', reason: 'DeadlineExceeded', message });
+        void this.fail('DeadlineExceeded', message, this.#graceMs());
+      },
+      Math.min(Math.max(leftMs, 0), MAX_TIMER_MS),
+    );
+    this.#stop.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   }
 
   /** Removes what the pod left on the node: logs too. */
@@ -196,7 +234,8 @@ export class PodRuntime {
       this.#isInitialized = true;
       this.#changed();
       for (const loop of this.#containers) if (loop.state.waiting) loop.wait('ContainerCreating');
-      await Promise.all(this.#containers.map((loop) => loop.run()));
+      this.#startEphemeralContainers();
+      await this.#runContainers();
       await this.#finish();
     } catch (error) {
       this.#record({
@@ -206,6 +245,27 @@ export class PodRuntime {
       });
       for (const loop of this.#containers)
         if (loop.state.waiting) loop.wait('RunContainerError', (error as Error).message);
+    }
+  }
+
+  /** In the order of the spec: what follows a container with a postStart hook waits for the hook. */
+  async #runContainers(): Promise<void> {
+    const runs: Promise<unknown>[] = [];
+    for (const loop of this.#containers) {
+      runs.push(loop.run());
+      if (loop.spec.lifecycle?.postStart) await loop.begun;
+    }
+    await Promise.all(runs);
+  }
+
+  /** Those that are new; only a pod whose containers are being started takes them. */
+  #startEphemeralContainers(): void {
+    if (!this.#isInitialized || this.#isFinished || this.#stop.signal.aborted) return;
+    for (const spec of this.pod.spec.ephemeralContainers ?? []) {
+      if (this.container(spec.name)) continue;
+      const loop = this.#loop(spec, 'never');
+      this.#ephemeralContainers.push(loop);
+      void loop.run();
     }
   }
 
@@ -280,7 +340,7 @@ export class PodRuntime {
   /** The work is over: sidecars end, the address becomes free; status and logs stay until the pod is deleted. */
   async #finish(): Promise<void> {
     if (this.#stop.signal.aborted) return;
-    for (const loop of [...this.#initContainers].reverse()) if (loop.running) await loop.stop(30_000);
+    await this.#stopContainers(this.#graceMs());
     this.#stop.abort();
     this.#isFinished = true;
     this.#changed();
@@ -300,6 +360,7 @@ export class PodRuntime {
     const before = [
       ...(this.pod.status?.containerStatuses ?? []),
       ...(this.pod.status?.initContainerStatuses ?? []),
+      ...(this.pod.status?.ephemeralContainerStatuses ?? []),
     ].find(({ name }) => name === spec.name);
     // It ran under an earlier node process, which is gone and with it the container.
     const hasRun = before?.containerID !== undefined;
@@ -307,64 +368,37 @@ export class PodRuntime {
     const host: ContainerHost = {
       resolveImage: this.#dependencies.resolveImage,
       backoffMs: this.#dependencies.backoffMs ?? BACKOFF_MS,
-      start: (container, program, attempt) => this.#startContainer(container, program, attempt),
+      start: (container, program, attempt, signal) => {
+        const ground = this.#ground();
+        return startContainer(container, program, attempt, ground, this.#dependencies, signal);
+      },
       record: (event) => this.#record(event),
       changed: () => this.#changed(),
-      graceMs: () => (this.pod.spec.terminationGracePeriodSeconds ?? 30) * 1000,
+      podTitle: () => `${this.pod.metadata.name}_${this.pod.metadata.namespace}(${this.uid})`,
+      graceMs: () => this.#graceMs(),
     };
     const waiting = this.pod.spec.initContainers?.length ? 'PodInitializing' : 'ContainerCreating';
     const attempt = (before?.restartCount ?? 0) + (hasRun && !mustStay ? 1 : 0);
-    return new ContainerLoop(spec, rule, host, attempt, waiting, mustStay ? before : undefined);
+    const lost = mustStay ? before : undefined;
+    return new ContainerLoop(spec, rule, host, attempt, waiting, lost, hasRun && !mustStay ? before : undefined);
   }
 
-  async #startContainer(spec: Container, program: ImageProgramRef, attempt: number): Promise<StartedContainer> {
-    const { runtime, nodeAddress, dns } = this.#dependencies;
+  #ground(): PodGround {
     const attachment = this.#attachment;
     const volumes = this.#volumes;
     if (!attachment || !volumes) throw new Error('the pod has no network or volumes yet');
-    const credentials = selectCredentials(this.pod, spec, program.user, runtime.rootless);
-    const hostname = podHostname(this.pod);
-    const place = { podIp: attachment.ip, hostIp: nodeAddress };
-    const sources = await this.#environmentSources(place);
-    const environment = await buildEnvironment(spec, program.env ?? {}, hostname, homeOf(credentials.uid), sources);
-    const log = this.#openLog(spec.name, attempt);
-    const running = await runtime.start({
-      hostname,
-      netns: attachment.netns,
-      argv: commandLine(spec, program, environment),
-      environment,
-      workingDir: spec.workingDir || '/',
-      credentials,
-      mounts: volumes.mountsOf(spec, environment),
-      readOnlyRoot: spec.securityContext?.readOnlyRootFilesystem === true,
-      etcFiles: buildEtcFiles(this.pod, attachment.ip, credentials.uid, credentials.gid, dns),
-      sharedMemoryFolder: join(this.#memoryFolder, 'shm'),
-      log,
-      stdin: spec.stdin === true || spec.tty === true,
-      tty: spec.tty === true,
-    });
-    return { running, log, target: { runtime, running, container: spec, podIp: attachment.ip } };
-  }
-
-  async #environmentSources(place: { podIp: string; hostIp: string }): Promise<EnvironmentSources> {
-    const { objects } = this.#dependencies;
-    const namespace = this.pod.metadata.namespace ?? 'default';
-    const own = await objects.services(namespace);
-    const master = namespace === 'default' ? [] : await objects.services('default');
     return {
       pod: this.pod,
-      place,
-      services: [...master, ...own],
-      configMap: (name) => once<ConfigMap>((listener) => objects.observeConfigMap(namespace, name, listener)),
-      secret: (name) => once<Secret>((listener) => objects.observeSecret(namespace, name, listener)),
+      attachment,
+      volumes,
+      sharedMemoryFolder: join(this.#memoryFolder, 'shm'),
+      logPath: (container, attempt) => this.logPath(container, attempt),
+      running: (container) => this.container(container)?.running,
     };
   }
 
-  #openLog(container: string, attempt: number): LogFile {
-    mkdirSync(join(this.#folder, 'logs', container), { recursive: true, mode: 0o700 });
-    const old = this.logPath(container, attempt - KEPT_LOGS);
-    for (const path of [old, rotatedPath(old)]) rmSync(path, { force: true });
-    return new LogFile(this.logPath(container, attempt));
+  #graceMs(): number {
+    return (this.pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
   }
 
   /** Others' conditions from the newest object, our own from what we said last: a patch comes back late. */
@@ -394,31 +428,4 @@ const OWN_CONDITIONS = ['PodReadyToStartContainers', 'Initialized', 'Ready', 'Co
 
 function isOver({ status }: Pod): boolean {
   return status?.phase === 'Succeeded' || status?.phase === 'Failed';
-}
-
-/** `command` replaces the image's entrypoint and its default arguments, `args` only the latter. */
-function commandLine(
-  spec: Container,
-  program: ImageProgramRef,
-  environment: Readonly<Record<string, string>>,
-): string[] {
-  const expand = (words: readonly string[]) => words.map((word) => expandReferences(word, environment));
-  if (spec.command?.length) return [...expand(spec.command), ...expand(spec.args ?? [])];
-  const args = spec.args?.length ? expand(spec.args) : (program.defaultArgs ?? []);
-  return [...program.entrypoint, ...args];
-}
-
-/** The first answer of an observation. */
-function once<T>(observe: (listener: (object: T | undefined) => void) => () => void): Promise<T | undefined> {
-  return new Promise((resolve) => {
-    // The listener may be called before `observe` has returned.
-    let stop: (() => void) | undefined;
-    let isDone = false;
-    stop = observe((object) => {
-      isDone = true;
-      resolve(object);
-      stop?.();
-    });
-    if (isDone) stop();
-  });
 }

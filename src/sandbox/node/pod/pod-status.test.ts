@@ -27,6 +27,8 @@ function facts(containers: ContainerStatus[], spec: Partial<PodSpec> = {}, more:
     startTime: 't',
     containers,
     initContainers: [],
+    ephemeralContainers: [],
+    failure: undefined,
     isInitialized: true,
     hasFailedInit: false,
     isStopping: false,
@@ -59,6 +61,20 @@ describe('a pod’s phase', () => {
       facts([container('a', ended(0), false)], { restartPolicy: 'OnFailure' }),
       'Succeeded',
     ],
+    [
+      'its sidecar has not ended yet',
+      facts(
+        [container('a', ended(0), false)],
+        { restartPolicy: 'Never', initContainers: [{ name: 's', image: 'i', restartPolicy: 'Always' }] },
+        { initContainers: [container('s', RUNNING, true)] },
+      ),
+      'Running',
+    ],
+    [
+      'the node ended it',
+      facts([container('a', RUNNING, true)], {}, { failure: { reason: 'Evicted', message: 'm' } }),
+      'Failed',
+    ],
   ])('when %s', (_, given, phase) => {
     expect(buildPodStatus(given, undefined).phase).toBe(phase);
   });
@@ -76,7 +92,8 @@ describe('a pod’s conditions', () => {
       reason: 'ContainersNotReady',
       message: 'containers with unready status: [b]',
     });
-    expect(find(facts([container('a', RUNNING, true)], {}, { isStopping: true }), 'Ready')?.status).toBe('False');
+    // Who follows pods sees its deletion; readiness is what the containers say, to the last.
+    expect(find(facts([container('a', RUNNING, true)], {}, { isStopping: true }), 'Ready')?.status).toBe('True');
   });
 
   it('keep the time of the last change and what others wrote', () => {

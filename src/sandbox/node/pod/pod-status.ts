@@ -9,6 +9,9 @@ export interface PodFacts {
   readonly startTime: string;
   readonly containers: readonly ContainerStatus[];
   readonly initContainers: readonly ContainerStatus[];
+  readonly ephemeralContainers: readonly ContainerStatus[];
+  /** Why the node ended the pod. */
+  readonly failure: { readonly reason: string; readonly message: string } | undefined;
   /** All init containers have done their work, and the sidecars among them have started. */
   readonly isInitialized: boolean;
   /** An init container failed for good. */
@@ -21,6 +24,7 @@ export function buildPodStatus(facts: PodFacts, previous: PodStatus | undefined)
   const phase = selectPhase(facts);
   return {
     phase,
+    ...facts.failure,
     hostIP: facts.hostIp,
     hostIPs: [{ ip: facts.hostIp }],
     ...(facts.podIp !== undefined && { podIP: facts.podIp, podIPs: [{ ip: facts.podIp }] }),
@@ -28,31 +32,39 @@ export function buildPodStatus(facts: PodFacts, previous: PodStatus | undefined)
     conditions: buildConditions(facts, phase, previous?.conditions ?? []),
     containerStatuses: [...facts.containers],
     ...(facts.initContainers.length > 0 && { initContainerStatuses: [...facts.initContainers] }),
+    ...(facts.ephemeralContainers.length > 0 && { ephemeralContainerStatuses: [...facts.ephemeralContainers] }),
   };
 }
 
 function selectPhase(facts: PodFacts): string {
   const { containers, pod } = facts;
-  if (facts.hasFailedInit) return 'Failed';
+  if (facts.failure || facts.hasFailedInit) return 'Failed';
   if (!facts.isInitialized) return 'Pending';
   const hasRun = ({ state, lastState }: ContainerStatus) => state.running || state.terminated || lastState.terminated;
   if (!containers.every(hasRun)) return 'Pending';
   const rule = pod.spec.restartPolicy ?? 'Always';
-  const isDone = containers.every(({ state }) => state.terminated);
+  // A pod is done when its sidecars are.
+  const isDone = [...containers, ...runningSidecars(facts)].every(({ state }) => state.terminated);
   if (!isDone || (rule === 'Always' && !facts.isStopping)) return 'Running';
   if (containers.every(({ state }) => state.terminated?.exitCode === 0)) return 'Succeeded';
   return rule === 'OnFailure' && !facts.isStopping ? 'Running' : 'Failed';
 }
 
+function sidecarsOf(facts: PodFacts): ContainerStatus[] {
+  const { initContainers = [] } = facts.pod.spec;
+  return facts.initContainers.filter((_, index) => initContainers[index]?.restartPolicy === 'Always');
+}
+
+function runningSidecars(facts: PodFacts): ContainerStatus[] {
+  return sidecarsOf(facts).filter(({ state }) => state.running);
+}
+
 function buildConditions(facts: PodFacts, phase: string, previous: readonly PodCondition[]): PodCondition[] {
   const isOver = phase === 'Succeeded';
-  const sidecars = facts.initContainers.filter((_, index) => {
-    return facts.pod.spec.initContainers?.[index]?.restartPolicy === 'Always';
-  });
-  const unready = [...sidecars, ...facts.containers].filter(({ ready }) => !ready).map(({ name }) => name);
+  const unready = [...sidecarsOf(facts), ...facts.containers].filter(({ ready }) => !ready).map(({ name }) => name);
   const notReady = { reason: 'ContainersNotReady', message: `containers with unready status: [${unready.join(' ')}]` };
   const readiness = isOver ? { reason: 'PodCompleted' } : notReady;
-  const isReady = unready.length === 0 && facts.isInitialized && !facts.isStopping;
+  const isReady = unready.length === 0 && facts.isInitialized;
   const pending = facts.initContainers.filter(({ state }) => !state.terminated).map(({ name }) => name);
   const incomplete = {
     reason: 'ContainersNotInitialized',
