@@ -54,10 +54,12 @@ export const CATALOGUE: Readonly<Record<string, ImageProgram>> = {
   },
   'kennethreitz/httpbin': { entrypoint: node('httpbin'), description: 'httpbin: answers with what it was asked' },
   'governmentpaas/curl-ssl': {
-    entrypoint: ['/bin/sleep'],
-    defaultArgs: ['3650d'],
+    // No entrypoint, as the image: `kubectl run ... -- curl URL` runs curl.
+    entrypoint: [],
+    defaultArgs: ['/bin/sleep', '3650d'],
     description: 'sleep: a shell with curl',
   },
+  busybox: { entrypoint: [], defaultArgs: ['sh'], description: 'a shell, with the tools of this machine' },
   'curlimages/curl': { entrypoint: ['curl'], description: 'curl alone' },
   'isthmus/pilot': { entrypoint: ['isthmus'], user: 1337, description: 'Isthmus: control plane, CA, injector, DNS' },
   'isthmus/proxyv2': {
