@@ -26,7 +26,7 @@ export interface Diagnostic {
   readonly line?: number;
 }
 
-/** ISM00xx: one object's own text. ISM01xx: objects that do not fit together. */
+/** ISM00xx: one object's own text. ISM01xx: objects that do not fit together. ISM02xx: proxies. ISM03xx: the installation. */
 export const DIAGNOSTICS = {
   ISM0001: { severity: 'error', title: 'required field missing' },
   ISM0002: { severity: 'error', title: 'value of the wrong type' },
@@ -39,6 +39,7 @@ export const DIAGNOSTICS = {
   ISM0009: { severity: 'error', title: 'duplicate entry' },
   ISM0010: { severity: 'error', title: 'API version not served' },
   ISM0011: { severity: 'warning', title: 'rule that no request can reach' },
+  ISM0012: { severity: 'error', title: 'no Kubernetes object' },
   ISM0101: { severity: 'warning', title: 'host not found' },
   ISM0102: { severity: 'warning', title: 'subset not found' },
   ISM0103: { severity: 'warning', title: 'port not found' },
@@ -48,6 +49,13 @@ export const DIAGNOSTICS = {
   ISM0108: { severity: 'warning', title: 'host not served by the gateway' },
   ISM0109: { severity: 'warning', title: 'port that proxies cannot serve' },
   ISM0201: { severity: 'error', title: 'refused by Envoy' },
+  ISM0301: { severity: 'error', title: 'mesh not installed' },
+  ISM0302: { severity: 'error', title: 'control plane not ready' },
+  ISM0303: { severity: 'warning', title: 'certificate of the CA ends soon' },
+  ISM0304: { severity: 'error', title: 'CA that cannot be used' },
+  ISM0305: { severity: 'warning', title: 'clocks that differ' },
+  ISM0306: { severity: 'warning', title: 'proxies that refuse the control plane' },
+  ISM0307: { severity: 'warning', title: 'control plane short of file descriptors' },
 } as const satisfies Record<string, { severity: Severity; title: string }>;
 
 export type DiagnosticCode = keyof typeof DIAGNOSTICS;

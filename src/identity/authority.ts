@@ -44,6 +44,16 @@ export class Authority {
     return this.#ca.certificate.fingerprint256;
   }
 
+  /** When the first certificate of its path ends: peers check all of them. */
+  get #endMs(): number {
+    const { certificate, intermediates, roots } = this.#ca;
+    const [last = certificate] = intermediates.slice(-1);
+    // Of the bundle's roots only those that the path ends at count; any one of them is enough.
+    const trusted = roots.filter((root) => last.checkIssued(root) || last.fingerprint256 === root.fingerprint256);
+    const rootEndMs = Math.max(...trusted.map(({ validToDate }) => validToDate.getTime()));
+    return Math.min(rootEndMs, ...[certificate, ...intermediates].map(({ validToDate }) => validToDate.getTime()));
+  }
+
   /** A workload's certificate: its SPIFFE id and nothing else, for both ends of mutual TLS. */
   issueWorkload(id: SpiffeId, lifetimeMs: number, nowMs: number): IssuedCertificate {
     return this.#issue({ uris: [id], usages: ['serverAuth', 'clientAuth'] }, lifetimeMs, nowMs);
@@ -59,7 +69,7 @@ export class Authority {
     lifetimeMs: number,
     nowMs: number,
   ): IssuedCertificate {
-    const caEndMs = this.#ca.certificate.validToDate.getTime();
+    const caEndMs = this.#endMs;
     if (nowMs >= caEndMs)
       throw new CaError(`The CA's certificate expired on ${new Date(caEndMs).toISOString()}: renew cacerts.`);
     const keys = generateKeyPair();

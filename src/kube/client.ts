@@ -226,6 +226,15 @@ export class KubeClient {
     throw refusal(`${method} ${this.server}${path}`, response.statusCode ?? 0, await readText(response));
   }
 
+  /** The API server's time, in milliseconds since the epoch, known to half a second; undefined when it does not tell. */
+  async clock(): Promise<number | undefined> {
+    const response = await this.#transport.open('GET', '/version');
+    await readText(response);
+    const atMs = Date.parse(response.headers.date ?? '');
+    // The header has whole seconds, rounded down.
+    return Number.isNaN(atMs) ? undefined : atMs + 500;
+  }
+
   /**
    * Every resource (no subresources) that the server serves, all versions, a group's preferred version first.
    * A group that fails is given to `onGroupError`, or, without it, fails the whole call.

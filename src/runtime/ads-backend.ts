@@ -27,6 +27,7 @@ export interface Refusal {
   readonly proxy: string;
   readonly typeUrl: string;
   readonly resource: string;
+  readonly version: string;
   readonly message: string;
   readonly blamed: readonly ObjectRef[];
 }
@@ -82,7 +83,7 @@ export class AdsBackend implements XdsBackend {
           const blamed = this.#blame(refused, compiled?.origins(nack.typeUrl, resource) ?? [], () =>
             engine.compile(this.#meshProxy(id, claims)),
           );
-          if (blamed) onRefusal({ proxy: id, typeUrl: nack.typeUrl, resource, message: nack.message, blamed });
+          if (blamed) onRefusal({ proxy: id, ...refused, blamed });
         }
       },
       closed: () => {

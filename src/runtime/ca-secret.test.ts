@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { X509Certificate } from 'node:crypto';
 import pino from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { KubeFixture } from '../../test/mesh/kube-fixture.ts';
 import { eventually } from '../../test/xds/eventually.ts';
+import type { Authority } from '../identity/authority.ts';
 import { makeIntermediate, makeRoot } from '../identity/ca-material.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { loadAuthority, superviseAuthority } from './ca-secret.ts';
@@ -15,6 +17,7 @@ const root = makeRoot(ca('root', 3_650));
 let kube: KubeFixture;
 let client: KubeClient;
 let lifetime: AbortController;
+let renewals: string[];
 let lines: { level: number; msg: string; reason?: string; secret?: string; certificate?: string }[];
 const log = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) });
 
@@ -40,16 +43,28 @@ function give(files: object): void {
 async function supervise(): Promise<void> {
   const authority = await loadAuthority(client, 'cluster.local', nowMs, log);
   lines = [];
-  void superviseAuthority(client, authority, log, lifetime.signal, 10);
+  renewals = [];
+  const renewed = (next: Authority): void => void renewals.push(next.fingerprint);
+  const told = { client, log, nowMs: Date.now, renewed, observe: () => {}, lookMs: 10 };
+  void superviseAuthority(authority, told, lifetime.signal);
 }
 
-test('a CA that has been replaced is told of once, and one that could not be used with its reason', async () => {
+test('another intermediate below the same root comes into use', async () => {
+  give(makeIntermediate(root, ca('first', 365)));
+  await supervise();
+  const second = makeIntermediate(root, ca('second', 365));
+  give(second);
+  await eventually(() => renewals).toEqual([new X509Certificate(second['ca-cert.pem']).fingerprint256]);
+  expect(lines).toMatchObject([{ level: 30, msg: expect.stringContaining('renewed below the same root') }]);
+});
+
+test('a CA with another root is told of once, and one that could not be used with its reason', async () => {
   const first = makeIntermediate(root, ca('first', 365));
   give(first);
   await supervise();
   await eventually(() => kube.requests.length).toBeGreaterThan(3);
   expect(lines).toEqual([]);
-  give(makeIntermediate(root, ca('second', 365)));
+  give(makeIntermediate(makeRoot(ca('another root', 365)), ca('second', 365)));
   await eventually(() => lines.length).toBe(1);
   give({ ...first, 'ca-key.pem': 'no key' });
   await eventually(() => lines.length).toBe(2);
@@ -59,6 +74,7 @@ test('a CA that has been replaced is told of once, and one that could not be use
     { level: 40, msg: expect.stringContaining('restart the control plane') },
     { level: 50, reason: expect.stringContaining('ca-key.pem') },
   ]);
+  expect(renewals).toEqual([]);
   expect(JSON.stringify(lines)).not.toContain('no key');
 });
 

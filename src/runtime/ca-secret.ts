@@ -2,17 +2,17 @@
 // Where the cluster's CA comes from: the Secret that the operator made, or one that we make and keep.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { Authority } from '../identity/authority.ts';
+import { Authority, type CaExpiry } from '../identity/authority.ts';
 import { CA_FILE_NAMES, CaError, type CaFiles, makeSelfSignedCa } from '../identity/ca-material.ts';
 import { type KubeClient, KubeError } from '../kube/client.ts';
 import { SECRETS } from '../kube/resources.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { ISTIO_NAMESPACE } from './mesh-resources.ts';
 
-const GIVEN = 'cacerts';
-const OWN = 'istio-ca-secret';
+export const GIVEN = 'cacerts';
+export const OWN = 'istio-ca-secret';
 const SELF_SIGNED_DAYS = 3_650;
-const LOOK_MS = 5 * 60_000;
+const LOOK_MS = 30_000;
 const REMIND_MS = 24 * 3_600_000;
 
 /**
@@ -41,63 +41,91 @@ export async function loadAuthority(
   return authority;
 }
 
+export interface Supervision {
+  readonly client: KubeClient;
+  readonly log: Logger;
+  readonly nowMs: () => number;
+  /** Another intermediate below the same root: from now on it signs. */
+  readonly renewed: (authority: Authority) => void;
+  /** What each certificate of the CA in use has left, at every look. */
+  readonly observe: (expiry: readonly CaExpiry[]) => void;
+  readonly lookMs?: number;
+}
+
 /**
- * Says until `signal` aborts what will break, and says it early: a certificate of the CA that ends soon, once a day; a
- * Secret that is not the one in use any more, or that the next start could not use, once for each change.
+ * Follows the Secret until `signal` aborts. A new intermediate below the same roots comes into use at once. Whatever else
+ * will break is said early: a certificate of the CA that ends soon, once a day; other roots, or a Secret that the next
+ * start could not use, once for each change.
  */
 export async function superviseAuthority(
-  client: KubeClient,
   authority: Authority,
-  log: Logger,
+  { client, log, nowMs, renewed, observe, lookMs = LOOK_MS }: Supervision,
   signal: AbortSignal,
-  lookMs = LOOK_MS,
 ): Promise<void> {
+  let inUse = authority;
   let remindAtMs = 0;
-  let told = fingerprintOf(authority);
+  let told = fingerprintOf(inUse);
   while (!signal.aborted) {
-    const nowMs = Date.now();
-    if (nowMs >= remindAtMs) {
-      remindAtMs = nowMs + REMIND_MS;
-      warnOfExpiry(authority, nowMs, log);
-    }
-    const found = await describeGiven(client, nowMs);
+    const atMs = nowMs();
+    const found = await readGiven(client, atMs);
     if (found !== undefined && found.identity !== told) {
       told = found.identity;
-      if (found.problem !== undefined) {
-        log.error(
-          { secret: GIVEN, reason: found.problem },
-          'the CA has been replaced by one that the next start refuses',
-        );
-      } else if (told !== fingerprintOf(authority)) {
+      if (found.authority === undefined) {
+        log.error({ secret: GIVEN, reason: told }, 'the CA has been replaced by one that the next start refuses');
+      } else if (found.authority.rootPem !== inUse.rootPem) {
         log.warn(
-          { secret: GIVEN, fingerprint: authority.fingerprint },
-          'the CA has been replaced, but the one before is in use: restart the control plane, and, if the root is ' +
-            'another, everything with a proxy',
+          { secret: GIVEN, fingerprint: inUse.fingerprint },
+          'the CA has been replaced by one with other roots, and the one before is in use: restart the control plane, ' +
+            'then everything with a proxy (kubectl rollout restart); until a proxy is restarted it trusts nobody new',
         );
+      } else if (told !== fingerprintOf(inUse)) {
+        inUse = found.authority;
+        remindAtMs = 0;
+        log.info({ secret: GIVEN, fingerprint: inUse.fingerprint }, 'the CA has been renewed below the same root');
+        renewed(inUse);
       }
+    }
+    const expiry = inUse.expiry(atMs);
+    observe(expiry);
+    if (atMs >= remindAtMs) {
+      remindAtMs = atMs + REMIND_MS;
+      warnOfExpiry(expiry, atMs, log);
     }
     await sleep(lookMs, undefined, { signal, ref: false }).catch(() => {});
   }
 }
 
-function warnOfExpiry(authority: Authority, nowMs: number, log: Logger): void {
-  for (const { what, notAfterMs, state } of authority.expiry(nowMs)) {
-    const until = new Date(notAfterMs).toISOString();
-    if (state !== 'ok')
-      log.warn({ certificate: what, until }, 'a certificate of the CA ends soon: renew it (isthmus certs)');
+function warnOfExpiry(expiry: readonly CaExpiry[], nowMs: number, log: Logger): void {
+  for (const { what, notAfterMs, state } of expiry) {
+    if (state === 'ok') continue;
+    const details = {
+      certificate: what,
+      until: new Date(notAfterMs).toISOString(),
+      daysLeft: daysLeft(notAfterMs, nowMs),
+    };
+    if (state === 'expired')
+      log.error(details, 'a certificate of the CA has expired, and nothing is issued: renew it (isthmus certs)');
+    else log.warn(details, 'a certificate of the CA ends soon: renew it (isthmus certs)');
   }
 }
 
-/** undefined when there is none, or when that cannot be said now. */
-async function describeGiven(
+/** Whole days, rounded down; negative when it is over. */
+export function daysLeft(notAfterMs: number, nowMs: number): number {
+  return Math.floor((notAfterMs - nowMs) / (24 * 3_600_000));
+}
+
+/** Its identity, or what is wrong with it in its stead. undefined when there is none, or when that cannot be said now. */
+async function readGiven(
   client: KubeClient,
   nowMs: number,
-): Promise<{ identity: string; problem?: string } | undefined> {
+): Promise<{ identity: string; authority?: Authority } | undefined> {
   try {
     const given = await client.get(SECRETS, GIVEN, ISTIO_NAMESPACE);
-    return given && { identity: fingerprintOf(readAuthority(given, nowMs)) };
+    if (given === undefined) return undefined;
+    const authority = readAuthority(given, nowMs);
+    return { identity: fingerprintOf(authority), authority };
   } catch (error) {
-    return error instanceof CaError ? { identity: error.message, problem: error.message } : undefined;
+    return error instanceof CaError ? { identity: error.message } : undefined;
   }
 }
 
@@ -133,7 +161,8 @@ async function createOwn(client: KubeClient, trustDomain: string, nowMs: number)
   }
 }
 
-function readAuthority(secret: KubeObject, nowMs: number): Authority {
+/** @throws CaError naming Secret, file and cure */
+export function readAuthority(secret: KubeObject, nowMs: number): Authority {
   const name = `Secret ${ISTIO_NAMESPACE}/${secret.metadata.name}`;
   const data = (secret['data'] ?? {}) as Record<string, string | undefined>;
   const missing = CA_FILE_NAMES.filter((file) => data[file] === undefined);

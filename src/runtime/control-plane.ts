@@ -1,33 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control plane of one cluster: pilot, CA, injector and validator in one process.
+import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type AdminViews, startAdminServer } from '../admin/server.ts';
-import type { Authority } from '../identity/authority.ts';
-import { DEFAULT_LIFETIME_MS } from '../identity/authority.ts';
-import { RenewedCertificate, systemClock } from '../identity/renewal.ts';
+import type { Diagnostic } from '../api/diagnostics.ts';
+import { type Authority, type CaExpiry, DEFAULT_LIFETIME_MS } from '../identity/authority.ts';
+import { type Clock, RenewedCertificate, systemClock } from '../identity/renewal.ts';
 import { WorkloadSecrets } from '../identity/workload-secrets.ts';
 import { INJECTOR_CONFIG_MAP } from '../injector/settings.ts';
 import { type KubeClient, KubeError } from '../kube/client.ts';
 import { MeshStore } from '../model/store.ts';
+import type { SourceListener } from '../sources/contract.ts';
 import { KubeSource } from '../sources/kube.ts';
 import type { ControlPlaneEndpoint } from '../xds/envoy-client.ts';
 import type { TlsIdentity } from '../xds/grpc/server.ts';
 import { startXdsServer, type XdsServer } from '../xds/server.ts';
 import { AdsBackend, type Refusal } from './ads-backend.ts';
-import { loadAuthority, superviseAuthority } from './ca-secret.ts';
+import { daysLeft, loadAuthority, superviseAuthority } from './ca-secret.ts';
+import { watchClock } from './clock-skew.ts';
 import { createCompile } from './compile.ts';
+import { Findings } from './findings.ts';
 import { FollowedSettings } from './followed-settings.ts';
+import { HandshakeFailures } from './handshake-failures.ts';
 import { MeshEngine } from './mesh-engine.ts';
 import { ISTIO_NAMESPACE, meshResources } from './mesh-resources.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { RefusalEvents } from './refusal-events.ts';
 import { RootCertDistributor } from './root-cert-distributor.ts';
 import { SdsBackend } from './sds-backend.ts';
+import { StatusWriter } from './status-writer.ts';
 import { TokenAuthenticator } from './token-authenticator.ts';
 import { keepWebhooksTrusting } from './webhook-registration.ts';
 import { startWebhooks, type Webhooks } from './webhooks.ts';
-import { DiagnosticLog, logRefusal, logXdsEvent, ProblemLog } from './xds-log.ts';
+import { DiagnosticLog, logRefusal, ProblemLog, XdsLog } from './xds-log.ts';
 
 /** What one process does of it. Where another cluster's plane is the pilot, the others stay at home. */
 export const ROLES = ['pilot', 'ca', 'injector', 'validator'] as const;
@@ -47,6 +53,11 @@ export interface ControlPlaneOptions {
   readonly log: Logger;
   /** Names by which proxies reach this process, besides those of its Services. */
   readonly serverNames?: readonly string[];
+  /** Of workloads' certificates; default: a day. */
+  readonly workloadLifetimeMs?: number;
+  /** This replica's name: its pod's. */
+  readonly replica?: string;
+  readonly clock?: Clock;
   /** Where the proxies get their keys, if not at SDS_ADDRESS. */
   readonly secrets?: ControlPlaneEndpoint;
   /** Told once everything listens. */
@@ -85,6 +96,11 @@ class ControlPlane {
   readonly #closers: (() => void | Promise<void>)[] = [];
   readonly #roles: ReadonlySet<Role>;
   readonly #settings = new FollowedSettings();
+  readonly #clock: Clock;
+  readonly #statuses: StatusWriter;
+  readonly #findings: Findings;
+  #authority: Authority | undefined;
+  #certificate: RenewedCertificate | undefined;
   #xds: XdsServer | undefined;
   #secrets: WorkloadSecrets | undefined;
   #webhooks: Webhooks | undefined;
@@ -94,7 +110,16 @@ class ControlPlane {
     this.#options = options;
     this.#signal = signal;
     this.#roles = options.roles ?? new Set(ROLES);
-    const { cluster, trustDomain, dnsDomain, log } = options;
+    this.#clock = options.clock ?? systemClock;
+    const { client, cluster, trustDomain, dnsDomain, log, replica = hostname() } = options;
+    this.#statuses = new StatusWriter({ client, holder: replica, log, nowMs: this.#clock.nowMs });
+    this.#findings = new Findings({
+      streams: () => this.#xds?.streams() ?? [],
+      changed: (diagnostics) => this.#found(diagnostics),
+      accepted: ({ kind, namespace, name }) =>
+        log.info({ object: `${kind} ${namespace}/${name}` }, 'no proxy refuses the object any more'),
+    });
+    this.#closers.push(() => this.#findings.close());
     const diagnosticLog = new DiagnosticLog(log);
     const problemLog = new ProblemLog(log);
     this.#engine = new MeshEngine({
@@ -105,36 +130,42 @@ class ControlPlane {
       onProblems: (problems) => problemLog.take(problems),
       onDiagnostics: (diagnostics) => {
         diagnosticLog.take(diagnostics);
-        const count = (severity: string) => diagnostics.filter((d) => d.severity === severity).length;
-        this.#metrics.objects(count('error'), count('warning'));
+        this.#findings.take(diagnostics);
       },
     });
   }
 
+  #found(diagnostics: readonly Diagnostic[]): void {
+    const count = (severity: string) => diagnostics.filter((d) => d.severity === severity).length;
+    this.#metrics.objects(count('error'), count('warning'));
+    this.#statuses.take(diagnostics);
+  }
+
   async run(): Promise<void> {
-    const { client, cluster, trustDomain, host, ports, log } = this.#options;
+    const { client, trustDomain, host, ports, log } = this.#options;
     const signal = this.#signal;
     // First of all, so that a probe learns what is missing.
     const admin = await startAdminServer({ host, port: ports.admin }, this.#adminViews(), signal);
-    const authority = await untilReachable(() => loadAuthority(client, trustDomain, Date.now(), log), log, signal);
+    const { nowMs } = this.#clock;
+    const authority = await untilReachable(() => loadAuthority(client, trustDomain, nowMs(), log), log, signal);
     if (authority === undefined) return;
+    this.#authority = authority;
     const roots = new RootCertDistributor(client, authority.rootPem, log);
     const roles = this.#roles;
     const tasks = [
       roots.run(signal),
-      superviseAuthority(client, authority, log, signal),
-      ...(roles.has('pilot')
-        ? [new KubeSource(cluster, client, meshResources()).run(this.#engine.listener(cluster), signal)]
-        : []),
+      this.#superviseAuthority(authority),
+      watchClock({ client, log, nowMs, observe: (skewMs) => this.#metrics.clockSkew(skewMs / 1000) }, signal),
+      ...(roles.has('pilot') ? [this.#followObjects(), this.#statuses.run(signal)] : []),
       ...(roles.has('injector') ? [this.#settings.run(client, log, signal)] : []),
       ...(this.#hasWebhooks ? [keepWebhooksTrusting(client, authority.rootPem, log, signal)] : []),
     ];
     // A watch ends early only by a bug of ours: better to start anew than to go on half blind.
     const broken = Promise.all(tasks);
     broken.catch(() => {});
-    const certificate = this.#servingCertificate(authority);
+    const certificate = this.#servingCertificate();
     if (this.#hasWebhooks) await this.#startWebhooks(roots, certificate);
-    if (this.#hasXds) await this.#startXds(authority, certificate);
+    if (this.#hasXds) await this.#startXds(certificate);
     const listening = { xds: this.#xds?.port ?? 0, webhooks: this.#webhooks?.port ?? 0, admin: admin.port };
     log.info({ ...listening, roles: [...roles] }, 'listening');
     this.#options.onListening?.(listening);
@@ -145,7 +176,35 @@ class ControlPlane {
     for (const close of this.#closers.toReversed()) await close();
   }
 
-  #servingCertificate(authority: Authority): RenewedCertificate {
+  #followObjects(): Promise<void> {
+    const { client, cluster } = this.#options;
+    const engine = this.#engine.listener(cluster);
+    const listener: SourceListener = {
+      ...engine,
+      events: (batch) => {
+        this.#statuses.events(batch);
+        engine.events(batch);
+      },
+    };
+    return new KubeSource(cluster, client, meshResources()).run(listener, this.#signal);
+  }
+
+  #superviseAuthority(authority: Authority): Promise<void> {
+    const { client, log } = this.#options;
+    const { nowMs } = this.#clock;
+    const renewed = (next: Authority): void => {
+      this.#authority = next;
+      this.#secrets?.setAuthority(next);
+      this.#certificate?.renew();
+    };
+    const observe = (expiry: readonly CaExpiry[]): void =>
+      this.#metrics.caDaysLeft(
+        expiry.map(({ what, notAfterMs }) => ({ certificate: what, days: daysLeft(notAfterMs, nowMs()) })),
+      );
+    return superviseAuthority(authority, { client, log, nowMs, renewed, observe }, this.#signal);
+  }
+
+  #servingCertificate(): RenewedCertificate {
     const { dnsDomain, log, serverNames = [] } = this.#options;
     const ofServices = SERVICES.flatMap((name) => {
       const short = `${name}.${ISTIO_NAMESPACE}`;
@@ -156,11 +215,12 @@ class ControlPlane {
       log.info('the control plane’s own certificate has been renewed');
       for (const apply of this.#onRenewal) apply();
     };
-    const issue = () => authority.issueServer(names, DEFAULT_LIFETIME_MS, Date.now());
+    const issue = () => this.#authority!.issueServer(names, DEFAULT_LIFETIME_MS, this.#clock.nowMs());
     const failed = (error: Error): void => {
       log.error({ err: error.message }, 'the control plane’s own certificate could not be renewed; trying again');
     };
-    const certificate = new RenewedCertificate(issue, { changed, failed }, systemClock);
+    const certificate = new RenewedCertificate(issue, { changed, failed }, this.#clock);
+    this.#certificate = certificate;
     this.#closers.push(() => certificate.close());
     return certificate;
   }
@@ -194,10 +254,13 @@ class ControlPlane {
     this.#webhooks = webhooks;
   }
 
-  async #startXds(authority: Authority, certificate: RenewedCertificate): Promise<void> {
+  async #startXds(certificate: RenewedCertificate): Promise<void> {
     const { client, cluster, trustDomain, host, ports, log } = this.#options;
+    const { nowMs } = this.#clock;
     const events = new RefusalEvents(client, log);
-    const secrets = new WorkloadSecrets(authority, {
+    const secrets = new WorkloadSecrets(this.#authority!, {
+      lifetimeMs: this.#options.workloadLifetimeMs ?? DEFAULT_LIFETIME_MS,
+      clock: this.#clock,
       onError: (error, id) => log.error({ id, err: error.message }, 'a workload’s certificate could not be issued'),
     });
     this.#closers.push(() => secrets.close());
@@ -205,6 +268,7 @@ class ControlPlane {
     const onRefusal = (refusal: Refusal): void => {
       logRefusal(log, refusal);
       this.#metrics.refused(refusal.typeUrl);
+      this.#findings.refused(refusal);
       this.#refusals = [...this.#refusals.slice(-99), { ...refusal, at: new Date().toISOString() }];
       void events.tell(refusal);
     };
@@ -215,6 +279,13 @@ class ControlPlane {
     const sds = new SdsBackend(secrets, (proxy, message) =>
       log.error({ proxy, reason: message }, 'Envoy refused its secrets'),
     );
+    const xdsLog = new XdsLog(log);
+    const handshakes = new HandshakeFailures({
+      log,
+      nowMs,
+      validity: () => certificate.current,
+      observe: this.#metrics.handshakeFailed,
+    });
     const server = await startXdsServer(
       {
         listen: { host, port: ports.xds },
@@ -224,14 +295,18 @@ class ControlPlane {
           audience: TOKEN_AUDIENCE,
           trustDomain,
           clusterName: cluster,
+          nowMs,
           observe,
         }),
         ...(this.#roles.has('pilot') ? { ads } : {}),
         ...(this.#roles.has('ca') ? { sds } : {}),
         observe: (event) => {
           this.#metrics.xds(event);
-          logXdsEvent(log, event);
+          this.#findings.observe(event);
+          xdsLog.take(event);
         },
+        nowMs,
+        onHandshakeError: (error, address) => handshakes.take(error, address),
         onError: (error, about) => {
           if (about === 'handler') log.error({ err: error }, 'a discovery stream failed');
           else log.debug({ err: error.message }, 'a connection failed');
@@ -262,7 +337,7 @@ class ControlPlane {
         proxies: () => this.#xds?.streams() ?? [],
         certificates: () => this.#secrets?.status() ?? {},
         refusals: () => this.#refusals,
-        diagnostics: () => this.#engine.diagnostics,
+        diagnostics: () => this.#findings.current,
         problems: () => this.#engine.problems,
       },
     };

@@ -25,3 +25,8 @@ function meshKinds(): ResourceType[] {
     namespaced: true,
   }));
 }
+
+/** The resource behind a mesh kind; undefined for every other kind. */
+export function meshType(kind: string): ResourceType | undefined {
+  return meshKinds().find((type) => type.kind === kind);
+}

@@ -11,6 +11,11 @@ export interface Metrics {
   tokenReviewed(outcome: string): void;
   admitted(webhook: string, allowed: boolean): void;
   objects(errors: number, warnings: number): void;
+  /** Ours minus the API server's. */
+  clockSkew(seconds: number): void;
+  /** Days until each certificate of the CA ends, the CA's own first. */
+  caDaysLeft(days: readonly { readonly certificate: string; readonly days: number }[]): void;
+  handshakeFailed(reason: string): void;
 }
 
 export function createMetrics(): Metrics {
@@ -77,9 +82,33 @@ export function createMetrics(): Metrics {
     labelNames: ['severity'],
     registers,
   });
+  const refusedStreams = new Counter({
+    name: 'isthmus_xds_refused_streams_total',
+    help: 'Discovery streams refused before they began, by gRPC status',
+    labelNames: ['status'],
+    registers,
+  });
+  const skew = new Gauge({
+    name: 'isthmus_clock_skew_seconds',
+    help: 'Our clock minus the API server’s',
+    registers,
+  });
+  const caDays = new Gauge({
+    name: 'isthmus_ca_days_left',
+    help: 'Days until a certificate of the CA ends',
+    labelNames: ['certificate'],
+    registers,
+  });
+  const handshakes = new Counter({
+    name: 'isthmus_tls_handshake_failures_total',
+    help: 'TLS handshakes of proxies that failed, by the alert',
+    labelNames: ['reason'],
+    registers,
+  });
   return {
     registry,
     xds: (event) => {
+      if (event.kind === 'refused') return refusedStreams.inc({ status: event.status });
       if (event.kind === 'opened') streams.inc({ service: event.stream.service });
       else if (event.kind === 'closed') streams.dec({ service: event.stream.service });
       else if (event.kind === 'sent') {
@@ -98,6 +127,12 @@ export function createMetrics(): Metrics {
       diagnostics.set({ severity: 'error' }, errors);
       diagnostics.set({ severity: 'warning' }, warnings);
     },
+    clockSkew: (seconds) => skew.set(seconds),
+    caDaysLeft: (all) => {
+      caDays.reset();
+      for (const { certificate, days } of all) caDays.set({ certificate }, days);
+    },
+    handshakeFailed: (reason) => handshakes.inc({ reason }),
   };
 }
 

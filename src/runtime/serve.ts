@@ -15,7 +15,7 @@ import { createCompile } from './compile.ts';
 import { MeshEngine } from './mesh-engine.ts';
 import { ISTIO_NAMESPACE } from './mesh-resources.ts';
 import { createMetrics } from './metrics.ts';
-import { DiagnosticLog, logRefusal, logXdsEvent } from './xds-log.ts';
+import { DiagnosticLog, logRefusal, XdsLog } from './xds-log.ts';
 
 export interface ServeOptions {
   readonly configDir: string;
@@ -44,6 +44,7 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
   }
   const metrics = createMetrics();
   const diagnosticLog = new DiagnosticLog(log);
+  const xdsLog = new XdsLog(log);
   const engine = new MeshEngine({
     store: new MeshStore({ trustDomain, dnsDomain, rootNamespace: ISTIO_NAMESPACE, configCluster: cluster }),
     compile: createCompile('ads'),
@@ -75,7 +76,7 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
       ads: new AdsBackend({ engine, trustDomain, cluster, identity: 'node', onRefusal, onCompiled, ...keys }),
       observe: (event) => {
         metrics.xds(event);
-        logXdsEvent(log, event);
+        xdsLog.take(event);
       },
       onError: (error) => log.error({ err: error }, 'a discovery stream failed'),
     },

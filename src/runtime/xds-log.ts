@@ -6,7 +6,42 @@ import type { XdsEvent } from '../xds/stream.ts';
 import type { Refusal } from './ads-backend.ts';
 
 /** What an operator wants to read of the discovery server: who came, who went and why. Pushes are for debugging. */
-export function logXdsEvent(log: Logger, event: XdsEvent): void {
+export class XdsLog {
+  readonly #log: Logger;
+  readonly #nowMs: () => number;
+  /** Address and reason of a refused stream -> when it was logged: Envoys come back every few seconds, for ever. */
+  readonly #refused = new Map<string, number>();
+
+  constructor(log: Logger, nowMs: () => number = Date.now) {
+    this.#log = log;
+    this.#nowMs = nowMs;
+  }
+
+  take(event: XdsEvent): void {
+    if (event.kind === 'refused') this.#takeRefused(event);
+    else logStreamEvent(this.#log, event);
+  }
+
+  #takeRefused({ service, address, status, message }: Extract<XdsEvent, { kind: 'refused' }>): void {
+    // Not by the message: that is, in parts, the caller's own words.
+    const key = `${address} ${service} ${status}`;
+    const nowMs = this.#nowMs();
+    const isRepeat = nowMs - (this.#refused.get(key) ?? Number.NEGATIVE_INFINITY) < REPEAT_MS;
+    if (isRepeat) return;
+    this.#refused.delete(key);
+    for (const [oldest, atMs] of this.#refused) {
+      if (this.#refused.size < MAX_REMEMBERED && nowMs - atMs < REPEAT_MS) break;
+      this.#refused.delete(oldest);
+    }
+    this.#refused.set(key, nowMs);
+    this.#log.warn({ service, address, status, reason: message }, 'a proxy was refused');
+  }
+}
+
+const REPEAT_MS = 60_000;
+const MAX_REMEMBERED = 1_000;
+
+function logStreamEvent(log: Logger, event: Exclude<XdsEvent, { kind: 'refused' }>): void {
   const { service, node } = event.stream;
   const about = { service, proxy: node.id };
   switch (event.kind) {

@@ -39,6 +39,8 @@ export interface XdsServerOptions {
   readonly observe?: (event: XdsEvent) => void;
   /** Unexpected errors and failed connections. */
   readonly onError?: (error: Error, about: 'handler' | 'connection') => void;
+  /** A TLS handshake that did not come about; the error's code names the alert, if the peer sent one. */
+  readonly onHandshakeError?: (error: Error, address: string) => void;
 }
 
 export interface StreamStatus extends StreamInfo {
@@ -70,6 +72,7 @@ export async function startXdsServer(options: XdsServerOptions, signal: AbortSig
       ...(options.tls === undefined ? {} : { tls: options.tls }),
       ...(options.limits === undefined ? {} : { limits: options.limits }),
       ...(options.onError === undefined ? {} : { onError: options.onError }),
+      ...(options.onHandshakeError === undefined ? {} : { onHandshakeError: options.onHandshakeError }),
     },
     signal,
   );
@@ -160,6 +163,16 @@ class DiscoveryService {
       const status = statusOf(error);
       if (status.code === 'INTERNAL')
         this.#options.onError?.(error instanceof Error ? error : new Error(String(error)), 'handler');
+      else if (stream === undefined) {
+        const { service } = context;
+        context.observe({
+          kind: 'refused',
+          service,
+          address: call.peer.address,
+          status: status.code,
+          message: status.message,
+        });
+      }
       call.end(status.code, status.message);
     } finally {
       clearTimeout(firstRequest);

@@ -21,6 +21,14 @@ export type XdsEvent =
       readonly bytes: number;
     }
   | { readonly kind: 'received'; readonly stream: StreamInfo; readonly received: Received }
+  /** Nobody who may have a stream: why, and where the call came from. */
+  | {
+      readonly kind: 'refused';
+      readonly service: 'ads' | 'sds';
+      readonly address: string;
+      readonly status: string;
+      readonly message: string;
+    }
   /** The backend failed to say what the proxy should have; the stream goes on with what it had. */
   | { readonly kind: 'backend-failed'; readonly stream: StreamInfo; readonly error: Error };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who in the mesh may do what with the Kubernetes API. Each rule is there because some code calls it.
+import { KINDS } from '../../api/kinds.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { ISTIO_NAMESPACE } from '../values.ts';
 import { clusterScoped, namespaced } from './metadata.ts';
@@ -10,6 +11,7 @@ export const COREDNS_ACCOUNT = 'istiocoredns-service-account';
 const RBAC = 'rbac.authorization.k8s.io';
 /** All that a watch needs. */
 const WATCH = ['list', 'watch'];
+const MESH_STATUSES = KINDS.map(({ plural }) => `${plural}/status`);
 
 export function buildAccess(): KubeObject[] {
   return [
@@ -21,6 +23,8 @@ export function buildAccess(): KubeObject[] {
       // The object behind what Envoy refuses is read once more, for the Event about it.
       { apiGroups: [''], resources: ['services'], verbs: ['get'] },
       { apiGroups: ['networking.istio.io', 'security.istio.io'], resources: ['*'], verbs: ['get'] },
+      // What is wrong with an object stands in its status: nothing else of it can be written.
+      { apiGroups: ['networking.istio.io'], resources: MESH_STATUSES, verbs: ['patch'] },
       // Proxies prove themselves by their tokens.
       { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
       // The root certificate goes to every namespace whose pods are in the mesh.
@@ -47,6 +51,14 @@ export function buildAccess(): KubeObject[] {
         { apiGroups: [''], resources: ['configmaps'], verbs: WATCH },
         { apiGroups: [''], resources: ['secrets'], resourceNames: ['cacerts', 'istio-ca-secret'], verbs: ['get'] },
         { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
+        // One replica writes the statuses.
+        { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+        {
+          apiGroups: ['coordination.k8s.io'],
+          resources: ['leases'],
+          resourceNames: ['isthmus-status-writer'],
+          verbs: ['get', 'patch'],
+        },
       ],
     },
     {

@@ -21,6 +21,8 @@ export interface TlsIdentity {
 
 export interface GrpcLimits extends CallLimits {
   readonly maxConnections: number;
+  /** From one address: a pod's Envoy needs two, and must not take the place of others. */
+  readonly maxConnectionsPerAddress: number;
   readonly maxStreamsPerConnection: number;
   /** A connection without any call is closed after this. */
   readonly idleConnectionMs: number;
@@ -33,6 +35,7 @@ export interface GrpcLimits extends CallLimits {
 
 export const DEFAULT_LIMITS: GrpcLimits = {
   maxConnections: 10_000,
+  maxConnectionsPerAddress: 64,
   maxStreamsPerConnection: 512,
   maxMessageBytes: 16 * 1024 * 1024,
   flushOnEndMs: 5000,
@@ -58,6 +61,8 @@ export interface GrpcServerOptions {
   readonly limits?: Partial<GrpcLimits>;
   /** Told of a handler's unexpected error, and of failed handshakes. Neither carries metadata of the call. */
   readonly onError?: (error: Error, about: 'handler' | 'connection') => void;
+  /** A TLS handshake that did not come about; the error's code names the alert, if the peer sent one. */
+  readonly onHandshakeError?: (error: Error, address: string) => void;
 }
 
 export interface GrpcServer {
@@ -91,7 +96,10 @@ export async function startGrpcServer(options: GrpcServerOptions, signal: AbortS
   server.on('connection', (socket: Socket) => connections.hold(socket));
   server.on('session', (session) => connections.add(session));
   server.on('sessionError', (error: Error) => options.onError?.(error, 'connection'));
-  server.on('tlsClientError', (error: Error) => options.onError?.(error, 'connection'));
+  server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
+    options.onError?.(error, 'connection');
+    options.onHandshakeError?.(error, addressOf(socket));
+  });
   server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => connections.serve(stream, headers));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -146,6 +154,7 @@ function createHttp2Server(tls: TlsIdentity | undefined, limits: GrpcLimits): Ht
 class Connections {
   readonly #sessions = new Map<ServerHttp2Session, Set<GrpcCall>>();
   readonly #sockets = new Set<Socket>();
+  readonly #perAddress = new Map<string, number>();
   readonly #limits: GrpcLimits;
   readonly #options: GrpcServerOptions;
   #closing = false;
@@ -160,8 +169,23 @@ class Connections {
   }
 
   hold(socket: Socket): void {
+    // Asked for while it is open, it is still known when the handshake has failed.
+    const address = addressOf(socket);
+    const count = (this.#perAddress.get(address) ?? 0) + 1;
+    if (count > this.#limits.maxConnectionsPerAddress) {
+      socket.destroy();
+      const reason = `${address} has ${count - 1} connections already and gets no more`;
+      this.#options.onError?.(new Error(reason), 'connection');
+      return;
+    }
+    this.#perAddress.set(address, count);
     this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      const left = (this.#perAddress.get(address) ?? 1) - 1;
+      if (left === 0) this.#perAddress.delete(address);
+      else this.#perAddress.set(address, left);
+    });
   }
 
   add(session: ServerHttp2Session): void {

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import { stringify } from 'yaml';
+import type { Severity } from '../../api/diagnostics.ts';
+import type { Remark } from './judge.ts';
+
+export type OutputFormat = 'text' | 'json' | 'yaml';
+
+/** Most serious last, as a number: for thresholds. */
+export const SEVERITIES: readonly Severity[] = ['info', 'warning', 'error'];
+
+/** One line for each remark; as JSON or YAML, a list with every member by its name. */
+export function renderRemarks(remarks: readonly Remark[], format: OutputFormat): string {
+  if (format === 'json') return `${JSON.stringify(remarks.map(plain), undefined, 2)}\n`;
+  if (format === 'yaml') return stringify(remarks.map(plain));
+  return remarks.map((remark) => `${renderLine(remark)}\n`).join('');
+}
+
+/** `Error [ISM0003] (VirtualService default/reviews, reviews.yaml:12) spec.http[0].rout: there is no ...: did you mean ...?` */
+function renderLine({ code, severity, object, field, message, cure, file, line }: Remark): string {
+  const name = object.namespace === '' ? object.name : `${object.namespace}/${object.name}`;
+  const place = file === undefined ? '' : `${line === undefined ? file : `${file}:${line}`}`;
+  const what = object.kind === 'File' ? [place] : [`${object.kind} ${name}`, ...(place === '' ? [] : [place])];
+  const level = `${severity.charAt(0).toUpperCase()}${severity.slice(1)}`;
+  return `${level} [${code}] (${what.join(', ')}) ${field === '' ? '' : `${field}: `}${message}: ${cure}`;
+}
+
+function plain({ code, severity, object, field, message, cure, file, line }: Remark): Record<string, unknown> {
+  return {
+    code,
+    level: severity,
+    object,
+    ...(field === '' ? {} : { field }),
+    ...(file === undefined ? {} : { file }),
+    ...(line === undefined ? {} : { line }),
+    message,
+    cure,
+  };
+}
+
+/** `2 errors, 1 warning` */
+export function countRemarks(remarks: readonly Remark[]): string {
+  return SEVERITIES.toReversed()
+    .map((severity) => ({ severity, count: remarks.filter((remark) => remark.severity === severity).length }))
+    .filter(({ count }) => count > 0)
+    .map(({ severity, count }) => `${count} ${severity}${count === 1 || severity === 'info' ? '' : 's'}`)
+    .join(', ');
+}

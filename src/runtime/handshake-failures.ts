@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// A proxy that does not take the control plane's certificate can say so by a TLS alert only, before there is a stream.
+// https://www.rfc-editor.org/rfc/rfc8446#section-6.2
+import type { Logger } from 'pino';
+
+export type HandshakeReason = 'unknown-ca' | 'expired' | 'bad-certificate' | 'other';
+
+export interface HandshakeFailuresOptions {
+  readonly log: Logger;
+  readonly nowMs: () => number;
+  /** Of the certificate that is shown now. */
+  readonly validity: () => { readonly notBeforeMs: number; readonly notAfterMs: number };
+  readonly observe: (reason: HandshakeReason) => void;
+}
+
+const WINDOW_MS = 60_000;
+/** So many a minute from one address are no accident. */
+const WARN_AT = 5;
+const REMIND_MS = 10 * 60_000;
+const MAX_ADDRESSES = 1_000;
+
+interface Peer {
+  readonly atMs: number[];
+  warnedAtMs: number;
+}
+
+export class HandshakeFailures {
+  readonly #options: HandshakeFailuresOptions;
+  readonly #peers = new Map<string, Peer>();
+
+  constructor(options: HandshakeFailuresOptions) {
+    this.#options = options;
+  }
+
+  take(error: Error, address: string): void {
+    const { log, nowMs, observe } = this.#options;
+    const reason = reasonOf(error);
+    observe(reason);
+    log.debug({ address, reason, err: error.message }, 'a TLS handshake failed');
+    // Port scans, health checks, plain text: nobody who wanted to be a proxy.
+    if (reason === 'other') return;
+    const now = nowMs();
+    const peer = this.#peers.get(address) ?? { atMs: [], warnedAtMs: Number.NEGATIVE_INFINITY };
+    this.#peers.delete(address);
+    this.#peers.set(address, peer);
+    for (const oldest of this.#peers.keys()) {
+      if (this.#peers.size <= MAX_ADDRESSES) break;
+      this.#peers.delete(oldest);
+    }
+    while (peer.atMs.length > 0 && (now - peer.atMs[0]! > WINDOW_MS || peer.atMs.length >= WARN_AT)) peer.atMs.shift();
+    peer.atMs.push(now);
+    if (peer.atMs.length < WARN_AT || now - peer.warnedAtMs < REMIND_MS) return;
+    peer.warnedAtMs = now;
+    log.warn({ address, reason }, this.#explain(reason, now));
+  }
+
+  #explain(reason: Exclude<HandshakeReason, 'other'>, nowMs: number): string {
+    const { notBeforeMs, notAfterMs } = this.#options.validity();
+    const seconds = (ms: number) => Math.max(0, Math.round(ms / 1000));
+    switch (reason) {
+      case 'unknown-ca':
+        return (
+          'a proxy does not trust the control plane: it has the root of before (was Secret cacerts changed?). ' +
+          'Restart its pod, so that it starts with the root of now (kubectl rollout restart)'
+        );
+      case 'expired':
+        return (
+          'a proxy takes the control plane’s certificate for expired: the clock there is at least ' +
+          `${seconds(notAfterMs - nowMs)} s ahead of the control plane’s; set it right`
+        );
+      case 'bad-certificate':
+        return (
+          'a proxy does not take the control plane’s certificate: most likely the clock there is at least ' +
+          `${seconds(nowMs - notBeforeMs)} s behind the control plane’s, so that it is not valid there yet; set it right`
+        );
+    }
+  }
+}
+
+function reasonOf(error: Error): HandshakeReason {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  if (code.endsWith('ALERT_UNKNOWN_CA')) return 'unknown-ca';
+  if (code.endsWith('ALERT_CERTIFICATE_EXPIRED')) return 'expired';
+  if (/ALERT_(BAD_CERTIFICATE|CERTIFICATE_UNKNOWN)$/.test(code)) return 'bad-certificate';
+  return 'other';
+}
