@@ -2,7 +2,7 @@
 // The seams between the API server's core (storage, REST, watch, discovery) and its security modules (authentication,
 // authorization, admission, tokens, streaming). The core calls these interfaces in the order of the real server:
 //   authenticate -> authorize -> decode + defaults -> Admission.mutate -> defaults -> validation of the kind
-//   -> Admission.validate -> store
+//   -> Admission.validate -> Admission.confirm -> store
 // Refusals are thrown ApiErrors (status.ts); anything else that is thrown becomes a 500 Status.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -101,6 +101,11 @@ export interface Admission {
   mutate(request: AdmissionRequest): Promise<KubeObject | undefined>;
   /** Built-in validating plug-ins, then the validating webhooks. Throws an ApiError to refuse. `object` is final: do not change it. */
   validate(request: AdmissionRequest): Promise<void>;
+  /**
+   * In the same turn as the write, after everything that takes time: quotas. Throws an ApiError to refuse. Nothing is
+   * written between this and the write, so that what was counted is still true.
+   */
+  confirm(request: AdmissionRequest): void;
 }
 
 /** One request for a subresource that is not plain storage. The user is authorized already. */

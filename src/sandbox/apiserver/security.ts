@@ -4,6 +4,7 @@ import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { createAdmission } from './admission/chain.ts';
+import { startQuotaStatus } from './admission/quota-status.ts';
 import { reviewResources } from './auth/access-review.ts';
 import { createAuthenticator } from './auth/authentication.ts';
 import { bootstrapRbac } from './auth/bootstrap-rbac.ts';
@@ -32,6 +33,7 @@ export async function createSecurity(inputs: SecurityInputs): Promise<Security> 
     keyPem: readFileSync(paths.kubeletClientKey, 'utf8'),
   };
   startLegacyTokenFiller(inputs, tokens, caPem);
+  startQuotaStatus(inputs);
   return {
     authenticator: createAuthenticator(tokens, authorizer),
     authorizer,

@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which webhooks an admission request is for: rules, match policy, namespace and object selectors, match conditions.
-import { Environment } from '@marcbachmann/cel-js';
+// Which webhooks and admission policies a request is for: rules, match policy, namespace and object selectors, match
+// conditions.
 import type { KubeObject } from '../../../kube/types.ts';
+import { compileCel, dynamicCelValue, firstLine } from '../crd/cel-environment.ts';
+import { policyEnvironment } from '../crd/policy-environment.ts';
 import type { AdmissionRequest, ClusterObjects, GroupVersionResource } from '../seams.ts';
 import { selectorFromSpec } from '../selectors/label-selector.ts';
 import { type GroupResource, notFound } from '../status.ts';
 import { ADMISSION_REGISTRATION, type Webhook, type WebhookRule } from './webhook-types.ts';
 
 const NAMESPACES: GroupResource = { group: '', resource: 'namespaces' };
+
+/** What webhooks and policies have in common. */
+export interface Matcher {
+  readonly rules?: readonly WebhookRule[];
+  /** Rules of what is left out in spite of `rules`. */
+  readonly excluded?: readonly WebhookRule[];
+  readonly matchPolicy?: 'Exact' | 'Equivalent';
+  readonly namespaceSelector?: Webhook['namespaceSelector'];
+  readonly objectSelector?: Webhook['objectSelector'];
+}
 
 /** The resource, among equivalents, as which the webhook wants the request; undefined when it does not want it. */
 export function matchWebhook(
@@ -19,17 +31,30 @@ export function matchWebhook(
   // A webhook that could refuse changes of webhooks could never be repaired.
   if (request.resource.group === ADMISSION_REGISTRATION && request.resource.resource.includes('webhook'))
     return undefined;
-  const wanted = matchRules(webhook, request);
-  if (!wanted) return undefined;
-  if (!matchesNamespace(webhook, request, object, objects)) return undefined;
-  return matchesObject(webhook, object, request.oldObject) ? wanted : undefined;
+  return matchRequest(webhook, request, object, objects);
 }
 
-function matchRules(webhook: Webhook, request: AdmissionRequest): GroupVersionResource | undefined {
+/** As matchWebhook, for whatever has rules and selectors. */
+export function matchRequest(
+  matcher: Matcher,
+  request: AdmissionRequest,
+  object: KubeObject | undefined,
+  objects: ClusterObjects,
+): GroupVersionResource | undefined {
+  const wanted = matchRules(matcher, request);
+  if (!wanted) return undefined;
+  if (!matchesNamespace(matcher, request, object, objects)) return undefined;
+  return matchesObject(matcher, object, request.oldObject) ? wanted : undefined;
+}
+
+function matchRules(matcher: Matcher, request: AdmissionRequest): GroupVersionResource | undefined {
   const candidates = [request.requestResource];
   // Equivalent: a rule for deployments.v1.apps also gets what came as deployments.v1beta1.extensions.
-  if (webhook.matchPolicy !== 'Exact') candidates.push(request.resource, ...request.equivalents);
-  return candidates.find((candidate) => webhook.rules?.some((rule) => ruleMatches(rule, candidate, request)));
+  if (matcher.matchPolicy !== 'Exact') candidates.push(request.resource, ...request.equivalents);
+  const fits = (rules: readonly WebhookRule[] | undefined, candidate: GroupVersionResource) =>
+    rules?.some((rule) => ruleMatches(rule, candidate, request)) ?? false;
+  if (candidates.some((candidate) => fits(matcher.excluded, candidate))) return undefined;
+  return candidates.find((candidate) => fits(matcher.rules, candidate));
 }
 
 function ruleMatches(rule: WebhookRule, resource: GroupVersionResource, request: AdmissionRequest): boolean {
@@ -39,6 +64,7 @@ function ruleMatches(rule: WebhookRule, resource: GroupVersionResource, request:
     has(rule.operations, request.operation) &&
     has(rule.apiGroups, resource.group) &&
     has(rule.apiVersions, resource.version) &&
+    (!rule.resourceNames?.length || rule.resourceNames.includes(request.name)) &&
     (rule.resources ?? []).some((pattern) => resourceMatches(pattern, resource.resource, request.subresource)) &&
     scopeMatches(rule, request)
   );
@@ -59,12 +85,12 @@ function scopeMatches({ scope }: WebhookRule, { namespace, resource }: Admission
 }
 
 function matchesNamespace(
-  webhook: Webhook,
+  matcher: Matcher,
   request: AdmissionRequest,
   object: KubeObject | undefined,
   objects: ClusterObjects,
 ): boolean {
-  const selector = selectorFromSpec(webhook.namespaceSelector ?? {});
+  const selector = selectorFromSpec(matcher.namespaceSelector ?? {});
   if (selector.empty) return true;
   const isNamespace = request.resource.group === '' && request.resource.resource === 'namespaces';
   if (isNamespace && request.subresource === '')
@@ -75,40 +101,39 @@ function matchesNamespace(
   return selector.matches(namespace.metadata.labels);
 }
 
-function matchesObject(webhook: Webhook, object: KubeObject | undefined, oldObject: KubeObject | undefined): boolean {
-  const selector = selectorFromSpec(webhook.objectSelector ?? {});
+function matchesObject(matcher: Matcher, object: KubeObject | undefined, oldObject: KubeObject | undefined): boolean {
+  const selector = selectorFromSpec(matcher.objectSelector ?? {});
   if (selector.empty) return true;
   return [object, oldObject].some((one) => one !== undefined && selector.matches(one.metadata.labels));
 }
 
+export type CelVariables = Readonly<Record<'object' | 'oldObject' | 'request', unknown>>;
+
 /**
  * Whether all matchConditions hold: false as soon as one is false, whatever the others do.
  * Throws an Error that lists what could not be evaluated when none is false.
+ * @param more variables as CEL values, beyond those that are JSON
  */
 export function conditionsHold(
-  webhook: Webhook,
-  variables: Record<'object' | 'oldObject' | 'request', unknown>,
+  conditions: Webhook['matchConditions'],
+  variables: CelVariables,
+  more: Record<string, unknown> = {},
 ): boolean {
-  if (!webhook.matchConditions?.length) return true;
-  const environment = new Environment();
-  for (const name of Object.keys(variables)) environment.registerVariable(name, 'dyn');
-  const context = Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, toCel(value)]));
+  if (!conditions?.length) return true;
+  const environment = policyEnvironment();
+  const context = { params: null, namespaceObject: null, variables: {}, ...celContext(variables), ...more };
   const errors: string[] = [];
-  for (const { name, expression } of webhook.matchConditions) {
+  for (const { name, expression } of conditions) {
     try {
-      if (environment.parse(expression)(context) !== true) return false;
+      if (compileCel(expression, environment)(context) !== true) return false;
     } catch (error) {
-      errors.push(`matchCondition ${JSON.stringify(name)}: ${(error as Error).message.split('\n')[0]}`);
+      errors.push(`matchCondition ${JSON.stringify(name)}: ${firstLine(error)}`);
     }
   }
   if (errors.length > 0) throw new Error(errors.join('; '));
   return true;
 }
 
-/** CEL knows integers from floating point; JSON's whole numbers are meant as integers. */
-function toCel(value: unknown): unknown {
-  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : value;
-  if (Array.isArray(value)) return value.map(toCel);
-  if (typeof value !== 'object' || value === null) return value ?? null;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toCel(item)]));
+export function celContext(variables: CelVariables): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, dynamicCelValue(value)]));
 }

@@ -21,6 +21,8 @@ export interface WebhookRule {
   readonly apiGroups?: readonly string[];
   readonly apiVersions?: readonly string[];
   readonly resources?: readonly string[];
+  /** Of admission policies alone. */
+  readonly resourceNames?: readonly string[];
   readonly scope?: 'Cluster' | 'Namespaced' | '*';
 }
 

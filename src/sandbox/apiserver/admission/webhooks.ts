@@ -87,7 +87,13 @@ export class WebhookAdmission {
     let response: AdmissionResponse;
     try {
       const review = reviewRequest(request, object, resource, this.objects);
-      if (!conditionsHold(webhook, { object: review.object, oldObject: review.oldObject, request: review })) {
+      if (
+        !conditionsHold(webhook.matchConditions, {
+          object: review.object,
+          oldObject: review.oldObject,
+          request: review,
+        })
+      ) {
         return undefined;
       }
       if (request.dryRun && !['None', 'NoneOnDryRun'].includes(webhook.sideEffects ?? '')) {
@@ -131,7 +137,7 @@ function convert(request: AdmissionRequest, object: KubeObject, to: GroupVersion
 }
 
 /** admission.k8s.io/v1 AdmissionRequest, without its uid. */
-function reviewRequest(
+export function reviewRequest(
   request: AdmissionRequest,
   object: KubeObject | undefined,
   resource: GroupVersionResource,

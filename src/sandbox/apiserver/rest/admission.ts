@@ -20,6 +20,8 @@ export interface AdmissionInput {
 export interface AdmissionSteps {
   mutate(): Promise<KubeObject | undefined>;
   validate(object: KubeObject | undefined): Promise<void>;
+  /** Right before the write, in the same turn. */
+  confirm(object: KubeObject): void;
 }
 
 export function prepareAdmission(request: ResourceRequest, input: AdmissionInput): AdmissionSteps {
@@ -53,6 +55,7 @@ export function prepareAdmission(request: ResourceRequest, input: AdmissionInput
       return result && toStorage(definition, seen, result);
     },
     validate: (object) => core.security.admission.validate(ask(object && toVersion(seen, object))),
+    confirm: (object) => core.security.admission.confirm(ask(toVersion(seen, object))),
   };
 }
 

@@ -63,6 +63,7 @@ export async function createObject(
     validateNew(object, request, options);
     await admission.validate(object);
     if (definition.strategy.confirm?.(object, strategyContext(request, options.dryRun)) === false) continue;
+    admission.confirm(object);
     try {
       return toVersion(version, store(object, request, options));
     } catch (error) {

@@ -126,6 +126,7 @@ async function changeOnce(request: ResourceRequest, change: Change, current: Sto
   await admission.validate(object);
   if (definition.strategy.confirm?.(object, context) === false) throw new StoreConflict('allocation', current);
   if (sameApartFromTimes(object, old)) return toVersion(version, old);
+  admission.confirm(object);
   if (dryRun) return toVersion(version, object);
   if (isFinished(object)) {
     // Its watchers see the deletion alone, not a last change before it.

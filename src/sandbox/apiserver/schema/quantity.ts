@@ -61,8 +61,18 @@ function ceilDivide(value: bigint, by: bigint): bigint {
 /** "1000m" -> "1", "0.5" -> "500m", "1024Mi" -> "1Gi"; undefined when it is no quantity. */
 export function canonicalQuantity(text: string): string | undefined {
   const quantity = parse(text);
-  if (!quantity) return undefined;
-  const { nano, format } = quantity;
+  return quantity && format(quantity);
+}
+
+/** The sum in canonical form, written as the first that is not zero is written; what is no quantity counts nothing. */
+export function sumQuantities(texts: readonly string[]): string {
+  const parts = texts.map(parse).filter((one) => one !== undefined);
+  const first = parts.find(({ nano }) => nano !== 0n);
+  const nano = parts.reduce((sum, one) => sum + one.nano, 0n);
+  return format({ nano, format: first?.format ?? 'decimal' }) ?? '0';
+}
+
+function format({ nano, format }: Quantity): string | undefined {
   if (nano === 0n) return '0';
   if (format === 'binary' && nano % NANO === 0n && (nano > 1023n * NANO || nano < -1023n * NANO)) {
     const value = nano / NANO;
