@@ -9,6 +9,7 @@ import pino from 'pino';
 import { bootstrapObjects } from './bootstrap.ts';
 import { createClusterObjects } from './cluster-objects.ts';
 import { establishCustomResources } from './crd/establish.ts';
+import { apiServices, componentStatuses } from './discovery/api-services.ts';
 import { pkiPaths } from './pki.ts';
 import { builtinKinds } from './resources/builtin-kinds.ts';
 import { Registry } from './resources/registry.ts';
@@ -100,6 +101,11 @@ async function assemble(options: ApiServerOptions, store: SqliteStore, log: Log,
     registry,
     types,
     security,
+    computed: new Map([
+      ...security.computed,
+      ['apiservices.apiregistration.k8s.io', apiServices(() => registry, timestamp(now()))],
+      ['componentstatuses', componentStatuses()],
+    ]),
     serviceCidr,
     nodePortRange: options.nodePortRange ?? DEFAULT_NODE_PORTS,
     now,

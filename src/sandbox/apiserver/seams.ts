@@ -150,6 +150,16 @@ export interface VirtualResource {
   ): Promise<KubeObject>;
 }
 
+/** What a computed resource is asked for: '' stands for all namespaces and all names. */
+export interface ComputedScope {
+  readonly namespace: string;
+  readonly name: string;
+  readonly signal: AbortSignal;
+}
+
+/** Gives the objects of a scope, in full. Throws ApiErrors. */
+export type ComputedSource = (scope: ComputedScope) => Promise<readonly KubeObject[]>;
+
 /** A path outside /api and /apis: /.well-known/openid-configuration, /openid/v1/jwks. GET only. */
 export interface PathHandler {
   readonly path: string;
@@ -205,6 +215,8 @@ export interface Security {
   /** Keyed by "resource/subresource" of the core group: pods/log, pods/exec, pods/attach, pods/portforward, serviceaccounts/token, ... */
   readonly subresources: ReadonlyMap<string, SubresourceHandler>;
   readonly virtualResources: readonly VirtualResource[];
+  /** By storage key ("pods.metrics.k8s.io"): kinds that nodes answer for. */
+  readonly computed: ReadonlyMap<string, ComputedSource>;
   readonly paths: readonly PathHandler[];
   /** Bootstrap RBAC (and whatever else security needs); created on every start when absent. */
   bootstrapObjects(): readonly KubeObject[];

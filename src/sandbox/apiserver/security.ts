@@ -15,6 +15,7 @@ import { ISSUER, TokenService } from './auth/token-service.ts';
 import { TokenSigner } from './auth/token-signer.ts';
 import { pkiPaths } from './pki.ts';
 import type { KubeletTls } from './proxy/kubelet-location.ts';
+import { metricsSources } from './proxy/metrics.ts';
 import { podLogHandler } from './proxy/pod-log.ts';
 import { podStreamHandlers } from './proxy/pod-stream.ts';
 import type { PathHandler, Security, SecurityInputs } from './seams.ts';
@@ -43,6 +44,7 @@ export async function createSecurity(inputs: SecurityInputs): Promise<Security> 
       ['pods/log', podLogHandler(objects, kubelet)],
       ...podStreamHandlers(objects, authorizer, kubelet),
     ]),
+    computed: metricsSources(objects, kubelet, now),
     virtualResources: reviewResources(authorizer, tokens),
     paths: issuerDiscovery(inputs.server, signer),
     bootstrapObjects: bootstrapRbac,

@@ -74,7 +74,15 @@ function userRoles(): KubeObject[] {
     clusterRole('admin', [...VIEW_RULES, ...EDIT_RULES, ...ADMIN_RULES], { aggregates: 'admin' }),
     clusterRole('edit', [...VIEW_RULES, ...EDIT_RULES], { aggregates: 'edit', into: ['admin'] }),
     clusterRole('view', VIEW_RULES, { aggregates: 'view', into: ['edit'] }),
+    metricsReader(),
   ];
+}
+
+/** Whoever may see pods may see what they use. */
+function metricsReader(): KubeObject {
+  const role = clusterRole('system:aggregated-metrics-reader', [rule('metrics.k8s.io', ['nodes', 'pods'], READ)]);
+  const into = ['admin', 'edit', 'view'].map((name) => [`${AGGREGATE}${name}`, 'true']);
+  return { ...role, metadata: { ...role.metadata, labels: { ...role.metadata.labels, ...Object.fromEntries(into) } } };
 }
 
 function discoveryRoles(): KubeObject[] {

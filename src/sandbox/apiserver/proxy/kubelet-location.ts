@@ -40,6 +40,12 @@ export function locateKubelet(objects: ClusterObjects, pod: KubeObject): Kubelet
   if (!nodeName) return undefined;
   const node = objects.get(NODES, '', nodeName);
   if (!node) throw notFound(NODES, nodeName);
+  return locateNode(node);
+}
+
+/** Throws ApiError 500 when the node has told no address. */
+export function locateNode(node: KubeObject): KubeletLocation {
+  const nodeName = node.metadata.name ?? '';
   const status = (node.status ?? {}) as NodeStatus;
   const byType = new Map((status.addresses ?? []).map(({ type, address }) => [type, address]));
   const host = ADDRESS_ORDER.map((type) => byType.get(type)).find((address) => address !== undefined);

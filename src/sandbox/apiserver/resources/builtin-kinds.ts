@@ -4,6 +4,7 @@ import type { ResourceDefinition } from './definition.ts';
 import { accessKinds } from './kinds/access.ts';
 import { admissionPolicyKinds } from './kinds/admission-policy.ts';
 import { autoscalerKinds } from './kinds/autoscaler.ts';
+import { computedKinds } from './kinds/computed.ts';
 import { configKinds } from './kinds/config.ts';
 import { cronJobKinds } from './kinds/cron-job.ts';
 import { customResourceDefinitionKinds } from './kinds/custom-resource-definition.ts';
@@ -47,5 +48,6 @@ export function builtinKinds(types: TypeTable): ResourceDefinition[] {
     ...runtimeClassKinds(types),
     ...volumeKinds(types),
     ...customResourceDefinitionKinds(types),
+    ...computedKinds(types),
   ];
 }

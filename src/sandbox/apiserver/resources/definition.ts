@@ -94,6 +94,8 @@ export interface ResourceDefinition {
   /** DELETE answers the deleted object rather than a Status. */
   readonly deleteReturnsObject: boolean;
   readonly custom: boolean;
+  /** Worked out at each question by Core.computed; nothing of it is stored. */
+  readonly computed?: boolean;
 }
 
 export const ALL_VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'] as const;

@@ -8,7 +8,7 @@ import {
 } from '../resources/definition.ts';
 import type { Registry } from '../resources/registry.ts';
 import type { TypeTable } from '../schema/parse.ts';
-import type { Attributes, Security, UserInfo } from '../seams.ts';
+import type { Attributes, ComputedSource, Security, UserInfo } from '../seams.ts';
 import { type GroupResource, invalid, type StatusCause } from '../status.ts';
 import type { ObjectKey, ObjectStore } from '../storage/store.ts';
 import { unsupported } from '../validation/causes.ts';
@@ -20,6 +20,8 @@ export interface Core {
   readonly registry: Registry;
   readonly types: TypeTable;
   readonly security: Security;
+  /** By storage key: what answers for kinds that are computed. */
+  readonly computed: ReadonlyMap<string, ComputedSource>;
   readonly serviceCidr: string;
   readonly nodePortRange: { readonly from: number; readonly to: number };
   readonly now: () => Date;

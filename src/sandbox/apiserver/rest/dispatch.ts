@@ -8,6 +8,7 @@ import type { ObjectNode } from '../schema/node.ts';
 import type { SubresourceHandler, SubresourceRequest, VirtualResource } from '../seams.ts';
 import { badRequest, methodNotAllowed, noSuchResource, notFound } from '../status.ts';
 import { mediaType, parseObject, readBody } from './body.ts';
+import { readComputed } from './computed.ts';
 import { type Core, keyOf, type ResourceRequest, requestedResource, writeOptions } from './context.ts';
 import { createFromBody } from './create.ts';
 import { deleteCollection, deleteOne } from './delete.ts';
@@ -27,6 +28,7 @@ export async function dispatch(request: ResourceRequest): Promise<void> {
   const { path, version } = request;
   if (version.deprecation) request.warn(version.deprecation);
   if (path.rest !== '') throw noSuchResource();
+  if (request.definition.computed && path.subresource === '') return readComputed(request);
   if (path.subresource !== '') return dispatchSubresource(request);
   switch (request.request.method) {
     case 'GET':
