@@ -60,6 +60,7 @@ export class Transport {
 
   #attempt(method: string, path: string, options: RequestOptions): Promise<IncomingMessage> {
     const headers: Record<string, string | number> = { accept: options.accept ?? 'application/json' };
+    if (this.#config.userAgent) headers['user-agent'] = this.#config.userAgent;
     if (this.#config.token) headers['authorization'] = `Bearer ${this.#config.token()}`;
     let body: Buffer | undefined;
     if (options.body !== undefined) {

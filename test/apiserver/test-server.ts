@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startApiServer } from '../../src/sandbox/apiserver/main.ts';
+import { type ApiServerOptions, startApiServer } from '../../src/sandbox/apiserver/main.ts';
 import { ensureClusterPki, pkiPaths } from '../../src/sandbox/apiserver/pki.ts';
 
 export interface Answer {
@@ -17,18 +17,35 @@ export interface Answer {
   readonly json: unknown;
 }
 
+export interface WatchOptions {
+  /** Called when the server has begun to answer. */
+  readonly opened?: () => void;
+  /** Ends the watch from this side. */
+  readonly signal?: AbortSignal;
+}
+
+export interface WatchOutcome {
+  readonly status: number;
+  readonly events: unknown[];
+  /** The server ended it. */
+  readonly ended: boolean;
+}
+
 export interface TestServer {
   readonly url: string;
   readonly dataDir: string;
   readonly kubeconfig: string;
   send(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
-  /** Reads a watch line by line until `enough` says so or the server ends it. */
+  /** Reads a watch line by line until `enough` says so, the time is up, or the server ends it. */
   watch(
     path: string,
     enough: (events: unknown[]) => boolean,
     headers?: Record<string, string>,
     timeoutMs?: number,
-  ): Promise<{ status: number; events: unknown[] }>;
+    options?: WatchOptions,
+  ): Promise<WatchOutcome>;
+  /** The newest resourceVersion. */
+  revision(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -40,7 +57,9 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-export async function startTestServer(options: { keepEvents?: number } = {}): Promise<TestServer> {
+export async function startTestServer(
+  options: Pick<ApiServerOptions, 'keepEvents' | 'bookmarkIntervalMs'> = {},
+): Promise<TestServer> {
   const dataDir = mkdtempSync(join(tmpdir(), 'apiserver-'));
   const port = await freePort();
   ensureClusterPki(dataDir, { clusterName: 'test', server: `https://127.0.0.1:${port}`, addresses: [], dnsNames: [] });
@@ -60,6 +79,10 @@ export async function startTestServer(options: { keepEvents?: number } = {}): Pr
   return {
     ...client,
     dataDir,
+    async revision() {
+      const { json } = await client.send('GET', '/api/v1/namespaces?limit=1');
+      return Number((json as { metadata: { resourceVersion: string } }).metadata.resourceVersion);
+    },
     async close() {
       client.end();
       stop.abort();
@@ -116,11 +139,17 @@ export function adminClient(dataDir: string, port: number) {
       enough: (events: unknown[]) => boolean,
       headers: Record<string, string> = {},
       timeoutMs = 5_000,
-    ) {
+      { opened, signal }: WatchOptions = {},
+    ): Promise<WatchOutcome> {
       const incoming = await open('GET', path, headers, undefined);
+      opened?.();
+      const cut = () => incoming.destroy();
+      signal?.addEventListener('abort', cut, { once: true });
+      if (signal?.aborted) cut();
       const events: unknown[] = [];
       const timer = setTimeout(() => incoming.destroy(), timeoutMs);
       let rest = '';
+      let ended = false;
       try {
         for await (const chunk of incoming) {
           const lines = (rest + String(chunk)).split('\n');
@@ -128,14 +157,16 @@ export function adminClient(dataDir: string, port: number) {
           for (const line of lines) if (line) events.push(JSON.parse(line));
           if (enough(events)) break;
         }
+        ended = incoming.complete;
       } catch {
         // Cut off by the timer: what came is what there is.
       } finally {
         clearTimeout(timer);
+        signal?.removeEventListener('abort', cut);
         incoming.destroy();
       }
       if (rest && events.length === 0) events.push(JSON.parse(rest));
-      return { status: incoming.statusCode ?? 0, events };
+      return { status: incoming.statusCode ?? 0, events, ended };
     },
   };
 }

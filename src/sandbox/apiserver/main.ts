@@ -31,10 +31,14 @@ export interface ApiServerOptions {
   readonly nodePortRange?: { readonly from: number; readonly to: number };
   /** How many events the log keeps for watchers that come back; default 2000. */
   readonly keepEvents?: number;
+  /** How often a watch that wants bookmarks gets one; default a minute. */
+  readonly bookmarkIntervalMs?: number;
 }
 
 const DEFAULT_SERVICE_CIDR = '10.96.0.0/16';
 const DEFAULT_NODE_PORTS = { from: 30_000, to: 32_767 };
+
+const DEFAULT_BOOKMARK_INTERVAL_MS = 60_000;
 
 type Log = Core['log'];
 
@@ -111,6 +115,7 @@ async function assemble(options: ApiServerOptions, store: SqliteStore, log: Log,
     now,
     random: Math.random,
     newUid: randomUUID,
+    bookmarkIntervalMs: options.bookmarkIntervalMs ?? DEFAULT_BOOKMARK_INTERVAL_MS,
     log,
     signal,
   };

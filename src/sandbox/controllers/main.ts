@@ -29,6 +29,8 @@ export interface ControllersOptions {
   readonly clusterName: string;
   /** The CA that pods verify the API server with. */
   readonly caPemPath: string;
+  /** Default true; false where something else binds pods, or nothing shall. */
+  readonly scheduler?: boolean;
   /** Default: JSON lines on stdout. */
   readonly log?: Log;
 }
@@ -39,7 +41,7 @@ export interface ControllersOptions {
  * @throws Error when the kubeconfig or the CA cannot be read
  */
 export async function runControllers(options: ControllersOptions, signal: AbortSignal): Promise<void> {
-  const client = new KubeClient(loadKubeconfig(options.kubeconfig));
+  const client = new KubeClient({ ...loadKubeconfig(options.kubeconfig), userAgent: USER_AGENT });
   const log = options.log ?? pino({ name: 'controllers', base: { cluster: options.clusterName } });
   const context: ControllerContext = {
     client,
@@ -49,12 +51,7 @@ export async function runControllers(options: ControllersOptions, signal: AbortS
     random: Math.random,
   };
   const graph = new ObjectGraph(context);
-  const controllers = createControllers(
-    context,
-    graph,
-    options.loadBalancerAddresses,
-    readFileSync(options.caPemPath, 'utf8'),
-  );
+  const controllers = createControllers(context, graph, options, readFileSync(options.caPemPath, 'utf8'));
   const report = reportOnce(log);
   const { synced, ended } = context.informers.run(client, signal, report);
   const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
@@ -71,6 +68,8 @@ export async function runControllers(options: ControllersOptions, signal: AbortS
   }
 }
 
+/** Managed fields name the controllers as in other clusters. */
+const USER_AGENT = 'kube-controller-manager/isthmus';
 const SILENCE_MS = 30_000;
 
 /** An outage fails every watch, many times: it is said once, and again when it lasts. A refusal is said per resource. */
@@ -88,7 +87,7 @@ function reportOnce(log: Log): (type: ResourceType, error: Error) => void {
 function createControllers(
   context: ControllerContext,
   graph: ObjectGraph,
-  loadBalancerAddresses: readonly string[],
+  { loadBalancerAddresses, scheduler }: ControllersOptions,
   caPem: string,
 ): Controller[] {
   return [
@@ -97,7 +96,7 @@ function createControllers(
     createRootCaPublisher(context, caPem),
     createDeploymentController(context),
     createReplicaSetController(context),
-    createScheduler(context),
+    ...(scheduler === false ? [] : [createScheduler(context)]),
     createEndpointsController(context),
     createEndpointSliceController(context),
     createEndpointSliceMirroring(context),

@@ -28,6 +28,7 @@ export interface Core {
   /** In [0, 1). */
   readonly random: () => number;
   readonly newUid: () => string;
+  readonly bookmarkIntervalMs: number;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
   /** Ends long requests when the server stops. */
   readonly signal: AbortSignal;

@@ -13,7 +13,6 @@ import { negotiate, type Representation } from './negotiation.ts';
 import { isTrue } from './path.ts';
 import { tableOf } from './read.ts';
 
-const BOOKMARK_INTERVAL_MS = 60_000;
 /** Before a watch runs out, one more bookmark tells where to go on. */
 const LAST_BOOKMARK_MS = 2_000;
 const DEFAULT_TIMEOUT_SECONDS = 1800;
@@ -59,7 +58,8 @@ export async function watchObjects(request: ResourceRequest): Promise<void> {
     if (!isServed(request)) unserved.abort();
   });
   const signal = AbortSignal.any([request.signal, unserved.signal]);
-  await untilEnded(signal, timeoutMs, bookmarks, () => writer.bookmark(core.store.revision, {}));
+  const everyMs = bookmarks ? core.bookmarkIntervalMs : undefined;
+  await untilEnded(signal, timeoutMs, everyMs, () => writer.bookmark(core.store.revision, {}));
   unfollow();
   unsubscribe();
   response.end();
@@ -196,7 +196,12 @@ function leaving(event: StoreEvent): StoredObject {
   return { ...event.stored, object: last, json: JSON.stringify(last) };
 }
 
-function untilEnded(signal: AbortSignal, timeoutMs: number, bookmarks: boolean, bookmark: () => void): Promise<void> {
+function untilEnded(
+  signal: AbortSignal,
+  timeoutMs: number,
+  bookmarkMs: number | undefined,
+  bookmark: () => void,
+): Promise<void> {
   return new Promise((resolve) => {
     const timers: NodeJS.Timeout[] = [];
     const finish = () => {
@@ -207,8 +212,8 @@ function untilEnded(signal: AbortSignal, timeoutMs: number, bookmarks: boolean, 
     if (signal.aborted) return resolve();
     signal.addEventListener('abort', finish, { once: true });
     timers.push(setTimeout(finish, timeoutMs));
-    if (!bookmarks) return;
-    timers.push(setInterval(bookmark, BOOKMARK_INTERVAL_MS));
+    if (bookmarkMs === undefined) return;
+    timers.push(setInterval(bookmark, bookmarkMs));
     if (timeoutMs > LAST_BOOKMARK_MS) timers.push(setTimeout(bookmark, timeoutMs - LAST_BOOKMARK_MS));
   });
 }

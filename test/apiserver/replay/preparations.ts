@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the recorder did and did not record: the objects there before a flow's first step, and what it changed between
+// steps. Found out from what the answers show.
+import { parse } from 'yaml';
+import type { TestServer } from '../test-server.ts';
+import type { Matching } from './matching.ts';
+import type { Flow } from './recording.ts';
+
+export interface Preparation {
+  /** Recorded without a controller manager, so without what it puts into every namespace. */
+  readonly bare?: boolean;
+  /** Made first. Default: every namespace in a path of the flow but `default` and those that the flow makes itself. */
+  readonly namespaces?: readonly string[];
+  /** How far the server's memory of changes goes. */
+  readonly keepEvents?: number;
+  readonly make?: (hands: Hands) => Promise<void>;
+  /** Done before the step of that number. */
+  readonly before?: Readonly<Record<number, (hands: Hands) => Promise<void>>>;
+}
+
+type Json = Record<string, unknown>;
+
+/** The recorder's hands: writes as administrator, in the name of a field manager. */
+export class Hands {
+  readonly flow: Flow;
+  readonly server: TestServer;
+  readonly matching: Matching;
+  /** Waits until the controllers rest. */
+  readonly settle: () => Promise<void>;
+
+  constructor(flow: Flow, server: TestServer, matching: Matching, settle: () => Promise<void>) {
+    this.flow = flow;
+    this.server = server;
+    this.matching = matching;
+    this.settle = settle;
+  }
+
+  async send(method: string, path: string, body?: unknown, type = 'application/json'): Promise<Json> {
+    const answer = await this.server.send(method, path, body, { 'Content-Type': type });
+    if (answer.status >= 300) throw new Error(`preparing ${this.flow.name}: ${method} ${path}: ${answer.text}`);
+    return answer.json as Json;
+  }
+
+  create(collection: string, object: Json, manager = 'kubectl-create'): Promise<Json> {
+    return this.send('POST', `${collection}?fieldManager=${manager}`, object);
+  }
+
+  /** A file of the flow, the only object in it. */
+  createFile(collection: string, file: string, manager?: string): Promise<Json> {
+    return this.create(collection, parse(this.flow.files![file]!) as Json, manager);
+  }
+
+  patch(path: string, patch: Json, manager: string): Promise<Json> {
+    return this.send('PATCH', `${path}?fieldManager=${manager}`, patch, 'application/merge-patch+json');
+  }
+
+  async configMap(namespace: string, name: string, data?: Json, metadata: Json = {}, manager?: string): Promise<Json> {
+    const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, ...metadata }, ...(data ? { data } : {}) };
+    return this.create(`/api/v1/namespaces/${namespace}/configmaps`, object, manager);
+  }
+
+  async pod(namespace: string, name: string): Promise<Json> {
+    return this.create(`/api/v1/namespaces/${namespace}/pods`, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, labels: { app: 'p' } },
+      spec: { containers: [{ name: 'c', image: 'example/c:1' }] },
+    });
+  }
+
+  /** The deployment of most flows; waits for what comes of it. */
+  async web(namespace: string): Promise<void> {
+    await this.create(`/apis/apps/v1/namespaces/${namespace}/deployments`, parse(WEB) as Json);
+    await this.settle();
+  }
+
+  async service(namespace: string): Promise<void> {
+    await this.create(`/api/v1/namespaces/${namespace}/services`, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 's', labels: { app: 's' } },
+      spec: { ports: [{ name: '80', port: 80, protocol: 'TCP', targetPort: 80 }], selector: { app: 's' } },
+    });
+    await this.settle();
+  }
+
+  /** Writes until the server has forgotten the beginning. */
+  async outlive(writes: number): Promise<void> {
+    await this.configMap('default', 'busy');
+    for (let i = 0; i < writes; i++) {
+      await this.patch('/api/v1/namespaces/default/configmaps/busy', { data: { i: String(i) } }, 'busy');
+    }
+  }
+}
+
+const WEB = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, labels: {app: web}}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: main
+        image: example/web:1
+        ports:
+        - {containerPort: 80, name: http}
+        - {containerPort: 443, name: https}
+        env:
+        - {name: A, value: "1"}
+        - {name: B, value: "2"}
+        resources: {limits: {cpu: 100m, memory: 64Mi}}
+      - name: side
+        image: example/side:1
+`;
+
+const DATA = { a: '1', b: '2' };
+const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+const NO_MEMORY = 100;
+
+const web = (namespace: string): Preparation => ({ make: (hands) => hands.web(namespace) });
+const definition: Preparation = {
+  async make(hands) {
+    await hands.createFile(CRDS, 'crd.yaml');
+  },
+};
+const numbered = async (hands: Hands, namespace: string, count: number) => {
+  for (let i = 0; i < count; i++) await hands.configMap(namespace, `c${i}`, DATA);
+};
+
+export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
+  'continue-after-compaction': {
+    bare: true,
+    async make(hands) {
+      hands.matching.bind('<rv-1>', String(await hands.server.revision()));
+      await numbered(hands, 'rec-ce2', 6);
+    },
+  },
+  'continue-expired-410': {
+    bare: true,
+    keepEvents: NO_MEMORY,
+    async make(hands) {
+      hands.matching.bind('<rv-1>', String(await hands.server.revision()));
+      await hands.outlive(NO_MEMORY * 2);
+      await numbered(hands, 'rec-ce2', 5);
+    },
+    before: {
+      // The recorder put an older revision into the token.
+      async 1(hands) {
+        const token = Buffer.from(hands.matching.bound('<continue-1>')!, 'base64url').toString();
+        const position = { ...(JSON.parse(token) as Json), rv: Number(hands.matching.bound('<rv-1>')) };
+        hands.matching.bind('<continue-2>', Buffer.from(JSON.stringify(position)).toString('base64url'));
+      },
+    },
+  },
+  'crd-subresources': definition,
+  'crd-validation': definition,
+  'delete-finalizers': {
+    before: {
+      async 8(hands) {
+        await hands.configMap('rec-df', 'g', DATA);
+      },
+    },
+  },
+  'delete-gone': { namespaces: [] },
+  'delete-propagation': {
+    make: (hands) => hands.web('rec-dp'),
+    before: { 2: (hands) => hands.web('rec-dp'), 4: (hands) => hands.web('rec-dp') },
+  },
+  deletecollection: {
+    async make(hands) {
+      for (const name of ['a', 'b', 'c']) await hands.configMap('rec-dc', name, { x: '1' });
+      for (const name of ['a', 'b']) {
+        const labels = { metadata: { labels: { k: 'v' } } };
+        await hands.patch(`/api/v1/namespaces/rec-dc/configmaps/${name}`, labels, 'kubectl-label');
+      }
+    },
+  },
+  'dry-run-server': {
+    before: {
+      async 2(hands) {
+        await hands.configMap('rec-dr', 'd');
+      },
+    },
+  },
+  edit: {
+    async make(hands) {
+      await hands.configMap('rec-ed', 'c', { a: '1' });
+    },
+  },
+  'endpoints-endpointslices': { make: (hands) => hands.service('rec-ep') },
+  'field-selectors': {
+    // It was recorded in a cluster where other flows had been before.
+    namespaces: [
+      ...['rec-cm', 'rec-sec', 'rec-ap', 'rec-apd', 'rec-ssa', 'rec-ssl', 'rec-fv', 'rec-psd', 'rec-pm', 'rec-pj'],
+      ...['rec-ed', 'rec-re', 'rec-dp', 'rec-df', 'rec-dc', 'rec-im', 'rec-sa', 'rec-rb', 'rec-sl', 'rec-li', 'rec-fs'],
+    ],
+    async make(hands) {
+      for (const name of ['p1', 'p2']) await hands.pod('rec-fs', name);
+    },
+  },
+  'immutable-fields': {
+    async make(hands) {
+      await hands.web('rec-im');
+      await hands.pod('rec-im', 'p');
+      await hands.configMap('rec-im', 'im', { a: '1' });
+    },
+  },
+  'label-selectors': {
+    async make(hands) {
+      await hands.configMap('rec-ls', 'a', undefined, { labels: { app: 'x', tier: '1' } });
+      await hands.configMap('rec-ls', 'b', undefined, { labels: { app: 'y' } });
+      await hands.configMap('rec-ls', 'c', undefined, { labels: { tier: '2' } });
+    },
+  },
+  'list-limit-continue': {
+    bare: true,
+    make: (hands) => numbered(hands, 'rec-li2', 6),
+    before: {
+      async 2(hands) {
+        await hands.send('DELETE', '/api/v1/namespaces/rec-li2/configmaps/c5');
+      },
+    },
+  },
+  'namespace-default-errors': { namespaces: [] },
+  'namespace-delete-with-contents': {
+    async make(hands) {
+      await hands.configMap('rec-nsd', 'one', { a: '1' });
+      await hands.configMap('rec-nsd', 'held', DATA, { finalizers: ['example.com/hold'] });
+    },
+  },
+  'namespace-lifecycle': { namespaces: [] },
+  'ownerreferences-gc': {
+    async make(hands) {
+      await hands.configMap('rec-gc', 'owner');
+    },
+  },
+  'patch-json': {
+    async make(hands) {
+      await hands.configMap('rec-pj', 'c', DATA);
+    },
+  },
+  'patch-merge': {
+    async make(hands) {
+      await hands.configMap('rec-pm', 'c', DATA);
+    },
+  },
+  'patch-strategic-directives': web('rec-psd'),
+  protobuf: {
+    async make(hands) {
+      await hands.configMap('rec-pb', 'c', { a: '1' });
+    },
+  },
+  rollout: {
+    async make(hands) {
+      await hands.web('rec-ro');
+      // The recorder listed them without recording it.
+      const { items } = await hands.send('GET', '/api/v1/namespaces/rec-ro/pods');
+      const names = (items as { metadata: { name: string } }[]).map(({ metadata }) => metadata.name);
+      hands.matching.rename('web-5c6946677-8tr65', names[0]!);
+      hands.matching.rename('web-5c6946677-cgtkx', names[1]!);
+    },
+  },
+  scale: web('rec-sc'),
+  'table-output': {
+    async make(hands) {
+      await hands.web('rec-ta');
+      await hands.pod('rec-ta', 'p');
+      await hands.service('rec-ta');
+    },
+  },
+  wait: {
+    async make(hands) {
+      await hands.pod('rec-wt', 'p');
+    },
+  },
+  'watch-bookmarks': {
+    bare: true,
+    before: {
+      async 1(hands) {
+        await hands.configMap('rec-wb3', 'a');
+      },
+    },
+  },
+  'watch-from-rv': {
+    bare: true,
+    async make(hands) {
+      await hands.configMap('rec-wa2', 'a', { a: '1' });
+    },
+    before: {
+      async 1(hands) {
+        const a = '/api/v1/namespaces/rec-wa2/configmaps/a';
+        await hands.patch(a, { metadata: { labels: { w: '1' } } }, 'kubectl-label');
+        await hands.patch(a, { data: { a: '2' } }, 'kubectl-patch');
+        await hands.patch(a, { metadata: { labels: { w: '2' } } }, 'kubectl-label');
+        await hands.send('DELETE', a);
+        await hands.configMap('rec-wa2', 'b', { a: '1' });
+      },
+    },
+  },
+  'watch-kubectl': {
+    async make(hands) {
+      await hands.configMap('rec-wk', 'a', { a: '1' });
+    },
+  },
+  'watch-send-initial-events': {
+    bare: true,
+    async make(hands) {
+      await hands.configMap('rec-wi2', 'a');
+    },
+  },
+  'watch-too-old-410': {
+    bare: true,
+    keepEvents: NO_MEMORY,
+    async make(hands) {
+      hands.matching.bind('<rv-1>', '2');
+      await hands.outlive(NO_MEMORY * 2);
+    },
+  },
+};
