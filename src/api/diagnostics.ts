@@ -56,6 +56,7 @@ export const DIAGNOSTICS = {
   ISM0305: { severity: 'warning', title: 'clocks that differ' },
   ISM0306: { severity: 'warning', title: 'proxies that refuse the control plane' },
   ISM0307: { severity: 'warning', title: 'control plane short of file descriptors' },
+  ISM0308: { severity: 'warning', title: 'CA replaced, the one before in use' },
 } as const satisfies Record<string, { severity: Severity; title: string }>;
 
 export type DiagnosticCode = keyof typeof DIAGNOSTICS;

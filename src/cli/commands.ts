@@ -8,6 +8,7 @@ const GROUPS: readonly [names: readonly string[], load: () => Promise<CommandMod
   [['demo'], () => import('./commands/demo.ts')],
   [['sandbox'], () => import('./commands/sandbox.ts')],
   [['install', 'uninstall'], () => import('./commands/install.ts')],
+  [['analyze'], () => import('./commands/analyze.ts')],
   [['manifest'], () => import('./commands/manifest.ts')],
   [['certs'], () => import('./commands/certs.ts')],
   [['serve'], () => import('./commands/serve.ts')],

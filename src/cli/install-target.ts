@@ -12,6 +12,8 @@ import { UserError } from './user-error.ts';
 export interface InstallTarget {
   readonly client: KubeClient;
   readonly contextName: string;
+  /** The one that the context names, or `default`. */
+  readonly namespace: string;
   /** Aborts at Ctrl-C. */
   readonly signal: AbortSignal;
   /** An error as the user should read it, with what to do. */
@@ -23,8 +25,11 @@ export interface InstallTarget {
 export function readTarget(flags: { context?: string; kubeconfig?: string }): InstallTarget {
   const contextName = flags.context ?? currentContext(flags.kubeconfig);
   let client: KubeClient;
+  let namespace: string;
   try {
-    client = new KubeClient(loadKubeconfig(flags.kubeconfig, contextName));
+    const config = loadKubeconfig(flags.kubeconfig, contextName);
+    namespace = config.namespace ?? 'default';
+    client = new KubeClient(config);
   } catch (error) {
     throw new UserError(`${(error as Error).message}. Name another with --context or --kubeconfig.`);
   }
@@ -34,6 +39,7 @@ export function readTarget(flags: { context?: string; kubeconfig?: string }): In
   return {
     client,
     contextName,
+    namespace,
     signal: interrupted.signal,
     explain: (error, next) =>
       interrupted.signal.aborted ? new UserError('interrupted') : explain(error, client.server, next),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { once } from 'node:events';
 import { request } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Authority } from '../identity/authority.ts';
 import { makeSelfSignedCa } from '../identity/ca-material.ts';
@@ -20,6 +20,7 @@ const server = createWebhookServer(
       admitPod(review, { settings: () => current, namespaceLabels: () => undefined, observe: () => {} }),
   },
   { cert: chainPem, key: keyPem },
+  { maxConnections: 30, maxConnectionsPerAddress: 10, maxPendingBytes: 500_000, maxPendingBytesPerAddress: 200_000 },
 );
 
 beforeAll(async () => {
@@ -31,10 +32,11 @@ afterAll(() => {
   server.closeAllConnections();
 });
 
-async function post(path: string, body: string): Promise<{ code: number; text: string }> {
+async function post(path: string, body: string, localAddress = '127.0.0.1'): Promise<{ code: number; text: string }> {
   const { port } = server.address() as AddressInfo;
   const outgoing = request({
     host: '127.0.0.1',
+    localAddress,
     port,
     path,
     method: 'POST',
@@ -95,4 +97,48 @@ test.each([
   ['/inject', '{"kind":"AdmissionReview","request":null}', 400],
 ])('%s with %s from anybody ends nothing', async (path, body, code) => {
   expect((await post(path, body)).code).toBe(code);
+});
+
+test('an address that opens connections without end has its share, and the API server is served meanwhile', async () => {
+  const { port } = server.address() as AddressInfo;
+  const sockets = Array.from({ length: 50 }, () => connect({ host: '127.0.0.1', port, localAddress: '127.0.0.9' }));
+  const closed = new Set<Socket>();
+  for (const socket of sockets) socket.on('error', () => {}).on('close', () => closed.add(socket));
+  await expect.poll(() => closed.size).toBe(40);
+  expect((await post('/inject', review(pod))).code).toBe(200);
+  for (const socket of sockets) socket.destroy();
+  // The places are free again.
+  await expect
+    .poll(() =>
+      post('/inject', review(pod), '127.0.0.9').then(
+        ({ code }) => code,
+        () => 0,
+      ),
+    )
+    .toBe(200);
+});
+
+test('bodies that never end take their share of memory, and the API server’s reviews pass', async () => {
+  const { port } = server.address() as AddressInfo;
+  const codes: number[] = [];
+  const flood = Array.from({ length: 5 }, () => {
+    const options = { host: '127.0.0.1', localAddress: '127.0.0.9', port, path: '/inject', method: 'POST' };
+    const outgoing = request({ ...options, ca: authority.rootPem, servername: 'localhost' });
+    outgoing.on('response', (response) => codes.push(response.statusCode ?? 0));
+    outgoing.on('error', () => {});
+    outgoing.write('x'.repeat(90_000));
+    return outgoing;
+  });
+  await expect.poll(() => codes).toEqual([503, 503, 503]);
+  const large = review({ ...pod, metadata: { name: 'a', annotations: { note: 'x'.repeat(150_000) } } });
+  expect((await post('/inject', large)).code).toBe(200);
+  for (const outgoing of flood) outgoing.destroy();
+  await expect
+    .poll(() =>
+      post('/inject', large, '127.0.0.9').then(
+        ({ code }) => code,
+        () => 0,
+      ),
+    )
+    .toBe(200);
 });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a user may say about an installation, under the names that Istio's users know.
 import packageJson from '../../package.json' with { type: 'json' };
+import { parseDuration } from '../api/values.ts';
 
 export interface Resources {
   requests: { cpu: string; memory: string };
@@ -28,6 +29,8 @@ export interface Values {
     };
   };
   pilot: { logLevel: string; resources: Resources };
+  /** How long a workload's certificate lives: `24h`, `90m`, `30s`. Renewed at half of it. */
+  security: { workloadCertTtl: string };
   gateways: {
     'istio-ingressgateway': { enabled: boolean; type: string; loadBalancerIP: string; resources: Resources };
     'istio-egressgateway': { enabled: boolean; type: string; resources: Resources };
@@ -59,6 +62,7 @@ const DEFAULTS: Values = {
     },
   },
   pilot: { logLevel: 'info', resources: { requests: { cpu: '50m', memory: '128Mi' } } },
+  security: { workloadCertTtl: '24h' },
   gateways: {
     'istio-ingressgateway': {
       enabled: true,
@@ -74,6 +78,9 @@ const DEFAULTS: Values = {
   },
   istiocoredns: { enabled: true, zone: 'global', resources: { requests: { cpu: '10m', memory: '64Mi' } } },
 };
+
+const MIN_LIFETIME_MS = 10_000;
+const MAX_LIFETIME_MS = 8_760 * 3_600_000;
 
 /** Whatever is below these is the user's own. */
 const OPEN: ReadonlySet<string> = new Set(['global.meshNetworks']);
@@ -156,9 +163,17 @@ function parseLike(current: unknown, text: string, assignment: string, name: str
     if (/^\d+$/.test(text)) return Number(text);
     throw new ValuesError(`--set ${assignment}: ${name} must be a whole number`);
   }
+  if (name === 'security.workloadCertTtl') checkLifetime(text, assignment, name);
   const choices = CHOICES[name];
   if (choices === undefined || choices.includes(text)) return text;
   throw new ValuesError(`--set ${assignment}: ${name} must be one of ${choices.join(', ')}`);
+}
+
+/** Shorter ones would be renewed all the time; longer ones are of no use to whoever wants to be rid of a stolen key. */
+function checkLifetime(text: string, assignment: string, name: string): void {
+  const ms = parseDuration(text);
+  if (ms !== undefined && ms >= MIN_LIFETIME_MS && ms <= MAX_LIFETIME_MS) return;
+  throw new ValuesError(`--set ${assignment}: ${name} must be a duration from 10s to 8760h, such as 24h or 90m`);
 }
 
 function unknownValue(assignment: string, parent: string, known: readonly string[]): ValuesError {

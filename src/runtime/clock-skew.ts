@@ -12,6 +12,8 @@ export interface ClockWatch {
   readonly nowMs: () => number;
   /** Ours minus the API server's, each time that it has been found out. */
   readonly observe: (skewMs: number) => void;
+  /** At every look while the clocks differ too much. */
+  readonly trouble: (message: string) => void;
   readonly intervalMs?: number;
 }
 
@@ -24,7 +26,7 @@ const MAX_TRIP_MS = 5_000;
 
 /** Compares until `signal` aborts. Never rejects: an API server that is away is others' matter. */
 export async function watchClock(options: ClockWatch, signal: AbortSignal): Promise<void> {
-  const { client, log, nowMs, observe, intervalMs = INTERVAL_MS } = options;
+  const { client, log, nowMs, observe, trouble, intervalMs = INTERVAL_MS } = options;
   let warnedAtMs: number | undefined;
   while (!signal.aborted) {
     const startedAtMs = nowMs();
@@ -34,13 +36,13 @@ export async function watchClock(options: ClockWatch, signal: AbortSignal): Prom
       const skewMs = startedAtMs + tripMs / 2 - serverMs;
       observe(skewMs);
       const isOff = Math.abs(skewMs) >= SKEW_WARNING_MS;
+      const message =
+        `the control plane’s clock is ${describeSkew(skewMs)} the API server’s: tokens and certificates will be ` +
+        'taken for expired, or for not yet valid; set the clocks of the nodes (NTP)';
+      if (isOff) trouble(message);
       if (isOff && (warnedAtMs === undefined || startedAtMs - warnedAtMs >= REMIND_MS)) {
         warnedAtMs = startedAtMs;
-        log.warn(
-          { skewSeconds: Math.round(skewMs / 1000) },
-          `the control plane’s clock is ${describeSkew(skewMs)} the API server’s: tokens and certificates will be ` +
-            'taken for expired, or for not yet valid; set the clocks of the nodes (NTP)',
-        );
+        log.warn({ skewSeconds: Math.round(skewMs / 1000) }, message);
       } else if (!isOff && warnedAtMs !== undefined) {
         warnedAtMs = undefined;
         log.info('the control plane’s clock agrees with the API server’s again');

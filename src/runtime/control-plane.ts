@@ -18,14 +18,13 @@ import type { TlsIdentity } from '../xds/grpc/server.ts';
 import { startXdsServer, type XdsServer } from '../xds/server.ts';
 import { AdsBackend, type Refusal } from './ads-backend.ts';
 import { daysLeft, loadAuthority, superviseAuthority } from './ca-secret.ts';
-import { watchClock } from './clock-skew.ts';
 import { createCompile } from './compile.ts';
 import { Findings } from './findings.ts';
 import { FollowedSettings } from './followed-settings.ts';
-import { HandshakeFailures } from './handshake-failures.ts';
 import { MeshEngine } from './mesh-engine.ts';
 import { ISTIO_NAMESPACE, meshResources } from './mesh-resources.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { PlaneHealth } from './plane-health.ts';
 import { RefusalEvents } from './refusal-events.ts';
 import { RootCertDistributor } from './root-cert-distributor.ts';
 import { SdsBackend } from './sds-backend.ts';
@@ -99,6 +98,7 @@ class ControlPlane {
   readonly #clock: Clock;
   readonly #statuses: StatusWriter;
   readonly #findings: Findings;
+  readonly #health: PlaneHealth;
   #authority: Authority | undefined;
   #certificate: RenewedCertificate | undefined;
   #xds: XdsServer | undefined;
@@ -133,6 +133,14 @@ class ControlPlane {
         this.#findings.take(diagnostics);
       },
     });
+    this.#health = new PlaneHealth({
+      client,
+      replica,
+      clock: this.#clock,
+      log,
+      metrics: this.#metrics,
+      snapshot: () => this.#engine.snapshot,
+    });
   }
 
   #found(diagnostics: readonly Diagnostic[]): void {
@@ -155,7 +163,7 @@ class ControlPlane {
     const tasks = [
       roots.run(signal),
       this.#superviseAuthority(authority),
-      watchClock({ client, log, nowMs, observe: (skewMs) => this.#metrics.clockSkew(skewMs / 1000) }, signal),
+      this.#health.run(signal),
       ...(roles.has('pilot') ? [this.#followObjects(), this.#statuses.run(signal)] : []),
       ...(roles.has('injector') ? [this.#settings.run(client, log, signal)] : []),
       ...(this.#hasWebhooks ? [keepWebhooksTrusting(client, authority.rootPem, log, signal)] : []),
@@ -183,6 +191,7 @@ class ControlPlane {
       ...engine,
       events: (batch) => {
         this.#statuses.events(batch);
+        for (const event of batch) if (event.kind === 'upsert') this.#health.notice(event.object);
         engine.events(batch);
       },
     };
@@ -280,12 +289,7 @@ class ControlPlane {
       log.error({ proxy, reason: message }, 'Envoy refused its secrets'),
     );
     const xdsLog = new XdsLog(log);
-    const handshakes = new HandshakeFailures({
-      log,
-      nowMs,
-      validity: () => certificate.current,
-      observe: this.#metrics.handshakeFailed,
-    });
+    const handshakes = this.#health.handshakes(() => certificate.current);
     const server = await startXdsServer(
       {
         listen: { host, port: ports.xds },

@@ -11,6 +11,10 @@ export interface HandshakeFailuresOptions {
   /** Of the certificate that is shown now. */
   readonly validity: () => { readonly notBeforeMs: number; readonly notAfterMs: number };
   readonly observe: (reason: HandshakeReason) => void;
+  /** At every failure of a peer that fails again and again. */
+  readonly trouble: (message: string, address: string) => void;
+  /** `pod NAMESPACE/NAME`, where that is known. */
+  readonly nameOf: (address: string) => string | undefined;
 }
 
 const WINDOW_MS = 60_000;
@@ -18,9 +22,14 @@ const WINDOW_MS = 60_000;
 const WARN_AT = 5;
 const REMIND_MS = 10 * 60_000;
 const MAX_ADDRESSES = 1_000;
+const NEVER = Number.NEGATIVE_INFINITY;
+
+/** One that was in trouble still is while it comes back so soon: Envoys wait ever longer. */
+const STANDING_MS = 5 * 60_000;
 
 interface Peer {
   readonly atMs: number[];
+  troubledAtMs: number;
   warnedAtMs: number;
 }
 
@@ -40,7 +49,7 @@ export class HandshakeFailures {
     // Port scans, health checks, plain text: nobody who wanted to be a proxy.
     if (reason === 'other') return;
     const now = nowMs();
-    const peer = this.#peers.get(address) ?? { atMs: [], warnedAtMs: Number.NEGATIVE_INFINITY };
+    const peer = this.#peers.get(address) ?? { atMs: [], troubledAtMs: NEVER, warnedAtMs: NEVER };
     this.#peers.delete(address);
     this.#peers.set(address, peer);
     for (const oldest of this.#peers.keys()) {
@@ -49,28 +58,33 @@ export class HandshakeFailures {
     }
     while (peer.atMs.length > 0 && (now - peer.atMs[0]! > WINDOW_MS || peer.atMs.length >= WARN_AT)) peer.atMs.shift();
     peer.atMs.push(now);
-    if (peer.atMs.length < WARN_AT || now - peer.warnedAtMs < REMIND_MS) return;
+    if (peer.atMs.length < WARN_AT && now - peer.troubledAtMs > STANDING_MS) return;
+    peer.troubledAtMs = now;
+    const pod = this.#options.nameOf(address);
+    const message = this.#explain(reason, pod === undefined ? `at ${address}` : `of ${pod} (${address})`, now);
+    this.#options.trouble(message, address);
+    if (now - peer.warnedAtMs < REMIND_MS) return;
     peer.warnedAtMs = now;
-    log.warn({ address, reason }, this.#explain(reason, now));
+    log.warn({ address, reason, ...(pod === undefined ? {} : { pod }) }, message);
   }
 
-  #explain(reason: Exclude<HandshakeReason, 'other'>, nowMs: number): string {
+  #explain(reason: Exclude<HandshakeReason, 'other'>, whose: string, nowMs: number): string {
     const { notBeforeMs, notAfterMs } = this.#options.validity();
     const seconds = (ms: number) => Math.max(0, Math.round(ms / 1000));
     switch (reason) {
       case 'unknown-ca':
         return (
-          'a proxy does not trust the control plane: it has the root of before (was Secret cacerts changed?). ' +
-          'Restart its pod, so that it starts with the root of now (kubectl rollout restart)'
+          `the proxy ${whose} does not trust the control plane: it has the root of before (was Secret cacerts changed?); ` +
+          'restart its pod, so that it starts with the root of now (kubectl rollout restart)'
         );
       case 'expired':
         return (
-          'a proxy takes the control plane’s certificate for expired: the clock there is at least ' +
+          `the proxy ${whose} takes the control plane’s certificate for expired: the clock there is at least ` +
           `${seconds(notAfterMs - nowMs)} s ahead of the control plane’s; set it right`
         );
       case 'bad-certificate':
         return (
-          'a proxy does not take the control plane’s certificate: most likely the clock there is at least ' +
+          `the proxy ${whose} does not take the control plane’s certificate: most likely the clock there is at least ` +
           `${seconds(nowMs - notBeforeMs)} s behind the control plane’s, so that it is not valid there yet; set it right`
         );
     }

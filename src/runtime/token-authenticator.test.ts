@@ -7,6 +7,7 @@ import { TokenAuthenticator } from './token-authenticator.ts';
 let kube: KubeFixture;
 let client: KubeClient;
 let nowMs: number;
+const PEER = { address: '10.1.0.5' };
 let authenticator: TokenAuthenticator;
 let uid: string;
 
@@ -34,7 +35,7 @@ const token = (change: Partial<TokenOptions> = {}) =>
   kube.token({ namespace: 'default', serviceAccount: 'sa', pod: { name: 'a', uid }, ...change });
 
 test('a bound token proves pod and service account, until it ends', async () => {
-  const identity = await authenticator.authenticate(token());
+  const identity = await authenticator.authenticate(token(), PEER);
   expect(identity).toMatchObject({
     namespace: 'default',
     serviceAccount: 'sa',
@@ -47,12 +48,12 @@ test('a bound token proves pod and service account, until it ends', async () => 
 
 test('streams that come together ask the API server once, and a deleted pod proves nothing a minute later', async () => {
   const one = token();
-  await Promise.all([authenticator.authenticate(one), authenticator.authenticate(one)]);
-  await authenticator.authenticate(one);
+  await Promise.all([authenticator.authenticate(one, PEER), authenticator.authenticate(one, PEER)]);
+  await authenticator.authenticate(one, PEER);
   expect(kube.reviewed).toHaveLength(1);
   kube.remove('/api/v1/namespaces/default/pods/a');
   nowMs += 61_000;
-  await expect(authenticator.authenticate(one)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  await expect(authenticator.authenticate(one, PEER)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
 });
 
 test.each([
@@ -61,7 +62,7 @@ test.each([
   ['another audience', () => token({ audience: 'vault' }), '"vault", but "istio-ca" is needed'],
   ['an old token', () => token({ lifetimeMs: -1 }), 'has expired'],
 ])('%s is refused without asking', async (_, make, reason) => {
-  await expect(authenticator.authenticate(make())).rejects.toMatchObject({
+  await expect(authenticator.authenticate(make(), PEER)).rejects.toMatchObject({
     code: 'UNAUTHENTICATED',
     message: expect.stringContaining(reason),
   });
@@ -70,13 +71,26 @@ test.each([
 
 test('a refusal is not remembered, and names no part of the token', async () => {
   const bad = `${token()}x`;
-  const refusal = await authenticator.authenticate(bad).catch((error: Error) => error);
+  const refusal = await authenticator.authenticate(bad, PEER).catch((error: Error) => error);
   expect((refusal as Error).message).not.toContain(bad.slice(-12));
-  await authenticator.authenticate(bad).catch(() => {});
+  await authenticator.authenticate(bad, PEER).catch(() => {});
   expect(kube.reviewed).toHaveLength(2);
 });
 
 test('when the API server is away the answer is "later", not "no"', async () => {
   kube.close();
-  await expect(authenticator.authenticate(token())).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await expect(authenticator.authenticate(token(), PEER)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+});
+
+test('one address keeps the API server no busier than its share', async () => {
+  const unknown = (i: number) => token({ pod: { name: 'a', uid: `other-${i}` } });
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: 80 }, (_, i) => authenticator.authenticate(unknown(i), PEER)),
+  );
+  const codes = outcomes.map((each) => (each.status === 'rejected' ? (each.reason as { code: string }).code : 'taken'));
+  expect(codes.filter((code) => code === 'UNAUTHENTICATED').length).toBeLessThan(60);
+  expect(codes.filter((code) => code === 'UNAVAILABLE').length).toBeGreaterThan(20);
+  expect(kube.reviewed.length).toBeLessThan(60);
+  // Others are served meanwhile.
+  await authenticator.authenticate(token(), { address: '10.1.0.6' });
 });

@@ -5,7 +5,8 @@ import { createHash } from 'node:crypto';
 import { type KubeClient, KubeError } from '../kube/client.ts';
 import { TOKEN_REVIEWS } from '../kube/resources.ts';
 import type { KubeObject } from '../kube/types.ts';
-import { type Authenticator, type PeerIdentity, XdsRefusal } from '../xds/types.ts';
+import { PerAddressLimit, type RateLimit } from '../xds/per-address-limit.ts';
+import { type Authenticator, type PeerIdentity, type PeerTransport, XdsRefusal } from '../xds/types.ts';
 
 export interface TokenAuthenticatorOptions {
   readonly client: KubeClient;
@@ -15,7 +16,9 @@ export interface TokenAuthenticatorOptions {
   readonly clusterName: string;
   readonly nowMs?: () => number;
   /** Told of each review, for metrics. */
-  readonly observe?: (outcome: 'accepted' | 'refused' | 'unavailable') => void;
+  readonly observe?: (outcome: 'accepted' | 'refused' | 'unavailable' | 'limited') => void;
+  /** Of reviews for one address: a proxy needs one a minute, and must not keep the API server busy. */
+  readonly limit?: RateLimit;
 }
 
 interface ReviewStatus {
@@ -31,6 +34,7 @@ interface ReviewStatus {
  */
 const REMEMBER_MS = 60_000;
 const MAX_REMEMBERED = 10_000;
+const DEFAULT_LIMIT: RateLimit = { burst: 50, perSecond: 1 };
 const POD_NAME = 'authentication.kubernetes.io/pod-name';
 const POD_UID = 'authentication.kubernetes.io/pod-uid';
 
@@ -38,14 +42,16 @@ const POD_UID = 'authentication.kubernetes.io/pod-uid';
 export class TokenAuthenticator implements Authenticator {
   readonly #options: TokenAuthenticatorOptions;
   readonly #nowMs: () => number;
+  readonly #limit: PerAddressLimit;
   readonly #remembered = new Map<string, { untilMs: number; identity: Promise<PeerIdentity> }>();
 
   constructor(options: TokenAuthenticatorOptions) {
     this.#options = options;
     this.#nowMs = options.nowMs ?? Date.now;
+    this.#limit = new PerAddressLimit(options.limit ?? DEFAULT_LIMIT);
   }
 
-  async authenticate(token: string | undefined): Promise<PeerIdentity> {
+  async authenticate(token: string | undefined, { address }: Pick<PeerTransport, 'address'>): Promise<PeerIdentity> {
     if (token === undefined || token === '') {
       throw unauthenticated('a service-account token is needed (authorization: Bearer ...)');
     }
@@ -62,6 +68,10 @@ export class TokenAuthenticator implements Authenticator {
     const key = createHash('sha256').update(token).digest('base64');
     const known = this.#remembered.get(key);
     if (known !== undefined && known.untilMs > nowMs) return await known.identity;
+    if (!this.#limit.take(address)) {
+      this.#options.observe?.('limited');
+      throw new XdsRefusal('UNAVAILABLE', `${address} has too many tokens checked; try again later`);
+    }
     this.#forgetOld(nowMs);
     const identity = this.#review(token, claims.expiresAtMs);
     this.#remembered.set(key, { untilMs: nowMs + REMEMBER_MS, identity });

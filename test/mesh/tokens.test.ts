@@ -18,6 +18,7 @@ interface Cluster {
 let home: Cluster;
 let away: Cluster;
 let istiod: KubeClient;
+const PEER = { address: '10.1.0.5' };
 let authenticator: TokenAuthenticator;
 
 async function startCluster(): Promise<Cluster> {
@@ -76,7 +77,7 @@ afterAll(async () => {
 
 test('a pod’s bound token proves pod, account and namespace', async () => {
   const pod = await home.admin.get(PODS, 'cart-0', 'shop');
-  const identity = await authenticator.authenticate(await tokenOf(home, 'shop/cart', 'cart-0', 'istio-ca'));
+  const identity = await authenticator.authenticate(await tokenOf(home, 'shop/cart', 'cart-0', 'istio-ca'), PEER);
   const { uid: podUid } = pod!.metadata;
   expect(identity).toMatchObject({
     clusterName: 'home',
@@ -96,7 +97,7 @@ test.each([
   ['another cluster', () => tokenOf(away, 'shop/cart', 'cart-0', 'istio-ca'), 'cluster home does not accept the token'],
   ['no pod', () => tokenOf(home, 'shop/cart', undefined, 'istio-ca'), 'not bound to a pod'],
 ] as const)('a token of %s is refused', async (_, make, reason) => {
-  await expect(authenticator.authenticate(await make())).rejects.toMatchObject({
+  await expect(authenticator.authenticate(await make(), PEER)).rejects.toMatchObject({
     code: 'UNAUTHENTICATED',
     message: expect.stringContaining(reason),
   });
@@ -107,12 +108,12 @@ test('a changed token is refused', async () => {
   const claims = JSON.parse(Buffer.from(payload!, 'base64url').toString());
   claims.sub = 'system:serviceaccount:istio-system:istiod';
   const forged = `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.${signature}`;
-  await expect(authenticator.authenticate(forged)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  await expect(authenticator.authenticate(forged, PEER)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
 });
 
 test('the token of a deleted pod proves nothing', async () => {
   await createPod(home, 'cart-1');
   const token = await tokenOf(home, 'shop/cart', 'cart-1', 'istio-ca');
   await home.admin.delete(PODS, 'cart-1', 'shop', { gracePeriodSeconds: 0 });
-  await expect(authenticator.authenticate(token)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  await expect(authenticator.authenticate(token, PEER)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
 });

@@ -39,7 +39,7 @@ export async function readObjectFiles(paths: readonly string[], namespace: strin
     for (const { object, locate } of read) objects.push({ object: placed(object, namespace), file, locate });
     for (const { message, line } of faults) {
       const ref = { apiVersion: 'v1', kind: 'File', namespace: '', name: file };
-      const cure = 'write each object with apiVersion, kind and metadata.name';
+      const cure = 'mend this document; the others of the file are read';
       diagnostics.push({ ...diagnose(ref, 'ISM0012', '', message, cure), line, file });
     }
   }

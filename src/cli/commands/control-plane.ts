@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
+import { parseDuration } from '../../api/values.ts';
 import { UserError } from '../user-error.ts';
 
 interface ControlPlaneFlags {
@@ -13,6 +14,7 @@ interface ControlPlaneFlags {
   adminPort: string;
   webhookPort: string;
   roles: string;
+  workloadCertTtl: number;
   logLevel: string;
 }
 
@@ -32,6 +34,12 @@ export function register(program: Command): void {
     .option('--admin-port <port>', 'of /ready, /metrics and, from this machine only, /debug', '15014')
     .option('--webhook-port <port>', 'of the webhooks', '15017')
     .option('--roles <list>', 'what to do of pilot, ca, injector and validator', 'pilot,ca,injector,validator')
+    .option(
+      '--workload-cert-ttl <duration>',
+      'how long a workload’s certificate lives',
+      readDuration,
+      readDuration('24h'),
+    )
     .option('--log-level <level>', 'error, warn, info or debug', 'info')
     .addHelpText('after', '\nDeployment istiod runs it (see: isthmus install --help).')
     .action(async (flags: ControlPlaneFlags) => {
@@ -55,11 +63,30 @@ export function register(program: Command): void {
       const log = createLog('control-plane', flags.logLevel);
       const roles = readRoles(flags.roles, ROLES);
       try {
-        await runControlPlane({ client, cluster, trustDomain, dnsDomain, roles, host, ports, log }, processSignal());
+        await runControlPlane(
+          {
+            client,
+            cluster,
+            trustDomain,
+            dnsDomain,
+            roles,
+            host,
+            ports,
+            workloadLifetimeMs: flags.workloadCertTtl,
+            log,
+          },
+          processSignal(),
+        );
       } finally {
         client.close();
       }
     });
+}
+
+function readDuration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined || ms < 10_000) throw new InvalidArgumentError('Give a duration of at least 10s, such as 24h.');
+  return ms;
 }
 
 function readRoles<T extends string>(text: string, known: readonly T[]): ReadonlySet<T> {

@@ -81,6 +81,7 @@ export function buildControlPlane(values: Values): KubeObject[] {
                   ...['--cluster-id', multiCluster.clusterName],
                   ...['--trust-domain', trustDomain],
                   ...['--dns-domain', proxy.clusterDomain],
+                  ...['--workload-cert-ttl', values.security.workloadCertTtl],
                   ...['--log-level', values.pilot.logLevel],
                 ],
                 ports: [

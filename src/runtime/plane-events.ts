@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is wrong with the control plane itself, or with who comes to it, as Events on its pod: kubectl describe shows
+// them, and `isthmus analyze` reads them.
+import { createHash } from 'node:crypto';
+import type { Logger } from 'pino';
+import { type KubeClient, KubeError } from '../kube/client.ts';
+import { EVENTS } from '../kube/resources.ts';
+import { ISTIO_NAMESPACE } from './mesh-resources.ts';
+
+export const PLANE_COMPONENT = 'isthmus.dev/istiod';
+export type PlaneTrouble = 'ClockSkew' | 'RefusedByProxy' | 'FileDescriptors';
+
+export interface PlaneEventsOptions {
+  readonly client: KubeClient;
+  /** The pod that this process runs in. */
+  readonly pod: string;
+  /** Of that pod, once it is known. */
+  readonly uid: () => string | undefined;
+  readonly log: Logger;
+  /** The API server's time, as far as it is known: our own may be what is wrong. */
+  readonly nowMs: () => number;
+}
+
+/** What still stands is told again after this: who reads the Events takes older ones for over. */
+export const REPEAT_MS = 5 * 60_000;
+const MAX_REMEMBERED = 200;
+
+export class PlaneEvents {
+  readonly #options: PlaneEventsOptions;
+  readonly #told = new Map<string, { count: number; atMs: number }>();
+
+  constructor(options: PlaneEventsOptions) {
+    this.#options = options;
+  }
+
+  /** As often as one likes, while it stands; `about` tells troubles of one kind apart. Never throws. */
+  async tell(trouble: PlaneTrouble, message: string, about = ''): Promise<void> {
+    const { client, pod, log } = this.#options;
+    const key = `${trouble} ${about}`;
+    // By a clock that nobody sets: the other one may be set right meanwhile.
+    const atMs = performance.now();
+    const before = this.#told.get(key);
+    if (before !== undefined && atMs - before.atMs < REPEAT_MS) return;
+    const count = (before?.count ?? 0) + 1;
+    this.#told.delete(key);
+    for (const oldest of this.#told.keys()) {
+      if (this.#told.size < MAX_REMEMBERED) break;
+      this.#told.delete(oldest);
+    }
+    this.#told.set(key, { count, atMs });
+    const time = new Date(this.#options.nowMs()).toISOString().replace(/\.\d+Z$/, 'Z');
+    const name = `${pod}.${createHash('sha256').update(key).digest('hex').slice(0, 16)}`;
+    const changing = { message: message.slice(0, 1_000), lastTimestamp: time, count };
+    try {
+      await client.create(EVENTS, {
+        apiVersion: 'v1',
+        kind: 'Event',
+        metadata: { name, namespace: ISTIO_NAMESPACE },
+        involvedObject: {
+          apiVersion: 'v1',
+          kind: 'Pod',
+          namespace: ISTIO_NAMESPACE,
+          name: pod,
+          ...(this.#options.uid() === undefined ? {} : { uid: this.#options.uid() }),
+        },
+        type: 'Warning',
+        reason: trouble,
+        firstTimestamp: time,
+        ...changing,
+        source: { component: 'istiod' },
+        reportingComponent: PLANE_COMPONENT,
+      });
+    } catch (error) {
+      const isOlder = error instanceof KubeError && error.reason === 'AlreadyExists';
+      const failed = (cause: Error): void => log.warn({ err: cause.message, trouble }, 'no Event was written');
+      if (!isOlder) return failed(error as Error);
+      await client.patch(EVENTS, name, ISTIO_NAMESPACE, changing).catch(failed);
+    }
+  }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can go wrong around a control plane without anything being wrong in it: its clock, its file descriptors, proxies
+// that do not take its certificate. Each is logged, counted, and told by an Event on its pod.
+import type { Logger } from 'pino';
+import type { Clock } from '../identity/renewal.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { KubeObject } from '../kube/types.ts';
+import type { MeshSnapshot } from '../model/snapshot.ts';
+import { watchClock } from './clock-skew.ts';
+import { watchDescriptors } from './descriptors.ts';
+import { HandshakeFailures } from './handshake-failures.ts';
+import { ISTIO_NAMESPACE } from './mesh-resources.ts';
+import type { Metrics } from './metrics.ts';
+import { PlaneEvents } from './plane-events.ts';
+
+export interface PlaneHealthOptions {
+  readonly client: KubeClient;
+  readonly replica: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Whose addresses are whose. */
+  readonly snapshot: () => MeshSnapshot;
+}
+
+export class PlaneHealth {
+  readonly #options: PlaneHealthOptions;
+  readonly #events: PlaneEvents;
+  #podUid: string | undefined;
+  #skewMs = 0;
+
+  constructor(options: PlaneHealthOptions) {
+    this.#options = options;
+    const { client, replica, clock, log } = options;
+    const nowMs = (): number => clock.nowMs() - this.#skewMs;
+    this.#events = new PlaneEvents({ client, pod: replica, uid: () => this.#podUid, log, nowMs });
+  }
+
+  /** Looks until `signal` aborts. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { client, clock, log, metrics } = this.#options;
+    const observe = (skewMs: number): void => {
+      this.#skewMs = skewMs;
+      metrics.clockSkew(skewMs / 1000);
+    };
+    await Promise.all([
+      watchClock(
+        {
+          client,
+          log,
+          nowMs: clock.nowMs,
+          observe,
+          trouble: (message) => void this.#events.tell('ClockSkew', message),
+        },
+        signal,
+      ),
+      watchDescriptors(log, (message) => void this.#events.tell('FileDescriptors', message), signal),
+    ]);
+  }
+
+  /** For every object that the source tells: one of them is the pod that this process runs in. */
+  notice({ kind, metadata: { name, namespace, uid } }: KubeObject): void {
+    if (kind === 'Pod' && namespace === ISTIO_NAMESPACE && name === this.#options.replica) this.#podUid = uid;
+  }
+
+  /** To be told of failed handshakes with a server that shows a certificate of this validity. */
+  handshakes(validity: () => { notBeforeMs: number; notAfterMs: number }): HandshakeFailures {
+    const { clock, log, metrics } = this.#options;
+    return new HandshakeFailures({
+      log,
+      nowMs: clock.nowMs,
+      validity,
+      observe: metrics.handshakeFailed,
+      trouble: (message, address) => void this.#events.tell('RefusedByProxy', message, address),
+      nameOf: (address) => this.#podAt(address),
+    });
+  }
+
+  #podAt(address: string): string | undefined {
+    for (const { ref, ip } of this.#options.snapshot().workloads.values()) {
+      if (ip === address) return `pod ${ref.namespace}/${ref.name}`;
+    }
+    return undefined;
+  }
+}
