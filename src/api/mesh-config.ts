@@ -26,7 +26,7 @@ const ignored: Field<unknown, 'optional'> = optional(anything);
 const meshConfig = struct({
   accessLogFile: defaulted(text(), '/dev/stdout'),
   accessLogEncoding: defaulted(choice(['TEXT']), 'TEXT'),
-  connectTimeout: defaulted(durationMs(), 10_000),
+  connectTimeout: defaulted(durationMs(), 5_000),
   enableAutoMtls: defaulted(bool, true),
   trustDomain: optional(text()),
   rootNamespace: optional(text()),
@@ -45,7 +45,7 @@ export type MeshConfig = Infer<typeof meshConfig>;
 export const DEFAULT_MESH_CONFIG: MeshConfig = {
   accessLogFile: '/dev/stdout',
   accessLogEncoding: 'TEXT',
-  connectTimeout: 10_000,
+  connectTimeout: 5_000,
   enableAutoMtls: true,
   trustDomain: undefined,
   rootNamespace: undefined,

@@ -15,6 +15,7 @@ const GROUPS: readonly [names: readonly string[], load: () => Promise<CommandMod
   [['control-plane'], () => import('./commands/control-plane.ts')],
   [['dns'], () => import('./commands/dns.ts')],
   [['proxy-init'], () => import('./commands/proxy-init.ts')],
+  [['proxy-drain'], () => import('./commands/proxy-drain.ts')],
 ];
 
 /** Registers the group that `argv` names, or all of them for help and for names that no group has. */

@@ -180,6 +180,7 @@ function httpOptions(
     [HTTP_OPTIONS]: packed(HttpProtocolOptionsSchema, {
       commonHttpProtocolOptions: {
         ...(pool.idleTimeoutMs !== undefined && { idleTimeout: duration(pool.idleTimeoutMs) }),
+        ...(pool.lifetimeMs !== undefined && { maxConnectionDuration: duration(pool.lifetimeMs) }),
         ...(pool.maxRequestsPerConnection !== undefined &&
           pool.maxRequestsPerConnection > 0 && {
             maxRequestsPerConnection: pool.maxRequestsPerConnection,

@@ -26,6 +26,9 @@ export function buildGatewayHttpListener(intent: HttpPortIntent, accessLogFile: 
   });
 }
 
+/** A pod that has just gone must not cost a connection: there are others. */
+const CONNECT_ATTEMPTS = 3;
+
 /**
  * A chain for each server name, so that a service that comes or goes disturbs no connection but its own. Plaintext and
  * unknown names match none and are closed. Undefined without chains: Envoy takes no listener like that.
@@ -42,7 +45,7 @@ export function buildSniListener(intent: SniPortIntent, accessLogFile: string): 
       return {
         name: cluster,
         filterChainMatch: { transportProtocol: 'tls', serverNames: [...chain.serverNames] },
-        filters: [tcpProxy({ cluster, accessLogFile, logOnConnected: true })],
+        filters: [tcpProxy({ cluster, accessLogFile, logOnConnected: true, connectAttempts: CONNECT_ATTEMPTS })],
       };
     }),
     accessLog: accessLog(accessLogFile, refusedConnections()),

@@ -14,6 +14,7 @@ import { originalDst, tlsInspector } from './filters/listener-filters.ts';
 import { tcpProxy } from './filters/tcp-proxy.ts';
 import { duration, socketAddress } from './messages.ts';
 import { BLACK_HOLE, INBOUND_PASSTHROUGH, INBOUND_PORT, inboundName, VIRTUAL_INBOUND } from './names.ts';
+import { LOCAL_RETRIES, UNSERVED_HEADER } from './retries.ts';
 import { serverSocket } from './tls.ts';
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>;
@@ -62,11 +63,12 @@ function portChain(port: InboundPortIntent, secrets: ConfigSource, accessLogFile
   };
 }
 
-/** Every request goes to the one application; time-outs and retries are its clients' business. */
+/** Every request goes to the one application; time-outs, and retries of what it saw, are its clients' business. */
 function inboundTable(port: InboundPortIntent, cluster: string) {
   return create(RouteConfigurationSchema, {
     name: cluster,
     validateClusters: false,
+    responseHeadersToRemove: [UNSERVED_HEADER],
     virtualHosts: [
       {
         name: `inbound|http|${port.port}`,
@@ -77,7 +79,11 @@ function inboundTable(port: InboundPortIntent, cluster: string) {
             match: { pathSpecifier: { case: 'prefix', value: '/' } },
             action: {
               case: 'route',
-              value: { clusterSpecifier: { case: 'cluster', value: cluster }, timeout: duration(0) },
+              value: {
+                clusterSpecifier: { case: 'cluster', value: cluster },
+                timeout: duration(0),
+                retryPolicy: LOCAL_RETRIES,
+              },
             },
           },
         ],

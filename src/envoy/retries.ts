@@ -5,14 +5,37 @@ import { PreviousHostsPredicateSchema } from '#gen/envoy/extensions/retry/host/p
 import type { RetryIntent } from '../intent/types.ts';
 import { duration, packed } from './messages.ts';
 
+/**
+ * Says of an answer that the application behind the sidecar never saw the request: the sidecar could not connect to it.
+ * Only sidecars can say so; what an application says is removed.
+ */
+export const UNSERVED_HEADER = 'x-isthmus-unserved';
+
+/** Then it is for the client what a refused connection is. */
+const RETRIED_HEADERS = [
+  { name: UNSERVED_HEADER, headerMatchSpecifier: { case: 'presentMatch' as const, value: true } },
+];
+
+/**
+ * The sidecar's own attempts at its application, about a second in all: one that starts, or starts again, listens soon.
+ * A request that was sent is never sent again.
+ */
+export const LOCAL_RETRIES: RetryPolicy = create(RetryPolicySchema, {
+  retryOn: 'connect-failure',
+  numRetries: 10,
+  retryBackOff: { baseInterval: duration(25), maxInterval: duration(250) },
+});
+
 const PREVIOUS_HOSTS = {
   name: 'envoy.retry_host_predicates.previous_hosts',
   configType: { case: 'typedConfig' as const, value: packed(PreviousHostsPredicateSchema, {}) },
 };
 
 export function buildRetryPolicy(retries: RetryIntent): RetryPolicy {
+  const unserved = retries.on.includes('connect-failure');
   return create(RetryPolicySchema, {
-    retryOn: retries.on.join(','),
+    retryOn: [...retries.on, ...(unserved ? ['retriable-headers'] : [])].join(','),
+    ...(unserved && { retriableHeaders: RETRIED_HEADERS }),
     numRetries: retries.attempts,
     retriableStatusCodes: [...retries.statusCodes],
     ...(retries.perTryTimeoutMs !== undefined && { perTryTimeout: duration(retries.perTryTimeoutMs) }),

@@ -64,7 +64,7 @@ export function buildBootstrap(options: BootstrapOptions): Json {
     },
     overload_manager: { resource_monitors: [connectionLimit()] },
     layered_runtime: { layers: [{ name: 'isthmus', static_layer: RUNTIME }] },
-    ...(options.excludeOutboundBy === 'mark' ? { cluster_manager: { upstream_bind_config: markedSockets() } } : {}),
+    cluster_manager: { upstream_bind_config: { socket_options: socketOptions(options) } },
   };
 }
 
@@ -97,13 +97,25 @@ function buildNode(options: BootstrapOptions): Json {
   };
 }
 
-/** SOL_SOCKET (1), SO_MARK (36): set before connect, so that the redirect rules see it. Needs CAP_NET_ADMIN. */
-function markedSockets(): Json {
-  return {
-    socket_options: [
-      { description: 'SO_MARK', level: '1', name: '36', int_value: String(PROXY_MARK), state: 'STATE_PREBIND' },
-    ],
-  };
+/**
+ * Of every connection that Envoy opens, but of clusters with a bind configuration of their own. A peer that vanished
+ * without a word is given up in seconds: the kernel alone would repeat unacknowledged bytes for a quarter of an hour.
+ */
+function socketOptions({ excludeOutboundBy }: BootstrapOptions): Json[] {
+  const [SOL_SOCKET, IPPROTO_TCP] = [1, 6];
+  const options = [
+    socketOption('SO_KEEPALIVE', SOL_SOCKET, 9, 1),
+    socketOption('TCP_KEEPIDLE', IPPROTO_TCP, 4, 15),
+    socketOption('TCP_KEEPINTVL', IPPROTO_TCP, 5, 5),
+    socketOption('TCP_USER_TIMEOUT', IPPROTO_TCP, 18, 10_000),
+  ];
+  // So that the redirect rules see it. Needs CAP_NET_ADMIN.
+  return excludeOutboundBy === 'mark' ? [socketOption('SO_MARK', SOL_SOCKET, 36, PROXY_MARK), ...options] : options;
+}
+
+/** Set before the socket connects. */
+function socketOption(description: string, level: number, name: number, value: number): Json {
+  return { description, level: `${level}`, name: `${name}`, int_value: `${value}`, state: 'STATE_PREBIND' };
 }
 
 const ADMIN_CLUSTER = 'envoy-admin';
@@ -113,6 +125,8 @@ function adminCluster(pipe: string): Json {
     name: ADMIN_CLUSTER,
     type: 'STATIC',
     connect_timeout: '1s',
+    // A Unix socket knows no options of TCP, and fails with them.
+    upstream_bind_config: {},
     load_assignment: {
       cluster_name: ADMIN_CLUSTER,
       endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: pipe } } } }] }],

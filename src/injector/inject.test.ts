@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
 import { injectPod, type PatchOperation, STATUS_ANNOTATION } from './inject.ts';
-import type { Pod } from './pod.ts';
+import type { Container, Pod } from './pod.ts';
 import { DEFAULT_SETTINGS, type InjectorSettings } from './settings.ts';
 
 const SETTINGS: InjectorSettings = { ...DEFAULT_SETTINGS, proxyImage: 'isthmus/proxyv2:1', clusterId: 'cluster1' };
@@ -33,6 +33,16 @@ function inject(pod: Pod, settings = SETTINGS): Pod {
   const outcome = injectPod(pod, 'default', ENABLED, settings);
   if (outcome.kind !== 'inject') throw new Error(`expected an injection, got ${JSON.stringify(outcome)}`);
   return applyPatch(pod, outcome.patch);
+}
+
+function proxyOf(pod: Pod): Container {
+  const found = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].find((c) => c.name === 'istio-proxy');
+  if (found === undefined) throw new Error('the pod has no proxy');
+  return found;
+}
+
+function preStop(container: Container | undefined): unknown {
+  return (container?.['lifecycle'] as { preStop?: unknown } | undefined)?.preStop;
 }
 
 describe('who gets a sidecar', () => {
@@ -91,13 +101,28 @@ describe('what is refused, and why', () => {
 });
 
 describe('the injected pod', () => {
-  test('has Envoy alone as its second container, and rules written by an init container', () => {
+  test('has Envoy alone besides its own, from before the application starts, and rules written by an init container', () => {
     const pod = inject(podWith({ spec: { initContainers: [{ name: 'migrate' }] } }));
-    expect(pod.spec.containers.map(({ name }) => name)).toEqual(['reviews', 'istio-proxy']);
+    expect(pod.spec.containers.map(({ name }) => name)).toEqual(['reviews']);
     // After the pod's own: these still need a network without Envoy.
-    expect(pod.spec.initContainers?.map(({ name }) => name)).toEqual(['migrate', 'istio-init']);
-    expect(pod.spec.containers[1]?.args?.[0]).toBe('--config-yaml');
+    expect(pod.spec.initContainers?.map(({ name }) => name)).toEqual(['migrate', 'istio-init', 'istio-proxy']);
     expect(pod.spec.initContainers?.[1]?.command).toEqual(['isthmus', 'proxy-init']);
+    const proxy = proxyOf(pod);
+    expect(proxy.args?.[0]).toBe('--config-yaml');
+    expect(proxy).toMatchObject({ restartPolicy: 'Always', startupProbe: { httpGet: { path: '/healthz/ready' } } });
+  });
+
+  test('where the cluster has no native sidecars, Envoy is a container that sees for itself when it may end', () => {
+    const settings = { ...SETTINGS, nativeSidecars: false };
+    const pod = inject(podWith({ spec: { terminationGracePeriodSeconds: 20 } }), settings);
+    expect(pod.spec.containers.map(({ name }) => name)).toEqual(['reviews', 'istio-proxy']);
+    expect(pod.spec.containers[0]).not.toHaveProperty('lifecycle');
+    expect(proxyOf(pod)).not.toHaveProperty('restartPolicy');
+    expect(preStop(proxyOf(pod))).toEqual({
+      exec: {
+        command: 'isthmus proxy-drain --inbound-only --until-quiet --at-least 3 --at-most 17'.split(' '),
+      },
+    });
   });
 
   test('gives NET_ADMIN to the init container and to nobody else', () => {
@@ -105,8 +130,8 @@ describe('the injected pod', () => {
     const added = (index: number, list: Pod['spec']['containers']) =>
       (list[index]?.securityContext?.['capabilities'] as { add?: string[] } | undefined)?.add;
     expect(added(0, pod.spec.initContainers ?? [])).toEqual(['NET_ADMIN']);
-    expect(added(1, pod.spec.containers)).toBeUndefined();
-    expect(pod.spec.containers[1]?.securityContext).toMatchObject({
+    expect(added(1, pod.spec.initContainers ?? [])).toBeUndefined();
+    expect(proxyOf(pod).securityContext).toMatchObject({
       runAsUser: 1337,
       runAsNonRoot: true,
       readOnlyRootFilesystem: true,
@@ -177,8 +202,30 @@ describe('the injected pod', () => {
     });
     expect(pod.spec.initContainers?.[0]?.args?.join(' ')).toContain('--exclude-outbound-by mark --proxy-id 1337');
     expect(pod.spec.initContainers?.[0]?.args?.join(' ')).toContain('--exclude-outbound-ports 15012');
-    expect(pod.spec.containers[1]?.securityContext).toMatchObject({ capabilities: { add: ['NET_ADMIN'] } });
-    expect(pod.spec.containers[1]?.args?.[1]).toContain('SO_MARK');
+    expect(proxyOf(pod).securityContext).toMatchObject({ capabilities: { add: ['NET_ADMIN'] } });
+    expect(proxyOf(pod).args?.[1]).toContain('SO_MARK');
+  });
+});
+
+describe('the end of the pod', () => {
+  const own = { exec: { command: ['sleep', '9'] } };
+  test.each([
+    ['applications are told later than the cluster', {}, undefined, { sleep: { seconds: 3 } }],
+    [
+      'half of a short grace period is the limit',
+      { terminationGracePeriodSeconds: 4 },
+      undefined,
+      { sleep: { seconds: 2 } },
+    ],
+    ['no grace, no delay', { terminationGracePeriodSeconds: 0 }, undefined, undefined],
+    ['one that has a preStop knows what it does', {}, { preStop: own }, own],
+    ['a postStart stays', {}, { postStart: own }, { sleep: { seconds: 3 } }],
+  ])('%s', (_, spec, lifecycle, expected) => {
+    const container = { name: 'a', ...(lifecycle && { lifecycle }) };
+    const pod = inject(podWith({ spec: { containers: [container], ...spec } }));
+    expect(preStop(pod.spec.containers[0])).toEqual(expected);
+    expect(pod.spec.containers[0]?.['lifecycle'] ?? {}).toMatchObject(lifecycle ?? {});
+    expect(preStop(proxyOf(pod))).toEqual({ exec: { command: ['isthmus', 'proxy-drain', '--inbound-only'] } });
   });
 });
 
@@ -192,7 +239,7 @@ describe('probes of the application', () => {
       httpGet: { path: '/app-health/a/readyz?deep=1', port: 15_021 },
       periodSeconds: 3,
     });
-    const bootstrap = JSON.parse(pod.spec.containers[1]?.args?.[1] ?? '');
+    const bootstrap = JSON.parse(proxyOf(pod).args?.[1] ?? '');
     const routes =
       bootstrap.static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0]
         .routes;
@@ -210,11 +257,10 @@ describe('probes of the application', () => {
 
   test('stay as they are when the owner says so, and exec probes always', () => {
     const annotations = { 'sidecar.istio.io/rewriteAppHTTPProbers': 'false' };
-    expect(
-      inject(podWith({ metadata: { annotations }, spec: { containers: [container] } })).spec.containers[0],
-    ).toEqual(container);
+    const untouched = inject(podWith({ metadata: { annotations }, spec: { containers: [container] } }));
+    expect(untouched.spec.containers[0]).toMatchObject(container);
     const exec = { name: 'b', livenessProbe: { exec: { command: ['true'] } } };
-    expect(inject(podWith({ spec: { containers: [exec] } })).spec.containers[0]).toEqual(exec);
+    expect(inject(podWith({ spec: { containers: [exec] } })).spec.containers[0]).toMatchObject(exec);
   });
 
   test('that cannot be moved are warned of, or refused', () => {

@@ -11,6 +11,7 @@ import {
   PROXY_UID,
 } from './proxy-container.ts';
 import type { InjectorSettings } from './settings.ts';
+import { delayTermination, graceSeconds } from './termination.ts';
 import { readTrafficAnnotations, type TrafficExclusions } from './traffic-annotations.ts';
 
 /** One operation of a JSON patch (RFC 6902). */
@@ -118,11 +119,16 @@ function buildPatch(
   settings: InjectorSettings,
 ): PatchOperation[] {
   const { spec, metadata } = pod;
+  const grace = graceSeconds(spec);
+  const proxy = buildProxyContainer('sidecar', settings, { probes: moved.probes, graceSeconds: grace });
+  const containers = settings.nativeSidecars
+    ? delayTermination(moved.containers, settings.drainSeconds, grace)
+    : [...moved.containers, proxy];
   const first = spec.containers[0]?.name;
   const volumes = buildProxyVolumes();
   const status = {
-    initContainers: [INIT_CONTAINER],
-    containers: [PROXY_CONTAINER],
+    initContainers: [INIT_CONTAINER, ...(settings.nativeSidecars ? [PROXY_CONTAINER] : [])],
+    containers: settings.nativeSidecars ? [] : [PROXY_CONTAINER],
     volumes: volumes.map(({ name }) => name),
   };
   const annotations = {
@@ -134,17 +140,18 @@ function buildPatch(
   return [
     { op: 'add', path: '/metadata/labels', value: { [TLS_MODE_LABEL]: 'istio', ...metadata.labels } },
     { op: 'add', path: '/metadata/annotations', value: annotations },
-    // Last, so that the pod's own init containers still have the plain network: Envoy does not run yet.
+    // Last, so that the pod's own init containers still have the plain network: Envoy does not run yet. An init container
+    // that stays is ready before the application starts, and ends when all of it has ended.
     {
       op: 'add',
       path: '/spec/initContainers',
-      value: [...(spec.initContainers ?? []), buildInitContainer(exclusions, settings)],
+      value: [
+        ...(spec.initContainers ?? []),
+        buildInitContainer(exclusions, settings),
+        ...(settings.nativeSidecars ? [proxy] : []),
+      ],
     },
-    {
-      op: 'add',
-      path: '/spec/containers',
-      value: [...moved.containers, buildProxyContainer('sidecar', settings, moved.probes)],
-    },
+    { op: 'add', path: '/spec/containers', value: containers },
     { op: 'add', path: '/spec/volumes', value: [...(spec.volumes ?? []), ...volumes] },
     { op: 'add', path: '/spec/dnsConfig', value: buildDnsConfig(pod, namespace, settings) },
   ];

@@ -22,6 +22,7 @@ export interface PodSpec {
   dnsConfig?: { searches?: string[]; [member: string]: unknown };
   securityContext?: Record<string, unknown>;
   serviceAccountName?: string;
+  terminationGracePeriodSeconds?: number;
   [member: string]: unknown;
 }
 

@@ -5,6 +5,7 @@ import type { AppProbe } from './app-probes.ts';
 import { buildBootstrap, HEALTH_PATH, HEALTH_PORT, METRICS_PORT, PROXY_MARK } from './bootstrap.ts';
 import type { Container } from './pod.ts';
 import type { InjectorSettings } from './settings.ts';
+import { graceSeconds } from './termination.ts';
 import type { TrafficExclusions } from './traffic-annotations.ts';
 
 export const PROXY_CONTAINER = 'istio-proxy';
@@ -21,12 +22,15 @@ const SCRATCH_DIR = '/tmp';
 export const ADMIN_PIPE = `${SCRATCH_DIR}/envoy-admin.sock`;
 const TOKEN_SECONDS = 43_200;
 
+const READY = { httpGet: { path: HEALTH_PATH, port: HEALTH_PORT }, periodSeconds: 1, timeoutSeconds: 3 };
+
 /** Envoy and nothing else: its bootstrap is an argument, in which the kubelet fills in what only it knows. */
 export function buildProxyContainer(
   kind: 'sidecar' | 'gateway',
   settings: InjectorSettings,
-  probes: readonly AppProbe[] = [],
+  pod: { readonly probes?: readonly AppProbe[]; readonly graceSeconds?: number } = {},
 ): Container {
+  const isNative = kind === 'sidecar' && settings.nativeSidecars;
   const bootstrap = buildBootstrap({
     kind,
     podName: '$(POD_NAME)',
@@ -38,7 +42,7 @@ export function buildProxyContainer(
     dnsDomain: settings.dnsDomain,
     ads: controlPlaneEndpoint(settings.adsAddress),
     adminPipe: ADMIN_PIPE,
-    probes,
+    probes: pod.probes ?? [],
     excludeOutboundBy: kind === 'sidecar' ? settings.excludeOutboundBy : 'uid',
   });
   return {
@@ -52,6 +56,9 @@ export function buildProxyContainer(
       // A listener that was removed or replaced keeps its connections for so long (Envoy's own ten minutes add up).
       '--drain-time-s',
       '45',
+      // A pod has seconds to end, not minutes: whoever is answered is asked to leave.
+      '--drain-strategy',
+      'immediate',
       '--concurrency',
       String(settings.concurrency),
       // Envoy's own ten seconds are too long for somebody who reads the access log to see what a request did.
@@ -67,12 +74,13 @@ export function buildProxyContainer(
       fieldEnv('SERVICE_ACCOUNT', 'spec.serviceAccountName'),
     ],
     ports: [{ name: 'http-envoy-prom', containerPort: METRICS_PORT, protocol: 'TCP' }],
-    readinessProbe: {
-      httpGet: { path: HEALTH_PATH, port: HEALTH_PORT },
-      periodSeconds: 1,
-      timeoutSeconds: 3,
-      failureThreshold: 4,
-    },
+    readinessProbe: { ...READY, failureThreshold: 4 },
+    ...(isNative && {
+      restartPolicy: 'Always',
+      // The application starts when this has passed. How long the control plane takes to answer is not for us to limit.
+      startupProbe: { ...READY, failureThreshold: 3600 },
+    }),
+    lifecycle: { preStop: { exec: { command: drainCommand(kind, isNative, settings, pod.graceSeconds) } } },
     resources: settings.resources,
     securityContext: {
       runAsUser: PROXY_UID,
@@ -91,6 +99,26 @@ export function buildProxyContainer(
     ],
   };
 }
+
+/** A native sidecar is told to end after the application; every other proxy has to see for itself when it may. */
+function drainCommand(
+  kind: 'sidecar' | 'gateway',
+  isNative: boolean,
+  settings: InjectorSettings,
+  grace = graceSeconds({}),
+): string[] {
+  return [
+    ...['isthmus', 'proxy-drain'],
+    ...(kind === 'sidecar' ? ['--inbound-only'] : []),
+    ...(isNative
+      ? []
+      : ['--until-quiet', '--at-least', String(Math.min(settings.drainSeconds, Math.floor(grace / 2)))]),
+    ...(isNative ? [] : ['--at-most', String(Math.max(0, grace - SPARE_SECONDS))]),
+  ];
+}
+
+/** Of the grace period, for Envoy's own end. */
+const SPARE_SECONDS = 3;
 
 /** Writes the redirect rules once and ends; it alone gets NET_ADMIN. */
 export function buildInitContainer(exclusions: TrafficExclusions, settings: InjectorSettings): Container {

@@ -11,6 +11,10 @@ export interface InjectorSettings {
   readonly dnsDomain: string;
   readonly adsAddress: string;
   readonly excludeOutboundBy: 'uid' | 'mark';
+  /** The proxy starts before the application and ends after it: Kubernetes 1.30 and later. */
+  readonly nativeSidecars: boolean;
+  /** How long a pod that ends goes on serving, so that its clients learn of it. */
+  readonly drainSeconds: number;
   /** Envoy's worker threads. */
   readonly concurrency: number;
   readonly logLevel: string;
@@ -27,6 +31,8 @@ export const DEFAULT_SETTINGS: Omit<InjectorSettings, 'proxyImage' | 'clusterId'
   dnsDomain: 'cluster.local',
   adsAddress: ADS_ADDRESS,
   excludeOutboundBy: 'uid',
+  nativeSidecars: true,
+  drainSeconds: 3,
   concurrency: 1,
   logLevel: 'warning',
   resources: { requests: { cpu: '10m', memory: '64Mi' } },
@@ -46,5 +52,6 @@ export function parseInjectorSettings(text: string): InjectorSettings {
   if (settings.excludeOutboundBy !== 'uid' && settings.excludeOutboundBy !== 'mark') {
     throw new Error('settings: excludeOutboundBy must be uid or mark');
   }
+  if (!Number.isInteger(settings.drainSeconds)) throw new Error('settings: drainSeconds must be a whole number');
   return settings as InjectorSettings;
 }

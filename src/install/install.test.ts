@@ -153,6 +153,17 @@ describe('install', () => {
   });
 });
 
+test.each([
+  ['1', '32', true],
+  ['1', '30+', true],
+  ['1', '29', false],
+])('Kubernetes %s.%s has native sidecars: %s', async (major, minor, nativeSidecars) => {
+  kube.version = { major, minor };
+  await run();
+  const { settings } = kube.get(`${SYSTEM}/configmaps/istio-sidecar-injector`)!['data'] as { settings: string };
+  expect(JSON.parse(settings)).toMatchObject({ nativeSidecars });
+});
+
 test('a control plane that ends again and again is not waited for: its last words are told', async () => {
   kube.onCreate = (object) => (object.kind === 'Deployment' ? object : asControllersWould(object));
   kube.put(`${SYSTEM}/pods`, {

@@ -39,7 +39,7 @@ const ADDRESS_MS = 15_000;
  */
 export async function install(options: InstallOptions): Promise<void> {
   const { client, crds, report } = options;
-  const values = await decideExclusion(client, options.values);
+  const values = await decideSidecars(client, await decideExclusion(client, options.values));
   for (const stage of buildStages(values, crds)) {
     report({ kind: 'stage', name: stage.name });
     for (const object of stage.objects) await applyOne(object, options);
@@ -54,6 +54,15 @@ async function decideExclusion(client: KubeClient, values: Values): Promise<Valu
   const { items } = await client.list(NODES, { labelSelector: 'isthmus.dev/rootless=true' });
   const excludeOutboundBy = items.length > 0 ? 'mark' : 'uid';
   return { ...values, global: { ...values.global, proxy: { ...values.global.proxy, excludeOutboundBy } } };
+}
+
+/** Older clusters would take the sidecar for an init container that never ends (1.28), or know no `sleep` (1.29). */
+async function decideSidecars(client: KubeClient, values: Values): Promise<Values> {
+  if (values.global.proxy.nativeSidecars !== 'auto') return values;
+  const { major = '', minor = '' } = (await client.request('GET', '/version')) as { major?: string; minor?: string };
+  const version = Number.parseInt(major, 10) * 100 + Number.parseInt(minor, 10);
+  const nativeSidecars = String(version >= 130);
+  return { ...values, global: { ...values.global, proxy: { ...values.global.proxy, nativeSidecars } } };
 }
 
 async function applyOne(object: KubeObject, { client, report, dryRun }: InstallOptions): Promise<void> {

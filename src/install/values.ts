@@ -25,6 +25,9 @@ export interface Values {
       concurrency: number;
       /** `auto` becomes `mark` on nodes where all users are one (a rootless sandbox), else `uid`. */
       excludeOutboundBy: string;
+      /** `auto`: where the cluster has them, which is Kubernetes 1.30. */
+      nativeSidecars: string;
+      drainSeconds: number;
       resources: Resources;
     };
   };
@@ -58,6 +61,8 @@ const DEFAULTS: Values = {
       logLevel: 'warning',
       concurrency: 1,
       excludeOutboundBy: 'auto',
+      nativeSidecars: 'auto',
+      drainSeconds: 3,
       resources: { requests: { cpu: '10m', memory: '64Mi' } },
     },
   },
@@ -87,6 +92,7 @@ const OPEN: ReadonlySet<string> = new Set(['global.meshNetworks']);
 
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
   'global.proxy.excludeOutboundBy': ['auto', 'uid', 'mark'],
+  'global.proxy.nativeSidecars': ['auto', 'true', 'false'],
   'global.imagePullPolicy': ['Always', 'IfNotPresent', 'Never'],
   'gateways.istio-ingressgateway.type': ['LoadBalancer', 'NodePort', 'ClusterIP'],
   'gateways.istio-egressgateway.type': ['LoadBalancer', 'NodePort', 'ClusterIP'],

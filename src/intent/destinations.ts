@@ -75,10 +75,24 @@ function buildDestination(inputs: DestinationInputs, port: ServicePort, subset: 
     security: clientSecurity(inputs, ref, policy?.tls),
     balancing: balancingOf(policy),
     connectTimeoutMs: policy?.connectionPool?.tcp?.connectTimeout ?? mesh.connectTimeout,
-    pool: poolOf(policy?.connectionPool),
+    pool: {
+      ...poolOf(policy?.connectionPool),
+      ...(isBehindGateway(service) && { lifetimeMs: GATEWAY_POOL_LIFETIME_MS }),
+    },
     outlier: outlierOf(policy?.outlierDetection),
     origin: originOf(service, rule, subset),
   };
+}
+
+/**
+ * A gateway that is on its way out cannot tell the clients of the TLS that passes through it, as it could with HTTP: they
+ * have to leave by themselves, and well before it ends (docs/decisions/0013).
+ */
+const GATEWAY_POOL_LIFETIME_MS = 10_000;
+
+/** Endpoints of the mesh that somebody had to write down are mostly other clusters' gateways. */
+function isBehindGateway(service: MeshService): boolean {
+  return service.registry === 'service-entry' && service.meshInternal;
 }
 
 function originOf(service: MeshService, rule: DestinationRule | undefined, subset: Subset | undefined): Origin {

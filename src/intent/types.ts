@@ -99,6 +99,8 @@ export interface PoolIntent {
   readonly maxRetries?: number;
   readonly maxConcurrentStreams?: number;
   readonly idleTimeoutMs?: number;
+  /** A connection takes no new request after it; those on it end in peace. */
+  readonly lifetimeMs?: number;
   readonly keepalive?: { readonly probes?: number; readonly timeMs?: number; readonly intervalMs?: number };
 }
 

@@ -41,6 +41,7 @@ export class KubeFixture {
   onCreate: (object: KubeObject) => KubeObject = (object) => object;
   /** Collections in which nothing can be made, as in a namespace that does not exist. */
   isMissing: (collection: string) => boolean = () => false;
+  version = { major: '1', minor: '32' };
   #revision = 1;
 
   private constructor() {
@@ -132,6 +133,7 @@ export class KubeFixture {
     };
     const missing = (): void =>
       send(404, { kind: 'Status', status: 'Failure', reason: 'NotFound', code: 404, message: `${path} not found` });
+    if (path === '/version') return send(200, this.version);
     if (path.endsWith('/tokenreviews')) return send(201, { ...body, status: this.#review(body) });
     if (request.method === 'DELETE') {
       if (!this.#objects.has(path)) return missing();

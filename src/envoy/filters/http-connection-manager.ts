@@ -5,9 +5,11 @@ import type { RouteConfiguration } from '#gen/envoy/config/route/v3/route_pb.ts'
 import {
   HttpConnectionManager_ForwardClientCertDetails as ForwardCert,
   HttpConnectionManagerSchema,
+  type ResponseMapperSchema,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { byAds, duration, packed } from '../messages.ts';
+import { UNSERVED_HEADER } from '../retries.ts';
 import { accessLog } from './access-log.ts';
 import { httpFilters } from './http-order.ts';
 
@@ -45,6 +47,14 @@ export function httpConnectionManager(options: HttpManagerOptions): Filter {
   });
 }
 
+/** Marks the sidecar's own answers to requests that never reached the application. */
+function unserved(): MessageInitShape<typeof ResponseMapperSchema> {
+  return {
+    filter: { filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['UF'] } } },
+    headersToAdd: [{ header: { key: UNSERVED_HEADER, value: 'true' } }],
+  };
+}
+
 const ROLES: Readonly<Record<HttpManagerOptions['role'], ManagerInit>> = {
   outbound: { useRemoteAddress: false },
   // The application's own `server` header stays; its clients' certificates are told to it.
@@ -54,6 +64,7 @@ const ROLES: Readonly<Record<HttpManagerOptions['role'], ManagerInit>> = {
     serverHeaderTransformation: ServerHeader.PASS_THROUGH,
     forwardClientCertDetails: ForwardCert.APPEND_FORWARD,
     setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
+    localReplyConfig: { mappers: [unserved()] },
   },
   // At the edge nothing that a stranger says about itself is believed.
   gateway: { useRemoteAddress: true, serverName: 'istio-envoy', forwardClientCertDetails: ForwardCert.SANITIZE_SET },

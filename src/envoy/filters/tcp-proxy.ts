@@ -10,6 +10,8 @@ export interface TcpProxyOptions {
   readonly accessLogFile: string;
   /** Log when the connection is made, not only when it ends: pooled connections live long. */
   readonly logOnConnected?: boolean;
+  /** Endpoints to try until one takes the connection; 1 unless given. */
+  readonly connectAttempts?: number;
 }
 
 export function tcpProxy(options: TcpProxyOptions): Filter {
@@ -21,6 +23,7 @@ export function tcpProxy(options: TcpProxyOptions): Filter {
         statPrefix: options.cluster,
         clusterSpecifier: { case: 'cluster', value: options.cluster },
         accessLog: accessLog(options.accessLogFile),
+        ...(options.connectAttempts !== undefined && { maxConnectAttempts: options.connectAttempts }),
         ...(options.logOnConnected && { accessLogOptions: { flushAccessLogOnConnected: true } }),
       }),
     },

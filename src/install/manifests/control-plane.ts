@@ -19,6 +19,8 @@ export function injectorSettings(values: Values): InjectorSettings {
     dnsDomain: proxy.clusterDomain,
     adsAddress: DEFAULT_SETTINGS.adsAddress,
     excludeOutboundBy: proxy.excludeOutboundBy === 'mark' ? 'mark' : 'uid',
+    nativeSidecars: proxy.nativeSidecars !== 'false',
+    drainSeconds: proxy.drainSeconds,
     concurrency: proxy.concurrency,
     logLevel: proxy.logLevel,
     resources: { requests: proxy.resources.requests },
