@@ -65,6 +65,8 @@ export const paths = {
   /** Who keeps the sandbox, by process id (host-record.ts). */
   host: (stateDir: string) => join(stateDir, 'host.json'),
   status: (stateDir: string) => join(stateDir, 'status.json'),
+  /** The user's own images (images/own-images-file.ts). */
+  images: (stateDir: string) => join(stateDir, 'images.json'),
   kubeconfig: (stateDir: string) => join(stateDir, 'kubeconfig'),
   logs: (stateDir: string) => join(stateDir, 'logs'),
   log: (stateDir: string, component: string) => join(stateDir, 'logs', `${component}.log`),

@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { startApiServer } from '../../src/sandbox/apiserver/main.ts';
 import { ensureClusterPki } from '../../src/sandbox/apiserver/pki.ts';
 import { runControllers } from '../../src/sandbox/controllers/main.ts';
+import { resolveImage } from '../../src/sandbox/images/catalogue.ts';
 import { createPodNetwork } from '../../src/sandbox/network/pod-network.ts';
 import { runNode } from '../../src/sandbox/node/main.ts';
 import { makePodBridge, serveCalls } from './agent-loop.ts';
@@ -67,6 +68,7 @@ const ready = new Promise<void>((resolve) => {
         cluster: { index: 1, podBridge: 'pods', podCidr: '10.1.0.0/16', podGateway: address },
         leaseFile: join(nodeDir, 'addresses.json'),
       }),
+      resolveImage,
       log,
       ready: resolve,
     },

@@ -14,3 +14,8 @@ export function parseNumber(text: string): number {
   if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('It must be a number.');
   return Number(text);
 }
+
+/** An option that may be repeated. */
+export function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}

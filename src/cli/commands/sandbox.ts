@@ -2,8 +2,9 @@
 import type { Command } from 'commander';
 import type { ComponentRequest } from '../../sandbox/life/components.ts';
 import type { UpCommandOptions } from '../sandbox/up-command.ts';
+import { registerImages } from './sandbox-images.ts';
 import { registerNetwork } from './sandbox-network.ts';
-import { nameOption, outputOption, parseNumber } from './sandbox-options.ts';
+import { collect, nameOption, outputOption, parseNumber } from './sandbox-options.ts';
 
 export function register(program: Command): void {
   const sandbox = program
@@ -34,6 +35,7 @@ function registerUp(sandbox: Command): void {
     .addOption(nameOption())
     .option('--clusters <n>', 'how many: cluster1, cluster2, ... (default: 2)', parseNumber)
     .option('--rootless', 'use a user namespace also when this is root (plain users always do)', false)
+    .option('--images <file>', 'programs of your own, under image names; may be repeated', collect, [])
     .option('--fresh', 'forget what an earlier sandbox of this name left', false)
     .option(
       '--api-port <port>',
@@ -52,6 +54,7 @@ function registerUp(sandbox: Command): void {
 Examples:
   isthmus sandbox up
   isthmus sandbox up --name other --clusters 3
+  isthmus sandbox up --images my-images.yaml      see: isthmus sandbox images --help
   isthmus sandbox up -o json | jq -r '.clusters[].gateway.url'
 
 A sandbox that was killed, or ended with \`down --keep-state\`, continues with the objects that its clusters held.
@@ -94,16 +97,6 @@ function registerLogs(sandbox: Command): void {
     .option('--tail <lines>', 'only the last lines', parseNumber)
     .action(async (component: string | undefined, options: { name: string; follow: boolean; tail?: number }) => {
       await (await import('../sandbox/status-command.ts')).logs(component, options);
-    });
-}
-
-function registerImages(sandbox: Command): void {
-  sandbox
-    .command('images')
-    .description('the image names that pods can use, and the programs behind them')
-    .addOption(outputOption())
-    .action(async (options: { output?: 'json' | 'yaml' }) => {
-      await (await import('../sandbox/images-command.ts')).images(options);
     });
 }
 

@@ -19,13 +19,6 @@ export function renderReport(report: SandboxReport): string {
       cluster.gateway.url + (cluster.gateway.address === undefined ? ' (none yet)' : ''),
     ]),
   ];
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const table = rows.map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i]!))
-      .join('   ')
-      .trimEnd(),
-  );
   const troubled = [...report.components, ...report.clusters.flatMap(({ components }) => components)]
     .filter(({ restarts, state }) => restarts > 0 || state !== 'running')
     .map(
@@ -36,10 +29,19 @@ export function renderReport(report: SandboxReport): string {
     `kubeconfig  ${report.kubeconfig}`,
     `mode        ${report.mode}, version ${report.version}, since ${report.startedAt}`,
     '',
-    ...table,
+    renderTable(rows),
     ...(troubled.length > 0 ? ['', ...troubled] : []),
     '',
   ].join('\n');
+}
+
+/** Columns as wide as their widest cell; the first row is the heading. */
+export function renderTable(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows
+    .map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join('   '))
+    .map((line) => line.trimEnd())
+    .join('\n');
 }
 
 function describeReadiness({ ready, connected }: ClusterReport): string {

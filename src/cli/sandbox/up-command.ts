@@ -17,6 +17,7 @@ export interface UpCommandOptions {
   readonly name: string;
   readonly clusters?: number;
   readonly rootless: boolean;
+  readonly images: readonly string[];
   readonly fresh: boolean;
   readonly apiPort?: number;
   readonly gatewayPort?: number;
@@ -32,6 +33,7 @@ export async function up(options: UpCommandOptions): Promise<void> {
     name: options.name,
     rootless: options.rootless || process.geteuid?.() !== 0,
     fresh: options.fresh,
+    imageFiles: options.images,
     toolchain: findToolchain(),
     version: packageJson.version,
     ...(clusters === undefined ? {} : { clusters }),

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which program stands behind an image name. The sandbox pulls nothing: an image is a program of ours (or Envoy).
+// Which program stands behind an image name. The sandbox pulls nothing: an image is a program of ours, Envoy, or one
+// that the user has listed (own-images.ts).
+import { closestNames } from '../closest-names.ts';
 
 /** A program that the node can run in a pod's own root, where /opt/isthmus/bin and /opt/isthmus/dist are mounted. */
 export interface ImageProgram {
@@ -10,6 +12,10 @@ export interface ImageProgram {
   readonly env?: Readonly<Record<string, string>>;
   /** The image's USER; 65532 when absent. */
   readonly user?: number;
+  /** The image's WORKDIR; `/` when absent. */
+  readonly workingDir?: string;
+  /** Folders of this machine that the container sees, read-only, at the same place. */
+  readonly hostFolders?: readonly string[];
   readonly description: string;
 }
 
@@ -69,44 +75,32 @@ export const CATALOGUE: Readonly<Record<string, ImageProgram>> = {
   },
 };
 
-/** The program behind `image` (`[registry/]name[:tag][@digest]`), or the catalogue's closest names. */
-export function resolveImage(image: string): ImageResolution {
-  const name = repositoryName(image);
-  const program = CATALOGUE[name];
+/** Image name, with or without registry and tag, as the user gave it -> program: see own-images.ts. */
+export type OwnImages = Readonly<Record<string, ImageProgram>>;
+
+/**
+ * The program behind `image` (`[registry/]name[:tag][@digest]`), or the closest names. The user's own come first, and
+ * among them the name that says most.
+ */
+export function resolveImage(image: string, own: OwnImages = {}): ImageResolution {
+  const names = namesOf(image);
+  const program = names.map((name) => own[name]).find((found) => found) ?? CATALOGUE[names.at(-1)!];
   if (program) return { kind: 'program', program };
-  return { kind: 'unknown', closest: closestNames(name) };
+  const known = [...Object.keys(own), ...Object.keys(CATALOGUE)];
+  return { kind: 'unknown', closest: closestNames(names.at(-1)!, [...new Set(known)], 3) };
 }
 
-function repositoryName(image: string): string {
-  const untagged = image.replace(/@.*$/, '').replace(/:[^/]*$/, '');
-  const [first, ...rest] = untagged.split('/');
-  // A first part with a dot or a port, or `localhost`, is a registry (the rule of the Docker reference grammar).
+/** What an image may be listed as, the most particular first; the last is without registry and tag. */
+function namesOf(image: string): string[] {
+  const tagged = image.replace(/@.*$/, '');
+  const untagged = tagged.replace(/:[^/]*$/, '');
+  return [...new Set([tagged, withoutRegistry(tagged), untagged, withoutRegistry(untagged)])];
+}
+
+/** A first part with a dot or a port, or `localhost`, is a registry (the rule of the Docker reference grammar). */
+function withoutRegistry(name: string): string {
+  const [first, ...rest] = name.split('/');
   return first !== undefined && rest.length > 0 && (/[.:]/.test(first) || first === 'localhost')
     ? rest.join('/')
-    : untagged;
-}
-
-function closestNames(name: string): string[] {
-  const last = (text: string): string => text.slice(text.lastIndexOf('/') + 1);
-  return Object.keys(CATALOGUE)
-    .map((candidate) => ({
-      candidate,
-      distance: Math.min(editDistance(name, candidate), editDistance(last(name), last(candidate))),
-    }))
-    .sort((a, b) => a.distance - b.distance || a.candidate.localeCompare(b.candidate))
-    .slice(0, 3)
-    .map(({ candidate }) => candidate);
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    row = next;
-  }
-  return row[b.length]!;
+    : name;
 }

@@ -64,6 +64,8 @@ const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => 
   node: async ({ config, cluster, log, signal }) => {
     const { runNode } = await import('../node/main.ts');
     const { createPodNetwork } = await import('../network/pod-network.ts');
+    const { resolveImage } = await import('../images/catalogue.ts');
+    const { readOwnImages } = await import('../images/own-images-file.ts');
     const { node, envoy, dist } = config.toolchain;
     const options = {
       kubeconfig: cluster.pki.kubeconfig.node,
@@ -82,6 +84,7 @@ const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => 
       rootless: config.rootless,
       toolchain: { node, envoy, dist },
       pods: createPodNetwork({ cluster, leaseFile: join(cluster.nodeDir, 'addresses.json') }),
+      resolveImage: (image: string) => resolveImage(image, readOwnImages(config.stateDir)),
       log,
       ready: () => void process.send?.('ready'),
     };

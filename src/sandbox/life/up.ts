@@ -6,6 +6,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:f
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readJson, writeAtomically } from '../atomic-file.ts';
+import { addOwnImages, readImageFiles } from '../images/own-images-file.ts';
 import { paths, readConfig, type SandboxConfig, SandboxError, sandboxDir, type Toolchain } from '../layout.ts';
 import { MAX_CLUSTERS } from '../network/addresses.ts';
 import type { ComponentStatus } from './component-process.ts';
@@ -31,6 +32,8 @@ export interface UpOptions {
   readonly rootless: boolean;
   /** Start from nothing even if the state of an earlier run is there. */
   readonly fresh: boolean;
+  /** Programs of the user's own; added to those that the sandbox has. */
+  readonly imageFiles: readonly string[];
   readonly apiPort?: number;
   /** Cluster 1's; the others follow. */
   readonly gatewayPort?: number;
@@ -59,6 +62,7 @@ export async function startSandbox(
   const startedAt = performance.now();
   const stateDir = sandboxDir(options.name);
   checkOptions(options);
+  const images = readImageFiles(options.imageFiles, options.rootless);
   makeFolder(join(stateDir, '..'));
   return withLock(`${stateDir}.lock`, LOCK_TIMEOUT_MS, async () => {
     const result = (kind: UpResult['kind'], config: SandboxConfig, status: SandboxStatus): UpResult => ({
@@ -71,6 +75,7 @@ export async function startSandbox(
     if (record !== undefined && livingProcesses(record).includes(record.keeper)) {
       const config = readConfig(paths.config(stateDir));
       checkSameShape(options, config);
+      addOwnImages(stateDir, images);
       return result('already-running', config, await waitUntilReady(stateDir, record, onStatus, signal));
     }
     await stopProcesses(record);
@@ -80,6 +85,7 @@ export async function startSandbox(
     probeHost(hostProbe({ rootless: options.rootless, path: sandboxPath(process.env['PATH']), stateDir }));
     mkdirSync(paths.logs(stateDir), { recursive: true, mode: 0o700 });
     removeRuntimeFiles(stateDir);
+    addOwnImages(stateDir, images);
     const started = startKeeper(renderRequest(options, stateDir, previous));
     try {
       const status = await waitUntilReady(stateDir, started, onStatus, signal);

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { KubeClient } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/config.ts';
-import { resolveImage } from '../images/catalogue.ts';
 import type { PodNetwork } from '../network/pod-network.ts';
 import { ClusterObjects } from './cluster/cluster-objects.ts';
 import { EventRecorder } from './cluster/event-recorder.ts';
@@ -15,6 +14,7 @@ import { ContainerRuntime } from './container/container-runtime.ts';
 import type { ToolPaths } from './container/toolbox.ts';
 import { type KubeletServerOptions, serveKubelet } from './kubelet/kubelet-server.ts';
 import { StatsReporter } from './kubelet/stats-summary.ts';
+import type { ImageLookup } from './pod/container-loop.ts';
 
 export interface NodeOptions {
   /** Path of a kubeconfig whose user is system:node:NAME. */
@@ -31,6 +31,8 @@ export interface NodeOptions {
   readonly rootless: boolean;
   readonly toolchain: ToolPaths;
   readonly pods: PodNetwork;
+  /** Asked at each start of a container. */
+  readonly resolveImage: ImageLookup;
   readonly log?: Logger;
   /** Called when the node is registered, has taken up its pods and serves. */
   readonly ready?: () => void;
@@ -67,7 +69,7 @@ export async function runNode(options: NodeOptions, signal: AbortSignal): Promis
       dependencies: {
         runtime,
         objects: new ClusterObjects(client, signal, onError),
-        resolveImage,
+        resolveImage: options.resolveImage,
         nodeAddress: options.nodeAddress,
         dns: { address: options.dnsAddress, clusterDomain: options.clusterDomain },
         podsDir,

@@ -25,6 +25,8 @@ export interface ContainerConfig {
   readonly workingDir: string;
   readonly credentials: Credentials;
   readonly mounts: readonly ContainerMount[];
+  /** Of the machine, seen read-only at the same place. */
+  readonly hostFolders?: readonly string[];
   readonly readOnlyRoot: boolean;
   readonly etcFiles: Readonly<Record<string, string>>;
   readonly sharedMemoryFolder: string;
@@ -105,6 +107,7 @@ export class ContainerRuntime {
         credentials: config.credentials,
         rootless: this.rootless,
         mounts: config.mounts,
+        hostFolders: config.hostFolders ?? [],
         readOnlyRoot: config.readOnlyRoot,
         etcFiles: config.etcFiles,
         sharedMemoryFolder: config.sharedMemoryFolder,

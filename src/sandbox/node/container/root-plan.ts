@@ -8,7 +8,7 @@
 //   3. Now the volumes go where the pod wants them. Symbolic links that a pod made in a volume lead at most to its own.
 //   4. The root becomes read-only, so that nothing a container's root user writes (/lib64, /etc/ld.so.preload) can be
 //      loaded by the privileged first steps of a later exec.
-import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, realpathSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Credentials, setprivWords } from './credentials.ts';
 import type { HostTree, MountTable, ProcGuards } from './host-tree.ts';
@@ -32,6 +32,8 @@ export interface RootPlan {
   readonly credentials: Credentials;
   readonly rootless: boolean;
   readonly mounts: readonly ContainerMount[];
+  /** Folders of the machine that the image needs, e.g. `/home/me/app`: read-only, at the same place. */
+  readonly hostFolders: readonly string[];
   /** readOnlyRootFilesystem: no scratch folders either. */
   readonly readOnlyRoot: boolean;
   /** File name in /etc -> content. */
@@ -111,6 +113,7 @@ function writeSkeleton(plan: RootPlan, root: string): void {
   }
   symlinkSync('/run', join(root, 'var/run'));
   makeMountPoint(join(root, 'dev/termination-log'), false);
+  for (const folder of plan.hostFolders) makeMountPoint(join(root, folder), true);
   for (const [name, content] of Object.entries(plan.etcFiles)) {
     writeFileSync(join(root, 'etc', name), content, { mode: 0o644 });
   }
@@ -180,6 +183,13 @@ function hostMounts(plan: RootPlan, root: string): MountEntry[] {
       type: 'tmpfs',
       options: `nosuid,nodev,mode=${mode}`,
     })),
+    // Behind the scratch folders: /home/me/app lies in one of them.
+    ...outerFirst(plan.hostFolders).flatMap((folder) =>
+      readOnlyTree(realpathSync(folder), folder).map((entry) => ({
+        ...entry,
+        options: `${entry.options},X-mount.mkdir`,
+      })),
+    ),
     fresh('tmpfs', 'sys', 'nodev,ro,size=4k,mode=0555'),
     fresh('proc', 'proc', 'nodev'),
     ...plan.procGuards.readOnly.map((path) => ({
@@ -194,6 +204,10 @@ function hostMounts(plan: RootPlan, root: string): MountEntry[] {
       bind(source, join(root, stagingPlace(index)), isReadOnly),
     ),
   ];
+}
+
+function outerFirst(paths: readonly string[]): string[] {
+  return [...paths].sort((a, b) => a.split('/').length - b.split('/').length);
 }
 
 /** Where a volume waits, relative to the root, until the machine's tree is gone. */

@@ -15,6 +15,9 @@ export interface ImageProgramRef {
   readonly defaultArgs?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly user?: number;
+  readonly workingDir?: string;
+  /** Folders of the machine that the container sees, read-only. */
+  readonly hostFolders?: readonly string[];
 }
 
 export type ImageLookup = (
@@ -242,7 +245,9 @@ export class ContainerLoop {
   /** Another image helps, or a program that the user adds to the catalogue. */
   async #waitForImage(closest: readonly string[]): Promise<void> {
     const { image } = this.spec;
-    const message = `image "${image}" is not in the sandbox's catalogue (see: isthmus sandbox images); closest: ${closest.join(', ')}`;
+    const message =
+      `image "${image}" is not in the sandbox's catalogue (see: isthmus sandbox images); closest: ` +
+      `${closest.join(', ')}. A program of your own gets this name by: isthmus sandbox images add FILE`;
     this.#host.record(this.#event('Warning', 'Failed', `Failed to pull image "${image}": ${message}`));
     this.#begun.resolve();
     if (this.spec.imagePullPolicy === 'Never') {
@@ -261,12 +266,15 @@ export class ContainerLoop {
     await this.#untilImage();
   }
 
+  /** To look costs nothing, and who has just added a program is waiting. */
   async #untilImage(): Promise<void> {
-    const { first, cap } = this.#host.backoffMs;
-    for (let delayMs = first; !this.#stop.signal.aborted && !this.#mustRestart; delayMs = Math.min(cap, delayMs * 2)) {
-      await this.#pause(delayMs);
-      if (this.#host.resolveImage(this.spec.image).kind === 'program') return;
-    }
+    do {
+      await this.#pause(PULL_RETRY_MS);
+    } while (
+      !this.#stop.signal.aborted &&
+      !this.#mustRestart &&
+      this.#host.resolveImage(this.spec.image).kind === 'unknown'
+    );
   }
 
   async #supervise(started: StartedContainer): Promise<ContainerExit> {
