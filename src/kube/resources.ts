@@ -21,7 +21,13 @@ export const DEPLOYMENTS = resource('apps', 'v1', 'deployments', 'Deployment');
 export const REPLICA_SETS = resource('apps', 'v1', 'replicasets', 'ReplicaSet');
 export const STATEFUL_SETS = resource('apps', 'v1', 'statefulsets', 'StatefulSet');
 export const DAEMON_SETS = resource('apps', 'v1', 'daemonsets', 'DaemonSet');
+export const CONTROLLER_REVISIONS = resource('apps', 'v1', 'controllerrevisions', 'ControllerRevision');
 export const JOBS = resource('batch', 'v1', 'jobs', 'Job');
+export const CRON_JOBS = resource('batch', 'v1', 'cronjobs', 'CronJob');
+export const POD_DISRUPTION_BUDGETS = resource('policy', 'v1', 'poddisruptionbudgets', 'PodDisruptionBudget');
+export const PERSISTENT_VOLUME_CLAIMS = resource('', 'v1', 'persistentvolumeclaims', 'PersistentVolumeClaim');
+export const PERSISTENT_VOLUMES = resource('', 'v1', 'persistentvolumes', 'PersistentVolume', false);
+export const STORAGE_CLASSES = resource('storage.k8s.io', 'v1', 'storageclasses', 'StorageClass', false);
 export const ENDPOINT_SLICES = resource('discovery.k8s.io', 'v1', 'endpointslices', 'EndpointSlice');
 export const LEASES = resource('coordination.k8s.io', 'v1', 'leases', 'Lease');
 

@@ -20,6 +20,8 @@ export interface TestCluster {
   readonly client: KubeClient;
   /** Path of the administrator's kubeconfig. */
   readonly kubeconfig: string;
+  /** The disk of its node, which nobody mounts. */
+  readonly diskDir: string;
   /** A new namespace with a name of its own. */
   namespace(): Promise<string>;
   /** Bound pods become running and ready at once, deleted ones go. Until the returned function is called. */
@@ -56,6 +58,7 @@ export async function startCluster(): Promise<TestCluster> {
         loadBalancerAddresses: POOL,
         clusterName: 'test',
         caPemPath: pki.caCert,
+        diskDir: join(dataDir, 'disk'),
         log: silent,
       };
       await runControllers(options, signal);
@@ -76,6 +79,7 @@ export async function startCluster(): Promise<TestCluster> {
   return {
     client,
     kubeconfig: pki.kubeconfig.admin,
+    diskDir: join(dataDir, 'disk'),
     async namespace() {
       const name = `ns-${process.pid}-${count++}`;
       await client.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });

@@ -187,12 +187,14 @@ test('custom resources are collected like any other, as soon as their CRD is the
   await cluster.client.delete(CRDS, crd.metadata.name);
 });
 
+const HELPLESS = 'preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.';
+
 test('scheduler: a pod that fits nowhere says why, and is placed when a node appears', async () => {
   const namespace = await cluster.namespace();
   const spec = { nodeSelector: { disk: 'fast' }, containers: [{ name: 'main', image: 'example/web:1' }] };
   const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', namespace }, spec };
   await eventually(() => cluster.client.create(PODS, pod));
-  const message = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.";
+  const message = `0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. ${HELPLESS}`;
   await eventually(async () => {
     const current = await cluster.client.get<Pod>(PODS, 'p', namespace);
     expect(current?.status?.conditions).toContainEqual(
@@ -221,7 +223,9 @@ test('a cordoned node gets no pods', async () => {
   );
   await eventually(async () => {
     const pod = await cluster.client.get<Pod>(PODS, 'p', namespace);
-    expect(pod?.status?.conditions?.[0]?.message).toBe('0/1 nodes are available: 1 node(s) were unschedulable.');
+    expect(pod?.status?.conditions?.[0]?.message).toBe(
+      `0/1 nodes are available: 1 node(s) were unschedulable. ${HELPLESS}`,
+    );
     return true;
   });
   await cluster.client.patch(NODES, NODE_NAME, undefined, { spec: { unschedulable: null } });

@@ -65,6 +65,12 @@ const source: ObjectSource = {
           },
         ]
       : [],
+  volumeOfClaim: async (_namespace, claim) => ({
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: { name: claim },
+    spec: { local: { path: `/${claim}` } },
+  }),
   requestToken: async (_pod, request) => ({
     token: `token-${++tokens}-${request.audience}`,
     expiresAt: new Date(Date.now() + Math.min(request.expirationSeconds, tokenSeconds) * 1000),
@@ -91,6 +97,7 @@ const calls: Calls = {
       nodeAddress: '10.1.0.1',
       dns: { address: '10.96.0.10', clusterDomain: 'cluster.local' },
       podsDir: join(config.stateDir, 'pods'),
+      nodeDisk: join(config.stateDir, 'disk'),
       backoffMs: { first: 300, cap: 1_000, resetAfter: 60_000 },
       record: (of, event) => void events.push({ ...event, pod: of.metadata.name ?? '' }),
       changed: (changed) => {

@@ -43,7 +43,14 @@ const api = await startApiServer(
   stop.signal,
 );
 const controllers = runControllers(
-  { kubeconfig: pki.kubeconfig.controllers, loadBalancerAddresses: [], clusterName: 'c1', caPemPath: pki.caCert, log },
+  {
+    kubeconfig: pki.kubeconfig.controllers,
+    loadBalancerAddresses: [],
+    clusterName: 'c1',
+    caPemPath: pki.caCert,
+    diskDir: join(nodeDir, 'disk'),
+    log,
+  },
   stop.signal,
 );
 const ready = new Promise<void>((resolve) => {
@@ -53,6 +60,7 @@ const ready = new Promise<void>((resolve) => {
       nodeName: 'c1-node',
       nodeAddress: address,
       stateDir: nodeDir,
+      diskDir: join(nodeDir, 'disk'),
       dnsAddress: '10.96.0.10',
       clusterDomain: 'cluster.local',
       kubelet: {

@@ -18,6 +18,7 @@ export interface BootstrapInputs {
 export function bootstrapObjects(inputs: BootstrapInputs): void {
   for (const name of PROTECTED_NAMESPACES) ensure(inputs.objects, namespace(name));
   for (const object of inputs.rbac) ensure(inputs.objects, object);
+  ensure(inputs.objects, standardStorageClass());
   ensure(inputs.objects, kubernetesService(firstAddress(inputs.serviceCidr), inputs.port));
   const addresses = inputs.addresses.filter((address) => !address.startsWith('127.'));
   if (addresses.length === 0) return;
@@ -54,6 +55,19 @@ function namespace(name: string): KubeObject {
     metadata: { name, labels: { 'kubernetes.io/metadata.name': name } },
     spec: { finalizers: ['kubernetes'] },
     status: { phase: 'Active' },
+  };
+}
+
+/** Volumes are directories on the node's disk; the controllers make them. */
+function standardStorageClass(): KubeObject {
+  return {
+    apiVersion: 'storage.k8s.io/v1',
+    kind: 'StorageClass',
+    metadata: { name: 'standard', annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } },
+    provisioner: 'isthmus.dev/directory',
+    reclaimPolicy: 'Delete',
+    volumeBindingMode: 'Immediate',
+    allowVolumeExpansion: true,
   };
 }
 

@@ -108,6 +108,11 @@ export class Informer<T extends KubeObject = KubeObject> {
     });
   }
 
+  /** Resolves when `isSeen` holds for the object that the cache has under `key`. */
+  until(key: string, isSeen: (object: T | undefined) => boolean): Promise<void> {
+    return this.#until(() => isSeen(this.#objects.get(key)));
+  }
+
   #until(isSeen: EchoTest<T>): Promise<void> {
     if (this.#hasEnded || isSeen(undefined, undefined)) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();

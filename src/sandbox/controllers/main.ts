@@ -9,17 +9,21 @@ import { createDeploymentController } from './deployment.ts';
 import { createEndpointSliceController } from './endpoint-slice.ts';
 import { createEndpointSliceMirroring } from './endpoint-slice-mirroring.ts';
 import { createEndpointsController } from './endpoints.ts';
+import { createEphemeralVolumeController } from './ephemeral-volume.ts';
 import { createEventExpiry } from './event-expiry.ts';
 import { createGarbageCollector } from './garbage-collector.ts';
 import { InformerSet } from './informer.ts';
 import { createLoadBalancerController } from './load-balancer.ts';
 import { createNamespaceController } from './namespace.ts';
 import { ObjectGraph } from './object-graph.ts';
+import { createPersistentVolumeController } from './persistent-volume.ts';
 import { createPodGarbageCollector } from './pod-gc.ts';
 import { createReplicaSetController } from './replica-set.ts';
 import { createRootCaPublisher } from './root-ca-publisher.ts';
 import { createScheduler } from './scheduler.ts';
 import { createServiceAccountController } from './service-account.ts';
+import { createStatefulSetController } from './stateful-set.ts';
+import { createStorageProtection } from './storage-protection.ts';
 
 export interface ControllersOptions {
   /** Path of a kubeconfig. */
@@ -31,6 +35,8 @@ export interface ControllersOptions {
   readonly caPemPath: string;
   /** Default true; false where something else binds pods, or nothing shall. */
   readonly scheduler?: boolean;
+  /** The folder that is the node's disk, for the directories of persistent volumes. */
+  readonly diskDir: string;
   /** Default: JSON lines on stdout. */
   readonly log?: Log;
 }
@@ -83,11 +89,11 @@ function reportOnce(log: Log): (type: ResourceType, error: Error) => void {
   };
 }
 
-/** In no order that matters: they meet only in the API. StatefulSet, DaemonSet and Job controllers join here. */
+/** In no order that matters: they meet only in the API. */
 function createControllers(
   context: ControllerContext,
   graph: ObjectGraph,
-  { loadBalancerAddresses, scheduler }: ControllersOptions,
+  { loadBalancerAddresses, scheduler, diskDir }: ControllersOptions,
   caPem: string,
 ): Controller[] {
   return [
@@ -96,6 +102,10 @@ function createControllers(
     createRootCaPublisher(context, caPem),
     createDeploymentController(context),
     createReplicaSetController(context),
+    createStatefulSetController(context),
+    createPersistentVolumeController(context, diskDir),
+    createStorageProtection(context),
+    createEphemeralVolumeController(context),
     ...(scheduler === false ? [] : [createScheduler(context)]),
     createEndpointsController(context),
     createEndpointSliceController(context),

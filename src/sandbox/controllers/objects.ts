@@ -15,6 +15,8 @@ export interface Condition {
 export interface ContainerPort {
   name?: string;
   containerPort: number;
+  hostPort?: number;
+  hostIP?: string;
   protocol?: string;
 }
 
@@ -22,6 +24,8 @@ export interface Container {
   name: string;
   ports?: ContainerPort[] | null;
   restartPolicy?: string;
+  resources?: { requests?: Record<string, string> };
+  env?: { name: string; [source: string]: unknown }[] | null;
 }
 
 export interface NodeSelectorTerm {
@@ -34,6 +38,42 @@ export interface Toleration {
   operator?: string;
   value?: string;
   effect?: string;
+  /** How long a NoExecute taint is borne; without it for ever. */
+  tolerationSeconds?: number;
+}
+
+export interface Taint {
+  key: string;
+  value?: string;
+  effect: string;
+  timeAdded?: string;
+}
+
+export interface PodAffinityTerm {
+  labelSelector?: LabelSelector;
+  namespaces?: string[];
+  namespaceSelector?: LabelSelector;
+  topologyKey: string;
+}
+
+interface PodAffinity {
+  requiredDuringSchedulingIgnoredDuringExecution?: PodAffinityTerm[];
+}
+
+export interface TopologySpreadConstraint {
+  maxSkew: number;
+  topologyKey: string;
+  whenUnsatisfiable: string;
+  labelSelector?: LabelSelector;
+  minDomains?: number;
+}
+
+export interface Volume {
+  name: string;
+  persistentVolumeClaim?: { claimName: string; readOnly?: boolean };
+  /** A claim of the pod's own, called POD-VOLUME. */
+  ephemeral?: { volumeClaimTemplate: { metadata?: ObjectMeta; spec: Record<string, unknown> } };
+  [source: string]: unknown;
 }
 
 export interface PodSpec {
@@ -46,10 +86,22 @@ export interface PodSpec {
   nodeSelector?: Record<string, string>;
   affinity?: {
     nodeAffinity?: { requiredDuringSchedulingIgnoredDuringExecution?: { nodeSelectorTerms?: NodeSelectorTerm[] } };
+    podAffinity?: PodAffinity;
+    podAntiAffinity?: PodAffinity;
   };
+  topologySpreadConstraints?: TopologySpreadConstraint[];
+  volumes?: Volume[];
+  overhead?: Record<string, string>;
+  restartPolicy?: string;
   tolerations?: Toleration[];
   schedulingGates?: { name: string }[];
   [member: string]: unknown;
+}
+
+export interface ContainerStatus {
+  name: string;
+  restartCount?: number;
+  state?: { terminated?: { exitCode: number; finishedAt?: string } };
 }
 
 export interface Pod extends KubeObject {
@@ -59,7 +111,8 @@ export interface Pod extends KubeObject {
     podIP?: string;
     podIPs?: { ip: string }[];
     conditions?: Condition[];
-    containerStatuses?: { restartCount?: number }[];
+    containerStatuses?: ContainerStatus[];
+    initContainerStatuses?: ContainerStatus[];
     [member: string]: unknown;
   };
 }
@@ -185,7 +238,7 @@ export interface Namespace extends KubeObject {
 }
 
 export interface Node extends KubeObject {
-  spec?: { unschedulable?: boolean; taints?: { key: string; value?: string; effect: string }[] };
+  spec?: { unschedulable?: boolean; taints?: Taint[] };
   status?: { conditions?: Condition[]; allocatable?: Record<string, string> };
 }
 

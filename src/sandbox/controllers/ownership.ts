@@ -24,19 +24,21 @@ export function ownerReferenceTo(type: ResourceType, owner: KubeObject): OwnerRe
 /**
  * The children that `owner` controls. Matching orphans are adopted; children that stopped matching are released.
  * An owner that is being deleted does neither.
+ * @param isMember what makes a child beyond the selector
  */
 export async function claimChildren<T extends KubeObject>(
   client: KubeClient,
   informer: Informer<T>,
   ownerType: ResourceType,
-  owner: KubeObject & { spec: { selector: LabelSelector } },
+  owner: KubeObject & { spec: { selector?: LabelSelector } },
+  isMember: (child: T) => boolean = () => true,
 ): Promise<T[]> {
   const claimed: T[] = [];
   const isDeleting = owner.metadata.deletionTimestamp !== undefined;
   for (const child of informer.inNamespace(owner.metadata.namespace)) {
     const controller = controllerOf(child);
     if (controller !== undefined && controller.uid !== owner.metadata.uid) continue;
-    const matches = matchesSelector(owner.spec.selector, child.metadata.labels);
+    const matches = matchesSelector(owner.spec.selector, child.metadata.labels) && isMember(child);
     if (controller !== undefined && (matches || isDeleting)) claimed.push(child);
     else if (controller !== undefined) await changeOwners(client, informer, child, withoutOwner(child, controller.uid));
     else if (matches && !isDeleting && child.metadata.deletionTimestamp === undefined) {

@@ -11,11 +11,11 @@ import {
   recorderFor,
   timestamp,
 } from './controller.ts';
-import type { EventRecorder } from './event-recorder.ts';
 import { type Informer, keyOf } from './informer.ts';
 import type { Condition, Pod, ReplicaSet, ReplicaSetStatus } from './objects.ts';
-import { claimChildren, controllerOf, ownerReferenceTo } from './ownership.ts';
+import { claimChildren, controllerOf } from './ownership.ts';
 import { availableInMs, isPodActive, isPodReady } from './pod-state.ts';
+import { buildPod, createPodWrites, inGrowingBatches, type PodWrites } from './pod-writes.ts';
 import { sortVictims } from './replica-victims.ts';
 
 const NAME = 'replicaset-controller';
@@ -32,7 +32,7 @@ export function createReplicaSetController(context: ControllerContext): Controll
   const replicaSets = context.informers.of<ReplicaSet>(REPLICA_SETS);
   const pods = context.informers.of<Pod>(PODS);
   const queue = createQueue(context, NAME, { backoffMs: { first: 20, cap: 5_000 } });
-  const events = recorderFor(context, NAME);
+  const writes = createPodWrites(context, pods, recorderFor(context, NAME));
   enqueueChanged(queue, replicaSets);
   pods.onChange((before, after) => {
     for (const pod of [before, after]) if (pod !== undefined) enqueueOwners(queue, replicaSets, pod);
@@ -47,7 +47,7 @@ export function createReplicaSetController(context: ControllerContext): Controll
       const owned = await claimChildren(context.client, pods, REPLICA_SETS, replicaSet);
       const active = owned.filter(isPodActive);
       const isDeleting = replicaSet.metadata.deletionTimestamp !== undefined;
-      const scaled = isDeleting ? {} : await scale(context, events, pods, replicaSet, active);
+      const scaled = isDeleting ? {} : await scale(writes, replicaSet, active);
       const { status, recheckInMs } = observe(pods, replicaSet, owned, scaled, context.nowMs());
       if (!isDeepStrictEqual(status, replicaSet.status)) {
         await replicaSets.echo(await context.client.replaceStatus(REPLICA_SETS, { ...replicaSet, status }));
@@ -69,76 +69,20 @@ function enqueueOwners(queue: { add(key: string): void }, replicaSets: Informer<
   }
 }
 
-async function scale(
-  context: ControllerContext,
-  events: EventRecorder,
-  pods: Informer<Pod>,
-  replicaSet: ReplicaSet,
-  active: Pod[],
-): Promise<Scaled> {
+async function scale(writes: PodWrites, replicaSet: ReplicaSet, active: Pod[]): Promise<Scaled> {
   const surplus = active.length - (replicaSet.spec.replicas ?? 1);
-  if (surplus < 0) return await createPods(context, events, pods, replicaSet, Math.min(-surplus, BURST));
+  if (surplus < 0) {
+    const name = { generateName: `${replicaSet.metadata.name}-` };
+    const pod = buildPod(REPLICA_SETS, replicaSet, replicaSet.spec.template, name);
+    const wanted = Array<Pod>(Math.min(-surplus, BURST)).fill(pod);
+    const error = await inGrowingBatches(wanted, (each) => writes.create(replicaSet, each));
+    return error && !isNamespaceTerminating(error) ? { failure: { reason: 'FailedCreate', error } } : {};
+  }
   if (surplus === 0) return {};
   const victims = sortVictims(active).slice(0, Math.min(surplus, BURST));
-  const failures = await Promise.all(
-    victims.map(async (pod): Promise<Error | undefined> => {
-      const { name = '', namespace, uid } = pod.metadata;
-      try {
-        await context.client.delete(PODS, name, namespace, uid ? { uid } : {});
-        events.record(replicaSet, 'Normal', 'SuccessfulDelete', `Deleted pod: ${name}`);
-        await pods.echoDelete(pod);
-        return undefined;
-      } catch (error) {
-        events.record(replicaSet, 'Warning', 'FailedDelete', `Error deleting: ${(error as Error).message}`);
-        return error as Error;
-      }
-    }),
-  );
+  const failures = await Promise.all(victims.map((pod) => writes.remove(replicaSet, pod)));
   const error = failures.find((failure) => failure !== undefined);
   return error ? { failure: { reason: 'FailedDelete', error } } : {};
-}
-
-/** In batches of 1, 2, 4...: when each pod is refused for the same reason, the server is not asked five hundred times. */
-async function createPods(
-  context: ControllerContext,
-  events: EventRecorder,
-  pods: Informer<Pod>,
-  replicaSet: ReplicaSet,
-  count: number,
-): Promise<Scaled> {
-  const template = replicaSet.spec.template;
-  const pod = {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      generateName: `${replicaSet.metadata.name}-`,
-      namespace: replicaSet.metadata.namespace ?? '',
-      ...(template.metadata?.labels ? { labels: template.metadata.labels } : {}),
-      ...(template.metadata?.annotations ? { annotations: template.metadata.annotations } : {}),
-      ...(template.metadata?.finalizers ? { finalizers: template.metadata.finalizers } : {}),
-      ownerReferences: [ownerReferenceTo(REPLICA_SETS, replicaSet)],
-    },
-    spec: template.spec,
-  };
-  const createOne = async (): Promise<Error | undefined> => {
-    try {
-      const created = await context.client.create<Pod>(PODS, pod);
-      events.record(replicaSet, 'Normal', 'SuccessfulCreate', `Created pod: ${created.metadata.name}`);
-      await pods.echo(created);
-      return undefined;
-    } catch (error) {
-      if (!isNamespaceTerminating(error)) {
-        events.record(replicaSet, 'Warning', 'FailedCreate', `Error creating: ${(error as Error).message}`);
-      }
-      return error as Error;
-    }
-  };
-  for (let done = 0, batch = 1; done < count; done += batch, batch = Math.min(batch * 2, count - done)) {
-    const failures = await Promise.all(Array.from({ length: batch }, createOne));
-    const error = failures.find((failure) => failure !== undefined);
-    if (error !== undefined) return isNamespaceTerminating(error) ? {} : { failure: { reason: 'FailedCreate', error } };
-  }
-  return {};
 }
 
 function observe(

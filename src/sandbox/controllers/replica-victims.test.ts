@@ -29,7 +29,7 @@ function pod(name: string, traits: Traits): Pod {
     spec: { containers: [], ...(node ? { nodeName: node } : {}) },
     status: {
       phase,
-      containerStatuses: [{ restartCount: restarts }],
+      containerStatuses: [{ name: 'main', restartCount: restarts }],
       conditions: readySince ? [{ type: 'Ready', status: 'True', lastTransitionTime: readySince }] : [],
     },
   };

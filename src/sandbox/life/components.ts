@@ -56,6 +56,7 @@ const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => 
       loadBalancerAddresses: cluster.loadBalancerAddresses,
       clusterName: cluster.name,
       caPemPath: cluster.pki.caCert,
+      diskDir: join(cluster.nodeDir, 'disk'),
       log,
     };
     await waitForApiServer(options.kubeconfig, signal);
@@ -72,6 +73,7 @@ const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => 
       nodeName: cluster.nodeName,
       nodeAddress: cluster.nodeAddress,
       stateDir: cluster.nodeDir,
+      diskDir: join(cluster.nodeDir, 'disk'),
       dnsAddress: DNS_SERVICE_ADDRESS,
       clusterDomain: CLUSTER_DOMAIN,
       kubelet: {

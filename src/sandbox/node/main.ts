@@ -24,6 +24,8 @@ export interface NodeOptions {
   readonly nodeAddress: string;
   /** 0700; survives restarts. */
   readonly stateDir: string;
+  /** What persistent volumes are directories of. */
+  readonly diskDir: string;
   /** The cluster DNS service. */
   readonly dnsAddress: string;
   readonly clusterDomain: string;
@@ -73,6 +75,7 @@ export async function runNode(options: NodeOptions, signal: AbortSignal): Promis
         nodeAddress: options.nodeAddress,
         dns: { address: options.dnsAddress, clusterDomain: options.clusterDomain },
         podsDir,
+        nodeDisk: options.diskDir,
         record: (pod, event) => {
           const name = `${pod.metadata.namespace}/${pod.metadata.name}`;
           log.info({ pod: name, reason: event.reason }, event.message);

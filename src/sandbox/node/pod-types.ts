@@ -149,6 +149,9 @@ export interface Volume {
   secret?: { secretName?: string; items?: KeyToPath[]; optional?: boolean; defaultMode?: number };
   downwardAPI?: { items?: DownwardItem[]; defaultMode?: number };
   projected?: { sources?: ProjectedSource[]; defaultMode?: number };
+  persistentVolumeClaim?: { claimName: string; readOnly?: boolean };
+  /** A claim of the pod's own, called POD-VOLUME, that a controller makes. */
+  ephemeral?: object;
   [other: string]: unknown;
 }
 
@@ -225,6 +228,20 @@ export interface PodStatus {
   initContainerStatuses?: ContainerStatus[];
   ephemeralContainerStatuses?: ContainerStatus[];
   qosClass?: string;
+}
+
+export interface PersistentVolumeClaim extends KubeObject {
+  spec: { volumeName?: string };
+  status?: { phase?: string };
+}
+
+export interface PersistentVolume extends KubeObject {
+  spec: {
+    claimRef?: { uid?: string };
+    local?: { path: string };
+    hostPath?: { path: string };
+    [other: string]: unknown;
+  };
 }
 
 export interface ConfigMap extends KubeObject {

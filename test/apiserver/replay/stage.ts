@@ -69,6 +69,7 @@ function startControllers(server: TestServer, signal: AbortSignal): Promise<void
       loadBalancerAddresses: [],
       clusterName: 'test',
       caPemPath: join(server.dataDir, 'pki', 'ca.crt'),
+      diskDir: join(server.dataDir, 'disk'),
       scheduler: false,
       log,
     },

@@ -125,6 +125,7 @@ function componentRoles(): KubeObject[] {
       rule('', ['configmaps', 'endpoints', 'namespaces', 'secrets', 'serviceaccounts', 'services'], READ),
       rule('', ['nodes'], ['create', 'get', 'list', 'patch', 'update', 'watch']),
       rule('', ['nodes/status'], ['patch', 'update']),
+      rule('', ['persistentvolumeclaims', 'persistentvolumes'], ['get']),
       rule('', ['pods'], ['create', 'delete', ...READ]),
       rule('', ['pods/status'], ['patch', 'update']),
       rule('', ['serviceaccounts/token'], ['create']),

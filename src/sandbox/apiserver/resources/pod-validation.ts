@@ -18,10 +18,15 @@ const RESTART_POLICIES = ['Always', 'OnFailure', 'Never'];
 const DNS_POLICIES = ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'];
 const PORT_RANGE = 'must be between 1 and 65535, inclusive';
 
-/** `path` is "spec" or "spec.template.spec". */
-export function validatePodSpec(spec: PodSpec | undefined, path: string): StatusCause[] {
+/** `path` is "spec" or "spec.template.spec"; `claims` are volumes that the pod will have besides those of the spec. */
+export function validatePodSpec(
+  spec: PodSpec | undefined,
+  path: string,
+  claims: readonly string[] = [],
+): StatusCause[] {
   const causes: StatusCause[] = [];
   const volumes = validateVolumes(spec?.volumes ?? [], `${path}.volumes`, causes);
+  for (const claim of claims) volumes.add(claim);
   const names = new Set<string>();
   if (!spec?.containers?.length) causes.push(required(`${path}.containers`));
   for (const list of ['containers', 'initContainers'] as const) {

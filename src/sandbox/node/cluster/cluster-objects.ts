@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The objects that pods refer to, watched at the API server as long as somebody needs them.
 import type { KubeClient } from '../../../kube/client.ts';
-import { CONFIG_MAPS, resourcePath, SECRETS, SERVICE_ACCOUNTS, SERVICES } from '../../../kube/resources.ts';
+import {
+  CONFIG_MAPS,
+  PERSISTENT_VOLUME_CLAIMS,
+  PERSISTENT_VOLUMES,
+  resourcePath,
+  SECRETS,
+  SERVICE_ACCOUNTS,
+  SERVICES,
+} from '../../../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../../../kube/types.ts';
 import { watchResource } from '../../../kube/watch.ts';
 import type { ObjectSource, ServiceAccountToken, TokenRequest } from '../pod/object-source.ts';
-import type { ConfigMap, Pod, Secret, Service } from '../pod-types.ts';
+import type { ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service } from '../pod-types.ts';
 
 type Listener = (object: KubeObject | undefined) => void;
 
@@ -45,6 +53,20 @@ export class ClusterObjects implements ObjectSource {
   async services(namespace: string): Promise<readonly Service[]> {
     await this.#servicesSynced;
     return [...this.#services.values()].filter(({ metadata }) => metadata.namespace === namespace);
+  }
+
+  async volumeOfClaim(namespace: string, name: string): Promise<PersistentVolume> {
+    const claim = await this.#client.get<PersistentVolumeClaim>(PERSISTENT_VOLUME_CLAIMS, name, namespace);
+    if (claim === undefined) throw new Error(`persistentvolumeclaim ${JSON.stringify(name)} not found`);
+    if (claim.status?.phase !== 'Bound') throw new Error('PVC is not bound');
+    const volumeName = claim.spec.volumeName ?? '';
+    const volume = await this.#client.get<PersistentVolume>(PERSISTENT_VOLUMES, volumeName);
+    if (volume === undefined || volume.spec.claimRef?.uid !== claim.metadata.uid) {
+      throw new Error(
+        `persistentvolume ${JSON.stringify(volumeName)} is not bound to the claim ${JSON.stringify(name)}`,
+      );
+    }
+    return volume;
   }
 
   /** https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/ */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
+import { parseQuantity } from '../../../kube/quantity.ts';
 import type { Container, Pod, Service } from '../pod-types.ts';
 import { buildEnvironment, ContainerConfigError, type EnvironmentSources, expandReferences } from './environment.ts';
-import { parseQuantity, readField, readResourceField } from './fields.ts';
+import { readField, readResourceField } from './fields.ts';
 
 const pod: Pod = {
   apiVersion: 'v1',

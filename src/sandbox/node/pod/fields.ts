@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The downward API: a pod's own fields as text.
 import { availableParallelism, totalmem } from 'node:os';
+import { parseQuantity } from '../../../kube/quantity.ts';
 import type { Container, Pod, ResourceFieldRef } from '../pod-types.ts';
 
 /** What the pod's object may not say yet when its containers start. */
@@ -57,31 +58,4 @@ export function readResourceField(container: Container, ref: ResourceFieldRef): 
   const amount = set === undefined ? machine : parseQuantity(set);
   const divisor = ref.divisor === undefined || ref.divisor === '0' ? 1 : parseQuantity(ref.divisor);
   return String(Math.ceil(amount / (divisor || 1)));
-}
-
-const SUFFIXES: Readonly<Record<string, number>> = {
-  '': 1,
-  m: 1e-3,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  E: 1e18,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-  Ei: 2 ** 60,
-};
-
-/** A resource.Quantity as a number: '100m' is 0.1, '1Gi' 1073741824. @throws Error for what is none */
-export function parseQuantity(quantity: string | number): number {
-  if (typeof quantity === 'number') return quantity;
-  const match = /^([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)$/.exec(quantity);
-  const factor = SUFFIXES[match?.[2] ?? '?'];
-  const amount = Number(match?.[1]);
-  if (factor === undefined || Number.isNaN(amount)) throw new Error(`not a quantity: ${quantity}`);
-  return amount * factor;
 }

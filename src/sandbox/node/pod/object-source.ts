@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ConfigMap, Pod, Secret, Service } from '../pod-types.ts';
+import type { ConfigMap, PersistentVolume, Pod, Secret, Service } from '../pod-types.ts';
 
 export interface ServiceAccountToken {
   readonly token: string;
@@ -21,6 +21,8 @@ export interface ObjectSource {
   observeSecret(namespace: string, name: string, listener: (object: Secret | undefined) => void): () => void;
   /** The services of a namespace; resolves when the first full list is there. */
   services(namespace: string): Promise<readonly Service[]>;
+  /** The volume that the claim is bound to. @throws Error that says why there is none */
+  volumeOfClaim(namespace: string, claim: string): Promise<PersistentVolume>;
   /** A token of the pod's service account that is bound to the pod. */
   requestToken(pod: Pod, request: TokenRequest): Promise<ServiceAccountToken>;
 }

@@ -23,6 +23,8 @@ export interface PodDependencies {
   readonly dns: DnsSettings;
   /** On disk, one folder per pod below it: logs and emptyDir volumes. */
   readonly podsDir: string;
+  /** What persistent volumes are directories of. */
+  readonly nodeDisk: string;
   /** First delay, its doubling's end, and after which time in peace the count begins anew. */
   readonly backoffMs?: { readonly first: number; readonly cap: number; readonly resetAfter: number };
   record(pod: Pod, event: PodEvent): void;
@@ -312,6 +314,7 @@ export class PodRuntime {
       place: { podIp: attachment.ip, hostIp: nodeAddress },
       diskFolder: join(this.#folder, 'volumes'),
       memoryFolder: join(this.#memoryFolder, 'volumes'),
+      nodeDisk: this.#dependencies.nodeDisk,
       objects,
       rootless: runtime.rootless,
       signal: this.#stop.signal,

@@ -4,6 +4,7 @@ import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ContainerMount } from '../container/root-plan.ts';
 import type { Container, Pod } from '../pod-types.ts';
+import { ClaimVolume, claimOf } from './claim-volume.ts';
 import { ContainerConfigError, expandReferences } from './environment.ts';
 import type { PodPlace } from './fields.ts';
 import type { ObjectSource } from './object-source.ts';
@@ -16,6 +17,8 @@ export interface PodVolumesOptions {
   readonly diskFolder: string;
   /** In memory: everything that comes from objects, and emptyDir with medium Memory. */
   readonly memoryFolder: string;
+  /** The node's disk: persistent volumes, which outlive the pod. */
+  readonly nodeDisk: string;
   readonly objects: ObjectSource;
   readonly rootless: boolean;
   readonly signal: AbortSignal;
@@ -28,6 +31,7 @@ const MAX_COMPLAINT_MS = 120_000;
 export class PodVolumes {
   readonly #paths = new Map<string, string>();
   readonly #projected: ProjectedVolume[] = [];
+  readonly #claims: ClaimVolume[] = [];
   readonly #signal: AbortSignal;
   #wake: () => void = () => {};
 
@@ -39,7 +43,20 @@ export class PodVolumes {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
     for (const volume of pod.spec.volumes ?? []) {
       const projected = projectedSources(volume);
-      if (projected) {
+      const claim = claimOf(pod, volume);
+      if (claim) {
+        const onChange = () => this.#wake();
+        this.#claims.push(
+          new ClaimVolume(claim, {
+            namespace: pod.metadata.namespace ?? '',
+            disk: options.nodeDisk,
+            gid,
+            objects,
+            signal,
+            onChange,
+          }),
+        );
+      } else if (projected) {
         const path = join(options.memoryFolder, volume.name);
         const onChange = () => this.#wake();
         const { sources, defaultMode } = projected;
@@ -58,7 +75,7 @@ export class PodVolumes {
 
   /** What keeps volumes from being used, one sentence per volume. */
   problems(): string[] {
-    return this.#projected.flatMap(({ name, problem }) =>
+    return [...this.#projected, ...this.#claims].flatMap(({ name, problem }) =>
       problem === undefined ? [] : [`MountVolume.SetUp failed for volume "${name}" : ${problem}`],
     );
   }
@@ -83,7 +100,8 @@ export class PodVolumes {
   /** @throws ContainerConfigError when a mount names a volume that the pod does not have */
   mountsOf(container: Container, environment: Readonly<Record<string, string>>): ContainerMount[] {
     return (container.volumeMounts ?? []).map((mount) => {
-      const source = this.#paths.get(mount.name);
+      const claim = this.#claims.find(({ name }) => name === mount.name);
+      const source = claim?.path ?? this.#paths.get(mount.name);
       if (source === undefined) {
         throw new ContainerConfigError(
           `container "${container.name}" mounts the volume "${mount.name}", which the pod has not`,
@@ -99,7 +117,7 @@ export class PodVolumes {
         target: mountTarget(container.name, mount.mountPath),
         ...(subPath ? { subPath: subPath.replace(/\/+$/, '') } : {}),
         // Volumes made of objects are the node's to write, as in Kubernetes since 1.9.
-        readOnly: mount.readOnly === true || isFromObjects,
+        readOnly: mount.readOnly === true || isFromObjects || claim?.isReadOnly === true,
       };
     });
   }

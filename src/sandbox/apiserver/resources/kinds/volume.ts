@@ -7,7 +7,7 @@ import { quantityNano } from '../../schema/quantity.ts';
 import type { StatusCause } from '../../status.ts';
 import { AGE, column, NAME } from '../../tables/table.ts';
 import { forbiddenField, invalidValue, required, unsupported } from '../../validation/causes.ts';
-import type { ResourceDefinition } from '../definition.ts';
+import type { ResourceDefinition, StrategyContext } from '../definition.ts';
 import { at, defineKind, member, textAt } from '../kind-builder.ts';
 
 interface ClaimSpec {
@@ -60,6 +60,20 @@ const modes = (list: readonly string[] | undefined) =>
 function protect(object: KubeObject, finalizer: string): void {
   const finalizers = object.metadata.finalizers ?? [];
   if (!finalizers.includes(finalizer)) object.metadata.finalizers = [...finalizers, finalizer];
+}
+
+/** Of several default classes the newest counts. A claim that names the class '' wants none. */
+function chooseDefaultClass(object: KubeObject, { store }: StrategyContext): void {
+  const spec = claimSpec(object);
+  if (spec.storageClassName !== undefined) return;
+  const defaults = store
+    .list('storageclasses.storage.k8s.io')
+    .filter(({ object: each }) => each.metadata.annotations?.[DEFAULT_CLASS] === 'true')
+    .sort((a, b) =>
+      (a.object.metadata.creationTimestamp ?? '').localeCompare(b.object.metadata.creationTimestamp ?? ''),
+    );
+  const chosen = defaults.at(-1)?.object.metadata.name;
+  if (chosen) spec.storageClassName = chosen;
 }
 
 function validateModes(list: readonly string[] | undefined): StatusCause[] {
@@ -184,7 +198,10 @@ function claims(types: TypeTable): ResourceDefinition {
     ],
     strategy: {
       initialStatus: () => ({ phase: 'Pending' }),
-      prepareCreate: (object) => protect(object, CLAIM_PROTECTION),
+      prepareCreate(object, context) {
+        protect(object, CLAIM_PROTECTION);
+        chooseDefaultClass(object, context);
+      },
       validate: validateClaim,
       validateUpdate: validateClaimUpdate,
     },

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Deployments (also as extensions/v1beta1), ReplicaSets, StatefulSets, DaemonSets.
+import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject } from '../../../../kube/types.ts';
 import type { TypeTable } from '../../schema/parse.ts';
 import { selectorFromSpec } from '../../selectors/label-selector.ts';
 import type { StatusCause } from '../../status.ts';
 import { AGE, column, NAME, type TableColumn } from '../../tables/table.ts';
-import { IMMUTABLE, invalidValue, required, unsupported } from '../../validation/causes.ts';
+import { forbiddenField, IMMUTABLE, invalidValue, required, unsupported } from '../../validation/causes.ts';
 import type { ResourceDefinition, ScaleAccess, StrategyContext } from '../definition.ts';
 import { at, defineKind, member, textAt } from '../kind-builder.ts';
 import { type SelectorSpec, selectorText, validateSelector } from '../label-selector-text.ts';
@@ -25,6 +26,7 @@ interface WorkloadSpec {
   persistentVolumeClaimRetentionPolicy?: { whenDeleted?: string; whenScaled?: string };
   serviceName?: string;
   minReadySeconds?: number;
+  volumeClaimTemplates?: KubeObject[];
   rollbackTo?: unknown;
   [member: string]: unknown;
 }
@@ -87,7 +89,8 @@ function validateWorkload(object: KubeObject): StatusCause[] {
     causes.push(invalidValue('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'));
   }
   causes.push(...validateLabels(labels, 'spec.template.metadata.labels'));
-  causes.push(...validatePodSpec(spec.template?.spec, 'spec.template.spec'));
+  const claims = (spec.volumeClaimTemplates ?? []).map(({ metadata }) => metadata?.name ?? '');
+  causes.push(...validatePodSpec(spec.template?.spec, 'spec.template.spec', claims));
   const policy = spec.template?.spec?.restartPolicy;
   if (policy && policy !== 'Always') causes.push(unsupported('spec.template.spec.restartPolicy', policy, ['Always']));
   return causes;
@@ -248,6 +251,7 @@ function statefulSet(types: TypeTable): ResourceDefinition {
           spec.persistentVolumeClaimRetentionPolicy ??= {};
           spec.persistentVolumeClaimRetentionPolicy.whenDeleted ??= 'Retain';
           spec.persistentVolumeClaimRetentionPolicy.whenScaled ??= 'Retain';
+          for (const claim of spec.volumeClaimTemplates ?? []) defaultClaimTemplate(claim);
         }),
       },
     ],
@@ -265,11 +269,41 @@ function statefulSet(types: TypeTable): ResourceDefinition {
     strategy: {
       generation: true,
       initialStatus: () => ({ replicas: 0, availableReplicas: 0 }),
-      prepareCreate: warnOfIdleness,
       validate: validateWorkload,
-      validateUpdate: selectorUnchanged,
+      validateUpdate: statefulSpecUnchanged,
     },
   });
+}
+
+const CHANGEABLE = [
+  'replicas',
+  'ordinals',
+  'template',
+  'updateStrategy',
+  'revisionHistoryLimit',
+  'persistentVolumeClaimRetentionPolicy',
+  'minReadySeconds',
+];
+
+/** Pods, names and claims follow from the rest: there it stays what it was. */
+function statefulSpecUnchanged(object: KubeObject, old: KubeObject): StatusCause[] {
+  const fixed = (spec: WorkloadSpec) =>
+    Object.fromEntries(Object.entries(spec).filter(([field]) => !CHANGEABLE.includes(field)));
+  if (isDeepStrictEqual(fixed(specOf(object)), fixed(specOf(old)))) return [];
+  const listed = CHANGEABLE.map((field) => `'${field}'`);
+  return [
+    forbiddenField(
+      'spec',
+      `updates to statefulset spec for fields other than ${listed.slice(0, -1).join(', ')} and ${listed.at(-1)} are forbidden`,
+    ),
+  ];
+}
+
+function defaultClaimTemplate(claim: KubeObject): void {
+  claim.apiVersion ||= 'v1';
+  claim.kind ||= 'PersistentVolumeClaim';
+  claim['spec'] = { volumeMode: 'Filesystem', ...(claim['spec'] as object) };
+  claim['status'] = { phase: 'Pending' };
 }
 
 function defaultUpdateStrategy(
