@@ -3,6 +3,9 @@
 import { bool, defaulted, type Infer, list, mapOf, optional, refused, struct, text } from './shape.ts';
 import { dnsLabel, headerName, labels, portNumber, stringMatch } from './values.ts';
 
+/** Envoy's bounds; it refuses a whole table of routes for one name beyond them. */
+const parameterName = text({ pattern: /^.{1,1024}$/s, what: 'a name of 1 to 1024 characters' });
+
 export const httpMatch = struct({
   name: optional(text()),
   uri: optional(stringMatch),
@@ -11,7 +14,7 @@ export const httpMatch = struct({
   authority: optional(stringMatch),
   headers: defaulted(mapOf(headerCondition(), headerName), {}),
   withoutHeaders: defaulted(mapOf(headerCondition(), headerName), {}),
-  queryParams: defaulted(mapOf(stringMatch), {}),
+  queryParams: defaulted(mapOf(stringMatch, parameterName), {}),
   port: optional(portNumber),
   sourceLabels: defaulted(labels, {}),
   sourceNamespace: optional(dnsLabel),

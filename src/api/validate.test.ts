@@ -67,6 +67,11 @@ describe('VirtualService', () => {
       ['ISM0007 spec.http[0].match[0].uri:7'],
     ],
     ['empty prefix', `- match: [{uri: {prefix: ""}}]\n  ${TO_A}`, ['ISM0006 spec.http[0].match[0].uri.prefix:7']],
+    [
+      'parameter without a name',
+      `- match: [{queryParams: {"": {exact: x}}}]\n  ${TO_A}`,
+      ['ISM0006 spec.http[0].match[0].queryParams[""]:7'],
+    ],
     ['look-ahead', `- match: [{uri: {regex: "(?=a)"}}]\n  ${TO_A}`, ['ISM0006 spec.http[0].match[0].uri.regex:7']],
     ['open group', `- match: [{uri: {regex: "(a"}}]\n  ${TO_A}`, ['ISM0006 spec.http[0].match[0].uri.regex:7']],
     [

@@ -78,8 +78,9 @@ export class AdsBackend implements XdsBackend {
       },
       acknowledged: () => {},
       rejected: (nack: XdsNack) => {
+        const message = shortenRefusal(nack.message);
         for (const [resource, version] of nack.resources) {
-          const refused = { typeUrl: nack.typeUrl, resource, version, message: nack.message };
+          const refused = { typeUrl: nack.typeUrl, resource, version, message };
           const blamed = this.#blame(refused, compiled?.origins(nack.typeUrl, resource) ?? [], () =>
             engine.compile(this.#meshProxy(id, claims)),
           );
@@ -165,6 +166,17 @@ export class AdsBackend implements XdsBackend {
       );
     }
   }
+}
+
+/**
+ * Envoy puts the whole message that it refuses before the reason, and the path of errors before the one that caused them:
+ * only the last says anything.
+ */
+export function shortenRefusal(message: string): string {
+  const constraint = message.lastIndexOf('Proto constraint validation failed (');
+  if (constraint < 0) return message;
+  const reason = message.slice(constraint).replace(/^[^(]*\(/, '').replace(/\)\s*$/, '');
+  return `constraint violated: ${reason.split('caused by ').at(-1)}`;
 }
 
 /** Rules that somebody wrote for the mesh are more likely wrong than the Services that they are about. */
