@@ -175,7 +175,10 @@ export class AdsBackend implements XdsBackend {
 export function shortenRefusal(message: string): string {
   const constraint = message.lastIndexOf('Proto constraint validation failed (');
   if (constraint < 0) return message;
-  const reason = message.slice(constraint).replace(/^[^(]*\(/, '').replace(/\)\s*$/, '');
+  const reason = message
+    .slice(constraint)
+    .replace(/^[^(]*\(/, '')
+    .replace(/\)\s*$/, '');
   return `constraint violated: ${reason.split('caused by ').at(-1)}`;
 }
 
