@@ -124,6 +124,10 @@ export interface SubresourceRequest {
 }
 
 export interface SubresourceHandler {
+  /** Takes paths below itself too (proxies), and queries that are none of ours. */
+  readonly anyPath?: true;
+  /** The parent's name in what stands in its place in the URL; default: it is the name. */
+  parentName?(segment: string): string;
   /** HTTP methods taken (others get 405), with the verb that they are authorized as: { GET: 'get' } for log, { POST: 'create', GET: 'get' } for exec. */
   readonly methods: Readonly<Record<string, string>>;
   /** The kind that discovery names for it: TokenRequest, PodExecOptions, Pod (log), ... */

@@ -14,6 +14,7 @@ import { tokenRequestHandler } from './auth/token-request.ts';
 import { ISSUER, TokenService } from './auth/token-service.ts';
 import { TokenSigner } from './auth/token-signer.ts';
 import { pkiPaths } from './pki.ts';
+import { proxyHandlers } from './proxy/http-proxy.ts';
 import type { KubeletTls } from './proxy/kubelet-location.ts';
 import { metricsSources } from './proxy/metrics.ts';
 import { podLogHandler } from './proxy/pod-log.ts';
@@ -43,6 +44,7 @@ export async function createSecurity(inputs: SecurityInputs): Promise<Security> 
       ['serviceaccounts/token', tokenRequestHandler(tokens, objects)],
       ['pods/log', podLogHandler(objects, kubelet)],
       ...podStreamHandlers(objects, authorizer, kubelet),
+      ...proxyHandlers(objects, kubelet),
     ]),
     computed: metricsSources(objects, kubelet, now),
     virtualResources: reviewResources(authorizer, tokens),

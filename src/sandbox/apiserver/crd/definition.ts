@@ -92,6 +92,7 @@ export function buildCustomDefinition(crd: CrdObject, metadata: ObjectNode): Res
     columns: [NAME, AGE],
     selectableFields: selectableFields(versions),
     status: versions.some(({ subresources }) => subresources?.status !== undefined),
+    parts: {},
     deleteReturnsObject: false,
     custom: true,
   };

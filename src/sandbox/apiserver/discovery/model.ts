@@ -131,6 +131,7 @@ function subresourcesOf(
   if (version.scale ?? definition.scale) {
     list.push({ name: 'scale', kind: { group: 'autoscaling', version: 'v1', kind: 'Scale' }, verbs: READ_WRITE });
   }
+  for (const name of Object.keys(definition.parts)) list.push({ name, kind: own, verbs: READ_WRITE });
   if (version.group !== '') return list.sort(byName);
   if (definition.resource === 'namespaces') list.push({ name: 'finalize', kind: own, verbs: ['update'] });
   if (definition.resource === 'pods') {

@@ -43,6 +43,13 @@ export interface Strategy {
   initialStatus?(object: KubeObject): unknown;
 }
 
+/** A subresource through which a part of the object is changed: PUT and PATCH on the object's own kind. */
+export interface PartialUpdate {
+  /** `old` with that part of `object` alone. Changes neither. */
+  keep(object: KubeObject, old: KubeObject): KubeObject;
+  validate(object: KubeObject, old: KubeObject): StatusCause[];
+}
+
 /** One group and version that a resource is served in. */
 export interface ServedVersion {
   readonly group: string;
@@ -91,6 +98,8 @@ export interface ResourceDefinition {
   readonly selectableFields: SelectableFields;
   readonly status: boolean;
   readonly scale?: ScaleAccess;
+  /** Further subresources of the object's own kind, by name: ephemeralcontainers. */
+  readonly parts: Readonly<Record<string, PartialUpdate>>;
   /** DELETE answers the deleted object rather than a Status. */
   readonly deleteReturnsObject: boolean;
   readonly custom: boolean;

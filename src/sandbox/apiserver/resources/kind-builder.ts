@@ -28,6 +28,7 @@ export interface KindSpec {
   readonly fields?: SelectableFields['fields'];
   readonly status?: boolean;
   readonly scale?: ScaleAccess;
+  readonly parts?: ResourceDefinition['parts'];
   readonly deleteReturnsObject?: boolean;
   readonly storageKey?: string;
   /** "v1" for a resource whose storage version is another definition's. */
@@ -62,6 +63,7 @@ export function defineKind(types: TypeTable, spec: KindSpec): ResourceDefinition
     selectableFields: { fields: { ...METADATA_FIELDS, ...spec.fields }, terse: spec.fields !== undefined },
     status: spec.status ?? false,
     ...(spec.scale ? { scale: spec.scale } : {}),
+    parts: spec.parts ?? {},
     deleteReturnsObject: spec.deleteReturnsObject ?? false,
     custom: false,
   };

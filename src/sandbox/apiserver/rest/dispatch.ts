@@ -27,7 +27,7 @@ import { watchObjects } from './watch.ts';
 export async function dispatch(request: ResourceRequest): Promise<void> {
   const { path, version } = request;
   if (version.deprecation) request.warn(version.deprecation);
-  if (path.rest !== '') throw noSuchResource();
+  if (path.rest !== '' && !handlerOf(request)?.anyPath) throw noSuchResource();
   if (request.definition.computed && path.subresource === '') return readComputed(request);
   if (path.subresource !== '') return dispatchSubresource(request);
   switch (request.request.method) {
@@ -71,7 +71,8 @@ async function dispatchSubresource(request: ResourceRequest): Promise<void> {
   const { method } = request.request;
   const scale = scaleOf(request);
   const where = version.group === '' ? `${definition.resource}/${path.subresource}` : '';
-  if (path.subresource === 'status' && definition.status) {
+  const whole = path.subresource === 'status' ? definition.status : path.subresource in definition.parts;
+  if (whole) {
     if (method === 'GET') return getObject(request);
     if (method === 'PUT' || method === 'PATCH') return change(request);
     throw methodNotAllowed();
@@ -82,25 +83,31 @@ async function dispatchSubresource(request: ResourceRequest): Promise<void> {
   if (where === 'namespaces/finalize') {
     return sendObject(response, 200, await finalizeNamespace(request), negotiate(undefined, []));
   }
-  const handler = request.core.security.subresources.get(where);
+  const handler = handlerOf(request);
   if (!handler) throw noSuchResource();
-  if (!(method! in handler.methods)) throw methodNotAllowed();
+  if (!((method === 'HEAD' ? 'GET' : method!) in handler.methods)) throw methodNotAllowed();
   const object = await handler.handle(subresourceRequest(request, handler), response);
   if (object) sendObject(response, method === 'POST' ? 201 : 200, object, negotiate(undefined, []));
 }
 
+function handlerOf({ core, path, definition, version }: ResourceRequest): SubresourceHandler | undefined {
+  return version.group === ''
+    ? core.security.subresources.get(`${definition.resource}/${path.subresource}`)
+    : undefined;
+}
+
 /** An upgraded connection: exec, attach, portforward. */
 export async function dispatchUpgrade(request: ResourceRequest, socket: Duplex, head: Buffer): Promise<void> {
-  const { path, definition } = request;
-  const handler = request.core.security.subresources.get(`${definition.resource}/${path.subresource}`);
+  const handler = handlerOf(request);
   if (!handler?.upgrade) throw badRequest('Upgrade request required');
   if (!(request.request.method! in handler.methods)) throw methodNotAllowed();
   await handler.upgrade(subresourceRequest(request, handler), socket, head);
 }
 
 function subresourceRequest(request: ResourceRequest, handler: SubresourceHandler): SubresourceRequest {
-  const stored = request.core.store.get(keyOf(request));
-  if (!stored) throw notFound(requestedResource(request), request.path.name);
+  const name = handler.parentName?.(request.path.name) ?? request.path.name;
+  const stored = request.core.store.get(keyOf(request, name));
+  if (!stored) throw notFound(requestedResource(request), name);
   const { user, attributes, query, signal, core } = request;
   return {
     request: request.request,
@@ -109,7 +116,7 @@ function subresourceRequest(request: ResourceRequest, handler: SubresourceHandle
     query,
     parent: toVersion(request.version, stored.object),
     body: () => readKind(core, request, handler.kind.kind, typeNode(core, handler.kind)),
-    dryRun: writeOptions(request, 'CreateOptions').dryRun,
+    dryRun: !handler.anyPath && writeOptions(request, 'CreateOptions').dryRun,
     warn: (message) => request.warn(message),
     signal,
   };

@@ -174,6 +174,9 @@ function keepServerFields(object: KubeObject, old: KubeObject, request: Resource
     const metadata = definition.custom ? { ...old.metadata, managedFields: meta['managedFields'] } : meta;
     return withStatus({ ...old, metadata }, object['status']);
   }
+  const part = definition.parts[path.subresource];
+  // Its managers are noted like everybody else's.
+  if (part) return { ...part.keep(object, old), metadata: { ...old.metadata, managedFields: meta['managedFields'] } };
   const kept: KubeObject = { ...object, metadata: meta };
   return definition.status ? withStatus(kept, old['status']) : kept;
 }
@@ -198,6 +201,7 @@ function validateChanged(object: KubeObject, old: KubeObject, request: ResourceR
   const { definition, version, path } = request;
   const { strategy } = definition;
   const status = path.subresource === 'status';
+  const part = definition.parts[path.subresource];
   const context = strategyContext(request, options.dryRun);
   const causes: StatusCause[] = [
     ...validateMetadata(object, () => undefined),
@@ -206,7 +210,8 @@ function validateChanged(object: KubeObject, old: KubeObject, request: ResourceR
     ...(definition.custom ? [] : validateMetadataUpdate(object, old)),
     ...(version.validateSchema?.(toVersion(version, object), toVersion(version, old)) ?? []),
     ...((status ? strategy.validateStatus?.(object, old) : strategy.validate?.(object, context)) ?? []),
-    ...((status ? [] : strategy.validateUpdate?.(object, old, context)) ?? []),
+    ...((status || part ? [] : strategy.validateUpdate?.(object, old, context)) ?? []),
+    ...(part?.validate(object, old) ?? []),
   ];
   if (causes.length > 0) throw invalid(version.group, definition.kind, object.metadata.name ?? '', causes);
 }

@@ -5,6 +5,7 @@ import type { StatusCause } from '../../status.ts';
 import { POD_COLUMNS } from '../../tables/pod-columns.ts';
 import { forbiddenField } from '../../validation/causes.ts';
 import type { ResourceDefinition } from '../definition.ts';
+import { EPHEMERAL_CONTAINERS } from '../ephemeral-containers.ts';
 import { defineKind, member, textAt } from '../kind-builder.ts';
 import { type Container, defaultPod, type PodSpec, qosClass } from '../pod-template.ts';
 import { validatePodSpec } from '../pod-validation.ts';
@@ -27,7 +28,6 @@ function comparable(spec: PodSpec): string {
     ...spec,
     containers: images(spec.containers),
     initContainers: images(spec.initContainers),
-    ephemeralContainers: undefined,
     activeDeadlineSeconds: undefined,
     tolerations: undefined,
   });
@@ -60,6 +60,7 @@ export function podKinds(types: TypeTable): ResourceDefinition[] {
       shortNames: ['po'],
       categories: ['all'],
       status: true,
+      parts: { ephemeralcontainers: EPHEMERAL_CONTAINERS },
       deleteReturnsObject: true,
       fields: {
         'spec.nodeName': (object) => textAt(object, 'spec.nodeName'),
@@ -76,6 +77,10 @@ export function podKinds(types: TypeTable): ResourceDefinition[] {
         generation: true,
         initialStatus: (object) => ({ phase: 'Pending', qosClass: qosClass(member<PodSpec>(object, 'spec') ?? {}) }),
         validate: (object) => validatePodSpec(member<PodSpec>(object, 'spec'), 'spec'),
+        prepareCreate(object) {
+          // They come by their own subresource, once the pod is there.
+          delete member<PodSpec>(object, 'spec')?.ephemeralContainers;
+        },
         validateUpdate,
       },
     }),
