@@ -5,6 +5,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { nodeName, pkiPaths } from './apiserver/pki.ts';
 import { API_PORT, type ClusterAddresses, planCluster } from './network/addresses.ts';
+import type { NetworkChoice } from './network/network-plan.ts';
 
 /** A mistake or an obstacle that the user can mend; its message is one paragraph and ends with the cure. */
 export class SandboxError extends Error {
@@ -28,6 +29,8 @@ export interface SandboxConfig {
   readonly version: string;
   readonly stateDir: string;
   readonly clusters: number;
+  /** One per cluster; absent in what an older version wrote. */
+  readonly networks?: readonly NetworkChoice[];
   readonly rootless: boolean;
   readonly toolchain: Toolchain;
   /** On 127.0.0.1 of the host. */
@@ -89,8 +92,9 @@ export interface ClusterLayout extends ClusterAddresses {
   readonly pki: ReturnType<typeof pkiPaths>;
 }
 
-export function clusterLayout(stateDir: string, index: number): ClusterLayout {
-  const addresses = planCluster(index);
+export function clusterLayout(config: LayoutInputs, index: number): ClusterLayout {
+  const { stateDir, networks } = config;
+  const addresses = planCluster(index, networks?.[index - 1]);
   const apiServerDir = join(stateDir, addresses.name, 'apiserver');
   return {
     ...addresses,
@@ -102,9 +106,11 @@ export function clusterLayout(stateDir: string, index: number): ClusterLayout {
   };
 }
 
-export function clusterLayouts(config: Pick<SandboxConfig, 'stateDir' | 'clusters'>): ClusterLayout[] {
-  return Array.from({ length: config.clusters }, (_, i) => clusterLayout(config.stateDir, i + 1));
+export function clusterLayouts(config: LayoutInputs & Pick<SandboxConfig, 'clusters'>): ClusterLayout[] {
+  return Array.from({ length: config.clusters }, (_, i) => clusterLayout(config, i + 1));
 }
+
+type LayoutInputs = Pick<SandboxConfig, 'stateDir' | 'networks'>;
 
 /** @throws SandboxError with the names there are. */
 export function findCluster<T extends { readonly name: string }>(clusters: readonly T[], name: string): T {

@@ -1,53 +1,103 @@
 // SPDX-License-Identifier: Apache-2.0
-// What passes between the clusters of one sandbox, tried from pods by the programs that users have.
+// What passes between the clusters of one sandbox, tried from pods: cluster1 and cluster2 share a network; cluster3 has
+// one of its own, and gives its pods the addresses that cluster1 gives.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findProgram, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
 
 const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+const CLUSTERS = ['cluster1', 'cluster2', 'cluster3'] as const;
 
-const CURL = `
+/** Tells its clients who it is and whom it sees. */
+const PEER = (name: string) => `
 apiVersion: v1
 kind: Pod
-metadata: { name: curl }
+metadata: { name: peer }
 spec:
   containers:
-  - { name: curl, image: governmentpaas/curl-ssl }
+  - name: peer
+    image: curlimages/curl
+    command:
+    - node
+    - -e
+    - require('http').createServer((q, r) => r.end('${name} sees ' + q.socket.remoteAddress)).listen(8080, '0.0.0.0')
+    readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 }
 `;
 
 describe.skipIf(obstacle !== undefined)(`clusters side by side${obstacle ? ` (skipped: ${obstacle})` : ''}`, () => {
   const sandbox = new TestSandbox('clusters');
-  /** What curl in the pod of a cluster says: the status, or its exit code (28: timed out, 7: refused). */
-  const curl = async (cluster: string, ...args: string[]) => {
-    const script = 'curl -sk -m 2 -o /dev/null -w "%{http_code}" "$@" || echo "exit $?"';
-    return (await sandbox.kubectl('--context', cluster, 'exec', 'curl', '--', 'sh', '-c', script, '_', ...args)).trim();
+  const ip: Record<string, string> = {};
+  /** What curl in the pod of a cluster gets, or its exit code (28: timed out, 7: refused or unreachable). */
+  const curl = async (cluster: string, url: string) => {
+    const script = 'curl -sk -m 2 "$1" || echo "exit $?"';
+    return (await sandbox.kubectl('--context', cluster, 'exec', 'peer', '--', 'sh', '-c', script, '_', url)).trim();
   };
+  const api = (index: number) => `https://172.31.0.${10 + index}:6443/readyz`;
 
   beforeAll(async () => {
-    await sandbox.up();
-    for (const cluster of ['cluster1', 'cluster2']) {
-      await sandbox.bash(`kubectl --context ${cluster} apply -f - <<'EOF'\n${CURL}\nEOF`);
-      await sandbox.kubectl('--context', cluster, 'wait', '--for=condition=Ready', 'pod/curl', '--timeout=60s');
-    }
+    const networks = ['--network', 'cluster1=shared,cluster2=shared', '--pod-cidr', 'cluster3=10.1.0.0/16'];
+    await sandbox.up('--clusters', '3', ...networks);
+    await Promise.all(
+      CLUSTERS.map(async (cluster) => {
+        const kubectl = `kubectl --context ${cluster}`;
+        const pod = `${kubectl} apply -f - <<'EOF'\n${PEER(cluster)}\nEOF\n${kubectl} wait --for=condition=Ready pod/peer --timeout=60s`;
+        expect(await sandbox.bash(pod)).toMatchObject({ code: 0 });
+        ip[cluster] = await sandbox.kubectl(
+          ...['--context', cluster, 'get', 'pod', 'peer', '-o', 'jsonpath={.status.podIP}'],
+        );
+      }),
+    );
   }, 120_000);
   afterAll(async () => {
     expect(await sandbox.down()).toEqual([]);
   }, 60_000);
 
+  it('on one network pods reach one another under their own addresses', async () => {
+    expect(await curl('cluster1', `http://${ip['cluster2']}:8080`)).toBe(`cluster2 sees ${ip['cluster1']}`);
+    expect(await curl('cluster2', `http://${ip['cluster1']}:8080`)).toBe(`cluster1 sees ${ip['cluster2']}`);
+  });
+
+  it('on separate networks the same address is another pod in each', async () => {
+    expect(ip['cluster3']).toBe(ip['cluster1']);
+    // Their own, each time: nothing leads from one network into another.
+    expect(await curl('cluster1', `http://${ip['cluster1']}:8080`)).toBe(`cluster1 sees ${ip['cluster1']}`);
+    expect(await curl('cluster3', `http://${ip['cluster3']}:8080`)).toBe(`cluster3 sees ${ip['cluster3']}`);
+    expect(await curl('cluster3', `http://${ip['cluster2']}:8080`)).toBe('exit 7');
+    expect(await curl('cluster3', api(1))).toBe('ok');
+    expect(await curl('cluster1', api(3))).toBe('ok');
+  });
+
+  it('say which network they are on', async () => {
+    const { stdout } = await sandbox.must('sandbox', 'status', '--name', sandbox.name, '-o', 'json');
+    const { clusters } = JSON.parse(stdout) as { clusters: { network: string; podCidr: string }[] };
+    expect(clusters.map(({ network, podCidr }) => `${network} ${podCidr}`)).toEqual([
+      'shared 10.1.0.0/16',
+      'shared 10.2.0.0/16',
+      'network3 10.1.0.0/16',
+    ]);
+    const label = ['-o', 'jsonpath={.items[0].metadata.labels.topology\\.istio\\.io/network}'];
+    expect(await sandbox.kubectl('--context', 'cluster2', 'get', 'nodes', ...label)).toBe('shared');
+    const again = await sandbox.isthmus('sandbox', 'up', '--name', sandbox.name, '--network', 'separate');
+    expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('other networks or pod addresses')]);
+  });
+
   it('one that is cut off is silent towards the others, lives on, and comes back', async () => {
-    const api = (index: number) => `https://172.31.0.${10 + index}:6443/readyz`;
-    expect(await curl('cluster1', api(2))).toBe('200');
+    expect(await curl('cluster1', api(2))).toBe('ok');
     await sandbox.must('sandbox', 'network', 'disconnect', 'cluster2', '--name', sandbox.name);
-    expect(await curl('cluster1', api(2))).toBe('exit 28');
-    expect(await curl('cluster2', api(1))).toBe('exit 28');
+    const [there, back, straight] = await Promise.all([
+      curl('cluster1', api(2)),
+      curl('cluster2', api(1)),
+      curl('cluster1', `http://${ip['cluster2']}:8080`),
+    ]);
+    expect([there, back, straight]).toEqual(['exit 28', 'exit 28', 'exit 28']);
     // Its own API server, its own pods, and kubectl from this machine.
-    expect(await curl('cluster2', api(2))).toBe('200');
+    expect(await curl('cluster2', api(2))).toBe('ok');
     expect((await sandbox.must('sandbox', 'status', '--name', sandbox.name)).stdout).toMatch(
       /cluster2 .* yes, cut off/,
     );
     await sandbox.must('sandbox', 'network', 'connect', 'cluster2', '--name', sandbox.name);
-    expect(await curl('cluster1', api(2))).toBe('200');
-    expect(await curl('cluster2', api(1))).toBe('200');
+    expect(await curl('cluster1', api(2))).toBe('ok');
+    expect(await curl('cluster2', api(1))).toBe('ok');
     const unknown = await sandbox.isthmus('sandbox', 'network', 'connect', 'cluster7', '--name', sandbox.name);
-    expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('There are: cluster1, cluster2.')]);
+    expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('There are: cluster1, cluster2, ')]);
   });
 });

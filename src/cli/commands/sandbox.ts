@@ -34,6 +34,14 @@ function registerUp(sandbox: Command): void {
     .description('start the clusters, or say where they are if they run already')
     .addOption(nameOption())
     .option('--clusters <n>', 'how many: cluster1, cluster2, ... (default: 2)', parseNumber)
+    .option(
+      '--network <networks>',
+      'which clusters reach one another’s pods: separate (none), flat (all), or cluster1=net1,cluster2=net1,... (default: separate)',
+    )
+    .option(
+      '--pod-cidr <cidr>',
+      'addresses of the pods: a /16 for every cluster, or cluster1=10.8.0.0/16,... (default: 10.N.0.0/16 in clusterN)',
+    )
     .option('--rootless', 'use a user namespace also when this is root (plain users always do)', false)
     .option('--images <file>', 'programs of your own, under image names; may be repeated', collect, [])
     .option('--fresh', 'forget what an earlier sandbox of this name left', false)
@@ -54,6 +62,8 @@ function registerUp(sandbox: Command): void {
 Examples:
   isthmus sandbox up
   isthmus sandbox up --name other --clusters 3
+  isthmus sandbox up --network flat               pods reach the pods of other clusters
+  isthmus sandbox up --pod-cidr 10.0.0.0/16       the same pod addresses in every cluster: only gateways help
   isthmus sandbox up --images my-images.yaml      see: isthmus sandbox images --help
   isthmus sandbox up -o json | jq -r '.clusters[].gateway.url'
 

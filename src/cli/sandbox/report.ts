@@ -10,11 +10,13 @@ export function printReport(report: unknown, format: 'json' | 'yaml'): void {
 export function renderReport(report: SandboxReport): string {
   if (report.clusters.length === 0) return '';
   const rows = [
-    ['CONTEXT', 'KUBERNETES', 'READY', 'SERVER', 'GATEWAY'],
+    ['CONTEXT', 'KUBERNETES', 'READY', 'NETWORK', 'PODS', 'SERVER', 'GATEWAY'],
     ...report.clusters.map((cluster) => [
       cluster.context,
       cluster.kubernetesVersion ?? '-',
       describeReadiness(cluster),
+      cluster.network,
+      cluster.podCidr,
       cluster.server,
       cluster.gateway.url + (cluster.gateway.address === undefined ? ' (none yet)' : ''),
     ]),

@@ -16,6 +16,8 @@ import { withCure } from './with-cure.ts';
 export interface UpCommandOptions {
   readonly name: string;
   readonly clusters?: number;
+  readonly network?: string;
+  readonly podCidr?: string;
   readonly rootless: boolean;
   readonly images: readonly string[];
   readonly fresh: boolean;
@@ -28,12 +30,13 @@ export async function up(options: UpCommandOptions): Promise<void> {
   const interrupted = new AbortController();
   const interrupt = () => interrupted.abort(new UserError('interrupted; what had been started was stopped again'));
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  const { clusters, apiPort, gatewayPort } = options;
+  const { clusters, network, podCidr, apiPort, gatewayPort } = options;
   const request: UpOptions = {
     name: options.name,
     rootless: options.rootless || process.geteuid?.() !== 0,
     fresh: options.fresh,
     imageFiles: options.images,
+    networks: { ...(network === undefined ? {} : { network }), ...(podCidr === undefined ? {} : { podCidr }) },
     toolchain: findToolchain(),
     version: packageJson.version,
     ...(clusters === undefined ? {} : { clusters }),

@@ -32,7 +32,7 @@ export async function runComponent(request: ComponentRequest, signal: AbortSigna
   if (component === 'portal') return (await import('./portal.ts')).runPortal(config, signal);
   const run = CLUSTER_COMPONENTS[component];
   if (run === undefined || request.cluster === undefined) throw new Error(`there is no component "${component}"`);
-  const cluster = clusterLayout(config.stateDir, request.cluster);
+  const cluster = clusterLayout(config, request.cluster);
   const log = pino({ base: { cluster: cluster.name, component } });
   return run({ config, cluster, log, signal });
 }
@@ -72,6 +72,7 @@ const CLUSTER_COMPONENTS: Readonly<Record<string, (inputs: ClusterComponent) => 
       kubeconfig: cluster.pki.kubeconfig.node,
       nodeName: cluster.nodeName,
       nodeAddress: cluster.nodeAddress,
+      network: cluster.network,
       stateDir: cluster.nodeDir,
       diskDir: join(cluster.nodeDir, 'disk'),
       dnsAddress: DNS_SERVICE_ADDRESS,

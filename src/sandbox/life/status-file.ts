@@ -15,6 +15,9 @@ export interface SandboxStatus {
 export interface ClusterStatus {
   readonly name: string;
   readonly server: string;
+  /** Clusters of one network reach one another's pods. */
+  readonly network: string;
+  readonly podCidr: string;
   readonly ready: ClusterReadiness;
   /** False while `sandbox network disconnect` keeps it off the external network. */
   readonly connected: boolean;

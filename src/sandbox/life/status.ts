@@ -32,6 +32,9 @@ export interface ClusterReport {
   readonly context: string;
   readonly server: string;
   readonly kubernetesVersion?: string;
+  /** Clusters of one network reach one another's pods. */
+  readonly network: string;
+  readonly podCidr: string;
   readonly ready: ClusterReadiness;
   /** False while `sandbox network disconnect` keeps it off the external network. */
   readonly connected: boolean;
@@ -66,6 +69,8 @@ export async function describeSandbox(name: string): Promise<SandboxReport> {
       context: cluster.name,
       server: cluster.server,
       ...(live.version === undefined ? {} : { kubernetesVersion: live.version }),
+      network: cluster.network,
+      podCidr: cluster.podCidr,
       ready: cluster.ready,
       connected: cluster.connected,
       gateway: {

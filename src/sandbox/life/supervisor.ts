@@ -226,6 +226,8 @@ class StatusBoard {
       clusters: this.#clusters.map((cluster) => ({
         name: cluster.name,
         server: cluster.server,
+        network: cluster.network,
+        podCidr: cluster.podCidr,
         ready: this.readiness(cluster),
         connected: !this.#cutOff.has(cluster),
         components: componentsOf(cluster),

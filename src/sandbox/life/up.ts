@@ -9,6 +9,7 @@ import { readJson, writeAtomically } from '../atomic-file.ts';
 import { addOwnImages, readImageFiles } from '../images/own-images-file.ts';
 import { paths, readConfig, type SandboxConfig, SandboxError, sandboxDir, type Toolchain } from '../layout.ts';
 import { MAX_CLUSTERS } from '../network/addresses.ts';
+import { type NetworkWishes, planNetworks } from '../network/network-plan.ts';
 import type { ComponentStatus } from './component-process.ts';
 import { removeRuntimeFiles, removeState, stopProcesses } from './down.ts';
 import { type HostRecord, livingProcesses, readHostRecord, writeHostRecord } from './host-record.ts';
@@ -29,6 +30,8 @@ export interface UpOptions {
   readonly name: string;
   /** Default: 2, or as many as the running or kept sandbox has. */
   readonly clusters?: number;
+  /** As written by the user: see network-plan.ts. */
+  readonly networks: NetworkWishes;
   readonly rootless: boolean;
   /** Start from nothing even if the state of an earlier run is there. */
   readonly fresh: boolean;
@@ -122,7 +125,11 @@ function makeFolder(path: string): void {
 
 function checkSameShape(options: UpOptions, config: SandboxConfig): void {
   const differs = <T>(wanted: T | undefined, is: T | undefined) => wanted !== undefined && wanted !== is;
+  const wanted = planNetworks(config.clusters, options.networks, config.networks);
   const differences = [
+    ...(JSON.stringify(wanted) === JSON.stringify(planNetworks(config.clusters, {}, config.networks))
+      ? []
+      : ['other networks or pod addresses']),
     ...(differs(options.clusters, config.clusters) ? [`${config.clusters} clusters, not ${options.clusters}`] : []),
     ...(differs(options.apiPort, config.ports.api) ? [`--api-port ${config.ports.api}, not ${options.apiPort}`] : []),
     ...(differs(options.gatewayPort, config.ports.gateways[0])
@@ -148,6 +155,7 @@ function renderRequest(options: UpOptions, stateDir: string, previous: SandboxCo
     version: options.version,
     stateDir,
     clusters,
+    networks: planNetworks(clusters, options.networks, previous?.networks),
     rootless: options.rootless,
     toolchain: options.toolchain,
     ports: {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The sandbox's address plan: one pure function from a cluster's index, so that no part invents an address of its own.
 
+import type { NetworkChoice } from './network-plan.ts';
+
 /** Between the clusters: the load balancers' network, and nothing else. */
 export const EXTERNAL_BRIDGE = 'ext0';
 /** A router's leg on it, as it is called inside of the router. */
@@ -28,11 +30,18 @@ export interface ClusterAddresses {
   readonly nodeAddress: string;
   readonly podBridge: string;
   readonly podGateway: string;
+  /** A /16. */
   readonly podCidr: string;
+  /** Clusters of the same network reach one another's pods. */
+  readonly network: string;
   readonly loadBalancerAddresses: readonly string[];
 }
 
-export function planCluster(index: number): ClusterAddresses {
+/** @param choice the user's (network-plan.ts); by default every cluster has a network of its own. */
+export function planCluster(
+  index: number,
+  { network, podCidr }: NetworkChoice = { network: `network${index}`, podCidr: `10.${index}.0.0/16` },
+): ClusterAddresses {
   if (!Number.isInteger(index) || index < 1 || index > MAX_CLUSTERS) {
     throw new RangeError(`cluster index ${index}: the sandbox has addresses for 1 to ${MAX_CLUSTERS} clusters`);
   }
@@ -42,8 +51,9 @@ export function planCluster(index: number): ClusterAddresses {
     netns: `cl${index}`,
     nodeAddress: `172.31.0.${10 + index}`,
     podBridge: 'pods0',
-    podGateway: `10.${index}.0.1`,
-    podCidr: `10.${index}.0.0/16`,
+    podGateway: podCidr.replace(/0\/16$/, '1'),
+    podCidr,
+    network,
     loadBalancerAddresses: Array.from({ length: LOAD_BALANCERS }, (_, n) => `172.31.0.${100 + 20 * (index - 1) + n}`),
   };
 }

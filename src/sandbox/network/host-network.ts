@@ -20,8 +20,9 @@ export async function buildNetwork(clusters: readonly ClusterAddresses[]): Promi
   await runScript(renderExternalNetwork(clusters));
   await Promise.all(
     clusters.map(async (cluster) => {
-      await runScript(renderRouter(cluster));
-      await applyRules(routerRules(cluster), { netns: `/run/netns/${cluster.netns}` });
+      const peers = clusters.filter((other) => other !== cluster && other.network === cluster.network);
+      await runScript(renderRouter(cluster, peers));
+      await applyRules(routerRules(cluster, peers), { netns: `/run/netns/${cluster.netns}` });
     }),
   );
 }
@@ -58,9 +59,10 @@ EOF
 /**
  * Service and load balancer addresses are local to the router as whole ranges ("AnyIP"): the service proxy listens on
  * any of them without an address being added, and the kernel answers ARP for the load balancers' on the external leg.
+ * Clusters of one network know the way to one another's pods.
  * There is no default route: what is in no cluster and not on the external network is unreachable, at once.
  */
-function renderRouter(cluster: ClusterAddresses): string {
+function renderRouter(cluster: ClusterAddresses, peers: readonly ClusterAddresses[]): string {
   const prefix = EXTERNAL_CIDR.split('/')[1]!;
   return `
 nsenter --net=/run/netns/${cluster.netns} sh -e <<'ROUTER'
@@ -74,6 +76,7 @@ addr add ${cluster.podGateway}/${cluster.podCidr.split('/')[1]} dev ${cluster.po
 link set ${cluster.podBridge} up
 route add local ${SERVICE_CIDR} dev lo
 ${cluster.loadBalancerAddresses.map((address) => `route add local ${address} dev lo`).join('\n')}
+${peers.map(({ podCidr, nodeAddress }) => `route add ${podCidr} via ${nodeAddress}`).join('\n')}
 EOF
 ROUTER
 `;
@@ -94,11 +97,13 @@ echo ${forward ? 1 : 0} > ipv4/ip_forward
 }
 
 /**
- * From the external network: answers only, never into the pods (forward), and on this machine only to addresses of the
- * external network (input): the service addresses are this cluster's own.
+ * From the external network: answers only, never into the pods (forward) but from clusters of the same network, and on
+ * this machine only to addresses of the external network (input): the service addresses are this cluster's own.
  */
-function routerRules(cluster: ClusterAddresses): RuleTable {
+function routerRules(cluster: ClusterAddresses, peers: readonly ClusterAddresses[]): RuleTable {
   const fromOutside = { kind: 'iifname', name: EXTERNAL_LEG } as const;
+  const accept = { kind: 'accept' } as const;
+  const peerSources = peers.flatMap(({ podCidr, nodeAddress }) => [podCidr, nodeAddress]);
   return {
     name: 'isthmus_router',
     chains: [
@@ -117,8 +122,9 @@ function routerRules(cluster: ClusterAddresses): RuleTable {
         rules: [
           {
             match: [fromOutside, { kind: 'ctState', states: ['established', 'related'] }],
-            verdict: { kind: 'accept' },
+            verdict: accept,
           },
+          ...peerSources.map((cidr) => ({ match: [fromOutside, { kind: 'saddr', cidr } as const], verdict: accept })),
           { match: [fromOutside], verdict: { kind: 'drop' } },
         ],
       },
@@ -128,6 +134,7 @@ function routerRules(cluster: ClusterAddresses): RuleTable {
         hook: 'postrouting',
         priority: 100,
         rules: [
+          ...peers.map(({ podCidr }) => ({ match: [{ kind: 'daddr', cidr: podCidr } as const], verdict: accept })),
           {
             match: [
               { kind: 'oifname', name: EXTERNAL_LEG },

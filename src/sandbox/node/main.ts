@@ -22,6 +22,8 @@ export interface NodeOptions {
   readonly nodeName: string;
   /** Where pods' hostIP points and the kubelet's port is reached. */
   readonly nodeAddress: string;
+  /** Becomes the node's label topology.istio.io/network: pods of one network reach one another without a gateway. */
+  readonly network?: string | undefined;
   /** 0700; survives restarts. */
   readonly stateDir: string;
   /** What persistent volumes are directories of. */
@@ -89,6 +91,7 @@ export async function runNode(options: NodeOptions, signal: AbortSignal): Promis
       const facts = {
         name: options.nodeName,
         address: options.nodeAddress,
+        network: options.network,
         kubeletPort: options.kubelet.port,
         rootless: options.rootless,
       };

@@ -10,6 +10,7 @@ import { pause } from '../pod/pause.ts';
 export interface NodeFacts {
   readonly name: string;
   readonly address: string;
+  readonly network: string | undefined;
   readonly kubeletPort: number;
   readonly rootless: boolean;
 }
@@ -96,6 +97,7 @@ function nodeLabels(facts: NodeFacts): Record<string, string> {
     'kubernetes.io/os': 'linux',
     'kubernetes.io/arch': arch() === 'x64' ? 'amd64' : arch(),
     ...(facts.rootless && { 'isthmus.dev/rootless': 'true' }),
+    ...(facts.network !== undefined && { 'topology.istio.io/network': facts.network }),
   };
 }
 
