@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Schema nodes as OpenAPI schemas, version 2 or 3.
 import type { JsonSchema } from '../crd/json-schema.ts';
+import { type Descriptions, objectType } from '../schema/describe.ts';
 import type { ObjectNode, SchemaField, SchemaNode } from '../schema/node.ts';
 
 export type OpenApiVersion = 2 | 3;
@@ -22,9 +23,11 @@ export function schemaName(typeName: string): string {
 export class SchemaCollector {
   readonly schemas: Record<string, OpenApiSchema> = {};
   readonly #version: OpenApiVersion;
+  readonly #descriptions: Descriptions;
 
-  constructor(version: OpenApiVersion) {
+  constructor(version: OpenApiVersion, descriptions: Descriptions) {
     this.#version = version;
+    this.#descriptions = descriptions;
   }
 
   reference(name: string): string {
@@ -35,12 +38,12 @@ export class SchemaCollector {
   add(node: ObjectNode): string {
     const name = schemaName(node.typeName);
     if (this.schemas[name]) return name;
-    const schema: OpenApiSchema = { type: 'object' };
+    const schema: OpenApiSchema = { type: 'object', ...described(this.#descriptions.ofType(node.typeName)) };
     this.schemas[name] = schema;
     const properties: Record<string, OpenApiSchema> = {};
     const required: string[] = [];
     for (const [field, spec] of node.fields) {
-      properties[field] = this.#property(spec);
+      properties[field] = this.#property(spec, this.#descriptions.ofMember(node, field, spec.node));
       if (spec.required) required.push(field);
     }
     if (Object.keys(properties).length > 0) schema['properties'] = properties;
@@ -88,24 +91,33 @@ export class SchemaCollector {
     };
     const body = this.#version === 2 ? simplify(root) : root;
     this.schemas[name] = {
+      ...described(`A ${kind.kind} of ${kind.group}.`),
       ...body,
       type: 'object',
       properties: {
         ...(body['properties'] as object | undefined),
         ...TYPE_FIELDS,
-        metadata: this.#ref(this.add(metadata)),
+        metadata: this.#metadata(metadata),
       },
       'x-kubernetes-group-version-kind': [kind],
     };
+  }
+
+  #metadata(metadata: ObjectNode): OpenApiSchema {
+    const schema = this.#ref(this.add(metadata));
+    const text = described(this.#descriptions.ofType(metadata.typeName));
+    return this.#version === 3 ? { allOf: [schema], ...text } : { ...schema, ...text };
   }
 
   #ref(name: string): OpenApiSchema {
     return { $ref: this.reference(name) };
   }
 
-  #property(field: SchemaField): OpenApiSchema {
+  #property(field: SchemaField, text: string): OpenApiSchema {
     const schema = this.#schema(field.node);
-    const rules: OpenApiSchema = {};
+    // kubectl prints the type's description behind the member's: not the same twice.
+    const twice = this.#version === 3 && text === this.#descriptions.ofType(objectType(field.node));
+    const rules: OpenApiSchema = twice ? {} : { ...described(text) };
     if (field.patchStrategies.length > 0) rules['x-kubernetes-patch-strategy'] = field.patchStrategies.join(',');
     if (field.mergeKey) rules['x-kubernetes-patch-merge-key'] = field.mergeKey;
     if (Object.keys(rules).length === 0) return schema;
@@ -146,6 +158,10 @@ export class SchemaCollector {
   }
 }
 
+function described(description: string): OpenApiSchema {
+  return description ? { description } : {};
+}
+
 const TYPE_FIELDS: OpenApiSchema = {
   apiVersion: { type: 'string', description: 'Group and version of this object, such as apps/v1.' },
   kind: { type: 'string', description: 'What this object is, such as Pod.' },
@@ -170,8 +186,10 @@ function scalarSchema(kind: string, goType: string): OpenApiSchema {
     case 'strings':
       return { type: 'array', items: { type: 'string' } };
     default:
-      // Any JSON value has no type at all; raw objects and field sets are objects.
-      return goType === 'any' ? {} : { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+      // Any JSON value has no type at all, but kubectl cannot explain a schema without any member; raw objects and field sets are objects.
+      return goType === 'any'
+        ? { description: 'Any JSON value.' }
+        : { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
   }
 }
 

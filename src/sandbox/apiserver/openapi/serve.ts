@@ -7,7 +7,7 @@ import type { GroupVersionEntry } from '../resources/registry.ts';
 import type { Core } from '../rest/context.ts';
 import { notAcceptable, parseAccept } from '../rest/negotiation.ts';
 import { sendJson, sendText } from '../rest/respond.ts';
-import { builtinType } from '../schema/builtin.ts';
+import { builtinType, loadDescriptions } from '../schema/builtin.ts';
 import { encodeGnostic } from './gnostic.ts';
 import { resourcePaths } from './paths.ts';
 import { type OpenApiVersion, SchemaCollector } from './schemas.ts';
@@ -88,7 +88,7 @@ export class OpenApiServer {
 
   #documentV3(entry: GroupVersionEntry): Buffer {
     return this.#cached(`v3/${entryName(entry)}`, () => {
-      const collector = new SchemaCollector(3);
+      const collector = new SchemaCollector(3, loadDescriptions());
       const paths = this.#collect([entry], collector, 3);
       return Buffer.from(
         JSON.stringify({ openapi: '3.0.0', info: this.#title, paths, components: { schemas: collector.schemas } }),
@@ -97,7 +97,7 @@ export class OpenApiServer {
   }
 
   #documentV2(): Record<string, unknown> {
-    const collector = new SchemaCollector(2);
+    const collector = new SchemaCollector(2, loadDescriptions());
     const paths = this.#collect(this.#entries(), collector, 2);
     return { swagger: '2.0', info: this.#title, paths, definitions: collector.schemas };
   }

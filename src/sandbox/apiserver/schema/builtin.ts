@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { Descriptions } from './describe.ts';
+import { CORE_DESCRIPTIONS } from './descriptions/core.ts';
+import { META_DESCRIPTIONS } from './descriptions/meta.ts';
+import { POD_DESCRIPTIONS } from './descriptions/pod.ts';
+import { VOLUME_DESCRIPTIONS } from './descriptions/volume.ts';
+import { WORKLOAD_DESCRIPTIONS } from './descriptions/workload.ts';
 import type { ObjectNode } from './node.ts';
 import { parseTypes, type TypeTable } from './parse.ts';
 import { ACCESS_TYPES } from './types/access.ts';
@@ -27,6 +33,17 @@ export function loadBuiltinTypes(): TypeTable {
     NETWORK_TYPES,
     EXTENSION_TYPES,
     CLUSTER_TYPES,
+  ]);
+}
+
+/** What `kubectl explain` says of them, in our own words. */
+export function loadDescriptions(): Descriptions {
+  return new Descriptions([
+    META_DESCRIPTIONS,
+    POD_DESCRIPTIONS,
+    VOLUME_DESCRIPTIONS,
+    WORKLOAD_DESCRIPTIONS,
+    CORE_DESCRIPTIONS,
   ]);
 }
 
