@@ -35,6 +35,20 @@ test.each(buildCrds().map((crd) => [crd.metadata.name!, crd] as const))('%s', (n
   for (const version of spec.versions) expect(unstructured(version.schema.openAPIV3Schema, '')).toEqual([]);
 });
 
+/** Members that kubectl explain would say nothing of. */
+function undescribed(node: Node & { description?: string }, path: string): string[] {
+  const children = Object.entries(node.properties ?? {}).map(([name, child]) => [`${path}.${name}`, child] as const);
+  const silent = children.filter(([, child]) => !('description' in child)).map(([name]) => name);
+  if (node.items) children.push([`${path}[]`, node.items]);
+  if (node.additionalProperties) children.push([`${path}{}`, node.additionalProperties]);
+  return [...silent, ...children.flatMap(([name, child]) => undescribed(child, name))];
+}
+
+test.each(buildCrds().map((crd) => [crd.metadata.name!, crd] as const))('%s explains every member', (_, crd) => {
+  const { versions } = crd['spec'] as { versions: { schema: { openAPIV3Schema: Node } }[] };
+  expect(undescribed(versions[0]!.schema.openAPIV3Schema, '')).toEqual([]);
+});
+
 test('short names are those that users type', () => {
   const names = buildCrds().map((crd) => (crd['spec'] as { names: { shortNames: string[] } }).names.shortNames[0]);
   expect(names).toEqual(['dr', 'gw', 'se', 'vs']);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KubeObject } from '../kube/types.ts';
+import { describeMembers } from './field-descriptions.ts';
 import type { Kind } from './kind.ts';
 import { KINDS } from './kinds.ts';
 
@@ -37,14 +38,17 @@ function buildCrd(kind: Kind<unknown>): KubeObject {
         subresources: { status: {} },
         additionalPrinterColumns: kind.columns,
         schema: {
-          openAPIV3Schema: {
-            type: 'object',
-            description: kind.description,
-            properties: {
-              spec: kind.spec.schema,
-              status: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+          openAPIV3Schema: describeMembers(
+            {
+              type: 'object',
+              description: kind.description,
+              properties: {
+                spec: { description: kind.description, ...kind.spec.schema },
+                status: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+              },
             },
-          },
+            kind.kind,
+          ),
         },
       })),
     },
