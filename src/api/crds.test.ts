@@ -37,7 +37,10 @@ test.each(buildCrds().map((crd) => [crd.metadata.name!, crd] as const))('%s', (n
 
 /** Members that kubectl explain would say nothing of. */
 function undescribed(node: Node & { description?: string }, path: string): string[] {
-  const children = Object.entries(node.properties ?? {}).map(([name, child]) => [`${path}.${name}`, child] as const);
+  const children = Object.entries(node.properties ?? {}).map(([name, child]): [string, Node] => [
+    `${path}.${name}`,
+    child,
+  ]);
   const silent = children.filter(([, child]) => !('description' in child)).map(([name]) => name);
   if (node.items) children.push([`${path}[]`, node.items]);
   if (node.additionalProperties) children.push([`${path}{}`, node.additionalProperties]);
