@@ -113,14 +113,10 @@ export function clusterLayouts(config: LayoutInputs & Pick<SandboxConfig, 'clust
 type LayoutInputs = Pick<SandboxConfig, 'stateDir' | 'networks'>;
 
 /** @throws SandboxError with the names there are. */
-export function findCluster<T extends { readonly name: string }>(clusters: readonly T[], name: string): T {
-  const found = clusters.find((cluster) => cluster.name === name);
+export function findCluster<T>(all: readonly T[], nameOf: (one: T) => string, name: string): T {
+  const found = all.find((one) => nameOf(one) === name);
   if (found) return found;
-  throw new SandboxError(`There is no cluster "${name}" in this sandbox. There are: ${listOf(clusters)}.`);
-}
-
-function listOf(clusters: readonly { readonly name: string }[]): string {
-  return clusters.map(({ name }) => name).join(', ');
+  throw new SandboxError(`There is no cluster "${name}" in this sandbox. There are: ${all.map(nameOf).join(', ')}.`);
 }
 
 export function readConfig(file: string): SandboxConfig {

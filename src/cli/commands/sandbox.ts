@@ -22,6 +22,7 @@ Examples:
   registerUp(sandbox);
   registerStatus(sandbox);
   registerDown(sandbox);
+  registerReset(sandbox);
   registerLogs(sandbox);
   registerImages(sandbox);
   registerNetwork(sandbox);
@@ -94,6 +95,24 @@ function registerDown(sandbox: Command): void {
     .option('--keep-state', 'keep the clusters’ objects and the logs for the next `up`', false)
     .action(async (options: { name: string; keepState: boolean }) => {
       await (await import('../sandbox/status-command.ts')).down(options);
+    });
+}
+
+function registerReset(sandbox: Command): void {
+  sandbox
+    .command('reset')
+    .description('empty clusters again, in a second or two; kubeconfig, ports and images stay')
+    .addOption(nameOption())
+    .option('--cluster <cluster>', 'only this one; may be repeated', collect, [])
+    .addHelpText(
+      'after',
+      `
+Examples:
+  isthmus sandbox reset                      every object and pod of every cluster is gone
+  isthmus sandbox reset --cluster cluster2`,
+    )
+    .action(async (options: { name: string; cluster: string[] }) => {
+      await (await import('../sandbox/order-commands.ts')).reset(options.name, options.cluster);
     });
 }
 

@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, renameSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type ClusterLayout, paths, type SandboxConfig } from '../layout.ts';
 
 export interface ComponentSpec {
   /** Also the log's name: `cluster1-apiserver`. */
@@ -75,6 +76,29 @@ export async function keepRunning(
     await sleep(backoffMs, undefined, { signal }).catch(() => {});
   }
   report('stopped');
+}
+
+/** How a component is started, in its cluster's router namespace when it has one. */
+export function componentSpec(
+  config: SandboxConfig,
+  configFile: string,
+  component: string,
+  cluster?: ClusterLayout,
+): ComponentSpec {
+  const name = cluster === undefined ? component : `${cluster.name}-${component}`;
+  const { node, entry } = config.toolchain;
+  const program = [node, '--disable-warning=ExperimentalWarning', entry];
+  return {
+    name,
+    command: [
+      ...(cluster === undefined ? [] : ['nsenter', `--net=/run/netns/${cluster.netns}`, '--']),
+      ...program,
+      ...['sandbox', 'component', component, '--config', configFile],
+      ...(cluster === undefined ? [] : ['--cluster', String(cluster.index)]),
+    ],
+    logFile: paths.log(config.stateDir, name),
+    env: process.env,
+  };
 }
 
 function start(spec: ComponentSpec): ChildProcess {

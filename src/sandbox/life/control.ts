@@ -8,7 +8,9 @@ import { SandboxError, sockets } from '../layout.ts';
 
 export type Order =
   /** Off or onto the external network. */
-  { readonly kind: 'network'; readonly cluster: string; readonly connected: boolean };
+  | { readonly kind: 'network'; readonly cluster: string; readonly connected: boolean }
+  /** Clusters without objects again; all of them when none is named. */
+  | { readonly kind: 'reset'; readonly clusters: readonly string[] };
 
 interface Refusal {
   readonly error: string;

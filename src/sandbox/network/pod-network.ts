@@ -45,7 +45,7 @@ export function createPodNetwork(options: PodNetworkOptions): PodNetwork {
     return next;
   }
 
-  const namespaceOf = (podUid: string) => `pod${cluster.index}-${podUid.replaceAll(/[^A-Za-z0-9-]/g, '-')}`;
+  const namespaceOf = (podUid: string) => `${namespacePrefix(cluster)}${podUid.replaceAll(/[^A-Za-z0-9-]/g, '-')}`;
 
   return {
     attach: (podUid) =>
@@ -64,6 +64,21 @@ export function createPodNetwork(options: PodNetworkOptions): PodNetwork {
       }),
     recover: async () => leases.podUids(),
   };
+}
+
+function namespacePrefix({ index }: Pick<ClusterAddresses, 'index'>): string {
+  return `pod${index}-`;
+}
+
+/** Takes every pod's namespace of a cluster away, whoever made it; no process may be in them. With it go its leases. */
+export async function removePodNamespaces(cluster: Pick<ClusterAddresses, 'index'>): Promise<void> {
+  const prefix = namespacePrefix(cluster);
+  await runScript(`
+for namespace in /run/netns/${prefix}*; do
+  [ ! -e "$namespace" ] || ip netns del "\${namespace##*/}"
+done
+rm -f /run/${prefix}*.ready
+`);
 }
 
 /** Not in /run/netns, where everything that `ip netns` lists must be a namespace. */
