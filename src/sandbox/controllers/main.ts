@@ -5,6 +5,7 @@ import { KubeClient, KubeError } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/config.ts';
 import type { ResourceType } from '../../kube/types.ts';
 import type { Controller, ControllerContext, Log } from './controller.ts';
+import { createDaemonSetController } from './daemon-set.ts';
 import { createDeploymentController } from './deployment.ts';
 import { createEndpointSliceController } from './endpoint-slice.ts';
 import { createEndpointSliceMirroring } from './endpoint-slice-mirroring.ts';
@@ -103,6 +104,7 @@ function createControllers(
     createDeploymentController(context),
     createReplicaSetController(context),
     createStatefulSetController(context),
+    createDaemonSetController(context),
     createPersistentVolumeController(context, diskDir),
     createStorageProtection(context),
     createEphemeralVolumeController(context),

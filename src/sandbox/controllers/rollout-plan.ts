@@ -36,7 +36,7 @@ export function resolveBounds(
   return { desired, surge, unavailable: Math.min(desired, surge === 0 && unavailable === 0 ? 1 : unavailable) };
 }
 
-function resolveCount(value: number | string, total: number, round: (value: number) => number): number {
+export function resolveCount(value: number | string, total: number, round: (value: number) => number): number {
   if (typeof value === 'number') return value;
   const percent = Number.parseInt(value, 10);
   // Multiply first: 0.1 * 3 * 10 is not 3.

@@ -361,7 +361,6 @@ function daemonSet(types: TypeTable): ResourceDefinition {
     ],
     strategy: {
       generation: true,
-      prepareCreate: warnOfIdleness,
       initialStatus: () => ({
         currentNumberScheduled: 0,
         numberMisscheduled: 0,
