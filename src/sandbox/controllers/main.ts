@@ -14,6 +14,7 @@ import { createEphemeralVolumeController } from './ephemeral-volume.ts';
 import { createEventExpiry } from './event-expiry.ts';
 import { createGarbageCollector } from './garbage-collector.ts';
 import { InformerSet } from './informer.ts';
+import { createJobController, createJobOrphanController } from './job.ts';
 import { createLoadBalancerController } from './load-balancer.ts';
 import { createNamespaceController } from './namespace.ts';
 import { ObjectGraph } from './object-graph.ts';
@@ -105,6 +106,8 @@ function createControllers(
     createReplicaSetController(context),
     createStatefulSetController(context),
     createDaemonSetController(context),
+    createJobController(context),
+    createJobOrphanController(context),
     createPersistentVolumeController(context, diskDir),
     createStorageProtection(context),
     createEphemeralVolumeController(context),

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject } from '../../../../kube/types.ts';
 import type { TypeTable } from '../../schema/parse.ts';
 import type { StatusCause } from '../../status.ts';
@@ -10,7 +11,6 @@ import { at, defineKind, member } from '../kind-builder.ts';
 import { type SelectorSpec, selectorText } from '../label-selector-text.ts';
 import { defaultPodSpec, type PodTemplate } from '../pod-template.ts';
 import { validatePodSpec } from '../pod-validation.ts';
-import { warnOfIdleness } from './workload.ts';
 
 export interface JobSpec {
   parallelism?: number;
@@ -19,10 +19,16 @@ export interface JobSpec {
   completionMode?: string;
   suspend?: boolean;
   podReplacementPolicy?: string;
+  podFailurePolicy?: { rules?: { onPodConditions?: { status?: string }[] }[] };
+  backoffLimitPerIndex?: number;
+  maxFailedIndexes?: number;
+  successPolicy?: unknown;
   manualSelector?: boolean;
   selector?: SelectorSpec;
   template?: PodTemplate;
 }
+
+const MAX_INT32 = 2_147_483_647;
 
 const specOf = (object: KubeObject): JobSpec => member<JobSpec>(object, 'spec') ?? {};
 
@@ -32,10 +38,13 @@ function defaults(object: KubeObject): void {
   if (spec.template?.spec) defaultPodSpec(spec.template.spec);
   if (spec.completions === undefined && spec.parallelism === undefined) spec.completions = 1;
   spec.parallelism ??= 1;
-  spec.backoffLimit ??= 6;
+  spec.backoffLimit ??= spec.backoffLimitPerIndex === undefined ? 6 : MAX_INT32;
   spec.completionMode ??= 'NonIndexed';
   spec.suspend ??= false;
-  spec.podReplacementPolicy ??= 'TerminatingOrFailed';
+  for (const { onPodConditions = [] } of spec.podFailurePolicy?.rules ?? []) {
+    for (const pattern of onPodConditions) pattern.status ||= 'True';
+  }
+  spec.podReplacementPolicy ??= spec.podFailurePolicy ? 'Failed' : 'TerminatingOrFailed';
 }
 
 /** The pods of a job are found by labels that name its uid. */
@@ -63,13 +72,14 @@ function validate(object: KubeObject): StatusCause[] {
 /** Of a job, or of what a cron job makes jobs from. */
 export function validateJobTemplate(spec: JobSpec, path: string): StatusCause[] {
   const causes: StatusCause[] = [];
-  for (const count of ['parallelism', 'completions', 'backoffLimit'] as const) {
+  const counts = ['parallelism', 'completions', 'backoffLimit', 'backoffLimitPerIndex', 'maxFailedIndexes'] as const;
+  for (const count of counts) {
     const value = spec[count];
     if (value !== undefined && value < 0) {
       causes.push(invalidValue(`${path}.${count}`, value, 'must be greater than or equal to 0'));
     }
   }
-  causes.push(...validatePodSpec(spec.template?.spec, `${path}.template.spec`));
+  causes.push(...validateModes(spec, path), ...validatePodSpec(spec.template?.spec, `${path}.template.spec`));
   const field = `${path}.template.spec.restartPolicy`;
   const policy = spec.template?.spec?.restartPolicy;
   if (policy === 'Always') {
@@ -80,13 +90,46 @@ export function validateJobTemplate(spec: JobSpec, path: string): StatusCause[] 
   return causes;
 }
 
+/** What makes sense only together. */
+function validateModes(spec: JobSpec, path: string): StatusCause[] {
+  const causes: StatusCause[] = [];
+  const isIndexed = spec.completionMode === 'Indexed';
+  if (spec.completionMode !== undefined && !['Indexed', 'NonIndexed'].includes(spec.completionMode)) {
+    causes.push(unsupported(`${path}.completionMode`, spec.completionMode, ['Indexed', 'NonIndexed']));
+  }
+  if (isIndexed && spec.completions === undefined) {
+    causes.push(required(`${path}.completions`, 'when completion mode is Indexed'));
+  }
+  if (!isIndexed && spec.backoffLimitPerIndex !== undefined) {
+    causes.push(
+      invalidValue(`${path}.backoffLimitPerIndex`, spec.backoffLimitPerIndex, 'requires indexed completion mode'),
+    );
+  }
+  if (spec.backoffLimitPerIndex === undefined && spec.maxFailedIndexes !== undefined) {
+    causes.push(required(`${path}.backoffLimitPerIndex`, 'when maxFailedIndexes is specified'));
+  }
+  if (!isIndexed && spec.successPolicy !== undefined) {
+    causes.push(invalidValue(`${path}.successPolicy`, spec.successPolicy, 'requires indexed completion mode'));
+  }
+  if (spec.podFailurePolicy !== undefined && spec.template?.spec?.restartPolicy !== 'Never') {
+    const why = 'only "Never" is supported when podFailurePolicy is specified';
+    causes.push(invalidValue(`${path}.template.spec.restartPolicy`, spec.template?.spec?.restartPolicy, why));
+  }
+  return causes;
+}
+
 function validateUpdate(object: KubeObject, old: KubeObject): StatusCause[] {
   const [spec, before] = [specOf(object), specOf(old)];
   const causes: StatusCause[] = [];
   for (const field of ['selector', 'template', 'completionMode'] as const) {
-    if (JSON.stringify(spec[field]) !== JSON.stringify(before[field]) && !before.suspend) {
+    if (!isDeepStrictEqual(spec[field], before[field]) && !(field === 'template' && before.suspend)) {
       causes.push(invalidValue(`spec.${field}`, spec[field], IMMUTABLE));
     }
+  }
+  // An Indexed Job may grow and shrink while it runs, as one whose pods all run at once.
+  const isElastic = spec.completionMode === 'Indexed' && spec.completions === spec.parallelism;
+  if (spec.completions !== before.completions && !isElastic) {
+    causes.push(invalidValue('spec.completions', spec.completions, IMMUTABLE));
   }
   return causes;
 }
@@ -154,10 +197,7 @@ export function jobKinds(types: TypeTable): ResourceDefinition[] {
       strategy: {
         generation: true,
         initialStatus: () => ({}),
-        prepareCreate(object, context) {
-          labelPods(object);
-          warnOfIdleness(object, context);
-        },
+        prepareCreate: labelPods,
         validate,
         validateUpdate,
       },
