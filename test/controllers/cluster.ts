@@ -13,6 +13,8 @@ import type { KubeObject } from '../../src/kube/types.ts';
 import { watchResource } from '../../src/kube/watch.ts';
 import { startApiServer } from '../../src/sandbox/apiserver/main.ts';
 import { ensureClusterPki } from '../../src/sandbox/apiserver/pki.ts';
+import type { Controller, ControllerContext } from '../../src/sandbox/controllers/controller.ts';
+import { InformerSet } from '../../src/sandbox/controllers/informer.ts';
 import { runControllers } from '../../src/sandbox/controllers/main.ts';
 import type { Pod } from '../../src/sandbox/controllers/objects.ts';
 
@@ -35,7 +37,8 @@ export const NODE_NAME = 'test-node';
 export const POOL = ['192.0.2.1', '192.0.2.2'];
 const silent = { info: () => {}, warn: () => {}, debug: () => {} };
 
-export async function startCluster(): Promise<TestCluster> {
+/** @param without names of controllers that shall not run */
+export async function startCluster({ without = [] }: { without?: string[] } = {}): Promise<TestCluster> {
   const dataDir = mkdtempSync(join(tmpdir(), 'controllers-'));
   const port = await freePort();
   const pki = ensureClusterPki(dataDir, {
@@ -59,6 +62,7 @@ export async function startCluster(): Promise<TestCluster> {
         clusterName: 'test',
         caPemPath: pki.caCert,
         diskDir: join(dataDir, 'disk'),
+        without,
         log: silent,
       };
       await runControllers(options, signal);
@@ -103,6 +107,23 @@ export async function startCluster(): Promise<TestCluster> {
       client.close();
       rmSync(dataDir, { recursive: true, force: true });
     },
+  };
+}
+
+/** One more controller, with other settings than the cluster's own. Gives what ends it. */
+export async function runBeside(
+  { client }: TestCluster,
+  create: (context: ControllerContext) => Controller,
+): Promise<() => Promise<void>> {
+  const stopping = new AbortController();
+  const informers = new InformerSet();
+  const { queue, reconcile } = create({ client, informers, log: silent, nowMs: Date.now, random: Math.random });
+  const { synced, ended } = informers.run(client, stopping.signal, () => {});
+  await synced;
+  queue.start(reconcile, stopping.signal);
+  return async () => {
+    stopping.abort();
+    await ended;
   };
 }
 

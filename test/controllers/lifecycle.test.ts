@@ -2,12 +2,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CONFIG_MAPS, CRDS, EVENTS, NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS } from '../../src/kube/resources.ts';
 import type { KubeObject, OwnerReference, ResourceType } from '../../src/kube/types.ts';
-import type { Controller, ControllerContext } from '../../src/sandbox/controllers/controller.ts';
 import { createEventExpiry } from '../../src/sandbox/controllers/event-expiry.ts';
-import { InformerSet } from '../../src/sandbox/controllers/informer.ts';
 import type { ConfigMap, Namespace, Pod } from '../../src/sandbox/controllers/objects.ts';
 import { createPodGarbageCollector } from '../../src/sandbox/controllers/pod-gc.ts';
-import { eventually, NODE_NAME, readyNode, startCluster, type TestCluster } from './cluster.ts';
+import { eventually, NODE_NAME, readyNode, runBeside, startCluster, type TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;
 beforeAll(async () => {
@@ -243,7 +241,7 @@ test('pods of a node that is gone are removed, after a while; those of a node th
   await create('lost', 'gone-node');
   await create('kept', NODE_NAME);
   // The cluster's own waits forty seconds; this one does not.
-  const stop = await runBeside((context) => createPodGarbageCollector(context, 50));
+  const stop = await runBeside(cluster, (context) => createPodGarbageCollector(context, 50));
   await eventually(async () => (await cluster.client.get(PODS, 'lost', namespace)) === undefined);
   expect(await cluster.client.get(PODS, 'kept', namespace)).toBeDefined();
   await stop();
@@ -258,7 +256,9 @@ test('events go an hour after they last happened', async () => {
     return cluster.client.create(EVENTS, { ...event, reason: 'R', message: 'm', type: 'Normal' });
   };
   // Its clock is a second short of an hour ahead.
-  const stop = await runBeside((context) => createEventExpiry({ ...context, nowMs: () => Date.now() + 3_599_000 }));
+  const stop = await runBeside(cluster, (context) =>
+    createEventExpiry({ ...context, nowMs: () => Date.now() + 3_599_000 }),
+  );
   await create('once', 0);
   await create('again', 60_000);
   const names = async () =>
@@ -267,18 +267,3 @@ test('events go an hour after they last happened', async () => {
   expect(await names()).toEqual(['again']);
   await stop();
 });
-
-/** One more controller, with other settings than the cluster's own. */
-async function runBeside(create: (context: ControllerContext) => Controller): Promise<() => Promise<void>> {
-  const stopping = new AbortController();
-  const log = { info: () => {}, warn: () => {}, debug: () => {} };
-  const informers = new InformerSet();
-  const { queue, reconcile } = create({ client: cluster.client, informers, log, nowMs: Date.now, random: Math.random });
-  const { synced, ended } = informers.run(cluster.client, stopping.signal, () => {});
-  await synced;
-  queue.start(reconcile, stopping.signal);
-  return async () => {
-    stopping.abort();
-    await ended;
-  };
-}

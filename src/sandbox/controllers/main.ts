@@ -5,6 +5,7 @@ import { KubeClient, KubeError } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/config.ts';
 import type { ResourceType } from '../../kube/types.ts';
 import type { Controller, ControllerContext, Log } from './controller.ts';
+import { createCronJobController } from './cron-job.ts';
 import { createDaemonSetController } from './daemon-set.ts';
 import { createDeploymentController } from './deployment.ts';
 import { createEndpointSliceController } from './endpoint-slice.ts';
@@ -35,8 +36,8 @@ export interface ControllersOptions {
   readonly clusterName: string;
   /** The CA that pods verify the API server with. */
   readonly caPemPath: string;
-  /** Default true; false where something else binds pods, or nothing shall. */
-  readonly scheduler?: boolean;
+  /** Names of controllers that shall not run: something else does their work, or nothing shall. Default: all run. */
+  readonly without?: readonly string[];
   /** The folder that is the node's disk, for the directories of persistent volumes. */
   readonly diskDir: string;
   /** Default: JSON lines on stdout. */
@@ -95,10 +96,10 @@ function reportOnce(log: Log): (type: ResourceType, error: Error) => void {
 function createControllers(
   context: ControllerContext,
   graph: ObjectGraph,
-  { loadBalancerAddresses, scheduler, diskDir }: ControllersOptions,
+  { loadBalancerAddresses, diskDir, without = [] }: ControllersOptions,
   caPem: string,
 ): Controller[] {
-  return [
+  const all = [
     createNamespaceController(context, graph),
     createServiceAccountController(context),
     createRootCaPublisher(context, caPem),
@@ -108,10 +109,11 @@ function createControllers(
     createDaemonSetController(context),
     createJobController(context),
     createJobOrphanController(context),
+    createCronJobController(context),
     createPersistentVolumeController(context, diskDir),
     createStorageProtection(context),
     createEphemeralVolumeController(context),
-    ...(scheduler === false ? [] : [createScheduler(context)]),
+    createScheduler(context),
     createEndpointsController(context),
     createEndpointSliceController(context),
     createEndpointSliceMirroring(context),
@@ -120,4 +122,5 @@ function createControllers(
     createPodGarbageCollector(context),
     createEventExpiry(context),
   ];
+  return all.filter(({ name }) => !without.includes(name));
 }

@@ -70,7 +70,7 @@ function startControllers(server: TestServer, signal: AbortSignal): Promise<void
       clusterName: 'test',
       caPemPath: join(server.dataDir, 'pki', 'ca.crt'),
       diskDir: join(server.dataDir, 'disk'),
-      scheduler: false,
+      without: ['default-scheduler'],
       log,
     },
     signal,

@@ -10,7 +10,6 @@ import { selectorText } from '../label-selector-text.ts';
 import { defaultPodSpec } from '../pod-template.ts';
 import { scheduleProblem } from './cron-schedule.ts';
 import { type JobSpec, validateJobTemplate } from './job.ts';
-import { warnOfIdleness } from './workload.ts';
 
 interface CronJobSpec {
   schedule?: string;
@@ -127,7 +126,7 @@ export function cronJobKinds(types: TypeTable): ResourceDefinition[] {
           wide: true,
         }),
       ],
-      strategy: { generation: true, initialStatus: () => ({}), prepareCreate: warnOfIdleness, validate },
+      strategy: { generation: true, initialStatus: () => ({}), validate },
     }),
   ];
 }
