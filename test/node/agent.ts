@@ -98,6 +98,7 @@ const calls: Calls = {
       dns: { address: '10.96.0.10', clusterDomain: 'cluster.local' },
       podsDir: join(config.stateDir, 'pods'),
       nodeDisk: join(config.stateDir, 'disk'),
+      storageCheckMs: 200,
       backoffMs: { first: 300, cap: 1_000, resetAfter: 60_000 },
       record: (of, event) => void events.push({ ...event, pod: of.metadata.name ?? '' }),
       changed: (changed) => {
@@ -136,6 +137,7 @@ const calls: Calls = {
   setTokenSeconds: (seconds: number) => {
     tokenSeconds = seconds;
   },
+  enforcedLimits: () => runtime.enforcedLimits,
   sh: (script: string) => execFileSync('sh', ['-c', script], { encoding: 'utf8' }),
   crash: () => process.kill(process.pid, 'SIGKILL'),
   read: (path: string) => readFileSync(path, 'utf8'),

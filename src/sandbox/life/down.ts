@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { paths, SandboxError, sandboxDir, sockets } from '../layout.ts';
 import { MAX_CLUSTERS } from '../network/addresses.ts';
+import { removeControlGroups } from '../node/container/control-groups.ts';
 import { type HostRecord, livingProcesses, readHostRecord } from './host-record.ts';
 import { withLock } from './lock.ts';
 
@@ -26,6 +27,7 @@ export async function stopSandbox(name: string, options: { keepState: boolean })
     const record = readHostRecord(stateDir);
     const wasThere = existsSync(stateDir);
     await stopProcesses(record);
+    for (const folder of readdirOf(stateDir)) await removeControlGroups(join(stateDir, folder, 'node'));
     if (options.keepState) removeRuntimeFiles(stateDir);
     else removeState(stateDir);
     return { wasThere };

@@ -7,10 +7,12 @@ import { KubeClient } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/config.ts';
 import type { PodNetwork } from '../network/pod-network.ts';
 import { ClusterObjects } from './cluster/cluster-objects.ts';
+import { guardDisk } from './cluster/disk-guard.ts';
 import { EventRecorder } from './cluster/event-recorder.ts';
 import { keepNodeAlive, registerNode } from './cluster/node-registration.ts';
 import { PodWorkers } from './cluster/pod-workers.ts';
 import { ContainerRuntime } from './container/container-runtime.ts';
+import { CONTROLLERS } from './container/control-group-places.ts';
 import type { ToolPaths } from './container/toolbox.ts';
 import { type KubeletServerOptions, serveKubelet } from './kubelet/kubelet-server.ts';
 import { StatsReporter } from './kubelet/stats-summary.ts';
@@ -94,10 +96,16 @@ export async function runNode(options: NodeOptions, signal: AbortSignal): Promis
         network: options.network,
         kubeletPort: options.kubelet.port,
         rootless: options.rootless,
+        enforcedLimits: runtime.enforcedLimits,
       };
       await registerNode(client, facts, signal, onError);
+      announce(events, runtime.enforcedLimits);
       log.info({ rootless: options.rootless }, 'registered');
-      await Promise.all([keepNodeAlive(client, facts, signal, onError), workers.run(() => options.ready?.())]);
+      await Promise.all([
+        keepNodeAlive(client, facts, signal, onError),
+        guardDisk(podsDir, () => workers.list(), signal),
+        workers.run(() => options.ready?.()),
+      ]);
     } finally {
       await closeServer();
       await workers.abandon();
@@ -106,4 +114,13 @@ export async function runNode(options: NodeOptions, signal: AbortSignal): Promis
     await runtime.close();
     client.close();
   }
+}
+
+/** What `kubectl describe node` shows. */
+function announce(events: EventRecorder, enforcedLimits: readonly string[]): void {
+  events.recordOfNode({ type: 'Normal', reason: 'Starting', message: 'Starting kubelet.' });
+  const missing = CONTROLLERS.filter((name) => !enforcedLimits.includes(name));
+  if (missing.length === 0) return;
+  const message = `This machine offers no control groups to the sandbox for ${missing.join(', ')}: such limits of pods are not enforced`;
+  events.recordOfNode({ type: 'Warning', reason: 'LimitsNotEnforced', message });
 }

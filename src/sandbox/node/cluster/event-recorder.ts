@@ -10,11 +10,21 @@ interface Recorded {
   count: number;
 }
 
+interface InvolvedObject {
+  readonly apiVersion: string;
+  readonly kind: 'Pod' | 'Node';
+  readonly namespace?: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion?: string;
+  readonly fieldPath?: string;
+}
+
 const MAX_REMEMBERED = 1_000;
 const MAX_QUEUED = 500;
 
 /**
- * Writes events about pods, one after the other and in the background: they must never hold a pod up. The same event
+ * Writes events about pods and the node, one after the other and in the background: they must never hold a pod up. The same event
  * again raises its count.
  */
 export class EventRecorder {
@@ -33,9 +43,22 @@ export class EventRecorder {
   }
 
   record(pod: Pod, event: PodEvent): void {
+    const { namespace = 'default', name = '', uid = '', resourceVersion = '' } = pod.metadata;
+    const { fieldPath } = event;
+    const involved: InvolvedObject = { apiVersion: 'v1', kind: 'Pod', namespace, name, uid, resourceVersion };
+    this.#enqueue(namespace, fieldPath === undefined ? involved : { ...involved, fieldPath }, event);
+  }
+
+  /** An event about the node itself; by the kubelet's convention, its name stands for its uid. */
+  recordOfNode(event: PodEvent): void {
+    const name = this.#nodeName;
+    this.#enqueue('default', { apiVersion: 'v1', kind: 'Node', name, uid: name }, event);
+  }
+
+  #enqueue(namespace: string, involved: InvolvedObject, event: PodEvent): void {
     if (this.#queue.length >= MAX_QUEUED) return;
     const time = new Date().toISOString().replace(/\.\d+Z$/, 'Z');
-    this.#queue.push(() => this.#write(pod, event, time));
+    this.#queue.push(() => this.#write(namespace, involved, event, time));
     if (!this.#isRunning) void this.#drain();
   }
 
@@ -51,8 +74,8 @@ export class EventRecorder {
     this.#isRunning = false;
   }
 
-  async #write(pod: Pod, event: PodEvent, time: string): Promise<void> {
-    const key = [pod.metadata.uid, event.reason, event.fieldPath, event.message].join('\n');
+  async #write(namespace: string, involved: InvolvedObject, event: PodEvent, time: string): Promise<void> {
+    const key = [involved.uid, event.reason, event.fieldPath, event.message].join('\n');
     const known = this.#recorded.get(key);
     if (known) {
       known.count++;
@@ -65,22 +88,13 @@ export class EventRecorder {
         if (!(error instanceof KubeError && error.code === 404)) throw error;
       }
     }
-    const namespace = pod.metadata.namespace ?? 'default';
-    const name = `${pod.metadata.name}.${Date.now().toString(16)}${(this.#sequence++).toString(16).padStart(4, '0')}`;
+    const name = `${involved.name}.${Date.now().toString(16)}${(this.#sequence++).toString(16).padStart(4, '0')}`;
     this.#remember(key, { name, namespace, count: 1 });
     await this.#client.create(EVENTS, {
       apiVersion: 'v1',
       kind: 'Event',
       metadata: { name, namespace },
-      involvedObject: {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        namespace,
-        name: pod.metadata.name,
-        uid: pod.metadata.uid,
-        resourceVersion: pod.metadata.resourceVersion,
-        ...(event.fieldPath && { fieldPath: event.fieldPath }),
-      },
+      involvedObject: involved,
       type: event.type,
       reason: event.reason,
       message: event.message.slice(0, 1024),

@@ -13,6 +13,8 @@ export interface NodeFacts {
   readonly network: string | undefined;
   readonly kubeletPort: number;
   readonly rootless: boolean;
+  /** Which limits of pods the machine lets the node enforce: memory, pids, cpu. */
+  readonly enforcedLimits: readonly string[];
 }
 
 interface NodeObject extends KubeObject {
@@ -96,6 +98,7 @@ function nodeLabels(facts: NodeFacts): Record<string, string> {
     'kubernetes.io/hostname': facts.name,
     'kubernetes.io/os': 'linux',
     'kubernetes.io/arch': arch() === 'x64' ? 'amd64' : arch(),
+    'isthmus.dev/enforced-limits': facts.enforcedLimits.join('.') || 'none',
     ...(facts.rootless && { 'isthmus.dev/rootless': 'true' }),
     ...(facts.network !== undefined && { 'topology.istio.io/network': facts.network }),
   };

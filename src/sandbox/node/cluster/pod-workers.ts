@@ -123,7 +123,7 @@ export class PodWorkers {
     this.#pods.delete(uid);
     if (runtime) {
       await runtime.stop(MIN_GRACE_SECONDS * 1000);
-      runtime.removeFiles();
+      await runtime.removeFiles();
     } else {
       rmSync(join(this.#dependencies.podsDir, uid), { recursive: true, force: true });
     }

@@ -7,7 +7,7 @@ import { finished } from 'node:stream/promises';
 import type { ContainerRuntime, RunningContainer } from './container-runtime.ts';
 import { setprivWords } from './credentials.ts';
 import { PRIVILEGED_ENVIRONMENT } from './privileged-environment.ts';
-import { renderExec } from './shell.ts';
+import { quoteWords, renderExec } from './shell.ts';
 import { renderTerminal, TerminalResizer } from './terminal.ts';
 
 export interface ExecOptions {
@@ -48,8 +48,12 @@ export function execInContainer(
   const stderr = runtime.pipes.output(owner);
   const stdin = options.stdin ? runtime.pipes.input(owner) : undefined;
   const child = spawn(
-    'nsenter',
+    '/bin/sh',
     [
+      '-c',
+      // What is run in a container counts against its limits.
+      `for group in ${quoteWords(container.group.joinFiles)}; do echo 0 >"$group"; done; exec nsenter "$@"`,
+      'sh',
       `--target=${pid}`,
       '--mount',
       '--uts',

@@ -2,10 +2,12 @@
 // Runs containers: processes in mount, pid, uts and ipc namespaces of their own, in a network namespace that exists.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import type { Controller } from './control-group-places.ts';
+import { type ContainerLimits, type ControlGroup, ControlGroups } from './control-groups.ts';
 import type { Credentials } from './credentials.ts';
 import { type HostTree, MountTable, type ProcGuards, readHostTree, readProcGuards } from './host-tree.ts';
 import { renderInit } from './init-script.ts';
@@ -30,7 +32,16 @@ export interface ContainerConfig {
   readonly readOnlyRoot: boolean;
   readonly etcFiles: Readonly<Record<string, string>>;
   readonly sharedMemoryFolder: string;
+  /** On a file system of the pod's own: what a container writes to its termination log must not fill another's. */
+  readonly terminationFolder: string;
+  /** Where the container finds it, besides /dev/termination-log. */
+  readonly terminationMessagePath?: string | undefined;
   readonly log: LogFile;
+  readonly limits: ContainerLimits;
+  /** Of each scratch folder (/tmp, /var/log...). */
+  readonly scratchBytes: number;
+  /** How soon the kernel picks it when the machine itself runs out of memory: 0 to 1000. */
+  readonly oomScore: number;
   /** Keep standard input open for attach. */
   readonly stdin?: boolean;
   /** Run on a terminal of its own, /dev/pts/0; its input must be open. */
@@ -60,7 +71,10 @@ export class ContainerRuntime {
   readonly memoryDir: string;
   readonly execPrefix: readonly string[];
   readonly pipes: PipePool;
+  /** What of a container's limits this machine lets us enforce. */
+  readonly enforcedLimits: readonly Controller[];
   readonly #records: ProcessRecords;
+  readonly #groups: ControlGroups;
   readonly #toolbox: Toolbox;
   readonly #hostTree: HostTree;
   readonly #procGuards: ProcGuards;
@@ -74,6 +88,8 @@ export class ContainerRuntime {
     mkdirSync(recordsDir, { recursive: true, mode: 0o700 });
     this.#records = new ProcessRecords(recordsDir);
     this.#records.killAll();
+    this.#groups = ControlGroups.open(options.stateDir);
+    this.enforcedLimits = this.#groups.controllers;
     this.memoryDir = join(options.stateDir, 'memory');
     this.#remountMemory();
     this.#hostTree = readHostTree();
@@ -92,7 +108,8 @@ export class ContainerRuntime {
     const id = randomBytes(32).toString('hex');
     const folder = join(this.memoryDir, 'containers', id.slice(0, 16));
     mkdirSync(folder, { mode: 0o700 });
-    const terminationLog = join(folder, 'termination-log');
+    const group = this.#groups.create(id.slice(0, 16), config.limits);
+    const terminationLog = join(config.terminationFolder, id.slice(0, 16));
     writeFileSync(terminationLog, '');
     chmodSync(terminationLog, 0o666);
     try {
@@ -106,7 +123,7 @@ export class ContainerRuntime {
         hostname: config.hostname,
         credentials: config.credentials,
         rootless: this.rootless,
-        mounts: config.mounts,
+        mounts: [...config.mounts, ...terminationMount(config, terminationLog)],
         hostFolders: config.hostFolders ?? [],
         readOnlyRoot: config.readOnlyRoot,
         etcFiles: config.etcFiles,
@@ -116,6 +133,9 @@ export class ContainerRuntime {
         hostTree: this.#hostTree,
         procGuards: this.#procGuards,
         mountTable: this.#mountTable,
+        joinFiles: group.joinFiles,
+        scratchBytes: config.scratchBytes,
+        oomScore: config.oomScore,
       });
       const owner = this.pipeOwner(config.credentials);
       const stdout = this.pipes.output(owner);
@@ -129,11 +149,13 @@ export class ContainerRuntime {
       });
       for (const pipe of [stdin, stdout, stderr]) pipe?.release();
       const streams = { stdin: stdin?.writer, stdout: stdout.reader, stderr: stderr.reader };
-      const container = new RunningContainer(id, child, config, streams, terminationLog);
+      const container = new RunningContainer(id, child, config, streams, terminationLog, group);
       this.#running.add(container);
       void container.exited.then(async () => {
         this.#running.delete(container);
         this.#records.remove(id);
+        rmSync(terminationLog, { force: true });
+        await group.remove();
         await this.#removeFolder(folder);
       });
       await container.started((pid) => {
@@ -143,6 +165,7 @@ export class ContainerRuntime {
       });
       return container;
     } catch (error) {
+      await group.remove();
       await this.#removeFolder(folder);
       throw error;
     }
@@ -158,6 +181,7 @@ export class ContainerRuntime {
     const all = [...this.#running];
     for (const container of all) container.kill('SIGKILL');
     await Promise.all(all.map((container) => container.exited));
+    await this.#groups.close();
     spawnSync('umount', ['-l', this.memoryDir], { env: PRIVILEGED_ENVIRONMENT });
   }
 
@@ -186,6 +210,11 @@ export class ContainerRuntime {
   }
 }
 
+function terminationMount({ terminationMessagePath }: ContainerConfig, source: string): ContainerMount[] {
+  if (!terminationMessagePath || terminationMessagePath === DEFAULT_TERMINATION_LOG) return [];
+  return [{ source, target: terminationMessagePath, readOnly: false }];
+}
+
 function setupCommand(netns: string, script: string): string[] {
   return [
     '--pdeathsig',
@@ -211,6 +240,7 @@ function selectExecPrefix(): readonly string[] {
   return probe.status === 0 ? prefix : [];
 }
 
+const DEFAULT_TERMINATION_LOG = '/dev/termination-log';
 const SIGNAL_NUMBERS: Readonly<Record<string, number>> = { SIGKILL: 9, SIGTERM: 15, SIGSEGV: 11, SIGABRT: 6 };
 
 interface ContainerStreams {
@@ -223,6 +253,7 @@ export class RunningContainer {
   readonly id: string;
   readonly startedAt = new Date();
   readonly config: ContainerConfig;
+  readonly group: ControlGroup;
   /** Resolves when the container's processes are gone and its output is in the log. */
   readonly exited: Promise<ContainerExit>;
   readonly stdin: Writable | undefined;
@@ -241,8 +272,10 @@ export class RunningContainer {
     config: ContainerConfig,
     streams: ContainerStreams,
     terminationLog: string,
+    group: ControlGroup,
   ) {
     this.id = id;
+    this.group = group;
     this.config = config;
     this.#child = child;
     this.stdin = streams.stdin;
@@ -294,7 +327,9 @@ export class RunningContainer {
       this.#child.once('error', (error) => reject(new Error(`cannot run setpriv: ${error.message}`)));
       this.#child.once('close', () => {
         if (isStarted) return;
-        const said = text.replace(/^pid \d+\n/, '').trim();
+        const said = this.group.wasOutOfMemory
+          ? 'it was killed for want of memory (is the limit too low?)'
+          : text.replace(/^pid \d+\n/, '').trim();
         reject(new Error(`the container's set-up failed: ${said || 'it was killed'}`));
       });
     });
@@ -320,10 +355,12 @@ export class RunningContainer {
   ): void {
     this.#ended = true;
     const finishedAt = new Date();
+    const wasOutOfMemory = exitCode === 137 && !this.#killed && this.group.wasOutOfMemory;
+    const reason = wasOutOfMemory ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error';
     void logged.then(() => {
       resolve({
         exitCode,
-        reason: exitCode === 0 ? 'Completed' : 'Error',
+        reason,
         finishedAt,
         message: readMessage(terminationLog),
       });

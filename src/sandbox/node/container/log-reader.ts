@@ -49,6 +49,17 @@ export async function* readLog(
   }
 }
 
+const LOG_END_LINES = 80;
+const LOG_END_BYTES = 2048;
+
+/** What a container's status takes from a log for want of a message (terminationMessagePolicy). */
+export async function readLogEnd(path: string): Promise<string> {
+  const lines: Buffer[] = [];
+  const never = new AbortController().signal;
+  for await (const line of readLog(path, undefined, { tailLines: LOG_END_LINES }, never)) lines.push(line);
+  return Buffer.concat(lines).subarray(-LOG_END_BYTES).toString('utf8');
+}
+
 function formatLine(line: LogLine, withTime: boolean): Buffer {
   const parts: Buffer[] = [];
   if (withTime) parts.push(Buffer.from(`${line.time} `));

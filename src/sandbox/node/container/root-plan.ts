@@ -47,8 +47,14 @@ export interface RootPlan {
   readonly hostTree: HostTree;
   readonly procGuards: ProcGuards;
   readonly mountTable: MountTable;
+  /** Of the container's control groups. */
+  readonly joinFiles: readonly string[];
+  readonly scratchBytes: number;
+  readonly oomScore: number;
 }
 
+/** Descriptors of one process: enough for a proxy under load, and an end for a program that forgets to close. */
+const MAX_OPEN_FILES = 65_536;
 const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'];
 const FOLDERS = [
   'dev/pts',
@@ -181,7 +187,7 @@ function hostMounts(plan: RootPlan, root: string): MountEntry[] {
       source: 'tmpfs',
       target: join(root, path),
       type: 'tmpfs',
-      options: `nosuid,nodev,mode=${mode}`,
+      options: `nosuid,nodev,mode=${mode},size=${plan.scratchBytes}`,
     })),
     // Behind the scratch folders: /home/me/app lies in one of them.
     ...outerFirst(plan.hostFolders).flatMap((folder) =>
@@ -271,6 +277,9 @@ place() {
   mount -o "$3" "$1" "$2"
 }
 exec 4>&2 2>&3
+for group in ${quoteWords(plan.joinFiles)}; do echo 0 >"$group"; done
+echo ${plan.oomScore} >/proc/self/oom_score_adj || :
+ulimit -n ${MAX_OPEN_FILES} 2>/dev/null || :
 read -r pid rest </proc/self/stat
 echo "pid $pid" >&3
 echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start

@@ -2,6 +2,7 @@
 // One container of a pod through all its lives: image, start, probes, end, back-off, next start.
 import type { ContainerExit, RunningContainer } from '../container/container-runtime.ts';
 import type { LogFile } from '../container/log-file.ts';
+import { readLogEnd } from '../container/log-reader.ts';
 import type { Container, ContainerState, ContainerStatus } from '../pod-types.ts';
 import { ContainerEnding } from './container-ending.ts';
 import { ContainerProbes, type ProbeListener } from './container-probes.ts';
@@ -288,6 +289,7 @@ export class ContainerLoop {
     if (this.#stop.signal.aborted) this.#end(started, 0);
     void this.#bringUp(started, ended.signal);
     const exit = await running.exited;
+    const message = exit.message || (await this.#messageFromLog(exit, started.log));
     ended.abort();
     this.running = undefined;
     this.#probes = undefined;
@@ -297,13 +299,18 @@ export class ContainerLoop {
       terminated: {
         exitCode: exit.exitCode,
         reason: exit.reason,
-        ...(exit.message !== '' && { message: exit.message }),
+        ...(message !== '' && { message }),
         startedAt: isoSeconds(running.startedAt),
         finishedAt: isoSeconds(exit.finishedAt),
         containerID: this.#containerId,
       },
     });
     return exit;
+  }
+
+  async #messageFromLog({ exitCode }: ContainerExit, log: LogFile): Promise<string> {
+    if (exitCode === 0 || this.spec.terminationMessagePolicy !== 'FallbackToLogsOnError') return '';
+    return readLogEnd(log.path);
   }
 
   /** Until postStart is done the container does not count as running, and nobody asks its probes. */

@@ -9,6 +9,7 @@ import type { ConfigMap, Container, Pod, Secret } from '../pod-types.ts';
 import type { ImageProgramRef, StartedContainer } from './container-loop.ts';
 import { buildEnvironment, type EnvironmentSources, expandReferences } from './environment.ts';
 import { buildEtcFiles, type DnsSettings, homeOf, podHostname } from './etc-files.ts';
+import { selectLimits } from './limits.ts';
 import type { ObjectSource } from './object-source.ts';
 import type { PodVolumes } from './pod-volumes.ts';
 import { selectCredentials } from './security.ts';
@@ -26,6 +27,7 @@ export interface PodGround {
   readonly attachment: PodAttachment;
   readonly volumes: PodVolumes;
   readonly sharedMemoryFolder: string;
+  readonly terminationFolder: string;
   /** Of one start of a container. */
   logPath(container: string, attempt: number): string;
   /** Another container of the pod, while it runs. */
@@ -71,7 +73,10 @@ export async function startContainer(
     readOnlyRoot: spec.securityContext?.readOnlyRootFilesystem === true,
     etcFiles: buildEtcFiles(pod, attachment.ip, credentials.uid, credentials.gid, dns),
     sharedMemoryFolder: ground.sharedMemoryFolder,
+    terminationFolder: ground.terminationFolder,
+    terminationMessagePath: spec.terminationMessagePath,
     log,
+    ...selectLimits(pod, spec),
     stdin: spec.stdin === true || spec.tty === true,
     tty: spec.tty === true,
   });

@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { captureExec } from '../container/container-exec.ts';
 import type { ContainerRuntime, RunningContainer } from '../container/container-runtime.ts';
 import type { Container, Handler, HttpGetAction } from '../pod-types.ts';
+import { checkGrpcHealth } from './grpc-check.ts';
 
 export interface HandlerTarget {
   readonly runtime: ContainerRuntime;
@@ -34,7 +35,12 @@ export async function runHandler(handler: Handler, target: HandlerTarget, timeou
       await new Promise((resolve) => setTimeout(resolve, Math.min(timeoutMs, seconds * 1000)));
       return { succeeded: true, message: '' };
     }
-    return { succeeded: false, message: 'the probe has no exec, httpGet or tcpSocket (grpc is not supported here)' };
+    if (handler.grpc) {
+      const { port, service = '' } = handler.grpc;
+      const problem = await checkGrpcHealth({ host: target.podIp, port, service }, timeoutMs);
+      return { succeeded: problem === undefined, message: problem ?? '' };
+    }
+    return { succeeded: false, message: 'it has neither exec nor httpGet, tcpSocket, grpc or sleep' };
   } catch (error) {
     return { succeeded: false, message: (error as Error).message };
   }
@@ -42,7 +48,12 @@ export async function runHandler(handler: Handler, target: HandlerTarget, timeou
 
 async function runExec(command: readonly string[], target: HandlerTarget, timeoutMs: number): Promise<HandlerResult> {
   const result = await captureExec(target.runtime, target.running, command, timeoutMs);
-  if (!result) return { succeeded: false, message: `command timed out: "${command.join(' ')}" after ${timeoutMs} ms` };
+  if (!result) {
+    return {
+      succeeded: false,
+      message: `command timed out: "${command.join(' ')}" timed out after ${timeoutMs / 1000}s`,
+    };
+  }
   return { succeeded: result.exitCode === 0, message: result.output };
 }
 
@@ -73,11 +84,11 @@ function runHttpGet(action: HttpGetAction, target: HandlerTarget, timeoutMs: num
     };
     const request = isHttps ? httpsRequest(options, answer) : httpRequest(options, answer);
     // `timeout` is about silence; this one is about the whole.
-    const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    const timer = setTimeout(() => request.destroy(new Error(TIMED_OUT)), timeoutMs);
     request.on('close', () => clearTimeout(timer));
     request.on('error', (error) => {
       const url = `${isHttps ? 'https' : 'http'}://${options.host}:${port}${options.path}`;
-      resolve({ succeeded: false, message: `Get "${url}": ${error.message}` });
+      resolve({ succeeded: false, message: `Get "${url}": ${dialProblem(error, options.host, port)}` });
     });
     request.end();
   });
@@ -86,16 +97,29 @@ function runHttpGet(action: HttpGetAction, target: HandlerTarget, timeoutMs: num
 function dial(host: string, port: number, timeoutMs: number): Promise<HandlerResult> {
   return new Promise((resolve) => {
     const socket = connect({ host, port });
-    const timer = setTimeout(() => socket.destroy(new Error('i/o timeout')), timeoutMs);
+    const timer = setTimeout(() => socket.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' })), timeoutMs);
     socket.once('connect', () => {
       socket.destroy();
       resolve({ succeeded: true, message: '' });
     });
-    socket.once('error', (error) =>
-      resolve({ succeeded: false, message: `dial tcp ${host}:${port}: ${error.message}` }),
-    );
+    socket.once('error', (error) => resolve({ succeeded: false, message: dialProblem(error, host, port) }));
     socket.once('close', () => clearTimeout(timer));
   });
+}
+
+const TIMED_OUT = 'context deadline exceeded (Client.Timeout exceeded while awaiting headers)';
+
+/** In the kubelet's words, which people search for. */
+function dialProblem(error: NodeJS.ErrnoException, host: string, port: number): string {
+  const known: Record<string, string> = {
+    ECONNREFUSED: 'connect: connection refused',
+    EHOSTUNREACH: 'connect: no route to host',
+    ETIMEDOUT: 'i/o timeout',
+  };
+  const reason = known[error.code ?? ''];
+  if (reason !== undefined) return `dial tcp ${host}:${port}: ${reason}`;
+  if (error.code === 'ECONNRESET') return error.message === 'socket hang up' ? 'EOF' : 'read: connection reset by peer';
+  return error.message;
 }
 
 function resolvePort(port: number | string, container: Container): number {

@@ -2,8 +2,10 @@
 // One pod from its first process to its last: network, volumes, init containers, containers, end.
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseQuantity } from '../../../kube/quantity.ts';
 import type { PodAttachment, PodNetwork } from '../../network/pod-network.ts';
 import type { ContainerRuntime, RunningContainer } from '../container/container-runtime.ts';
+import { mountMemory, unmountBelow } from '../container/memory-mount.ts';
 import type { Container, ContainerStatus, Pod, PodCondition, PodStatus } from '../pod-types.ts';
 import { type ContainerHost, ContainerLoop, type ImageLookup, type RestartRule } from './container-loop.ts';
 import { type PodGround, startContainer } from './container-starter.ts';
@@ -13,6 +15,7 @@ import { pause } from './pause.ts';
 import { buildPodStatus } from './pod-status.ts';
 import { PodVolumes } from './pod-volumes.ts';
 import { findNotices, findRefusals } from './security.ts';
+import { diskUsage, findExcess, selectStorageLimits } from './storage-limits.ts';
 
 export interface PodDependencies {
   readonly runtime: ContainerRuntime;
@@ -27,6 +30,8 @@ export interface PodDependencies {
   readonly nodeDisk: string;
   /** First delay, its doubling's end, and after which time in peace the count begins anew. */
   readonly backoffMs?: { readonly first: number; readonly cap: number; readonly resetAfter: number };
+  /** How often a pod's use of the disk is compared with its limits. */
+  readonly storageCheckMs?: number;
   record(pod: Pod, event: PodEvent): void;
   /** The pod's status may have changed. */
   changed(runtime: PodRuntime): void;
@@ -34,6 +39,12 @@ export interface PodDependencies {
 
 const BACKOFF_MS = { first: 10_000, cap: 300_000, resetAfter: 600_000 };
 const NETWORK_RETRY_MS = 1_000;
+/** Container runtimes give /dev/shm so much. */
+const SHARED_MEMORY_BYTES = 64 * 2 ** 20;
+/** Of an emptyDir with medium Memory that names no sizeLimit. */
+const MEMORY_VOLUME_BYTES = 2 ** 30;
+const STORAGE_CHECK_MS = 10_000;
+const EVICTION_GRACE_MS = 1_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class PodRuntime {
@@ -181,8 +192,19 @@ export class PodRuntime {
     await before;
   }
 
+  /** Ends the pod because it harms others or would. */
+  evict(message: string, graceMs: number): Promise<void> {
+    this.#record({ type: 'Warning', reason: 'Evicted', message });
+    return this.#fail('Evicted', message, graceMs);
+  }
+
+  /** What it keeps on the node's disk, in bytes. */
+  diskUsage(): Promise<number> {
+    return diskUsage(this.#folder);
+  }
+
   /** Ends the pod for a reason of the node's own: its object stays, Failed. */
-  async fail(reason: string, message: string, graceMs: number): Promise<void> {
+  async #fail(reason: string, message: string, graceMs: number): Promise<void> {
     if (this.#stop.signal.aborted) return;
     this.#failure = { reason, message };
     this.#stop.abort();
@@ -208,15 +230,16 @@ export class PodRuntime {
       () => {
         const message = 'Pod was active on the node longer than the specified deadline';
         this.#record({ type: 'Normal', reason: 'DeadlineExceeded', message });
-        void this.fail('DeadlineExceeded', message, this.#graceMs());
+        void this.#fail('DeadlineExceeded', message, this.#graceMs());
       },
       Math.min(Math.max(leftMs, 0), MAX_TIMER_MS),
     );
     this.#stop.signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
   }
 
-  /** Removes what the pod left on the node: logs too. */
-  removeFiles(): void {
+  /** Removes what the pod left on the node: logs too. Its processes must be gone. */
+  async removeFiles(): Promise<void> {
+    await unmountBelow(this.#memoryFolder);
     for (const folder of [this.#folder, this.#memoryFolder]) rmSync(folder, { recursive: true, force: true });
   }
 
@@ -231,6 +254,7 @@ export class PodRuntime {
       const attachment = await this.#attach();
       if (!attachment) return;
       await this.#mountVolumes(attachment);
+      void this.#watchStorage();
       if (this.#stop.signal.aborted) return;
       if (!(await this.#runInitContainers())) return;
       this.#isInitialized = true;
@@ -306,13 +330,11 @@ export class PodRuntime {
 
   async #mountVolumes(attachment: PodAttachment): Promise<void> {
     const { runtime, objects, nodeAddress } = this.#dependencies;
-    const sharedMemory = join(this.#memoryFolder, 'shm');
-    mkdirSync(sharedMemory, { recursive: true });
-    chmodSync(sharedMemory, 0o1777);
+    await this.#mountMemory();
     this.#volumes = new PodVolumes({
       pod: this.pod,
       place: { podIp: attachment.ip, hostIp: nodeAddress },
-      diskFolder: join(this.#folder, 'volumes'),
+      diskFolder: this.#diskVolumes,
       memoryFolder: join(this.#memoryFolder, 'volumes'),
       nodeDisk: this.#dependencies.nodeDisk,
       objects,
@@ -320,6 +342,33 @@ export class PodRuntime {
       signal: this.#stop.signal,
     });
     await this.#volumes.ready((message) => this.#record({ type: 'Warning', reason: 'FailedMount', message }));
+  }
+
+  /** Everything in memory that its containers write to has a size. */
+  async #mountMemory(): Promise<void> {
+    const shared = join(this.#memoryFolder, 'shared');
+    await mountMemory(shared, SHARED_MEMORY_BYTES);
+    for (const name of ['shm', 'termination']) mkdirSync(join(shared, name));
+    chmodSync(join(shared, 'shm'), 0o1777);
+    for (const { name, emptyDir } of this.pod.spec.volumes ?? []) {
+      if (emptyDir?.medium !== 'Memory') continue;
+      const bytes = emptyDir.sizeLimit ? parseQuantity(emptyDir.sizeLimit) : MEMORY_VOLUME_BYTES;
+      await mountMemory(join(this.#memoryFolder, 'volumes', name), bytes);
+    }
+  }
+
+  async #watchStorage(): Promise<void> {
+    const limits = selectStorageLimits(this.pod, this.#diskVolumes);
+    const { signal } = this.#stop;
+    while (limits.length > 0 && !signal.aborted) {
+      await pause(this.#dependencies.storageCheckMs ?? STORAGE_CHECK_MS, signal);
+      const excess = signal.aborted ? undefined : await findExcess(limits);
+      if (excess) await this.evict(excess.message, EVICTION_GRACE_MS);
+    }
+  }
+
+  get #diskVolumes(): string {
+    return join(this.#folder, 'volumes');
   }
 
   /** false when one failed for good or the pod is to end. */
@@ -394,7 +443,8 @@ export class PodRuntime {
       pod: this.pod,
       attachment,
       volumes,
-      sharedMemoryFolder: join(this.#memoryFolder, 'shm'),
+      sharedMemoryFolder: join(this.#memoryFolder, 'shared', 'shm'),
+      terminationFolder: join(this.#memoryFolder, 'shared', 'termination'),
       logPath: (container, attempt) => this.logPath(container, attempt),
       running: (container) => this.container(container)?.running,
     };

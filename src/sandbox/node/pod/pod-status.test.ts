@@ -72,8 +72,13 @@ describe('a pod’s phase', () => {
     ],
     [
       'the node ended it',
-      facts([container('a', RUNNING, true)], {}, { failure: { reason: 'Evicted', message: 'm' } }),
+      facts([container('a', ended(0), true)], {}, { failure: { reason: 'Evicted', message: 'm' } }),
       'Failed',
+    ],
+    [
+      'the node is ending it',
+      facts([container('a', RUNNING, true)], {}, { failure: { reason: 'Evicted', message: 'm' } }),
+      'Running',
     ],
   ])('when %s', (_, given, phase) => {
     expect(buildPodStatus(given, undefined).phase).toBe(phase);

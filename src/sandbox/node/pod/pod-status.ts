@@ -38,7 +38,8 @@ export function buildPodStatus(facts: PodFacts, previous: PodStatus | undefined)
 
 function selectPhase(facts: PodFacts): string {
   const { containers, pod } = facts;
-  if (facts.failure || facts.hasFailedInit) return 'Failed';
+  if (facts.hasFailedInit) return 'Failed';
+  if (facts.failure && ![...facts.initContainers, ...containers].some(({ state }) => state.running)) return 'Failed';
   if (!facts.isInitialized) return 'Pending';
   const hasRun = ({ state, lastState }: ContainerStatus) => state.running || state.terminated || lastState.terminated;
   if (!containers.every(hasRun)) return 'Pending';
