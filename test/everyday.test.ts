@@ -9,7 +9,7 @@ import { findProgram, root, sandboxObstacle, TestSandbox } from './fixture/sandb
 
 const PAGES = join(root, 'scenarios/everyday');
 /** A line that takes longer than this hangs. */
-const LINE_MS = 60_000;
+const LINE_MS = 100_000;
 
 const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
 const pages = readdirSync(PAGES)

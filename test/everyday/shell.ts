@@ -36,7 +36,13 @@ export class Shell {
       const end = new RegExp(`\n${MARK}(\\d+)\n`).exec(this.#text);
       if (end !== null) return { lines: this.#text.slice(0, end.index).split('\n'), exitCode: Number(end[1]) };
       const leftMs = deadline - performance.now();
-      if (this.#over || leftMs <= 0) throw new Error(`did not end within ${timeoutMs / 1000} s:\n${this.#text}`);
+      if (this.#over) throw new Error(`the shell has ended:\n${this.#text}`);
+      if (leftMs <= 0) {
+        // What hangs would swallow the lines that follow.
+        const said = this.#text;
+        await this.close();
+        throw new Error(`did not end within ${timeoutMs / 1000} s:\n${said}`);
+      }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, leftMs);
         this.#wake = () => {
