@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { WebSocket } from 'ws';
 import type { ClientConfig } from './config.ts';
 import { apiVersionOf, resourcePath } from './resources.ts';
 import { mergePatchTowards } from './subset.ts';
@@ -224,6 +225,11 @@ export class KubeClient {
     const response = await this.#transport.open(method, path, { ...options, isLasting: true });
     if (response.statusCode === 200) return response;
     throw refusal(`${method} ${this.server}${path}`, response.statusCode ?? 0, await readText(response));
+  }
+
+  /** For what upgrades: exec, attach, port-forward. It may fail before it opens. */
+  openWebSocket(path: string, protocols: readonly string[]): Promise<WebSocket> {
+    return this.#transport.openWebSocket(path, protocols);
   }
 
   /** The API server's time, in milliseconds since the epoch, known to half a second; undefined when it does not tell. */

@@ -5,6 +5,7 @@ import https from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
+import type { WebSocket } from 'ws';
 import type { ClientConfig } from './config.ts';
 
 export interface RequestOptions {
@@ -51,6 +52,20 @@ export class Transport {
       if (error instanceof StaleSocketError && method === 'GET') return await this.#attempt(method, path, options);
       throw error;
     }
+  }
+
+  /** A WebSocket to the same server, by the same way and with the same credentials. It may fail before it opens. */
+  async openWebSocket(path: string, protocols: readonly string[]): Promise<WebSocket> {
+    const { WebSocket } = await import('ws');
+    const url = new URL(this.#server.pathname.replace(/\/$/, '') + path, this.#server);
+    url.protocol = this.#server.protocol === 'http:' ? 'ws:' : 'wss:';
+    const token = this.#config.token?.();
+    return new WebSocket(url, [...protocols], {
+      agent: this.#lastingAgent,
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      handshakeTimeout: CONNECT_TIMEOUT_MS,
+      perMessageDeflate: false,
+    });
   }
 
   close(): void {

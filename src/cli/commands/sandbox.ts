@@ -5,6 +5,7 @@ import type { UpCommandOptions } from '../sandbox/up-command.ts';
 import { registerImages } from './sandbox-images.ts';
 import { registerNetwork } from './sandbox-network.ts';
 import { collect, nameOption, outputOption, parseNumber } from './sandbox-options.ts';
+import { registerLogs, registerShell } from './sandbox-pods.ts';
 
 export function register(program: Command): void {
   const sandbox = program
@@ -24,6 +25,7 @@ Examples:
   registerDown(sandbox);
   registerReset(sandbox);
   registerLogs(sandbox);
+  registerShell(sandbox);
   registerImages(sandbox);
   registerNetwork(sandbox);
   registerComponent(sandbox);
@@ -79,9 +81,16 @@ As a plain user it is no security boundary: everything in it runs as that user.`
 function registerStatus(sandbox: Command): void {
   sandbox
     .command('status')
-    .description('kubeconfig, contexts, gateways, components; exit code 1 when it is not running')
+    .description('kubeconfig, contexts, networks, gateways, components; exit code 1 when it is not running')
     .addOption(nameOption())
     .addOption(outputOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  isthmus sandbox status
+  isthmus sandbox status -o json | jq -r .kubeconfig`,
+    )
     .action(async (options: { name: string; output?: 'json' | 'yaml' }) => {
       await (await import('../sandbox/status-command.ts')).status(options);
     });
@@ -93,6 +102,14 @@ function registerDown(sandbox: Command): void {
     .description('end it and remove everything; nothing happens when there is none')
     .addOption(nameOption())
     .option('--keep-state', 'keep the clusters’ objects and the logs for the next `up`', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  isthmus sandbox down
+  isthmus sandbox down --keep-state         the next \`up\` continues with the same objects
+  isthmus sandbox down --name other`,
+    )
     .action(async (options: { name: string; keepState: boolean }) => {
       await (await import('../sandbox/status-command.ts')).down(options);
     });
@@ -113,19 +130,6 @@ Examples:
     )
     .action(async (options: { name: string; cluster: string[] }) => {
       await (await import('../sandbox/order-commands.ts')).reset(options.name, options.cluster);
-    });
-}
-
-function registerLogs(sandbox: Command): void {
-  sandbox
-    .command('logs')
-    .description('what the sandbox’s own components wrote (for pods: kubectl logs)')
-    .argument('[component]', 'host, portal, cluster1-apiserver, ...; without it, the list of them')
-    .addOption(nameOption())
-    .option('-f, --follow', 'go on as it grows', false)
-    .option('--tail <lines>', 'only the last lines', parseNumber)
-    .action(async (component: string | undefined, options: { name: string; follow: boolean; tail?: number }) => {
-      await (await import('../sandbox/status-command.ts')).logs(component, options);
     });
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `isthmus sandbox status`, `down` and `logs`, as the terminal sees them.
+// `isthmus sandbox status` and `down`, as the terminal sees them.
 
 import { stopSandbox } from '../../sandbox/life/down.ts';
-import { listLogs, printLog } from '../../sandbox/life/logs.ts';
 import { describeSandbox, type SandboxReport } from '../../sandbox/life/status.ts';
 import { commandName } from '../command-name.ts';
 import { printReport, renderReport } from './report.ts';
@@ -36,20 +35,4 @@ export async function down(options: { name: string; keepState: boolean }): Promi
   process.stderr.write(
     wasThere ? `The sandbox "${options.name}" ${ended}.\n` : `There was no sandbox "${options.name}".\n`,
   );
-}
-
-export async function logs(
-  component: string | undefined,
-  options: { name: string; follow: boolean; tail?: number },
-): Promise<void> {
-  if (component === undefined) {
-    const known = await withCure(async () => listLogs(options.name));
-    process.stdout.write(known.map((name) => `${name}\n`).join(''));
-    return;
-  }
-  const ending = new AbortController();
-  process.once('SIGINT', () => ending.abort());
-  // The reader of a pipe (head, less) has seen enough.
-  process.stdout.on('error', () => ending.abort());
-  await withCure(() => printLog({ ...options, component }, (text) => void process.stdout.write(text), ending.signal));
 }

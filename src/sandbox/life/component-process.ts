@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One component of the sandbox: a child process that is started again whenever it ends.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, renameSync, statSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ClusterLayout, paths, type SandboxConfig } from '../layout.ts';
 
@@ -37,7 +37,6 @@ const TIMING: ComponentTiming = {
   healthyAfterMs: 20_000,
   stopTimeoutMs: 1_500,
 };
-const MAX_LOG_BYTES = 20_000_000;
 
 /**
  * Runs the component until `signal` aborts, then stops it (SIGTERM, later SIGKILL) and resolves when it is gone.
@@ -102,18 +101,12 @@ export function componentSpec(
 }
 
 function start(spec: ComponentSpec): ChildProcess {
-  rotate(spec.logFile);
   const log = openSync(spec.logFile, 'a', 0o600);
   try {
     return spawn(spec.command[0]!, spec.command.slice(1), { stdio: ['ignore', log, log, 'ipc'], env: spec.env });
   } finally {
     closeSync(log);
   }
-}
-
-function rotate(logFile: string): void {
-  const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
-  if (size > MAX_LOG_BYTES) renameSync(logFile, `${logFile}.1`);
 }
 
 /** Resolves with how the process ended; asks it to when `signal` aborts. */

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// `isthmus sandbox logs`: what the sandbox's own components wrote (pods' logs are kubectl's business).
+// `isthmus sandbox logs`: what the sandbox's own components wrote, and what pods wrote.
 import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { queryOf } from '../../kube/client.ts';
+import { PODS, resourcePath } from '../../kube/resources.ts';
+import { closestNames } from '../closest-names.ts';
 import { paths, SandboxError, sandboxDir } from '../layout.ts';
+import { findPod, type PodWish } from './find-pod.ts';
+import { demandRunning } from './status.ts';
 
 const CHUNK_BYTES = 64 * 1024;
 const FOLLOW_MS = 200;
@@ -18,34 +23,97 @@ export function listLogs(name: string): string[] {
 }
 
 export interface LogOptions {
+  /** The sandbox's. */
   readonly name: string;
-  readonly component: string;
+  /** A component's, or of a pod what `findPod` understands. */
+  readonly source: string;
+  readonly pod: Omit<PodWish, 'name'>;
   /** Lines from the end; all of them by default. */
   readonly tail?: number;
+  /** Only what was written in the last so many seconds. */
+  readonly sinceSeconds?: number;
   readonly follow: boolean;
 }
 
-/** Hands the log to `write` piece by piece; with `follow` until `signal` aborts. @throws SandboxError naming the logs there are. */
+/** Hands the log to `write` piece by piece; with `follow` until `signal` aborts. @throws SandboxError naming what there is. */
 export async function printLog(options: LogOptions, write: (text: Buffer) => void, signal: AbortSignal): Promise<void> {
-  const stateDir = sandboxDir(options.name);
   const known = listLogs(options.name);
-  if (!known.includes(options.component)) {
-    throw new SandboxError(
+  if (known.includes(options.source)) return printComponentLog(options, write, signal);
+  try {
+    return await printPodLog(options, write, signal);
+  } catch (error) {
+    if (!(error instanceof SandboxError)) throw error;
+    const components =
       known.length === 0
-        ? `The sandbox "${options.name}" has no logs: start it by \`isthmus sandbox up --name ${options.name}\`.`
-        : `There is no log "${options.component}". There are: ${known.join(', ')}.`,
-    );
+        ? 'The sandbox has no logs of its own'
+        : `Of the sandbox's own parts, ${closestNames(options.source, known, 3).join(', ')} come closest`;
+    throw new SandboxError(`${error.message} ${components}; all of them: isthmus sandbox logs --name ${options.name}`);
   }
-  const file = openSync(paths.log(stateDir, options.component), 'r');
+}
+
+async function printPodLog(options: LogOptions, write: (text: Buffer) => void, signal: AbortSignal): Promise<void> {
+  const { client, namespace, name, container } = await findPod(demandRunning(options.name), {
+    ...options.pod,
+    name: options.source,
+  });
+  const query = queryOf({
+    container,
+    follow: options.follow ? 'true' : undefined,
+    tailLines: options.tail?.toString(),
+    sinceSeconds: options.sinceSeconds?.toString(),
+  });
+  try {
+    const stream = await client.stream('GET', `${resourcePath(PODS, namespace, name, 'log')}${query}`, { signal });
+    for await (const chunk of stream) write(chunk as Buffer);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    client.close();
+  }
+}
+
+async function printComponentLog(
+  options: LogOptions,
+  write: (text: Buffer) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const path = paths.log(sandboxDir(options.name), options.source);
+  const since = options.sinceSeconds === undefined ? undefined : Date.now() - options.sinceSeconds * 1000;
+  const show = since === undefined ? write : onlySince(since, write);
+  const file = openSync(path, 'r');
   try {
     let offset = options.tail === undefined ? 0 : findTail(file, options.tail);
-    do {
-      offset = copyFrom(file, offset, write);
-      if (options.follow) await sleep(FOLLOW_MS, undefined, { signal }).catch(() => {});
-    } while (options.follow && !signal.aborted);
+    for (;;) {
+      // It was emptied for being long (component-log.ts).
+      if (fstatSync(file).size < offset) offset = 0;
+      offset = copyFrom(file, offset, show);
+      if (!options.follow || signal.aborted) return;
+      await sleep(FOLLOW_MS, undefined, { signal }).catch(() => {});
+    }
   } finally {
     closeSync(file);
   }
+}
+
+/** Components write a JSON object a line, with `time` in milliseconds; a line without it belongs to the one before. */
+function onlySince(sinceMs: number, write: (text: Buffer) => void): (text: Buffer) => void {
+  let rest = Buffer.alloc(0);
+  let isWanted = false;
+  return (text) => {
+    const whole = Buffer.concat([rest, text]);
+    const end = whole.lastIndexOf(0x0a) + 1;
+    rest = Buffer.from(whole.subarray(end));
+    const kept = whole
+      .subarray(0, end)
+      .toString('utf8')
+      .split(/(?<=\n)/)
+      .filter((line) => {
+        const time = /^\{"level":\d+,"time":(\d+)/.exec(line)?.[1];
+        if (time !== undefined) isWanted = Number(time) >= sinceMs;
+        return isWanted;
+      });
+    if (kept.length > 0) write(Buffer.from(kept.join('')));
+  };
 }
 
 function copyFrom(file: number, start: number, write: (text: Buffer) => void): number {

@@ -9,6 +9,7 @@ import { clusterLayouts, findCluster, paths, type SandboxConfig } from '../layou
 import { cutOff, rejoin } from '../network/cut.ts';
 import { buildNetwork } from '../network/host-network.ts';
 import { ClusterLife } from './cluster-life.ts';
+import { boundLogs } from './component-log.ts';
 import { componentSpec, keepRunning } from './component-process.ts';
 import { type Order, takeOrders } from './control.ts';
 import { renderKubeconfig } from './merged-kubeconfig.ts';
@@ -35,6 +36,7 @@ export async function runSupervisor(config: SandboxConfig, configFile: string, s
   const portal = keepRunning(componentSpec(config, configFile, 'portal'), stopping.signal, (status) =>
     board.component(status),
   );
+  void boundLogs(paths.logs(config.stateDir), stopping.signal);
   for (const life of lives) life.start();
   writeAtomically(paths.kubeconfig(config.stateDir), renderKubeconfig(clusters, config.ports.api));
   try {

@@ -2,7 +2,7 @@
 // `isthmus sandbox up`: from whatever is there (nothing, a running sandbox, the leavings of a killed one) to clusters
 // that answer.
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readJson, writeAtomically } from '../atomic-file.ts';
@@ -179,7 +179,8 @@ function startKeeper(request: KeeperRequest): HostRecord {
   const { stateDir, toolchain } = request;
   const requestFile = paths.request(stateDir);
   writeAtomically(requestFile, JSON.stringify(request, undefined, 2));
-  const log = openSync(paths.log(stateDir, 'host'), 'w', 0o600);
+  rmSync(paths.log(stateDir, 'host'), { force: true });
+  const log = openSync(paths.log(stateDir, 'host'), 'a', 0o600);
   const program = [toolchain.node, '--disable-warning=ExperimentalWarning', toolchain.entry];
   const child = spawn(program[0]!, [...program.slice(1), 'sandbox', 'component', 'host', '--config', requestFile], {
     detached: true,
