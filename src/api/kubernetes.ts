@@ -34,6 +34,8 @@ export interface KubeService {
 export interface KubeEndpoint {
   readonly addresses: readonly string[];
   readonly ready: boolean;
+  /** On its way out, but still able to answer. */
+  readonly draining: boolean;
   /** Name of the pod in the slice's namespace. */
   readonly podName: string | undefined;
   readonly zone: string;
@@ -97,14 +99,20 @@ export function decodeEndpointSlice(raw: KubeObject): KubeEndpointSlice {
     namespace: raw.metadata.namespace ?? '',
     service: raw.metadata.labels?.['kubernetes.io/service-name'],
     ports: Object.fromEntries(ports),
-    endpoints: records(raw['endpoints']).map((endpoint) => ({
-      // A slice of names (addressType FQDN) is nothing that Envoy could be told as an endpoint.
-      addresses: strings(endpoint['addresses']).filter((address) => isIP(address) !== 0),
-      ready: record(endpoint['conditions'])['ready'] !== false,
-      podName:
-        record(endpoint['targetRef'])['kind'] === 'Pod' ? string(record(endpoint['targetRef'])['name']) : undefined,
-      zone: string(endpoint['zone']) ?? '',
-    })),
+    endpoints: records(raw['endpoints']).map(decodeEndpoint),
+  };
+}
+
+function decodeEndpoint(endpoint: Readonly<Record<string, unknown>>): KubeEndpoint {
+  const { ready, serving, terminating } = record(endpoint['conditions']);
+  const target = record(endpoint['targetRef']);
+  return {
+    // A slice of names (addressType FQDN) is nothing that Envoy could be told as an endpoint.
+    addresses: strings(endpoint['addresses']).filter((address) => isIP(address) !== 0),
+    ready: ready !== false,
+    draining: ready === false && serving === true && terminating === true,
+    podName: target['kind'] === 'Pod' ? string(target['name']) : undefined,
+    zone: string(endpoint['zone']) ?? '',
   };
 }
 

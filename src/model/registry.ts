@@ -46,7 +46,8 @@ export function mergeKubeServices(copies: ReadonlyMap<ClusterName, KubeService>,
 function externalEndpoint(service: KubeService, address: string): Endpoint {
   const ports = Object.fromEntries(service.ports.map((p) => [p.name, p.number]));
   const cluster = clusterName(service.ref.cluster ?? '');
-  return { address, ports, labels: {}, cluster, locality: '', weight: 1, identity: undefined, meshed: false };
+  const unknown = { labels: {}, locality: '', identity: undefined, meshed: false, draining: false };
+  return { ...unknown, address, ports, cluster, weight: 1 };
 }
 
 /** One service for each host of the entry. */
@@ -101,6 +102,7 @@ function endpointOfEntry(entry: ServiceEntry, raw: EntryEndpoint, trustDomain = 
     weight: raw.weight ?? 1,
     identity: account === undefined ? undefined : spiffeId(trustDomain, entry.ref.namespace, account),
     meshed: raw.labels['security.istio.io/tlsMode'] === 'istio' || account !== undefined,
+    draining: false,
   };
 }
 
@@ -109,7 +111,7 @@ export function endpointsOfEntry(entry: ServiceEntry, trustDomain: string): Endp
   return sortEndpoints(entry.spec.endpoints.map((e) => endpointOfEntry(entry, e, trustDomain)));
 }
 
-/** Ready endpoints of a Kubernetes service in one cluster; labels and identity come from the pods behind them. */
+/** Endpoints that can answer, of a Kubernetes service in one cluster; labels and identity come from the pods behind them. */
 export function endpointsOfSlices(
   cluster: ClusterName,
   slices: Iterable<KubeEndpointSlice>,
@@ -119,7 +121,7 @@ export function endpointsOfSlices(
   const found = new Map<string, Endpoint>();
   for (const slice of slices) {
     for (const endpoint of slice.endpoints) {
-      if (!endpoint.ready) continue;
+      if (!endpoint.ready && !endpoint.draining) continue;
       const pod = endpoint.podName === undefined ? undefined : podOf(slice.namespace, endpoint.podName);
       for (const address of endpoint.addresses) {
         found.set(address, {
@@ -132,6 +134,7 @@ export function endpointsOfSlices(
           weight: 1,
           identity: pod === undefined ? undefined : spiffeId(trustDomain, slice.namespace, pod.serviceAccount),
           meshed: pod?.meshed ?? false,
+          draining: endpoint.draining,
         });
       }
     }

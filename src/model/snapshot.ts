@@ -64,6 +64,8 @@ export interface Endpoint {
   readonly identity: SpiffeId | undefined;
   /** A sidecar answers there, so that mTLS can be spoken. */
   readonly meshed: boolean;
+  /** On its way out: for traffic that would have nowhere to go otherwise. */
+  readonly draining: boolean;
 }
 
 /** Of one service, sorted by address. */

@@ -70,6 +70,18 @@ describe('services and endpoints', () => {
     expect(store.snapshot.endpoints.get(KEY)?.map((e) => e.address)).toEqual(['10.1.0.2']);
   });
 
+  test('endpoints on their way out stay, marked, for as long as they can answer', () => {
+    const store = newStore();
+    const ending = (serving: boolean) => {
+      const conditions = { ready: false, serving, terminating: true };
+      return { ...slice(), endpoints: [{ addresses: ['10.1.0.1'], conditions }] };
+    };
+    store.apply([upsert('one', service('10.96.0.1')), upsert('one', ending(true))]);
+    expect(store.snapshot.endpoints.get(KEY)).toMatchObject([{ address: '10.1.0.1', draining: true }]);
+    store.apply([upsert('one', ending(false))]);
+    expect(store.snapshot.endpoints.get(KEY) ?? []).toEqual([]);
+  });
+
   test('a new pod of the same identity leaves the index as it was', () => {
     const store = newStore();
     store.apply([

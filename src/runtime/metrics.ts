@@ -34,6 +34,12 @@ export function createMetrics(): Metrics {
     labelNames: ['type'],
     registers,
   });
+  const resources = new Counter({
+    name: 'isthmus_xds_pushed_resources_total',
+    help: 'Resources in them, added, changed or removed',
+    labelNames: ['type'],
+    registers,
+  });
   const bytes = new Counter({
     name: 'isthmus_xds_pushed_bytes_total',
     help: 'Their bytes',
@@ -113,6 +119,7 @@ export function createMetrics(): Metrics {
       else if (event.kind === 'closed') streams.dec({ service: event.stream.service });
       else if (event.kind === 'sent') {
         pushes.inc({ type: shortType(event.typeUrl) });
+        resources.inc({ type: shortType(event.typeUrl) }, event.resources + event.removed);
         bytes.inc({ type: shortType(event.typeUrl) }, event.bytes);
       } else if (event.kind === 'backend-failed') failures.inc();
       else if (event.received.kind === 'acknowledged') {

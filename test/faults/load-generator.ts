@@ -39,7 +39,7 @@ export interface LoadTally {
   /** Sent more than 100 ms behind the schedule. */
   readonly late: number;
   readonly maxLateMs: number;
-  readonly slowestMs: number;
+  readonly slowest: Pick<FailedRequest, 'target' | 'sentAt' | 'tookMs'>;
   readonly statuses: Readonly<Record<string, number>>;
   readonly failed: readonly FailedRequest[];
   readonly elapsedMs: number;
@@ -104,6 +104,12 @@ export class Load {
     while ((this.#tally?.answered ?? 0) < goal) await this.#next();
   }
 
+  /** Resolves when the requests of so many seconds more have been sent. */
+  async sentFor(seconds: number): Promise<void> {
+    const goal = (this.#tally?.sent ?? 0) + seconds * this.#options.ratePerSecond;
+    while ((this.#tally?.sent ?? 0) < goal) await this.#next();
+  }
+
   /** Resolves when so many requests in a row, sent from now on, have been answered well. */
   async wellAnswered(inRow: number, timeoutMs: number): Promise<void> {
     const deadline = Date.now() + timeoutMs;
@@ -144,7 +150,7 @@ export class Load {
     const counts = Object.entries(tally.statuses).map(([outcome, count]) => `${count} x ${outcome}`);
     const lines = [
       `${tally.sent} requests at ${rate}/s of ${this.#options.ratePerSecond}/s, ${this.#failed.length} failed: ${counts.join('; ')}`,
-      `slowest ${tally.slowestMs} ms; ${tally.late} left more than 100 ms late, the latest by ${Math.round(tally.maxLateMs)} ms`,
+      `slowest ${tally.slowest.tookMs} ms (${this.#when(tally.slowest)}); ${tally.late} left more than 100 ms late, the latest by ${Math.round(tally.maxLateMs)} ms`,
       ...this.#failed.slice(0, SHOWN_FAILURES).map((failure) => this.#line(failure)),
     ];
     if (this.#failed.length > SHOWN_FAILURES)
@@ -152,8 +158,13 @@ export class Load {
     return lines.join('\n');
   }
 
-  #line({ target, sentAt, tookMs, outcome, detail }: FailedRequest): string {
+  #line(failure: FailedRequest): string {
+    const { tookMs, outcome, detail } = failure;
+    return `  ${this.#when(failure)}, after ${tookMs} ms: ${outcome} ${detail.trim()}`;
+  }
+
+  #when({ target, sentAt }: Pick<FailedRequest, 'target' | 'sentAt'>): string {
     const mark = this.#marks.findLast(({ at }) => at <= sentAt) ?? this.#marks[0]!;
-    return `  ${target} sent ${sentAt - mark.at} ms after "${mark.what}", after ${tookMs} ms: ${outcome} ${detail.trim()}`;
+    return `${target} sent ${sentAt - mark.at} ms after "${mark.what}"`;
   }
 }

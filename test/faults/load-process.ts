@@ -13,7 +13,14 @@ const options = JSON.parse(process.argv[2] ?? '') as LoadOptions;
 const agent = new Agent({ keepAlive: true, scheduling: 'fifo' });
 const spacingMs = 1000 / options.ratePerSecond;
 const begin = performance.now();
-const tally = { sent: 0, answered: 0, late: 0, maxLateMs: 0, slowestMs: 0, statuses: {} as Record<string, number> };
+const tally = {
+  sent: 0,
+  answered: 0,
+  late: 0,
+  maxLateMs: 0,
+  slowest: { target: '', sentAt: 0, tookMs: 0 },
+  statuses: {} as Record<string, number>,
+};
 const failed: FailedRequest[] = [];
 let isStopping = false;
 
@@ -40,7 +47,7 @@ function ask(target: LoadTarget): void {
     clearTimeout(timer);
     const tookMs = Date.now() - sentAt;
     tally.answered++;
-    tally.slowestMs = Math.max(tally.slowestMs, tookMs);
+    if (tookMs > tally.slowest.tookMs) tally.slowest = { target: target.name, sentAt, tookMs };
     tally.statuses[outcome] = (tally.statuses[outcome] ?? 0) + 1;
     if (!isGood) failed.push({ target: target.name, sentAt, tookMs, outcome, detail: detail.slice(0, 200) });
   };

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// What breaks costs as little as it can: the request that was in the hands of what was killed, and nothing besides.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { rounds } from '../fixture/counts.ts';
+import { findProgram, sandboxObstacle } from '../fixture/sandbox.ts';
+import type { FailedRequest, LoadReport } from './load-generator.ts';
+import { type Cluster, MeshUnderLoad } from './mesh-under-load.ts';
+
+const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+const SYSTEM = 'istio-system';
+const ENVOY = 'envoy --config-yaml';
+/** A process that is killed still has to be taken apart by the kernel before its connections break. */
+const DYING_MS = 250;
+/** Longer than a connection without acknowledgement lives, so that one that hangs shows. */
+const CUT_SECONDS = rounds(12, 30);
+
+describe.skipIf(obstacle !== undefined)(`faults under load${obstacle ? ` (skipped: ${obstacle})` : ''}`, () => {
+  const mesh = new MeshUnderLoad('kills');
+
+  beforeAll(() => mesh.up());
+  afterAll(async () => {
+    expect(await mesh.down()).toEqual([]);
+  });
+
+  const ofTarget = (report: LoadReport, name: string) => report.failed.filter(({ target }) => target === name);
+
+  /** Counters of the control plane's own, by name and first label. */
+  async function metrics(cluster: Cluster): Promise<Map<string, number>> {
+    const app = cluster === 'cluster1' ? 'helloworld' : 'ratings';
+    const ask = "fetch('http://istio-pilot.istio-system:15014/metrics').then((r) => r.text()).then(console.log)";
+    const text = await mesh.kubectl(cluster, 'exec', `deploy/${app}`, '-c', app, '--', 'node', '-e', ask);
+    const line = /^(isthmus_xds_\w+)\{\w+="(\w+)"[^}]*\} (\d+)$/gm;
+    return new Map([...text.matchAll(line)].map(([, name, label, value]) => [`${name} ${label}`, Number(value)]));
+  }
+
+  test('both control planes killed: no request fails, proxies come back, and nothing that did not change is pushed', async () => {
+    const clusters = ['cluster1', 'cluster2'] as const;
+    const before = await Promise.all(clusters.map(metrics));
+    const report = await mesh.underLoad(async () => {
+      for (const cluster of clusters) {
+        const [pod = ''] = await mesh.pods(cluster, 'istiod', SYSTEM);
+        mesh.kill(pod, 'control-plane');
+      }
+      for (const [i, cluster] of clusters.entries()) {
+        const streams = (from: Map<string, number> | undefined) =>
+          [from?.get('isthmus_xds_streams ads'), from?.get('isthmus_xds_streams sds')].join();
+        await mesh.until(`the proxies of ${cluster}`, async () => {
+          const now = await metrics(cluster);
+          return streams(now) === streams(before[i]);
+        });
+      }
+    });
+    console.log(report.text);
+    expect(report.failed, report.text).toEqual([]);
+    for (const cluster of clusters) {
+      const after = await metrics(cluster);
+      const pushed = [...after].filter(([name]) => name.startsWith('isthmus_xds_pushed_resources_total '));
+      // Keys live in the control plane's memory alone: a new one makes new ones.
+      const unchanged = pushed.filter(([name]) => !name.endsWith(' Secret'));
+      expect(unchanged.filter(([, count]) => count > 0)).toEqual([]);
+      expect(pushed.map(([name]) => name)).toContain('isthmus_xds_pushed_resources_total Secret');
+    }
+    // They listen again: what changes now reaches them.
+    const value = { match: [{ uri: { exact: '/resynced' } }], directResponse: { status: 418 } };
+    const patch = JSON.stringify([{ op: 'add', path: '/spec/http/0', value }]);
+    await mesh.kubectl('cluster1', 'patch', 'virtualservice', 'edge', '--type=json', '-p', patch);
+    const url = `${mesh.sandbox.gateway('cluster1').href}resynced`;
+    await mesh.until('a new rule', async () => (await fetch(url)).status === 418);
+  });
+
+  test.each([
+    ['an application', 'cluster1', 'helloworld', 'images/helloworld'],
+    ['an application of the other cluster', 'cluster2', 'ratings', 'images/ratings'],
+    ['an Envoy', 'cluster1', 'helloworld', ENVOY],
+    ['an Envoy of the other cluster', 'cluster2', 'ratings', ENVOY],
+  ] as const)('%s killed: only what it had in hand is lost, and it comes back', async (_, cluster, app, command) => {
+    const [pod = ''] = await mesh.pods(cluster, app);
+    const container = command === ENVOY ? 'initContainerStatuses' : 'containerStatuses';
+    const name = command === ENVOY ? 'istio-proxy' : app;
+    const restarts = async () =>
+      mesh.kubectl(
+        cluster,
+        ...['get', 'pod', pod, '-o', `jsonpath={.status.${container}[?(@.name=="${name}")].restartCount}`],
+      );
+    let killed = { before: 0, after: 0 };
+    const report = await mesh.underLoad(async () => {
+      killed = mesh.kill(pod, command);
+      await mesh.until('its restart', async () => (await restarts()) === '1');
+      await mesh.kubectl(cluster, 'wait', '--for=condition=Ready', `pod/${pod}`, '--timeout=60s');
+    });
+    console.log(report.text);
+    const inHand = ({ sentAt, tookMs }: FailedRequest) =>
+      sentAt <= killed.after + DYING_MS && sentAt + tookMs >= killed.before;
+    expect(
+      report.failed.filter((failure) => !inHand(failure)),
+      report.text,
+    ).toEqual([]);
+  });
+
+  test('the other cluster’s gateway killed: what is local goes on, the rest comes back by itself', async () => {
+    const [pod = ''] = await mesh.pods('cluster2', 'istio-ingressgateway', SYSTEM);
+    const report = await mesh.underLoad(async (load) => {
+      mesh.kill(pod, ENVOY);
+      await load.wellAnswered(200, 60_000);
+    });
+    console.log(report.text);
+    expect(ofTarget(report, 'local'), report.text).toEqual([]);
+    expect(report.statuses['200']).toBeGreaterThan(0);
+  });
+
+  test(`the other cluster cut off for ${CUT_SECONDS} s: what is local goes on, no request hangs, the rest comes back`, async () => {
+    const network = (verb: 'disconnect' | 'connect') =>
+      mesh.sandbox.must('sandbox', 'network', verb, 'cluster2', '--name', mesh.sandbox.name);
+    const report = await mesh.underLoad(async (load) => {
+      await network('disconnect');
+      await load.sentFor(CUT_SECONDS);
+      await network('connect');
+      load.mark('the cable is back');
+      await load.wellAnswered(400, 60_000);
+    });
+    console.log(report.text);
+    expect(ofTarget(report, 'local'), report.text).toEqual([]);
+    expect(ofTarget(report, 'remote').length, 'the cut was one').toBeGreaterThan(0);
+    expect(
+      report.failed.filter(({ outcome }) => outcome.startsWith('no answer')),
+      report.text,
+    ).toEqual([]);
+  });
+});
