@@ -5,7 +5,15 @@ import type { Container, Pod } from '../pod-types.ts';
 import { ContainerConfigError } from './environment.ts';
 
 const DEFAULT_UID = 65532;
-const VOLUME_KINDS = ['emptyDir', 'configMap', 'secret', 'downwardAPI', 'projected'];
+const VOLUME_KINDS = [
+  'emptyDir',
+  'configMap',
+  'secret',
+  'downwardAPI',
+  'projected',
+  'persistentVolumeClaim',
+  'ephemeral',
+];
 
 /** Why this node does not run the pod; empty when it does. */
 export function findRefusals(pod: Pod): string[] {

@@ -87,7 +87,7 @@ StatefulSetSpec
   replicas* 1 int32
   selector~! 2 meta.v1.LabelSelector
   template! 3 core.v1.PodTemplateSpec
-  volumeClaimTemplates? 4 list core.v1.PersistentVolumeClaim list=atomic
+  volumeClaimTemplates? 4 list VolumeClaimTemplate list=atomic
   serviceName 5 string
   podManagementPolicy? 6 string
   updateStrategy 7 StatefulSetUpdateStrategy
@@ -107,6 +107,13 @@ StatefulSetStatus
   collisionCount* 9 int32
   conditions? 10 list StatefulSetCondition patch=merge:type list=map:type
   availableReplicas 11 int32
+
+VolumeClaimTemplate
+  kind? -1 string
+  apiVersion? -1 string
+  metadata 1 meta.v1.ObjectMeta
+  spec 2 core.v1.PersistentVolumeClaimSpec
+  status 3 core.v1.PersistentVolumeClaimStatus
 
 DaemonSetUpdateStrategy
   type? 1 string
