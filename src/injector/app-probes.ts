@@ -1,66 +1,102 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kubelet has no certificate of the mesh, so its HTTP probes could not pass the proxy. They are sent to the proxy's
-// health port instead, which passes on these very paths, and nothing else, to the application.
+// The kubelet has no certificate of the mesh, so its probes and hooks could not pass the proxy. They are sent to the
+// proxy's health port instead, as HTTP: what the kubelet asks for there is passed on to the application, or answered by what
+// Envoy's own checks of the application's port have found. Nothing else gets through.
 import { HEALTH_PORT } from './bootstrap.ts';
 import type { Container } from './pod.ts';
 
-/** One path of the health listener that leads to the application. */
+/** One request of the kubelet's, by the health listener. */
 export interface AppProbe {
-  /** As the kubelet asks for it now. */
+  /** Path and query as the kubelet asks for them now. */
   readonly path: string;
-  /** As the application knows it. */
-  readonly appPath: string;
   readonly appPort: number;
-  readonly tls: boolean;
+  readonly check:
+    | { readonly kind: 'http'; readonly tls: boolean /** As the application knows it. */; readonly appPath: string }
+    | { readonly kind: 'tcp'; readonly timeoutSeconds: number }
+    /** `service` of the health-checking protocol: https://github.com/grpc/grpc/blob/master/doc/health-checking.md */
+    | { readonly kind: 'grpc'; readonly service: string; readonly timeoutSeconds: number };
 }
 
 export interface MovedProbes {
   readonly containers: readonly Container[];
   readonly probes: readonly AppProbe[];
-  readonly warnings: readonly string[];
 }
 
-interface Probe {
-  httpGet?: { path?: string; port: number | string; scheme?: string; [member: string]: unknown };
-  tcpSocket?: unknown;
-  grpc?: unknown;
-  [member: string]: unknown;
+interface HttpGet {
+  readonly path?: string;
+  readonly port: number | string;
+  readonly scheme?: string;
+  readonly host?: string;
+  readonly [member: string]: unknown;
 }
 
-const KINDS = { livenessProbe: 'livez', readinessProbe: 'readyz', startupProbe: 'startupz' } as const;
+interface Handler {
+  readonly httpGet?: HttpGet;
+  readonly tcpSocket?: { readonly port: number | string; readonly host?: string };
+  readonly grpc?: { readonly port: number; readonly service?: string };
+  readonly timeoutSeconds?: number;
+  readonly [member: string]: unknown;
+}
+
+interface Moved {
+  readonly handler: Handler;
+  readonly probe: AppProbe;
+}
+
+const PROBES = { livenessProbe: 'livez', readinessProbe: 'readyz', startupProbe: 'startupz' } as const;
+const HOOKS = { postStart: 'poststart', preStop: 'prestop' } as const;
 
 /** @throws Error naming the container and the probe whose port has a name that the container does not declare */
 export function moveProbes(containers: readonly Container[]): MovedProbes {
   const probes: AppProbe[] = [];
-  const warnings: string[] = [];
-  const moved = containers.map((container) => {
-    const changes: Record<string, Probe> = {};
-    for (const [member, suffix] of Object.entries(KINDS)) {
-      const probe = container[member] as Probe | undefined;
-      const where = `${member} of container ${container.name}`;
-      if (probe?.grpc !== undefined) {
-        warnings.push(`${where}: the proxy refuses gRPC probes, which have no certificate: use httpGet or exec`);
-      }
-      if (probe?.tcpSocket !== undefined) {
-        warnings.push(
-          `${where}: it says only that the proxy listens, not that the application does: use httpGet or exec`,
-        );
-      }
-      if (probe?.httpGet === undefined) continue;
-      const { httpGet } = probe;
-      const path = `/app-health/${container.name}/${suffix}`;
-      const [appPath = '/', query] = splitQuery(httpGet.path ?? '/');
-      const appPort = portNumber(httpGet.port, container, where);
-      probes.push({ path, appPath, appPort, tls: httpGet.scheme === 'HTTPS' });
-      const { scheme: _scheme, ...rest } = httpGet;
-      changes[member] = {
-        ...probe,
-        httpGet: { ...rest, path: query === undefined ? path : `${path}?${query}`, port: HEALTH_PORT },
-      };
+  const moveAll = (from: Readonly<Record<string, unknown>>, names: Readonly<Record<string, string>>, of: Container) => {
+    const changes: Record<string, Handler> = {};
+    for (const [member, suffix] of Object.entries(names)) {
+      const moved = move(from[member] as Handler | undefined, member, suffix, of);
+      if (moved === undefined) continue;
+      probes.push(moved.probe);
+      changes[member] = moved.handler;
     }
-    return Object.keys(changes).length === 0 ? container : { ...container, ...changes };
+    return changes;
+  };
+  const moved = containers.map((container) => {
+    const lifecycle = container['lifecycle'] as Record<string, unknown> | undefined;
+    const hooks = lifecycle === undefined ? {} : moveAll(lifecycle, HOOKS, container);
+    return {
+      ...container,
+      ...moveAll(container, PROBES, container),
+      ...(Object.keys(hooks).length > 0 && { lifecycle: { ...lifecycle, ...hooks } }),
+    };
   });
-  return { containers: moved, probes, warnings };
+  return { containers: moved, probes };
+}
+
+/** undefined for what does not come to the pod's ports: no probe, a command, another host. */
+function move(handler: Handler | undefined, member: string, suffix: string, container: Container): Moved | undefined {
+  if (handler === undefined) return undefined;
+  const path = `/app-health/${container.name}/${suffix}`;
+  const where = `${member} of container ${container.name}`;
+  const { httpGet, tcpSocket, grpc, ...rest } = handler;
+  const timeoutSeconds = handler.timeoutSeconds ?? 1;
+  const moved = (probe: AppProbe, members: object = {}): Moved => ({
+    handler: { ...rest, httpGet: { ...members, path: probe.path, port: HEALTH_PORT } },
+    probe,
+  });
+  if (httpGet !== undefined && httpGet.host === undefined) {
+    const [appPath, query] = splitQuery(httpGet.path ?? '/');
+    const { scheme, ...members } = httpGet;
+    const check = { kind: 'http', tls: scheme === 'HTTPS', appPath } as const;
+    return moved({ path: path + query, appPort: portNumber(httpGet.port, container, where), check }, members);
+  }
+  if (tcpSocket !== undefined && tcpSocket.host === undefined && member in PROBES) {
+    const check = { kind: 'tcp', timeoutSeconds } as const;
+    return moved({ path, appPort: portNumber(tcpSocket.port, container, where), check });
+  }
+  if (grpc !== undefined) {
+    const check = { kind: 'grpc', service: grpc.service ?? '', timeoutSeconds } as const;
+    return moved({ path, appPort: grpc.port, check });
+  }
+  return undefined;
 }
 
 function portNumber(port: number | string, container: Container, where: string): number {
@@ -70,8 +106,9 @@ function portNumber(port: number | string, container: Container, where: string):
   throw new Error(`${where} names port "${port}", which the container does not declare: use its number`);
 }
 
-function splitQuery(path: string): [string, string | undefined] {
+/** The query keeps its question mark. */
+function splitQuery(path: string): [path: string, query: string] {
   const mark = path.indexOf('?');
   const plain = mark < 0 ? path : path.slice(0, mark);
-  return [plain.startsWith('/') ? plain : `/${plain}`, mark < 0 ? undefined : path.slice(mark + 1)];
+  return [plain.startsWith('/') ? plain : `/${plain}`, mark < 0 ? '' : path.slice(mark)];
 }

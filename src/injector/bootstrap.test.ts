@@ -69,7 +69,13 @@ test.skipIf(envoy === undefined).each([['uid'], ['mark']] as const)(
     writeFileSync(join(dir, 'root.pem'), issueCertificate({ ...root, notBefore: days(-1), notAfter: days(1) }));
     writeFileSync(join(dir, 'token'), 'token');
     for (const kind of ['sidecar', 'gateway'] as const) {
-      const probes = [true, false].map((tls) => ({ path: `/app-health/a/${tls}`, appPath: '/', appPort: 9080, tls }));
+      const checks = [
+        { kind: 'http', tls: true, appPath: '/' },
+        { kind: 'http', tls: false, appPath: '/' },
+        { kind: 'tcp', timeoutSeconds: 1 },
+        { kind: 'grpc', service: 'a.B', timeoutSeconds: 2 },
+      ] as const;
+      const probes = checks.map((check, i) => ({ path: `/app-health/a/${i}`, appPort: 9080, check }));
       const config = JSON.stringify(buildBootstrap(options({ kind, excludeOutboundBy, probes })));
       const args = ['--mode', 'validate', '--disable-hot-restart', '--log-level', 'error', '--config-yaml', config];
       const { status, stdout, stderr } = spawnSync(envoy!, args, { encoding: 'utf8' });

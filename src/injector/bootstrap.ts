@@ -2,6 +2,7 @@
 // The whole of what an Envoy must know before it can ask the control plane for the rest.
 import { type ControlPlaneEndpoint, controlPlaneGrpcService } from '../xds/envoy-client.ts';
 import type { AppProbe } from './app-probes.ts';
+import { httpListener, passOn, probeClusters, probeFilters, probeRoutes } from './health-listener.ts';
 
 export interface BootstrapOptions {
   readonly kind: 'sidecar' | 'gateway';
@@ -36,6 +37,7 @@ type Json = Record<string, unknown>;
 
 /** envoy.config.bootstrap.v3.Bootstrap as proto3 JSON. */
 export function buildBootstrap(options: BootstrapOptions): Json {
+  const { probes = [] } = options;
   return {
     node: buildNode(options),
     admin: { address: { pipe: { path: options.adminPipe, mode: 0o600 } } },
@@ -51,14 +53,16 @@ export function buildBootstrap(options: BootstrapOptions): Json {
       lds_config: { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' },
     },
     static_resources: {
-      clusters: [adminCluster(options.adminPipe), ...probeClusters(options)],
+      clusters: [adminCluster(options.adminPipe), ...probeClusters(probes, options.podIp)],
       listeners: [
-        httpListener('health', options.healthPort ?? HEALTH_PORT, [
-          route(HEALTH_PATH, ADMIN_CLUSTER, '/ready'),
-          ...(options.probes ?? []).map((probe) => route(probe.path, probeClusterName(probe), probe.appPath)),
-        ]),
+        httpListener(
+          'health',
+          options.healthPort ?? HEALTH_PORT,
+          [passOn(HEALTH_PATH, ADMIN_CLUSTER, '/ready'), ...probeRoutes(probes)],
+          probeFilters(probes),
+        ),
         httpListener('metrics', options.metricsPort ?? METRICS_PORT, [
-          route('/stats/prometheus', ADMIN_CLUSTER, '/stats/prometheus'),
+          passOn('/stats/prometheus', ADMIN_CLUSTER, '/stats/prometheus'),
         ]),
       ],
     },
@@ -131,61 +135,5 @@ function adminCluster(pipe: string): Json {
       cluster_name: ADMIN_CLUSTER,
       endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: pipe } } } }] }],
     },
-  };
-}
-
-function probeClusterName({ appPort, tls }: AppProbe): string {
-  return `probe-${tls ? 'https' : 'http'}-${appPort}`;
-}
-
-/**
- * By the pod's address, as the kubelet would have come, and with its patience with certificates. From 127.0.0.6, which
- * the redirect rules know as the proxy on its way to the application.
- */
-function probeClusters({ probes = [], podIp }: BootstrapOptions): Json[] {
-  const distinct = new Map(probes.map((probe) => [probeClusterName(probe), probe]));
-  const tlsContext = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
-  const tlsSocket = { name: 'envoy.transport_sockets.tls', typed_config: { '@type': tlsContext } };
-  return [...distinct].map(([name, { appPort, tls }]) => {
-    const address = { socket_address: { address: podIp, port_value: appPort } };
-    return {
-      name,
-      type: 'STATIC',
-      connect_timeout: '1s',
-      load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
-      upstream_bind_config: { source_address: { address: '127.0.0.6', port_value: 0 } },
-      ...(tls ? { transport_socket: tlsSocket } : {}),
-    };
-  });
-}
-
-/** Exactly this path: the rest of what is behind the cluster (admin has /quitquitquit) is nobody's business. */
-function route(path: string, cluster: string, upstreamPath: string): Json {
-  return { match: { path }, route: { cluster, prefix_rewrite: upstreamPath } };
-}
-
-function httpListener(name: string, port: number, routes: readonly Json[]): Json {
-  const manager =
-    'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
-  const router = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router';
-  return {
-    name,
-    address: { socket_address: { address: '0.0.0.0', port_value: port } },
-    filter_chains: [
-      {
-        filters: [
-          {
-            name: 'envoy.filters.network.http_connection_manager',
-            typed_config: {
-              '@type': manager,
-              stat_prefix: name,
-              normalize_path: true,
-              route_config: { virtual_hosts: [{ name, domains: ['*'], routes }] },
-              http_filters: [{ name: 'envoy.filters.http.router', typed_config: { '@type': router } }],
-            },
-          },
-        ],
-      },
-    ],
   };
 }

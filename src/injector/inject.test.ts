@@ -244,7 +244,13 @@ describe('probes of the application', () => {
       bootstrap.static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts[0]
         .routes;
     expect(routes[1]).toEqual({
-      match: { path: '/app-health/a/readyz' },
+      match: {
+        path: '/app-health/a/readyz',
+        headers: [
+          { name: ':method', string_match: { exact: 'GET' } },
+          { name: ':path', string_match: { exact: '/app-health/a/readyz?deep=1' } },
+        ],
+      },
       route: { cluster: 'probe-https-9443', prefix_rewrite: '/health' },
     });
     const cluster = bootstrap.static_resources.clusters[1];
@@ -263,12 +269,38 @@ describe('probes of the application', () => {
     expect(inject(podWith({ spec: { containers: [exec] } })).spec.containers[0]).toMatchObject(exec);
   });
 
-  test('that cannot be moved are warned of, or refused', () => {
-    const grpc = podWith({ spec: { containers: [{ name: 'a', livenessProbe: { grpc: { port: 9000 } } }] } });
-    expect(injectPod(grpc, 'default', ENABLED, SETTINGS)).toMatchObject({
-      kind: 'inject',
-      warnings: [expect.stringContaining('gRPC')],
+  test('of TCP and gRPC are answered by what Envoy’s own checks find', () => {
+    const livenessProbe = { tcpSocket: { port: 'web' }, timeoutSeconds: 2, failureThreshold: 4 };
+    const grpc = { grpc: { port: 9000, service: 'shop.Cart' } };
+    const pod = inject(podWith({ spec: { containers: [{ ...container, livenessProbe, readinessProbe: grpc }] } }));
+    expect(pod.spec.containers[0]).toMatchObject({
+      livenessProbe: {
+        httpGet: { path: '/app-health/a/livez', port: 15_021 },
+        timeoutSeconds: 2,
+        failureThreshold: 4,
+      },
+      readinessProbe: { httpGet: { path: '/app-health/a/readyz', port: 15_021 } },
     });
+    expect(pod.spec.containers[0]?.['livenessProbe']).not.toHaveProperty('tcpSocket');
+    expect(pod.spec.containers[0]?.['readinessProbe']).not.toHaveProperty('grpc');
+    const { clusters } = JSON.parse(proxyOf(pod).args?.[1] ?? '').static_resources;
+    expect(clusters.slice(1)).toMatchObject([
+      { name: 'probe-tcp-9443-2s', health_checks: [{ timeout: '2s', tcp_health_check: {} }] },
+      { name: 'probe-grpc-9000-1s-shop.Cart', health_checks: [{ grpc_health_check: { service_name: 'shop.Cart' } }] },
+    ]);
+  });
+
+  test('and hooks by HTTP go the same way; what goes to another host stays', () => {
+    const lifecycle = { preStop: { httpGet: { path: '/bye', port: 9443 } } };
+    const elsewhere = { httpGet: { path: '/', port: 80, host: '192.0.2.1' } };
+    const pod = inject(podWith({ spec: { containers: [{ name: 'a', lifecycle, livenessProbe: elsewhere }] } }));
+    expect(pod.spec.containers[0]).toMatchObject({
+      lifecycle: { preStop: { httpGet: { path: '/app-health/a/prestop', port: 15_021 } } },
+      livenessProbe: elsewhere,
+    });
+  });
+
+  test('of a port that nobody declares are refused', () => {
     const unknown = podWith({ spec: { containers: [{ name: 'a', livenessProbe: { httpGet: { port: 'nope' } } }] } });
     expect(injectPod(unknown, 'default', ENABLED, SETTINGS)).toMatchObject({
       kind: 'refuse',

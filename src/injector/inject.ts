@@ -53,7 +53,7 @@ export function injectPod(
     const exclusions = readTrafficAnnotations(annotations);
     const moved = annotations[KEEP_PROBES] === 'false' ? untouched(pod) : moveProbes(pod.spec.containers);
     const patch = buildPatch(pod, namespace, exclusions, moved, settings);
-    return { kind: 'inject', patch, warnings: [...warningsFor(pod), ...moved.warnings] };
+    return { kind: 'inject', patch, warnings: warningsFor(pod) };
   } catch (error) {
     return { kind: 'refuse', reason: (error as Error).message };
   }
@@ -102,7 +102,7 @@ function reasonToRefuse(pod: Pod, settings: InjectorSettings): string | undefine
 }
 
 function untouched(pod: Pod): MovedProbes {
-  return { containers: pod.spec.containers, probes: [], warnings: [] };
+  return { containers: pod.spec.containers, probes: [] };
 }
 
 function warningsFor(pod: Pod): string[] {

@@ -7,6 +7,29 @@ import { findProgram, root, sandboxObstacle, TestSandbox } from '../fixture/sand
 
 const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
 
+/** A pod that listens on 7000 and, a gRPC server with the standard health service and no other, on 7001. */
+function probed(name: string, startupProbe: object, readinessProbe: object): string {
+  const program = `
+    require('node:net').createServer(() => {}).listen(7000);
+    require('node:http2').createServer().on('stream', (stream) => {
+      const request = [];
+      stream.on('data', (part) => request.push(part)).on('end', () => {
+        const known = Buffer.concat(request).length === 5; // an empty message: the server as a whole
+        stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': known ? '0' : '5' }));
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+        stream.end(known ? Buffer.from([0, 0, 0, 0, 2, 8, 1]) : undefined);
+      });
+    }).listen(7001);`;
+  const container = {
+    name,
+    image: 'istio/examples-helloworld-v1',
+    command: ['node', '-e', program],
+    startupProbe: { ...startupProbe, periodSeconds: 1, failureThreshold: 60 },
+    readinessProbe: { ...readinessProbe, periodSeconds: 1 },
+  };
+  return JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { containers: [container] } });
+}
+
 describe.skipIf(obstacle !== undefined)(`the mesh on a sandbox${obstacle ? ` (skipped: ${obstacle})` : ''}`, () => {
   const sandbox = new TestSandbox('mesh');
   const in1 = (...args: string[]) => sandbox.kubectl('--context', 'cluster1', ...args);
@@ -185,6 +208,40 @@ spec:
     const events = () => in1('get', 'events', '-o', 'jsonpath={.items[?(@.reason=="Unhealthy")].message}');
     await until('an unhealthy pod', async () => (await events()).includes('404'));
     await in1('rollout', 'undo', 'deployment/details-v1');
+  });
+
+  test('probes of TCP and gRPC ask the application, not the proxy in front of it, and open no door', async () => {
+    await mustApply('cluster1', probed('speaks', { tcpSocket: { port: 7000 } }, { grpc: { port: 7001 } }));
+    await mustApply('cluster1', probed('silent', { tcpSocket: { port: 7000 } }, { tcpSocket: { port: 7999 } }));
+    await mustApply(
+      'cluster1',
+      probed('unwell', { tcpSocket: { port: 7000 } }, { grpc: { port: 7001, service: 'x' } }),
+    );
+    await in1('wait', '--for=condition=Ready', 'pod/speaks', '--timeout=60s');
+    for (const pod of ['silent', 'unwell']) {
+      const of = [
+        '--field-selector',
+        `involvedObject.name=${pod},reason=Unhealthy`,
+        '-o',
+        'jsonpath={.items[*].message}',
+      ];
+      await until(`${pod} is not ready`, async () =>
+        (await in1('get', 'events', ...of)).includes('Readiness probe failed'),
+      );
+      const ready = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}';
+      expect(await in1('get', 'pod', pod, '-o', ready)).toBe('False');
+      // It got as far as the readiness probe: the startup probe found the port that is open.
+      expect(await in1('get', 'pod', pod, '-o', 'jsonpath={.status.containerStatuses[0].started}')).toBe('true');
+    }
+    const address = await in1('get', 'pod', 'speaks', '-o', 'jsonpath={.status.podIP}');
+    const stranger = (...args: string[]) =>
+      in1('exec', '-n', 'plain', 'deploy/sleep', '--', 'curl', '-s', '-o', '/dev/null', '-w', '%{http_code}', ...args);
+    const door = `http://${address}:15021/app-health/speaks/readyz`;
+    expect(await stranger(door)).toBe('200');
+    expect(await stranger('-X', 'POST', door)).toBe('404');
+    expect(await stranger(`${door}/`)).toBe('404');
+    expect(await stranger(`http://${address}:15021/quitquitquit`)).toBe('404');
+    await in1('delete', 'pod', 'speaks', 'silent', 'unwell');
   });
 
   test('traffic goes on without a control plane, and new pods wait for it', async () => {
