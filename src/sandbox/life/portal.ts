@@ -5,6 +5,7 @@ import { rmSync } from 'node:fs';
 import { createServer as createHttpServer, type IncomingMessage } from 'node:http';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { KubeClient } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/config.ts';
 import { SERVICES } from '../../kube/resources.ts';
@@ -15,6 +16,9 @@ import { relay } from '../network/relay.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const GATEWAY_PORT = 80;
+/** How long a gateway's address is believed, and how long it is waited for when an older one is known. */
+const FRESH_MS = 1_000;
+const PATIENCE_MS = 250;
 
 /** Serves until `signal` aborts. Changes the working directory to the state directory (see `sockets`). */
 export async function runPortal(config: SandboxConfig, signal: AbortSignal): Promise<void> {
@@ -93,14 +97,48 @@ function dial(host: string, port: number, onFailure: (error: Error) => void): So
 function createGatewayDoor(cluster: ClusterLayout, signal: AbortSignal): Server {
   const client = new KubeClient(loadKubeconfig(cluster.pki.kubeconfig.net));
   signal.addEventListener('abort', () => client.close(), { once: true });
-  return createDoor(async () => {
+  const look = async (): Promise<Target | string> => {
     const service = await client.get(SERVICES, 'istio-ingressgateway', 'istio-system');
     const address = service && gatewayAddress(service);
     if (address) return { host: address, port: GATEWAY_PORT };
     return service
       ? `The istio-ingressgateway of ${cluster.name} has no load balancer address for port ${GATEWAY_PORT} yet.`
       : `${cluster.name} has no istio-ingressgateway. Install the mesh: isthmus install --context ${cluster.name}`;
-  }, cluster.name);
+  };
+  return createDoor(rememberTarget(look), cluster.name);
+}
+
+interface Target {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * As `look`, once a second at most; but where an answer is known already, one that fails or takes long holds nobody up: a
+ * load balancer goes on without the API server.
+ */
+function rememberTarget(look: () => Promise<Target | string>): () => Promise<Target | string> {
+  let known: Target | string | undefined;
+  let lookedAtMs = Number.NEGATIVE_INFINITY;
+  let looking: Promise<Target | string> | undefined;
+  const refresh = async (): Promise<Target | string> => {
+    try {
+      known = await look();
+      lookedAtMs = performance.now();
+      return known;
+    } catch (error) {
+      if (known === undefined) throw error;
+      return known;
+    } finally {
+      looking = undefined;
+    }
+  };
+  return async () => {
+    if (known !== undefined && performance.now() - lookedAtMs < FRESH_MS) return known;
+    looking ??= refresh();
+    if (known === undefined) return looking;
+    return Promise.race([looking, sleep(PATIENCE_MS, known, { ref: false })]);
+  };
 }
 
 function gatewayAddress(service: KubeObject): string | undefined {
@@ -114,10 +152,10 @@ function gatewayAddress(service: KubeObject): string | undefined {
  * Relays every connection to the address that `locate` gives at that moment, or answers its first request with 503 and
  * the sentence that `locate` gives instead, or when the address takes the connection and closes it without a byte.
  */
-export function createDoor(locate: () => Promise<{ host: string; port: number } | string>, name: string): Server {
+export function createDoor(locate: () => Promise<Target | string>, name: string): Server {
   return createServer({ allowHalfOpen: true, pauseOnConnect: true }, async (client) => {
     client.on('error', () => client.destroy());
-    let target: { host: string; port: number } | string;
+    let target: Target | string;
     try {
       target = await locate();
     } catch (error) {
