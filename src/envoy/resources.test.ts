@@ -86,7 +86,7 @@ test('the access log begins with Istio’s line, and ends with both peers', () =
     /^\[%START_TIME%\] "%REQ\(:METHOD\)% %REQ\(X-ENVOY-ORIGINAL-PATH\?:PATH\)% %PROTOCOL%" %RESPONSE_CODE%/,
   );
   expect(ACCESS_LOG_FORMAT).toMatch(
-    /%REQUESTED_SERVER_NAME% %ROUTE_NAME% %DOWNSTREAM_TLS_VERSION% .*%UPSTREAM_PEER_URI_SAN%\n$/,
+    /%REQUESTED_SERVER_NAME% %ROUTE_NAME% %DOWNSTREAM_TLS_VERSION% .*%UPSTREAM_PEER_URI_SAN% "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%"\n$/,
   );
 });
 

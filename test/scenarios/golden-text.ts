@@ -28,6 +28,7 @@ import {
 } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import type { Diagnostic } from '../../src/api/diagnostics.ts';
+import { ExpressionFilterSchema } from '../../src/envoy/filters/expression-filter.ts';
 import { TYPE_URL } from '../../src/envoy/names.ts';
 import { buildRetryPolicy } from '../../src/envoy/retries.ts';
 import { DEFAULT_RETRIES } from '../../src/intent/http-routes.ts';
@@ -39,6 +40,7 @@ const REGISTRY = createRegistry(
   FileAccessLogSchema,
   StdoutAccessLogSchema,
   StderrAccessLogSchema,
+  ExpressionFilterSchema,
   PreviousHostsPredicateSchema,
   CorsSchema,
   CorsPolicySchema,

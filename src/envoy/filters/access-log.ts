@@ -13,6 +13,7 @@ import {
   StdoutAccessLogSchema,
 } from '#gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
 import { packed } from '../messages.ts';
+import { expressionFilter } from './expression-filter.ts';
 
 /** The members of Istio's default line, in its order: https://istio.io/latest/docs/tasks/observability/logs/access-log/ */
 const ISTIO_LINE = [
@@ -40,12 +41,16 @@ const ISTIO_LINE = [
   '%ROUTE_NAME%',
 ];
 
-/** After Istio's own, so that what reads its line reads ours: TLS version and SPIFFE ID, of the client's side, then of the server's. */
+/**
+ * After Istio's own, so that what reads its line reads ours: TLS version and SPIFFE ID, of the client's side, then of the
+ * server's; and why the client's handshake failed.
+ */
 const PEERS = [
   '%DOWNSTREAM_TLS_VERSION%',
   '%DOWNSTREAM_PEER_URI_SAN%',
   '%UPSTREAM_TLS_VERSION%',
   '%UPSTREAM_PEER_URI_SAN%',
+  '"%DOWNSTREAM_TRANSPORT_FAILURE_REASON%"',
 ];
 
 export const ACCESS_LOG_FORMAT = `${[...ISTIO_LINE, ...PEERS].join(' ')}\n`;
@@ -76,11 +81,23 @@ function logger(file: string): { name: string; config: Any } {
   }
 }
 
-/** Connections that no filter chain takes: unknown server names, plaintext where TLS is asked for. */
+/**
+ * Connections that come to nothing: no filter chain takes them (unknown server names, plaintext where TLS is asked for), or
+ * their handshake fails, which the client's side often cannot know: with TLS 1.3 it is done before its certificate is read.
+ */
 export function refusedConnections(): AccessLogFilter {
-  return create(AccessLogFilterSchema, {
-    filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } },
-  });
+  const name = 'envoy.access_loggers.extension_filters.cel';
+  const value = expressionFilter('connection.transport_failure_reason != ""');
+  const filters = [
+    { filterSpecifier: { case: 'responseFlagFilter' as const, value: { flags: ['NR'] } } },
+    {
+      filterSpecifier: {
+        case: 'extensionFilter' as const,
+        value: { name, configType: { case: 'typedConfig' as const, value } },
+      },
+    },
+  ];
+  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'orFilter', value: { filters } } });
 }
 
 function inline(text: string) {
