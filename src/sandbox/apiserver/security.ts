@@ -47,7 +47,7 @@ export async function createSecurity(inputs: SecurityInputs): Promise<Security> 
       ...proxyHandlers(objects, kubelet),
     ]),
     computed: metricsSources(objects, kubelet, now),
-    virtualResources: reviewResources(authorizer, tokens),
+    virtualResources: reviewResources(authorizer, tokens, now),
     paths: issuerDiscovery(inputs.server, signer),
     bootstrapObjects: bootstrapRbac,
   };

@@ -21,13 +21,13 @@ interface ReviewSpec {
 }
 
 /** SubjectAccessReview and its kin, SelfSubjectReview and TokenReview. */
-export function reviewResources(authorizer: RbacAuthorizer, tokens: TokenService): VirtualResource[] {
+export function reviewResources(authorizer: RbacAuthorizer, tokens: TokenService, now: () => Date): VirtualResource[] {
   return [
     subjectAccessReview(authorizer, 'SubjectAccessReview', false),
     subjectAccessReview(authorizer, 'LocalSubjectAccessReview', true),
     selfSubjectAccessReview(authorizer),
     selfSubjectRulesReview(authorizer),
-    selfSubjectReview(),
+    selfSubjectReview(now),
     tokenReview(tokens),
   ];
 }
@@ -105,6 +105,8 @@ function selfSubjectRulesReview(authorizer: RbacAuthorizer): VirtualResource {
     const rules = authorizer.rulesFor(user, namespace);
     return {
       ...object,
+      // As the real server answers: the question is not repeated.
+      spec: {},
       status: {
         resourceRules: rules.filter((rule) => rule.resources?.length),
         nonResourceRules: rules
@@ -116,9 +118,10 @@ function selfSubjectRulesReview(authorizer: RbacAuthorizer): VirtualResource {
   });
 }
 
-function selfSubjectReview(): VirtualResource {
+function selfSubjectReview(now: () => Date): VirtualResource {
   return virtual(AUTHENTICATION, 'SelfSubjectReview', async (object, { user }) => ({
     ...object,
+    metadata: { ...object.metadata, creationTimestamp: `${now().toISOString().slice(0, 19)}Z` },
     status: { userInfo: userInfoJson(user) },
   }));
 }

@@ -21,7 +21,7 @@ function rule(apiGroup: string, resources: string[], verbs: string[]): PolicyRul
 }
 
 function paths(...nonResourceURLs: string[]): PolicyRule {
-  return { verbs: ['get'], nonResourceURLs };
+  return { verbs: ['get'], nonResourceURLs: nonResourceURLs.sort() };
 }
 
 const VIEW_RULES: PolicyRule[] = [
@@ -88,7 +88,12 @@ function metricsReader(): KubeObject {
 function discoveryRoles(): KubeObject[] {
   const health = ['/healthz', '/livez', '/readyz', '/version', '/version/'];
   const discovery = ['/api', '/api/*', '/apis', '/apis/*', '/openapi', '/openapi/*', ...health];
-  const issuer = ['/.well-known/openid-configuration', '/.well-known/openid-configuration/', '/openid/v1/jwks'];
+  const issuer = [
+    '/.well-known/openid-configuration',
+    '/.well-known/openid-configuration/',
+    '/openid/v1/jwks',
+    '/openid/v1/jwks/',
+  ];
   const self = ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'];
   return [
     clusterRole('system:discovery', [paths(...discovery)]),

@@ -68,7 +68,9 @@ async function requestToken(spec: object, user = JANE): Promise<TokenRequest> {
 }
 
 async function review(spec: object): Promise<Record<string, unknown>> {
-  const resource = reviewResources(new RbacAuthorizer(objects), tokens).find(({ kind }) => kind === 'TokenReview')!;
+  const resource = reviewResources(new RbacAuthorizer(objects), tokens, () => new Date()).find(
+    ({ kind }) => kind === 'TokenReview',
+  )!;
   const context = {
     user: { username: 'x', groups: [] },
     namespace: '',

@@ -6,12 +6,13 @@ import { type ScaleAccess, toVersion } from '../resources/definition.ts';
 import { builtinType } from '../schema/builtin.ts';
 import { DecodeError, decodeObject } from '../schema/decode.ts';
 import { badRequest, invalid, methodNotAllowed, modified, notFound } from '../status.ts';
+import { AGE, column, NAME, type TableColumn } from '../tables/table.ts';
 import { invalidValue } from '../validation/causes.ts';
 import { mediaType, parseObject, readBody } from './body.ts';
 import { keyOf, type ResourceRequest, requestedResource, writeOptions } from './context.ts';
-import { negotiate } from './negotiation.ts';
+import { negotiate, type Representation } from './negotiation.ts';
 import { applyRawPatch, readPatch } from './patch.ts';
-import { sendObject } from './respond.ts';
+import { sendTransformed } from './read.ts';
 import { changeObject } from './update.ts';
 
 export function scaleOf(request: ResourceRequest): ScaleAccess | undefined {
@@ -19,12 +20,12 @@ export function scaleOf(request: ResourceRequest): ScaleAccess | undefined {
 }
 
 export async function handleScale(request: ResourceRequest, access: ScaleAccess): Promise<void> {
-  const form = negotiate(request.request.headers.accept, []);
+  const form = negotiate(request.request.headers.accept, ['table', 'partial']);
   const { method } = request.request;
   if (method === 'GET') {
     const stored = request.core.store.get(keyOf(request));
     if (!stored) throw notFound(requestedResource(request), request.path.name);
-    return sendObject(request.response, 200, scaleView(toVersion(request.version, stored.object), access), form);
+    return sendScale(request, scaleView(toVersion(request.version, stored.object), access), form);
   }
   if (method !== 'PUT' && method !== 'PATCH') throw methodNotAllowed();
   const options = writeOptions(request, method === 'PUT' ? 'UpdateOptions' : 'PatchOptions');
@@ -48,7 +49,20 @@ export async function handleScale(request: ResourceRequest, access: ScaleAccess)
       track: (object, current) => trackUpdate(object, current, request, options.fieldManager),
     },
   );
-  sendObject(request.response, 200, scaleView(changed, access), form);
+  sendScale(request, scaleView(changed, access), form);
+}
+
+const COLUMNS: readonly TableColumn[] = [
+  NAME,
+  column('Desired', (scale) => (scale['spec'] as { replicas: number }).replicas, { type: 'integer' }),
+  column('Available', (scale) => (scale['status'] as { replicas: number }).replicas, { type: 'integer' }),
+  AGE,
+];
+
+function sendScale(request: ResourceRequest, scale: KubeObject, form: Representation): void {
+  const node = builtinType(request.core.types, 'autoscaling.v1.Scale');
+  const version = { group: 'autoscaling', version: 'v1', node, columns: COLUMNS };
+  sendTransformed({ ...request, version }, 200, scale, form);
 }
 
 function withReplicas(

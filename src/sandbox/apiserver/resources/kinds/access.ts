@@ -145,7 +145,6 @@ export function accessKinds(types: TypeTable): ResourceDefinition[] {
       versions: [{ group: '', version: 'v1', type: 'core.v1.ServiceAccount' }],
       shortNames: ['sa'],
       deleteReturnsObject: true,
-      columns: [NAME, column('Secrets', (object) => member<unknown[]>(object, 'secrets')?.length ?? 0), AGE],
     },
     rbacKind('Role', 'roles', true, {
       columns: [NAME, CREATED],

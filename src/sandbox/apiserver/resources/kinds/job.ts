@@ -63,6 +63,7 @@ function labelPods(object: KubeObject): void {
     },
   };
   spec.selector = { matchLabels: { 'batch.kubernetes.io/controller-uid': uid } };
+  if (!object.metadata.labels) object.metadata.labels = { ...spec.template.metadata.labels };
 }
 
 function validate(object: KubeObject): StatusCause[] {
