@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import { findStub, readCorefile, readKubeDnsConfig } from './stub-domains.ts';
+import { findStub, readKubeDnsConfig } from './stub-domains.ts';
 
 describe('stub domains', () => {
   it('from the kube-dns ConfigMap', () => {
@@ -30,50 +30,6 @@ describe('stub domains', () => {
     [{ stubDomains: '{"global": ["dns.example"]}' }, /"dns.example" is not an address/],
   ])('says what is wrong with %j', (data, message) => {
     expect(() => readKubeDnsConfig(data as Record<string, string>)).toThrow(message);
-  });
-
-  it('from a Corefile', () => {
-    const corefile = `
-.:53 {
-    errors
-    kubernetes cluster.local in-addr.arpa ip6.arpa {
-       pods insecure
-       fallthrough in-addr.arpa ip6.arpa
-    }
-    forward . /etc/resolv.conf   # the node's
-    cache 30
-}
-global:53 {
-    errors
-    cache 30
-    proxy . 10.96.4.2
-}
-a.test b.test:53, dns://c.test {
-    forward . 10.0.0.1:5353 tls://9.9.9.9 10.0.0.2 {
-        policy sequential
-    }
-}
-d.test {
-    forward x.d.test 10.0.0.3
-}
-# e.test { forward . 1.1.1.1 }
-`;
-    expect(Object.fromEntries(readCorefile(corefile))).toEqual({
-      global: [{ host: '10.96.4.2', port: 53 }],
-      'a.test': [
-        { host: '10.0.0.1', port: 5353 },
-        { host: '10.0.0.2', port: 53 },
-      ],
-      'b.test': [
-        { host: '10.0.0.1', port: 5353 },
-        { host: '10.0.0.2', port: 53 },
-      ],
-      'c.test': [
-        { host: '10.0.0.1', port: 5353 },
-        { host: '10.0.0.2', port: 53 },
-      ],
-      'x.d.test': [{ host: '10.0.0.3', port: 53 }],
-    });
   });
 
   it('the longest domain wins, whole labels only', () => {

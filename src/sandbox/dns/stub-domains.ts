@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names that the user has handed to other servers, in the two places where a real cluster keeps that: the `kube-dns`
-// ConfigMap (stubDomains, upstreamNameservers) and CoreDNS' Corefile in the `coredns` ConfigMap, both in kube-system.
+// Names that the user has handed to other servers, as kube-dns keeps them in its ConfigMap of kube-system: stubDomains and
+// upstreamNameservers. The other place is CoreDNS' (corefile.ts).
 
 export interface DnsUpstream {
   readonly host: string;
@@ -25,43 +25,11 @@ export function readKubeDnsConfig(data: Readonly<Record<string, string>>): StubD
   return domains;
 }
 
-/**
- * Reads the server blocks of a Corefile that forward: `global:53 { forward . 10.96.4.2 }`, also `proxy`, as it was called
- * before CoreDNS 1.5. Files (`/etc/resolv.conf`) and encrypted upstreams are passed over: the sandbox has neither.
- */
-export function readCorefile(corefile: string): StubDomains {
-  const domains = new Map<string, readonly DnsUpstream[]>();
-  let zones: string[] = [];
-  let depth = 0;
-  for (const line of corefile.split('\n')) {
-    const words = line
-      .replace(/(^|\s)#.*$/, '')
-      .split(/\s+/)
-      .filter((word) => word !== '');
-    if (words.length === 0) continue;
-    const opens = words.at(-1)?.endsWith('{') ?? false;
-    if (depth === 0 && opens) {
-      zones = words
-        .flatMap((word) => word.replace('{', '').split(','))
-        .filter((word) => word !== '')
-        .map(zoneName);
-    } else if (depth === 1 && (words[0] === 'forward' || words[0] === 'proxy')) {
-      const [, from = '.', ...to] = words.filter((word) => word !== '{');
-      const servers = to.flatMap((text) => readServer(text) ?? []);
-      for (const zone of zones) if (servers.length > 0) addDomain(domains, joinZone(from, zone), servers);
-    }
-    if (opens) depth++;
-    // A block may be written on one line: `. { forward . 1.2.3.4 }` is not valid CoreDNS, `}` alone is.
-    if (words.includes('}')) depth = Math.max(0, depth - 1);
-  }
-  return domains;
-}
-
-/** The servers of the longest domain that `name` lies in. */
+/** The servers of the longest domain that `name` lies in; undefined when nobody is to be asked. */
 export function findStub(stubs: StubDomains, name: string): readonly DnsUpstream[] | undefined {
   for (let rest = name; ; ) {
     const servers = stubs.get(rest);
-    if (servers !== undefined || rest === '') return servers;
+    if (servers !== undefined || rest === '') return servers?.length === 0 ? undefined : servers;
     const dot = rest.indexOf('.');
     rest = dot < 0 ? '' : rest.slice(dot + 1);
   }
@@ -73,15 +41,6 @@ function addDomain(
   servers: readonly DnsUpstream[],
 ): void {
   if (servers.length > 0) domains.set(domain.toLowerCase().replace(/\.$/, ''), servers);
-}
-
-function zoneName(key: string): string {
-  return key.replace(/^dns:\/\//, '').replace(/:\d+$/, '');
-}
-
-/** `forward . X` in zone z forwards z; `forward a.z X` a part of it. */
-function joinZone(from: string, zone: string): string {
-  return from === '.' ? zone : from;
 }
 
 function serverList(value: unknown, field: string): DnsUpstream[] {

@@ -3,14 +3,15 @@
 import type { Logger } from 'pino';
 import { KubeClient } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/config.ts';
-import { CONFIG_MAPS, ENDPOINT_SLICES, NAMESPACES, SERVICES } from '../../kube/resources.ts';
+import { CONFIG_MAPS, ENDPOINT_SLICES, EVENTS, NAMESPACES, PODS, SERVICES } from '../../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../../kube/types.ts';
 import { watchResource } from '../../kube/watch.ts';
 import { createResolver } from '../dns/resolver.ts';
 import { serveDns } from '../dns/server.ts';
-import { readCorefile, readKubeDnsConfig, type StubDomains } from '../dns/stub-domains.ts';
+import { StubConfig } from '../dns/stub-config.ts';
 import type { ClusterLayout } from '../layout.ts';
 import { API_PORT, CLUSTER_DOMAIN, DNS_SERVICE_ADDRESS, SERVICE_CIDR } from './addresses.ts';
+import { HostPorts } from './host-ports.ts';
 import { ServiceProxy } from './service-proxy.ts';
 import { ServiceTable } from './service-table.ts';
 
@@ -24,14 +25,30 @@ export async function runNet(cluster: ClusterLayout, log: Logger, signal: AbortS
   const table = new ServiceTable((key) => proxy.changed(key));
   const proxy = new ServiceProxy(table, {
     nodeAddress: cluster.nodeAddress,
+    nodeName: cluster.nodeName,
     loadBalancerAddresses: cluster.loadBalancerAddresses,
     excluded: new Set(['kube-system/kube-dns']),
     fallback: new Map([['default/kubernetes', { address: cluster.nodeAddress, port: API_PORT }]]),
     drainMs: DRAIN_MS,
     random: Math.random,
+    now: () => performance.now(),
     onError: (where, error) => log.warn({ where, err: error }, 'service proxy'),
   });
-  const stubs = new StubConfig(log);
+  const hostPorts = new HostPorts({
+    nodeAddress: cluster.nodeAddress,
+    drainMs: DRAIN_MS,
+    random: Math.random,
+    onError: (where, error) => log.warn({ where, err: error }, 'service proxy'),
+  });
+  const stubs = new StubConfig({
+    ownAddress: DNS_SERVICE_ADDRESS,
+    onRead: (configMap, domains, notes) => log.info({ configMap, domains, notes }, 'stub domains'),
+    onMistake: (object, sentence) => {
+      log.warn({ configMap: `kube-system/${object.metadata.name}`, mistake: sentence }, 'the former stub domains stay');
+      const event = dnsConfigEvent(object, sentence, new Date());
+      client.create(EVENTS, event).catch((error: Error) => log.warn({ err: error }, 'event not written'));
+    },
+  });
   const resolver = createResolver({
     zone: { table, domain: CLUSTER_DOMAIN, serviceNetworkPrefix: SERVICE_CIDR.replace(/0\.0\/16$/, '') },
     stubs: () => stubs.current,
@@ -60,6 +77,11 @@ export async function runNet(cluster: ClusterLayout, log: Logger, signal: AbortS
       (o) => table.deleteNamespace(o),
     ),
     watch(
+      PODS,
+      (o) => hostPorts.upsert(o),
+      (o) => hostPorts.remove(o),
+    ),
+    watch(
       CONFIG_MAPS,
       (o) => stubs.upsert(o),
       (o) => stubs.remove(o),
@@ -76,6 +98,7 @@ export async function runNet(cluster: ClusterLayout, log: Logger, signal: AbortS
     server.close();
   }
   proxy.close();
+  hostPorts.close();
   client.close();
 }
 
@@ -106,42 +129,20 @@ function startWatch(request: WatchRequest): { synced: Promise<void>; ended: Prom
   return { synced: synced.promise, ended };
 }
 
-/** The stub domains of the two ConfigMaps; a faulty one keeps what it said last. */
-class StubConfig {
-  readonly #byName = new Map<string, StubDomains>();
-  readonly #log: Logger;
-  #current: StubDomains = new Map();
-
-  constructor(log: Logger) {
-    this.#log = log;
-  }
-
-  get current(): StubDomains {
-    return this.#current;
-  }
-
-  upsert(object: KubeObject): void {
-    const name = object.metadata.name!;
-    const data = (object['data'] ?? {}) as Record<string, string>;
-    try {
-      if (name === 'kube-dns') this.#set(name, readKubeDnsConfig(data));
-      else if (name === 'coredns') this.#set(name, readCorefile(data['Corefile'] ?? ''));
-    } catch (error) {
-      this.#log.warn({ configMap: `kube-system/${name}`, err: error }, 'stub domains not read: the former ones stay');
-    }
-  }
-
-  remove(object: KubeObject): void {
-    this.#set(object.metadata.name!, new Map());
-  }
-
-  /** Our own address as a server would be asked for ever. */
-  #set(name: string, stubs: StubDomains): void {
-    const foreign = [...stubs].map(([domain, servers]) => {
-      return [domain, servers.filter(({ host }) => host !== DNS_SERVICE_ADDRESS)] as const;
-    });
-    this.#byName.set(name, new Map(foreign.filter(([, servers]) => servers.length > 0)));
-    this.#current = new Map([...this.#byName.values()].flatMap((domains) => [...domains]));
-    this.#log.info({ configMap: name, domains: [...this.#current.keys()] }, 'stub domains');
-  }
+function dnsConfigEvent({ metadata }: KubeObject, sentence: string, now: Date): KubeObject {
+  const time = now.toISOString().replace(/\.\d+Z$/, 'Z');
+  const { namespace, name, uid, resourceVersion } = metadata;
+  return {
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { namespace: namespace!, name: `${name}.${now.getTime().toString(16)}` },
+    involvedObject: { apiVersion: 'v1', kind: 'ConfigMap', namespace, name, uid, resourceVersion },
+    type: 'Warning',
+    reason: 'BadDnsConfig',
+    message: `${sentence}. The cluster's DNS goes on with what it had before.`,
+    source: { component: 'cluster-dns' },
+    firstTimestamp: time,
+    lastTimestamp: time,
+    count: 1,
+  };
 }

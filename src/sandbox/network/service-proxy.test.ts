@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { KubeObject } from '../../kube/types.ts';
+import { HostPorts } from './host-ports.ts';
 import { ServiceProxy } from './service-proxy.ts';
 import { ServiceTable } from './service-table.ts';
 
@@ -21,7 +22,7 @@ describe('the service proxy', () => {
     for (const cleanup of cleanups.splice(0)) cleanup();
   });
 
-  function start(overrides: { drainMs?: number; random?: () => number } = {}) {
+  function start(overrides: { drainMs?: number; random?: () => number; now?: () => number } = {}) {
     const errors: string[] = [];
     const table = new ServiceTable((key) => proxy.changed(key));
     const proxy = new ServiceProxy(table, {
@@ -30,7 +31,9 @@ describe('the service proxy', () => {
       excluded: new Set(['kube-system/kube-dns']),
       fallback: new Map(),
       drainMs: overrides.drainMs ?? 30_000,
+      nodeName: 'here',
       random: overrides.random ?? Math.random,
+      now: overrides.now ?? performance.now.bind(performance),
       onError: (where, error) => errors.push(`${where}: ${error.message}`),
     });
     cleanups.push(() => proxy.close());
@@ -139,6 +142,108 @@ describe('the service proxy', () => {
     expect(await talk('127.9.2.6', 8080, 'bye')).toBe('bye|a');
   });
 
+  it('a connection to an endpoint on its way out stays, also past the drain time; new ones go elsewhere', async () => {
+    const { table } = start({ drainMs: 50 });
+    const first = await backend('a', '127.0.0.1');
+    await backend('b', '127.0.0.2', first.port);
+    table.upsertService(service({ clusterIP: '127.9.2.10' }));
+    table.upsertSlice(slice([{ address: '127.0.0.1' }], first.port));
+    await settle();
+    const old = connect({ host: '127.9.2.10', port: 8080 });
+    cleanups.push(() => old.destroy());
+    old.write('one');
+    expect(String((await once(old, 'data'))[0])).toBe('one');
+    const leaving = { address: '127.0.0.1', ready: false, serving: true, terminating: true };
+    table.upsertSlice(slice([leaving, { address: '127.0.0.2' }], first.port));
+    await sleep(200);
+    expect(await talk('127.9.2.10', 8080, '')).toBe('|b');
+    old.write('two');
+    expect(String((await once(old, 'data'))[0])).toBe('two');
+  });
+
+  it('sessionAffinity: a client stays with its endpoint until it was silent for the time given', async () => {
+    let now = 0;
+    let dice = 0;
+    const { table } = start({ now: () => now, random: () => dice });
+    const first = await backend('a', '127.0.0.1');
+    await backend('b', '127.0.0.2', first.port);
+    const sticky = { sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } } };
+    table.upsertService(service({ clusterIP: '127.9.2.11', ...sticky }));
+    table.upsertSlice(slice([{ address: '127.0.0.1' }, { address: '127.0.0.2' }], first.port));
+    await settle();
+    const who = () => talk('127.9.2.11', 8080, '');
+    expect(await who()).toBe('|a');
+    dice = 0.9;
+    now = 59_000;
+    expect(await who()).toBe('|a');
+    now += 60_000;
+    expect(await who()).toBe('|a');
+    now += 60_001;
+    expect(await who()).toBe('|b');
+    dice = 0;
+    // Gone: another one, and that one from now on.
+    table.upsertSlice(slice([{ address: '127.0.0.1' }], first.port));
+    await settle();
+    expect(await who()).toBe('|a');
+    table.upsertService(service({ clusterIP: '127.9.2.11' }));
+    table.upsertSlice(slice([{ address: '127.0.0.1' }, { address: '127.0.0.2' }], first.port));
+    await settle();
+    dice = 0.9;
+    expect(await who()).toBe('|b');
+  });
+
+  it('traffic policy Local: endpoints of other nodes do not count, on that side', async () => {
+    const { table } = start({ random: () => 0.9 });
+    const first = await backend('a', '127.0.0.1');
+    await backend('b', '127.0.0.2', first.port);
+    table.upsertService(
+      service({ clusterIP: '127.9.2.12', type: 'NodePort', nodePort: 31_812, externalTrafficPolicy: 'Local' }),
+    );
+    const endpoints = [
+      { address: '127.0.0.1', nodeName: 'here' },
+      { address: '127.0.0.2', nodeName: 'elsewhere' },
+    ];
+    table.upsertSlice(slice(endpoints, first.port));
+    await settle();
+    expect(await talk('127.9.0.1', 31_812, '')).toBe('|a');
+    expect(await talk('127.9.2.12', 8080, '')).toBe('|b');
+    table.upsertSlice(slice([endpoints[1]!], first.port));
+    await settle();
+    await expect(talk('127.9.0.1', 31_812, '')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    expect(await talk('127.9.2.12', 8080, '')).toBe('|b');
+  });
+
+  it('host ports lead to the container as long as its pod has an address', async () => {
+    const errors: string[] = [];
+    const hostPorts = new HostPorts({
+      nodeAddress: '127.9.0.3',
+      random: Math.random,
+      drainMs: 1_000,
+      onError: (where, error) => errors.push(`${where}: ${error.message}`),
+    });
+    cleanups.push(() => hostPorts.close());
+    const target = await backend('a', '127.0.0.1');
+    const pod = (name: string, status: object): KubeObject => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'default' },
+      spec: { containers: [{ ports: [{ hostPort: 31_813, containerPort: target.port }] }, {}] },
+      status,
+    });
+    hostPorts.upsert(pod('web', {}));
+    await settle();
+    await expect(talk('127.9.0.3', 31_813, '')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    hostPorts.upsert(pod('web', { podIP: '127.0.0.1', phase: 'Running' }));
+    await settle();
+    expect(await talk('127.9.0.3', 31_813, 'x')).toBe('x|a');
+    hostPorts.upsert(pod('web', { podIP: '127.0.0.1', phase: 'Succeeded' }));
+    hostPorts.upsert(pod('next', { podIP: '127.0.0.1', phase: 'Running' }));
+    await expect.poll(() => talk('127.9.0.3', 31_813, 'y').catch(String), { timeout: 5_000 }).toBe('y|a');
+    hostPorts.remove(pod('next', {}));
+    await settle();
+    await expect(talk('127.9.0.3', 31_813, '')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
   it('a reset of the endpoint is a reset for the client', async () => {
     const { table } = start();
     const server = createServer((socket) => socket.once('data', () => socket.resetAndDestroy()));
@@ -194,21 +299,21 @@ describe('the service proxy', () => {
 });
 
 function service(
-  spec: { clusterIP: string; type?: string; nodePort?: number; protocol?: string },
+  spec: { clusterIP: string; type?: string; nodePort?: number; protocol?: string; [field: string]: unknown },
   ingress: string[] = [],
 ): KubeObject {
-  const { clusterIP, type, nodePort, protocol = 'TCP' } = spec;
+  const { clusterIP, type, nodePort, protocol = 'TCP', ...rest } = spec;
   return {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { namespace: 'default', name: 'web' },
-    spec: { type, clusterIP, ports: [{ name: 'web', port: 8080, nodePort, protocol }] },
+    spec: { ...rest, type, clusterIP, ports: [{ name: 'web', port: 8080, nodePort, protocol }] },
     status: { loadBalancer: { ingress: ingress.map((ip) => ({ ip })) } },
   };
 }
 
 function slice(
-  endpoints: { address: string; ready?: boolean; serving?: boolean; terminating?: boolean }[],
+  endpoints: { address: string; nodeName?: string; ready?: boolean; serving?: boolean; terminating?: boolean }[],
   port: number,
 ): KubeObject {
   return {
@@ -216,7 +321,11 @@ function slice(
     kind: 'EndpointSlice',
     metadata: { namespace: 'default', name: 'web-1', labels: { 'kubernetes.io/service-name': 'web' } },
     addressType: 'IPv4',
-    endpoints: endpoints.map(({ address, ...conditions }) => ({ addresses: [address], conditions })),
+    endpoints: endpoints.map(({ address, nodeName, ...conditions }) => ({
+      addresses: [address],
+      nodeName,
+      conditions,
+    })),
     ports: [{ name: 'web', port }],
   };
 }

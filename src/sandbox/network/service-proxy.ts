@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // What kube-proxy is to a real cluster, in user space: listens on every address of every service that somebody stands
 // behind, and forwards. Nobody behind it: nobody listens, and the kernel refuses the connection.
+import { ClientAffinity } from './client-affinity.ts';
 import type { Endpoint, Service, ServiceKey, ServicePort, ServiceTable } from './service-table.ts';
-import { type Forward, type ForwardOptions, forwardTcp, type Target } from './tcp-forward.ts';
+import { type Forward, type ForwardOptions, forwardTcp, hasTarget, type Target } from './tcp-forward.ts';
 import { forwardUdp } from './udp-forward.ts';
 
 export interface ServiceProxyOptions {
   /** Node ports are served here. */
   readonly nodeAddress: string;
+  /** Endpoints of other nodes (somebody's own slices) do not answer for a service that wants local ones. */
+  readonly nodeName: string;
   /** Only these of a service's load balancer addresses are ours to listen on. */
   readonly loadBalancerAddresses: readonly string[];
   /** Served by somebody else at their addresses: the cluster's DNS. */
@@ -16,7 +19,15 @@ export interface ServiceProxyOptions {
   readonly fallback: ReadonlyMap<ServiceKey, Target>;
   readonly drainMs: number;
   random(): number;
+  /** In milliseconds, for session affinity. */
+  now(): number;
   onError(where: string, error: Error): void;
+}
+
+/** One address and port of a service. */
+interface Place extends Target {
+  readonly of: ServicePort;
+  readonly side: 'internal' | 'external';
 }
 
 interface Listener {
@@ -32,6 +43,8 @@ export class ServiceProxy {
   /** Service -> `TCP 10.96.0.7:80 http` -> listener. */
   readonly #listeners = new Map<ServiceKey, Map<string, Listener>>();
   readonly #dirty = new Set<ServiceKey>();
+  /** Service and port -> its clients; in a service with session affinity. */
+  readonly #affinities = new Map<ServiceKey, Map<string, ClientAffinity>>();
   #isClosed = false;
 
   constructor(table: ServiceTable, options: ServiceProxyOptions) {
@@ -62,11 +75,12 @@ export class ServiceProxy {
 
   #reconcileService(key: ServiceKey): void {
     const service = this.#table.byKey(key);
-    const wanted = new Map<string, { address: string; port: number; of: ServicePort }>();
+    if (service?.affinityMs === undefined) this.#affinities.delete(key);
+    const wanted = new Map<string, Place>();
     for (const of of service?.ports ?? []) {
-      if (this.#targets(key, of).length === 0) continue;
-      for (const { address, port } of this.#addresses(service!, of)) {
-        wanted.set(`${of.protocol} ${address}:${port} ${of.name}`, { address, port, of });
+      for (const place of this.#places(service!, of)) {
+        if (this.#targets(key, place).length === 0) continue;
+        wanted.set(`${of.protocol} ${place.address}:${place.port} ${of.name} ${place.side}`, place);
       }
     }
     const listeners = this.#listeners.get(key) ?? new Map<string, Listener>();
@@ -78,35 +92,45 @@ export class ServiceProxy {
         listeners.delete(id);
       }
     }
-    for (const [id, { address, port, of }] of wanted) {
-      if (!listeners.has(id)) listeners.set(id, this.#listen(key, id, { address, port, of }));
+    for (const [id, place] of wanted) {
+      if (!listeners.has(id)) listeners.set(id, this.#listen(key, id, place));
     }
     if (listeners.size > 0) this.#listeners.set(key, listeners);
     else this.#listeners.delete(key);
   }
 
-  #addresses(service: Service, of: ServicePort): Target[] {
+  #places(service: Service, of: ServicePort): Place[] {
     const { nodeAddress, loadBalancerAddresses } = this.#options;
-    const external = service.type === 'LoadBalancer' ? service.loadBalancerIps : [];
-    return [
-      ...(service.clusterIp === undefined ? [] : [{ address: service.clusterIp, port: of.port }]),
+    const balancers = service.type === 'LoadBalancer' ? service.loadBalancerIps : [];
+    const outside = [
       ...(of.nodePort === undefined ? [] : [{ address: nodeAddress, port: of.nodePort }]),
-      ...external
+      ...balancers
         .filter((address) => loadBalancerAddresses.includes(address))
         .map((address) => ({ address, port: of.port })),
     ];
+    return [
+      ...(service.clusterIp === undefined
+        ? []
+        : [{ address: service.clusterIp, port: of.port, of, side: 'internal' as const }]),
+      ...outside.map((place) => ({ ...place, of, side: 'external' as const })),
+    ];
   }
 
-  #listen(
-    key: ServiceKey,
-    id: string,
-    { address, port, of }: { address: string; port: number; of: ServicePort },
-  ): Listener {
+  #listen(key: ServiceKey, id: string, place: Place): Listener {
+    const { of } = place;
     const open = of.protocol === 'TCP' ? forwardTcp : forwardUdp;
     const options: ForwardOptions = {
-      address,
-      port,
-      targets: () => this.#targets(key, of),
+      address: place.address,
+      port: place.port,
+      targets: () => this.#targets(key, place),
+      preferred: (client) => {
+        const timeoutMs = this.#table.byKey(key)?.affinityMs;
+        return timeoutMs === undefined ? undefined : this.#affinity(key, of).recall(client, timeoutMs);
+      },
+      chose: (client, target) => {
+        if (this.#table.byKey(key)?.affinityMs !== undefined) this.#affinity(key, of).remember(client, target);
+      },
+      isKnown: (target) => hasTarget(this.#withPort(key, of).map(toTarget(of)), target),
       random: this.#options.random,
       drainMs: this.#options.drainMs,
       onError: (error) => this.#options.onError(id, error),
@@ -120,17 +144,35 @@ export class ServiceProxy {
     return { forward };
   }
 
+  #affinity(key: ServiceKey, of: ServicePort): ClientAffinity {
+    const ports = this.#affinities.get(key) ?? new Map<string, ClientAffinity>();
+    this.#affinities.set(key, ports);
+    const name = `${of.protocol} ${of.name}`;
+    const affinity = ports.get(name) ?? new ClientAffinity(this.#options.now);
+    ports.set(name, affinity);
+    return affinity;
+  }
+
+  #withPort(key: ServiceKey, of: ServicePort): Endpoint[] {
+    return this.#table.endpoints(key).filter(({ ports }) => ports.has(of.name));
+  }
+
   /** The ready ones; without any, those that are on their way out but still answer. */
-  #targets(key: ServiceKey, of: ServicePort): Target[] {
-    const endpoints = this.#table.endpoints(key).filter(({ ports }) => ports.has(of.name));
-    const toTarget = ({ address, ports }: Endpoint): Target => ({ address, port: ports.get(of.name)! });
+  #targets(key: ServiceKey, { of, side }: Place): Target[] {
+    const isLocalOnly = this.#table.byKey(key)?.isLocalOnly[side] ?? false;
+    const all = this.#withPort(key, of);
+    const endpoints = isLocalOnly ? all.filter(({ nodeName }) => nodeName === this.#options.nodeName) : all;
     const ready = endpoints.filter((endpoint) => endpoint.ready);
-    if (ready.length > 0) return ready.map(toTarget);
+    if (ready.length > 0) return ready.map(toTarget(of));
     const draining = endpoints.filter((endpoint) => endpoint.draining);
-    if (draining.length > 0) return draining.map(toTarget);
-    const fallback = endpoints.length === 0 ? this.#options.fallback.get(key) : undefined;
+    if (draining.length > 0) return draining.map(toTarget(of));
+    const fallback = all.length === 0 ? this.#options.fallback.get(key) : undefined;
     return fallback === undefined ? [] : [fallback];
   }
+}
+
+function toTarget(of: ServicePort): (endpoint: Endpoint) => Target {
+  return ({ address, ports }) => ({ address, port: ports.get(of.name)! });
 }
 
 function closeListener(listener: Listener): void {

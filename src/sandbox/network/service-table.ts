@@ -18,6 +18,10 @@ export interface Service {
   readonly isHeadless: boolean;
   readonly externalName: string | undefined;
   readonly loadBalancerIps: readonly string[];
+  /** sessionAffinity: ClientIP, and for how long after its last connection a client is remembered. */
+  readonly affinityMs: number | undefined;
+  /** Only endpoints of this node answer, to clients inside (cluster address) and outside (node port, load balancer). */
+  readonly isLocalOnly: { readonly internal: boolean; readonly external: boolean };
   readonly ports: readonly ServicePort[];
 }
 
@@ -25,6 +29,7 @@ export interface Service {
 export interface Endpoint {
   readonly address: string;
   readonly hostname: string | undefined;
+  readonly nodeName: string | undefined;
   /** Takes new connections. */
   readonly ready: boolean;
   /** On its way out, but still able to answer: used when nobody is ready (as kube-proxy does). */
@@ -120,6 +125,10 @@ interface RawServiceSpec {
   type?: Service['type'];
   clusterIP?: string;
   externalName?: string;
+  sessionAffinity?: string;
+  sessionAffinityConfig?: { clientIP?: { timeoutSeconds?: number } };
+  internalTrafficPolicy?: string;
+  externalTrafficPolicy?: string;
   ports?: { name?: string; port: number; nodePort?: number; protocol?: string }[];
 }
 
@@ -136,10 +145,20 @@ function readService(object: KubeObject): Service {
     clusterIp: isHeadless || type === 'ExternalName' || !spec.clusterIP ? undefined : spec.clusterIP,
     externalName: type === 'ExternalName' ? spec.externalName : undefined,
     loadBalancerIps: (status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => (ip === undefined ? [] : [ip])),
+    affinityMs: spec.sessionAffinity === 'ClientIP' ? affinitySeconds(spec) * 1000 : undefined,
+    isLocalOnly: {
+      internal: spec.internalTrafficPolicy === 'Local',
+      external: spec.externalTrafficPolicy === 'Local',
+    },
     ports: (spec.ports ?? []).flatMap(({ name, port, nodePort, protocol = 'TCP' }) =>
       protocol === 'TCP' || protocol === 'UDP' ? [{ name: name ?? '', port, nodePort, protocol }] : [],
     ),
   };
+}
+
+/** Three hours, unless the service says another time. */
+function affinitySeconds({ sessionAffinityConfig }: RawServiceSpec): number {
+  return sessionAffinityConfig?.clientIP?.timeoutSeconds ?? 10_800;
 }
 
 interface RawSlice {
@@ -147,6 +166,7 @@ interface RawSlice {
   endpoints?: {
     addresses?: string[];
     hostname?: string;
+    nodeName?: string;
     conditions?: { ready?: boolean | null; serving?: boolean | null; terminating?: boolean | null };
   }[];
   ports?: { name?: string | null; port?: number | null }[];
@@ -157,9 +177,9 @@ function readSlice(object: KubeObject): Endpoint[] {
   const { addressType, endpoints = [], ports = [] } = object as unknown as RawSlice;
   if (addressType !== 'IPv4') return [];
   const byName = new Map((ports ?? []).flatMap(({ name, port }) => (port ? [[name ?? '', port] as const] : [])));
-  return (endpoints ?? []).flatMap(({ addresses = [], hostname, conditions = {} }) => {
+  return (endpoints ?? []).flatMap(({ addresses = [], hostname, nodeName, conditions = {} }) => {
     const ready = conditions.ready ?? true;
     const draining = !ready && conditions.serving === true && conditions.terminating === true;
-    return addresses.map((address) => ({ address, hostname, ready, draining, ports: byName }));
+    return addresses.map((address) => ({ address, hostname, nodeName, ready, draining, ports: byName }));
   });
 }

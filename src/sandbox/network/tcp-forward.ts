@@ -19,6 +19,12 @@ export interface ForwardOptions {
   readonly port: number;
   /** Who may be chosen now; asked for every connection. */
   targets(): readonly Target[];
+  /** Whom this client (an address) goes to, when it may be chosen: session affinity. */
+  preferred?(client: string): Target | undefined;
+  /** This client's connection went there. */
+  chose?(client: string, target: Target): void;
+  /** Still there, though perhaps not for new connections: those that it has stay. Default: it is among `targets`. */
+  isKnown?(target: Target): boolean;
   /** In [0, 1). */
   random(): number;
   readonly drainMs: number;
@@ -46,8 +52,8 @@ export function forwardTcp(options: ForwardOptions): Promise<Forward> {
 
   /** Connections whose target is gone now, and still is after the drain time. */
   const drainStale = () => {
-    const isStale = ({ target }: { target: Target }) =>
-      !options.targets().some((other) => keyOf(other) === keyOf(target));
+    const isKnown = options.isKnown ?? ((target) => hasTarget(options.targets(), target));
+    const isStale = ({ target }: { target: Target }) => !isKnown(target);
     const stale = [...connections].filter(isStale);
     if (stale.length === 0) return;
     const drop = () => {
@@ -74,20 +80,40 @@ export function forwardTcp(options: ForwardOptions): Promise<Forward> {
   });
 }
 
-/** Tries the targets in random order until one takes the connection. */
+/** Tries the targets in random order, the client's own first, until one takes the connection. */
 async function dialAny(
   options: ForwardOptions,
   client: Socket,
 ): Promise<{ upstream: Socket; target: Target } | undefined> {
-  const candidates = [...options.targets()];
-  while (candidates.length > 0 && !client.destroyed) {
-    const [target] = candidates.splice(Math.floor(options.random() * candidates.length), 1);
-    const upstream = await dial(target!);
+  const address = client.remoteAddress ?? '';
+  for (const target of inOrder(options, address)) {
+    if (client.destroyed) return undefined;
+    const upstream = await dial(target);
     if (upstream === undefined) continue;
-    if (!client.destroyed) return { upstream, target: target! };
+    options.chose?.(address, target);
+    if (!client.destroyed) return { upstream, target };
     upstream.destroy();
   }
   return undefined;
+}
+
+/** Those who may be chosen, in random order, but the one first that this client had before. */
+export function* inOrder(
+  options: Pick<ForwardOptions, 'targets' | 'preferred' | 'random'>,
+  client: string,
+): Generator<Target> {
+  const candidates = [...options.targets()];
+  const preferred = options.preferred?.(client);
+  let index = preferred === undefined ? -1 : candidates.findIndex((target) => keyOf(target) === keyOf(preferred));
+  while (candidates.length > 0) {
+    if (index < 0) index = Math.floor(options.random() * candidates.length);
+    yield candidates.splice(index, 1)[0]!;
+    index = -1;
+  }
+}
+
+export function hasTarget(targets: readonly Target[], target: Target): boolean {
+  return targets.some((other) => keyOf(other) === keyOf(target));
 }
 
 function dial({ address, port }: Target): Promise<Socket | undefined> {

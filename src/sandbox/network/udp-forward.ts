@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One UDP port of a service. UDP has no connections: a client's address and port stand for one, until it is silent.
 import { createSocket, type Socket } from 'node:dgram';
-import type { Forward, ForwardOptions } from './tcp-forward.ts';
+import { type Forward, type ForwardOptions, inOrder, type Target } from './tcp-forward.ts';
 
 interface Flow {
   readonly upstream: Socket;
@@ -30,6 +30,7 @@ export async function forwardUdp(options: ForwardOptions): Promise<Forward> {
     if (flow === undefined) {
       flow = openFlow(
         options,
+        address,
         (reply) => server.send(reply, port, address),
         () => drop(key),
       );
@@ -67,10 +68,15 @@ export async function forwardUdp(options: ForwardOptions): Promise<Forward> {
   };
 }
 
-function openFlow(options: ForwardOptions, reply: (message: Buffer) => void, onGone: () => void): Flow | undefined {
-  const targets = options.targets();
-  const target = targets[Math.floor(options.random() * targets.length)];
+function openFlow(
+  options: ForwardOptions,
+  client: string,
+  reply: (message: Buffer) => void,
+  onGone: () => void,
+): Flow | undefined {
+  const target: Target | undefined = inOrder(options, client).next().value;
   if (target === undefined) return undefined;
+  options.chose?.(client, target);
   const upstream = createSocket('udp4');
   // dgram refuses to send on a socket whose connect is still under way.
   let early: Buffer[] | undefined = [];

@@ -78,10 +78,5 @@ export function findNotices(pod: Pod): string[] {
   if ((pod.spec as { shareProcessNamespace?: boolean }).shareProcessNamespace) {
     notices.push('spec.shareProcessNamespace is ignored: containers see only their own processes');
   }
-  for (const container of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
-    if (container.ports?.some((port) => (port as { hostPort?: number }).hostPort)) {
-      notices.push(`container "${container.name}": hostPort is ignored; use a Service of type LoadBalancer`);
-    }
-  }
   return notices;
 }
