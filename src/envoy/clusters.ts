@@ -218,6 +218,13 @@ function outlier(intent: OutlierIntent): ClusterInit {
       consecutiveGatewayFailure: intent.consecutiveGatewayErrors,
       enforcingConsecutiveGatewayFailure: intent.consecutiveGatewayErrors > 0 ? 100 : 0,
       enforcingSuccessRate: 0,
+      ...(intent.connectFailures > 0 && {
+        splitExternalLocalOriginErrors: true,
+        consecutiveLocalOriginFailure: intent.connectFailures,
+        enforcingConsecutiveLocalOriginFailure: 100,
+        enforcingLocalOriginSuccessRate: 0,
+      }),
+      ...(intent.maxEjectionMs !== undefined && { maxEjectionTime: duration(intent.maxEjectionMs) }),
       interval: duration(intent.intervalMs),
       baseEjectionTime: duration(intent.baseEjectionMs),
       maxEjectionPercent: intent.maxEjectionPercent,

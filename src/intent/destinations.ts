@@ -79,7 +79,7 @@ function buildDestination(inputs: DestinationInputs, port: ServicePort, subset: 
       ...poolOf(policy?.connectionPool),
       ...(isBehindGateway(service) && { lifetimeMs: GATEWAY_POOL_LIFETIME_MS }),
     },
-    outlier: outlierOf(policy?.outlierDetection),
+    outlier: outlierOf(policy?.outlierDetection) ?? (isBehindGateway(service) ? LOST_GATEWAYS : undefined),
     origin: originOf(service, rule, subset),
   };
 }
@@ -89,6 +89,21 @@ function buildDestination(inputs: DestinationInputs, port: ServicePort, subset: 
  * have to leave by themselves, and well before it ends (docs/decisions/0013).
  */
 const GATEWAY_POOL_LIFETIME_MS = 10_000;
+
+/**
+ * Of several gateways, one that does not answer is left alone for some seconds: every request would wait for it before it
+ * tries the next. Where all are lost, all are tried (below 1 % of health), so that nothing waits for an ejection's end.
+ */
+const LOST_GATEWAYS: OutlierIntent = {
+  consecutive5xx: 0,
+  consecutiveGatewayErrors: 0,
+  connectFailures: 3,
+  intervalMs: 1_000,
+  baseEjectionMs: 5_000,
+  maxEjectionMs: 10_000,
+  maxEjectionPercent: 100,
+  minHealthPercent: 1,
+};
 
 /** Endpoints of the mesh that somebody had to write down are mostly other clusters' gateways. */
 function isBehindGateway(service: MeshService): boolean {
@@ -196,8 +211,10 @@ function outlierOf(detection: OutlierDetection | undefined): OutlierIntent | und
   return {
     consecutive5xx: detection.consecutive5xxErrors ?? 5,
     consecutiveGatewayErrors: detection.consecutiveGatewayErrors ?? 0,
+    connectFailures: 0,
     intervalMs: detection.interval ?? 10_000,
     baseEjectionMs: detection.baseEjectionTime ?? 30_000,
+    maxEjectionMs: undefined,
     maxEjectionPercent: detection.maxEjectionPercent ?? 10,
     minHealthPercent: detection.minHealthPercent ?? 0,
   };

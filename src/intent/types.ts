@@ -107,8 +107,12 @@ export interface PoolIntent {
 export interface OutlierIntent {
   readonly consecutive5xx: number;
   readonly consecutiveGatewayErrors: number;
+  /** Connections that could not be made, or broke; 0: counted with the answers, as they are for Istio. */
+  readonly connectFailures: number;
   readonly intervalMs: number;
   readonly baseEjectionMs: number;
+  /** An endpoint that is ejected again and again stays away longer each time, up to this; undefined: five minutes. */
+  readonly maxEjectionMs: number | undefined;
   readonly maxEjectionPercent: number;
   readonly minHealthPercent: number;
 }

@@ -9,8 +9,17 @@ const LATE_MS = 100;
 const TALLY_EVERY_MS = 50;
 
 const options = JSON.parse(process.argv[2] ?? '') as LoadOptions;
-// First in, first out: each connection is used often, and so learns soon that the other side wants to close it.
-const agent = new Agent({ keepAlive: true, scheduling: 'fifo' });
+/** Of one target. A machine that cannot follow for a moment would drown in new connections and never catch up. */
+const MAX_CONNECTIONS = 400;
+
+// First in, first out: each connection is used often, and so learns soon that the other side wants to close it. One for
+// each target's name: those that hang are in nobody else's way.
+const agents = new Map(
+  options.targets.map(({ name }) => [
+    name,
+    new Agent({ keepAlive: true, scheduling: 'fifo', maxSockets: MAX_CONNECTIONS }),
+  ]),
+);
 const spacingMs = 1000 / options.ratePerSecond;
 const begin = performance.now();
 const tally = {
@@ -51,7 +60,7 @@ function ask(target: LoadTarget): void {
     tally.statuses[outcome] = (tally.statuses[outcome] ?? 0) + 1;
     if (!isGood) failed.push({ target: target.name, sentAt, tookMs, outcome, detail: detail.slice(0, 200) });
   };
-  const asked = request(target.url, { agent, headers: target.headers ?? {} }, (response) => {
+  const asked = request(target.url, { agent: agents.get(target.name), headers: target.headers ?? {} }, (response) => {
     void readBody(response).then(
       (body) => {
         const isRight = target.mustContain === undefined || body.includes(target.mustContain);
@@ -88,7 +97,7 @@ const reports = setInterval(() => {
   if (isStopping && tally.answered === tally.sent) {
     clearInterval(reports);
     report(true);
-    agent.destroy();
+    for (const agent of agents.values()) agent.destroy();
     process.disconnect();
   } else report(false);
 }, TALLY_EVERY_MS);
