@@ -22,7 +22,7 @@ const SCRATCH_DIR = '/tmp';
 export const ADMIN_PIPE = `${SCRATCH_DIR}/envoy-admin.sock`;
 const TOKEN_SECONDS = 43_200;
 
-const READY = { httpGet: { path: HEALTH_PATH, port: HEALTH_PORT }, periodSeconds: 1, timeoutSeconds: 3 };
+const READY = { httpGet: { path: HEALTH_PATH, port: HEALTH_PORT }, timeoutSeconds: 3 };
 
 /** Envoy and nothing else: its bootstrap is an argument, in which the kubelet fills in what only it knows. */
 export function buildProxyContainer(
@@ -74,12 +74,12 @@ export function buildProxyContainer(
       fieldEnv('SERVICE_ACCOUNT', 'spec.serviceAccountName'),
     ],
     ports: [{ name: 'http-envoy-prom', containerPort: METRICS_PORT, protocol: 'TCP' }],
-    readinessProbe: { ...READY, failureThreshold: 4 },
-    ...(isNative && {
-      restartPolicy: 'Always',
-      // The application starts when this has passed. How long the control plane takes to answer is not for us to limit.
-      startupProbe: { ...READY, failureThreshold: 3600 },
-    }),
+    // Ready within a second of it, then asked at leisure: each question to an idle proxy costs CPU, and it does not become
+    // unready but by ending. How long the control plane takes to answer is not for us to limit.
+    startupProbe: { ...READY, periodSeconds: 1, failureThreshold: 3600 },
+    readinessProbe: { ...READY, periodSeconds: 10, failureThreshold: 2 },
+    // Then the application starts when the proxy has started.
+    ...(isNative && { restartPolicy: 'Always' }),
     lifecycle: { preStop: { exec: { command: drainCommand(kind, isNative, settings, pod.graceSeconds) } } },
     resources: settings.resources,
     securityContext: {

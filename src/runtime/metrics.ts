@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { XdsEvent } from '../xds/stream.ts';
+import { registerProcessMetrics } from './process-metrics.ts';
 
 export interface Metrics {
   readonly registry: Registry;
@@ -21,7 +22,7 @@ export interface Metrics {
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
+  registerProcessMetrics(registry);
   const streams = new Gauge({
     name: 'isthmus_xds_streams',
     help: 'Open discovery streams',

@@ -8,7 +8,7 @@ import { renderOutcomes } from './outcome.ts';
 import { type DemoResult, runDemo } from './run.ts';
 import { Steps } from './steps.ts';
 
-const WATCH_INTERVAL_MS = 1_000;
+const WATCH_INTERVAL_MS = 5_000;
 
 /** @throws UserError when it runs already, or when a share is off beyond chance. */
 export async function demo(options: { name: string; requests: number; stay: boolean }): Promise<void> {

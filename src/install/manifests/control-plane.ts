@@ -7,6 +7,7 @@ import { CONTROL_PLANE_ACCOUNT } from './access.ts';
 import { namespaced, POD_SECURITY, RESTRICTED } from './metadata.ts';
 
 const SELECTOR = { app: 'istiod' };
+const READY = { httpGet: { path: '/ready', port: 15_014 }, timeoutSeconds: 5 };
 
 /** What the proxies of this cluster start with; `auto` has been decided before. */
 export function injectorSettings(values: Values): InjectorSettings {
@@ -91,12 +92,8 @@ export function buildControlPlane(values: Values): KubeObject[] {
                   { name: 'http-monitoring', containerPort: 15_014, protocol: 'TCP' },
                   { name: 'https-webhook', containerPort: 15_017, protocol: 'TCP' },
                 ],
-                readinessProbe: {
-                  httpGet: { path: '/ready', port: 15_014 },
-                  periodSeconds: 1,
-                  timeoutSeconds: 5,
-                  failureThreshold: 5,
-                },
+                startupProbe: { ...READY, periodSeconds: 1, failureThreshold: 3600 },
+                readinessProbe: { ...READY, periodSeconds: 5, failureThreshold: 2 },
                 livenessProbe: {
                   httpGet: { path: '/live', port: 15_014 },
                   initialDelaySeconds: 15,

@@ -9,6 +9,7 @@ const SELECTOR = { app: NAME };
 /** Not 53: the pod runs without the right to open ports below 1024. */
 const DNS_PORT = 5_353;
 const READY_PORT = 8_181;
+const READY = { httpGet: { path: '/ready', port: READY_PORT }, timeoutSeconds: 3 };
 
 export function buildCoreDns(values: Values): KubeObject[] {
   const { hub, tag, imagePullPolicy } = values.global;
@@ -49,7 +50,8 @@ export function buildCoreDns(values: Values): KubeObject[] {
                   { name: 'dns', containerPort: DNS_PORT, protocol: 'UDP' },
                   { name: 'dns-tcp', containerPort: DNS_PORT, protocol: 'TCP' },
                 ],
-                readinessProbe: { httpGet: { path: '/ready', port: READY_PORT }, periodSeconds: 1, timeoutSeconds: 3 },
+                startupProbe: { ...READY, periodSeconds: 1, failureThreshold: 3600 },
+                readinessProbe: { ...READY, periodSeconds: 5 },
                 resources: { requests: resources.requests },
                 securityContext: RESTRICTED,
               },

@@ -17,7 +17,7 @@ import type { StatusBoard } from './status-board.ts';
 
 const CLUSTER_COMPONENTS = ['apiserver', 'controllers', 'node', 'net'] as const;
 const READINESS_INTERVAL_MS = 50;
-const READINESS_RECHECK_MS = 2_000;
+const READINESS_RECHECK_MS = 5_000;
 
 export class ClusterLife {
   readonly cluster: ClusterLayout;
