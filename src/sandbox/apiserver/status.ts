@@ -127,7 +127,12 @@ export function tooManyRequests(message: string, retryAfterSeconds: number, caus
     429,
     'TooManyRequests',
     message,
-    { ...(causes.length > 0 ? { causes } : {}), ...(retryAfterSeconds > 0 ? { retryAfterSeconds } : {}) },
+    {
+      ...(causes.length > 0
+        ? { causes: causes.map(({ field, ...cause }) => (field ? { field, ...cause } : cause)) }
+        : {}),
+      ...(retryAfterSeconds > 0 ? { retryAfterSeconds } : {}),
+    },
     retryAfterSeconds > 0 ? { 'Retry-After': String(retryAfterSeconds) } : {},
   );
 }

@@ -8,6 +8,7 @@ import type { Controller, ControllerContext, Log } from './controller.ts';
 import { createCronJobController } from './cron-job.ts';
 import { createDaemonSetController } from './daemon-set.ts';
 import { createDeploymentController } from './deployment.ts';
+import { createDisruptionController } from './disruption.ts';
 import { createEndpointSliceController } from './endpoint-slice.ts';
 import { createEndpointSliceMirroring } from './endpoint-slice-mirroring.ts';
 import { createEndpointsController } from './endpoints.ts';
@@ -18,6 +19,7 @@ import { InformerSet } from './informer.ts';
 import { createJobController, createJobOrphanController } from './job.ts';
 import { createLoadBalancerController } from './load-balancer.ts';
 import { createNamespaceController } from './namespace.ts';
+import { createNodeLifecycle } from './node-lifecycle.ts';
 import { ObjectGraph } from './object-graph.ts';
 import { createPersistentVolumeController } from './persistent-volume.ts';
 import { createPodGarbageCollector } from './pod-gc.ts';
@@ -27,6 +29,7 @@ import { createScheduler } from './scheduler.ts';
 import { createServiceAccountController } from './service-account.ts';
 import { createStatefulSetController } from './stateful-set.ts';
 import { createStorageProtection } from './storage-protection.ts';
+import { createTaintEviction } from './taint-eviction.ts';
 
 export interface ControllersOptions {
   /** Path of a kubeconfig. */
@@ -113,6 +116,9 @@ function createControllers(
     createPersistentVolumeController(context, diskDir),
     createStorageProtection(context),
     createEphemeralVolumeController(context),
+    createDisruptionController(context),
+    createNodeLifecycle(context),
+    createTaintEviction(context),
     createScheduler(context),
     createEndpointsController(context),
     createEndpointSliceController(context),

@@ -5,7 +5,16 @@ import type { SelectorSpec } from '../resources/label-selector-text.ts';
 import { builtinType } from '../schema/builtin.ts';
 import { DecodeError, decodeObject } from '../schema/decode.ts';
 import { selectorFromSpec } from '../selectors/label-selector.ts';
-import { badRequest, conflict, invalid, methodNotAllowed, notFound, tooManyRequests } from '../status.ts';
+import {
+  type ApiError,
+  badRequest,
+  conflict,
+  internalError,
+  invalid,
+  methodNotAllowed,
+  notFound,
+  tooManyRequests,
+} from '../status.ts';
 import { required } from '../validation/causes.ts';
 import { mediaType, parseObject, readBody } from './body.ts';
 import { keyOf, type ResourceRequest, requestedResource, writeOptions } from './context.ts';
@@ -100,11 +109,23 @@ function isTerminalPod(pod: KubeObject): boolean {
 }
 
 interface Budget extends KubeObject {
-  spec?: { selector?: SelectorSpec };
-  status?: { disruptionsAllowed?: number; desiredHealthy?: number; currentHealthy?: number };
+  spec?: { selector?: SelectorSpec; unhealthyPodEvictionPolicy?: string };
+  status?: {
+    observedGeneration?: number;
+    disruptedPods?: Record<string, string>;
+    disruptionsAllowed?: number;
+    desiredHealthy?: number;
+    currentHealthy?: number;
+  };
 }
 
-/** Takes one disruption from the budget that covers the pod; 429 when it has none left. */
+/** A budget whose status was not brought up to date after a change is asked again after this time. */
+const BUDGET_RETRY_SECONDS = 10;
+
+/**
+ * Takes one disruption from the budget that covers the pod; 429 when it has none left. The controller counts the pod
+ * as gone from now on.
+ */
 function spendBudget(request: ResourceRequest, pod: KubeObject, dryRun: boolean): void {
   const { store } = request.core;
   const budgets = store
@@ -112,17 +133,48 @@ function spendBudget(request: ResourceRequest, pod: KubeObject, dryRun: boolean)
     .filter(({ object }) => selectorFromSpec((object as Budget).spec?.selector).matches(pod.metadata.labels));
   const first = budgets[0];
   if (!first) return;
-  const { status = {} } = first.object as Budget;
+  if (budgets.length > 1) {
+    throw internalError(
+      'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.',
+    );
+  }
+  const budget = first.object as Budget;
+  const name = budget.metadata.name ?? '';
+  const { status = {} } = budget;
+  if (!isReadyPod(pod) && mayEvictUnready(budget)) return;
+  if ((status.observedGeneration ?? 0) < (budget.metadata.generation ?? 0)) {
+    throw overBudget(`The disruption budget ${name} is still being processed by the server.`, BUDGET_RETRY_SECONDS);
+  }
   if ((status.disruptionsAllowed ?? 0) <= 0) {
-    const name = first.object.metadata.name ?? '';
-    const message = `The disruption budget ${name} needs ${status.desiredHealthy ?? 0} healthy pods and has ${status.currentHealthy ?? 0} currently`;
-    throw tooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", 0, [
-      { reason: 'DisruptionBudget', message, field: '' },
-    ]);
+    const { desiredHealthy = 0, currentHealthy = 0 } = status;
+    const counts = `needs ${desiredHealthy} healthy pods and has ${currentHealthy} currently`;
+    throw overBudget(`The disruption budget ${name} ${counts}`, 0);
   }
   if (dryRun) return;
-  const next = { ...status, disruptionsAllowed: (status.disruptionsAllowed ?? 1) - 1 };
-  store.update(first.key, { ...first.object, status: next }, first.revision);
+  const next = {
+    ...status,
+    disruptionsAllowed: (status.disruptionsAllowed ?? 1) - 1,
+    disruptedPods: { ...status.disruptedPods, [pod.metadata.name ?? '']: timestamp(request.core.now()) },
+  };
+  store.update(first.key, { ...budget, status: next }, first.revision);
+}
+
+function overBudget(message: string, retryAfterSeconds: number): ApiError {
+  return tooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", retryAfterSeconds, [
+    { reason: 'DisruptionBudget', message, field: '' },
+  ]);
+}
+
+/** https://kubernetes.io/docs/tasks/run-application/configure-pdb/#unhealthy-pod-eviction-policy */
+function mayEvictUnready({ spec, status = {} }: Budget): boolean {
+  if (spec?.unhealthyPodEvictionPolicy === 'AlwaysAllow') return true;
+  const { desiredHealthy = 0, currentHealthy = 0 } = status;
+  return desiredHealthy > 0 && currentHealthy >= desiredHealthy;
+}
+
+function isReadyPod(pod: KubeObject): boolean {
+  const { conditions = [] } = (pod['status'] ?? {}) as { conditions?: { type: string; status: string }[] };
+  return conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
 }
 
 /** A body of a built-in type that is not the resource's own. */

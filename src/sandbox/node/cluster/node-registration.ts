@@ -56,14 +56,19 @@ export async function keepNodeAlive(
   onError: (error: Error) => void,
 ): Promise<void> {
   let statusAt = Date.now() + STATUS_MS;
+  let renewedAt = Date.now();
   while (!signal.aborted) {
     try {
       await renewLease(client, facts.name);
-      if (Date.now() >= statusAt) {
+      // After so long a silence the node counts as unreachable: only its status says that it is not.
+      const wasSilent = Date.now() - renewedAt > (LEASE_SECONDS / 2) * 1000;
+      renewedAt = Date.now();
+      if (wasSilent || Date.now() >= statusAt) {
         await writeNode(client, facts);
         statusAt = Date.now() + STATUS_MS;
       }
     } catch (error) {
+      statusAt = 0;
       onError(error as Error);
     }
     await pause(RENEW_MS, signal);

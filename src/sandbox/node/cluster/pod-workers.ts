@@ -8,7 +8,7 @@ import { watchResource } from '../../../kube/watch.ts';
 import type { PodNetwork } from '../../network/pod-network.ts';
 import { pause } from '../pod/pause.ts';
 import { type PodDependencies, PodRuntime } from '../pod/pod-runtime.ts';
-import type { Pod } from '../pod-types.ts';
+import type { Pod, PodStatus } from '../pod-types.ts';
 import { StatusWriter } from './status-writer.ts';
 
 export interface PodWorkersOptions {
@@ -82,7 +82,11 @@ export class PodWorkers {
   #take(pod: Pod): void {
     const uid = pod.metadata.uid ?? '';
     const known = this.#pods.get(uid);
-    if (known) known.update(pod);
+    if (known) {
+      known.update(pod);
+      // While the node was silent, somebody may have written that its pods are not ready.
+      if (readinessOf(pod.status) !== readinessOf(known.status())) this.#statuses.changed(known);
+    }
     if (pod.metadata.deletionTimestamp) {
       void this.#end(pod, known).catch(this.#options.onError);
       return;
@@ -144,4 +148,8 @@ export class PodWorkers {
       rmSync(join(this.#dependencies.podsDir, folder), { recursive: true, force: true });
     }
   }
+}
+
+function readinessOf(status: PodStatus | undefined): string | undefined {
+  return status?.conditions?.find(({ type }) => type === 'Ready')?.status;
 }
