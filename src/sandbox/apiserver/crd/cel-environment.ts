@@ -6,14 +6,15 @@ import { registerKubernetesFunctions } from './cel-functions.ts';
 
 export type CelProgram = (context: Record<string, unknown>) => unknown;
 
-/** An environment that knows `variables`, all of dynamic type. */
-export function createCelEnvironment(variables: readonly string[]): Environment {
+/** An environment that knows `variables`, of dynamic type, and `optionals`, which hold a value of dynamic type or none. */
+export function createCelEnvironment(variables: readonly string[], optionals: readonly string[] = []): Environment {
   const environment = new Environment({
     unlistedVariablesAreDyn: false,
     homogeneousAggregateLiterals: false,
     enableOptionalTypes: true,
   });
   for (const name of variables) environment.registerVariable(name, 'dyn');
+  for (const name of optionals) environment.registerVariable(name, 'optional<dyn>');
   registerKubernetesFunctions(environment);
   return environment;
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // x-kubernetes-validations: CEL rules on values of a custom resource.
 // https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
-import { Environment } from '@marcbachmann/cel-js';
+import type { Environment } from '@marcbachmann/cel-js';
 import type { KubeObject } from '../../../kube/types.ts';
 import { isRecord } from '../schema/decode.ts';
 import type { StatusCause } from '../status.ts';
 import { invalidValue } from '../validation/causes.ts';
-import { registerKubernetesFunctions } from './cel-functions.ts';
+import { type CelProgram, compileCel, createCelEnvironment, firstLine } from './cel-environment.ts';
+import { escapeMember } from './cel-names.ts';
 import type { JsonSchema, ValidationRule } from './json-schema.ts';
+import { formerItem, sameJson } from './schema-validation.ts';
 
 const NOT_CHECKED =
   'some validation rules were not checked because the object was invalid; correct the existing errors to complete validation';
@@ -17,23 +19,35 @@ export interface CompiledRules {
   extend(causes: readonly StatusCause[], object: KubeObject, old: KubeObject | undefined): StatusCause[];
 }
 
-type Program = (context: Record<string, unknown>) => unknown;
-
 interface CompiledRule {
   readonly rule: ValidationRule;
-  readonly program: Program;
-  readonly message: Program | undefined;
+  readonly program: CelProgram;
+  readonly message: CelProgram | undefined;
   /** Refers to oldSelf: only checked when there is an old value. */
   readonly transition: boolean;
+}
+
+/** What CEL makes of JSON for one set of rules: times, and old values that may be absent. */
+interface Values {
+  readonly timestamp: CelProgram;
+  readonly duration: CelProgram;
+  readonly present: CelProgram;
+  readonly absent: CelProgram;
 }
 
 /** undefined when the schema has no rules. Throws when one cannot be compiled: CRD validation has refused those. */
 export function compileRules(schema: JsonSchema): CompiledRules | undefined {
   if (!hasRules(schema)) return undefined;
-  const environment = makeEnvironment();
+  const environment = createCelEnvironment(['self', 'oldSelf']);
+  const values: Values = {
+    timestamp: compileCel('timestamp(self)', environment),
+    duration: compileCel('duration(self)', environment),
+    present: compileCel('optional.of(self)', environment),
+    absent: compileCel('optional.none()', environment),
+  };
   const compiled = new Map<ValidationRule, CompiledRule>();
   const compiledRule = (rule: ValidationRule): CompiledRule => {
-    const found = compiled.get(rule) ?? compileRule(rule, environment);
+    const found = compiled.get(rule) ?? compileRule(rule, rule.optionalOldSelf ? optionalEnvironment() : environment);
     compiled.set(rule, found);
     return found;
   };
@@ -41,7 +55,7 @@ export function compileRules(schema: JsonSchema): CompiledRules | undefined {
     extend(causes, object, old) {
       if (causes.length > 0) return [...causes, { ...invalidValue('<nil>', null, NOT_CHECKED) }];
       const found: StatusCause[] = [];
-      evaluate(object, old, schema, '', compiledRule, found);
+      evaluate(object, old, schema, '', { compile: compiledRule, values, causes: found });
       return found;
     },
   };
@@ -50,29 +64,23 @@ export function compileRules(schema: JsonSchema): CompiledRules | undefined {
 /** The compiler's complaint about a rule, or undefined. */
 export function ruleProblem(rule: ValidationRule): string | undefined {
   try {
-    compileRule(rule, makeEnvironment());
+    compileRule(rule, rule.optionalOldSelf ? optionalEnvironment() : createCelEnvironment(['self', 'oldSelf']));
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return firstLine(error);
   }
 }
 
-function makeEnvironment(): Environment {
-  const environment = new Environment({
-    unlistedVariablesAreDyn: true,
-    homogeneousAggregateLiterals: false,
-    enableOptionalTypes: true,
-  });
-  environment.registerVariable('self', 'dyn').registerVariable('oldSelf', 'dyn');
-  registerKubernetesFunctions(environment);
-  return environment;
+/** For rules that are checked when there is no old value too. */
+function optionalEnvironment(): Environment {
+  return createCelEnvironment(['self'], ['oldSelf']);
 }
 
 function compileRule(rule: ValidationRule, environment: Environment): CompiledRule {
   return {
     rule,
-    program: environment.parse(rule.rule) as unknown as Program,
-    message: rule.messageExpression ? (environment.parse(rule.messageExpression) as unknown as Program) : undefined,
+    program: compileCel(rule.rule, environment),
+    message: rule.messageExpression ? compileCel(rule.messageExpression, environment) : undefined,
     transition: /\boldSelf\b/.test(rule.rule),
   };
 }
@@ -83,60 +91,71 @@ function hasRules(schema: JsonSchema): boolean {
   return inner.some((one) => typeof one === 'object' && hasRules(one));
 }
 
-function evaluate(
-  value: unknown,
-  old: unknown,
-  schema: JsonSchema,
-  path: string,
-  compile: (rule: ValidationRule) => CompiledRule,
-  causes: StatusCause[],
-): void {
+interface Evaluation {
+  readonly compile: (rule: ValidationRule) => CompiledRule;
+  readonly values: Values;
+  readonly causes: StatusCause[];
+}
+
+function evaluate(value: unknown, old: unknown, schema: JsonSchema, path: string, evaluation: Evaluation): void {
+  // What an update leaves as it was is not judged again by rules that came later; rules about the change itself are.
+  const unchanged = old !== undefined && sameJson(value, old);
   for (const rule of schema['x-kubernetes-validations'] ?? []) {
-    const cause = check(compile(rule), value, old, schema, path);
-    if (cause) causes.push(cause);
+    const compiled = evaluation.compile(rule);
+    if (unchanged && !compiled.transition) continue;
+    const cause = check(compiled, value, old, schema, path, evaluation.values);
+    if (cause) evaluation.causes.push(cause);
   }
   if (Array.isArray(value) && schema.items) {
     for (const [index, item] of value.entries()) {
-      evaluate(item, matching(old, item, index, schema), schema.items, `${path}[${index}]`, compile, causes);
+      evaluate(item, formerItem(old, item, schema), schema.items, `${path}[${index}]`, evaluation);
     }
   } else if (isRecord(value)) {
     for (const [name, item] of Object.entries(value)) {
       const inner = schema.properties?.[name] ?? schema.additionalProperties;
       if (typeof inner !== 'object' || item === null) continue;
-      evaluate(item, isRecord(old) ? old[name] : undefined, inner, path ? `${path}.${name}` : name, compile, causes);
+      evaluate(item, isRecord(old) ? old[name] : undefined, inner, path ? `${path}.${name}` : name, evaluation);
     }
   }
 }
 
-/** The old item that a list item stands for: only lists with keys have such a thing. */
-function matching(old: unknown, item: unknown, _index: number, schema: JsonSchema): unknown {
-  const keys = schema['x-kubernetes-list-map-keys'];
-  if (!Array.isArray(old) || !keys || !isRecord(item)) return undefined;
-  return old.find((one) => isRecord(one) && keys.every((key) => one[key] === item[key]));
-}
-
 function check(
-  compiled: CompiledRule,
+  { rule, program, message, transition }: CompiledRule,
   value: unknown,
   old: unknown,
   schema: JsonSchema,
   path: string,
+  values: Values,
 ): StatusCause | undefined {
-  const { rule, program, message, transition } = compiled;
   if (transition && old === undefined && !rule.optionalOldSelf) return undefined;
   const field = (path || '<nil>') + (rule.fieldPath ?? '');
-  const scope = {
-    self: toCel(value, schema),
-    ...(transition && old !== undefined ? { oldSelf: toCel(old, schema) } : {}),
-  };
   const shown = isRecord(value) || Array.isArray(value) ? undefined : value;
   try {
+    const oldSelf = old === undefined ? undefined : toCel(old, schema, values);
+    const scope = {
+      self: toCel(value, schema, values),
+      oldSelf: rule.optionalOldSelf
+        ? old === undefined
+          ? values.absent({})
+          : values.present({ self: oldSelf })
+        : oldSelf,
+    };
     if (program(scope) === true) return undefined;
-    const text = message ? String(message(scope)) : (rule.message ?? `failed rule: ${rule.rule}`);
-    return shownCause(field, shown, text, rule.reason);
+    return shownCause(field, shown, explanation(rule, message, scope), rule.reason);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return shownCause(field, shown, `rule compile/run error: ${why} for rule: ${rule.rule}`, undefined);
+    return shownCause(field, shown, `rule compile/run error: ${firstLine(error)} for rule: ${rule.rule}`, undefined);
+  }
+}
+
+/** A message that cannot be made, or is not one line of text, gives way to the plain one. */
+function explanation(rule: ValidationRule, program: CelProgram | undefined, scope: Record<string, unknown>): string {
+  const plain = rule.message || `failed rule: ${rule.rule}`;
+  if (!program) return plain;
+  try {
+    const text = program(scope);
+    return typeof text === 'string' && text.trim() !== '' && !text.includes('\n') ? text.trim() : plain;
+  } catch {
+    return plain;
   }
 }
 
@@ -146,15 +165,32 @@ function shownCause(field: string, value: unknown, text: string, reason: string 
   return { reason: reason ?? 'FieldValueInvalid', message: `Invalid value: ${text}`, field };
 }
 
-/** JSON as CEL values: integers are int (BigInt), other numbers double. */
-function toCel(value: unknown, schema: JsonSchema | undefined): unknown {
+/** JSON as CEL values: integers are int (BigInt), other numbers double, times and durations what they say. */
+function toCel(value: unknown, schema: JsonSchema | undefined, values: Values): unknown {
   if (typeof value === 'number') return schema?.type !== 'number' && Number.isInteger(value) ? BigInt(value) : value;
-  if (Array.isArray(value)) return value.map((item) => toCel(item, schema?.items));
+  if (typeof value === 'string') return textValue(value, schema, values);
+  if (Array.isArray(value)) return value.map((item) => toCel(item, schema?.items, values));
   if (!isRecord(value)) return value;
   return Object.fromEntries(
     Object.entries(value).map(([name, item]) => {
-      const inner = schema?.properties?.[name] ?? schema?.additionalProperties;
-      return [name, toCel(item, typeof inner === 'object' ? inner : undefined)];
+      const declared = schema?.properties?.[name];
+      const inner = declared ?? schema?.additionalProperties;
+      const known = declared ? escapeMember(name) : name;
+      return [known, toCel(item, typeof inner === 'object' ? inner : undefined, values)];
     }),
   );
+}
+
+function textValue(text: string, schema: JsonSchema | undefined, values: Values): unknown {
+  if (schema?.['x-kubernetes-int-or-string']) return text;
+  switch (schema?.format) {
+    case 'date-time':
+      return values.timestamp({ self: text });
+    case 'date':
+      return values.timestamp({ self: `${text}T00:00:00Z` });
+    case 'duration':
+      return values.duration({ self: text });
+    default:
+      return text;
+  }
 }

@@ -113,7 +113,7 @@ function servedVersion(spec: CrdSpec, version: CrdVersion, metadata: ObjectNode)
     },
     validateSchema(object, old) {
       const scalePath = version.subresources?.scale?.specReplicasPath;
-      const causes = schema ? validateAgainst(object, schema, '') : [];
+      const causes = schema ? validateAgainst(object, schema, '', old) : [];
       if (scalePath) causes.push(...validateReplicas(object, scalePath));
       const doubles = schema ? validateListTypes(object, schema, '') : [];
       return [...doubles, ...(rules ? rules.extend(causes, object, old) : causes)];

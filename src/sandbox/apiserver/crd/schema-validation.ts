@@ -6,14 +6,26 @@ import type { StatusCause } from '../status.ts';
 import { duplicate, invalidValue, required, tooLong, unsupported } from '../validation/causes.ts';
 import type { JsonSchema } from './json-schema.ts';
 
-/** `path` is '' at the root. */
-export function validateAgainst(value: unknown, schema: JsonSchema, path: string): StatusCause[] {
+/**
+ * `path` is '' at the root. What is as in `old` (the stored value) is not judged again, so that a stricter schema does
+ * not forbid changes of other members:
+ * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-ratcheting
+ */
+export function validateAgainst(value: unknown, schema: JsonSchema, path: string, old?: unknown): StatusCause[] {
   const causes: StatusCause[] = [];
-  check(value, schema, path, causes);
+  check(value, schema, path, causes, old);
   return causes;
 }
 
-function check(value: unknown, schema: JsonSchema, path: string, causes: StatusCause[]): void {
+/** The old item that an item of a list map stands for; items of other lists have no such thing. */
+export function formerItem(old: unknown, item: unknown, schema: JsonSchema): unknown {
+  const keys = schema['x-kubernetes-list-type'] === 'map' ? schema['x-kubernetes-list-map-keys'] : undefined;
+  if (!Array.isArray(old) || !keys || !isRecord(item)) return undefined;
+  return old.find((one) => isRecord(one) && keys.every((key) => sameJson(one[key], item[key])));
+}
+
+function check(value: unknown, schema: JsonSchema, path: string, causes: StatusCause[], old?: unknown): void {
+  if (old !== undefined && sameJson(value, old)) return;
   if (value === null && schema.nullable) return;
   if (!hasType(value, schema)) {
     const wanted = schema['x-kubernetes-int-or-string'] ? 'integer,string' : (schema.type ?? '');
@@ -33,8 +45,8 @@ function check(value: unknown, schema: JsonSchema, path: string, causes: StatusC
   }
   if (typeof value === 'string') checkString(value, schema, path, causes);
   else if (typeof value === 'number') checkNumber(value, schema, path, causes);
-  else if (Array.isArray(value)) checkArray(value, schema, path, causes);
-  else if (isRecord(value)) checkObject(value, schema, path, causes);
+  else if (Array.isArray(value)) checkArray(value, schema, path, causes, old);
+  else if (isRecord(value)) checkObject(value, schema, path, causes, old);
   checkCombinations(value, schema, path, causes);
 }
 
@@ -124,7 +136,7 @@ function checkNumber(value: number, schema: JsonSchema, path: string, causes: St
   }
 }
 
-function checkArray(value: unknown[], schema: JsonSchema, path: string, causes: StatusCause[]): void {
+function checkArray(value: unknown[], schema: JsonSchema, path: string, causes: StatusCause[], old: unknown): void {
   if (schema.maxItems !== undefined && value.length > schema.maxItems) {
     const message = `Too many: ${value.length}: must have at most ${schema.maxItems} items`;
     causes.push({ reason: 'FieldValueTooMany', message, field: path });
@@ -132,7 +144,11 @@ function checkArray(value: unknown[], schema: JsonSchema, path: string, causes: 
   if (schema.minItems !== undefined && value.length < schema.minItems) {
     causes.push(invalidValue(path, value.length, `${path} in body should have at least ${schema.minItems} items`));
   }
-  if (schema.items) for (const [index, item] of value.entries()) check(item, schema.items, `${path}[${index}]`, causes);
+  const { items } = schema;
+  if (!items) return;
+  for (const [index, item] of value.entries()) {
+    check(item, items, `${path}[${index}]`, causes, formerItem(old, item, schema));
+  }
 }
 
 /** Items that stand twice in sets and maps. Apart from validateAgainst: rules are checked in spite of these. */
@@ -175,7 +191,14 @@ function keyOf(item: unknown, keys: readonly string[]): unknown {
   return Object.fromEntries(keys.filter((key) => item[key] !== undefined).map((key) => [key, item[key]]));
 }
 
-function checkObject(value: Record<string, unknown>, schema: JsonSchema, path: string, causes: StatusCause[]): void {
+function checkObject(
+  value: Record<string, unknown>,
+  schema: JsonSchema,
+  path: string,
+  causes: StatusCause[],
+  old: unknown,
+): void {
+  const before = isRecord(old) ? old : {};
   const count = Object.keys(value).length;
   if (schema.maxProperties !== undefined && count > schema.maxProperties) {
     const message = `Too many: ${count}: must have at most ${schema.maxProperties} items`;
@@ -187,7 +210,7 @@ function checkObject(value: Record<string, unknown>, schema: JsonSchema, path: s
   for (const [name, inner] of Object.entries(schema.properties ?? {})) {
     // The type and metadata of the object itself are the decoder's business.
     if (path === '' && (name === 'metadata' || name === 'apiVersion' || name === 'kind')) continue;
-    if (value[name] !== undefined) check(value[name], inner, join(path, name), causes);
+    if (value[name] !== undefined) check(value[name], inner, join(path, name), causes, before[name]);
   }
   for (const name of schema.required ?? []) {
     if (value[name] === undefined) causes.push(required(join(path, name)));
@@ -195,7 +218,7 @@ function checkObject(value: Record<string, unknown>, schema: JsonSchema, path: s
   if (typeof schema.additionalProperties !== 'object') return;
   for (const [name, item] of Object.entries(value)) {
     if (!Object.hasOwn(schema.properties ?? {}, name))
-      check(item, schema.additionalProperties, join(path, name), causes);
+      check(item, schema.additionalProperties, join(path, name), causes, before[name]);
   }
 }
 
