@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 
-/** Replaces the file (0600) at once: readers see the old content or the new, never a part. */
+/** Replaces the file (0600) at once: readers see the old content or the new, never a part. Several may write. */
 export function writeAtomically(file: string, content: string): void {
-  const temporary = `${file}.new`;
+  const temporary = `${file}.${process.pid}.new`;
   writeFileSync(temporary, content, { mode: 0o600 });
   renameSync(temporary, file);
 }

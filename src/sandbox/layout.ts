@@ -23,8 +23,13 @@ export interface Toolchain {
   readonly envoy?: string;
 }
 
+/** Of the files in a state directory; another number is not read. */
+export const STATE_FORMAT = 1;
+
 /** What every process of a sandbox reads: `<state>/config.json`. */
 export interface SandboxConfig {
+  /** STATE_FORMAT of who wrote it; absent: 1. */
+  readonly format?: number;
   readonly name: string;
   readonly version: string;
   readonly stateDir: string;

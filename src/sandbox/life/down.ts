@@ -12,7 +12,8 @@ import { withLock } from './lock.ts';
 const GRACE_MS = 8_000;
 const KILL_TIMEOUT_MS = 5_000;
 const POLL_MS = 20;
-const LOCK_TIMEOUT_MS = 10_000;
+/** An `up` that is under way is waited for. */
+const LOCK_TIMEOUT_MS = 120_000;
 
 export interface DownResult {
   /** Something was running, or files of an earlier run were there. */
@@ -24,6 +25,7 @@ export async function stopSandbox(name: string, options: { keepState: boolean })
   const stateDir = sandboxDir(name);
   if (!existsSync(join(stateDir, '..'))) return { wasThere: false };
   return withLock(`${stateDir}.lock`, LOCK_TIMEOUT_MS, async () => {
+    callOffStarts(stateDir);
     const record = readHostRecord(stateDir);
     const wasThere = existsSync(stateDir);
     await stopProcesses(record);
@@ -74,16 +76,19 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+/** A start whose `up` was killed goes on by itself: without its request it does not (see `claimRequest`). */
+export function callOffStarts(stateDir: string): void {
+  for (const file of readdirOf(stateDir).filter((name) => name.startsWith('request-'))) {
+    rmSync(join(stateDir, file), { force: true });
+  }
+}
+
 /** What only a running sandbox needs; its data and logs stay. */
 export function removeRuntimeFiles(stateDir: string): void {
   const doors = Array.from({ length: MAX_CLUSTERS }, (_, i) => sockets.gateway(i + 1));
   const files = [paths.host(stateDir), paths.status(stateDir), paths.kubeconfig(stateDir)];
-  const requests = readdirOf(stateDir).filter((file) => file.startsWith('request-'));
-  for (const file of [
-    ...files,
-    ...requests.map((request) => join(stateDir, request)),
-    ...[sockets.control, sockets.api, ...doors].map((socket) => join(stateDir, socket)),
-  ]) {
+  callOffStarts(stateDir);
+  for (const file of [...files, ...[sockets.control, sockets.api, ...doors].map((socket) => join(stateDir, socket))]) {
     rmSync(file, { force: true });
   }
 }

@@ -11,6 +11,8 @@ import { forwardToSocket } from './forwarder.ts';
 import { writeHostRecord } from './host-record.ts';
 import { identify } from './process-identity.ts';
 
+/** What the supervisor waits for on its lifeline. */
+const GO = '\n';
 /** How the supervisor's own time to stop its components relates to ours: it needs 1.5 s. */
 const STOP_TIMEOUT_MS = 5_000;
 /** Ports to try after a default that is taken. */
@@ -28,13 +30,15 @@ export interface PortWish {
 }
 
 /**
- * Takes the request out of its file, by renaming it: whoever removes the file first (`down`, or another `up` after this
- * one's was killed) has called the start off.
+ * Takes the request out of its file and puts this process's name on disk. Whoever removes the file before that is done
+ * (`down`, or another `up` after this one's was killed) has called the start off: it throws then. So at every moment
+ * there is a file to remove or a name to find.
  */
 export function claimRequest(file: string): KeeperRequest {
   const claimed = `${file}.claimed`;
   renameSync(file, claimed);
   const request = JSON.parse(readFileSync(claimed, 'utf8')) as KeeperRequest;
+  writeHostRecord(request.stateDir, { keeper: identify(process.pid)! });
   rmSync(claimed);
   return request;
 }
@@ -70,6 +74,8 @@ async function runNamespaces(config: SandboxConfig, signal: AbortSignal): Promis
   const unshare = child.pid === undefined ? undefined : identify(child.pid);
   try {
     writeHostRecord(config.stateDir, { keeper, ...(unshare ? { unshare } : {}) });
+    // Only now may it touch the state directory: should we have been killed before, nobody would know of it.
+    (child.stdio[3] as Writable).write(GO);
     const ending = await childEnds(child, signal);
     if (signal.aborted) return;
     const failure = `the sandbox's first process ended (${ending}); see ${paths.log(config.stateDir, 'host')}`;

@@ -2,6 +2,7 @@
 // The sandbox's first real process: builds the network, makes the clusters' identities, starts every component and
 // keeps it running, takes the host's orders, and says on the host what it sees. It ends when the host lets go of its
 // lifeline.
+import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { writeAtomically } from '../atomic-file.ts';
@@ -23,7 +24,11 @@ export async function runSupervisor(config: SandboxConfig, configFile: string, s
   const stop = () => stopping.abort();
   signal.addEventListener('abort', stop, { once: true });
   const lifeline = new Socket({ fd: LIFELINE_FD, readable: true, writable: false });
-  lifeline.on('close', stop).on('error', stop).resume();
+  lifeline.on('close', stop).on('error', stop);
+  // The keeper has put our name on disk when it writes; killed before that, it does not.
+  await Promise.race([once(lifeline, 'data'), once(stopping.signal, 'abort')]);
+  if (stopping.signal.aborted) return;
+  lifeline.resume();
 
   // Sockets are named relatively: see `sockets`.
   process.chdir(config.stateDir);

@@ -2,17 +2,25 @@
 // `isthmus sandbox up`: from whatever is there (nothing, a running sandbox, the leavings of a killed one) to clusters
 // that answer.
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readJson, writeAtomically } from '../atomic-file.ts';
 import { addOwnImages, readImageFiles } from '../images/own-images-file.ts';
-import { paths, readConfig, type SandboxConfig, SandboxError, sandboxDir, type Toolchain } from '../layout.ts';
+import {
+  paths,
+  readConfig,
+  type SandboxConfig,
+  SandboxError,
+  STATE_FORMAT,
+  sandboxDir,
+  type Toolchain,
+} from '../layout.ts';
 import { MAX_CLUSTERS } from '../network/addresses.ts';
 import { type NetworkWishes, planNetworks } from '../network/network-plan.ts';
 import type { ComponentStatus } from './component-process.ts';
-import { removeRuntimeFiles, removeState, stopProcesses } from './down.ts';
-import { type HostRecord, livingProcesses, readHostRecord, writeHostRecord } from './host-record.ts';
+import { callOffStarts, removeRuntimeFiles, removeState, stopProcesses } from './down.ts';
+import { type HostRecord, livingProcesses, readHostRecord } from './host-record.ts';
 import { type KeeperRequest, type PortWish, sandboxPath } from './keeper.ts';
 import { withLock } from './lock.ts';
 import { hostProbe, probeHost } from './probe.ts';
@@ -67,6 +75,7 @@ export async function startSandbox(
   checkOptions(options);
   const images = readImageFiles(options.imageFiles, options.rootless);
   makeFolder(join(stateDir, '..'));
+  refuseFullDisk(join(stateDir, '..'));
   return withLock(`${stateDir}.lock`, LOCK_TIMEOUT_MS, async () => {
     const result = (kind: UpResult['kind'], config: SandboxConfig, status: SandboxStatus): UpResult => ({
       kind,
@@ -74,28 +83,38 @@ export async function startSandbox(
       status,
       elapsedMs: performance.now() - startedAt,
     });
+    callOffStarts(stateDir);
     const record = readHostRecord(stateDir);
-    if (record !== undefined && livingProcesses(record).includes(record.keeper)) {
-      const config = readConfig(paths.config(stateDir));
-      checkSameShape(options, config);
+    const running = readJson<SandboxConfig>(paths.config(stateDir));
+    if (running !== undefined && record !== undefined && livingProcesses(record).includes(record.keeper)) {
+      checkSameShape(options, running);
       addOwnImages(stateDir, images);
-      return result('already-running', config, await waitUntilReady(stateDir, record, onStatus, signal));
+      try {
+        return result('already-running', running, await waitUntilReady(stateDir, record, onStatus, signal));
+      } catch (error) {
+        // It was on its way down, or we called its start off: then there is none, as if we had come a moment later.
+        if (livingProcesses(record).length > 0) throw error;
+      }
     }
     await stopProcesses(record);
     if (options.fresh) removeState(stateDir);
     const previous = readJson<SandboxConfig>(paths.config(stateDir));
-    const resumes = previous !== undefined && existsSync(join(stateDir, 'cluster1'));
+    checkFormat(previous, stateDir);
+    const resumes = existsSync(join(stateDir, 'cluster1/apiserver/state.db'));
     probeHost(hostProbe({ rootless: options.rootless, path: sandboxPath(process.env['PATH']), stateDir }));
+    const request = renderRequest(options, stateDir, previous);
     mkdirSync(paths.logs(stateDir), { recursive: true, mode: 0o700 });
     removeRuntimeFiles(stateDir);
     addOwnImages(stateDir, images);
-    const started = startKeeper(renderRequest(options, stateDir, previous));
+    const started = startKeeper(request);
     try {
       const status = await waitUntilReady(stateDir, started, onStatus, signal);
       return result(resumes ? 'resumed' : 'started', readConfig(paths.config(stateDir)), status);
     } catch (error) {
       await stopProcesses(readHostRecord(stateDir) ?? started);
       removeRuntimeFiles(stateDir);
+      // What failed may have had no room for its reason.
+      refuseFullDisk(stateDir);
       throw error;
     }
   });
@@ -110,6 +129,28 @@ function checkOptions({ clusters, apiPort, gatewayPort }: UpOptions): void {
       throw new SandboxError(`${port} is not a port: take one from 1024 to 65000.`);
     }
   }
+}
+
+/** Databases, logs, and copies of programs that pods could not read where they are. */
+const MIN_FREE_BYTES = 32_000_000;
+
+function refuseFullDisk(dir: string): void {
+  const { bavail, bsize } = statfsSync(dir);
+  const free = bavail * bsize;
+  if (free >= MIN_FREE_BYTES) return;
+  throw new SandboxError(
+    `The disk is full: where the sandbox keeps its files (${dir}) only ${Math.floor(free / 1e6)} MB are free, and it needs ` +
+      `${MIN_FREE_BYTES / 1e6} MB at least. Make room, or set ISTHMUS_STATE_DIR to a folder on another disk.`,
+  );
+}
+
+function checkFormat(previous: SandboxConfig | undefined, stateDir: string): void {
+  const format = previous?.format ?? STATE_FORMAT;
+  if (format === STATE_FORMAT) return;
+  throw new SandboxError(
+    `The state in ${stateDir} was written by version ${previous?.version} of this program, in a form (${format}) that this ` +
+      `version does not read (it reads ${STATE_FORMAT}). Use that version, or start from nothing: isthmus sandbox up --fresh`,
+  );
 }
 
 function makeFolder(path: string): void {
@@ -151,6 +192,7 @@ function renderRequest(options: UpOptions, stateDir: string, previous: SandboxCo
   });
   const { gatewayPort } = options;
   return {
+    format: STATE_FORMAT,
     name: options.name,
     version: options.version,
     stateDir,
@@ -171,10 +213,7 @@ function renderRequest(options: UpOptions, stateDir: string, previous: SandboxCo
   };
 }
 
-/**
- * Starts the process that stays on the host, in a session of its own. Its name is on disk before anything else happens:
- * should we be killed now, `down` finds it.
- */
+/** Starts the process that stays on the host, in a session of its own; it writes its name on disk itself. */
 function startKeeper(request: KeeperRequest): HostRecord {
   const { stateDir, toolchain } = request;
   const requestFile = paths.request(stateDir);
@@ -191,9 +230,7 @@ function startKeeper(request: KeeperRequest): HostRecord {
   child.once('error', () => {}); // It has no process id then.
   child.unref();
   if (keeper === undefined) throw new SandboxError(`${toolchain.node} could not be started.`);
-  const record = { keeper };
-  writeHostRecord(stateDir, record);
-  return record;
+  return { keeper };
 }
 
 async function waitUntilReady(
