@@ -12,7 +12,7 @@ import { ISTIO_NAMESPACE } from './mesh-resources.ts';
 export const GIVEN = 'cacerts';
 export const OWN = 'istio-ca-secret';
 const SELF_SIGNED_DAYS = 3_650;
-const LOOK_MS = 30_000;
+const LOOK_MS = 10_000;
 const REMIND_MS = 24 * 3_600_000;
 
 /**
@@ -64,6 +64,7 @@ export async function superviseAuthority(
 ): Promise<void> {
   let inUse = authority;
   let remindAtMs = 0;
+  let warned = '';
   let told = fingerprintOf(inUse);
   while (!signal.aborted) {
     const atMs = nowMs();
@@ -87,8 +88,10 @@ export async function superviseAuthority(
     }
     const expiry = inUse.expiry(atMs);
     observe(expiry);
-    if (atMs >= remindAtMs) {
+    const states = expiry.map(({ state }) => state).join();
+    if (atMs >= remindAtMs || states !== warned) {
       remindAtMs = atMs + REMIND_MS;
+      warned = states;
       warnOfExpiry(expiry, atMs, log);
     }
     await sleep(lookMs, undefined, { signal, ref: false }).catch(() => {});

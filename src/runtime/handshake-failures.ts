@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A proxy that does not take the control plane's certificate can say so by a TLS alert only, before there is a stream.
+// A proxy that does not take the control plane's certificate can say so by a TLS alert only, before there is a stream;
+// Envoy closes the connection without one.
 // https://www.rfc-editor.org/rfc/rfc8446#section-6.2
 import type { Logger } from 'pino';
 
-export type HandshakeReason = 'unknown-ca' | 'expired' | 'bad-certificate' | 'other';
+export type HandshakeReason = 'unknown-ca' | 'expired' | 'bad-certificate' | 'closed' | 'other';
 
 export interface HandshakeFailuresOptions {
   readonly log: Logger;
@@ -46,8 +47,9 @@ export class HandshakeFailures {
     const reason = reasonOf(error);
     observe(reason);
     log.debug({ address, reason, err: error.message }, 'a TLS handshake failed');
+    const pod = this.#options.nameOf(address);
     // Port scans, health checks, plain text: nobody who wanted to be a proxy.
-    if (reason === 'other') return;
+    if (reason === 'other' || (reason === 'closed' && pod === undefined)) return;
     const now = nowMs();
     const peer = this.#peers.get(address) ?? { atMs: [], troubledAtMs: NEVER, warnedAtMs: NEVER };
     this.#peers.delete(address);
@@ -60,7 +62,6 @@ export class HandshakeFailures {
     peer.atMs.push(now);
     if (peer.atMs.length < WARN_AT && now - peer.troubledAtMs > STANDING_MS) return;
     peer.troubledAtMs = now;
-    const pod = this.#options.nameOf(address);
     const message = this.#explain(reason, pod === undefined ? `at ${address}` : `of ${pod} (${address})`, now);
     this.#options.trouble(message, address);
     if (now - peer.warnedAtMs < REMIND_MS) return;
@@ -71,7 +72,16 @@ export class HandshakeFailures {
   #explain(reason: Exclude<HandshakeReason, 'other'>, whose: string, nowMs: number): string {
     const { notBeforeMs, notAfterMs } = this.#options.validity();
     const seconds = (ms: number) => Math.max(0, Math.round(ms / 1000));
+    if (notAfterMs <= nowMs) {
+      return 'the control plane’s own certificate has expired, as its CA has: renew the CA (isthmus certs) and Secret cacerts';
+    }
     switch (reason) {
+      case 'closed':
+        return (
+          `the proxy ${whose} does not take the control plane’s certificate: either it has the root of before (was ` +
+          'Secret cacerts changed?): restart its pod (kubectl rollout restart); or its clock is off by more than ' +
+          `${seconds(Math.min(notAfterMs - nowMs, nowMs - notBeforeMs))} s: set it right`
+        );
       case 'unknown-ca':
         return (
           `the proxy ${whose} does not trust the control plane: it has the root of before (was Secret cacerts changed?); ` +
@@ -95,6 +105,7 @@ function reasonOf(error: Error): HandshakeReason {
   const { code = '' } = error as NodeJS.ErrnoException;
   if (code.endsWith('ALERT_UNKNOWN_CA')) return 'unknown-ca';
   if (code.endsWith('ALERT_CERTIFICATE_EXPIRED')) return 'expired';
+  if (code === 'CLOSED') return 'closed';
   if (/ALERT_(BAD_CERTIFICATE|CERTIFICATE_UNKNOWN)$/.test(code)) return 'bad-certificate';
   return 'other';
 }

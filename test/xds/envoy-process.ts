@@ -19,14 +19,19 @@ export interface EnvoyProcess {
 }
 
 /** Starts Envoy in `dir` with `bootstrap` (proto3 JSON, without admin). */
-export function startEnvoy(bin: string, dir: string, bootstrap: Record<string, unknown>): EnvoyProcess {
+export function startEnvoy(
+  bin: string,
+  dir: string,
+  bootstrap: Record<string, unknown>,
+  env: Record<string, string> = {},
+): EnvoyProcess {
   const config = join(dir, 'bootstrap.json');
   const logFile = join(dir, 'envoy.log');
   const adminPath = join(dir, 'admin.sock');
   writeFileSync(config, JSON.stringify({ admin: { address: { pipe: { path: adminPath } } }, ...bootstrap }));
   const log = openSync(logFile, 'w');
   const args = ['-c', config, '--disable-hot-restart', '--concurrency', '1', '-l', 'info'];
-  const child = spawn(bin, args, { stdio: ['ignore', log, log] });
+  const child = spawn(bin, args, { stdio: ['ignore', log, log], env: { ...process.env, ...env } });
   closeSync(log);
   return {
     admin: (path) => httpGet({ socketPath: adminPath, path }),

@@ -61,7 +61,7 @@ export interface GrpcServerOptions {
   readonly limits?: Partial<GrpcLimits>;
   /** Told of a handler's unexpected error, and of failed handshakes. Neither carries metadata of the call. */
   readonly onError?: (error: Error, about: 'handler' | 'connection') => void;
-  /** A TLS handshake that did not come about; the error's code names the alert, if the peer sent one. */
+  /** A TLS handshake that did not come about; the error's code names the alert, or is CLOSED when the peer sent none. */
   readonly onHandshakeError?: (error: Error, address: string) => void;
 }
 
@@ -98,8 +98,12 @@ export async function startGrpcServer(options: GrpcServerOptions, signal: AbortS
   server.on('sessionError', (error: Error) => options.onError?.(error, 'connection'));
   server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
     options.onError?.(error, 'connection');
-    options.onHandshakeError?.(error, addressOf(socket));
+    connections.handshakeFailed(socket, error);
   });
+  if (options.tls !== undefined) {
+    server.on('connection', (socket: Socket) => connections.awaitHandshake(socket));
+    server.on('secureConnection', (socket: TLSSocket) => connections.handshakeDone(socket));
+  }
   server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => connections.serve(stream, headers));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -155,6 +159,8 @@ class Connections {
   readonly #sessions = new Map<ServerHttp2Session, Set<GrpcCall>>();
   readonly #sockets = new Set<Socket>();
   readonly #perAddress = new Map<string, number>();
+  /** Address and port of the peers whose TLS handshake is not done. */
+  readonly #handshaking = new Set<string>();
   readonly #limits: GrpcLimits;
   readonly #options: GrpcServerOptions;
   #closing = false;
@@ -162,6 +168,26 @@ class Connections {
   constructor(limits: GrpcLimits, options: GrpcServerOptions) {
     this.#limits = limits;
     this.#options = options;
+  }
+
+  /** A peer may close the connection in the middle of the handshake, and say nothing: Envoy does. */
+  awaitHandshake(socket: Socket): void {
+    const [peer, address] = [peerOf(socket), addressOf(socket)];
+    this.#handshaking.add(peer);
+    socket.once('close', () => {
+      if (!this.#handshaking.delete(peer) || this.#closing) return;
+      const error = Object.assign(new Error('the peer closed the connection in its handshake'), { code: 'CLOSED' });
+      this.#options.onHandshakeError?.(error, address);
+    });
+  }
+
+  handshakeDone(socket: TLSSocket): void {
+    this.#handshaking.delete(peerOf(socket));
+  }
+
+  handshakeFailed(socket: TLSSocket, error: Error): void {
+    // A socket that is gone already has no address any more: its end was told by `awaitHandshake`.
+    if (this.#handshaking.delete(peerOf(socket))) this.#options.onHandshakeError?.(error, addressOf(socket));
   }
 
   get count(): number {
@@ -286,6 +312,10 @@ class Connections {
     await closed;
     clearTimeout(cut);
   }
+}
+
+function peerOf(socket: Socket | TLSSocket): string {
+  return `${socket.remoteAddress ?? ''} ${socket.remotePort ?? ''}`;
 }
 
 function addressOf(socket: Socket | TLSSocket): string {
