@@ -171,6 +171,8 @@ build() {
     done
   done
   rm -rf "$root/.tools/bundle"
+  # Who runs an older bundle loads some of its chunks late: they stay for a day.
+  find "$root/dist/chunks" -name '*.mjs' -type f -mtime +0 -exec rm -f {} +
 }
 
 is_ready && is_bundled && exit

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A fresh clone's first run, on hosts good and bad. The scripts are the real ones, what they download is not.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -97,6 +97,23 @@ describe.skipIf(obstacle !== undefined)(`set-up${obstacle ? ` (skipped: ${obstac
       clone.write('src/source.ts', 'second edition');
       await works('second edition');
       expect(registry.requests.length).toBe(before);
+    });
+
+    it('and keeps the chunks of older bundles for a day, for those who run them', async () => {
+      await works();
+      const chunks = join(clone.dir, 'dist/chunks');
+      const [first] = readdirSync(chunks);
+      await sleep(20);
+      clone.write('src/source.ts', 'second edition');
+      await works('second edition');
+      expect(readdirSync(chunks)).toHaveLength(2);
+      const twoDaysAgo = Date.now() / 1000 - 2 * 86_400;
+      utimesSync(join(chunks, first!), twoDaysAgo, twoDaysAgo);
+      await sleep(20);
+      clone.write('src/source.ts', 'third edition');
+      await works('third edition');
+      expect(readdirSync(chunks)).toHaveLength(2);
+      expect(readdirSync(chunks)).not.toContain(first);
     });
 
     it('when the lockfile changed, a tool is gone or the clone was moved', async () => {
