@@ -91,6 +91,27 @@ describe.skipIf(usable.length === 0 || !hasKubectl)('the node, through the Kuber
     await kubectl('delete pod shell');
   });
 
+  it('attaches to a program that is piped to, and tells its end once', async () => {
+    const line = `echo 'echo $((6*7)); exit 3' | kubectl run -i --rm piped --restart=Never --image=curlimages/curl --command -- sh`;
+    const { stdout, stderr, code } = await ground.call<ShellResult>('sh', line);
+    expect(stdout.match(/^42$/gm)).toHaveLength(1);
+    expect(stderr).not.toContain('attach');
+    expect(code).toBe(3);
+  });
+
+  it('copies files in and out, whoever owned them, also to a container of uid 0', async () => {
+    await apply(pod('box', 'exec sleep 600', { securityContext: { runAsUser: 0 } }));
+    await kubectl('wait --for=condition=Ready pod/box --timeout=10s');
+    await ground.call(
+      'sh',
+      'mkdir -p $HOME/in/sub; echo text >$HOME/in/sub/file; chown -R 12345 $HOME/in 2>/dev/null || :',
+    );
+    await kubectl('cp $HOME/in box:/tmp/in');
+    await kubectl('cp box:/tmp/in/sub $HOME/out');
+    expect((await ground.call<ShellResult>('sh', 'cat $HOME/out/file')).stdout).toBe('text\n');
+    await kubectl('delete pod box --now');
+  });
+
   it('follows, cuts and dates logs', async () => {
     await apply(pod('talk', 'for i in 1 2 3 4 5; do echo line $i; sleep 0.2; done; exec sleep 600'));
     await kubectl('wait --for=condition=Ready pod/talk --timeout=10s');

@@ -41,7 +41,12 @@ export function execInContainer(
 ): ContainerExec {
   const { pid, config } = container;
   if (pid === undefined) throw new Error('the container has ended');
-  const environment = options.tty ? { TERM: 'xterm', ...config.environment } : config.environment;
+  const environment = {
+    ...(options.tty && { TERM: 'xterm' }),
+    // `kubectl cp` sends its user's files with their owner, and uid 0 here may not give files away.
+    ...(argv[0] === 'tar' && config.credentials.uid === 0 && { TAR_OPTIONS: '--no-same-owner' }),
+    ...config.environment,
+  };
   const program = renderExec(argv, environment, config.workingDir, runtime.execPrefix);
   const owner = runtime.pipeOwner(config.credentials);
   const stdout = runtime.pipes.output(owner);

@@ -14,7 +14,7 @@ import { renderInit } from './init-script.ts';
 import type { LogFile } from './log-file.ts';
 import { PipePool } from './pipe-pool.ts';
 import { PRIVILEGED_ENVIRONMENT } from './privileged-environment.ts';
-import { identifyProcess, ProcessRecords } from './process-identity.ts';
+import { identifyProcess, mountNamespaceOf, ProcessRecords, processesIn } from './process-identity.ts';
 import { type ContainerMount, writeRoot } from './root-plan.ts';
 import { type Toolbox, type ToolPaths, writeToolbox } from './toolbox.ts';
 
@@ -37,6 +37,8 @@ export interface ContainerConfig {
   /** Where the container finds it, besides /dev/termination-log. */
   readonly terminationMessagePath?: string | undefined;
   readonly log: LogFile;
+  /** The first process of a pid namespace that the container shall live in; it has one of its own otherwise. */
+  readonly processesOf?: number | undefined;
   readonly limits: ContainerLimits;
   /** Of each scratch folder (/tmp, /var/log...). */
   readonly scratchBytes: number;
@@ -141,7 +143,7 @@ export class ContainerRuntime {
       const stdout = this.pipes.output(owner);
       const stderr = this.pipes.output(owner);
       const stdin = config.stdin ? this.pipes.input(owner) : undefined;
-      const child = spawn('setpriv', setupCommand(config.netns, script), {
+      const child = spawn('setpriv', setupCommand(config, script), {
         env: PRIVILEGED_ENVIRONMENT,
         cwd: '/',
         stdio: [stdin?.childFd ?? 'ignore', stdout.childFd, stderr.childFd, 'pipe'],
@@ -215,22 +217,12 @@ function terminationMount({ terminationMessagePath }: ContainerConfig, source: s
   return [{ source, target: terminationMessagePath, readOnly: false }];
 }
 
-function setupCommand(netns: string, script: string): string[] {
-  return [
-    '--pdeathsig',
-    'KILL',
-    'nsenter',
-    `--net=/run/netns/${netns}`,
-    'unshare',
-    '--mount',
-    '--pid',
-    '--uts',
-    '--ipc',
-    '--fork',
-    '--kill-child',
-    '/bin/sh',
-    script,
-  ];
+function setupCommand({ netns, processesOf }: ContainerConfig, script: string): string[] {
+  const network = `--net=/run/netns/${netns}`;
+  const ownProcesses = ['nsenter', network, 'unshare', '--pid', '--fork', '--kill-child'];
+  const words =
+    processesOf === undefined ? ownProcesses : ['nsenter', network, `--pid=/proc/${processesOf}/ns/pid`, 'unshare'];
+  return ['--pdeathsig', 'KILL', ...words, '--mount', '--uts', '--ipc', '/bin/sh', script];
 }
 
 /** env(1) can undo ignored signals since coreutils 8.31; without it programs start with SIGINT and SIGQUIT ignored. */
@@ -261,6 +253,7 @@ export class RunningContainer {
   readonly stderr: Readable;
   #pid: number | undefined;
   #pidNamespace: string | undefined;
+  #mountNamespace: string | undefined;
   #ended = false;
   #killed = false;
   readonly #child: ChildProcess;
@@ -317,6 +310,7 @@ export class RunningContainer {
         if (pid !== undefined && this.#pid === undefined) {
           this.#pid = Number(pid);
           this.#pidNamespace = onPid(this.#pid);
+          this.#mountNamespace = mountNamespaceOf(this.#pid);
         }
         if (/^started$/m.test(text)) {
           isStarted = true;
@@ -340,10 +334,23 @@ export class RunningContainer {
     if (this.#ended) return;
     this.#killed ||= signal === 'SIGKILL';
     try {
+      if (signal === 'SIGKILL') this.#endRest();
       if (this.#pid !== undefined) process.kill(this.#pid, signal);
       else this.#child.kill('SIGKILL');
     } catch {
       // It ended in this moment.
+    }
+  }
+
+  /** With the first process of a pid namespace goes all the rest; in another's, each has to be ended. */
+  #endRest(): void {
+    if (this.config.processesOf === undefined || this.#mountNamespace === undefined) return;
+    for (const pid of processesIn(this.#mountNamespace)) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It ended in this moment.
+      }
     }
   }
 
@@ -354,6 +361,7 @@ export class RunningContainer {
     resolve: (exit: ContainerExit) => void,
   ): void {
     this.#ended = true;
+    this.#endRest();
     const finishedAt = new Date();
     const wasOutOfMemory = exitCode === 137 && !this.#killed && this.group.wasOutOfMemory;
     const reason = wasOutOfMemory ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error';

@@ -62,7 +62,8 @@ export class ControlGroups {
   /** Removes what an earlier node process of the state directory left, then tries what can be made here. */
   static open(stateDir: string): ControlGroups {
     const record = recordFile(stateDir);
-    removeRecordedSync(stateDir);
+    // Their processes have just been killed: the kernel takes a moment to know that, and nobody needs to wait for it.
+    for (const child of readRecord(stateDir).flatMap(childGroups)) void removeGroup(child);
     const name = `isthmus-${createHash('sha256').update(stateDir).digest('hex').slice(0, 12)}`;
     const found = findGroupPlaces(readIfThere('/proc/self/mountinfo'), readIfThere('/proc/self/cgroup'));
     const folders = found.map(({ folder }) => join(folder, name));
@@ -98,12 +99,6 @@ export async function removeControlGroups(stateDir: string): Promise<void> {
   for (const base of readRecord(stateDir)) {
     for (const child of childGroups(base)) await removeGroup(child);
     await removeGroup(base);
-  }
-}
-
-function removeRecordedSync(stateDir: string): void {
-  for (const base of readRecord(stateDir)) {
-    for (const child of childGroups(base)) tryRemove(child);
   }
 }
 

@@ -23,6 +23,21 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
   }
 }
 
+/** `mnt:[4026532288]`, which all processes of a container share and nobody else; undefined when the process has ended. */
+export function mountNamespaceOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** All processes in a mount namespace. */
+export function processesIn(mountNamespace: string): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).filter((pid) => mountNamespaceOf(pid) === mountNamespace);
+}
+
 /** Ends the namespace of the recorded process, with everything in it, unless the number means another process now. */
 export function killRecorded(record: ProcessIdentity): boolean {
   const now = identifyProcess(record.pid);

@@ -86,7 +86,9 @@ export class StatsReporter {
   async #sample(): Promise<Sample> {
     const ids = new Map<string, string>();
     for (const { running } of this.#pods().flatMap(({ runningContainers }) => runningContainers)) {
-      if (running.pidNamespace) ids.set(running.pidNamespace, running.id);
+      // Containers that share their processes are counted as one: the first.
+      const { pidNamespace } = running;
+      if (pidNamespace && !ids.has(pidNamespace)) ids.set(pidNamespace, running.id);
     }
     const [machine, usages] = await Promise.all([readMachineUsage(), readUsages(new Set(ids.keys()))]);
     const containers = new Map([...usages].map(([namespace, usage]) => [ids.get(namespace) ?? '', usage]));

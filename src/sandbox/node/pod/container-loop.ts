@@ -214,7 +214,8 @@ export class ContainerLoop {
       return undefined;
     }
     try {
-      this.#recordImage();
+      // Not again at every try of a container that cannot be made yet.
+      if (!this.#state.waiting?.reason.endsWith('Error')) this.#recordImage();
       return await this.#host.start(this.spec, image.program, this.attempt, this.#stop.signal);
     } catch (error) {
       if (this.#stop.signal.aborted) return undefined;

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import type { PodAttachment } from '../../network/pod-network.ts';
 import type { ContainerRuntime, RunningContainer } from '../container/container-runtime.ts';
 import { LogFile, rotatedPath } from '../container/log-file.ts';
-import type { ConfigMap, Container, Pod, Secret } from '../pod-types.ts';
+import type { ConfigMap, Container, EphemeralContainer, Pod, Secret } from '../pod-types.ts';
 import type { ImageProgramRef, StartedContainer } from './container-loop.ts';
-import { buildEnvironment, type EnvironmentSources, expandReferences } from './environment.ts';
+import { buildEnvironment, ContainerConfigError, type EnvironmentSources, expandReferences } from './environment.ts';
 import { buildEtcFiles, type DnsSettings, homeOf, podHostname } from './etc-files.ts';
 import { selectLimits } from './limits.ts';
 import type { ObjectSource } from './object-source.ts';
@@ -32,6 +32,8 @@ export interface PodGround {
   logPath(container: string, attempt: number): string;
   /** Another container of the pod, while it runs. */
   running(container: string): RunningContainer | undefined;
+  /** The first process of the namespace that its containers share. */
+  readonly processesOf: number | undefined;
 }
 
 /** Of a container: the present start and the one before it. */
@@ -77,6 +79,7 @@ export async function startContainer(
     terminationMessagePath: spec.terminationMessagePath,
     log,
     ...selectLimits(pod, spec),
+    processesOf: ground.processesOf ?? processesOfTarget(spec, ground),
     stdin: spec.stdin === true || spec.tty === true,
     tty: spec.tty === true,
   });
@@ -86,6 +89,15 @@ export async function startContainer(
     throw new Error('the pod is being stopped');
   }
   return { running, log, target: { runtime, running, container: spec, podIp: attachment.ip } };
+}
+
+/** `kubectl debug --target`. @throws ContainerConfigError when the target does not run */
+function processesOfTarget(spec: EphemeralContainer, ground: PodGround): number | undefined {
+  const target = spec.targetContainerName;
+  if (!target) return undefined;
+  const pid = ground.running(target)?.pid;
+  if (pid === undefined) throw new ContainerConfigError(`unable to find target container "${target}": it does not run`);
+  return pid;
 }
 
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -6,6 +6,7 @@ import { parseQuantity } from '../../../kube/quantity.ts';
 import type { PodAttachment, PodNetwork } from '../../network/pod-network.ts';
 import type { ContainerRuntime, RunningContainer } from '../container/container-runtime.ts';
 import { mountMemory, unmountBelow } from '../container/memory-mount.ts';
+import { SharedProcesses } from '../container/shared-processes.ts';
 import type { Container, ContainerStatus, Pod, PodCondition, PodStatus } from '../pod-types.ts';
 import { type ContainerHost, ContainerLoop, type ImageLookup, type RestartRule } from './container-loop.ts';
 import { type PodGround, startContainer } from './container-starter.ts';
@@ -14,7 +15,7 @@ import type { ObjectSource, PodEvent } from './object-source.ts';
 import { pause } from './pause.ts';
 import { buildPodStatus } from './pod-status.ts';
 import { PodVolumes } from './pod-volumes.ts';
-import { findNotices, findRefusals } from './security.ts';
+import { findNotices, findPrivileges, findRefusals, findUngranted } from './security.ts';
 import { diskUsage, findExcess, selectStorageLimits } from './storage-limits.ts';
 
 export interface PodDependencies {
@@ -61,6 +62,7 @@ export class PodRuntime {
   readonly #done: Promise<void>;
   #attachment: PodAttachment | undefined;
   #volumes: PodVolumes | undefined;
+  #processes: SharedProcesses | undefined;
   #isInitialized = false;
   #hasFailedInit = false;
   #isFinished = false;
@@ -190,6 +192,7 @@ export class PodRuntime {
       before = Promise.all([before, sidecar.stop(graceMs, before)]);
     }
     await before;
+    this.#processes?.stop();
   }
 
   /** Ends the pod because it harms others or would. */
@@ -219,6 +222,7 @@ export class PodRuntime {
   async abandon(): Promise<void> {
     this.#stop.abort();
     await Promise.all(this.#loops().map((loop) => loop.stop(0)));
+    this.#processes?.stop();
   }
 
   /** spec.activeDeadlineSeconds. https://kubernetes.io/docs/concepts/workloads/pods/init-containers/#detailed-behavior */
@@ -291,25 +295,28 @@ export class PodRuntime {
       if (this.container(spec.name)) continue;
       const loop = this.#loop(spec, 'never');
       this.#ephemeralContainers.push(loop);
-      void loop.run();
+      for (const message of findUngranted(spec)) this.#record({ type: 'Normal', reason: 'NotSupported', message });
+      if (!this.#refuse([loop], findPrivileges(spec))) void loop.run();
     }
   }
 
   #isRefused(): boolean {
     const refusals = findRefusals(this.pod);
     if (refusals.length === 0) {
-      for (const notice of findNotices(this.pod)) {
-        this.#record({ type: 'Warning', reason: 'NotSupported', message: notice });
+      for (const notice of findNotices(this.pod, this.#dependencies.runtime.rootless)) {
+        this.#record({ type: 'Normal', reason: 'NotSupported', message: notice });
       }
       return false;
     }
+    return this.#refuse([...this.#initContainers, ...this.#containers], refusals);
+  }
+
+  #refuse(loops: readonly ContainerLoop[], refusals: readonly string[]): boolean {
+    if (refusals.length === 0) return false;
     const message = refusals.join('; ');
-    this.#record({
-      type: 'Warning',
-      reason: 'FailedValidation',
-      message: `The sandbox does not run this pod: ${message}`,
-    });
-    for (const loop of [...this.#initContainers, ...this.#containers]) loop.wait('CreateContainerConfigError', message);
+    const text = `The sandbox does not run ${loops.length === 1 ? 'this container' : 'this pod'}: ${message}`;
+    this.#record({ type: 'Warning', reason: 'FailedValidation', message: text });
+    for (const loop of loops) loop.wait('CreateContainerConfigError', message);
     return true;
   }
 
@@ -331,6 +338,7 @@ export class PodRuntime {
   async #mountVolumes(attachment: PodAttachment): Promise<void> {
     const { runtime, objects, nodeAddress } = this.#dependencies;
     await this.#mountMemory();
+    if (this.pod.spec.shareProcessNamespace) this.#processes = await SharedProcesses.start(runtime.rootless);
     this.#volumes = new PodVolumes({
       pod: this.pod,
       place: { podIp: attachment.ip, hostIp: nodeAddress },
@@ -447,6 +455,7 @@ export class PodRuntime {
       terminationFolder: join(this.#memoryFolder, 'shared', 'termination'),
       logPath: (container, attempt) => this.logPath(container, attempt),
       running: (container) => this.container(container)?.running,
+      processesOf: this.#processes?.pid,
     };
   }
 

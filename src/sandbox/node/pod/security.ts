@@ -28,18 +28,26 @@ export function findRefusals(pod: Pod): string[] {
       refusals.push(`spec.volumes "${volume.name}": ${kind} volumes are not allowed; use ${VOLUME_KINDS.join(', ')}`);
     }
   }
-  for (const container of [...(spec.initContainers ?? []), ...spec.containers]) {
-    const security = container.securityContext;
-    const where = `container "${container.name}": securityContext`;
-    if (security?.privileged) refusals.push(`${where}.privileged is not allowed`);
-    const { refused } = selectGrantable(security?.capabilities?.add ?? []);
-    if (refused.length > 0) {
-      refusals.push(
-        `${where}.capabilities.add: ${refused.join(', ')} cannot be granted; the sandbox grants NET_ADMIN, NET_RAW and NET_BIND_SERVICE`,
-      );
-    }
-  }
-  return refusals;
+  const containers = [...(spec.initContainers ?? []), ...spec.containers];
+  return [
+    ...refusals,
+    ...containers.flatMap((container) => [...findPrivileges(container), ...findUngranted(container)]),
+  ];
+}
+
+/** Also why an ephemeral container is not run. */
+export function findPrivileges(container: Container): string[] {
+  const isPrivileged = container.securityContext?.privileged;
+  return isPrivileged ? [`container "${container.name}": securityContext.privileged is not allowed`] : [];
+}
+
+/** What it asks for and does not get. `kubectl debug` asks for SYS_PTRACE and is of use without it. */
+export function findUngranted(container: Container): string[] {
+  const { refused } = selectGrantable(container.securityContext?.capabilities?.add ?? []);
+  if (refused.length === 0) return [];
+  return [
+    `container "${container.name}": securityContext.capabilities.add: ${refused.join(', ')} cannot be granted; the sandbox grants NET_ADMIN, NET_RAW and NET_BIND_SERVICE`,
+  ];
 }
 
 /**
@@ -73,10 +81,27 @@ export function selectCredentials(
 }
 
 /** What is left out of a pod that runs all the same, one sentence each. */
-export function findNotices(pod: Pod): string[] {
+export function findNotices(pod: Pod, rootless: boolean): string[] {
   const notices: string[] = [];
-  if ((pod.spec as { shareProcessNamespace?: boolean }).shareProcessNamespace) {
-    notices.push('spec.shareProcessNamespace is ignored: containers see only their own processes');
+  const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+  const contexts = [pod.spec.securityContext ?? {}, ...containers.map(({ securityContext }) => securityContext ?? {})];
+  const ignored = (fields: readonly string[]) =>
+    fields.filter((field) => contexts.some((context) => isSet((context as Record<string, unknown>)[field])));
+  const unknown = ignored(['seccompProfile', 'appArmorProfile', 'seLinuxOptions', 'sysctls']);
+  if (unknown.length > 0)
+    notices.push(`securityContext: ${unknown.join(', ')} is ignored: the sandbox has no such thing`);
+  const users = rootless ? ignored(['runAsUser', 'runAsGroup', 'fsGroup', 'supplementalGroups']) : [];
+  if (users.length > 0) {
+    notices.push(
+      `securityContext: ${users.join(', ')} is ignored: in a rootless sandbox all processes are those of the user who started it`,
+    );
   }
   return notices;
+}
+
+/** RuntimeDefault asks for what this runtime has, which is nothing. */
+function isSet(value: unknown): boolean {
+  if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return false;
+  const { type } = value as { type?: string };
+  return type !== 'RuntimeDefault' && type !== 'Unconfined';
 }
