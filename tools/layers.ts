@@ -9,6 +9,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   kube: [],
   pki: [],
   netfilter: [],
+  process: [],
   // the pipeline: pure, no I/O
   api: ['kube'],
   model: ['api', 'kube'],
@@ -27,6 +28,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   console: [],
   runtime: [
     'pipeline.ts',
+    'process',
     'kube',
     'pki',
     'api',
@@ -42,7 +44,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     'admin',
     'federation',
   ],
-  sandbox: ['kube', 'pki', 'netfilter'],
+  sandbox: ['kube', 'pki', 'netfilter', 'process'],
   cli: ['*'],
 };
 

@@ -6,8 +6,8 @@ import type { Clock } from '../identity/renewal.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { KubeObject } from '../kube/types.ts';
 import type { MeshSnapshot } from '../model/snapshot.ts';
+import { watchDescriptors } from '../process/descriptors.ts';
 import { watchClock } from './clock-skew.ts';
-import { watchDescriptors } from './descriptors.ts';
 import { HandshakeFailures } from './handshake-failures.ts';
 import { ISTIO_NAMESPACE } from './mesh-resources.ts';
 import type { Metrics } from './metrics.ts';
@@ -54,7 +54,16 @@ export class PlaneHealth {
         },
         signal,
       ),
-      watchDescriptors(log, (message) => void this.#events.tell('FileDescriptors', message), signal),
+      watchDescriptors(
+        {
+          short: (message, isNews) => {
+            if (isNews) log.error(message);
+            void this.#events.tell('FileDescriptors', message);
+          },
+          enough: () => log.info('there are enough file descriptors again'),
+        },
+        signal,
+      ),
     ]);
   }
 

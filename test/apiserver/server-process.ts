@@ -8,7 +8,7 @@ const port = Number(portText);
 ensureClusterPki(dataDir, { clusterName: 'test', server: `https://127.0.0.1:${port}`, addresses: [], dnsNames: [] });
 await startApiServer(
   { clusterName: 'test', dataDir, listen: { host: '127.0.0.1', port }, advertiseAddresses: ['127.0.0.1'] },
-  () => {},
+  (level, message) => process.stderr.write(`${level} ${message}\n`),
   new AbortController().signal,
 );
 process.stdout.write('ready\n');

@@ -6,6 +6,7 @@ import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import pino from 'pino';
+import { watchDescriptors } from '../../process/descriptors.ts';
 import { bootstrapObjects } from './bootstrap.ts';
 import { createClusterObjects } from './cluster-objects.ts';
 import { establishCustomResources } from './crd/establish.ts';
@@ -75,6 +76,15 @@ export async function startApiServer(
     const { host, port } = options.listen;
     await listen(server, host, port);
     const actual = (server.address() as AddressInfo).port;
+    void watchDescriptors(
+      {
+        short: (message, isNews) => {
+          if (isNews) log('error', message);
+        },
+        enough: () => log('info', 'there are enough file descriptors again'),
+      },
+      stop.signal,
+    );
     const closed = whenAborted(signal).then(async () => {
       stop.abort();
       await close(server);

@@ -2,6 +2,7 @@
 // Every refusal of the API server is an ApiError, which carries the exact metav1.Status that the client gets.
 // Reasons, codes and messages follow k8s.io/apimachinery's api/errors (see the recordings).
 import type { Status } from '../../kube/types.ts';
+import { StorageFailure } from './storage/store.ts';
 
 export interface StatusCause {
   reason: string;
@@ -150,7 +151,13 @@ export function invalid(group: string, kind: string, name: string, causes: reado
   });
 }
 
+/** RFC 4918, section 11.5. No Retry-After: space comes when somebody makes it. */
+function insufficientStorage(message: string): ApiError {
+  return new ApiError(507, 'InsufficientStorage', message);
+}
+
 export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
+  if (error instanceof StorageFailure) return insufficientStorage(error.message);
   return internalError(error instanceof Error ? error.message : String(error));
 }

@@ -9,6 +9,7 @@ import {
   type ObjectKey,
   type ObjectStore,
   RevisionCompacted,
+  StorageFailure,
   StoreConflict,
   type StoredObject,
   type StoreEvent,
@@ -32,6 +33,7 @@ interface Shelf {
 
 export class SqliteStore implements ObjectStore {
   readonly #db: DatabaseSync;
+  readonly #path: string;
   readonly #statements: Statements;
   readonly #shelves = new Map<string, Shelf>();
   readonly #keepEvents: number;
@@ -44,6 +46,7 @@ export class SqliteStore implements ObjectStore {
   constructor(path: string, options: SqliteStoreOptions = {}) {
     this.#keepEvents = options.keepEvents ?? DEFAULT_KEEP_EVENTS;
     this.#report = options.report ?? (() => {});
+    this.#path = path;
     this.#db = openDatabase(path);
     for (const file of [path, `${path}-wal`, `${path}-shm`]) restrict(file);
     this.#statements = prepareStatements(this.#db);
@@ -179,7 +182,7 @@ export class SqliteStore implements ObjectStore {
     } catch (error) {
       // A failed COMMIT (disk full) may have ended the transaction by itself.
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-      throw error;
+      throw asStorageFailure(error, this.#path);
     }
     if (compactTo !== undefined) {
       this.#compacted = compactTo;
@@ -269,6 +272,22 @@ function makeStored(key: ObjectKey, object: KubeObject, revision: number): Store
   const json = JSON.stringify({ kind, apiVersion, metadata, ...rest });
   // Parsed back rather than kept: what is stored shares nothing with what the caller holds.
   return { key, object: deepFreeze(JSON.parse(json) as KubeObject), json, revision };
+}
+
+/** https://www.sqlite.org/rescode.html: the low byte is the kind of the failure. */
+const FULL = 13;
+const IO_ERROR = 10;
+const READ_ONLY = 8;
+
+function asStorageFailure(error: unknown, path: string): unknown {
+  const kind = Number((error as { errcode?: number }).errcode) & 0xff;
+  if (kind === FULL) {
+    return new StorageFailure(
+      `no space left for ${path}: nothing can be written until there is room on its file system`,
+    );
+  }
+  if (kind !== IO_ERROR && kind !== READ_ONLY) return error;
+  return new StorageFailure(`${path} cannot be written (${(error as Error).message}): see to its file system`);
 }
 
 function shelfKey(key: ObjectKey): string {

@@ -46,6 +46,9 @@ export class RevisionCompacted extends Error {
   }
 }
 
+/** A write that could not be kept, and was not: the disk is full, or fails. What was kept before is safe. */
+export class StorageFailure extends Error {}
+
 export interface ObjectStore {
   /** The newest revision; every write has one of its own. */
   readonly revision: number;

@@ -3,14 +3,13 @@
 // once. So the descriptors are counted.
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
 
 export interface DescriptorUse {
   readonly open: number;
   readonly limit: number;
 }
 
-const INTERVAL_MS = 5_000;
+const INTERVAL_MS = 2_000;
 const WARN_SHARE = 0.9;
 const WELL_SHARE = 0.8;
 const REMIND_MS = 10 * 60_000;
@@ -27,10 +26,15 @@ export function descriptorUse(): DescriptorUse | undefined {
   }
 }
 
-/** Looks until `signal` aborts; `short` is told at every look while descriptors are short. */
+export interface DescriptorTold {
+  /** At every look while descriptors are short; `isNews` at the first, and from time to time. */
+  short(message: string, isNews: boolean): void;
+  enough(): void;
+}
+
+/** Looks until `signal` aborts. Never rejects. */
 export async function watchDescriptors(
-  log: Logger,
-  short: (message: string) => void,
+  told: DescriptorTold,
   signal: AbortSignal,
   { use = descriptorUse, intervalMs = INTERVAL_MS }: { use?: typeof descriptorUse; intervalMs?: number } = {},
 ): Promise<void> {
@@ -43,14 +47,12 @@ export async function watchDescriptors(
       const message =
         `${count} file descriptors are in use: new connections fail soon; raise the limit (ulimit -n), or find who ` +
         'holds so many connections';
-      if (warnedAtMs === undefined || performance.now() - warnedAtMs >= REMIND_MS) {
-        warnedAtMs = performance.now();
-        log.error(message);
-      }
-      short(message);
+      const isNews = warnedAtMs === undefined || performance.now() - warnedAtMs >= REMIND_MS;
+      if (isNews) warnedAtMs = performance.now();
+      told.short(message, isNews);
     } else if (warnedAtMs !== undefined && share < WELL_SHARE) {
       warnedAtMs = undefined;
-      log.info('there are enough file descriptors again');
+      told.enough();
     }
     await sleep(intervalMs, undefined, { signal, ref: false }).catch(() => {});
   }
