@@ -25,6 +25,9 @@ import { isPodReady } from './pod-state.ts';
 
 const NAME = 'endpoint-controller';
 const MANAGED_BY = 'endpoints.kubernetes.io/managed-by';
+/** https://kubernetes.io/docs/concepts/services-networking/service/#over-capacity-endpoints */
+const OVER_CAPACITY = 'endpoints.kubernetes.io/over-capacity';
+const MAX_ADDRESSES = 1_000;
 
 /** The old form of a Service's endpoints: one Endpoints object by the Service's name. Keys are Services. */
 export function createEndpointsController(context: ControllerContext): Controller {
@@ -62,16 +65,24 @@ export function createEndpointsController(context: ControllerContext): Controlle
       }
       deleted.delete(key);
       if (!hasSelector(service) || service.metadata.deletionTimestamp !== undefined) return;
-      const subsets = buildSubsets(service, selectPods(service, pods));
+      const all = buildSubsets(service, selectPods(service, pods));
+      const subsets = truncate(all);
       const labels = labelsOf(service);
+      const isTruncated = subsets !== all;
       if (
         existing &&
         isDeepStrictEqual(existing.subsets ?? [], subsets) &&
-        isDeepStrictEqual(existing.metadata.labels, labels)
+        isDeepStrictEqual(existing.metadata.labels, labels) &&
+        isTruncated === (existing.metadata.annotations?.[OVER_CAPACITY] !== undefined)
       ) {
         return;
       }
-      const annotations = { ...existing?.metadata.annotations, [LAST_CHANGE_ANNOTATION]: timestamp(context.nowMs()) };
+      const { [OVER_CAPACITY]: _before, ...others } = existing?.metadata.annotations ?? {};
+      const annotations = {
+        ...others,
+        [LAST_CHANGE_ANNOTATION]: timestamp(context.nowMs()),
+        ...(isTruncated ? { [OVER_CAPACITY]: 'truncated' } : {}),
+      };
       const { name = '', namespace = '' } = service.metadata;
       const wanted: Endpoints = {
         apiVersion: 'v1',
@@ -97,12 +108,15 @@ function labelsOf(service: Service): Record<string, string> {
   };
 }
 
-/** Addresses with the same ports form a subset. Pods that are being deleted are not in it. */
+/**
+ * Addresses with the same ports form a subset. Pods that are being deleted are not in it, unless the Service wants
+ * those too that are not ready.
+ */
 export function buildSubsets(service: Service, pods: readonly Pod[]): EndpointSubset[] {
   const groups = new Map<string, { ports: EndpointPort[]; ready: EndpointAddress[]; notReady: EndpointAddress[] }>();
   const family = service.spec.ipFamilies?.[0] ?? 'IPv4';
   for (const pod of pods) {
-    if (pod.metadata.deletionTimestamp !== undefined) continue;
+    if (pod.metadata.deletionTimestamp !== undefined && !service.spec.publishNotReadyAddresses) continue;
     const address = addressOf(service, pod, family);
     if (address === undefined) continue;
     const ports = resolvePorts(service, pod).map(({ name, ...port }) => ({ ...(name ? { name } : {}), ...port }));
@@ -122,6 +136,32 @@ export function buildSubsets(service: Service, pods: readonly Pod[]): EndpointSu
         ...(group.ready.length > 0 ? { addresses: group.ready.sort(byIp) } : {}),
         ...(group.notReady.length > 0 ? { notReadyAddresses: group.notReady.sort(byIp) } : {}),
         ...(group.ports.length > 0 ? { ports: group.ports } : {}),
+      },
+    ];
+  });
+}
+
+/** The same when there are not too many addresses; else those that are ready come first. */
+export function truncate(subsets: EndpointSubset[]): EndpointSubset[] {
+  const count = (list: readonly EndpointAddress[] | undefined): number => list?.length ?? 0;
+  const total = subsets.reduce((sum, each) => sum + count(each.addresses) + count(each.notReadyAddresses), 0);
+  if (total <= MAX_ADDRESSES) return subsets;
+  let room = MAX_ADDRESSES;
+  const take = (list: EndpointAddress[] | undefined): EndpointAddress[] => {
+    const taken = (list ?? []).slice(0, room);
+    room -= taken.length;
+    return taken;
+  };
+  const ready = subsets.map(({ addresses }) => take(addresses));
+  return subsets.flatMap(({ notReadyAddresses, ports }, index) => {
+    const addresses = ready[index] ?? [];
+    const notReady = take(notReadyAddresses);
+    if (addresses.length + notReady.length === 0) return [];
+    return [
+      {
+        ...(addresses.length > 0 ? { addresses } : {}),
+        ...(notReady.length > 0 ? { notReadyAddresses: notReady } : {}),
+        ...(ports ? { ports } : {}),
       },
     ];
   });
