@@ -52,6 +52,24 @@ export function recorderFor(context: ControllerContext, name: string): EventReco
   return createEventRecorder(context.client, name, context.nowMs);
 }
 
+/**
+ * Puts keys into the queue: the first at once, more of the same in the same interval together at its end. Where many
+ * changes come one by one, they are then one write.
+ */
+export function pacedAdd(queue: WorkQueue, intervalMs: number): (key: string) => void {
+  const addedAtMs = new Map<string, number>();
+  return (key) => {
+    const nowMs = performance.now();
+    const dueMs = (addedAtMs.get(key) ?? Number.NEGATIVE_INFINITY) + intervalMs;
+    addedAtMs.set(key, Math.max(nowMs, dueMs));
+    if (dueMs > nowMs) queue.addAfter(key, dueMs - nowMs);
+    else queue.add(key);
+    // What is long past slows nobody down.
+    if (addedAtMs.size > 1_000)
+      for (const [each, atMs] of addedAtMs) if (atMs + intervalMs < nowMs) addedAtMs.delete(each);
+  };
+}
+
 /** Puts every object that changes into the queue, by its own key. */
 export function enqueueChanged<T extends KubeObject>(queue: WorkQueue, informer: Informer<T>): void {
   informer.onChange((before, after) => {

@@ -3,9 +3,11 @@
 
 import type { Labels } from '../../kube/label-selector.ts';
 import { matchesLabels } from '../../kube/label-selector.ts';
+import { pacedAdd } from './controller.ts';
 import { type Informer, keyOf } from './informer.ts';
 import type { ContainerPort, EndpointPort, Pod, Service, ServicePort } from './objects.ts';
-import { isPodFinished } from './pod-state.ts';
+import { isPodFinished, isPodReady } from './pod-state.ts';
+import type { WorkQueue } from './work-queue.ts';
 
 /** Services without a selector have endpoints that somebody writes by hand. */
 export function hasSelector(service: Service): boolean {
@@ -21,8 +23,42 @@ export function selectPods(service: Service, pods: Informer<Pod>): Pod[] {
     .sort((a, b) => ((a.metadata.name ?? '') < (b.metadata.name ?? '') ? -1 : 1));
 }
 
+/**
+ * Puts the Services that a change of a pod concerns into the queue.
+ * @param batchMs how long a change may wait for others
+ * @param isUrgent what must not wait
+ */
+export function enqueueServices(
+  queue: WorkQueue,
+  pods: Informer<Pod>,
+  services: Informer<Service>,
+  batchMs: number,
+  isUrgent: (before: Pod | undefined, after: Pod | undefined) => boolean = () => false,
+): void {
+  const addSoon = pacedAdd(queue, batchMs);
+  pods.onChange((before, after) => {
+    const mustBeSeen = isUrgent(before, after);
+    for (const pod of [before, after]) {
+      if (pod === undefined) continue;
+      for (const key of servicesOf(pod, services)) {
+        if (mustBeSeen) queue.add(key);
+        else addSoon(key);
+      }
+    }
+  });
+}
+
+/** Nobody shall be sent to it any more. */
+export function hasLeft(before: Pod | undefined, after: Pod | undefined): boolean {
+  return before !== undefined && isServing(before) && !(after !== undefined && isServing(after));
+}
+
+function isServing(pod: Pod): boolean {
+  return isPodReady(pod) && !isPodFinished(pod) && pod.metadata.deletionTimestamp === undefined;
+}
+
 /** Keys of the Services that a change of a pod's labels or state may concern. */
-export function* servicesOf(pod: Pod, services: Informer<Service>): Iterable<string> {
+function* servicesOf(pod: Pod, services: Informer<Service>): Iterable<string> {
   for (const service of services.inNamespace(pod.metadata.namespace)) {
     if (hasSelector(service) && matchesLabels(service.spec.selector ?? {}, pod.metadata.labels)) yield keyOf(service);
   }

@@ -3,14 +3,15 @@ import { ENDPOINT_SLICES, NODES, PODS, SERVICES } from '../../kube/resources.ts'
 import { type Controller, type ControllerContext, createQueue, enqueueChanged, timestamp } from './controller.ts';
 import {
   addressesOf,
+  enqueueServices,
   HEADLESS_LABEL,
+  hasLeft,
   hasSelector,
   hostnameOf,
   inheritedLabels,
   LAST_CHANGE_ANNOTATION,
   resolvePorts,
   selectPods,
-  servicesOf,
 } from './endpoint-ports.ts';
 import type { Informer } from './informer.ts';
 import type { Endpoint, EndpointSlice, Node, Pod, Service } from './objects.ts';
@@ -20,6 +21,8 @@ import { MANAGED_BY_LABEL, SERVICE_NAME_LABEL, sliceKeyOf, slicesManagedBy, writ
 
 const NAME = 'endpointslice-controller';
 const MANAGER = 'endpointslice-controller.k8s.io';
+/** How long a new endpoint may wait for others. */
+const BATCH_MS = 100;
 const ZONE_LABEL = 'topology.kubernetes.io/zone';
 
 /** The endpoints of each Service that has a selector, in EndpointSlices. Keys are Services. */
@@ -30,9 +33,7 @@ export function createEndpointSliceController(context: ControllerContext): Contr
   const slices = context.informers.of<EndpointSlice>(ENDPOINT_SLICES);
   const queue = createQueue(context, NAME);
   enqueueChanged(queue, services);
-  pods.onChange((before, after) => {
-    for (const pod of [before, after]) if (pod) for (const key of servicesOf(pod, services)) queue.add(key);
-  });
+  enqueueServices(queue, pods, services, BATCH_MS, hasLeft);
   nodes.onChange((before, after) => {
     if (before?.metadata.labels?.[ZONE_LABEL] === after?.metadata.labels?.[ZONE_LABEL]) return;
     for (const service of services.all()) queue.add(`${service.metadata.namespace}/${service.metadata.name}`);

@@ -10,6 +10,7 @@ import {
   timestamp,
 } from './controller.ts';
 import {
+  enqueueServices,
   HEADLESS_LABEL,
   hasSelector,
   hostnameOf,
@@ -17,7 +18,6 @@ import {
   LAST_CHANGE_ANNOTATION,
   resolvePorts,
   selectPods,
-  servicesOf,
 } from './endpoint-ports.ts';
 import { keyOf, splitKey } from './informer.ts';
 import type { EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, Service } from './objects.ts';
@@ -27,6 +27,8 @@ const NAME = 'endpoint-controller';
 const MANAGED_BY = 'endpoints.kubernetes.io/managed-by';
 /** https://kubernetes.io/docs/concepts/services-networking/service/#over-capacity-endpoints */
 const OVER_CAPACITY = 'endpoints.kubernetes.io/over-capacity';
+/** Traffic follows the EndpointSlices; these are for those who read the old form. */
+const BATCH_MS = 1_000;
 const MAX_ADDRESSES = 1_000;
 
 /** The old form of a Service's endpoints: one Endpoints object by the Service's name. Keys are Services. */
@@ -40,9 +42,7 @@ export function createEndpointsController(context: ControllerContext): Controlle
   services.onChange((before, after) => {
     if (after === undefined && before !== undefined) deleted.add(keyOf(before));
   });
-  pods.onChange((before, after) => {
-    for (const pod of [before, after]) if (pod) for (const key of servicesOf(pod, services)) queue.add(key);
-  });
+  enqueueServices(queue, pods, services, BATCH_MS);
   endpoints.onChange((before, after) => {
     // Somebody changed or removed ours: put it right.
     if (before !== undefined) queue.add(keyOf(after ?? before));

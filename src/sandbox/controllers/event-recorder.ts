@@ -14,6 +14,9 @@ interface Recorded extends KubeObject {
 }
 
 const REMEMBERED = 2_000;
+/** Of one component about one object: so many at once, then one more in each interval. The others are lost. */
+const BURST = 25;
+const REFILL_MS = 300_000;
 
 /**
  * @param component named as the source: `deployment-controller`
@@ -21,7 +24,22 @@ const REMEMBERED = 2_000;
  */
 export function createEventRecorder(client: KubeClient, component: string, nowMs: () => number): EventRecorder {
   const recent = new Map<string, Recorded>();
+  const budgets = new Map<string, { left: number; atMs: number }>();
   let last = Promise.resolve();
+
+  /** A workload of five hundred pods says what it does, but not five hundred times. */
+  const isSpam = ({ metadata: { uid = '', namespace, name } }: KubeObject): boolean => {
+    const key = uid || `${namespace}/${name}`;
+    const atMs = nowMs();
+    const before = budgets.get(key) ?? { left: BURST, atMs };
+    const left = Math.min(BURST, before.left + (atMs - before.atMs) / REFILL_MS);
+    // The map is in the order of use: the first was silent for the longest.
+    budgets.delete(key);
+    budgets.set(key, { left: left >= 1 ? left - 1 : left, atMs });
+    const oldest = budgets.keys().next();
+    if (budgets.size > REMEMBERED && !oldest.done) budgets.delete(oldest.value);
+    return left < 1;
+  };
 
   const write = async (about: KubeObject, type: string, reason: string, message: string): Promise<void> => {
     const { name = '', namespace = 'default', uid } = about.metadata;
@@ -56,6 +74,7 @@ export function createEventRecorder(client: KubeClient, component: string, nowMs
 
   return {
     record(about, type, reason, message) {
+      if (isSpam(about)) return;
       // One after the other, so that a repetition finds the first one. A namespace on its way out refuses events.
       last = last.then(() => write(about, type, reason, message)).catch(() => {});
     },
