@@ -3,6 +3,7 @@ import type { RbacAuthorizer } from '../auth/rbac-authorizer.ts';
 import type { Admission, SecurityInputs } from '../seams.ts';
 import { applyLimitDefaults, checkLimits } from './limit-range.ts';
 import { addDefaultTolerations, assignPriority } from './pod-defaults.ts';
+import { checkPodSecurity } from './pod-security.ts';
 import { createsPod, type Pod } from './pod-types.ts';
 import { checkPolicies } from './policies.ts';
 import { checkQuota } from './quota.ts';
@@ -12,7 +13,7 @@ import { WebhookAdmission } from './webhooks.ts';
 
 /**
  * The admission chain, in the real server's order: what pods get by default, mutating webhooks; after the core has
- * validated the object: escalation of rights, limit ranges, admission policies, validating webhooks; and with the write
+ * validated the object: escalation of rights, limit ranges, pod security, admission policies, validating webhooks; and with the write
  * itself: quotas. That namespaces exist is checked by the core.
  * @param random numbers in [0, 1)
  */
@@ -37,6 +38,7 @@ export function createAdmission(
     async validate(request) {
       checkEscalation(request, request.object, authorizer);
       checkLimits(request, request.object, objects);
+      checkPodSecurity(request, request.object, objects);
       checkPolicies(request, request.object, objects, log);
       await webhooks.validate(request, request.object);
     },
