@@ -7,10 +7,16 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { KubeClient } from '../../src/kube/client.ts';
+import { loadKubeconfig } from '../../src/kube/config.ts';
+import { CONFIG_MAPS as CONFIG_MAP_TYPE } from '../../src/kube/resources.ts';
+import { watchResource } from '../../src/kube/watch.ts';
+import { pkiPaths } from '../../src/sandbox/apiserver/pki.ts';
 import { rounds } from '../fixture/counts.ts';
 import { adminClient, freePort } from './test-server.ts';
 
 const ROUNDS = rounds(10);
+const WATCHED_ROUNDS = rounds(4, 200);
 const SEED = 20_240_501;
 const WRITERS = 4;
 const CONFIG_MAPS = '/api/v1/namespaces/default/configmaps';
@@ -165,5 +171,79 @@ test('a watch goes on after kill -9 without a gap and without a repeat', async (
     child.kill('SIGKILL');
     await ended(child);
     rmSync(dataDir, { recursive: true, force: true });
+  }
+});
+
+test(`the mesh's own watch hears every acknowledged change once, in order, across ${WATCHED_ROUNDS} rounds of kill -9`, async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'durability-'));
+  const port = await freePort();
+  const random = randomOf(SEED + 1);
+  let child = await startServer(dataDir, port);
+  const ending = new AbortController();
+  const watching = new KubeClient(loadKubeconfig(pkiPaths(dataDir).kubeconfig.admin, undefined));
+  const heard: number[] = [];
+  let resumed = 0;
+  const watch = watchResource(
+    watching,
+    CONFIG_MAP_TYPE,
+    { namespace: 'default', signal: ending.signal, backoffMs: { first: 20, cap: 100 } },
+    {
+      upsert: ({ metadata }) => heard.push(Number(metadata.resourceVersion)),
+      delete: ({ metadata }) => heard.push(Number(metadata.resourceVersion)),
+      synced: () => {},
+      resumed: () => resumed++,
+    },
+  );
+  const acknowledged: number[] = [];
+  try {
+    for (let round = 0; round < WATCHED_ROUNDS; round++) {
+      const client = adminClient(dataDir, port);
+      const stop = new AbortController();
+      const writers = Array.from({ length: WRITERS }, (_, i) => change(client, `r${round}-w${i}`, stop.signal));
+      await sleep(80 + random() * 250);
+      child.kill('SIGKILL');
+      await ended(child);
+      stop.abort();
+      await Promise.all(writers);
+      client.end();
+      child = await startServer(dataDir, port);
+    }
+    const last = Math.max(...acknowledged);
+    await expect.poll(() => heard.at(-1) ?? 0, { timeout: 10_000 }).toBeGreaterThanOrEqual(last);
+    const known = new Set(heard);
+    expect(acknowledged.filter((version) => !known.has(version))).toEqual([]);
+    expect(heard).toEqual([...known].sort((a, b) => a - b));
+    expect(resumed).toBeGreaterThan(0);
+    expect(acknowledged.length).toBeGreaterThan(WATCHED_ROUNDS);
+  } finally {
+    ending.abort();
+    await watch;
+    watching.close();
+    child.kill('SIGKILL');
+    await ended(child);
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+
+  /** Creates, changes and deletes, and notes the version of each change that was acknowledged. */
+  async function change(client: ReturnType<typeof adminClient>, prefix: string, signal: AbortSignal): Promise<void> {
+    for (let n = 0; !signal.aborted; n++) {
+      const name = `${prefix}-${Math.floor(n / 3)}`;
+      const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { n: String(n) } };
+      const requests = [
+        ['POST', CONFIG_MAPS, body],
+        ['PUT', `${CONFIG_MAPS}/${name}`, body],
+        ['DELETE', `${CONFIG_MAPS}/${name}`, undefined],
+      ] as const;
+      const [method, path, sent] = requests[n % 3]!;
+      try {
+        const { status, json } = await client.send(method, path, sent);
+        if (status >= 300) throw new Error(`${status} ${JSON.stringify(json)}`);
+        // A deletion is answered with a Status, which has no version.
+        if (method !== 'DELETE') acknowledged.push(Number((json as Meta).metadata.resourceVersion));
+      } catch (error) {
+        if (/^\d{3} /.test((error as Error).message)) throw error;
+        return;
+      }
+    }
   }
 });
