@@ -106,6 +106,21 @@ for (const { mode, unavailable } of probeModes()) {
       expect(endOf(status)).toBeDefined();
     });
 
+    it('leaves no control group of what a kill -9 ended', async ({ skip }) => {
+      if (enforced.length === 0) skip('no control groups here');
+      const other = new Playground(mode);
+      try {
+        await other.call('start', makePod('cut', { containers: [shell('c', 'exec sleep 600')] }));
+        await other.until('cut', isReady);
+        const groups = `cat ${other.stateDir}/control-groups | while read -r base || [ "$base" ]; do find $base -mindepth 1 -type d; done`;
+        expect(await other.call('sh', groups)).not.toBe('');
+        await other.crash();
+        await expect.poll(() => other.call('sh', groups), { timeout: 10_000 }).toBe('');
+      } finally {
+        await other.close();
+      }
+    });
+
     it('takes its last words from where the spec says, or else from its log', async () => {
       const path = { terminationMessagePath: '/tmp/deep/last-words' };
       const policy = { terminationMessagePolicy: 'FallbackToLogsOnError' as const };

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { PodEvent } from '../../src/sandbox/node/pod/object-source.ts';
+import type { PodStatus } from '../../src/sandbox/node/pod-types.ts';
 import { isReady, makePod, Playground, probeModes, shell } from './playground.ts';
+
+const hasOpenssl = spawnSync('openssl', ['version'], { stdio: 'ignore' }).status === 0;
 
 for (const { mode, unavailable } of probeModes()) {
   describe.skipIf(unavailable !== undefined)(`a pod's life, ${mode}${unavailable ? ` (${unavailable})` : ''}`, () => {
@@ -115,6 +120,85 @@ for (const { mode, unavailable } of probeModes()) {
       await ground.sh('live', 'c', 'rm /tmp/alive');
       await ground.until('live', ({ containerStatuses }) => containerStatuses?.[0]?.restartCount === 1);
       await ground.call('stop', 'live', 0);
+    });
+
+    it.skipIf(!hasOpenssl)('asks by TCP, TLS and gRPC, whatever the certificate', async () => {
+      const server = `
+        const http2 = require('http2').createServer();
+        http2.on('stream', (stream, headers) => {
+          let body = Buffer.alloc(0);
+          stream.on('data', (chunk) => { body = Buffer.concat([body, chunk]); });
+          stream.on('end', () => {
+            const serves = headers[':path'] === '/grpc.health.v1.Health/Check' && body.includes('shop');
+            stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+            stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+            stream.end(Buffer.of(0, 0, 0, 0, 2, 8, serves ? 1 : 2));
+          });
+        });
+        http2.listen(9000);
+        require('net').createServer().listen(9001);
+        const { execFileSync } = require('child_process');
+        execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
+          '-subj', '/CN=x', '-keyout', '/tmp/key', '-out', '/tmp/cert'], { stdio: 'ignore' });
+        const read = require('fs').readFileSync;
+        require('https').createServer({ key: read('/tmp/key'), cert: read('/tmp/cert') }, (q, r) => {
+          r.statusCode = q.url === '/ok?a=b' && q.headers.host === 'shop.example' ? 200 : 404;
+          r.end();
+        }).listen(9002);`;
+      const probes = {
+        grpc: { grpc: { port: 9000, service: 'shop' } },
+        wrong: { grpc: { port: 9000, service: 'other' } },
+        tcp: { tcpSocket: { port: 9001 } },
+        closed: { tcpSocket: { port: 9009 } },
+        https: {
+          httpGet: {
+            scheme: 'HTTPS',
+            port: 9002,
+            path: '/ok?a=b',
+            httpHeaders: [{ name: 'Host', value: 'shop.example' }],
+          },
+        },
+      };
+      const containers = Object.entries(probes).map(([name, readinessProbe]) =>
+        shell(name, 'exec sleep 60', { readinessProbe: { ...readinessProbe, periodSeconds: 1 } }),
+      );
+      const main = { ...shell('main', ''), command: ['node', '-e', server] };
+      await ground.call('start', makePod('asked', { containers: [main, ...containers] }));
+      const isReadyNow = (status: PodStatus, name: string) =>
+        status.containerStatuses?.find((container) => container.name === name)?.ready;
+      const status = await ground.until('asked', (now) =>
+        ['grpc', 'tcp', 'https'].every((name) => isReadyNow(now, name)),
+      );
+      expect(['wrong', 'closed'].map((name) => isReadyNow(status, name))).toEqual([false, false]);
+      await expect
+        .poll(async () => (await ground.call<PodEvent[]>('events')).map(({ message }) => message), { timeout: 10_000 })
+        .toEqual(
+          expect.arrayContaining([
+            'Readiness probe failed: service unhealthy (responded with "NOT_SERVING")',
+            expect.stringMatching(/^Readiness probe failed: dial tcp 10\.1\.[\d.]+:9009: connect: connection refused$/),
+          ]),
+        );
+      await ground.call('stop', 'asked', 0);
+    });
+
+    it('gives a condemned container the grace of its probe, and its hook', async () => {
+      const lifecycle = { preStop: { exec: { command: ['sh', '-c', 'echo hooked >/proc/1/fd/1'] } } };
+      const livenessProbe = {
+        exec: { command: ['false'] },
+        periodSeconds: 60,
+        failureThreshold: 1,
+        terminationGracePeriodSeconds: 1,
+      };
+      const containers = [shell('c', "trap '' TERM; while :; do sleep 0.05; done", { lifecycle, livenessProbe })];
+      await ground.call('start', makePod('condemned', { containers, terminationGracePeriodSeconds: 600 }));
+      const status = await ground.until(
+        'condemned',
+        ({ containerStatuses }) => containerStatuses?.[0]?.restartCount === 1,
+        20_000,
+      );
+      expect(status.containerStatuses?.[0]?.lastState.terminated).toMatchObject({ exitCode: 137, reason: 'Error' });
+      expect(await ground.call('logs', 'condemned', 'c', 0)).toContain('hooked');
+      await ground.call('stop', 'condemned', 0);
     });
 
     it('begins with readiness and liveness only when the startup probe has passed', async () => {
