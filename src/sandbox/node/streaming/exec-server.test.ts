@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stock kubectl against handleExecUpgrade behind a small stand-in for an API server that knows one pod.
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,6 +10,7 @@ import { join } from 'node:path';
 import { type Duplex, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { handleExecUpgrade } from './exec-server.ts';
 import type { ExecRun } from './exec-session.ts';
 
@@ -223,3 +225,20 @@ async function fetchUpgrade(port: number, path: string, headers: Record<string, 
   socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\n${lines.join('')}\r\n`);
   return text(socket);
 }
+
+test('nothing is sent to a WebSocket client before it reads: kubectl would drop it', async () => {
+  run = async ({ stdout }) => {
+    stdout.write('at once');
+    return { exitCode: 0 };
+  };
+  const { port } = server.address() as AddressInfo;
+  const url = `ws://127.0.0.1:${port}/api/v1/namespaces/default/pods/p/exec?stdout=true&command=true`;
+  const client = new WebSocket(url, 'v5.channel.k8s.io', { autoPong: false });
+  const seen: string[] = [];
+  client.on('message', (data: Buffer) => seen.push(`${data[0]}:${data.subarray(1)}`));
+  await once(client, 'ping');
+  expect(seen).toEqual([]);
+  client.pong();
+  await once(client, 'close');
+  expect(seen.slice(0, 2)).toEqual(['1:', '1:at once']);
+});

@@ -59,6 +59,7 @@ async function runSession(
   const resize = new ResizeChannel();
   const stdin = selection.stdin ? stdinOf(ws) : undefined;
   receiveMessages(ws, stdin, resize);
+  await untilItReads(ws);
   // An empty message tells clients that the connection stands before any output comes.
   const first = selection.stdout ? CHANNEL.stdout : selection.stderr ? CHANNEL.stderr : CHANNEL.error;
   ws.send(Buffer.of(first));
@@ -80,6 +81,26 @@ async function runSession(
   stdin?.destroy();
   ws.resume();
   ws.close(1000);
+}
+
+/** A client that does not answer pings has had time enough by then. */
+const READS_WITHIN_MS = 200;
+
+/**
+ * kubectl makes its channels while it begins to read, and drops what comes before it has them ("Unknown stream id 1,
+ * discarding message"). Containers of other runtimes are too slow to lose anything by that; ours are not.
+ */
+async function untilItReads(ws: WebSocket): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, READS_WITHIN_MS);
+    const done = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    ws.once('pong', done);
+    ws.once('close', done);
+    ws.ping();
+  });
 }
 
 /** Up to v3 the error channel carries text, and nothing on success; from v4 on always a Status. */
