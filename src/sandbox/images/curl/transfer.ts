@@ -32,21 +32,30 @@ export async function transfer(rawUrl: string, options: CurlOptions): Promise<vo
   const timings: Timings = { startedAt: performance.now(), connectedAt: 0, firstByteAt: 0 };
   const limit = options.maxTimeMs > 0 ? AbortSignal.timeout(options.maxTimeMs) : undefined;
   let redirects = 0;
-  let response = await exchange(url, options, timings, limit);
-  while (options.follow && [301, 302, 303, 307, 308].includes(response.statusCode ?? 0) && response.headers.location) {
-    if (++redirects > MAX_REDIRECTS) throw new CurlError(47, `Maximum (${MAX_REDIRECTS}) redirects followed`);
-    response.resume();
-    url = new URL(response.headers.location, url);
+  let size = 0;
+  let response: IncomingMessage | undefined;
+  try {
     response = await exchange(url, options, timings, limit);
+    while (options.follow && isRedirect(response)) {
+      if (++redirects > MAX_REDIRECTS) throw new CurlError(47, `Maximum (${MAX_REDIRECTS}) redirects followed`);
+      response.resume();
+      url = new URL(response.headers.location!, url);
+      response = await exchange(url, options, timings, limit);
+    }
+    const status = response.statusCode ?? 0;
+    if (options.fail && status >= 400) {
+      response.resume();
+      throw new CurlError(22, `The requested URL returned error: ${status}`);
+    }
+    size = await writeBody(response, options, limit);
+  } finally {
+    // Also of a transfer that failed, as curl does: 000 stands for no answer.
+    writeOut(options, response, url, timings, size, redirects);
   }
-  const status = response.statusCode ?? 0;
-  if (options.fail && status >= 400) {
-    response.resume();
-    writeOut(options, response, url, timings, 0, redirects);
-    throw new CurlError(22, `The requested URL returned error: ${status}`);
-  }
-  const size = await writeBody(response, options, limit);
-  writeOut(options, response, url, timings, size, redirects);
+}
+
+function isRedirect({ statusCode = 0, headers }: IncomingMessage): boolean {
+  return [301, 302, 303, 307, 308].includes(statusCode) && headers.location !== undefined;
 }
 
 function parseUrl(raw: string): URL {
@@ -188,7 +197,7 @@ function printHeaders(response: IncomingMessage, prefix: string, sink: NodeJS.Wr
 
 function writeOut(
   options: CurlOptions,
-  response: IncomingMessage,
+  response: IncomingMessage | undefined,
   url: URL,
   timings: Timings,
   size: number,
@@ -197,18 +206,18 @@ function writeOut(
   if (options.writeOut === undefined) return;
   const seconds = (at: number): string => (Math.max(0, at - timings.startedAt) / 1000).toFixed(6);
   const variables: Record<string, string> = {
-    http_code: String(response.statusCode ?? 0).padStart(3, '0'),
-    response_code: String(response.statusCode ?? 0).padStart(3, '0'),
-    content_type: response.headers['content-type'] ?? '',
+    http_code: String(response?.statusCode ?? 0).padStart(3, '0'),
+    response_code: String(response?.statusCode ?? 0).padStart(3, '0'),
+    content_type: response?.headers['content-type'] ?? '',
     size_download: String(size),
     time_connect: seconds(timings.connectedAt),
     time_starttransfer: seconds(timings.firstByteAt),
     time_total: seconds(performance.now()),
-    remote_ip: response.socket?.remoteAddress ?? '',
-    remote_port: String(response.socket?.remotePort ?? ''),
+    remote_ip: response?.socket?.remoteAddress ?? '',
+    remote_port: String(response?.socket?.remotePort ?? ''),
     num_redirects: String(redirects),
     url_effective: url.href,
-    method: response.method ?? '',
+    method: response?.method ?? '',
   };
   const text = options.writeOut
     .replace(/%\{([a-z_]+)\}/g, (_, name: string) => variables[name] ?? '')
