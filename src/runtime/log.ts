@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import pino, { type Logger } from 'pino';
+import { logOutput } from '../process/log-output.ts';
 
 /** JSON lines on stdout; `time` as an ISO text, `level` as a word. */
 export function createLog(component: string, level = 'info'): Logger {
@@ -10,6 +11,6 @@ export function createLog(component: string, level = 'info'): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    pino.destination({ fd: 1, sync: true }),
+    logOutput(),
   );
 }

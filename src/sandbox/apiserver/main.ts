@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import pino from 'pino';
 import { watchDescriptors } from '../../process/descriptors.ts';
+import { logOutput } from '../../process/log-output.ts';
 import { bootstrapObjects } from './bootstrap.ts';
 import { createClusterObjects } from './cluster-objects.ts';
 import { establishCustomResources } from './crd/establish.ts';
@@ -45,7 +46,7 @@ type Log = Core['log'];
 
 /** Serves until `signal` aborts; then ends watches, closes the store and resolves. */
 export async function runApiServer(options: ApiServerOptions, signal: AbortSignal): Promise<void> {
-  const logger = pino({ name: 'apiserver', base: { cluster: options.clusterName } });
+  const logger = pino({ name: 'apiserver', base: { cluster: options.clusterName } }, logOutput());
   const log: Log = (level, message, fields) => logger[level](fields ?? {}, message);
   const running = await startApiServer(options, log, signal);
   log('info', 'serving', { host: options.listen.host, port: running.port });

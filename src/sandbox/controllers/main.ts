@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { KubeClient, KubeError } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/config.ts';
 import type { ResourceType } from '../../kube/types.ts';
+import { logOutput } from '../../process/log-output.ts';
 import type { Controller, ControllerContext, Log } from './controller.ts';
 import { createCronJobController } from './cron-job.ts';
 import { createDaemonSetController } from './daemon-set.ts';
@@ -54,7 +55,7 @@ export interface ControllersOptions {
  */
 export async function runControllers(options: ControllersOptions, signal: AbortSignal): Promise<void> {
   const client = new KubeClient({ ...loadKubeconfig(options.kubeconfig), userAgent: USER_AGENT });
-  const log = options.log ?? pino({ name: 'controllers', base: { cluster: options.clusterName } });
+  const log = options.log ?? pino({ name: 'controllers', base: { cluster: options.clusterName } }, logOutput());
   const context: ControllerContext = {
     client,
     informers: new InformerSet(),

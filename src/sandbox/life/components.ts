@@ -2,6 +2,7 @@
 // `isthmus sandbox component NAME`: the entry of every process of the sandbox. Each loads only what it needs.
 import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
+import { logOutput } from '../../process/log-output.ts';
 import { type ClusterLayout, clusterLayout, readConfig, type SandboxConfig } from '../layout.ts';
 import { API_PORT, CLUSTER_DOMAIN, DNS_SERVICE_ADDRESS, KUBELET_PORT, SERVICE_CIDR } from '../network/addresses.ts';
 import { waitForApiServer } from './api-readiness.ts';
@@ -33,7 +34,7 @@ export async function runComponent(request: ComponentRequest, signal: AbortSigna
   const run = CLUSTER_COMPONENTS[component];
   if (run === undefined || request.cluster === undefined) throw new Error(`there is no component "${component}"`);
   const cluster = clusterLayout(config, request.cluster);
-  const log = pino({ base: { cluster: cluster.name, component } });
+  const log = pino({ base: { cluster: cluster.name, component } }, logOutput());
   return run({ config, cluster, log, signal });
 }
 

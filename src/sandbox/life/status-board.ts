@@ -5,6 +5,8 @@ import { type ClusterLayout, paths, type SandboxConfig } from '../layout.ts';
 import type { ComponentStatus } from './component-process.ts';
 import { type ClusterReadiness, isReady, type SandboxStatus } from './status-file.ts';
 
+const RETRY_MS = 1_000;
+
 /** The status file, always complete. */
 export class StatusBoard {
   readonly #file: string;
@@ -18,6 +20,7 @@ export class StatusBoard {
   #readyAt: string | undefined;
   #isStopping = false;
   #written = '';
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(config: SandboxConfig, clusters: readonly ClusterLayout[]) {
     this.#file = paths.status(config.stateDir);
@@ -82,7 +85,13 @@ export class StatusBoard {
     const whole: SandboxStatus = { ...status, phase, ...(this.#readyAt ? { readyAt: this.#readyAt } : {}) };
     const text = `${JSON.stringify(whole, undefined, 2)}\n`;
     if (text === this.#written) return;
-    this.#written = text;
-    writeAtomically(this.#file, text);
+    clearTimeout(this.#retry);
+    try {
+      writeAtomically(this.#file, text);
+      this.#written = text;
+    } catch {
+      // The clusters run as well without it: a full disk must not end them.
+      this.#retry = setTimeout(() => this.#write(), RETRY_MS).unref();
+    }
   }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { KubeClient } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/config.ts';
+import { logOutput } from '../../process/log-output.ts';
 import type { PodNetwork } from '../network/pod-network.ts';
 import { ClusterObjects } from './cluster/cluster-objects.ts';
 import { guardDisk } from './cluster/disk-guard.ts';
@@ -50,7 +51,7 @@ export interface NodeOptions {
  * @throws Error when the process may not mount or unshare, or the kubelet's port is taken
  */
 export async function runNode(options: NodeOptions, signal: AbortSignal): Promise<void> {
-  const log = options.log ?? pino({ base: { component: 'node', node: options.nodeName } });
+  const log = options.log ?? pino({ base: { component: 'node', node: options.nodeName } }, logOutput());
   const onError = (error: Error) => {
     if (!signal.aborted) log.warn({ error: error.message }, 'request failed, will be tried again');
   };

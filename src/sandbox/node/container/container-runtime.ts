@@ -309,7 +309,13 @@ export class RunningContainer {
         const pid = /^pid (\d+)$/m.exec(text)?.[1];
         if (pid !== undefined && this.#pid === undefined) {
           this.#pid = Number(pid);
-          this.#pidNamespace = onPid(this.#pid);
+          try {
+            this.#pidNamespace = onPid(this.#pid);
+          } catch (error) {
+            // The disk is full, say: this container does not start, and the node with all the others goes on.
+            this.kill('SIGKILL');
+            reject(error as Error);
+          }
           this.#mountNamespace = mountNamespaceOf(this.#pid);
         }
         if (/^started$/m.test(text)) {

@@ -25,6 +25,7 @@ export class LogFile extends EventEmitter<{ change: []; data: [stream: LogStream
   #file: FileHandle | undefined;
   #bytes = 0;
   #rotations = 0;
+  #isTorn = false;
   #open = 0;
   #ended = false;
   #queue: Promise<void> = Promise.resolve();
@@ -96,8 +97,10 @@ export class LogFile extends EventEmitter<{ change: []; data: [stream: LogStream
       this.#rotations++;
     }
     this.#file ??= await open(this.path, 'a', 0o600);
-    await this.#file.write(bytes);
-    this.#bytes += bytes.length;
+    // After a line of which a full disk took only a part, the next one begins anew.
+    const { bytesWritten } = await this.#file.write(this.#isTorn ? Buffer.concat([Buffer.of(NEWLINE), bytes]) : bytes);
+    this.#isTorn = bytesWritten < bytes.length;
+    this.#bytes += bytesWritten;
     this.emit('change');
   }
 }
