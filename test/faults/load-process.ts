@@ -6,6 +6,8 @@ import type { FailedRequest, LoadOptions, LoadTally, LoadTarget } from './load-g
 
 /** A gap in the schedule that is worth a word: beyond it the offered load was not the one that was asked for. */
 const LATE_MS = 100;
+/** Longer than any fault holds up what it does not concern. */
+const SLOW_MS = 2_000;
 const TALLY_EVERY_MS = 50;
 
 const options = JSON.parse(process.argv[2] ?? '') as LoadOptions;
@@ -29,6 +31,7 @@ const tally = {
   maxLateMs: 0,
   slowest: { target: '', sentAt: 0, tookMs: 0 },
   statuses: {} as Record<string, number>,
+  targets: {} as Record<string, { answered: number; slow: number }>,
 };
 const failed: FailedRequest[] = [];
 let isStopping = false;
@@ -57,6 +60,10 @@ function ask(target: LoadTarget): void {
     const tookMs = Date.now() - sentAt;
     tally.answered++;
     if (tookMs > tally.slowest.tookMs) tally.slowest = { target: target.name, sentAt, tookMs };
+    tally.targets[target.name] ??= { answered: 0, slow: 0 };
+    const mine = tally.targets[target.name]!;
+    mine.answered++;
+    if (tookMs > SLOW_MS) mine.slow++;
     tally.statuses[outcome] = (tally.statuses[outcome] ?? 0) + 1;
     if (!isGood) failed.push({ target: target.name, sentAt, tookMs, outcome, detail: detail.slice(0, 200) });
   };

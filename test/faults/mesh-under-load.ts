@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two clusters with the mesh on them and services in both, for tests that break something while requests come in.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
+import { expect, type TestContext } from 'vitest';
 import { root, TestSandbox } from '../fixture/sandbox.ts';
-import { Load, type LoadReport } from './load-generator.ts';
+import { type FailedRequest, Load, type LoadReport } from './load-generator.ts';
 
 /** Of all targets together: what the issue asks for. */
 const RATE_PER_SECOND = 200;
 const REQUEST_TIMEOUT_MS = 30_000;
 const SYSTEM = 'istio-system';
+/** Our own two clusters and their load come to three at most. */
+const BUSY_PER_PROCESSOR = 4;
 
 export type Cluster = 'cluster1' | 'cluster2';
 
@@ -94,11 +98,24 @@ export class MeshUnderLoad {
       load.mark('its end');
       await load.wellAnswered(RATE_PER_SECOND, 60_000);
       const report = await load.stop();
-      if (!report.keptSchedule) console.warn(`This machine could not offer the load in time:\n${report.text}`);
+      console.log(report.text);
       return report;
     } finally {
       load.kill();
     }
+  }
+
+  /**
+   * Skips the test where the machine is busy with other work and had no time for the load: then requests time out that no
+   * mesh could have saved. A machine of our own has no such excuse.
+   */
+  judge(report: LoadReport, context: TestContext, losses: readonly FailedRequest[]): void {
+    const [load = 0] = loadavg();
+    const isBusy = load > BUSY_PER_PROCESSOR * availableParallelism();
+    if (losses.length > 0 && isBusy && !report.wasCarried) {
+      context.skip(`this machine (load ${load.toFixed(0)}) could not carry the requests:\n${report.text}`);
+    }
+    expect(losses, report.text).toEqual([]);
   }
 
   async until(what: string, check: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
