@@ -50,9 +50,12 @@ describe('podFailurePolicy', () => {
   ];
 
   it('takes the first rule that matches', () => {
-    const judged = (exitCode: number) => judgeFailure(job({ podFailurePolicy: { rules } }), ended('Failed', 0, exitCode));
+    const judged = (exitCode: number) =>
+      judgeFailure(job({ podFailurePolicy: { rules } }), ended('Failed', 0, exitCode));
     expect(judged(3).action).toBe('FailJob');
-    expect(judged(3).message).toBe('Container main for pod default/p failed with exit code 3 matching FailJob rule at index 1');
+    expect(judged(3).message).toBe(
+      'Container main for pod default/p failed with exit code 3 matching FailJob rule at index 1',
+    );
     expect(judged(1).action).toBe('Count');
     expect(judged(0).action).toBe('Count');
   });
