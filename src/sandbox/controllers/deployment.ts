@@ -180,7 +180,7 @@ class Rollout {
     if (this.#deployment.metadata.annotations?.[REVISION] !== revision) {
       const { name = '', namespace } = this.#deployment.metadata;
       const patch = { metadata: { annotations: { [REVISION]: revision } } };
-      this.#stored = await client.patch<Deployment>(DEPLOYMENTS, name, namespace, patch);
+      this.#stored = await client.patch<Deployment>(DEPLOYMENTS, name, namespace, patch, { subresource: 'status' });
     }
     return this.#fresh;
   }

@@ -30,6 +30,8 @@ const SHAPES: readonly (readonly [RegExp, string])[] = [
   [/^<(?:webhook|host|host-ip)>/, '[\\w.:-]+'],
   [/^<prose>/, '[^]*?'],
 ];
+/** Each implementation hashes a pod template in a way of its own; ReplicaSets and pods are named by it. */
+const TEMPLATE_HASHES = /\bweb-([bcdfghjklmnpqrstvwxz2456789]{8,10})(?![bcdfghjklmnpqrstvwxz2456789])/g;
 const OPENAPI_HASH = /([?&]hash=)[0-9A-F]{128}/g;
 const ALLOCATED_ADDRESS = /^10\.96\.\d+\.\d+$/;
 const AGE = /^(\d+[smhdy])+$/;
@@ -105,7 +107,7 @@ export class Matching {
       if (!(name in expected) && !(name in actual)) return [];
       if (!(name in actual)) return [difference(here, undefined, expected[name])];
       if (!(name in expected)) return [difference(here, actual[name], undefined)];
-      if (name === 'managedFields') return this.compare(inOrder(expected[name]), inOrder(actual[name]), here);
+      if (name === 'managedFields') return this.compare(byManager(expected[name]), byManager(actual[name]), here);
       return this.compare(expected[name], actual[name], here);
     });
   }
@@ -114,10 +116,23 @@ export class Matching {
   #learnNames(expected: Json, actual: Json): void {
     const [theirs, ours] = [expected['name'], actual['name']];
     if (typeof theirs !== 'string' || typeof ours !== 'string') return;
-    const prefix = expected['generateName'];
-    const generated = typeof prefix === 'string' && theirs.startsWith(prefix) && ours.startsWith(prefix);
+    const [theirPrefix, ourPrefix] = [expected['generateName'], actual['generateName']];
+    const generated =
+      typeof theirPrefix === 'string' &&
+      typeof ourPrefix === 'string' &&
+      theirs.startsWith(theirPrefix) &&
+      ours.startsWith(ourPrefix);
     const projected = theirs.startsWith('kube-api-access-') && ours.startsWith('kube-api-access-');
     if (generated || projected) this.rename(theirs, ours);
+  }
+
+  #learnHashes(expected: string, actual: string): void {
+    const theirs = [...expected.matchAll(TEMPLATE_HASHES)];
+    const ours = [...actual.matchAll(TEMPLATE_HASHES)];
+    if (theirs.length !== ours.length) return;
+    for (const [index, [, hash]] of theirs.entries()) {
+      if (!this.#renamed.has(hash!)) this.rename(hash!, ours[index]![1]!);
+    }
   }
 
   #compareAllocated(theirs: string, ours: string, where: string): Difference[] {
@@ -132,6 +147,7 @@ export class Matching {
       return this.#compareAllocated(expected, actual, where);
     }
     if (/\.cells\[\d+\]$/.test(where) && AGE.test(expected) && AGE.test(actual)) return [];
+    this.#learnHashes(expected, actual);
     const captured: string[] = [];
     const pattern = expected
       .replace(OPENAPI_HASH, '$1<hash>')
@@ -224,12 +240,12 @@ export function difference(where: string, ours: unknown, recorded: unknown): Dif
   return { where, ours: short(ours), recorded: short(recorded) };
 }
 
-/** Entries stand in the order of their times, which have whole seconds only, and then of their managers. */
-function inOrder(managedFields: unknown): unknown {
+/** By manager: the order follows times that have whole seconds only. */
+function byManager(managedFields: unknown): unknown {
   if (!Array.isArray(managedFields)) return managedFields;
-  const rank = ({ manager, operation, subresource = '' }: Json) =>
-    `${manager === RECORDED_CONTROLLERS ? CONTROLLERS : manager} ${operation} ${subresource}`;
-  return (managedFields as Json[]).toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1));
+  const name = ({ manager, operation, apiVersion, subresource = '' }: Json) =>
+    [manager === RECORDED_CONTROLLERS ? CONTROLLERS : manager, operation, apiVersion, subresource].join(' ');
+  return Object.fromEntries((managedFields as Json[]).map((entry) => [name(entry), entry]));
 }
 
 /** The recording's name for what calls itself kube-controller-manager elsewhere: the file of its binary. */
@@ -249,6 +265,6 @@ function escaped(text: string): string {
 }
 
 function short(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
+  const text = JSON.stringify(value) ?? 'undefined';
   return text.length > 400 ? `${text.slice(0, 400)}...` : text;
 }

@@ -100,8 +100,8 @@ class Player {
     const { matching, controllers, server, patienceMs } = this.#stage;
     const label = `${request.method} ${request.path}`;
     if (controllers && request.method !== 'GET') await settle(server);
-    const headers = this.#headersOf(exchange, step);
     const path = await this.#pathOf(request.path);
+    const headers = await this.#headersOf(exchange, step, path);
     if (response.events) {
       const differences = await this.#playWatch(path, response, headers, step.background === true, watching);
       this.#results.push({ step: index, request: label, differences });
@@ -148,11 +148,16 @@ class Player {
     return differences;
   }
 
-  #headersOf({ request }: Exchange, step: Step): Record<string, string> {
+  async #headersOf({ request, response }: Exchange, step: Step, path: string): Promise<Record<string, string>> {
     const headers: Record<string, string> = {};
     for (const [name, value] of Object.entries(request.headers)) {
       if (name === 'Content-Length' || name === 'Host') continue;
       headers[name] = name === 'If-None-Match' ? (this.#tags.get(value) ?? value) : this.#stage.matching.fill(value);
+    }
+    // It was asked with a time of its own that was not recorded.
+    if (response.status === 304 && !headers['If-None-Match']) {
+      const now = await this.#stage.server.send('GET', path, undefined, headers);
+      headers['If-None-Match'] = String(now.headers['etag']);
     }
     if (step.note?.startsWith('anonymous')) headers['X-Anonymous'] = 'true';
     return headers;

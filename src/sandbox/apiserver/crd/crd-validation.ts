@@ -105,7 +105,13 @@ function validateVersion(version: CrdVersion, path: string, only: boolean): Stat
   if (!schema) causes.push(required(`${path}.schema.openAPIV3Schema`));
   else if (schema.type !== 'object') {
     causes.push(invalidValue(`${schemaPath}.type`, schema.type ?? '', 'must be object at the root'));
-  } else validateStructural(schema, schemaPath, causes);
+  } else {
+    const found: StatusCause[] = [];
+    validateStructural(schema, schemaPath, found);
+    // What a type may be is the last thing that the real server looks at.
+    const isType = ({ reason, field }: StatusCause) => reason === 'FieldValueNotSupported' && field.endsWith('.type');
+    causes.push(...found.filter((one) => !isType(one)), ...found.filter(isType));
+  }
   for (const [index, column] of (version.additionalPrinterColumns ?? []).entries()) {
     const here = `${path}.additionalPrinterColumns[${index}]`;
     if (!column.name) causes.push(required(`${here}.name`));

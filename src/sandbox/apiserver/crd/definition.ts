@@ -121,9 +121,18 @@ function servedVersion(spec: CrdSpec, version: CrdVersion, metadata: ObjectNode)
     columns: versionColumns(version),
     ...(scale ? { scale } : {}),
     ...(version.deprecated
-      ? { deprecation: version.deprecationWarning ?? `${spec.group}/${version.name} ${spec.names.kind} is deprecated` }
+      ? { deprecation: version.deprecationWarning ?? deprecationOf(spec, version) }
       : {}),
   };
+}
+
+/** Names the newest version that is served and not deprecated itself, if it is newer. */
+function deprecationOf({ group, names, versions }: CrdSpec, { name }: CrdVersion): string {
+  const [better] = versions
+    .filter(({ served, deprecated }) => served && !deprecated)
+    .sort((a, b) => compareVersions(a.name, b.name));
+  const use = better && compareVersions(better.name, name) < 0 ? `; use ${group}/${better.name} ${names.kind}` : '';
+  return `${group}/${name} ${names.kind} is deprecated${use}`;
 }
 
 /** What the scale subresource is going to read must be a count. */

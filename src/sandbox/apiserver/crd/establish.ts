@@ -9,6 +9,7 @@ import type { ObjectNode } from '../schema/node.ts';
 import type { ObjectStore, StoredObject } from '../storage/store.ts';
 import { CLEANUP_FINALIZER } from './cleanup-finalizer.ts';
 import { buildCustomDefinition, type CrdObject } from './definition.ts';
+import { sameJson } from './schema-validation.ts';
 
 const KEY = 'customresourcedefinitions.apiextensions.k8s.io';
 
@@ -18,6 +19,8 @@ export interface EstablishInputs {
   /** The built-in ObjectMeta. */
   readonly metadata: ObjectNode;
   readonly now: () => string;
+  /** Managed fields of a status that the server writes. */
+  readonly track: (object: KubeObject, old: KubeObject) => KubeObject;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
 }
 
@@ -113,7 +116,7 @@ function writeStatus(stored: StoredObject, inputs: EstablishInputs, conditions: 
   const accepted = conditions[0]?.status === 'True';
   const status = { ...crd.status, conditions: merged, ...(accepted ? { acceptedNames: crd.spec.names } : {}) };
   const next: KubeObject = { ...crd, status };
-  if (JSON.stringify(next) !== JSON.stringify(crd)) inputs.store.update(stored.key, next, stored.revision);
+  if (!sameJson(status, crd.status)) inputs.store.update(stored.key, inputs.track(next, crd), stored.revision);
 }
 
 /** Deletes the instances; once none is left, lets the definition go. */

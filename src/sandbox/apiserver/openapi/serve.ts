@@ -6,7 +6,7 @@ import type { CrdObject } from '../crd/definition.ts';
 import type { GroupVersionEntry } from '../resources/registry.ts';
 import type { Core } from '../rest/context.ts';
 import { notAcceptable, parseAccept } from '../rest/negotiation.ts';
-import { sendJson, sendText } from '../rest/respond.ts';
+import { sendText } from '../rest/respond.ts';
 import { builtinType, loadDescriptions } from '../schema/builtin.ts';
 import { encodeGnostic } from './gnostic.ts';
 import { resourcePaths } from './paths.ts';
@@ -32,7 +32,7 @@ export class OpenApiServer {
     if (path !== '/openapi/v2' && path !== '/openapi/v3' && !path.startsWith('/openapi/v3/')) return false;
     this.#forget();
     if (path === '/openapi/v2') this.#serveV2(request, response);
-    else if (path === '/openapi/v3') sendJson(response, 200, this.#index());
+    else if (path === '/openapi/v3') this.#serveIndex(request, response);
     else this.#serveV3(request, response, path.slice('/openapi/v3/'.length));
     return true;
   }
@@ -71,6 +71,10 @@ export class OpenApiServer {
       return;
     }
     sendTagged(request, response, 'application/json', this.#documentV3(entry));
+  }
+
+  #serveIndex(request: IncomingMessage, response: ServerResponse): void {
+    sendTagged(request, response, 'application/json', Buffer.from(JSON.stringify(this.#index())));
   }
 
   #index(): unknown {

@@ -34,8 +34,8 @@ export function validateMetadata(object: KubeObject, nameRule: NameRule): Status
       field: 'metadata.annotations',
     });
   }
-  for (const [index, owner] of (ownerReferences ?? []).entries()) {
-    const path = `metadata.ownerReferences[${index}]`;
+  const path = 'metadata.ownerReferences';
+  for (const owner of ownerReferences ?? []) {
     if (!owner.apiVersion) causes.push(invalidValue(`${path}.apiVersion`, '', 'version must not be empty'));
     if (!owner.kind) causes.push(invalidValue(`${path}.kind`, '', 'must not be empty'));
     if (!owner.name) causes.push(invalidValue(`${path}.name`, '', 'must not be empty'));

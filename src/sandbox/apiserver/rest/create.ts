@@ -94,13 +94,7 @@ function stampNew(object: KubeObject, request: ResourceRequest): KubeObject {
   if (!meta.name && meta.generateName) meta.name = generateName(meta.generateName, core.random);
   meta.uid = core.newUid();
   meta.creationTimestamp = timestamp(core.now());
-  for (const field of [
-    'deletionTimestamp',
-    'deletionGracePeriodSeconds',
-    'selfLink',
-    'generation',
-    'resourceVersion',
-  ]) {
+  for (const field of ['deletionTimestamp', 'deletionGracePeriodSeconds', 'selfLink', 'resourceVersion']) {
     delete meta[field];
   }
   if (strategy.generation) meta.generation = 1;
@@ -130,10 +124,11 @@ function validateNew(object: KubeObject, request: ResourceRequest, options: Writ
   const { strategy } = definition;
   const causes = [
     ...validateMetadata(object, strategy.nameRule),
+    ...(definition.custom ? [] : (strategy.validate?.(object, strategyContext(request, options.dryRun)) ?? [])),
     ...(version.validateSchema?.(toVersion(version, object), undefined) ?? []),
-    ...(strategy.validate?.(object, strategyContext(request, options.dryRun)) ?? []),
+    ...(definition.custom ? (strategy.validate?.(object, strategyContext(request, options.dryRun)) ?? []) : []),
   ];
-  if (causes.length > 0) throw invalid(version.group, definition.kind, object.metadata.name ?? '', causes);
+  if (causes.length > 0) throw invalid(homeGroup(definition), definition.kind, object.metadata.name ?? '', causes);
 }
 
 function store(object: KubeObject, request: ResourceRequest, options: WriteOptions): KubeObject {

@@ -235,6 +235,7 @@ export async function deleteCollection(request: ResourceRequest): Promise<KubeOb
   const options = await readDeleteOptions(request);
   const { definition, version, core } = request;
   const selected = selectStored(request);
+  const resourceVersion = String(core.store.revision);
   for (const { key } of selected) {
     try {
       await deleteNamed({ ...request, path: { ...request.path, namespace: key.namespace } }, key.name, options);
@@ -248,5 +249,5 @@ export async function deleteCollection(request: ResourceRequest): Promise<KubeOb
     return definition.custom ? toVersion(version, object) : rest;
   });
   const apiVersion = version.group ? `${version.group}/${version.version}` : version.version;
-  return { kind: definition.listKind, apiVersion, metadata: { resourceVersion: String(core.store.revision) }, items };
+  return { kind: definition.listKind, apiVersion, metadata: { resourceVersion }, items };
 }

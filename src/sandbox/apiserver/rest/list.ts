@@ -114,7 +114,8 @@ function writeToken({ revision, namespace, name }: Position): string {
 }
 
 function readToken(token: string): Position {
-  const text = Buffer.from(token, 'base64url').toString();
+  const bytes = Buffer.from(token, 'base64url');
+  const text = bytes.toString();
   try {
     const { rv, start } = JSON.parse(text) as { rv: unknown; start: unknown };
     if (typeof rv === 'number' && typeof start === 'string') {
@@ -124,7 +125,7 @@ function readToken(token: string): Position {
   } catch {
     // Refused below, like every other thing that is no token.
   }
-  const first = text.codePointAt(0) ?? 0;
+  const first = bytes[0] ?? 0;
   const shown = first > 31 && first < 127 ? String.fromCodePoint(first) : `\\u${first.toString(16).padStart(4, '0')}`;
   throw badRequest(
     `invalid continue token: continue key is not valid: invalid character '${shown}' looking for beginning of value`,

@@ -17,6 +17,7 @@ export async function finalizeNamespace(request: ResourceRequest): Promise<KubeO
     throw modified(requestedResource(request), request.path.name);
   }
   const next: KubeObject = { ...stored.object, spec: given['spec'] ?? {} };
-  const written = store.update(stored.key, next, stored.revision);
-  return isFinished(written.object) ? store.delete(stored.key, written.revision).object : written.object;
+  // The last one gone, its watchers see the deletion alone.
+  if (isFinished(next)) return { ...next, metadata: store.delete(stored.key, stored.revision).object.metadata };
+  return store.update(stored.key, next, stored.revision).object;
 }

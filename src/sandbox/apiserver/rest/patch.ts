@@ -106,6 +106,14 @@ export function applyRawPatch(current: KubeObject, patch: RawPatch, request: Res
   }
 }
 
+/** Members by name, as Go writes maps. */
+function sortedMembers(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortedMembers);
+  if (!isRecord(value)) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([name, inner]) => [name, sortedMembers(inner)]));
+}
+
 function patchObject(
   current: KubeObject,
   patch: RawPatch,
@@ -114,7 +122,7 @@ function patchObject(
 ): KubeObject {
   const patched = applyRawPatch(current, patch, request);
   // The strategic patch is shown as Go prints maps, the others as the JSON that they led to.
-  const shown = patch.kind === 'strategic' ? goMap(patch.body) : JSON.stringify(patched);
+  const shown = patch.kind === 'strategic' ? goMap(patch.body) : JSON.stringify(sortedMembers(patched));
   const refuse = (why: string) => invalid('', '', '', [invalidValue('patch', shown, why)]);
   try {
     const { value, unknownFields } = decodeRaw(patched, request.definition, request.version, request.core);

@@ -46,7 +46,7 @@ export async function handleScale(request: ResourceRequest, access: ScaleAccess)
       optionsKind: method === 'PUT' ? 'UpdateOptions' : 'PatchOptions',
       options,
       build: (current) => withReplicas(current, wanted(current), access, request, node),
-      track: (object, current) => trackUpdate(object, current, request, options.fieldManager),
+      track: (object, current) => withoutScaleTime(trackUpdate(object, current, request, options.fieldManager)),
     },
   );
   sendScale(request, scaleView(changed, access), form);
@@ -63,6 +63,16 @@ function sendScale(request: ResourceRequest, scale: KubeObject, form: Representa
   const node = builtinType(request.core.types, 'autoscaling.v1.Scale');
   const version = { group: 'autoscaling', version: 'v1', node, columns: COLUMNS };
   sendTransformed({ ...request, version }, 200, scale, form);
+}
+
+/** The real server notes who scaled, but not when. */
+function withoutScaleTime(object: KubeObject): KubeObject {
+  const { managedFields, ...metadata } = object.metadata;
+  if (!Array.isArray(managedFields)) return object;
+  const entries = (managedFields as Record<string, unknown>[]).map(({ time, ...entry }) =>
+    entry['subresource'] === 'scale' || time === undefined ? entry : { ...entry, time },
+  );
+  return { ...object, metadata: { ...metadata, managedFields: entries } };
 }
 
 function withReplicas(

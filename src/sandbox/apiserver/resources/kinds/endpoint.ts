@@ -91,6 +91,7 @@ export function endpointKinds(types: TypeTable): ResourceDefinition[] {
           group: '',
           version: 'v1',
           type: 'core.v1.Endpoints',
+          deprecation: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
           defaults(object) {
             for (const { ports = [] } of subsets(object)) for (const port of ports) port.protocol ??= 'TCP';
           },

@@ -100,7 +100,7 @@ PodStatus
   volumeHealth? 22 list PodVolumeHealth list=map:name
 
 PodTemplateSpec
-  metadata? 1 meta.v1.ObjectMeta
+  metadata 1 meta.v1.ObjectMeta
   spec 2 PodSpec
 
 ReplicationControllerSpec
