@@ -33,7 +33,7 @@ const EVERYWHERE: readonly KnownDifference[] = [
     reason: 'protobuf is read, not written: whoever asks for it takes JSON too',
   },
   {
-    request: /^GET \/openapi\/v3\?/,
+    request: /^GET \/openapi\/v3(\?|$)/,
     where: /^header content-type$/,
     recorded: /^"text\/plain; charset=utf-8"$/,
     ours: /^"application\/json"$/,

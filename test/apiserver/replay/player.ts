@@ -34,6 +34,8 @@ export interface Stage {
 }
 
 const LOOK_AGAIN_MS = 25;
+/** Not recorded, but seen in managed fields. */
+const KUBECTL = 'kubectl.1.32/v1.32.4';
 /** Nothing written for so long: the controllers have done what they wanted. */
 const QUIET_MS = 80;
 /** Longer nobody waits for controllers that do not rest. */
@@ -56,6 +58,8 @@ class Player {
   readonly #results: ExchangeResult[] = [];
   readonly #background: Promise<void>[] = [];
   readonly #ended = new AbortController();
+  /** Something was written that controllers may act on. */
+  #restless = false;
   /** Entity tags of the recording -> ours. */
   readonly #tags = new Map<string, string>();
 
@@ -65,9 +69,10 @@ class Player {
 
   /** kubectl remembered these from earlier flows. */
   async learnEntityTags(flow: Flow): Promise<void> {
-    for (const { request } of flow.steps.flatMap((step) => step.exchanges ?? [])) {
+    for (const { request, response } of flow.steps.flatMap((step) => step.exchanges ?? [])) {
       const theirs = request.headers['If-None-Match'];
-      if (!theirs || this.#tags.has(theirs)) continue;
+      // Those that were out of date are so here, as they are.
+      if (!theirs || this.#tags.has(theirs) || response.status !== 304) continue;
       const path = request.path.replace(/hash=[0-9A-F]+&?/, '');
       const { headers } = await this.#stage.server.send('GET', path, undefined, { Accept: request.headers['Accept']! });
       if (typeof headers['etag'] === 'string') this.#tags.set(theirs, headers['etag']);
@@ -76,6 +81,8 @@ class Player {
 
   async play(step: Step, index: number): Promise<void> {
     const exchanges = step.exchanges ?? [];
+    if (this.#restless) await settle(this.#stage.server);
+    this.#restless = false;
     if (!step.background) {
       for (const exchange of exchanges) await this.#playExchange(exchange, step, index);
       return;
@@ -99,7 +106,7 @@ class Player {
     const { request, response } = exchange;
     const { matching, controllers, server, patienceMs } = this.#stage;
     const label = `${request.method} ${request.path}`;
-    if (controllers && request.method !== 'GET') await settle(server);
+    if (controllers && request.method !== 'GET') this.#restless = true;
     const path = await this.#pathOf(request.path);
     const headers = await this.#headersOf(exchange, step, path);
     if (response.events) {
@@ -137,9 +144,9 @@ class Player {
     const wanted = response.events ?? [];
     const byServer = response.ended_by === 'server';
     const untilEnd = background && response.ended_by === undefined;
-    const timeoutMs = byServer || untilEnd ? 60_000 : wanted.length === 0 ? SILENCE_MS : patienceMs;
+    const timeoutMs = byServer || background ? 60_000 : wanted.length === 0 ? SILENCE_MS : patienceMs;
     const enough = (seen: unknown[]) => !byServer && !untilEnd && wanted.length > 0 && seen.length >= wanted.length;
-    const options = { opened: watching, ...(untilEnd ? { signal: this.#ended.signal } : {}) };
+    const options = { opened: watching, ...(background ? { signal: this.#ended.signal } : {}) };
     const { status, events, ended } = await server.watch(path, enough, headers, timeoutMs, options);
     if (status !== response.status) return [difference('status', status, response.status)];
     const seen = byServer || untilEnd || wanted.length === 0 ? events : events.slice(0, wanted.length);
@@ -149,7 +156,7 @@ class Player {
   }
 
   async #headersOf({ request, response }: Exchange, step: Step, path: string): Promise<Record<string, string>> {
-    const headers: Record<string, string> = {};
+    const headers: Record<string, string> = step.kubectl ? { 'User-Agent': KUBECTL } : {};
     for (const [name, value] of Object.entries(request.headers)) {
       if (name === 'Content-Length' || name === 'Host') continue;
       headers[name] = name === 'If-None-Match' ? (this.#tags.get(value) ?? value) : this.#stage.matching.fill(value);
@@ -258,6 +265,8 @@ function compareProtobuf(bytes: Buffer, answer: Answer, matching: Matching): Dif
   const node = typeOf(apiVersion, kind);
   if (!node) return [difference('body', answer.json, `${apiVersion} ${kind}, a type that is not known here`)];
   const decoded = decodeObject({ ...decodeProtobuf(raw, node), apiVersion, kind }, node).value;
+  // The wire has no empty lists.
+  if (kind.endsWith('List')) decoded['items'] ??= [];
   return matching.compare(withPlaceholders(decoded), answer.json, 'body');
 }
 

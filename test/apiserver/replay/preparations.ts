@@ -199,21 +199,41 @@ export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
       ...['rec-ed', 'rec-re', 'rec-dp', 'rec-df', 'rec-dc', 'rec-im', 'rec-sa', 'rec-rb', 'rec-sl', 'rec-li', 'rec-fs'],
     ],
     async make(hands) {
+      const secrets = '/api/v1/namespaces/rec-sec/secrets';
+      const secret = { apiVersion: 'v1', kind: 'Secret', type: 'Opaque' };
+      await hands.create(secrets, { ...secret, metadata: { name: 'sd' }, data: { a: 'Yg==' } });
+      const data = { 'pw.txt': 'czNjcmV0', u: 'YWRtaW4=' };
+      await hands.create(secrets, { ...secret, metadata: { name: 's1' }, data });
+      await hands.patch(`${secrets}/s1`, { immutable: true }, 'kubectl-patch');
       for (const name of ['p1', 'p2']) await hands.pod('rec-fs', name);
+    },
+  },
+  'field-validation': {
+    before: {
+      async 2(hands) {
+        await hands.send('DELETE', '/api/v1/namespaces/rec-fv/configmaps/u');
+      },
     },
   },
   'immutable-fields': {
     async make(hands) {
       await hands.web('rec-im');
       await hands.pod('rec-im', 'p');
-      await hands.configMap('rec-im', 'im', { a: '1' });
+    },
+    before: {
+      async 3(hands) {
+        await hands.configMap('rec-im', 'im', { a: '1' });
+      },
     },
   },
   'label-selectors': {
     async make(hands) {
-      await hands.configMap('rec-ls', 'a', undefined, { labels: { app: 'x', tier: '1' } });
-      await hands.configMap('rec-ls', 'b', undefined, { labels: { app: 'y' } });
-      await hands.configMap('rec-ls', 'c', undefined, { labels: { tier: '2' } });
+      const labels = { a: { app: 'x', tier: '1' }, b: { app: 'y' }, c: { tier: '2' } };
+      for (const [name, set] of Object.entries(labels)) {
+        await hands.configMap('rec-ls', name);
+        const path = `/api/v1/namespaces/rec-ls/configmaps/${name}`;
+        await hands.patch(path, { metadata: { labels: set } }, 'kubectl-label');
+      }
     },
   },
   'list-limit-continue': {
@@ -235,7 +255,8 @@ export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
   'namespace-lifecycle': { namespaces: [] },
   'ownerreferences-gc': {
     async make(hands) {
-      await hands.configMap('rec-gc', 'owner');
+      const { metadata } = await hands.configMap('rec-gc', 'owner');
+      hands.matching.bind('<uid-1>', (metadata as { uid: string }).uid);
     },
   },
   'patch-json': {
@@ -249,6 +270,23 @@ export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
     },
   },
   'patch-strategic-directives': web('rec-psd'),
+  'pod-lifecycle': {
+    before: {
+      async 5(hands) {
+        const status = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] };
+        await hands.patch('/api/v1/namespaces/rec-po/pods/p/status', { status }, 'kubectl-patch');
+        await hands.create('/apis/policy/v1/namespaces/rec-po/poddisruptionbudgets', {
+          apiVersion: 'policy/v1',
+          kind: 'PodDisruptionBudget',
+          metadata: { name: 'b' },
+          spec: { minAvailable: 1, selector: { matchLabels: { app: 'p' } } },
+        });
+      },
+      async 6(hands) {
+        await hands.send('DELETE', '/apis/policy/v1/namespaces/rec-po/poddisruptionbudgets/b');
+      },
+    },
+  },
   protobuf: {
     async make(hands) {
       await hands.configMap('rec-pb', 'c', { a: '1' });
