@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store as the security modules and the server's own upkeep see it.
-import type { ResourceDefinition } from './resources/definition.ts';
+import { type TrackedWrite, trackCreate, trackUpdate } from './apply/managed-fields.ts';
+import { groupVersion, type ResourceDefinition } from './resources/definition.ts';
 import type { Registry } from './resources/registry.ts';
 import { timestamp } from './rest/create.ts';
 import type { ClusterObjects } from './seams.ts';
@@ -12,6 +13,15 @@ export interface ClusterObjectsInputs {
   readonly registry: () => Registry;
   readonly now: () => Date;
   readonly newUid: () => string;
+}
+
+/** What managed fields call the server's own writes. */
+export const OWN_MANAGER = 'kube-apiserver';
+
+export function ownWrite(definition: ResourceDefinition, now: () => Date, subresource = ''): TrackedWrite {
+  const version = definition.served.find((one) => groupVersion(one) === definition.storageVersion);
+  if (!version) throw new Error(`${definition.storageKey}: the stored version is not served`);
+  return { version, definition, path: { subresource }, core: { now } };
 }
 
 export function createClusterObjects({ store, registry, now, newUid }: ClusterObjectsInputs): ClusterObjects {
@@ -49,14 +59,16 @@ export function createClusterObjects({ store, registry, now, newUid }: ClusterOb
         creationTimestamp: timestamp(now()),
         ...(definition.strategy.generation ? { generation: 1 } : {}),
       };
-      return store.create(key, { ...object, metadata }).object;
+      return store.create(key, trackCreate({ ...object, metadata }, ownWrite(definition, now), OWN_MANAGER)).object;
     },
     update(type, object) {
       const { name = '', namespace = '', resourceVersion } = object.metadata;
       const current = find(type, namespace, name);
       if (!current) throw notFound(type, name);
       if (resourceVersion && resourceVersion !== current.object.metadata.resourceVersion) throw modified(type, name);
-      return store.update(current.key, object, current.revision).object;
+      const definition = definitionOf(type);
+      const tracked = trackUpdate(object, current.object, ownWrite(definition, now), OWN_MANAGER);
+      return store.update(current.key, tracked, current.revision).object;
     },
     resolve({ group, version, resource, kind }) {
       const found = registry()

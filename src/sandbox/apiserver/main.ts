@@ -6,10 +6,12 @@ import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import pino from 'pino';
+import type { KubeObject } from '../../kube/types.ts';
 import { watchDescriptors } from '../../process/descriptors.ts';
 import { logOutput } from '../../process/log-output.ts';
+import { trackUpdate } from './apply/managed-fields.ts';
 import { bootstrapObjects } from './bootstrap.ts';
-import { createClusterObjects } from './cluster-objects.ts';
+import { createClusterObjects, OWN_MANAGER, ownWrite } from './cluster-objects.ts';
 import { establishCustomResources } from './crd/establish.ts';
 import { apiServices, componentStatuses } from './discovery/api-services.ts';
 import { pkiPaths } from './pki.ts';
@@ -131,7 +133,10 @@ async function assemble(options: ApiServerOptions, store: SqliteStore, log: Log,
     signal,
   };
   const metadata = builtinType(types, 'meta.v1.ObjectMeta');
-  establishCustomResources({ store, registry, metadata, now: () => timestamp(now()), log });
+  const crds = registry.byResource({ group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions' })!;
+  const track = (object: KubeObject, old: KubeObject) =>
+    trackUpdate(object, old, ownWrite(crds, now, 'status'), OWN_MANAGER);
+  establishCustomResources({ store, registry, metadata, now: () => timestamp(now()), track, log });
   const addresses = options.advertiseAddresses;
   bootstrapObjects({ objects, rbac: security.bootstrapObjects(), serviceCidr, addresses, port: options.listen.port });
   const paths = pkiPaths(dataDir);

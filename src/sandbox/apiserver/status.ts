@@ -7,7 +7,7 @@ import { StorageFailure } from './storage/store.ts';
 export interface StatusCause {
   reason: string;
   message: string;
-  field: string;
+  field?: string;
 }
 
 /** `group` is '' for the core group; `resource` is plural ("pods"). */

@@ -58,7 +58,8 @@ export async function writeSlices(
         ownerReferences: [ownerReferenceTo(ownerType, owner)],
       },
       addressType: group.addressType,
-      endpoints: [...group.endpoints],
+      // None at all is null, as a nil list of Go's.
+      endpoints: group.endpoints.length > 0 ? [...group.endpoints] : null,
       ports: group.ports === null ? null : [...group.ports],
     }),
   );

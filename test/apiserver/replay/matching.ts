@@ -39,7 +39,7 @@ const OPENAPI_HASH = /([?&]hash=)[0-9A-F]{128}/g;
 const BUNDLE = /(?:<pem>\n?)+/g;
 const ALLOCATED_ADDRESS = /^10\.96\.\d+\.\d+$/;
 const AGE = /^(\d+[smhdy])+$/;
-const UID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const UID = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const ESCAPED = /[.*+?^${}()|[\]\\]/g;
 
 export class Matching {
@@ -262,7 +262,7 @@ export function withPlaceholders(value: unknown, name = ''): unknown {
     );
   }
   if (typeof value !== 'string') return value;
-  if (UID.test(value)) return `<uid-raw-${value}>`;
+  if (UID.test(value)) return value.replace(UID, '<uid-raw-$&>');
   if (name === 'resourceVersion' && /^\d+$/.test(value)) return `<rv-raw-${value}>`;
   if (/^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(value)) return `<jwt-raw-${value.slice(-12).replaceAll('-', '_')}>`;
   if (/^2026-\d\d-\d\dT[\d:]+Z$/.test(value)) return '<time>';
@@ -276,14 +276,18 @@ export function difference(where: string, ours: unknown, recorded: unknown): Dif
 /** By manager: the order follows times that have whole seconds only. */
 function byManager(managedFields: unknown): unknown {
   if (!Array.isArray(managedFields)) return managedFields;
-  const name = ({ manager, operation, apiVersion, subresource = '' }: Json) =>
-    [manager === RECORDED_CONTROLLERS ? CONTROLLERS : manager, operation, apiVersion, subresource].join(' ');
-  return Object.fromEntries((managedFields as Json[]).map((entry) => [name(entry), entry]));
+  const byName: Json = {};
+  for (const entry of managedFields as Json[]) {
+    const { manager, operation, apiVersion, subresource = '' } = entry;
+    const who = ONE_BINARY.has(String(manager)) ? 'cluster' : manager;
+    const name = [who, operation, apiVersion, subresource].join(' ');
+    byName[name in byName ? `${name} again` : name] = entry;
+  }
+  return byName;
 }
 
-/** The recording's name for what calls itself kube-controller-manager elsewhere: the file of its binary. */
-const RECORDED_CONTROLLERS = 'kas';
-const CONTROLLERS = 'kube-controller-manager';
+/** The recorded server and its controllers were one binary, of the first name. */
+const ONE_BINARY: ReadonlySet<string> = new Set(['kas', 'kube-controller-manager', 'kube-apiserver']);
 
 function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -16,7 +16,7 @@ export interface ExchangeResult {
   readonly step: number;
   /** "GET /api/v1/...", as recorded. */
   readonly request: string;
-  readonly differences: readonly Difference[];
+  differences: readonly Difference[];
 }
 
 /** What a flow needs around it while it is played. */
@@ -29,6 +29,8 @@ export interface Stage {
   readonly patienceMs: number;
   /** Differences that are no reason to look again. */
   readonly isKnown: (step: number, request: string, difference: Difference) => boolean;
+  /** Steps to play in the background beyond those that say so. */
+  readonly beside: ReadonlySet<number>;
   /** Called before a step is played. */
   readonly beforeStep?: (step: number) => Promise<void>;
 }
@@ -40,8 +42,7 @@ const KUBECTL = 'kubectl.1.32/v1.32.4';
 const QUIET_MS = 80;
 /** Longer nobody waits for controllers that do not rest. */
 const RESTLESS_MS = 3_000;
-/** A watch that shows nothing is looked at for so long. */
-const SILENCE_MS = 200;
+const LONGEST_WATCH_MS = 60_000;
 
 export async function playFlow(flow: Flow, stage: Stage): Promise<ExchangeResult[]> {
   const player = new Player(stage);
@@ -83,13 +84,14 @@ class Player {
     const exchanges = step.exchanges ?? [];
     if (this.#restless) await settle(this.#stage.server);
     this.#restless = false;
-    if (!step.background) {
+    const background = step.background === true || this.#stage.beside.has(index);
+    if (!background) {
       for (const exchange of exchanges) await this.#playExchange(exchange, step, index);
       return;
     }
     const watching = Promise.withResolvers<void>();
     const played = (async () => {
-      for (const exchange of exchanges) await this.#playExchange(exchange, step, index, watching.resolve);
+      for (const exchange of exchanges) await this.#playExchange(exchange, step, index, watching.resolve, true);
     })();
     this.#background.push(played);
     await Promise.race([watching.promise, played]);
@@ -102,7 +104,13 @@ class Player {
     return this.#results;
   }
 
-  async #playExchange(exchange: Exchange, step: Step, index: number, watching = () => {}): Promise<void> {
+  async #playExchange(
+    exchange: Exchange,
+    step: Step,
+    index: number,
+    watching = () => {},
+    background = false,
+  ): Promise<void> {
     const { request, response } = exchange;
     const { matching, controllers, server, patienceMs } = this.#stage;
     const label = `${request.method} ${request.path}`;
@@ -110,9 +118,15 @@ class Player {
     const path = await this.#pathOf(request.path);
     const headers = await this.#headersOf(exchange, step, path);
     if (response.events) {
-      const differences = await this.#playWatch(path, response, headers, step.background === true, watching);
-      this.#results.push({ step: index, request: label, differences });
-      return;
+      const result = { step: index, request: label, differences: [] as Difference[] };
+      this.#results.push(result);
+      const played = this.#playWatch(path, response, headers, background, watching).then((differences) => {
+        result.differences = differences;
+      });
+      if (response.ended_by === 'server') return played;
+      // The recorder went on reading when kubectl had seen enough: what is missing may come with a later step.
+      this.#background.push(played);
+      return Promise.race([played, settle(server)]);
     }
     const body = requestBody(request.body, matching);
     const deadline = performance.now() + (controllers && request.method === 'GET' ? patienceMs : 0);
@@ -132,7 +146,7 @@ class Player {
     }
   }
 
-  /** Events up to as many as were recorded; in the background all that came until the flow ended. */
+  /** Events up to as many as were recorded; of a command in the background, all that came until the flow ended. */
   async #playWatch(
     path: string,
     response: RecordedResponse,
@@ -140,16 +154,15 @@ class Player {
     background: boolean,
     watching: () => void,
   ): Promise<Difference[]> {
-    const { server, matching, patienceMs } = this.#stage;
+    const { server, matching } = this.#stage;
     const wanted = response.events ?? [];
     const byServer = response.ended_by === 'server';
-    const untilEnd = background && response.ended_by === undefined;
-    const timeoutMs = byServer || background ? 60_000 : wanted.length === 0 ? SILENCE_MS : patienceMs;
-    const enough = (seen: unknown[]) => !byServer && !untilEnd && wanted.length > 0 && seen.length >= wanted.length;
-    const options = { opened: watching, ...(background ? { signal: this.#ended.signal } : {}) };
-    const { status, events, ended } = await server.watch(path, enough, headers, timeoutMs, options);
+    const untilEnd = byServer || (background && response.ended_by === undefined);
+    const enough = (seen: unknown[]) => !untilEnd && wanted.length > 0 && seen.length >= wanted.length;
+    const options = { opened: watching, signal: this.#ended.signal };
+    const { status, events, ended } = await server.watch(path, enough, headers, LONGEST_WATCH_MS, options);
     if (status !== response.status) return [difference('status', status, response.status)];
-    const seen = byServer || untilEnd || wanted.length === 0 ? events : events.slice(0, wanted.length);
+    const seen = untilEnd || wanted.length === 0 ? events : events.slice(0, wanted.length);
     const differences = matching.compare(wanted, seen, 'events');
     if (byServer && !ended) differences.push(difference('ended by', 'client', 'server'));
     return differences;

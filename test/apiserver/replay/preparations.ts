@@ -13,6 +13,10 @@ export interface Preparation {
   readonly namespaces?: readonly string[];
   /** How far the server's memory of changes goes. */
   readonly keepEvents?: number;
+  /** Steps that went on beside the following ones, though the recording does not say so. */
+  readonly beside?: readonly number[];
+  /** Default: an hour, so that no flow meets one. */
+  readonly bookmarkIntervalMs?: number;
   readonly make?: (hands: Hands) => Promise<void>;
   /** Done before the step of that number. */
   readonly before?: Readonly<Record<number, (hands: Hands) => Promise<void>>>;
@@ -48,6 +52,10 @@ export class Hands {
   /** A file of the flow, the only object in it. */
   createFile(collection: string, file: string, manager?: string): Promise<Json> {
     return this.create(collection, parse(this.flow.files![file]!) as Json, manager);
+  }
+
+  namespace(name: string): Promise<Json> {
+    return this.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   }
 
   patch(path: string, patch: Json, manager: string): Promise<Json> {
@@ -119,6 +127,7 @@ spec:
 
 const DATA = { a: '1', b: '2' };
 const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+const WEBHOOKS = '/apis/admissionregistration.k8s.io/v1';
 const NO_MEMORY = 100;
 
 const web = (namespace: string): Preparation => ({ make: (hands) => hands.web(namespace) });
@@ -156,6 +165,7 @@ export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
       },
     },
   },
+  'crd-lifecycle': { beside: [17] },
   'crd-subresources': definition,
   'crd-validation': definition,
   'delete-finalizers': {
@@ -193,11 +203,8 @@ export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
   },
   'endpoints-endpointslices': { make: (hands) => hands.service('rec-ep') },
   'field-selectors': {
+    namespaces: ['rec-cm', 'rec-sec'],
     // It was recorded in a cluster where other flows had been before.
-    namespaces: [
-      ...['rec-cm', 'rec-sec', 'rec-ap', 'rec-apd', 'rec-ssa', 'rec-ssl', 'rec-fv', 'rec-psd', 'rec-pm', 'rec-pj'],
-      ...['rec-ed', 'rec-re', 'rec-dp', 'rec-df', 'rec-dc', 'rec-im', 'rec-sa', 'rec-rb', 'rec-sl', 'rec-li', 'rec-fs'],
-    ],
     async make(hands) {
       const secrets = '/api/v1/namespaces/rec-sec/secrets';
       const secret = { apiVersion: 'v1', kind: 'Secret', type: 'Opaque' };
@@ -205,6 +212,9 @@ export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
       const data = { 'pw.txt': 'czNjcmV0', u: 'YWRtaW4=' };
       await hands.create(secrets, { ...secret, metadata: { name: 's1' }, data });
       await hands.patch(`${secrets}/s1`, { immutable: true }, 'kubectl-patch');
+      const later = 'ap apd psd pj pm ssa ssl ed re dp df dc im fv sa sl rb li fs'.split(' ');
+      for (const name of later) await hands.namespace(`rec-${name}`);
+      await hands.settle();
       for (const name of ['p1', 'p2']) await hands.pod('rec-fs', name);
     },
   },
@@ -281,6 +291,9 @@ export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
           metadata: { name: 'b' },
           spec: { minAvailable: 1, selector: { matchLabels: { app: 'p' } } },
         });
+        const counted = { disruptionsAllowed: 0, currentHealthy: 1, desiredHealthy: 1, expectedPods: 1 };
+        const budget = '/apis/policy/v1/namespaces/rec-po/poddisruptionbudgets/b';
+        await hands.patch(`${budget}/status`, { status: { ...counted, observedGeneration: 1 } }, 'by-hand');
       },
       async 6(hands) {
         await hands.send('DELETE', '/apis/policy/v1/namespaces/rec-po/poddisruptionbudgets/b');
@@ -303,6 +316,12 @@ export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
     },
   },
   scale: web('rec-sc'),
+  'serviceaccount-legacy-secret': {
+    async make(hands) {
+      const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'old' } };
+      await hands.create('/api/v1/namespaces/rec-sl/serviceaccounts', account);
+    },
+  },
   'table-output': {
     async make(hands) {
       await hands.web('rec-ta');
@@ -317,6 +336,7 @@ export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
   },
   'watch-bookmarks': {
     bare: true,
+    bookmarkIntervalMs: 4_000,
     before: {
       async 1(hands) {
         await hands.configMap('rec-wb3', 'a');
@@ -348,6 +368,23 @@ export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
     bare: true,
     async make(hands) {
       await hands.configMap('rec-wi2', 'a');
+    },
+  },
+  'webhook-failures': {
+    before: Object.fromEntries(
+      ['rec-fail', 'rec-ign', 'rec-bad', 'rec-inv'].map((name, index) => [
+        2 + 2 * index,
+        async (hands: Hands) => {
+          await hands.send('DELETE', `${WEBHOOKS}/mutatingwebhookconfigurations/${name}`);
+        },
+      ]),
+    ),
+  },
+  'webhook-validating': {
+    before: {
+      async 8(hands) {
+        await hands.send('DELETE', `${WEBHOOKS}/validatingwebhookconfigurations/rec-val`);
+      },
     },
   },
   'watch-too-old-410': {

@@ -9,13 +9,11 @@ import { Hands, PREPARATIONS, type Preparation } from './preparations.ts';
 import type { Flow } from './recording.ts';
 import { startWebhook } from './webhook-stand-in.ts';
 
-const BOOKMARK_INTERVAL_MS = 1_000;
-
 export async function replayFlow(flow: Flow, isKnown: Stage['isKnown'], patienceMs: number): Promise<ExchangeResult[]> {
   const preparation = PREPARATIONS[flow.name] ?? {};
   const stop = new AbortController();
   const server = await startTestServer({
-    bookmarkIntervalMs: BOOKMARK_INTERVAL_MS,
+    bookmarkIntervalMs: preparation.bookmarkIntervalMs ?? 3_600_000,
     ...(preparation.keepEvents ? { keepEvents: preparation.keepEvents } : {}),
   });
   const controllers = preparation.bare ? Promise.resolve() : startControllers(server, stop.signal);
@@ -39,6 +37,7 @@ export async function replayFlow(flow: Flow, isKnown: Stage['isKnown'], patience
       controllers: !preparation.bare,
       isKnown,
       patienceMs,
+      beside: new Set(preparation.beside),
       beforeStep: async (step) => {
         const prepare = preparation.before?.[step];
         if (!prepare) return;
@@ -93,7 +92,7 @@ async function makeNamespaces(hands: Hands, { namespaces, bare }: Preparation): 
   const named = new Set(paths.flatMap((path) => /\/namespaces\/([^/?]+)\//.exec(path)?.[1] ?? []));
   named.delete('default');
   for (const name of namespaces ?? named) {
-    await hands.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+    await hands.namespace(name);
     if (bare) continue;
     await hands.settle();
   }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // metadata.managedFields: who set which field, by which operation. Plain writes take fields over without asking.
 import type { KubeObject } from '../../../kube/types.ts';
-import { groupVersion, type ServedVersion, toVersion } from '../resources/definition.ts';
-import type { ResourceRequest } from '../rest/context.ts';
+import { groupVersion, type ResourceDefinition, type ServedVersion, toVersion } from '../resources/definition.ts';
 import { decodeObject } from '../schema/decode.ts';
 import { FieldSet } from './field-set.ts';
 import { type Comparison, compareValues, TypedValueError } from './typed-value.ts';
@@ -17,6 +16,14 @@ export interface Manager {
 export interface ManagedSet extends Manager {
   readonly time: string | undefined;
   readonly fields: FieldSet;
+}
+
+/** The part of a write that its managed fields depend on; a ResourceRequest is one. */
+export interface TrackedWrite {
+  readonly version: ServedVersion;
+  readonly definition: Pick<ResourceDefinition, 'custom' | 'status'>;
+  readonly path: { readonly subresource: string };
+  readonly core: { readonly now: () => Date };
 }
 
 /** By managerId. */
@@ -109,7 +116,7 @@ export function withoutManaged(object: KubeObject): KubeObject {
 }
 
 /** What this request cannot set, whoever sends it: status on the object itself, all but status on its status. */
-export function ignoredFields(request: ResourceRequest): FieldSet {
+export function ignoredFields(request: TrackedWrite): FieldSet {
   if (request.path.subresource === 'status') return FieldSet.fromPaths([['f:spec']]);
   return request.definition.status ? FieldSet.fromPaths([['f:status']]) : FieldSet.EMPTY;
 }
@@ -124,7 +131,7 @@ export function emptyObject(version: ServedVersion, custom: boolean): KubeObject
 }
 
 /** managedFields of an object that is created: all of it is its creator's. Storage version in and out. */
-export function trackCreate(object: KubeObject, request: ResourceRequest, manager: string): KubeObject {
+export function trackCreate(object: KubeObject, request: TrackedWrite, manager: string): KubeObject {
   const { version, definition } = request;
   const managed = decodeManaged(object);
   const empty = emptyObject(version, definition.custom);
@@ -133,7 +140,7 @@ export function trackCreate(object: KubeObject, request: ResourceRequest, manage
 }
 
 /** undefined for objects whose lists have items of one name: their fields cannot be told apart, and validation is near. */
-function compareOrNothing(before: KubeObject, after: KubeObject, request: ResourceRequest): Comparison | undefined {
+function compareOrNothing(before: KubeObject, after: KubeObject, request: TrackedWrite): Comparison | undefined {
   try {
     return compareObjects(before, after, request);
   } catch (error) {
@@ -143,12 +150,7 @@ function compareOrNothing(before: KubeObject, after: KubeObject, request: Resour
 }
 
 /** managedFields after a plain write. `object` may bring managedFields of its own: that is how they are edited. */
-export function trackUpdate(
-  object: KubeObject,
-  old: KubeObject,
-  request: ResourceRequest,
-  manager: string,
-): KubeObject {
+export function trackUpdate(object: KubeObject, old: KubeObject, request: TrackedWrite, manager: string): KubeObject {
   const managed = startingPoint(object, old, request);
   // Objects that nobody tracked from the start stay so until somebody applies them.
   if (managed === undefined) return withoutManaged(object);
@@ -160,7 +162,7 @@ export function trackUpdate(
 function startingPoint(
   object: KubeObject,
   old: KubeObject,
-  request: ResourceRequest,
+  request: TrackedWrite,
 ): Map<string, ManagedSet> | undefined {
   const given = object.metadata['managedFields'];
   const reset = Array.isArray(given) && given.length === 1 && Object.keys(given[0] as object).length === 0;
@@ -171,7 +173,7 @@ function startingPoint(
   return live.size > 0 ? live : undefined;
 }
 
-export function compareObjects(before: KubeObject, after: KubeObject, request: ResourceRequest): Comparison {
+export function compareObjects(before: KubeObject, after: KubeObject, request: TrackedWrite): Comparison {
   return compareValues(
     withoutManaged({ ...before, metadata: before.metadata ?? {} }),
     withoutManaged(after),
@@ -183,7 +185,7 @@ function takeFields(
   object: KubeObject,
   comparison: Comparison,
   managed: Map<string, ManagedSet>,
-  request: ResourceRequest,
+  request: TrackedWrite,
   manager: string,
 ): KubeObject {
   const changed = comparison.added.union(comparison.modified);
@@ -205,6 +207,6 @@ function takeFields(
   return withManaged(object, managed);
 }
 
-export function now(request: ResourceRequest): string {
+export function now(request: TrackedWrite): string {
   return `${request.core.now().toISOString().slice(0, 19)}Z`;
 }

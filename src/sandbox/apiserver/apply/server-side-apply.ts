@@ -64,7 +64,6 @@ export async function applyFromBody(request: ResourceRequest, body: unknown, opt
   }
   let applied: Applied | undefined;
   const object = await changeObject(request, {
-    optionsKind: 'PatchOptions',
     options,
     build(live) {
       applied = applyConfig(live, config, manager, force, request);

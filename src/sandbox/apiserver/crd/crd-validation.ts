@@ -109,7 +109,8 @@ function validateVersion(version: CrdVersion, path: string, only: boolean): Stat
     const found: StatusCause[] = [];
     validateStructural(schema, schemaPath, found);
     // What a type may be is the last thing that the real server looks at.
-    const isType = ({ reason, field }: StatusCause) => reason === 'FieldValueNotSupported' && field.endsWith('.type');
+    const isType = ({ reason, field }: StatusCause) =>
+      reason === 'FieldValueNotSupported' && field?.endsWith('.type') === true;
     causes.push(...found.filter((one) => !isType(one)), ...found.filter(isType));
   }
   for (const [index, column] of (version.additionalPrinterColumns ?? []).entries()) {

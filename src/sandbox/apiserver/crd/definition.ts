@@ -120,9 +120,7 @@ function servedVersion(spec: CrdSpec, version: CrdVersion, metadata: ObjectNode)
     },
     columns: versionColumns(version),
     ...(scale ? { scale } : {}),
-    ...(version.deprecated
-      ? { deprecation: version.deprecationWarning ?? deprecationOf(spec, version) }
-      : {}),
+    ...(version.deprecated ? { deprecation: version.deprecationWarning ?? deprecationOf(spec, version) } : {}),
   };
 }
 
@@ -175,7 +173,7 @@ function printerColumn(spec: CrdColumn): TableColumn {
     ...column(spec.name, (object, now) => cellOf(read?.(object) ?? [], spec.type, now)),
     type: spec.type as TableColumn['type'],
     format: spec.format ?? '',
-    description: spec.description ?? '',
+    description: spec.description || `Custom resource definition column (in JSONPath format): ${spec.jsonPath}`,
     priority: spec.priority ?? 0,
   };
 }

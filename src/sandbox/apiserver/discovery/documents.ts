@@ -36,7 +36,7 @@ export function resourceList(group: string, { version, resources }: DiscoveredVe
 }
 
 function resourceEntries(resource: DiscoveredResource): unknown[] {
-  const { name, singular, kind, namespaced, verbs, shortNames, categories } = resource;
+  const { name, singular, kind, namespaced, verbs, shortNames, categories, storageVersionHash } = resource;
   const main = {
     name,
     singularName: singular,
@@ -45,6 +45,7 @@ function resourceEntries(resource: DiscoveredResource): unknown[] {
     verbs,
     ...(shortNames.length > 0 ? { shortNames } : {}),
     ...(categories.length > 0 ? { categories } : {}),
+    ...(storageVersionHash ? { storageVersionHash } : {}),
   };
   const subresources = resource.subresources.map((sub) => ({
     name: `${name}/${sub.name}`,

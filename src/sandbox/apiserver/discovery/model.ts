@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What discovery says, before it is written as legacy lists, as aggregated lists, or as OpenAPI.
+import { createHash } from 'node:crypto';
 import { compareVersions } from '../crd/definition.ts';
 import type { ResourceDefinition, ServedVersion } from '../resources/definition.ts';
 import type { GroupVersionEntry, Registry } from '../resources/registry.ts';
@@ -21,6 +22,8 @@ export interface DiscoveredResource {
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly subresources: readonly DiscoveredSubresource[];
+  /** Changes with the version that objects are stored in; '' when nothing is stored. */
+  readonly storageVersionHash: string;
 }
 
 export interface DiscoveredVersion {
@@ -58,6 +61,8 @@ const GROUP_ORDER: readonly string[] = [
   'extensions',
 ];
 
+/** In the order in which the real server tells them. */
+const CUSTOM_VERBS = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch'];
 const READ_WRITE = ['get', 'patch', 'update'];
 const HTTP_VERBS: Readonly<Record<string, string>> = {
   GET: 'get',
@@ -94,14 +99,12 @@ function resourcesOf(
     kind: definition.kind,
     namespaced: definition.namespaced,
     // Namespaces are deleted one at a time.
-    verbs:
-      definition.kind === 'Namespace'
-        ? definition.verbs.filter((verb) => verb !== 'deletecollection')
-        : definition.verbs,
+    verbs: verbsOf(definition),
     // Only the storage group answers to short names and categories: "all" must not show a Deployment twice.
     shortNames: isPrimary(definition, version) ? definition.shortNames : [],
     categories: isPrimary(definition, version) ? definition.categories : [],
     subresources: subresourcesOf(definition, version, handlers),
+    storageVersionHash: definition.computed ? '' : storageVersionHash(definition),
   }));
   const virtual = entry.virtual.map(({ resource, kind, namespaced }) => ({
     name: resource,
@@ -112,8 +115,20 @@ function resourcesOf(
     shortNames: [],
     categories: [],
     subresources: [],
+    storageVersionHash: '',
   }));
   return [...stored, ...virtual].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** As every API server makes it, so that clients see the same storage as the same. */
+function storageVersionHash({ storageVersion, kind }: ResourceDefinition): string {
+  const name = `${storageVersion.includes('/') ? '' : '/'}${storageVersion}/${kind}`;
+  return createHash('sha256').update(name).digest().subarray(0, 8).toString('base64');
+}
+
+function verbsOf({ kind, custom, verbs }: ResourceDefinition): readonly string[] {
+  if (kind === 'Namespace' && !custom) return verbs.filter((verb) => verb !== 'deletecollection');
+  return custom ? CUSTOM_VERBS : verbs;
 }
 
 function isPrimary(definition: ResourceDefinition, version: ServedVersion): boolean {

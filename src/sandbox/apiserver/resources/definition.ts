@@ -34,6 +34,8 @@ export interface Strategy {
    * been taken meanwhile. The request then starts over.
    */
   confirm?(object: KubeObject, context: StrategyContext): boolean;
+  /** Changes that may never be: the only refusals then, for what the rest means depends on what was changed. */
+  immutable?(object: KubeObject, old: KubeObject): StatusCause[];
   /** Beyond validate(). */
   validateUpdate?(object: KubeObject, old: KubeObject, context: StrategyContext): StatusCause[];
   validateStatus?(object: KubeObject, old: KubeObject): StatusCause[];
@@ -112,6 +114,11 @@ export const ALL_VERBS = ['create', 'delete', 'deletecollection', 'get', 'list',
 /** The resource as `version` names it in messages and details. */
 export function groupResource(definition: ResourceDefinition, version: ServedVersion): GroupResource {
   return { group: version.group, resource: definition.resource };
+}
+
+/** The group that refusals of its objects name: that of the stored form. */
+export function homeGroup({ storageVersion }: ResourceDefinition): string {
+  return storageVersion.includes('/') ? storageVersion.split('/')[0]! : '';
 }
 
 export function groupVersion(version: { readonly group: string; readonly version: string }): string {

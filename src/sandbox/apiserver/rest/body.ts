@@ -6,7 +6,7 @@ import { jsonTypeName } from '../schema/decode.ts';
 import type { ObjectNode } from '../schema/node.ts';
 import { decodeProtobuf, type ProtobufEnvelope, readEnvelope } from '../schema/protobuf.ts';
 import { ApiError, badRequest, unsupportedMediaType } from '../status.ts';
-import { duplicateFields, goSyntaxError } from './json-scan.ts';
+import { goSyntaxError, memberPaths } from './json-scan.ts';
 
 const MAX_BODY_BYTES = 3 * 1024 * 1024;
 const ACCEPTED =
@@ -35,6 +35,8 @@ export interface RawObject {
   readonly raw: Record<string, unknown>;
   /** Paths of members that stand twice in the text. */
   readonly duplicates: readonly string[];
+  /** Paths of all members in the order of the text; empty when the form has no such order. */
+  readonly order: readonly string[];
 }
 
 /** Finds the type of a protobuf body; throws an ApiError when there is none. */
@@ -48,9 +50,9 @@ export function parseObject(body: Buffer, type: string, expected: string, protob
     case 'text/plain':
       return parseJson(body, expected);
     case 'application/yaml':
-      return { raw: asObject(parseYaml(body.toString()), body, expected), duplicates: [] };
+      return { raw: asObject(parseYaml(body.toString()), body, expected), duplicates: [], order: [] };
     case 'application/vnd.kubernetes.protobuf':
-      return { raw: parseProtobuf(body, protobuf), duplicates: [] };
+      return { raw: parseProtobuf(body, protobuf), duplicates: [], order: [] };
     default:
       throw badMediaType();
   }
@@ -70,7 +72,7 @@ function parseJson(body: Buffer, expected: string): RawObject {
   } catch {
     throw unrecognized(expected, `json parse error: ${goSyntaxError(text)}`, body);
   }
-  return { raw: asObject(value, body, expected), duplicates: duplicateFields(text) };
+  return { raw: asObject(value, body, expected), ...memberPaths(text) };
 }
 
 function asObject(value: unknown, body: Buffer, expected: string): Record<string, unknown> {

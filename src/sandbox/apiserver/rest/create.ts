@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KubeObject, ObjectMeta } from '../../../kube/types.ts';
 import { trackCreate } from '../apply/managed-fields.ts';
-import { toVersion } from '../resources/definition.ts';
+import { homeGroup, toVersion } from '../resources/definition.ts';
 import { validateMetadata } from '../resources/metadata-validation.ts';
 import { alreadyExists, badRequest, invalid, methodNotAllowed } from '../status.ts';
 import { StoreConflict } from '../storage/store.ts';

@@ -34,7 +34,7 @@ function decodeStrictly(parsed: RawObject, request: ResourceRequest, options: Wr
   const named = `${definition.kind} in version ${JSON.stringify(version.version)} cannot be handled as a ${definition.kind}`;
   try {
     const { value, unknownFields } = decodeRaw(parsed.raw, definition, version, core);
-    const problems = strictProblems(parsed.duplicates, unknownFields);
+    const problems = strictProblems(parsed, unknownFields);
     if (problems.length > 0 && options.fieldValidation === 'Strict') {
       throw badRequest(`${named}: strict decoding error: ${problems.join(', ')}`);
     }
@@ -46,12 +46,20 @@ function decodeStrictly(parsed: RawObject, request: ResourceRequest, options: Wr
   }
 }
 
-export function strictProblems(duplicates: readonly string[], unknownFields: readonly string[]): string[] {
-  const ordered = [
-    ...unknownFields.map((path) => `unknown field ${JSON.stringify(path)}`),
-    ...duplicates.map((path) => `duplicate field ${JSON.stringify(path)}`),
+/** In the order of the text, as far as it is known. */
+export function strictProblems(
+  { duplicates, order }: Pick<RawObject, 'duplicates' | 'order'>,
+  unknownFields: readonly string[],
+): string[] {
+  const place = (path: string, last: boolean) => {
+    const found = last ? order.lastIndexOf(path) : order.indexOf(path);
+    return found < 0 ? order.length : found;
+  };
+  const problems = [
+    ...unknownFields.map((path) => ({ at: place(path, false), text: `unknown field ${JSON.stringify(path)}` })),
+    ...duplicates.map((path) => ({ at: place(path, true), text: `duplicate field ${JSON.stringify(path)}` })),
   ];
-  return [...new Set(ordered)];
+  return [...new Set(problems.sort((a, b) => a.at - b.at).map(({ text }) => text))];
 }
 
 export function decodeRaw(

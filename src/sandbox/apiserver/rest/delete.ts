@@ -151,16 +151,13 @@ function deleteCurrent(request: ResourceRequest, current: StoredObject, options:
   const { core, version } = request;
   const marked = markForDeletion(request, current.object, options);
   if (isDryRun(options)) return isFinished(marked) ? deleted(request, marked) : toVersion(version, marked);
+  const unchanged = JSON.stringify(marked) === JSON.stringify(current.object);
   if (isFinished(marked)) {
-    const { object } = core.store.delete(current.key, current.revision);
-    return deleted(
-      request,
-      isPod(object)
-        ? { ...marked, metadata: { ...marked.metadata, resourceVersion: object.metadata.resourceVersion! } }
-        : object,
-    );
+    // What has a grace period is seen to be deleted before it is gone, even where the period is none.
+    const last = isPod(marked) && !unchanged ? core.store.update(current.key, marked, current.revision) : current;
+    return deleted(request, core.store.delete(last.key, last.revision).object);
   }
-  if (JSON.stringify(marked) === JSON.stringify(current.object)) return toVersion(version, current.object);
+  if (unchanged) return toVersion(version, current.object);
   return toVersion(version, core.store.update(current.key, marked, current.revision).object);
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What JSON.parse does not say: members that stand twice, and Go's wording of a syntax error.
 
-/** Paths ("data.a", "spec.list[0].b") in the order of the text. `text` is valid JSON. */
-export function duplicateFields(text: string): string[] {
+/** Paths ("data.a", "spec.list[0].b") in the order of the text, and those that stand twice. `text` is valid JSON. */
+export function memberPaths(text: string): { duplicates: string[]; order: string[] } {
   const found: string[] = [];
+  const order: string[] = [];
   let at = 0;
 
   const space = () => {
@@ -34,6 +35,7 @@ export function duplicateFields(text: string): string[] {
       const name = raw.includes('\\') ? (JSON.parse(raw) as string) : raw.slice(1, -1);
       const here = path ? `${path}.${name}` : name;
       if (seen.has(name)) found.push(here);
+      order.push(here);
       seen.add(name);
       space();
       at++;
@@ -53,7 +55,7 @@ export function duplicateFields(text: string): string[] {
   };
 
   value('');
-  return found;
+  return { duplicates: found, order };
 }
 
 /** For `text` that JSON.parse refuses: "unexpected end of JSON input", "invalid character 'x' looking for beginning of value". */

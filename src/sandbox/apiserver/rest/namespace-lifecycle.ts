@@ -7,7 +7,7 @@ import type { ObjectStore } from '../storage/store.ts';
 const NAMESPACES: GroupResource = { group: '', resource: 'namespaces' };
 
 /** Cannot be deleted. */
-export const PROTECTED_NAMESPACES: readonly string[] = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
+export const PROTECTED_NAMESPACES: readonly string[] = ['kube-system', 'kube-public', 'default', 'kube-node-lease'];
 
 export function requireActiveNamespace(store: ObjectStore, namespace: string, type: GroupResource, name: string): void {
   const found = store.get({ resource: 'namespaces', namespace: '', name: namespace });

@@ -2,6 +2,7 @@
 // PATCH in its four forms. https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-update
 import type { KubeObject } from '../../../kube/types.ts';
 import { applyFromBody, refuseForce } from '../apply/server-side-apply.ts';
+import { sameJson } from '../crd/schema-validation.ts';
 import { applyJsonPatch, PatchFailure } from '../patch/json-patch.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
 import { applyStrategicMerge, goMap, StrategicMergeError } from '../patch/strategic-merge.ts';
@@ -11,7 +12,7 @@ import { invalidValue } from '../validation/causes.ts';
 import { mediaType, parseYaml, readBody } from './body.ts';
 import { type ResourceRequest, type WriteOptions, writeOptions } from './context.ts';
 import { decodeRaw, strictProblems } from './decode-request.ts';
-import { duplicateFields, goSyntaxError } from './json-scan.ts';
+import { goSyntaxError, memberPaths } from './json-scan.ts';
 import { changeObject, type Written } from './update.ts';
 
 const JSON_PATCH = 'application/json-patch+json';
@@ -24,6 +25,7 @@ export interface RawPatch {
   readonly kind: 'json' | 'merge' | 'strategic';
   readonly body: unknown;
   readonly duplicates: readonly string[];
+  readonly order: readonly string[];
 }
 
 export async function patchFromBody(request: ResourceRequest): Promise<Written> {
@@ -36,7 +38,6 @@ export async function patchFromBody(request: ResourceRequest): Promise<Written> 
   refuseForce(request);
   const patch = readPatch(type, body.toString());
   const object = await changeObject(request, {
-    optionsKind: 'PatchOptions',
     options,
     build: (current) => patchObject(current, patch, request, options),
   });
@@ -76,14 +77,14 @@ export function readPatch(type: string, text: string): RawPatch {
         `The allowed maximum operations in a JSON patch is ${MAX_OPERATIONS}, got ${body.length}`,
       );
     }
-    return { kind: 'json', body, duplicates: [] };
+    return { kind: 'json', body, duplicates: [], order: [] };
   }
   if (!isRecord(body)) {
     throw badRequest(
       `error decoding patch: json: cannot unmarshal ${jsonTypeName(body)} into Go value of type map[string]interface {}`,
     );
   }
-  return { kind: type === MERGE_PATCH ? 'merge' : 'strategic', body, duplicates: duplicateFields(text) };
+  return { kind: type === MERGE_PATCH ? 'merge' : 'strategic', body, ...memberPaths(text) };
 }
 
 /** The patch on the raw object, without decoding. Throws 422 and the like. */
@@ -106,12 +107,14 @@ export function applyRawPatch(current: KubeObject, patch: RawPatch, request: Res
   }
 }
 
-/** Members by name, as Go writes maps. */
-function sortedMembers(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sortedMembers);
+/** Members by name, as Go writes maps; what the patch did not touch stays as it was written. */
+function sortedMembers(value: unknown, before: unknown): unknown {
   if (!isRecord(value)) return value;
+  const old = isRecord(before) ? before : {};
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([name, inner]) => [name, sortedMembers(inner)]));
+  return Object.fromEntries(
+    entries.map(([name, inner]) => [name, sameJson(inner, old[name]) ? inner : sortedMembers(inner, old[name])]),
+  );
 }
 
 function patchObject(
@@ -122,11 +125,11 @@ function patchObject(
 ): KubeObject {
   const patched = applyRawPatch(current, patch, request);
   // The strategic patch is shown as Go prints maps, the others as the JSON that they led to.
-  const shown = patch.kind === 'strategic' ? goMap(patch.body) : JSON.stringify(sortedMembers(patched));
+  const shown = patch.kind === 'strategic' ? goMap(patch.body) : JSON.stringify(sortedMembers(patched, current));
   const refuse = (why: string) => invalid('', '', '', [invalidValue('patch', shown, why)]);
   try {
     const { value, unknownFields } = decodeRaw(patched, request.definition, request.version, request.core);
-    const problems = strictProblems(patch.duplicates, unknownFields);
+    const problems = strictProblems(patch, unknownFields);
     if (problems.length > 0 && options.fieldValidation === 'Strict') {
       throw refuse(`strict decoding error: ${problems.join(', ')}`);
     }

@@ -43,7 +43,6 @@ export async function handleScale(request: ResourceRequest, access: ScaleAccess)
     // The change itself is one of the whole object.
     { ...request, path: { ...request.path, subresource: '' } },
     {
-      optionsKind: method === 'PUT' ? 'UpdateOptions' : 'PatchOptions',
       options,
       build: (current) => withReplicas(current, wanted(current), access, request, node),
       track: (object, current) => withoutScaleTime(trackUpdate(object, current, request, options.fieldManager)),

@@ -41,8 +41,6 @@ export interface Written {
 }
 
 export interface Change {
-  /** The kind of options that admission sees. */
-  readonly optionsKind: 'UpdateOptions' | 'PatchOptions';
   readonly options: WriteOptions;
   /**
    * What the object shall be, in the request's version and without defaults, from what it is (frozen, same version).
@@ -77,7 +75,6 @@ export async function replaceFromBody(request: ResourceRequest): Promise<Written
     throw invalid(request.version.group, definition.resource, path.name, [cause]);
   }
   const object = await changeObject(request, {
-    optionsKind: 'UpdateOptions',
     options,
     build: () => structuredClone(given),
   });
@@ -107,14 +104,15 @@ async function changeOnce(request: ResourceRequest, change: Change, current: Sto
   checkIdentity(built, request, current);
   const completed = completeObject(built, definition, version);
   const kept = keepServerFields(completed, old, request);
-  const merged = change.track?.(kept, old) ?? trackUpdate(kept, old, request, change.options.fieldManager);
+  const merged = change.track?.(kept, old) ?? tracked(kept, completed, old, request, change.options);
   const { dryRun } = change.options;
   const admission = prepareAdmission(request, {
     operation: 'UPDATE',
     name: request.path.name,
     object: merged,
     oldObject: old,
-    options: optionsObject(change.optionsKind, change.options),
+    // Patches, too, are updates to admission.
+    options: optionsObject('UpdateOptions', change.options),
     dryRun,
   });
   const admitted = (await admission.mutate()) ?? merged;
@@ -134,6 +132,26 @@ async function changeOnce(request: ResourceRequest, change: Change, current: Sto
     return toVersion(version, object);
   }
   return toVersion(version, core.store.update(current.key, object, current.revision).object);
+}
+
+/** `kept` with managed fields; those of a custom resource's status count what the client wanted of metadata too. */
+function tracked(
+  kept: KubeObject,
+  wanted: KubeObject,
+  old: KubeObject,
+  request: ResourceRequest,
+  { fieldManager }: WriteOptions,
+): KubeObject {
+  if (!request.definition.custom || request.path.subresource !== 'status') {
+    return trackUpdate(kept, old, request, fieldManager);
+  }
+  const { labels, annotations } = wanted.metadata;
+  const asked = {
+    ...kept,
+    metadata: { ...kept.metadata, ...(labels ? { labels } : {}), ...(annotations ? { annotations } : {}) },
+  };
+  const { managedFields } = trackUpdate(asked, old, request, fieldManager).metadata;
+  return { ...kept, metadata: { ...kept.metadata, managedFields } };
 }
 
 function checkIdentity(built: KubeObject, request: ResourceRequest, current: StoredObject): void {
@@ -203,17 +221,25 @@ function validateChanged(object: KubeObject, old: KubeObject, request: ResourceR
   const status = path.subresource === 'status';
   const part = definition.parts[path.subresource];
   const context = strategyContext(request, options.dryRun);
+  const frozen = status || part ? [] : (strategy.immutable?.(object, old) ?? []);
+  if (frozen.length > 0) throw invalid(version.group, definition.kind, object.metadata.name ?? '', frozen);
+  const schemaCauses = version.validateSchema?.(toVersion(version, object), toVersion(version, old)) ?? [];
   const causes: StatusCause[] = [
     ...validateMetadata(object, () => undefined),
     ...validateMetadataUpdate(object, old),
     // The real server checks this twice, once for all kinds and once in each, and says so twice.
     ...(definition.custom ? [] : validateMetadataUpdate(object, old)),
-    ...(version.validateSchema?.(toVersion(version, object), toVersion(version, old)) ?? []),
+    ...(status ? schemaCauses.map(asSeenFromStatus) : schemaCauses),
     ...((status ? strategy.validateStatus?.(object, old) : strategy.validate?.(object, context)) ?? []),
     ...((status || part ? [] : strategy.validateUpdate?.(object, old, context)) ?? []),
     ...(part?.validate(object, old) ?? []),
   ];
   if (causes.length > 0) throw invalid(version.group, definition.kind, object.metadata.name ?? '', causes);
+}
+
+/** The status subresource is validated by itself: messages call its members by their place in it, fields do not. */
+function asSeenFromStatus(cause: StatusCause): StatusCause {
+  return { ...cause, message: cause.message.replace(/: status\.(\S+ in body)/, ': $1') };
 }
 
 /** A change of nothing is not written: no new resourceVersion, no event. */

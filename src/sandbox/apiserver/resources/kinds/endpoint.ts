@@ -137,7 +137,8 @@ export function endpointKinds(types: TypeTable): ResourceDefinition[] {
       strategy: {
         generation: true,
         validate: validateSlice,
-        validateUpdate: (object, old) =>
+        // Alone: what the addresses are then is no longer asked.
+        immutable: (object, old) =>
           object['addressType'] === old['addressType']
             ? []
             : [invalidValue('addressType', object['addressType'], IMMUTABLE)],

@@ -25,6 +25,12 @@ function rename(object: KubeObject, pairs: readonly (readonly [string, string])[
   return { ...(Object.fromEntries(entries) as KubeObject), apiVersion };
 }
 
+/** core/v1 always writes these two, events.k8s.io only when they say something. */
+function withoutEmpty(object: KubeObject): KubeObject {
+  const entries = Object.entries(object).filter(([name, value]) => !(name.startsWith('reporting') && value === ''));
+  return Object.fromEntries(entries) as KubeObject;
+}
+
 const BACK = RENAMED.map(([event, core]) => [core, event] as const);
 
 function validate(object: KubeObject): StatusCause[] {
@@ -114,7 +120,7 @@ export function eventKinds(types: TypeTable): ResourceDefinition[] {
           version: 'v1',
           type: 'events.v1.Event',
           toStorage: (object) => rename(object, RENAMED, 'v1'),
-          fromStorage: (object) => rename(object, BACK, 'events.k8s.io/v1'),
+          fromStorage: (object) => rename(withoutEmpty(object), BACK, 'events.k8s.io/v1'),
           validateSchema: (object, old) => (old ? [] : validateNew(object)),
         },
       ],

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KubeObject } from '../../../../kube/types.ts';
+import { celProblem } from '../../crd/cel-environment.ts';
+import { policyEnvironment } from '../../crd/policy-environment.ts';
 import type { TypeTable } from '../../schema/parse.ts';
 import type { StatusCause } from '../../status.ts';
 import { AGE, column, NAME } from '../../tables/table.ts';
@@ -28,6 +30,7 @@ interface Webhook {
   timeoutSeconds?: number;
   admissionReviewVersions?: string[];
   reinvocationPolicy?: string;
+  matchConditions?: { name: string; expression: string }[];
 }
 
 const OPERATIONS = ['*', 'CONNECT', 'CREATE', 'DELETE', 'UPDATE'];
@@ -78,17 +81,6 @@ function validateHook(hook: Webhook, path: string): StatusCause[] {
       invalidValue(`${path}.name`, hook.name, 'should be a domain with at least three segments separated by dots'),
     );
   }
-  if (!hook.admissionReviewVersions?.length) {
-    causes.push(required(`${path}.admissionReviewVersions`, `must specify one of ${KNOWN_REVIEWS.join(', ')}`));
-  } else if (!hook.admissionReviewVersions.some((version) => KNOWN_REVIEWS.includes(version))) {
-    causes.push(
-      invalidValue(
-        `${path}.admissionReviewVersions`,
-        hook.admissionReviewVersions,
-        `must include at least one of ${KNOWN_REVIEWS.join(', ')}`,
-      ),
-    );
-  }
   for (const [index, rule] of (hook.rules ?? []).entries())
     causes.push(...validateRule(rule, `${path}.rules[${index}]`));
   if (!hook.sideEffects) causes.push(required(`${path}.sideEffects`, 'must specify one of None, NoneOnDryRun'));
@@ -99,6 +91,24 @@ function validateHook(hook: Webhook, path: string): StatusCause[] {
   const timeout = hook.timeoutSeconds ?? 10;
   if (timeout < 1 || timeout > 30) {
     causes.push(invalidValue(`${path}.timeoutSeconds`, timeout, 'the timeout value must be between 1 and 30 seconds'));
+  }
+  for (const [index, { name, expression }] of (hook.matchConditions ?? []).entries()) {
+    const here = `${path}.matchConditions[${index}]`;
+    if (!name) causes.push(required(`${here}.name`));
+    const problem = expression ? celProblem(expression, policyEnvironment()) : undefined;
+    if (!expression) causes.push(required(`${here}.expression`));
+    else if (problem) causes.push(invalidValue(`${here}.expression`, expression, `compilation failed: ${problem}`));
+  }
+  if (!hook.admissionReviewVersions?.length) {
+    causes.push(required(`${path}.admissionReviewVersions`, `must specify one of ${KNOWN_REVIEWS.join(', ')}`));
+  } else if (!hook.admissionReviewVersions.some((version) => KNOWN_REVIEWS.includes(version))) {
+    causes.push(
+      invalidValue(
+        `${path}.admissionReviewVersions`,
+        hook.admissionReviewVersions,
+        `must include at least one of ${KNOWN_REVIEWS.join(', ')}`,
+      ),
+    );
   }
   const { url, service } = hook.clientConfig ?? {};
   if ((url === undefined) === (service === undefined)) {
