@@ -26,6 +26,8 @@ function keyed(value: unknown): unknown {
 function nameOf(item: unknown): string | undefined {
   if (typeof item !== 'object' || item === null) return undefined;
   const { name, resource, subresource, version, metadata } = item as Json;
-  const found = name ?? resource ?? subresource ?? version ?? (metadata as Json | undefined)?.['name'];
+  // The core group has no name.
+  const group = metadata === undefined ? undefined : ((metadata as Json)['name'] ?? 'core');
+  const found = name ?? resource ?? subresource ?? version ?? group;
   return typeof found === 'string' ? found : undefined;
 }

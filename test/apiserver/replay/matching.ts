@@ -158,7 +158,7 @@ export class Matching {
   #learnHashes(expected: string, actual: string): void {
     const theirs = [...expected.matchAll(TEMPLATE_HASHES)];
     const ours = [...actual.matchAll(TEMPLATE_HASHES)];
-    if (theirs.length !== ours.length) return;
+    if (expected.replace(TEMPLATE_HASHES, '') !== actual.replace(TEMPLATE_HASHES, '')) return;
     for (const [index, [, hash]] of theirs.entries()) {
       if (!this.#renamed.has(hash!)) this.rename(hash!, ours[index]![1]!);
     }

@@ -58,6 +58,8 @@ class Player {
   readonly #stage: Stage;
   readonly #results: ExchangeResult[] = [];
   readonly #background: Promise<void>[] = [];
+  /** Watches that end by themselves once they have seen what was recorded. */
+  readonly #expected: Promise<void>[] = [];
   readonly #ended = new AbortController();
   /** Something was written that controllers may act on. */
   #restless = false;
@@ -99,6 +101,8 @@ class Player {
 
   async finish(): Promise<ExchangeResult[]> {
     if (this.#stage.controllers) await settle(this.#stage.server);
+    // What is still expected gets its time; what nothing more is expected of is over.
+    await Promise.race([Promise.all(this.#expected), sleep(this.#stage.patienceMs)]);
     this.#ended.abort();
     await Promise.all(this.#background);
     return this.#results;
@@ -126,6 +130,8 @@ class Player {
       if (response.ended_by === 'server') return played;
       // The recorder went on reading when kubectl had seen enough: what is missing may come with a later step.
       this.#background.push(played);
+      if ((response.events ?? []).length > 0 && !(background && response.ended_by === undefined))
+        this.#expected.push(played);
       return Promise.race([played, settle(server)]);
     }
     const body = requestBody(request.body, matching);

@@ -17,6 +17,8 @@ export interface Preparation {
   readonly beside?: readonly number[];
   /** Default: an hour, so that no flow meets one. */
   readonly bookmarkIntervalMs?: number;
+  /** How long what is recorded may take, where that is long. */
+  readonly patienceMs?: number;
   readonly make?: (hands: Hands) => Promise<void>;
   /** Done before the step of that number. */
   readonly before?: Readonly<Record<number, (hands: Hands) => Promise<void>>>;
@@ -32,7 +34,11 @@ export class Hands {
   /** Waits until the controllers rest. */
   readonly settle: () => Promise<void>;
 
-  constructor(flow: Flow, server: TestServer, matching: Matching, settle: () => Promise<void>) {
+  /** Aborts when the flow ends. */
+  readonly signal: AbortSignal;
+
+  constructor(flow: Flow, server: TestServer, matching: Matching, settle: () => Promise<void>, signal: AbortSignal) {
+    this.signal = signal;
     this.flow = flow;
     this.server = server;
     this.matching = matching;
@@ -92,6 +98,14 @@ export class Hands {
     await this.settle();
   }
 
+  /** Changes an object again and again until the flow ends. */
+  keepWriting(path: string): void {
+    const timer = setInterval(() => {
+      void this.server.send('PATCH', path, { data: { at: String(performance.now()) } }, MERGE).catch(() => {});
+    }, 500);
+    this.signal.addEventListener('abort', () => clearInterval(timer), { once: true });
+  }
+
   /** Writes until the server has forgotten the beginning. */
   async outlive(writes: number): Promise<void> {
     await this.configMap('default', 'busy');
@@ -125,6 +139,7 @@ spec:
         image: example/side:1
 `;
 
+const MERGE = { 'Content-Type': 'application/merge-patch+json' };
 const DATA = { a: '1', b: '2' };
 const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const WEBHOOKS = '/apis/admissionregistration.k8s.io/v1';
@@ -324,8 +339,8 @@ export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
   },
   'table-output': {
     async make(hands) {
-      await hands.web('rec-ta');
       await hands.pod('rec-ta', 'p');
+      await hands.web('rec-ta');
       await hands.service('rec-ta');
     },
   },
@@ -336,10 +351,16 @@ export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
   },
   'watch-bookmarks': {
     bare: true,
-    bookmarkIntervalMs: 4_000,
+    // Of the six seconds that two of the watches take, one bookmark comes by this and one before the end.
+    bookmarkIntervalMs: 3_500,
+    patienceMs: 15_000,
     before: {
       async 1(hands) {
         await hands.configMap('rec-wb3', 'a');
+        await hands.configMap('default', 'busy');
+      },
+      async 3(hands) {
+        hands.keepWriting('/api/v1/namespaces/default/configmaps/busy');
       },
     },
   },

@@ -25,7 +25,7 @@ export async function replayFlow(flow: Flow, isKnown: Stage['isKnown'], patience
       matching.bind('<base64-pem>', webhook.caBundle);
     }
     const wait = () => settle(server);
-    const hands = new Hands(flow, server, matching, wait);
+    const hands = new Hands(flow, server, matching, wait, stop.signal);
     if (!preparation.bare) await untilControllersWork(server);
     await makeNamespaces(hands, preparation);
     await wait();
@@ -36,7 +36,7 @@ export async function replayFlow(flow: Flow, isKnown: Stage['isKnown'], patience
       matching,
       controllers: !preparation.bare,
       isKnown,
-      patienceMs,
+      patienceMs: preparation.patienceMs ?? patienceMs,
       beside: new Set(preparation.beside),
       beforeStep: async (step) => {
         const prepare = preparation.before?.[step];

@@ -119,6 +119,7 @@ function servedVersion(spec: CrdSpec, version: CrdVersion, metadata: ObjectNode)
       return [...doubles, ...(rules ? rules.extend(causes, object, old) : causes)];
     },
     columns: versionColumns(version),
+    status: version.subresources?.status !== undefined,
     ...(scale ? { scale } : {}),
     ...(version.deprecated ? { deprecation: version.deprecationWarning ?? deprecationOf(spec, version) } : {}),
   };

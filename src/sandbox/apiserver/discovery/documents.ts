@@ -67,18 +67,19 @@ export function aggregatedList(groups: readonly DiscoveredGroup[], apiVersion: s
       metadata: name ? { name } : {},
       versions: versions.map(({ version, resources }) => ({
         version,
-        resources: resources.map((resource) => aggregatedResource(resource)),
+        resources: resources.map((resource) => aggregatedResource(resource, name, version)),
         freshness: 'Current',
       })),
     })),
   };
 }
 
-function aggregatedResource(resource: DiscoveredResource): unknown {
+function aggregatedResource(resource: DiscoveredResource, group: string, version: string): unknown {
+  const place = resource.custom ? { group, version } : { group: '', version: '' };
   const { name, singular, kind, namespaced, verbs, shortNames, categories, subresources } = resource;
   return {
     resource: name,
-    responseKind: { group: '', version: '', kind },
+    responseKind: { ...place, kind },
     scope: namespaced ? 'Namespaced' : 'Cluster',
     singularResource: singular,
     verbs,
@@ -88,7 +89,7 @@ function aggregatedResource(resource: DiscoveredResource): unknown {
       ? {
           subresources: subresources.map((sub) => ({
             subresource: sub.name,
-            responseKind: sub.kind,
+            responseKind: sub.kind.group === '' ? { ...place, kind: sub.kind.kind } : sub.kind,
             verbs: sub.verbs,
           })),
         }

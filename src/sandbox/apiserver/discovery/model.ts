@@ -17,6 +17,8 @@ export interface DiscoveredResource {
   readonly name: string;
   readonly singular: string;
   readonly kind: string;
+  /** Aggregated discovery names group and version of custom kinds only. */
+  readonly custom: boolean;
   readonly namespaced: boolean;
   readonly verbs: readonly string[];
   readonly shortNames: readonly string[];
@@ -97,6 +99,7 @@ function resourcesOf(
     name: definition.resource,
     singular: definition.singular,
     kind: definition.kind,
+    custom: definition.custom,
     namespaced: definition.namespaced,
     // Namespaces are deleted one at a time.
     verbs: verbsOf(definition),
@@ -110,6 +113,7 @@ function resourcesOf(
     name: resource,
     singular: kind.toLowerCase(),
     kind,
+    custom: false,
     namespaced,
     verbs: ['create'],
     shortNames: [],
@@ -132,7 +136,7 @@ function verbsOf({ kind, custom, verbs }: ResourceDefinition): readonly string[]
 }
 
 function isPrimary(definition: ResourceDefinition, version: ServedVersion): boolean {
-  return version.group === definition.served[0]?.group;
+  return version.group === definition.served[0]?.group || version.group !== 'extensions';
 }
 
 function subresourcesOf(
@@ -142,7 +146,7 @@ function subresourcesOf(
 ): DiscoveredSubresource[] {
   const own = { group: '', version: '', kind: definition.kind };
   const list: DiscoveredSubresource[] = [];
-  if (definition.status) list.push({ name: 'status', kind: own, verbs: READ_WRITE });
+  if (version.status ?? definition.status) list.push({ name: 'status', kind: own, verbs: READ_WRITE });
   if (version.scale ?? definition.scale) {
     list.push({ name: 'scale', kind: { group: 'autoscaling', version: 'v1', kind: 'Scale' }, verbs: READ_WRITE });
   }

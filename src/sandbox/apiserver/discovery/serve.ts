@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Core } from '../rest/context.ts';
-import { type MediaType, notAcceptable, parseAccept } from '../rest/negotiation.ts';
+import { type MediaType, noSuchForm, parseAccept } from '../rest/negotiation.ts';
 import { sendJson, sendText } from '../rest/respond.ts';
 import { noSuchResource } from '../status.ts';
 import { aggregatedList, coreVersions, groupDocument, groupList, resourceList } from './documents.ts';
@@ -78,7 +78,7 @@ export class DiscoveryServer {
         return;
       }
     }
-    throw notAcceptable();
+    throw noSuchForm();
   }
 }
 

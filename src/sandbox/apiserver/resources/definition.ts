@@ -69,6 +69,8 @@ export interface ServedVersion {
   /** Custom resources: validation beyond decoding, on the object in this version. */
   validateSchema?(object: KubeObject, old: KubeObject | undefined): StatusCause[];
   readonly scale?: ScaleAccess;
+  /** Whether there is a status subresource in this version; default: as the definition says. */
+  readonly status?: boolean;
 }
 
 /** How the scale subresource reads and writes its object. */

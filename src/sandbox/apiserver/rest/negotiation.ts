@@ -35,17 +35,25 @@ export function parseAccept(header: string | undefined): MediaType[] {
 
 /** `allowed`: which transforms the request may have. Throws 406. */
 export function negotiate(header: string | undefined, allowed: readonly Transform[]): Representation {
+  let known = false;
   for (const { type, parameters } of parseAccept(header)) {
     const encoding = encodingOf(type);
     if (!encoding) continue;
+    known = true;
     const as = parameters.get('as');
     if (as === undefined) return { ...PLAIN, encoding };
     const transform = Object.hasOwn(TRANSFORMS, as) ? TRANSFORMS[as] : undefined;
     const version = parameters.get('v') ?? '';
-    const known = parameters.get('g') === 'meta.k8s.io' && (version === 'v1' || version === 'v1beta1');
-    if (transform && known && allowed.includes(transform)) return { encoding, transform, version };
+    const ours = parameters.get('g') === 'meta.k8s.io' && (version === 'v1' || version === 'v1beta1');
+    if (transform && ours && allowed.includes(transform)) return { encoding, transform, version };
   }
-  throw notAcceptable();
+  throw known ? noSuchForm() : notAcceptable();
+}
+
+/** A type that is written, but not as what was asked for. */
+export function noSuchForm(): ApiError {
+  const types = 'application/json, application/yaml';
+  return new ApiError(406, 'NotAcceptable', `only the following media types are accepted: ${types}`);
 }
 
 function encodingOf(type: string): 'json' | 'yaml' | undefined {

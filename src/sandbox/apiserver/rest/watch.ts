@@ -148,14 +148,15 @@ class EventWriter {
   }
 
   bookmark(revision: number, annotations: Record<string, string>): void {
+    // The real server has none in tables either.
+    if (this.#form.transform === 'table') return;
     const { version, definition } = this.#request;
     const metadata = {
       resourceVersion: String(revision),
       ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
     };
     const object = { kind: definition.kind, apiVersion: groupVersion(version), metadata } as KubeObject;
-    const shaped = this.#form.transform === 'table' ? this.#table([object], metadata) : this.#shape(object);
-    this.#send('BOOKMARK', JSON.stringify(shaped));
+    this.#send('BOOKMARK', JSON.stringify(this.#shape(object)));
   }
 
   error(error: ApiError): void {

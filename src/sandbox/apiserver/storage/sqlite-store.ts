@@ -269,7 +269,7 @@ function restore(row: Row, body: string): StoredObject {
 function makeStored(key: ObjectKey, object: KubeObject, revision: number): StoredObject {
   // kind and apiVersion first: lists cut them off (itemText in rest/list.ts).
   const { kind, apiVersion, metadata, ...rest } = object;
-  const json = JSON.stringify({ kind, apiVersion, metadata, ...rest });
+  const json = JSON.stringify({ kind, apiVersion, metadata: inWireOrder(metadata), ...rest });
   // Parsed back rather than kept: what is stored shares nothing with what the caller holds.
   return { key, object: deepFreeze(JSON.parse(json) as KubeObject), json, revision };
 }
@@ -288,6 +288,18 @@ function asStorageFailure(error: unknown, path: string): unknown {
   }
   if (kind !== IO_ERROR && kind !== READ_ONLY) return error;
   return new StorageFailure(`${path} cannot be written (${(error as Error).message}): see to its file system`);
+}
+
+/** As every API server writes it: people read it, and messages quote it. */
+const METADATA_ORDER: readonly string[] = [
+  ...['name', 'generateName', 'namespace', 'selfLink', 'uid', 'resourceVersion', 'generation', 'creationTimestamp'],
+  ...['deletionTimestamp', 'deletionGracePeriodSeconds', 'labels', 'annotations', 'ownerReferences', 'finalizers'],
+];
+
+function inWireOrder(metadata: KubeObject['metadata']): KubeObject['metadata'] {
+  const ordered: KubeObject['metadata'] = {};
+  for (const name of METADATA_ORDER) if (metadata[name] !== undefined) ordered[name] = metadata[name];
+  return Object.assign(ordered, metadata);
 }
 
 function shelfKey(key: ObjectKey): string {

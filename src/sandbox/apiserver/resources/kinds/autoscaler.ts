@@ -228,8 +228,8 @@ export function autoscalerKinds(types: TypeTable): ResourceDefinition[] {
         column('Reference', reference),
         column('Targets', targets),
         column('MinPods', (object) => textAt(object, 'spec.minReplicas') || '<unset>'),
-        column('MaxPods', (object) => Number(at(object, 'spec.maxReplicas') ?? 0), { type: 'integer' }),
-        column('Replicas', (object) => Number(at(object, 'status.currentReplicas') ?? 0), { type: 'integer' }),
+        column('MaxPods', (object) => Number(at(object, 'spec.maxReplicas') ?? 0)),
+        column('Replicas', (object) => Number(at(object, 'status.currentReplicas') ?? 0)),
         AGE,
       ],
       strategy: {

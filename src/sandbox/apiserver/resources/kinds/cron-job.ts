@@ -99,7 +99,7 @@ export function cronJobKinds(types: TypeTable): ResourceDefinition[] {
         NAME,
         column('Schedule', (object) => specOf(object).schedule ?? ''),
         column('Timezone', (object) => specOf(object).timeZone ?? '<none>'),
-        column('Suspend', (object) => (specOf(object).suspend ? 'True' : 'False')),
+        column('Suspend', (object) => (specOf(object).suspend ? 'True' : 'False'), { type: 'boolean' }),
         column('Active', (object) => ((at(object, 'status.active') ?? []) as unknown[]).length, { type: 'integer' }),
         column('Last Schedule', (object, now) => {
           const last = at(object, 'status.lastScheduleTime') as string | undefined;

@@ -146,6 +146,7 @@ export function webhookKinds(types: TypeTable): ResourceDefinition[] {
     defineKind(types, {
       kind: `${word}WebhookConfiguration`,
       resource: `${word.toLowerCase()}webhookconfigurations`,
+      categories: ['api-extensions'],
       versions: [
         {
           group: 'admissionregistration.k8s.io',
