@@ -71,7 +71,8 @@ async function dispatchSubresource(request: ResourceRequest): Promise<void> {
   const { method } = request.request;
   const scale = scaleOf(request);
   const where = version.group === '' ? `${definition.resource}/${path.subresource}` : '';
-  const whole = path.subresource === 'status' ? definition.status : path.subresource in definition.parts;
+  const whole =
+    path.subresource === 'status' ? (version.status ?? definition.status) : path.subresource in definition.parts;
   if (whole) {
     if (method === 'GET') return getObject(request);
     if (method === 'PUT' || method === 'PATCH') return change(request);

@@ -161,7 +161,7 @@ function spendBudget(request: ResourceRequest, pod: KubeObject, dryRun: boolean)
 
 function overBudget(message: string, retryAfterSeconds: number): ApiError {
   return tooManyRequests("Cannot evict pod as it would violate the pod's disruption budget.", retryAfterSeconds, [
-    { reason: 'DisruptionBudget', message, field: '' },
+    { reason: 'DisruptionBudget', message },
   ]);
 }
 
