@@ -6,14 +6,21 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { visitPage } from '../src/cli/demo/traffic.ts';
 import { root, TestSandbox } from '../test/fixture/sandbox.ts';
+import { measureApiServer } from './apiserver.ts';
 import { measureLatency } from './latency.ts';
-import { proportionalSetSizeMiB } from './memory.ts';
+import { measurePods } from './pods.ts';
+import { measureCpu, processesOf, proportionalSetSizeMiB } from './processes.ts';
+import { median, print } from './report.ts';
 
 const ROUNDS = 5;
+const SETTLE_SECONDS = 20;
+const IDLE_SECONDS = 30;
 
 console.log(`${'figure'.padEnd(64)} ${'median'.padStart(10)}   aim`);
+await measureApiServer();
 await startOfTwoClusters();
 await wholeDemo();
+await fiveClusters();
 // The compile stages alone, and then
 spawnSync(process.execPath, [join(root, 'bench/compile.ts')], { stdio: 'inherit' });
 // the discovery server alone: many simulated streams, as ratios to a floor.
@@ -48,12 +55,40 @@ async function wholeDemo(): Promise<void> {
     const gateway = sandbox.gateway('cluster1');
     await untilStars(gateway, ['black', 'red']);
     print('seed 000 from nothing, by kubectl', `${((performance.now() - startedAt) / 1000).toFixed(1)} s`, '40 s');
-    print('memory of all of it (PSS)', `${proportionalSetSizeMiB(sandbox.dir)} MiB`, '1536 MiB');
+    print('memory of all of it (PSS)', memory(sandbox), '1536 MiB');
+    await idleCpu(sandbox, 'two clusters, mesh and Bookinfo');
     await changedWeight(sandbox, gateway);
     await latencies(sandbox);
+    await measurePods(sandbox);
   } finally {
     await sandbox.down();
   }
+}
+
+/** As many as a machine like this is meant to carry, without a mesh. */
+async function fiveClusters(): Promise<void> {
+  const sandbox = new TestSandbox('bench-five');
+  try {
+    const startedAt = performance.now();
+    await sandbox.up('--clusters', '5');
+    print('five clusters ready', `${((performance.now() - startedAt) / 1000).toFixed(1)} s`, '');
+    print('  their memory (PSS)', memory(sandbox), '');
+    await idleCpu(sandbox, 'five clusters');
+  } finally {
+    await sandbox.down();
+  }
+}
+
+function memory(sandbox: TestSandbox): string {
+  return `${Math.round(proportionalSetSizeMiB(processesOf(sandbox.dir)))} MiB`;
+}
+
+/** After what starting left to do has ended. */
+async function idleCpu(sandbox: TestSandbox, what: string): Promise<void> {
+  await sleep(SETTLE_SECONDS * 1000);
+  const shares = await measureCpu(sandbox.dir, IDLE_SECONDS);
+  const total = shares.reduce((sum, { percent }) => sum + percent, 0);
+  print(`idle CPU of all processes, ${what}`, `${total.toFixed(1)} %`, '3 % of a core');
 }
 
 /** From `kubectl patch` having returned to the first page that obeys. */
@@ -107,12 +142,4 @@ async function untilStars(gateway: URL, wanted: readonly string[], inARow = 1): 
 async function shell(sandbox: TestSandbox, script: string): Promise<void> {
   const result = await sandbox.bash(script);
   if (result.code !== 0) throw new Error(`${script}\n${result.stdout}${result.stderr}`);
-}
-
-function print(figure: string, value: string, aim: string): void {
-  console.log(`${figure.padEnd(64)} ${value.padStart(10)}   ${aim}`);
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

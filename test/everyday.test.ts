@@ -25,6 +25,8 @@ test('it is an hour’s work: at least forty lines of kubectl, each with what it
 describe.skipIf(obstacle !== undefined)(`on a sandbox${obstacle ? ` (skipped: ${obstacle})` : ''}`, () => {
   const sandbox = new TestSandbox('everyday');
   let work = '';
+  /** The pages are one story: after a line that went wrong the others mean nothing. */
+  let broken: string | undefined;
 
   beforeAll(async () => {
     await sandbox.up('--clusters', '1');
@@ -46,9 +48,11 @@ describe.skipIf(obstacle !== undefined)(`on a sandbox${obstacle ? ` (skipped: ${
     });
     afterAll(() => shell.close());
 
-    test.each(sections)('$title', async ({ commands }) => {
+    test.for(sections)('$title', async ({ commands }, context) => {
+      context.skip(broken !== undefined, `after ${broken}`);
       for (const { line, text, output, exitCode } of commands) {
         const where = `${file}:${line}: ${text}`;
+        broken = where;
         const result = await shell.run(text, LINE_MS).catch((error: Error) => {
           throw new Error(`${where}\n${error.message}`);
         });
@@ -56,6 +60,7 @@ describe.skipIf(obstacle !== undefined)(`on a sandbox${obstacle ? ` (skipped: ${
         const said = `${where}\nprinted:\n${result.lines.join('\n')}\n[exit ${result.exitCode}]`;
         expect(unmet, `${said}\nnot met: ${unmet}`).toBeUndefined();
         expect(result.exitCode, said).toBe(exitCode);
+        broken = undefined;
       }
     });
   });
