@@ -8,7 +8,7 @@ import { loadKubeconfig } from '../../kube/config.ts';
 import { logOutput } from '../../process/log-output.ts';
 import type { PodNetwork } from '../network/pod-network.ts';
 import { ClusterObjects } from './cluster/cluster-objects.ts';
-import { guardDisk } from './cluster/disk-guard.ts';
+import { freeBytes, guardDisk } from './cluster/disk-guard.ts';
 import { EventRecorder } from './cluster/event-recorder.ts';
 import { keepNodeAlive, registerNode } from './cluster/node-registration.ts';
 import { PodWorkers } from './cluster/pod-workers.ts';
@@ -104,7 +104,11 @@ export async function runNode(options: NodeOptions, signal: AbortSignal): Promis
       log.info({ rootless: options.rootless }, 'registered');
       await Promise.all([
         keepNodeAlive(client, facts, signal, onError),
-        guardDisk(podsDir, () => workers.list(), signal),
+        guardDisk(
+          () => freeBytes(podsDir),
+          () => workers.list(),
+          signal,
+        ),
         workers.run(() => options.ready?.()),
       ]);
     } finally {

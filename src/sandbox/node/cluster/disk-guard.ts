@@ -11,17 +11,29 @@ const MIN_FREE_BYTES = 512 * 2 ** 20;
 const MIN_SHARE_BYTES = 64 * 2 ** 20;
 const EVICTION_GRACE_MS = 1_000;
 
-/** Until the signal aborts. @param folder on the disk in question */
-export async function guardDisk(folder: string, pods: () => readonly PodRuntime[], signal: AbortSignal): Promise<void> {
+export type GuardedPod = Pick<PodRuntime, 'isFinished' | 'diskUsage' | 'evict'>;
+
+/** Until the signal aborts. @param readFreeBytes of the disk in question */
+export async function guardDisk(
+  readFreeBytes: () => Promise<number>,
+  pods: () => readonly GuardedPod[],
+  signal: AbortSignal,
+  checkMs = CHECK_MS,
+): Promise<void> {
   while (!signal.aborted) {
-    await pause(CHECK_MS, signal);
-    const { bavail, bsize } = await statfs(folder);
-    const free = bavail * bsize;
+    await pause(checkMs, signal);
+    const free = await readFreeBytes();
     if (free < MIN_FREE_BYTES && !signal.aborted) await evictLargest(pods(), free);
   }
 }
 
-async function evictLargest(pods: readonly PodRuntime[], free: number): Promise<void> {
+/** What is free for this process on the disk of a folder. */
+export async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
+async function evictLargest(pods: readonly GuardedPod[], free: number): Promise<void> {
   const usages = await Promise.all(
     pods.filter((pod) => !pod.isFinished).map(async (pod) => ({ pod, bytes: await pod.diskUsage() })),
   );

@@ -1,11 +1,6 @@
-// SPDX-License-Identifier: Apache-2.0
-// One pod from its first process to its last: network, volumes, init containers, containers, end.
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseQuantity } from '../../../kube/quantity.ts';
 import type { PodAttachment, PodNetwork } from '../../network/pod-network.ts';
 import type { ContainerRuntime, RunningContainer } from '../container/container-runtime.ts';
-import { mountMemory, unmountBelow } from '../container/memory-mount.ts';
 import { SharedProcesses } from '../container/shared-processes.ts';
 import type { Container, ContainerStatus, Pod, PodCondition, PodStatus } from '../pod-types.ts';
 import { type ContainerHost, ContainerLoop, type ImageLookup, type RestartRule } from './container-loop.ts';
@@ -14,9 +9,9 @@ import type { DnsSettings } from './etc-files.ts';
 import type { ObjectSource, PodEvent } from './object-source.ts';
 import { pause } from './pause.ts';
 import { buildPodStatus } from './pod-status.ts';
+import { PodStorage } from './pod-storage.ts';
 import { PodVolumes } from './pod-volumes.ts';
 import { findNotices, findPrivileges, findRefusals, findUngranted } from './security.ts';
-import { diskUsage, findExcess, selectStorageLimits } from './storage-limits.ts';
 
 export interface PodDependencies {
   readonly runtime: ContainerRuntime;
@@ -40,11 +35,6 @@ export interface PodDependencies {
 
 const BACKOFF_MS = { first: 10_000, cap: 300_000, resetAfter: 600_000 };
 const NETWORK_RETRY_MS = 1_000;
-/** Container runtimes give /dev/shm so much. */
-const SHARED_MEMORY_BYTES = 64 * 2 ** 20;
-/** Of an emptyDir with medium Memory that names no sizeLimit. */
-const MEMORY_VOLUME_BYTES = 2 ** 30;
-const STORAGE_CHECK_MS = 10_000;
 const EVICTION_GRACE_MS = 1_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -55,8 +45,7 @@ export class PodRuntime {
   readonly #containers: ContainerLoop[];
   readonly #initContainers: ContainerLoop[];
   readonly #ephemeralContainers: ContainerLoop[] = [];
-  readonly #folder: string;
-  readonly #memoryFolder: string;
+  readonly #storage: PodStorage;
   readonly #startTime: string;
   readonly #stop = new AbortController();
   readonly #done: Promise<void>;
@@ -75,8 +64,10 @@ export class PodRuntime {
     this.pod = pod;
     this.uid = pod.metadata.uid ?? '';
     this.#dependencies = dependencies;
-    this.#folder = join(dependencies.podsDir, this.uid);
-    this.#memoryFolder = join(dependencies.runtime.memoryDir, 'pods', this.uid);
+    this.#storage = new PodStorage(
+      join(dependencies.podsDir, this.uid),
+      join(dependencies.runtime.memoryDir, 'pods', this.uid),
+    );
     this.#startTime = pod.status?.startTime ?? new Date().toISOString().replace(/\.\d+Z$/, 'Z');
     const restartPolicy = pod.spec.restartPolicy ?? 'Always';
     const rule: RestartRule = restartPolicy === 'Always' ? 'always' : restartPolicy === 'Never' ? 'never' : 'onFailure';
@@ -145,7 +136,7 @@ export class PodRuntime {
 
   /** Where the output of a container's start number `attempt` is. */
   logPath(container: string, attempt: number): string {
-    return join(this.#folder, 'logs', container, `${attempt}.log`);
+    return this.#storage.logPath(container, attempt);
   }
 
   /** Takes over what may change in a pod: labels, annotations, images, others' conditions. */
@@ -203,7 +194,7 @@ export class PodRuntime {
 
   /** What it keeps on the node's disk, in bytes. */
   diskUsage(): Promise<number> {
-    return diskUsage(this.#folder);
+    return this.#storage.diskUsage();
   }
 
   /** Ends the pod for a reason of the node's own: its object stays, Failed. */
@@ -242,9 +233,8 @@ export class PodRuntime {
   }
 
   /** Removes what the pod left on the node: logs too. Its processes must be gone. */
-  async removeFiles(): Promise<void> {
-    await unmountBelow(this.#memoryFolder);
-    for (const folder of [this.#folder, this.#memoryFolder]) rmSync(folder, { recursive: true, force: true });
+  removeFiles(): Promise<void> {
+    return this.#storage.remove();
   }
 
   async #run(): Promise<void> {
@@ -258,7 +248,8 @@ export class PodRuntime {
       const attachment = await this.#attach();
       if (!attachment) return;
       await this.#mountVolumes(attachment);
-      void this.#watchStorage();
+      const evict = (message: string) => void this.evict(message, EVICTION_GRACE_MS);
+      void this.#storage.watch(this.pod, evict, this.#stop.signal, this.#dependencies.storageCheckMs);
       if (this.#stop.signal.aborted) return;
       if (!(await this.#runInitContainers())) return;
       this.#isInitialized = true;
@@ -337,46 +328,19 @@ export class PodRuntime {
 
   async #mountVolumes(attachment: PodAttachment): Promise<void> {
     const { runtime, objects, nodeAddress } = this.#dependencies;
-    await this.#mountMemory();
+    await this.#storage.mountMemory(this.pod);
     if (this.pod.spec.shareProcessNamespace) this.#processes = await SharedProcesses.start(runtime.rootless);
     this.#volumes = new PodVolumes({
       pod: this.pod,
       place: { podIp: attachment.ip, hostIp: nodeAddress },
-      diskFolder: this.#diskVolumes,
-      memoryFolder: join(this.#memoryFolder, 'volumes'),
+      diskFolder: this.#storage.diskVolumes,
+      memoryFolder: this.#storage.memoryVolumes,
       nodeDisk: this.#dependencies.nodeDisk,
       objects,
       rootless: runtime.rootless,
       signal: this.#stop.signal,
     });
     await this.#volumes.ready((message) => this.#record({ type: 'Warning', reason: 'FailedMount', message }));
-  }
-
-  /** Everything in memory that its containers write to has a size. */
-  async #mountMemory(): Promise<void> {
-    const shared = join(this.#memoryFolder, 'shared');
-    await mountMemory(shared, SHARED_MEMORY_BYTES);
-    for (const name of ['shm', 'termination']) mkdirSync(join(shared, name));
-    chmodSync(join(shared, 'shm'), 0o1777);
-    for (const { name, emptyDir } of this.pod.spec.volumes ?? []) {
-      if (emptyDir?.medium !== 'Memory') continue;
-      const bytes = emptyDir.sizeLimit ? parseQuantity(emptyDir.sizeLimit) : MEMORY_VOLUME_BYTES;
-      await mountMemory(join(this.#memoryFolder, 'volumes', name), bytes);
-    }
-  }
-
-  async #watchStorage(): Promise<void> {
-    const limits = selectStorageLimits(this.pod, this.#diskVolumes);
-    const { signal } = this.#stop;
-    while (limits.length > 0 && !signal.aborted) {
-      await pause(this.#dependencies.storageCheckMs ?? STORAGE_CHECK_MS, signal);
-      const excess = signal.aborted ? undefined : await findExcess(limits);
-      if (excess) await this.evict(excess.message, EVICTION_GRACE_MS);
-    }
-  }
-
-  get #diskVolumes(): string {
-    return join(this.#folder, 'volumes');
   }
 
   /** false when one failed for good or the pod is to end. */
@@ -451,8 +415,8 @@ export class PodRuntime {
       pod: this.pod,
       attachment,
       volumes,
-      sharedMemoryFolder: join(this.#memoryFolder, 'shared', 'shm'),
-      terminationFolder: join(this.#memoryFolder, 'shared', 'termination'),
+      sharedMemoryFolder: this.#storage.sharedMemory,
+      terminationFolder: this.#storage.terminationMessages,
       logPath: (container, attempt) => this.logPath(container, attempt),
       running: (container) => this.container(container)?.running,
       processesOf: this.#processes?.pid,
