@@ -2,6 +2,7 @@
 // A command in a container of a pod, over WebSocket: the first byte of a message is its channel (v5.channel.k8s.io,
 // https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/4006-transition-spdy-to-websockets).
 import type { Readable, Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import type { RawData } from 'ws';
 import type { KubeClient } from './client.ts';
 import { PODS, resourcePath } from './resources.ts';
@@ -51,6 +52,9 @@ export async function execInPod(client: KubeClient, request: ExecRequest): Promi
       else if (message[0] === CHANNEL.error) verdict = JSON.parse(content.toString('utf8')) as Status;
     });
     socket.on('error', reject);
+    socket.on('unexpected-response', (_, response) => {
+      text(response).then((body) => reject(new Error(refusalOf(body) || `HTTP ${response.statusCode}`)), reject);
+    });
     socket.on('close', () => {
       request.stdin.pause();
       const code = exitCodeOf(verdict);
@@ -58,6 +62,15 @@ export async function execInPod(client: KubeClient, request: ExecRequest): Promi
       else resolve(code);
     });
   });
+}
+
+/** A Status, or what the node itself says. */
+function refusalOf(body: string): string | undefined {
+  try {
+    return (JSON.parse(body) as Partial<Status>).message;
+  } catch {
+    return body.trim().slice(0, 300);
+  }
 }
 
 /** undefined: it did not run to its end. */

@@ -60,6 +60,11 @@ describe.skipIf(obstacle !== undefined)(`a running sandbox${obstacle ? ` (skippe
       code: 1,
       stderr: expect.stringContaining('Several pods fit "we"'),
     });
+    await on('cluster1', 'run', 'unpulled', '--image=me/nothing');
+    expect(await cli('shell', 'unpulled')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/No shell in pod unpulled: (?!HTTP)\w/),
+    });
     expect(await cli('shell', 'wob')).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('Closest: web (cluster1'),

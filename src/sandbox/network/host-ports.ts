@@ -20,8 +20,9 @@ interface Entry {
   readonly forward: Promise<Forward | undefined>;
 }
 
-/** A port whose former pod is still closing is tried again. */
-const RETRY_MS = 200;
+/** A port whose former pod is still closing is tried again; one that is somebody else's (6443), more and more seldom. */
+const FIRST_RETRY_MS = 200;
+const LAST_RETRY_MS = 60_000;
 
 export class HostPorts {
   readonly #options: HostPortOptions;
@@ -29,6 +30,8 @@ export class HostPorts {
   readonly #wanted = new Map<string, Map<string, Target>>();
   /** `TCP 8080` -> who has it. */
   readonly #entries = new Map<string, Entry>();
+  /** `TCP 8080` -> when to try again, if it fails again. */
+  readonly #retryMs = new Map<string, number>();
   #isClosed = false;
 
   constructor(options: HostPortOptions) {
@@ -75,15 +78,26 @@ export class HostPorts {
       drainMs,
       onError: (error) => onError(`host port ${port} of ${pod}`, error),
     };
-    const forward = (protocol === 'UDP' ? forwardUdp : forwardTcp)(options).catch((error: Error) => {
-      options.onError(error);
-      setTimeout(() => {
-        this.#entries.delete(port);
-        this.#reconcile();
-      }, RETRY_MS).unref();
-      return undefined;
-    });
-    return { pod, forward };
+    const entry: Entry = {
+      pod,
+      forward: (protocol === 'UDP' ? forwardUdp : forwardTcp)(options).then(
+        (forward) => {
+          this.#retryMs.delete(port);
+          return forward;
+        },
+        (error: Error) => {
+          options.onError(error);
+          const delayMs = this.#retryMs.get(port) ?? FIRST_RETRY_MS;
+          this.#retryMs.set(port, Math.min(delayMs * 2, LAST_RETRY_MS));
+          setTimeout(() => {
+            if (this.#entries.get(port) === entry) this.#entries.delete(port);
+            this.#reconcile();
+          }, delayMs).unref();
+          return undefined;
+        },
+      ),
+    };
+    return entry;
   }
 }
 
