@@ -75,7 +75,7 @@ function choosePod(candidates: readonly Candidate[], wish: PodWish): Candidate {
     );
   }
   const near = closestNames(wish.name, [...new Set(candidates.map(nameOf))], 3);
-  const places = candidates.filter((candidate) => near.includes(nameOf(candidate))).map(place);
+  const places = near.flatMap((name) => candidates.filter((candidate) => nameOf(candidate) === name)).map(place);
   throw new SandboxError(
     places.length === 0
       ? `There is no pod "${wish.name}", nor any other there. Start one, or look in another cluster or namespace.`
