@@ -62,11 +62,12 @@ export class ControlGroups {
   /** Removes what an earlier node process of the state directory left, then tries what can be made here. */
   static open(stateDir: string): ControlGroups {
     const record = recordFile(stateDir);
-    // Their processes have just been killed: the kernel takes a moment to know that, and nobody needs to wait for it.
-    for (const child of readRecord(stateDir).flatMap(childGroups)) void removeGroup(child);
     const name = `isthmus-${createHash('sha256').update(stateDir).digest('hex').slice(0, 12)}`;
     const found = findGroupPlaces(readIfThere('/proc/self/mountinfo'), readIfThere('/proc/self/cgroup'));
     const folders = found.map(({ folder }) => join(folder, name));
+    // What an earlier node process left. Its containers have just been killed: the kernel takes a moment to know that, and
+    // nobody needs to wait for it.
+    for (const child of folders.filter((folder) => existsSync(folder)).flatMap(childGroups)) void removeGroup(child);
     // First the record, for whoever cleans up after a kill -9.
     writeFileSync(record, folders.join('\n'), { mode: 0o600 });
     const places = found
