@@ -156,8 +156,9 @@ test('a rolling update goes from the last to the first, stops at the partition, 
   expect(status).toMatchObject({ currentReplicas: 2, updatedReplicas: 1 });
   expect(status?.currentRevision).not.toBe(status?.updateRevision);
   // Below the partition a pod comes back as it was.
+  const before = await present('db-0');
   await cluster.client.delete(PODS, 'db-0', namespace);
-  await eventually(async () => (await setNow()).status?.readyReplicas === 2);
+  await eventually(async () => (await present('db-0')).metadata.uid !== before.metadata.uid);
   await settled();
   expect((await images())['db-0']).toBe('example/db:1');
 

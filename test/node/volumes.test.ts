@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isReady, makePod, Playground, probeModes, shell } from './playground.ts';
 
@@ -65,6 +67,22 @@ describe.skipIf(usable.length === 0)('volumes and environment', () => {
       .poll(() => read('live', 'cd /v/cm; echo *; cat a c; cat /v/sec/s /v/down/labels'))
       .toBe('a c\n22newapp="y"');
     await ground.call('stop', 'live', 0);
+  });
+
+  it('mounts the directory of a claim: it outlives its pods, and a read-only use of it writes nothing', async () => {
+    const mount = [{ name: 'd', mountPath: '/data' }];
+    const claim = (more = {}) => [{ name: 'd', persistentVolumeClaim: { claimName: 'kept', ...more } }];
+    const containers = [shell('c', 'exec sleep 60', { volumeMounts: mount })];
+    await ground.call('start', makePod('writer', { containers, volumes: claim() }));
+    await ground.until('writer', isReady);
+    await read('writer', 'echo hello > /data/file; ln -s /etc /data/link');
+    await ground.call('stop', 'writer', 0);
+    expect(existsSync(join(ground.stateDir, 'disk/kept/file'))).toBe(true);
+    await ground.call('start', makePod('reader', { containers, volumes: claim({ readOnly: true }) }));
+    await ground.until('reader', isReady);
+    expect(await read('reader', 'cat /data/file')).toBe('hello\n');
+    expect((await ground.sh('reader', 'c', 'echo x > /data/new')).exitCode).not.toBe(0);
+    await ground.call('stop', 'reader', 0);
   });
 
   it('renews a service account token before it ends, by an atomic change of the link', async () => {
