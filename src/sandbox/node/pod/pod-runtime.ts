@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+// One pod from its first process to its last: network, volumes, init containers, containers, end.
 import { join } from 'node:path';
 import type { PodAttachment, PodNetwork } from '../../network/pod-network.ts';
 import type { ContainerRuntime, RunningContainer } from '../container/container-runtime.ts';
