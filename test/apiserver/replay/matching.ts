@@ -31,7 +31,7 @@ const SHAPES: readonly (readonly [RegExp, string])[] = [
   [/^<prose>/, '[^]*?'],
 ];
 /** Each implementation hashes a pod template in a way of its own; ReplicaSets and pods are named by it. */
-const TEMPLATE_HASHES = /\bweb-([bcdfghjklmnpqrstvwxz2456789]{8,10})(?![bcdfghjklmnpqrstvwxz2456789])/g;
+const TEMPLATE_HASHES = /\b(?:web|d)-([bcdfghjklmnpqrstvwxz2456789]{8,10})(?![bcdfghjklmnpqrstvwxz2456789])/g;
 const MAX_GENERATED_PREFIX = 58;
 const GENERATED = /[bcdfghjklmnpqrstvwxz2456789]{5}$/;
 const OPENAPI_HASH = /([?&]hash=)[0-9A-F]{128}/g;

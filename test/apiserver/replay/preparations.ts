@@ -320,6 +320,22 @@ export const PREPARATIONS: Readonly<Record<string, Preparation>> = {
       await hands.configMap('rec-pb', 'c', { a: '1' });
     },
   },
+  rbac: {
+    before: {
+      // Whoever may not create roles at all is refused for that, and not for what he would grant.
+      async 8(hands) {
+        const place = '/apis/rbac.authorization.k8s.io/v1/namespaces/rec-rb';
+        const apiVersion = 'rbac.authorization.k8s.io/v1';
+        const group = 'rbac.authorization.k8s.io';
+        const rules = [{ apiGroups: [group], resources: ['roles', 'rolebindings'], verbs: ['create'] }];
+        const metadata = { name: 'granter' };
+        await hands.create(`${place}/roles`, { apiVersion, kind: 'Role', metadata, rules });
+        const subjects = [{ apiGroup: group, kind: 'User', name: 'jane' }];
+        const roleRef = { apiGroup: group, kind: 'Role', name: 'granter' };
+        await hands.create(`${place}/rolebindings`, { apiVersion, kind: 'RoleBinding', metadata, subjects, roleRef });
+      },
+    },
+  },
   rollout: {
     async make(hands) {
       await hands.web('rec-ro');

@@ -301,7 +301,7 @@ UncountedTerminatedPods
   failed? 2 list string list=set
 
 JobTemplateSpec
-  metadata? 1 meta.v1.ObjectMeta
+  metadata 1 meta.v1.ObjectMeta
   spec 2 JobSpec
 
 PodFailurePolicyRule
