@@ -83,7 +83,9 @@ describe.skipIf(usable.length === 0 || !hasKubectl)('the node, through the Kuber
   });
 
   it('attaches to a program on a terminal of its own', async () => {
-    const line = `(sleep 1.5; echo 'echo $((6*7)); stty size; exit 0') | script -qec 'stty rows 31 cols 99; kubectl run -it shell --restart=Never --image=curlimages/curl --command -- sh' /dev/null`;
+    // The size comes when it comes; what is typed is echoed, so it must not hold what is looked for.
+    const sized = 'n=0; until [ "$(stty size)" = "$((30+1)) 99" ] || [ $n = 99 ]; do n=$((n+1)); sleep 0.1; done';
+    const line = `(sleep 1.5; echo 'echo $((6*7)); ${sized}; stty size; exit 0') | script -qec 'stty rows 31 cols 99; kubectl run -it shell --restart=Never --image=curlimages/curl --command -- sh' /dev/null`;
     const { stdout } = await ground.call<ShellResult>('sh', line);
     expect(stdout).toContain('\r\n42\r\n');
     expect(stdout).toContain('31 99');
