@@ -55,7 +55,8 @@ export function summarizePod(object: KubeObject, now: Date): PodSummary {
   let restarts = init.restarts;
   let lastRestart = init.lastRestart;
   let status = init.status ?? pod.status?.reason ?? pod.status?.phase ?? '';
-  if (!init.status) {
+  // A sidecar that was ended after the containers did not fail to start.
+  if (!init.status || holds(pod, 'Initialized')) {
     restarts = init.sidecarRestarts;
     lastRestart = init.lastSidecarRestart;
     let running = false;
@@ -135,7 +136,11 @@ function later(a: string | undefined, b: string | undefined): string | undefined
 }
 
 function isReady(pod: PodView): boolean {
-  return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
+  return holds(pod, 'Ready');
+}
+
+function holds({ status }: PodView, condition: string): boolean {
+  return status?.conditions?.some((one) => one.type === condition && one.status === 'True') ?? false;
 }
 
 function isTerminal(phase: string | undefined): boolean {

@@ -98,6 +98,19 @@ test.each<[string, KubeObject, string]>([
     '2/2 Running 0',
   ],
   [
+    'done, its native sidecar ended after it',
+    pod(
+      {
+        phase: 'Succeeded',
+        conditions: [{ type: 'Initialized', status: 'True' }],
+        initContainerStatuses: [{ name: 's', state: { terminated: { exitCode: 143, reason: 'Error' } } }],
+        containerStatuses: [{ name: 'a', state: { terminated: { exitCode: 0, reason: 'Completed' } } }],
+      },
+      { initContainers: [{ name: 's', restartPolicy: 'Always' }], containers: [{ name: 'a' }] },
+    ),
+    '0/2 Completed 0',
+  ],
+  [
     'terminating',
     pod({ phase: 'Running', containerStatuses: [running('a'), running('b')] }, undefined, {
       deletionTimestamp: ago(0),
