@@ -16,6 +16,19 @@ const BUSY_PER_PROCESSOR = 4;
 
 export type Cluster = 'cluster1' | 'cluster2';
 
+/**
+ * Skips the test where the machine is busy with other work and had no time for the load: then requests time out that no
+ * mesh could have saved. A machine of our own has no such excuse.
+ */
+export function judgeLosses(report: LoadReport, context: TestContext, losses: readonly FailedRequest[]): void {
+  const [load = 0] = loadavg();
+  const isBusy = load > BUSY_PER_PROCESSOR * availableParallelism();
+  if (losses.length > 0 && isBusy && !report.wasCarried) {
+    context.skip(`this machine (load ${load.toFixed(0)}) could not carry the requests:\n${report.text}`);
+  }
+  expect(losses, report.text).toEqual([]);
+}
+
 export class MeshUnderLoad {
   readonly sandbox: TestSandbox;
   #load: Load | undefined;
@@ -105,17 +118,9 @@ export class MeshUnderLoad {
     }
   }
 
-  /**
-   * Skips the test where the machine is busy with other work and had no time for the load: then requests time out that no
-   * mesh could have saved. A machine of our own has no such excuse.
-   */
+  /** See `judgeLosses`. */
   judge(report: LoadReport, context: TestContext, losses: readonly FailedRequest[]): void {
-    const [load = 0] = loadavg();
-    const isBusy = load > BUSY_PER_PROCESSOR * availableParallelism();
-    if (losses.length > 0 && isBusy && !report.wasCarried) {
-      context.skip(`this machine (load ${load.toFixed(0)}) could not carry the requests:\n${report.text}`);
-    }
-    expect(losses, report.text).toEqual([]);
+    judgeLosses(report, context, losses);
   }
 
   async until(what: string, check: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {

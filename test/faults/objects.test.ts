@@ -3,10 +3,11 @@
 // requests per second go through the gateway, over mutual TLS, to the pods behind it.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, type TestContext, test } from 'vitest';
 import { rounds } from '../fixture/counts.ts';
 import { findProgram, root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
 import { Load } from './load-generator.ts';
+import { judgeLosses } from './mesh-under-load.ts';
 
 const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
 const RATE = 200;
@@ -59,9 +60,9 @@ describe.skipIf(obstacle !== undefined)(`a mesh in trouble${obstacle ? ` (skippe
     return load;
   }
 
-  async function demandNoLoss(running: Load): Promise<void> {
+  async function demandNoLoss(running: Load, context: TestContext): Promise<void> {
     const report = await running.stop();
-    expect(report.failed, report.text).toEqual([]);
+    judgeLosses(report, context, report.failed);
     expect(report.answered).toBeGreaterThan(RATE);
   }
 
@@ -93,7 +94,7 @@ spec:
     - { destination: { host: helloworld }, weight: 0 }
 `;
 
-  test('a bad object that nobody kept out says why, harms nothing, and is gone without a trace', async () => {
+  test('a bad object that nobody kept out says why, harms nothing, and is gone without a trace', async (context) => {
     const running = startLoad();
     const refused = await apply(UNOBEYABLE);
     expect(refused.stderr).toContain('ISM0008');
@@ -118,10 +119,10 @@ spec:
     await until('no status', async () => (await conditions('vs', 'bad')) === '');
     expect((await sandbox.isthmus('analyze')).code).toBe(0);
     await kubectl('delete', 'vs', 'bad');
-    await demandNoLoss(running);
+    await demandNoLoss(running, context);
   });
 
-  test('what only Envoy refuses is told by status, event, log, metric and analyze, until it is mended', async () => {
+  test('what only Envoy refuses is told by status, event, log, metric and analyze, until it is mended', async (context) => {
     const running = startLoad();
     const rule = (file: string) => `
 apiVersion: networking.istio.io/v1
@@ -149,10 +150,10 @@ spec: { ports: [{ name: http, port: 8080 }] }
     expect((await sandbox.isthmus('analyze')).code).toBe(0);
     expect(await counter('isthmus_diagnostics', (labels) => labels.includes('error'))).toBe(0);
     await kubectl('delete', 'dr/elsewhere', 'svc/elsewhere');
-    await demandNoLoss(running);
+    await demandNoLoss(running, context);
   });
 
-  test('an API server killed again and again loses no request, moves no pod and causes no push', async () => {
+  test('an API server killed again and again loses no request, moves no pod and causes no push', async (context) => {
     const pushes = () => counter('isthmus_xds_pushes_total', (labels) => !labels.includes('Secret'));
     const pods = () =>
       kubectl(
@@ -176,16 +177,16 @@ spec: { ports: [{ name: http, port: 8080 }] }
     expect({ pods: await pods(), pushes: await pushes() }).toEqual(before);
     await kubectl('scale', 'deployment', 'helloworld', '--replicas=3');
     await until('endpoints', async () => (await pushes()) > before.pushes);
-    await demandNoLoss(running);
+    await demandNoLoss(running, context);
   });
 
-  test('certificates are renewed again and again, and no request notices', async () => {
+  test('certificates are renewed again and again, and no request notices', async (context) => {
     const secrets = () => counter('isthmus_xds_pushes_total', (labels) => labels.includes('Secret'));
     const before = await secrets();
     const running = startLoad();
     // Five proxies: two rounds each, at least.
     await until('renewals', async () => (await secrets()) >= before + 12);
-    await demandNoLoss(running);
+    await demandNoLoss(running, context);
   });
 
   test('certificates that ended while the control plane was away: the reason is told, and the cure is its return', async () => {
