@@ -72,7 +72,11 @@ export class PlaneEvents {
       });
     } catch (error) {
       const isOlder = error instanceof KubeError && error.reason === 'AlreadyExists';
-      const failed = (cause: Error): void => log.warn({ err: cause.message, trouble }, 'no Event was written');
+      const failed = (cause: Error): void => {
+        // The next time may come sooner than that of what was told.
+        this.#told.delete(key);
+        log.warn({ err: cause.message, trouble }, 'no Event was written');
+      };
       if (!isOlder) return failed(error as Error);
       await client.patch(EVENTS, name, ISTIO_NAMESPACE, changing).catch(failed);
     }

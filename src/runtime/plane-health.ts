@@ -43,6 +43,7 @@ export class PlaneHealth {
       this.#skewMs = skewMs;
       metrics.clockSkew(skewMs / 1000);
     };
+    let shortage = '';
     await Promise.all([
       watchClock(
         {
@@ -57,10 +58,15 @@ export class PlaneHealth {
       watchDescriptors(
         {
           short: (message, isNews) => {
+            shortage = message;
             if (isNews) log.error(message);
             void this.#events.tell('FileDescriptors', message);
           },
-          enough: () => log.info('there are enough file descriptors again'),
+          enough: () => {
+            log.info('there are enough file descriptors again');
+            // While there were none, no connection could be made to tell it.
+            void this.#events.tell('FileDescriptors', shortage);
+          },
         },
         signal,
       ),

@@ -166,7 +166,7 @@ spec: { ports: [{ name: http, port: 8080 }] }
     const before = { pods: await pods(), pushes: await pushes() };
     const running = startLoad();
     for (let round = 0; round < ROUNDS; round++) {
-      const [pid] = componentPids(sandbox, 'apiserver');
+      const [pid] = processesOfSandbox(sandbox, ' component apiserver ');
       process.kill(pid!, 'SIGKILL');
       running.mark(`API server killed, round ${round}`);
       await running.answered(RATE);
@@ -189,10 +189,40 @@ spec: { ports: [{ name: http, port: 8080 }] }
     await demandNoLoss(running, context);
   });
 
-  test('certificates that ended while the control plane was away: the reason is told, and the cure is its return', async () => {
+  test.skipIf(!findProgram('prlimit'))(
+    'a control plane without file descriptors says so, traffic goes on, and then it is well again',
+    async (context) => {
+      const running = startLoad();
+      const [pid] = processesOfSandbox(sandbox, ' control-plane --cluster-id');
+      const files = readdirSync(`/proc/${pid}/fd`).length;
+      // As its own user: limits of others need a capability that root has not everywhere.
+      const [, uid] = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+      const asUser = process.getuid?.() === 0 ? `setpriv --reuid=${uid} --regid=${uid} --clear-groups` : '';
+      const prlimit = (limit: string) => sandbox.bash(`${asUser} prlimit --pid ${pid} --nofile=${limit}:`);
+      const before = /Max open files +(\d+)/.exec(readFileSync(`/proc/${pid}/limits`, 'utf8'))?.[1] ?? '';
+      expect(await prlimit(String(files + 20))).toMatchObject({ code: 0 });
+      const flood =
+        "const s = Array.from({length: 60}, () => require('net').connect(15014, '127.0.0.1').on('error', () => {}));" +
+        'setTimeout(() => process.exit(), 8000)';
+      const exec = ['exec', '-n', 'istio-system', 'deploy/istiod', '--', '/opt/isthmus/bin/node', '-e', flood];
+      await kubectl(...exec);
+      expect(await prlimit(before)).toMatchObject({ code: 0 });
+      const said = async () => (await sandbox.isthmus('analyze')).stdout;
+      await until('a remark', async () => /ISM0307.*file descriptors are in use/.test(await said()));
+      expect(await istiodLog()).toMatch(/file descriptors are in use/);
+      await until('the end of it', async () => /enough file descriptors again/.test(await istiodLog()));
+      // It serves as before: a new rule gets through.
+      await kubectl('annotate', 'service', 'helloworld', 'well=again', '--overwrite');
+      await demandNoLoss(running, context);
+    },
+  );
+
+  test('certificates that ended while the control plane was away: the reason is told, and the cure is its return', {
+    timeout: 240_000,
+  }, async () => {
     await kubectl('scale', '-n', 'istio-system', 'deployment/istiod', '--replicas=0');
     const url = `${sandbox.gateway('cluster1').href}hello`;
-    await until('a failure', async () => (await fetch(url)).status === 503);
+    await until('a failure', async () => (await fetch(url)).status === 503, 90_000);
     // The side that finds it says so: the client, or, since TLS 1.3 lets the client finish first, the server.
     const proxies = [
       ['-n', 'istio-system', 'deploy/istio-ingressgateway'],
@@ -215,14 +245,17 @@ spec: { ports: [{ name: http, port: 8080 }] }
   });
 });
 
-/** Processes of the sandbox that run `component NAME`. */
-function componentPids(sandbox: TestSandbox, component: string): number[] {
+/** Processes of the sandbox with `part` in their command line. */
+function processesOfSandbox(sandbox: TestSandbox, part: string): number[] {
+  const command = (pid: string) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  const parent = (pid: string) => /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0';
+  const isInside = (pid: string): boolean =>
+    pid !== '0' && pid !== '1' && (command(pid).includes(sandbox.dir) || isInside(parent(pid)));
   return readdirSync('/proc')
     .filter((pid) => /^\d+$/.test(pid))
     .filter((pid) => {
       try {
-        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-        return command.includes(`component ${component} `) && command.includes(sandbox.dir);
+        return command(pid).includes(part) && isInside(pid);
       } catch {
         return false; // it has ended meanwhile
       }
