@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -39,6 +39,27 @@ describe('the lock of a sandbox', () => {
     await once(child, 'exit');
     expect(await withLock(file, 1_000, async () => 1)).toBe(1);
   });
+
+  it('of a killed holder goes to one of those who wait, then to the next; its leavings go', async () => {
+    const dead = { ...identify(process.pid)!, startTicks: '1' };
+    writeFileSync(file, JSON.stringify(dead));
+    writeFileSync(`${file}.1`, JSON.stringify(dead));
+    const log = join(dir, 'log');
+    const program = `
+      const { withLock } = await import(${JSON.stringify(new URL('./lock.ts', import.meta.url).href)});
+      const { appendFileSync } = await import('node:fs');
+      await withLock(${JSON.stringify(file)}, 60_000, async () => {
+        appendFileSync(${JSON.stringify(log)}, 'in ');
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        appendFileSync(${JSON.stringify(log)}, 'out ');
+      });`;
+    const waiting = Array.from({ length: 3 }, () =>
+      spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', program]),
+    );
+    const codes = await Promise.all(waiting.map(async (child) => (await once(child, 'exit'))[0]));
+    expect([codes, readFileSync(log, 'utf8')]).toEqual([[0, 0, 0], 'in out in out in out ']);
+    expect(readdirSync(dir)).toEqual(['log']);
+  }, 60_000);
 
   it('a process id that was given away again is not the same process', () => {
     const own = identify(process.pid)!;
