@@ -52,6 +52,9 @@ export async function readBody(request: IncomingMessage): Promise<string> {
   return body;
 }
 
+/** Within the usual grace period, with room for a preStop. */
+const LAST_ANSWER_MS = 20_000;
+
 /** Serves on 0.0.0.0:`port` until SIGTERM, then finishes the requests at hand. */
 export function serve(name: string, port: number, handle: Handler): void {
   const server = createServer((request, response) => void respond(name, handle, request, response));
@@ -60,8 +63,9 @@ export function serve(name: string, port: number, handle: Handler): void {
   server.keepAliveTimeout = 3_600_000;
   process.on('SIGTERM', () => {
     server.close(() => process.exit(0));
-    server.closeIdleConnections();
-    setTimeout(() => process.exit(0), 5_000).unref();
+    // Those that are busy now are idle later, and nobody else would end them.
+    setInterval(() => server.closeIdleConnections(), 50);
+    setTimeout(() => process.exit(0), LAST_ANSWER_MS).unref();
   });
 }
 
