@@ -61,13 +61,14 @@ export function createClusterObjects({ store, registry, now, newUid }: ClusterOb
       };
       return store.create(key, trackCreate({ ...object, metadata }, ownWrite(definition, now), OWN_MANAGER)).object;
     },
-    update(type, object) {
+    update(type, object, by = { manager: OWN_MANAGER, subresource: '' }) {
       const { name = '', namespace = '', resourceVersion } = object.metadata;
       const current = find(type, namespace, name);
       if (!current) throw notFound(type, name);
       if (resourceVersion && resourceVersion !== current.object.metadata.resourceVersion) throw modified(type, name);
       const definition = definitionOf(type);
-      const tracked = trackUpdate(object, current.object, ownWrite(definition, now), OWN_MANAGER);
+      const write = ownWrite(definition, now, by.subresource);
+      const tracked = trackUpdate(object, current.object, write, by.manager);
       return store.update(current.key, tracked, current.revision).object;
     },
     resolve({ group, version, resource, kind }) {

@@ -188,7 +188,12 @@ export interface ClusterObjects {
   /** Stored as given, with uid, creationTimestamp and resourceVersion; ApiError 409 if it exists. */
   create(type: GroupResource, object: KubeObject): KubeObject;
   /** ApiError 404, or 409 when metadata.resourceVersion is stale. */
-  update(type: GroupResource, object: KubeObject): KubeObject;
+  update(
+    type: GroupResource,
+    object: KubeObject,
+    /** Whose the changed fields are in metadata.managedFields; default: the server's own. */
+    by?: { readonly manager: string; readonly subresource: string },
+  ): KubeObject;
   /** The resource type that serves a group/version/kind or group/version/resource, CRDs included. */
   resolve(wanted: {
     group: string;

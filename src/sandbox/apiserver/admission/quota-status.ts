@@ -4,17 +4,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { SecurityInputs } from '../seams.ts';
 import { QUOTAS } from './quota.ts';
-import { countedType, type ResourceQuota, type Usage, usedOf } from './quota-usage.ts';
+import { countedType, type ResourceQuota, usedOf } from './quota-usage.ts';
 
 const MANAGER = 'kube-controller-manager';
 
 /** Runs until `signal` aborts. */
-export function startQuotaStatus({
-  objects,
-  now,
-  log,
-  signal,
-}: Pick<SecurityInputs, 'objects' | 'now' | 'log' | 'signal'>): void {
+export function startQuotaStatus({ objects, log, signal }: Pick<SecurityInputs, 'objects' | 'log' | 'signal'>): void {
   const pending = new Set<string>();
   const watched = new Map<string, () => void>();
   let scheduled = false;
@@ -39,9 +34,8 @@ export function startQuotaStatus({
     const used = usedOf(quota, (type) => objects.list(type, namespace));
     const status = { hard, used };
     if (isDeepStrictEqual(quota.status, status)) return;
-    const time = `${now().toISOString().slice(0, 19)}Z`;
     try {
-      objects.update(QUOTAS, { ...quota, metadata: { ...quota.metadata, ...managed(quota, status, time) }, status });
+      objects.update(QUOTAS, { ...quota, status }, { manager: MANAGER, subresource: 'status' });
     } catch (error) {
       log('warn', 'could not write the status of a quota', { namespace, name, error: String(error) });
     }
@@ -75,27 +69,4 @@ export function startQuotaStatus({
   setImmediate(() => {
     if (!signal.aborted) for (const quota of objects.list(QUOTAS)) follow(quota as ResourceQuota);
   });
-}
-
-/** The entry of metadata.managedFields for the status. */
-function managed(
-  quota: ResourceQuota,
-  status: { hard: Usage; used: Usage },
-  time: string,
-): { managedFields: unknown[] } {
-  const set = (usage: Usage) => ({
-    '.': {},
-    ...Object.fromEntries(Object.keys(usage).map((name) => [`f:${name}`, {}])),
-  });
-  const entry = {
-    manager: MANAGER,
-    operation: 'Update',
-    apiVersion: 'v1',
-    time,
-    fieldsType: 'FieldsV1',
-    fieldsV1: { 'f:status': { 'f:hard': set(status.hard), 'f:used': set(status.used) } },
-    subresource: 'status',
-  };
-  const others = (quota.metadata['managedFields'] ?? []) as { manager?: string; subresource?: string }[];
-  return { managedFields: [...others.filter((one) => one.manager !== MANAGER || one.subresource !== 'status'), entry] };
 }

@@ -46,6 +46,7 @@ function defaults(object: KubeObject): void {
     for (const pattern of onPodConditions) pattern.status ||= 'True';
   }
   spec.podReplacementPolicy ??= spec.podFailurePolicy ? 'Failed' : 'TerminatingOrFailed';
+  spec.manualSelector ??= false;
 }
 
 /** The pods of a job are found by labels that name its uid. */
