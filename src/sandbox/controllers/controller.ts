@@ -2,7 +2,7 @@
 // What a controller is: a queue of keys, listeners that fill it, one function that works one key off.
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import type { KubeObject } from '../../kube/types.ts';
-import { createEventRecorder, type EventRecorder } from './event-recorder.ts';
+import { createEventRecorder, type EventForm, type EventRecorder } from './event-recorder.ts';
 import { type Informer, type InformerSet, keyOf } from './informer.ts';
 import { type Reconcile, WorkQueue } from './work-queue.ts';
 
@@ -48,8 +48,8 @@ export function createQueue(context: ControllerContext, name: string, options: Q
   });
 }
 
-export function recorderFor(context: ControllerContext, name: string): EventRecorder {
-  return createEventRecorder(context.client, name, context.nowMs);
+export function recorderFor(context: ControllerContext, name: string, form?: EventForm): EventRecorder {
+  return createEventRecorder(context.client, name, context.nowMs, form);
 }
 
 /**

@@ -10,8 +10,12 @@ export interface EventRecorder {
 }
 
 interface Recorded extends KubeObject {
-  count: number;
+  count?: number;
+  series?: { count: number };
 }
+
+/** `core`: first and last time and a count. `events`: as events.k8s.io has it, a time and then a series. */
+export type EventForm = 'core' | 'events';
 
 const REMEMBERED = 2_000;
 /** Of one component about one object: so many at once, then one more in each interval. The others are lost. */
@@ -22,7 +26,12 @@ const REFILL_MS = 300_000;
  * @param component named as the source: `deployment-controller`
  * @param nowMs the clock
  */
-export function createEventRecorder(client: KubeClient, component: string, nowMs: () => number): EventRecorder {
+export function createEventRecorder(
+  client: KubeClient,
+  component: string,
+  nowMs: () => number,
+  form: EventForm = 'core',
+): EventRecorder {
   const recent = new Map<string, Recorded>();
   const budgets = new Map<string, { left: number; atMs: number }>();
   let last = Promise.resolve();
@@ -47,7 +56,10 @@ export function createEventRecorder(client: KubeClient, component: string, nowMs
     const key = JSON.stringify([about.kind, namespace, name, uid, type, reason, message]);
     const before = recent.get(key);
     if (before !== undefined) {
-      const patch = { count: before.count + 1, lastTimestamp: now };
+      const patch =
+        form === 'core'
+          ? { count: (before.count ?? 1) + 1, lastTimestamp: now }
+          : { series: { count: (before.series?.count ?? 1) + 1, lastObservedTime: microTime(nowMs()) } };
       const repeated = await client
         .patch<Recorded>(EVENTS, before.metadata.name ?? '', namespace, patch)
         .catch(() => undefined);
@@ -61,11 +73,10 @@ export function createEventRecorder(client: KubeClient, component: string, nowMs
       reason,
       message,
       type,
-      source: { component },
       reportingComponent: component,
-      firstTimestamp: now,
-      lastTimestamp: now,
-      count: 1,
+      ...(form === 'core'
+        ? { source: { component }, firstTimestamp: now, lastTimestamp: now, count: 1 }
+        : { eventTime: microTime(nowMs()), reportingInstance: component, action: 'Scheduling' }),
     };
     recent.set(key, await client.create<Recorded>(EVENTS, event));
     const oldest = recent.keys().next();
@@ -79,6 +90,10 @@ export function createEventRecorder(client: KubeClient, component: string, nowMs
       last = last.then(() => write(about, type, reason, message)).catch(() => {});
     },
   };
+}
+
+function microTime(atMs: number): string {
+  return new Date(atMs).toISOString().replace('Z', '000Z');
 }
 
 function referenceTo(about: KubeObject): Record<string, unknown> {

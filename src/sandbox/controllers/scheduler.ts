@@ -30,7 +30,7 @@ export function createScheduler(context: ControllerContext): Controller {
   const classes = context.informers.of<StorageClass>(STORAGE_CLASSES);
   // One at a time: each decision counts the pods that the one before it placed.
   const queue = createQueue(context, NAME, { concurrency: 1, backoffMs: { first: 10, cap: 1_000 } });
-  const events = recorderFor(context, NAME);
+  const events = recorderFor(context, NAME, 'events');
   const unplaced = new Set<string>();
   const retryAll = (isConcerned: (pod: Pod) => boolean = () => true): void => {
     for (const key of unplaced) {

@@ -256,7 +256,6 @@ export class PodRuntime {
       if (!(await this.#runInitContainers())) return;
       this.#isInitialized = true;
       this.#changed();
-      for (const loop of this.#containers) if (loop.state.waiting) loop.wait('ContainerCreating');
       this.#startEphemeralContainers();
       await this.#runContainers();
       await this.#finish();
