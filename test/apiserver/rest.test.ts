@@ -262,6 +262,12 @@ test.each([
   ['GET', '/api/v1/pods?limit=x', undefined, undefined, 400],
   ['GET', '/api/v1/pods?resourceVersion=99999999', undefined, undefined, 504],
   ['DELETE', '/version', undefined, undefined, 405],
+  ['GET', '/api/v1/namespaces/default?resourceVersion=x', undefined, undefined, 400],
+  ['GET', '/api/v1/namespaces/default?resourceVersion=99999999', undefined, undefined, 504],
+  ['GET', '/api/v1/pods?timeout=soon', undefined, undefined, 400],
+  ['DELETE', '/api/v1/namespaces', undefined, undefined, 405],
+  ['DELETE', '/api/v1/namespaces/default/configmaps?limit=x', undefined, undefined, 400],
+  ['DELETE', '/api/v1/namespaces/default/configmaps/x', { kind: 'Pod', apiVersion: 'v1' }, undefined, 400],
 ] as const)('%s %s with %j (%s) is refused with %i and a Status', async (method, path, body, type, code) => {
   const answer = await server.send(method, path, body, type ? { 'Content-Type': type } : {});
   expect(answer.status).toBe(code);

@@ -4,7 +4,16 @@ import type { KubeObject, Status } from '../../../kube/types.ts';
 import { toVersion } from '../resources/definition.ts';
 import { builtinType } from '../schema/builtin.ts';
 import { DecodeError, decodeObject } from '../schema/decode.ts';
-import { badRequest, conflict, forbidden, invalid, modified, notFound, type StatusCause } from '../status.ts';
+import {
+  badRequest,
+  conflict,
+  forbidden,
+  invalid,
+  methodNotAllowed,
+  modified,
+  notFound,
+  type StatusCause,
+} from '../status.ts';
 import { StoreConflict, type StoredObject } from '../storage/store.ts';
 import { invalidValue, unsupported } from '../validation/causes.ts';
 import { prepareAdmission } from './admission.ts';
@@ -12,7 +21,7 @@ import { mediaType, parseObject, readBody } from './body.ts';
 import { keyOf, type ResourceRequest, requestedResource } from './context.ts';
 import { timestamp } from './create.ts';
 import { isFinished } from './deletion-state.ts';
-import { selectStored } from './list.ts';
+import { checkListOptions, selectStored } from './list.ts';
 import { PROTECTED_NAMESPACES } from './namespace-lifecycle.ts';
 
 export interface DeleteOptions {
@@ -45,6 +54,9 @@ export async function readDeleteOptions(request: ResourceRequest): Promise<Delet
   if (body.length > 0) {
     const node = builtinType(request.core.types, 'meta.v1.DeleteOptions');
     const { raw } = parseObject(body, mediaType(request.request), 'DeleteOptions', () => node);
+    const { kind = '' } = raw;
+    if (kind !== '' && kind !== 'DeleteOptions')
+      throw badRequest(`expected DeleteOptions, got ${JSON.stringify(kind)}`);
     try {
       Object.assign(options, decodeObject(raw, node).value);
     } catch (error) {
@@ -231,6 +243,9 @@ function propagationFinalizers(object: KubeObject, options: DeleteOptions): stri
 export async function deleteCollection(request: ResourceRequest): Promise<KubeObject> {
   const options = await readDeleteOptions(request);
   const { definition, version, core } = request;
+  // Namespaces are deleted one at a time.
+  if (definition.kind === 'Namespace' && !definition.custom) throw methodNotAllowed();
+  checkListOptions(request.query);
   const selected = selectStored(request);
   const resourceVersion = String(core.store.revision);
   for (const { key } of selected) {

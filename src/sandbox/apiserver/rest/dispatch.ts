@@ -23,11 +23,16 @@ import { handleScale, scaleOf } from './scale.ts';
 import { replaceFromBody } from './update.ts';
 import { watchObjects } from './watch.ts';
 
+/** https://pkg.go.dev/time#ParseDuration */
+const GO_DURATION = /^[+-]?(\d+(\.\d*)?(ns|us|µs|ms|s|m|h))+$|^0$/;
+
 /** Answers a request for a stored resource. Throws ApiErrors. */
 export async function dispatch(request: ResourceRequest): Promise<void> {
   const { path, version } = request;
   if (version.deprecation) request.warn(version.deprecation);
   if (path.rest !== '' && !handlerOf(request)?.anyPath) throw noSuchResource();
+  const timeout = request.query.get('timeout');
+  if (timeout && !GO_DURATION.test(timeout)) throw badRequest('invalid timeout specified in the request URL');
   if (request.definition.computed && path.subresource === '') return readComputed(request);
   if (path.subresource !== '') return dispatchSubresource(request);
   switch (request.request.method) {

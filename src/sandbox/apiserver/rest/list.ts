@@ -47,9 +47,8 @@ export function scopeOf(request: ResourceRequest): string | undefined {
 
 export function listObjects(request: ResourceRequest): ListResult {
   const { query, core, definition } = request;
+  checkListOptions(query);
   const limit = integerParameter(query, 'limit') ?? 0;
-  integerParameter(query, 'timeoutSeconds');
-  checkMatch(query);
   const token = query.get('continue') ?? '';
   const position = token ? readToken(token) : undefined;
   const wanted = query.get('resourceVersion') ?? '';
@@ -143,6 +142,20 @@ export function parseRevision(text: string): number {
   if (/^\d+$/.test(text)) return Number(text);
   const why = `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`;
   throw badRequest(`invalid resource version: resourceVersion: Invalid value: ${JSON.stringify(text)}: ${why}`);
+}
+
+/** What a list may not be asked; all of it, for requests that select objects without listing them. Throws 400, 422. */
+export function checkListOptions(query: URLSearchParams): void {
+  integerParameter(query, 'limit');
+  integerParameter(query, 'timeoutSeconds');
+  checkMatch(query);
+}
+
+/** The resourceVersion of a read of one object: at least so new it must be. Throws 400, 504. */
+export function checkRevision(request: ResourceRequest): void {
+  const wanted = request.query.get('resourceVersion') ?? '';
+  const { revision } = request.core.store;
+  if (wanted !== '' && parseRevision(wanted) > revision) throw tooLarge(parseRevision(wanted), revision);
 }
 
 function checkMatch(query: URLSearchParams): void {

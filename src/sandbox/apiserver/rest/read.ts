@@ -4,13 +4,14 @@ import { groupVersion, type ServedVersion, toVersion } from '../resources/defini
 import { badRequest, notFound } from '../status.ts';
 import { columnDefinitions, partialMetadata, type RowObject, type TableColumn, tableRow } from '../tables/table.ts';
 import { keyOf, type ResourceRequest, requestedResource } from './context.ts';
-import { listMetadata, listObjects, listText } from './list.ts';
+import { checkRevision, listMetadata, listObjects, listText } from './list.ts';
 import { negotiate, type Representation } from './negotiation.ts';
 import { sendObject, sendText } from './respond.ts';
 
 /** GET on one object (or its status). */
 export function getObject(request: ResourceRequest): void {
   const form = negotiate(request.request.headers.accept, ['table', 'partial']);
+  checkRevision(request);
   const stored = request.core.store.get(keyOf(request));
   if (!stored) throw notFound(requestedResource(request), request.path.name);
   sendTransformed(request, 200, toVersion(request.version, stored.object), form);

@@ -52,7 +52,7 @@ export async function watchObjects(request: ResourceRequest): Promise<void> {
   };
   if (!begin()) return void response.end();
   const unsubscribe = core.store.subscribe(definition.storageKey, relay);
-  const timeoutMs = (timeoutSeconds || DEFAULT_TIMEOUT_SECONDS * (1 + core.random())) * 1000;
+  const timeoutMs = Math.max(0, timeoutSeconds || DEFAULT_TIMEOUT_SECONDS * (1 + core.random())) * 1000;
   const unserved = new AbortController();
   const unfollow = core.registry.subscribe(() => {
     if (!isServed(request)) unserved.abort();

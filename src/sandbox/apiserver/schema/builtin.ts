@@ -11,9 +11,13 @@ import { ACCESS_TYPES } from './types/access.ts';
 import { APPS_TYPES } from './types/apps.ts';
 import { CLUSTER_TYPES } from './types/cluster.ts';
 import { CORE_TYPES } from './types/core.ts';
+import { CORE_CLAIM_TYPES } from './types/core-claim.ts';
+import { CORE_CONTAINER_TYPES } from './types/core-container.ts';
 import { CORE_NODE_TYPES } from './types/core-node.ts';
 import { CORE_POD_TYPES } from './types/core-pod.ts';
+import { CORE_SCHEDULING_TYPES } from './types/core-scheduling.ts';
 import { CORE_VOLUME_TYPES } from './types/core-volume.ts';
+import { CORE_VOLUME_DRIVER_TYPES } from './types/core-volume-driver.ts';
 import { EXTENSION_TYPES } from './types/extension.ts';
 import { META_TYPES } from './types/meta.ts';
 import { NETWORK_TYPES } from './types/network.ts';
@@ -25,7 +29,11 @@ export function loadBuiltinTypes(): TypeTable {
     META_TYPES,
     CORE_TYPES,
     CORE_POD_TYPES,
+    CORE_CONTAINER_TYPES,
+    CORE_SCHEDULING_TYPES,
     CORE_VOLUME_TYPES,
+    CORE_VOLUME_DRIVER_TYPES,
+    CORE_CLAIM_TYPES,
     CORE_NODE_TYPES,
     APPS_TYPES,
     SCALING_TYPES,

@@ -26,7 +26,7 @@ const DEFAULT_KEEP_EVENTS = 2_000;
 
 interface Shelf {
   readonly objects: Map<string, StoredObject>;
-  /** Sorted; undefined after an insertion or removal. */
+  /** In the order of keys; undefined until somebody lists. Never changed in place: whoever listed goes on with it. */
   sorted: readonly StoredObject[] | undefined;
   readonly listeners: Set<(event: StoreEvent) => void>;
 }
@@ -150,7 +150,7 @@ export class SqliteStore implements ObjectStore {
     const shelf = this.#shelf(key.resource);
     if (type === 'DELETED') shelf.objects.delete(shelfKey(key));
     else shelf.objects.set(shelfKey(key), stored);
-    shelf.sorted = undefined;
+    if (shelf.sorted) shelf.sorted = sortedAfter(shelf.sorted, event);
     this.#events.push(event);
     for (const listener of [...shelf.listeners]) {
       try {
@@ -300,6 +300,18 @@ function inWireOrder(metadata: KubeObject['metadata']): KubeObject['metadata'] {
   const ordered: KubeObject['metadata'] = {};
   for (const name of METADATA_ORDER) if (metadata[name] !== undefined) ordered[name] = metadata[name];
   return Object.assign(ordered, metadata);
+}
+
+function sortedAfter(sorted: readonly StoredObject[], { type, stored }: StoreEvent): readonly StoredObject[] {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (compareKeys(sorted[middle]!, stored) < 0) low = middle + 1;
+    else high = middle;
+  }
+  if (type === 'ADDED') return sorted.toSpliced(low, 0, stored);
+  return type === 'DELETED' ? sorted.toSpliced(low, 1) : sorted.with(low, stored);
 }
 
 function shelfKey(key: ObjectKey): string {
