@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findUnusedExports } from './exports.ts';
 import { findCycles, findLayerBreaches, readImports } from './layers.ts';
 import { findLicenceProblems } from './licences.ts';
 
@@ -15,6 +16,7 @@ const steps: readonly [name: string, run: () => string[]][] = [
   ['types', () => tool('tsc', ['-p', '.', '--noEmit', '--pretty', 'false'])],
   ['layers', () => findLayerBreaches(readImports(join(root, 'src')))],
   ['import cycles', () => findCycles(readImports(join(root, 'src')))],
+  ['exports that nothing imports', () => findUnusedExports(sourceTexts())],
   ['licences of dependencies', () => findLicenceProblems(root)],
   ['SPDX lines', findMissingSpdx],
   ['folder READMEs', findMissingReadmes],
@@ -43,6 +45,11 @@ function sourceFiles(): string[] {
       .filter((file) => /\.(ts|tsx|py|sh)$/.test(file) && !/^seeds\/[^/]+\/steps\//.test(file))
       .map((file) => join(dir, file)),
   );
+}
+
+function sourceTexts(): Map<string, string> {
+  const files = sourceFiles().filter((file) => file.endsWith('.ts'));
+  return new Map(files.map((file) => [file, readFileSync(join(root, file), 'utf8')]));
 }
 
 function findMissingSpdx(): string[] {

@@ -53,7 +53,6 @@ const redirect = checked(
     );
   },
 );
-export type Redirect = Infer<typeof redirect>;
 
 const directResponse = struct({
   status: required(status),
@@ -82,7 +81,6 @@ const rewrite = checked(
     at.report.add('ISM0007', at.field, 'uri and uriRegexRewrite exclude one another', 'keep one of them');
   },
 );
-export type Rewrite = Infer<typeof rewrite>;
 
 const RETRY_CONDITIONS = new Set([
   '5xx',

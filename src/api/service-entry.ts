@@ -41,7 +41,6 @@ const port = struct({
   protocol: defaulted(protocol, 'tcp'),
   targetPort: optional(portNumber),
 });
-export type ServiceEntryPort = Infer<typeof port>;
 
 const address = checked(text(), (raw, at) => {
   if (isIP(raw) !== 0 || /^[a-z0-9_]([-a-z0-9_.]{0,251}[a-z0-9_])?\.?$/i.test(raw)) return;

@@ -23,7 +23,6 @@ const tlsRoute = struct({
   ),
   route: required(list(struct({ destination: required(destination), weight: optional(integer()) }), { min: 1 })),
 });
-export type TlsRoute = Infer<typeof tlsRoute>;
 
 const spec = struct(
   {

@@ -52,7 +52,7 @@ export function secretSource(source: SecretSource | undefined): ConfigSource {
 }
 
 /** `istio` says that the peer is a sidecar; the rest is what the peer's HTTP codec goes by. */
-export function clientAlpn(protocol: 'http' | 'http2' | 'tcp'): string[] {
+function clientAlpn(protocol: 'http' | 'http2' | 'tcp'): string[] {
   return protocol === 'http2' ? ['istio', 'h2'] : protocol === 'http' ? ['istio', 'http/1.1'] : ['istio'];
 }
 

@@ -27,7 +27,7 @@ export type InjectionOutcome =
   | { readonly kind: 'refuse'; readonly reason: string }
   | { readonly kind: 'inject'; readonly patch: readonly PatchOperation[]; readonly warnings: readonly string[] };
 
-export const INJECT_KEY = 'sidecar.istio.io/inject';
+const INJECT_KEY = 'sidecar.istio.io/inject';
 export const STATUS_ANNOTATION = 'sidecar.istio.io/status';
 const KEEP_PROBES = 'sidecar.istio.io/rewriteAppHTTPProbers';
 const TLS_MODE_LABEL = 'security.istio.io/tlsMode';

@@ -19,7 +19,7 @@ const OWN_INBOUND_PORTS: readonly number[] = [HEALTH_PORT, METRICS_PORT];
 const CONTROL_PLANE_PORT = 15_012;
 
 const SCRATCH_DIR = '/tmp';
-export const ADMIN_PIPE = `${SCRATCH_DIR}/envoy-admin.sock`;
+const ADMIN_PIPE = `${SCRATCH_DIR}/envoy-admin.sock`;
 const TOKEN_SECONDS = 43_200;
 
 const READY = { httpGet: { path: HEALTH_PATH, port: HEALTH_PORT }, timeoutSeconds: 3 };

@@ -22,7 +22,7 @@ import type {
 } from './types.ts';
 
 /** The port for TLS between clusters: https://istio.io/v1.4/docs/setup/install/multicluster/gateways/ */
-export const CROSS_CLUSTER_PORT = 15443;
+const CROSS_CLUSTER_PORT = 15443;
 
 /** The label `istio` of istio-egressgateway's pods. */
 const EGRESS_ROLE = 'egressgateway';

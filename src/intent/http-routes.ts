@@ -31,7 +31,7 @@ export interface RouteClient {
 }
 
 const NO_EDITS: HeaderEdits = { set: {}, add: {}, remove: [] };
-export const ANY_REQUEST: RequestMatch = {
+const ANY_REQUEST: RequestMatch = {
   path: { kind: 'prefix', value: '/' },
   ignoreCase: false,
   headers: [],

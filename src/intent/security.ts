@@ -11,7 +11,7 @@ export function sniName(ref: DestinationRef): string {
 }
 
 /** A sidecar's clients of a headless service choose the pod themselves. */
-export function dialsPods({ service, kind }: DestinationInputs): boolean {
+function dialsPods({ service, kind }: DestinationInputs): boolean {
   return kind === 'sidecar' && service.registry === 'kubernetes' && service.resolution === 'none';
 }
 

@@ -54,7 +54,7 @@ export function buildRouteTable(
   };
 }
 
-export function httpPort(service: MeshService, port: number): ServicePort | undefined {
+function httpPort(service: MeshService, port: number): ServicePort | undefined {
   return service.ports.find((p) => p.number === port && (p.protocol === 'http' || p.protocol === 'http2'));
 }
 

@@ -61,13 +61,6 @@ export const ROLES = resource(RBAC, 'v1', 'roles', 'Role');
 export const ROLE_BINDINGS = resource(RBAC, 'v1', 'rolebindings', 'RoleBinding');
 
 export const TOKEN_REVIEWS = resource('authentication.k8s.io', 'v1', 'tokenreviews', 'TokenReview', false);
-export const SUBJECT_ACCESS_REVIEWS = resource(
-  'authorization.k8s.io',
-  'v1',
-  'subjectaccessreviews',
-  'SubjectAccessReview',
-  false,
-);
 
 /** `apps/v1`, or `v1` for the core group. */
 export function apiVersionOf(type: Pick<ResourceType, 'group' | 'version'>): string {

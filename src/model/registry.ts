@@ -7,11 +7,11 @@ import { type ClusterName, clusterName, type Hostname, hostname, spiffeId } from
 import type { ServiceEntry, ServiceEntryEndpoint, ServiceEntrySpec } from '../api/service-entry.ts';
 import type { ClusterService, Endpoint, EndpointSet, MeshService, MeshSettings, ServiceKey } from './snapshot.ts';
 
-export function serviceKey(namespace: string, host: string): ServiceKey {
+function serviceKey(namespace: string, host: string): ServiceKey {
   return `${namespace}/${host}`;
 }
 
-export function kubeHostname(name: string, namespace: string, dnsDomain: string): Hostname {
+function kubeHostname(name: string, namespace: string, dnsDomain: string): Hostname {
   return hostname(`${name}.${namespace}.svc.${dnsDomain}`);
 }
 

@@ -15,7 +15,7 @@ const WELL_SHARE = 0.8;
 const REMIND_MS = 10 * 60_000;
 
 /** Of this process; undefined where that cannot be known (no /proc). Without a free one, all count as used. */
-export function descriptorUse(): DescriptorUse | undefined {
+function descriptorUse(): DescriptorUse | undefined {
   try {
     const text = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
     if (text === undefined) return undefined;

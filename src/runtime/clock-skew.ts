@@ -18,7 +18,7 @@ export interface ClockWatch {
 }
 
 /** Tokens and certificates bear a few minutes; what is half a minute off seldom stays there. */
-export const SKEW_WARNING_MS = 30_000;
+const SKEW_WARNING_MS = 30_000;
 const INTERVAL_MS = 60_000;
 const REMIND_MS = 3_600_000;
 /** An answer that took longer says little about when it was given. */
@@ -53,6 +53,6 @@ export async function watchClock(options: ClockWatch, signal: AbortSignal): Prom
 }
 
 /** `3600 s ahead of`, `90 s behind`. */
-export function describeSkew(skewMs: number): string {
+function describeSkew(skewMs: number): string {
   return `${Math.round(Math.abs(skewMs) / 1000)} s ${skewMs > 0 ? 'ahead of' : 'behind'}`;
 }

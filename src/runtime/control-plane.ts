@@ -63,7 +63,7 @@ export interface ControlPlaneOptions {
   readonly onListening?: (ports: { xds: number; admin: number; webhooks: number }) => void;
 }
 
-export const TOKEN_AUDIENCE = 'istio-ca';
+const TOKEN_AUDIENCE = 'istio-ca';
 /** Services that lead to this process: names under which it must prove itself. */
 const SERVICES = ['istio-pilot', 'istio-citadel', 'istio-sidecar-injector', 'istiod'];
 const START_RETRY_MS = 2_000;

@@ -50,7 +50,7 @@ export interface HostPorts {
 }
 
 /** Folder of all sandboxes: $ISTHMUS_STATE_DIR, or isthmus/ in $XDG_STATE_HOME, or ~/.local/state/isthmus. */
-export function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
+function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
   const explicit = env['ISTHMUS_STATE_DIR'];
   if (explicit) return resolve(explicit);
   return join(env['XDG_STATE_HOME'] || join(homedir(), '.local/state'), 'isthmus');

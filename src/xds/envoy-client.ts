@@ -12,8 +12,8 @@ export const WORKLOAD_SECRET = 'default';
 /** SDS name of the validation context: the roots of the mesh. */
 export const ROOT_SECRET = 'ROOTCA';
 
-export const ROOT_CERT_PATH = '/var/run/secrets/istio/root-cert.pem';
-export const TOKEN_PATH = '/var/run/secrets/tokens/istio-token';
+const ROOT_CERT_PATH = '/var/run/secrets/istio/root-cert.pem';
+const TOKEN_PATH = '/var/run/secrets/tokens/istio-token';
 
 /** Where and with what an Envoy calls the control plane. Paths are in Envoy's own file system. */
 export interface ControlPlaneEndpoint {

@@ -14,7 +14,7 @@ export interface TlsAnswer {
 }
 
 /** Runs a command in the namespaces of the sandbox: the external network's. */
-export async function inSandbox(sandbox: TestSandbox, command: readonly string[], timeoutMs = 30_000) {
+async function inSandbox(sandbox: TestSandbox, command: readonly string[], timeoutMs = 30_000) {
   const record = JSON.parse(readFileSync(join(sandbox.dir, 'state/sandbox', sandbox.name, 'host.json'), 'utf8')) as {
     unshare: { pid: number };
   };

@@ -32,7 +32,7 @@ export function connectClient(port: number, options: DiscoveryClientOptions = {}
 }
 
 /** A stream whose responses are awaited one by one. */
-export class DiscoveryStream<Request, Response> {
+class DiscoveryStream<Request, Response> {
   readonly ended: Promise<StatusObject>;
   readonly #call: ClientDuplexStream<Request, Response>;
   readonly #responses: Response[] = [];

@@ -6,7 +6,7 @@ import type { Remark } from './judge.ts';
 export type OutputFormat = 'text' | 'json' | 'yaml';
 
 /** Most serious last, as a number: for thresholds. */
-export const SEVERITIES: readonly Severity[] = ['info', 'warning', 'error'];
+const SEVERITIES: readonly Severity[] = ['info', 'warning', 'error'];
 
 /** One line for each remark; as JSON or YAML, a list with every member by its name. */
 export function renderRemarks(remarks: readonly Remark[], format: OutputFormat): string {

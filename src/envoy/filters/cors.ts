@@ -4,7 +4,7 @@ import { CorsPolicySchema, CorsSchema } from '#gen/envoy/extensions/filters/http
 import type { CorsIntent } from '../../intent/types.ts';
 import { fraction, packed, stringMatcher } from '../messages.ts';
 
-export const CORS = 'envoy.filters.http.cors';
+const CORS = 'envoy.filters.http.cors';
 
 export function corsFilter(): { name: string; config: Any } {
   return { name: CORS, config: packed(CorsSchema, {}) };

@@ -4,7 +4,7 @@ import { HTTPFaultSchema } from '#gen/envoy/extensions/filters/http/fault/v3/fau
 import type { FaultIntent } from '../../intent/types.ts';
 import { duration, fraction, packed } from '../messages.ts';
 
-export const FAULT = 'envoy.filters.http.fault';
+const FAULT = 'envoy.filters.http.fault';
 
 export function faultFilter(): { name: string; config: Any } {
   return { name: FAULT, config: packed(HTTPFaultSchema, {}) };

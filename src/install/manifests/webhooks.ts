@@ -4,8 +4,8 @@ import type { KubeObject } from '../../kube/types.ts';
 import { ISTIO_NAMESPACE } from '../values.ts';
 import { clusterScoped } from './metadata.ts';
 
-export const MUTATING_NAME = 'istio-sidecar-injector';
-export const VALIDATING_NAME = 'istio-validator';
+const MUTATING_NAME = 'istio-sidecar-injector';
+const VALIDATING_NAME = 'istio-validator';
 
 const NAMESPACE_LABEL = 'istio-injection';
 const POD_LABEL = 'sidecar.istio.io/inject';

@@ -17,7 +17,7 @@ export interface RolloutState {
   readonly nowMs: number;
 }
 
-export function hasDeadline(deployment: Deployment): boolean {
+function hasDeadline(deployment: Deployment): boolean {
   const seconds = deployment.spec.progressDeadlineSeconds;
   return seconds !== undefined && seconds !== 0 && seconds !== NO_DEADLINE;
 }

@@ -71,11 +71,7 @@ function labelsOf(service: Service): Record<string, string> {
 }
 
 /** At least one group per address family, so that a Service without endpoints has its empty slice. */
-export function groupEndpoints(
-  service: Service,
-  pods: readonly Pod[],
-  nodes: Pick<Informer<Node>, 'get'>,
-): EndpointGroup[] {
+function groupEndpoints(service: Service, pods: readonly Pod[], nodes: Pick<Informer<Node>, 'get'>): EndpointGroup[] {
   const families = service.spec.ipFamilies?.length ? service.spec.ipFamilies : ['IPv4'];
   return families.flatMap((addressType) => {
     const groups = new Map<string, { addressType: string; ports: EndpointGroup['ports']; endpoints: Endpoint[] }>();

@@ -203,7 +203,7 @@ function readiness(node: Node): string | undefined {
 }
 
 /** The taints of others as they are, and ours as the conditions and spec.unschedulable ask for. */
-export function wantedTaints(node: Node, now: string): Taint[] {
+function wantedTaints(node: Node, now: string): Taint[] {
   const ours = new Set([NOT_READY, UNREACHABLE, UNSCHEDULABLE, ...Object.values(PRESSURES)]);
   const before = node.spec?.taints ?? [];
   const wanted: Taint[] = [];

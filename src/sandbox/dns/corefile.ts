@@ -10,7 +10,7 @@ import { closestNames } from '../closest-names.ts';
 import type { DnsUpstream, StubDomains } from './stub-domains.ts';
 
 /** A Corefile that CoreDNS would refuse, too. */
-export class CorefileError extends Error {
+class CorefileError extends Error {
   override readonly name = 'CorefileError';
   readonly line: number;
 

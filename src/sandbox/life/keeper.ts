@@ -3,7 +3,7 @@
 // its child: neither outlives the other.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, renameSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import type { Server } from 'node:net';
 import type { Writable } from 'node:stream';
 import { writeAtomically } from '../atomic-file.ts';
 import { paths, type SandboxConfig, SandboxError, sockets } from '../layout.ts';
@@ -180,17 +180,4 @@ function listen(server: Server, port: number): Promise<void> {
       resolve();
     });
   });
-}
-
-/** True when nothing listens there now; only for a quick answer to the user, the keeper decides. */
-export async function isPortFree(port: number): Promise<boolean> {
-  const server = createServer();
-  try {
-    await listen(server, port);
-    return true;
-  } catch {
-    return false;
-  } finally {
-    server.close();
-  }
 }

@@ -102,7 +102,7 @@ export function demandRunning(name: string): SandboxConfig {
   throw new SandboxError(`The sandbox "${name}" is not running. Start it: isthmus sandbox up --name ${name}`);
 }
 
-export function gatewayUrl(config: SandboxConfig, clusterOffset: number): string {
+function gatewayUrl(config: SandboxConfig, clusterOffset: number): string {
   return `http://127.0.0.1:${config.ports.gateways[clusterOffset]}`;
 }
 

@@ -12,7 +12,6 @@ export const EXTERNAL_GATEWAY = '172.31.0.1';
 /** The same in every cluster: service addresses mean nothing outside of theirs. */
 export const SERVICE_CIDR = '10.96.0.0/16';
 export const DNS_SERVICE_ADDRESS = '10.96.0.10';
-export const API_SERVICE_ADDRESS = '10.96.0.1';
 export const API_PORT = 6443;
 export const KUBELET_PORT = 10250;
 export const CLUSTER_DOMAIN = 'cluster.local';

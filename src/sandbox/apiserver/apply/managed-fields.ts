@@ -74,7 +74,7 @@ export function decodeManaged(object: KubeObject | undefined): Map<string, Manag
   return managed;
 }
 
-export function encodeManaged(managed: ManagedFields): unknown[] {
+function encodeManaged(managed: ManagedFields): unknown[] {
   const rank = ({ operation, time = '', manager, apiVersion, subresource }: ManagedSet) => [
     operation,
     time,

@@ -30,7 +30,7 @@ function isDeclared(node: SchemaNode, name: string): boolean {
 /** Keys that a list item may leave out because their value has a default. */
 const KEY_DEFAULTS: Readonly<Record<string, unknown>> = { protocol: 'TCP' };
 
-export function itemElement(node: ListNode, item: unknown): string {
+function itemElement(node: ListNode, item: unknown): string {
   if (node.listType === 'set') return `v:${JSON.stringify(item)}`;
   if (!isRecord(item)) throw new TypedValueError('associative list with keys has an element that is not an object');
   const keys = [...node.listKeys].sort().flatMap((key) => {

@@ -13,7 +13,7 @@ const META_PREFIX = 'io.k8s.apimachinery.pkg.apis';
 const EXTENSIONS_PREFIX = 'io.k8s.apiextensions-apiserver.pkg.apis';
 
 /** "core.v1.Pod" -> "io.k8s.api.core.v1.Pod": the names that clients know. */
-export function schemaName(typeName: string): string {
+function schemaName(typeName: string): string {
   if (typeName.startsWith('meta.')) return `${META_PREFIX}.${typeName}`;
   if (typeName.startsWith('apiextensions.')) return `${EXTENSIONS_PREFIX}.${typeName}`;
   return `io.k8s.api.${typeName}`;

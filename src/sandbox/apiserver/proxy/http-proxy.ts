@@ -73,7 +73,7 @@ function handler(kind: string, locate: Locate, tls: KubeletTls): SubresourceHand
 }
 
 /** ".../services/web/proxy/a?b" -> "/a?b", undeciphered; undefined when the URL ends with "proxy". */
-export function pathBehindProxy(url: string): string | undefined {
+function pathBehindProxy(url: string): string | undefined {
   const rest = /^\/api\/v1\/(?:namespaces\/[^/?]+\/)?[^/?]+\/[^/?]+\/proxy(\/[^?]*)?(\?.*)?$/.exec(url);
   return rest?.[1] === undefined ? undefined : `${rest[1]}${rest[2] ?? ''}`;
 }

@@ -58,7 +58,7 @@ export function parseObject(body: Buffer, type: string, expected: string, protob
   }
 }
 
-export function badMediaType(): ApiError {
+function badMediaType(): ApiError {
   const error = unsupportedMediaType(`the body of the request was in an unknown format - ${ACCEPTED}`);
   delete error.status.details;
   return error;

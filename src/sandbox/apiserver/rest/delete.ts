@@ -41,7 +41,7 @@ const RETRIES = 10;
 const UNCOUNTED: ReadonlySet<string> = new Set(['Namespace', 'CustomResourceDefinition']);
 
 /** Body and query of a DELETE; the body wins. Throws 400, 415, 422. */
-export async function readDeleteOptions(request: ResourceRequest): Promise<DeleteOptions> {
+async function readDeleteOptions(request: ResourceRequest): Promise<DeleteOptions> {
   const body = await readBody(request.request);
   const { query } = request;
   const options: DeleteOptions = {};

@@ -138,7 +138,7 @@ export function integerParameter(query: URLSearchParams, name: string): number |
   return Number(text);
 }
 
-export function parseRevision(text: string): number {
+function parseRevision(text: string): number {
   if (/^\d+$/.test(text)) return Number(text);
   const why = `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`;
   throw badRequest(`invalid resource version: resourceVersion: Invalid value: ${JSON.stringify(text)}: ${why}`);

@@ -28,6 +28,6 @@ export function requireActiveNamespace(store: ObjectStore, namespace: string, ty
   });
 }
 
-export function isTerminating(namespace: KubeObject): boolean {
+function isTerminating(namespace: KubeObject): boolean {
   return namespace.metadata.deletionTimestamp !== undefined;
 }

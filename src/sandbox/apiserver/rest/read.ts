@@ -73,7 +73,7 @@ export function getList(request: ResourceRequest): void {
   );
 }
 
-export function columnsOf(request: ResourceRequest): readonly TableColumn[] {
+function columnsOf(request: ResourceRequest): readonly TableColumn[] {
   return request.version.columns ?? request.definition.columns;
 }
 

@@ -23,7 +23,7 @@ interface Term {
   readonly equal: boolean;
 }
 
-export const NO_FIELDS: FieldSelector = { empty: true, exactName: undefined, matches: () => true };
+const NO_FIELDS: FieldSelector = { empty: true, exactName: undefined, matches: () => true };
 
 export function parseFieldSelector(text: string, selectable: SelectableFields): FieldSelector {
   if (text === '') return NO_FIELDS;

@@ -19,7 +19,7 @@ interface Requirement {
   readonly values: readonly string[];
 }
 
-export const EVERYTHING: LabelSelector = { empty: true, matches: () => true };
+const EVERYTHING: LabelSelector = { empty: true, matches: () => true };
 
 /** Throws ApiError 400 with the real server's wording. */
 export function parseLabelSelector(text: string): LabelSelector {

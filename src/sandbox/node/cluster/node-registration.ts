@@ -22,7 +22,7 @@ interface NodeObject extends KubeObject {
 }
 
 /** The API version that this node behaves like. */
-export const KUBELET_VERSION = 'v1.32.0+isthmus';
+const KUBELET_VERSION = 'v1.32.0+isthmus';
 const LEASE_NAMESPACE = 'kube-node-lease';
 const LEASE_SECONDS = 40;
 const RENEW_MS = 10_000;

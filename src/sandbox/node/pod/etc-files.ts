@@ -38,7 +38,7 @@ export function buildEtcFiles(
 }
 
 /** https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#pod-s-dns-policy */
-export function resolvConf(pod: Pod, dns: DnsSettings, machine: () => string = machineResolvConf): string {
+function resolvConf(pod: Pod, dns: DnsSettings, machine: () => string = machineResolvConf): string {
   const policy = pod.spec.dnsPolicy ?? 'ClusterFirst';
   const base = policy === 'None' ? { nameservers: [], searches: [], options: new Map<string, string>() } : undefined;
   const settings =
