@@ -7,10 +7,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { KubeError } from '../../src/kube/client.ts';
 import { JOBS, PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS } from '../../src/kube/resources.ts';
 import { watchResource } from '../../src/kube/watch.ts';
-import { finishOf, type Job } from '../../src/sandbox/controllers/job-objects.ts';
+import { finishOf, type Job } from '../../src/sandbox/controllers/jobs/job-objects.ts';
 import type { Pod } from '../../src/sandbox/controllers/objects.ts';
 import { controllerOf } from '../../src/sandbox/controllers/ownership.ts';
-import type { StatefulSet } from '../../src/sandbox/controllers/workload-objects.ts';
+import type { StatefulSet } from '../../src/sandbox/controllers/workloads/workload-objects.ts';
 import { rounds } from '../fixture/counts.ts';
 import { eventually, startCluster, type TestCluster } from './cluster.ts';
 

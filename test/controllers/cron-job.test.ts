@@ -2,8 +2,8 @@
 // CronJobs with a clock that the test sets, beside the real API server; a Job ends when the test says so.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { CRON_JOBS, EVENTS, JOBS } from '../../src/kube/resources.ts';
-import { createCronJobController } from '../../src/sandbox/controllers/cron-job.ts';
-import type { CronJob, Job } from '../../src/sandbox/controllers/job-objects.ts';
+import { createCronJobController } from '../../src/sandbox/controllers/jobs/cron-job.ts';
+import type { CronJob, Job } from '../../src/sandbox/controllers/jobs/job-objects.ts';
 import { eventually, runBeside, startCluster, type TestCluster } from './cluster.ts';
 
 const MINUTE_MS = 60_000;

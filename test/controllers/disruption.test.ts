@@ -14,9 +14,9 @@ import {
   resourcePath,
 } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
-import { createNodeLifecycle } from '../../src/sandbox/controllers/node-lifecycle.ts';
+import { createNodeLifecycle } from '../../src/sandbox/controllers/nodes/node-lifecycle.ts';
+import { createTaintEviction } from '../../src/sandbox/controllers/nodes/taint-eviction.ts';
 import type { Node, Pod } from '../../src/sandbox/controllers/objects.ts';
-import { createTaintEviction } from '../../src/sandbox/controllers/taint-eviction.ts';
 import { eventually, NODE_NAME, readyNode, runBeside, setReady, startCluster, type TestCluster } from './cluster.ts';
 
 const hasKubectl = spawnSync('kubectl', ['version', '--client'], { stdio: 'ignore' }).status === 0;

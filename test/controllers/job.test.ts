@@ -2,7 +2,7 @@
 // Jobs: against the real API server, the test plays the kubelet.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { EVENTS, JOBS, PODS } from '../../src/kube/resources.ts';
-import type { Job, JobSpec } from '../../src/sandbox/controllers/job-objects.ts';
+import type { Job, JobSpec } from '../../src/sandbox/controllers/jobs/job-objects.ts';
 import type { Pod } from '../../src/sandbox/controllers/objects.ts';
 import { eventually, setReady, startCluster, type TestCluster } from './cluster.ts';
 

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CONFIG_MAPS, CRDS, EVENTS, NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS } from '../../src/kube/resources.ts';
 import type { KubeObject, OwnerReference, ResourceType } from '../../src/kube/types.ts';
-import { createEventExpiry } from '../../src/sandbox/controllers/event-expiry.ts';
+import { createEventExpiry } from '../../src/sandbox/controllers/garbage/event-expiry.ts';
+import { createPodGarbageCollector } from '../../src/sandbox/controllers/garbage/pod-gc.ts';
 import type { ConfigMap, Namespace, Pod } from '../../src/sandbox/controllers/objects.ts';
-import { createPodGarbageCollector } from '../../src/sandbox/controllers/pod-gc.ts';
 import { eventually, NODE_NAME, readyNode, runBeside, startCluster, type TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;

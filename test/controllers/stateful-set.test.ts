@@ -10,7 +10,7 @@ import {
   STATEFUL_SETS,
 } from '../../src/kube/resources.ts';
 import type { EndpointSlice, Pod } from '../../src/sandbox/controllers/objects.ts';
-import type { ControllerRevision, StatefulSet } from '../../src/sandbox/controllers/workload-objects.ts';
+import type { ControllerRevision, StatefulSet } from '../../src/sandbox/controllers/workloads/workload-objects.ts';
 import { eventually, setReady, startCluster, type TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;

@@ -11,7 +11,7 @@ import {
   STORAGE_CLASSES,
 } from '../../src/kube/resources.ts';
 import type { Pod } from '../../src/sandbox/controllers/objects.ts';
-import type { PersistentVolume, PersistentVolumeClaim } from '../../src/sandbox/controllers/storage-objects.ts';
+import type { PersistentVolume, PersistentVolumeClaim } from '../../src/sandbox/controllers/storage/storage-objects.ts';
 import { eventually, startCluster, type TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;
