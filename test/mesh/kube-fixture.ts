@@ -32,6 +32,8 @@ export class KubeFixture {
   readonly #server: Server;
   /** Full path -> object. */
   readonly #objects = new Map<string, KubeObject>();
+  /** What is gone, with the revision of its end: a watch may begin before that. */
+  readonly #removed: (readonly [full: string, object: KubeObject])[] = [];
   readonly #watchers = new Set<Watcher>();
   readonly #key = randomUUID();
   readonly reviewed: string[] = [];
@@ -78,10 +80,9 @@ export class KubeFixture {
   remove(full: string): void {
     const before = this.#objects.get(full);
     if (before === undefined || !this.#objects.delete(full)) return;
-    this.#tell(full, 'DELETED', {
-      ...before,
-      metadata: { ...before.metadata, resourceVersion: String(++this.#revision) },
-    });
+    const last = { ...before, metadata: { ...before.metadata, resourceVersion: String(++this.#revision) } };
+    this.#removed.push([full, last]);
+    this.#tell(full, 'DELETED', last);
   }
 
   get(full: string): KubeObject | undefined {
@@ -123,6 +124,15 @@ export class KubeFixture {
     }
   }
 
+  #changesSince(collection: string, revision: number): { type: string; object: KubeObject }[] {
+    const changes = (type: string, entries: Iterable<readonly [string, KubeObject]>) =>
+      [...entries].filter(([full]) => covers(collection, full)).map(([, object]) => ({ type, object }));
+    const revisionOf = ({ object }: { object: KubeObject }): number => Number(object.metadata.resourceVersion);
+    return [...changes('MODIFIED', this.#objects), ...changes('DELETED', this.#removed)]
+      .filter((change) => revisionOf(change) > revision)
+      .sort((a, b) => revisionOf(a) - revisionOf(b));
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://x');
     const path = url.pathname;
@@ -160,10 +170,8 @@ export class KubeFixture {
       response.flushHeaders();
       const from = Number(url.searchParams.get('resourceVersion'));
       const watcher = { prefix: path, response };
-      for (const [full, object] of this.#objects) {
-        if (covers(path, full) && Number(object.metadata.resourceVersion) > from) {
-          response.write(`${JSON.stringify({ type: 'MODIFIED', object })}\n`);
-        }
+      for (const { type, object } of this.#changesSince(path, from)) {
+        response.write(`${JSON.stringify({ type, object })}\n`);
       }
       this.#watchers.add(watcher);
       response.on('close', () => this.#watchers.delete(watcher));
