@@ -16,7 +16,7 @@ const played = new Set<string>();
 
 describe.concurrent('recorded flows', () => {
   for (const flow of FLOWS) {
-    test(flow.name, { timeout: 60_000 }, async () => {
+    test(flow.name, async () => {
       const known = (step: number, request: string, one: Difference) =>
         DIFFERENCES.filter((entry) => covers(entry, flow.name, step, request, one));
       // What controllers may yet change is looked at again.
@@ -42,6 +42,8 @@ test('no listed difference is out of date', () => {
   const judged = DIFFERENCES.filter(({ timing }) => !timing).filter(({ flow }) =>
     flow === undefined ? played.size === FLOWS.length : played.has(flow),
   );
-  const stale = judged.filter((entry) => !used.has(entry)).map(({ flow, where, reason }) => ({ flow, where, reason }));
+  const stale = judged
+    .filter((entry) => !used.has(entry))
+    .map(({ flow = 'any flow', where, reason }) => `${flow}: ${where}: ${reason}`);
   expect(stale).toEqual([]);
 });

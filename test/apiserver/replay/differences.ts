@@ -246,6 +246,7 @@ const IN_FLOWS: readonly KnownDifference[] = [
     step: 7,
     where: /^body\.metadata\.resourceVersion$/,
     reason: 'the real server counts a pod in the quota before it is written, ours after',
+    timing: true,
   },
   {
     flow: 'rollout',
