@@ -4,7 +4,8 @@ import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { type LabelSelector, matchesSelector } from '../../kube/label-selector.ts';
 import { apiVersionOf } from '../../kube/resources.ts';
 import type { KubeObject, OwnerReference, ResourceType } from '../../kube/types.ts';
-import type { Informer } from './informer.ts';
+import { type Informer, keyOf } from './informer.ts';
+import type { WorkQueue } from './work-queue.ts';
 
 export function controllerOf(object: KubeObject): OwnerReference | undefined {
   return object.metadata.ownerReferences?.find(({ controller }) => controller === true);
@@ -19,6 +20,30 @@ export function ownerReferenceTo(type: ResourceType, owner: KubeObject): OwnerRe
     controller: true,
     blockOwnerDeletion: true,
   };
+}
+
+/**
+ * Puts the owner into the queue whenever one of its children changes, also the owner that it had before; for a child of
+ * nobody, every owner whose selector wants it.
+ */
+export function enqueueOwners<O extends KubeObject & { spec: object }, T extends KubeObject>(
+  queue: WorkQueue,
+  owners: Informer<O>,
+  children: Informer<T>,
+): void {
+  children.onChange((before, after) => {
+    for (const child of [before, after]) {
+      if (child === undefined) continue;
+      const controller = controllerOf(child);
+      const { namespace, labels } = child.metadata;
+      if (controller?.kind === owners.type.kind) queue.add(`${namespace}/${controller.name}`);
+      if (controller !== undefined) continue;
+      for (const owner of owners.inNamespace(namespace)) {
+        const { selector }: { selector?: LabelSelector } = owner.spec;
+        if (matchesSelector(selector, labels)) queue.add(keyOf(owner));
+      }
+    }
+  });
 }
 
 /**

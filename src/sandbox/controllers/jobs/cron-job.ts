@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { KubeError } from '../../../kube/client.ts';
 import { apiVersionOf, CRON_JOBS, JOBS } from '../../../kube/resources.ts';
+import { type CronSchedule, parseSchedule } from '../../cron-schedule.ts';
 import {
   type Controller,
   type ControllerContext,
@@ -14,8 +15,7 @@ import {
 import type { EventRecorder } from '../event-recorder.ts';
 import type { Informer } from '../informer.ts';
 import type { ObjectReference } from '../objects.ts';
-import { controllerOf, ownerReferenceTo } from '../ownership.ts';
-import { type CronSchedule, parseSchedule } from './cron-schedule.ts';
+import { controllerOf, enqueueOwners, ownerReferenceTo } from '../ownership.ts';
 import { type CronJob, finishOf, type Job } from './job-objects.ts';
 
 const NAME = 'cronjob-controller';
@@ -30,11 +30,7 @@ export function createCronJobController(context: ControllerContext): Controller 
   const queue = createQueue(context, NAME, { backoffMs: { first: 20, cap: 5_000 } });
   const sync = new CronJobSync(context, recorderFor(context, NAME), cronJobs, jobs);
   enqueueChanged(queue, cronJobs);
-  jobs.onChange((before, after) => {
-    const job = after ?? before;
-    const controller = job && controllerOf(job);
-    if (controller?.kind === 'CronJob') queue.add(`${job?.metadata.namespace}/${controller.name}`);
-  });
+  enqueueOwners(queue, cronJobs, jobs);
 
   return {
     name: NAME,

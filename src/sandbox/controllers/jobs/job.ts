@@ -14,7 +14,7 @@ import {
 import type { EventRecorder } from '../event-recorder.ts';
 import { type Informer, keyOf } from '../informer.ts';
 import type { Pod } from '../objects.ts';
-import { claimChildren, controllerOf } from '../ownership.ts';
+import { claimChildren, controllerOf, enqueueOwners } from '../ownership.ts';
 import { isPodFinished, isPodReady } from '../pod-state.ts';
 import { createPodWrites, inGrowingBatches, type PodWrites } from '../pod-writes.ts';
 import { sortVictims } from '../workloads/replica-victims.ts';
@@ -40,12 +40,7 @@ export function createJobController(context: ControllerContext): Controller {
   const queue = createQueue(context, NAME, { backoffMs: { first: 20, cap: 5_000 } });
   const sync = new JobSync(context, recorderFor(context, NAME), jobs, pods);
   enqueueChanged(queue, jobs);
-  pods.onChange((before, after) => {
-    for (const pod of [before, after]) {
-      const controller = pod && controllerOf(pod);
-      if (controller?.kind === 'Job') queue.add(`${pod?.metadata.namespace}/${controller.name}`);
-    }
-  });
+  enqueueOwners(queue, jobs, pods);
 
   return {
     name: NAME,

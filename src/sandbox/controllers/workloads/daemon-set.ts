@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from 'node:util';
-import { matchesLabels } from '../../../kube/label-selector.ts';
 import { DAEMON_SETS, NODES, PODS } from '../../../kube/resources.ts';
 import {
   type Controller,
@@ -12,7 +11,7 @@ import {
 } from '../controller.ts';
 import { keyOf } from '../informer.ts';
 import type { Node, Pod } from '../objects.ts';
-import { claimChildren, controllerOf } from '../ownership.ts';
+import { claimChildren, controllerOf, enqueueOwners } from '../ownership.ts';
 import { availableInMs, isPodFinished, isPodReady } from '../pod-state.ts';
 import { buildPod, createPodWrites, inGrowingBatches } from '../pod-writes.ts';
 import { daemonSpec, groupByNode, nodeOf, planDaemons, revisionOf, standingOf } from './daemon-plan.ts';
@@ -31,18 +30,7 @@ export function createDaemonSetController(context: ControllerContext): Controlle
   const writes = createPodWrites(context, pods, events);
   const revisions = new Revisions(context, DAEMON_SETS);
   enqueueChanged(queue, sets);
-  pods.onChange((before, after) => {
-    for (const pod of [before, after]) {
-      if (pod === undefined) continue;
-      const controller = controllerOf(pod);
-      if (controller?.kind === 'DaemonSet') queue.add(`${pod.metadata.namespace}/${controller.name}`);
-      else if (controller === undefined) {
-        for (const set of sets.inNamespace(pod.metadata.namespace)) {
-          if (matchesLabels(set.spec.selector.matchLabels ?? {}, pod.metadata.labels)) queue.add(keyOf(set));
-        }
-      }
-    }
-  });
+  enqueueOwners(queue, sets, pods);
   nodes.onChange((before, after) => {
     for (const set of sets.all()) {
       const [was, is] = [before, after].map((node) => node && standingOf(set, node));

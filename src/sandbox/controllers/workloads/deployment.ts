@@ -14,7 +14,7 @@ import {
 import type { EventRecorder } from '../event-recorder.ts';
 import type { Informer } from '../informer.ts';
 import type { Condition, Deployment, Pod, ReplicaSet } from '../objects.ts';
-import { claimChildren, controllerOf } from '../ownership.ts';
+import { claimChildren, controllerOf, enqueueOwners } from '../ownership.ts';
 import { isPodFinished } from '../pod-state.ts';
 import {
   annotate,
@@ -41,12 +41,7 @@ export function createDeploymentController(context: ControllerContext): Controll
   const queue = createQueue(context, NAME, { backoffMs: { first: 20, cap: 5_000 } });
   const events = recorderFor(context, NAME);
   enqueueChanged(queue, deployments);
-  replicaSets.onChange((before, after) => {
-    for (const replicaSet of [before, after]) {
-      const controller = replicaSet && controllerOf(replicaSet);
-      if (controller?.kind === 'Deployment') queue.add(`${replicaSet?.metadata.namespace}/${controller.name}`);
-    }
-  });
+  enqueueOwners(queue, deployments, replicaSets);
   // Recreate waits for the last old pod to be gone.
   pods.onChange((before, after) => {
     if (after !== undefined && !isPodFinished(after)) return;

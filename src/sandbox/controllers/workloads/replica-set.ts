@@ -11,9 +11,9 @@ import {
   recorderFor,
   timestamp,
 } from '../controller.ts';
-import { type Informer, keyOf } from '../informer.ts';
+import type { Informer } from '../informer.ts';
 import type { Condition, Pod, ReplicaSet, ReplicaSetStatus } from '../objects.ts';
-import { claimChildren, controllerOf } from '../ownership.ts';
+import { claimChildren, controllerOf, enqueueOwners } from '../ownership.ts';
 import { availableInMs, isPodActive, isPodReady } from '../pod-state.ts';
 import { buildPod, createPodWrites, inGrowingBatches, type PodWrites } from '../pod-writes.ts';
 import { sortVictims } from './replica-victims.ts';
@@ -34,9 +34,7 @@ export function createReplicaSetController(context: ControllerContext): Controll
   const queue = createQueue(context, NAME, { backoffMs: { first: 20, cap: 5_000 } });
   const writes = createPodWrites(context, pods, recorderFor(context, NAME));
   enqueueChanged(queue, replicaSets);
-  pods.onChange((before, after) => {
-    for (const pod of [before, after]) if (pod !== undefined) enqueueOwners(queue, replicaSets, pod);
-  });
+  enqueueOwners(queue, replicaSets, pods);
 
   return {
     name: NAME,
@@ -56,17 +54,6 @@ export function createReplicaSetController(context: ControllerContext): Controll
       return recheckInMs === undefined ? undefined : { afterMs: recheckInMs };
     },
   };
-}
-
-function enqueueOwners(queue: { add(key: string): void }, replicaSets: Informer<ReplicaSet>, pod: Pod): void {
-  const controller = controllerOf(pod);
-  if (controller?.kind === 'ReplicaSet') {
-    queue.add(`${pod.metadata.namespace}/${controller.name}`);
-  } else if (controller === undefined) {
-    for (const replicaSet of replicaSets.inNamespace(pod.metadata.namespace)) {
-      if (matchesLabels(replicaSet.spec.selector.matchLabels ?? {}, pod.metadata.labels)) queue.add(keyOf(replicaSet));
-    }
-  }
 }
 
 async function scale(writes: PodWrites, replicaSet: ReplicaSet, active: Pod[]): Promise<Scaled> {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from 'node:util';
 import { KubeError } from '../../../kube/client.ts';
-import { matchesLabels } from '../../../kube/label-selector.ts';
 import { PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS } from '../../../kube/resources.ts';
 import {
   type Controller,
@@ -14,7 +13,7 @@ import {
 import type { EventRecorder } from '../event-recorder.ts';
 import { type Informer, keyOf } from '../informer.ts';
 import type { Pod } from '../objects.ts';
-import { claimChildren, controllerOf } from '../ownership.ts';
+import { claimChildren, controllerOf, enqueueOwners } from '../ownership.ts';
 import type { PersistentVolumeClaim } from '../storage/storage-objects.ts';
 import { type History, Revisions, templateOf } from './revisions.ts';
 import { buildStatus, ordinalOf, ordinalsOf, planStep, type RevisionNames, revisionOf } from './stateful-plan.ts';
@@ -31,18 +30,7 @@ export function createStatefulSetController(context: ControllerContext): Control
   const queue = createQueue(context, NAME, { backoffMs: { first: 20, cap: 5_000 } });
   const sync = new StatefulSetSync(context, recorderFor(context, NAME), pods, claims);
   enqueueChanged(queue, sets);
-  pods.onChange((before, after) => {
-    for (const pod of [before, after]) {
-      if (pod === undefined) continue;
-      const controller = controllerOf(pod);
-      if (controller?.kind === 'StatefulSet') queue.add(`${pod.metadata.namespace}/${controller.name}`);
-      else if (controller === undefined) {
-        for (const set of sets.inNamespace(pod.metadata.namespace)) {
-          if (matchesLabels(set.spec.selector.matchLabels ?? {}, pod.metadata.labels)) queue.add(keyOf(set));
-        }
-      }
-    }
-  });
+  enqueueOwners(queue, sets, pods);
   claims.onChange((before, after) => {
     if (before === undefined || after !== undefined) return;
     // A pod may wait for the claim of its predecessor to be gone.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KubeObject } from '../../../../kube/types.ts';
+import { scheduleProblem } from '../../../cron-schedule.ts';
 import type { TypeTable } from '../../schema/parse.ts';
 import type { StatusCause } from '../../status.ts';
 import { AGE, age, column, NAME } from '../../tables/table.ts';
@@ -8,7 +9,6 @@ import type { ResourceDefinition } from '../definition.ts';
 import { at, defineKind, member } from '../kind-builder.ts';
 import { selectorText } from '../label-selector-text.ts';
 import { defaultPodSpec } from '../pod-template.ts';
-import { scheduleProblem } from './cron-schedule.ts';
 import { type JobSpec, validateJobTemplate } from './job.ts';
 
 interface CronJobSpec {

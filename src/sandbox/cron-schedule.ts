@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// When a CronJob's schedule is due. Pure. https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax
+// CronJobs' schedules: what is wrong with one (in the words of the real server's parser), and when it is due. Pure.
+// https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-syntax
 
 export interface CronSchedule {
   /** The first due time after `afterMs`, in milliseconds since the epoch; undefined when there is none in five years. */
@@ -17,6 +18,19 @@ const DESCRIPTORS: Readonly<Record<string, string>> = {
 };
 const MONTHS = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
 const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'];
+
+interface Field {
+  readonly min: number;
+  readonly max: number;
+  readonly names: readonly string[];
+}
+
+const MINUTE: Field = { min: 0, max: 59, names: [] };
+const HOUR: Field = { min: 0, max: 23, names: [] };
+const DAY: Field = { min: 1, max: 31, names: [] };
+const MONTH: Field = { min: 1, max: 12, names: MONTHS };
+const WEEKDAY: Field = { min: 0, max: 6, names: DAYS };
+
 const UNITS_MS: Readonly<Record<string, number>> = {
   h: 3_600_000,
   m: 60_000,
@@ -34,17 +48,20 @@ const HORIZON_MS = 5 * 366 * 24 * 60 * MINUTE_MS;
  * @throws Error for what is no schedule, or no time zone
  */
 export function parseSchedule(text: string, timeZone = 'UTC'): CronSchedule {
+  if (text.trim() === '') throw new Error('empty spec string');
   const every = /^@every (.+)$/.exec(text)?.[1];
-  if (every !== undefined) return parseInterval(every);
-  const fields = (DESCRIPTORS[text] ?? text).trim().split(/\s+/);
-  if (fields.length !== 5) throw new Error(`the schedule ${JSON.stringify(text)} has not five fields`);
+  if (every !== undefined) return parseInterval(text, every);
+  const spelled = DESCRIPTORS[text] ?? text;
+  if (spelled.startsWith('@')) throw new Error(`unrecognized descriptor: ${text}`);
+  const fields = spelled.trim().split(/\s+/);
   const [minutes = '', hours = '', days = '', months = '', weekdays = ''] = fields;
+  if (fields.length !== 5) throw new Error(`expected exactly 5 fields, found ${fields.length}: [${fields.join(' ')}]`);
   const wanted = {
-    minute: parseField(minutes, 0, 59),
-    hour: parseField(hours, 0, 23),
-    day: parseField(days, 1, 31),
-    month: parseField(months, 1, 12, MONTHS),
-    weekday: parseField(weekdays, 0, 6, DAYS),
+    minute: parseField(minutes, MINUTE),
+    hour: parseField(hours, HOUR),
+    day: parseField(days, DAY),
+    month: parseField(months, MONTH),
+    weekday: parseField(weekdays, WEEKDAY),
   };
   const isAnyDay = isStar(days) || isStar(weekdays);
   const clock = wallClock(timeZone);
@@ -68,9 +85,21 @@ export function parseSchedule(text: string, timeZone = 'UTC'): CronSchedule {
   };
 }
 
-function parseInterval(text: string): CronSchedule {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)];
-  if (parts.map(([part]) => part).join('') !== text) throw new Error(`${JSON.stringify(text)} is no duration`);
+/** What is wrong with a schedule; undefined when all is well. */
+export function scheduleProblem(schedule: string): string | undefined {
+  try {
+    parseSchedule(schedule);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function parseInterval(text: string, every: string): CronSchedule {
+  const parts = [...every.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)];
+  if (parts.map(([part]) => part).join('') !== every) {
+    throw new Error(`failed to parse duration ${text}: time: invalid duration ${JSON.stringify(every)}`);
+  }
   const sumMs = parts.reduce((sum, [, amount, unit = '']) => sum + Number(amount) * (UNITS_MS[unit] ?? 0), 0);
   const stepMs = Math.max(1_000, Math.floor(sumMs / 1_000) * 1_000);
   return { next: (afterMs) => Math.floor(afterMs / 1_000) * 1_000 + stepMs };
@@ -80,26 +109,37 @@ function isStar(field: string): boolean {
   return field.split(',').some((range) => /^[*?](\/1)?$/.test(range));
 }
 
-function parseField(field: string, min: number, max: number, names: readonly string[] = []): Set<number> {
-  const numberOf = (text: string): number => {
-    const named = names.indexOf(text.toLowerCase());
-    const number = named >= 0 ? named + min : Number(text);
-    if (!Number.isInteger(number) || number < min || number > max)
-      throw new Error(`${JSON.stringify(field)} is no range`);
-    return number;
-  };
+function parseField(text: string, field: Field): Set<number> {
   const values = new Set<number>();
-  for (const range of field.split(',')) {
-    const [span = '', step] = range.split('/');
-    const [low = '', high] = span.split('-');
-    const isAll = low === '*' || low === '?';
-    const first = isAll ? min : numberOf(low);
-    const last = isAll || (high === undefined && step !== undefined) ? max : numberOf(high ?? low);
-    const by = step === undefined ? 1 : Number(step);
-    if (!(by >= 1)) throw new Error(`${JSON.stringify(field)} has no positive step`);
-    for (let value = first; value <= last; value += by) values.add(value);
+  for (const range of text.split(',')) {
+    const { first, last, step } = parseRange(range, field);
+    for (let value = first; value <= last; value += step) values.add(value);
   }
   return values;
+}
+
+/** One of "*", "?", "n", "n-m", each with "/step" behind it if wanted; "n/step" goes to the end. */
+function parseRange(range: string, field: Field): { first: number; last: number; step: number } {
+  const [span = '', stepText, ...moreSteps] = range.split('/');
+  if (moreSteps.length > 0) throw new Error(`too many slashes: ${range}`);
+  const [low = '', high, ...moreHyphens] = span.split('-');
+  if (moreHyphens.length > 0) throw new Error(`too many hyphens: ${range}`);
+  const step = stepText === undefined ? 1 : parseNumber(stepText);
+  if (step === 0) throw new Error(`step of range should be a positive number: ${range}`);
+  if (low === '*' || low === '?') return { first: field.min, last: field.max, step };
+  const first = parseNumber(low, field);
+  const last = high === undefined ? first : parseNumber(high, field);
+  if (first < field.min) throw new Error(`beginning of range (${first}) below minimum (${field.min}): ${range}`);
+  if (last > field.max) throw new Error(`end of range (${last}) above maximum (${field.max}): ${range}`);
+  if (first > last) throw new Error(`beginning of range (${first}) beyond end of range (${last}): ${range}`);
+  return { first, last: high === undefined && stepText !== undefined ? field.max : last, step };
+}
+
+function parseNumber(text: string, field?: Field): number {
+  const named = field?.names.indexOf(text.toLowerCase()) ?? -1;
+  if (field !== undefined && named >= 0) return named + field.min;
+  if (/^\d+$/.test(text)) return Number(text);
+  throw new Error(`failed to parse int from ${text}: strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`);
 }
 
 interface WallTime {

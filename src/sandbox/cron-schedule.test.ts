@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import { parseSchedule } from './cron-schedule.ts';
+import { parseSchedule, scheduleProblem } from './cron-schedule.ts';
 
 const next = (schedule: string, after: string, timeZone?: string) => {
   const time = parseSchedule(schedule, timeZone).next(Date.parse(after));
@@ -38,10 +38,24 @@ describe('when a schedule is due', () => {
     expect(next('0 0 27 10 *', '2024-10-20T12:00:00Z', 'Europe/Berlin')).toBe('2024-10-26T22:00Z');
   });
 
-  it('refuses what is none', () => {
-    for (const schedule of ['', '* * * *', '60 * * * *', '* * * * 8', '*/0 * * * *', '@every x', 'a * * * *']) {
-      expect(() => parseSchedule(schedule)).toThrow();
-    }
+  it.each([
+    ['', 'empty spec string'],
+    ['* * * *', 'expected exactly 5 fields, found 4: [* * * *]'],
+    ['60 * * * *', 'end of range (60) above maximum (59): 60'],
+    ['* * 0 * *', 'beginning of range (0) below minimum (1): 0'],
+    ['5-3 * * * *', 'beginning of range (5) beyond end of range (3): 5-3'],
+    ['*/0 * * * *', 'step of range should be a positive number: */0'],
+    ['1/2/3 * * * *', 'too many slashes: 1/2/3'],
+    ['1-2-3 * * * *', 'too many hyphens: 1-2-3'],
+    ['a * * * *', 'failed to parse int from a: strconv.Atoi: parsing "a": invalid syntax'],
+    ['@every x', 'failed to parse duration @every x: time: invalid duration "x"'],
+    ['@never', 'unrecognized descriptor: @never'],
+  ])('refuses %s: %s', (schedule, problem) => {
+    expect(scheduleProblem(schedule)).toBe(problem);
+    expect(() => parseSchedule(schedule)).toThrow(problem);
+  });
+
+  it('refuses a time zone that is none', () => {
     expect(() => parseSchedule('* * * * *', 'Nowhere/City')).toThrow();
   });
 });
