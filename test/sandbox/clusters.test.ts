@@ -51,6 +51,15 @@ describe.skipIf(obstacle !== undefined)(`clusters side by side${obstacle ? ` (sk
     expect(await sandbox.down()).toEqual([]);
   }, 60_000);
 
+  it('start with every part at its first attempt', async () => {
+    const { stdout } = await sandbox.must('sandbox', 'status', '--name', sandbox.name, '-o', 'json');
+    type Parts = { components: { name: string; restarts: number }[] };
+    const { clusters, components } = JSON.parse(stdout) as Parts & { clusters: Parts[] };
+    const parts = [...components, ...clusters.flatMap((cluster) => cluster.components)];
+    expect(parts).toHaveLength(1 + 4 * CLUSTERS.length);
+    expect(parts.filter(({ restarts }) => restarts > 0)).toEqual([]);
+  });
+
   it('on one network pods reach one another under their own addresses', async () => {
     expect(await curl('cluster1', `http://${ip['cluster2']}:8080`)).toBe(`cluster2 sees ${ip['cluster1']}`);
     expect(await curl('cluster2', `http://${ip['cluster1']}:8080`)).toBe(`cluster1 sees ${ip['cluster2']}`);

@@ -25,7 +25,7 @@ export function renderReport(report: SandboxReport): string {
     .filter(({ restarts, state }) => restarts > 0 || state !== 'running')
     .map(
       ({ name, state, restarts, lastExit }) =>
-        `${name}: ${state}, restarted ${restarts} times, last ${lastExit ?? '-'}`,
+        `${name}: ${state}, restarted ${restarts === 1 ? 'once' : `${restarts} times`}, last ${lastExit ?? '-'}`,
     );
   return [
     `kubeconfig  ${report.kubeconfig}`,

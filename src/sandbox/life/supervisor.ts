@@ -38,11 +38,12 @@ export async function runSupervisor(config: SandboxConfig, configFile: string, s
   await buildNetwork(clusters);
   const lives = clusters.map((cluster) => new ClusterLife(config, configFile, cluster, board));
   stopping.signal.addEventListener('abort', () => board.stopping());
+  void boundLogs(paths.logs(config.stateDir), stopping.signal);
+  for (const life of lives) life.start();
+  // After them: it reads the credentials that each of them has made.
   const portal = keepRunning(componentSpec(config, configFile, 'portal'), stopping.signal, (status) =>
     board.component(status),
   );
-  void boundLogs(paths.logs(config.stateDir), stopping.signal);
-  for (const life of lives) life.start();
   writeAtomically(paths.kubeconfig(config.stateDir), renderKubeconfig(clusters, config.ports.api));
   try {
     await takeOrders((order) => obey(order, lives, board), stopping.signal);

@@ -90,10 +90,10 @@ export function findNotices(pod: Pod, rootless: boolean): string[] {
   const unknown = ignored(['seccompProfile', 'appArmorProfile', 'seLinuxOptions', 'sysctls']);
   if (unknown.length > 0)
     notices.push(`securityContext: ${unknown.join(', ')} is ignored: the sandbox has no such thing`);
-  const users = rootless ? ignored(['runAsUser', 'runAsGroup', 'fsGroup', 'supplementalGroups']) : [];
+  const users = rootless ? ignored(['runAsUser', 'runAsNonRoot', 'runAsGroup', 'fsGroup', 'supplementalGroups']) : [];
   if (users.length > 0) {
     notices.push(
-      `securityContext: ${users.join(', ')} is ignored: in a rootless sandbox all processes are those of the user who started it`,
+      `securityContext: ${users.join(', ')} is ignored: in a rootless sandbox all processes are those of the user who started it, and take themselves for root`,
     );
   }
   return notices;
@@ -101,7 +101,8 @@ export function findNotices(pod: Pod, rootless: boolean): string[] {
 
 /** RuntimeDefault asks for what this runtime has, which is nothing. */
 function isSet(value: unknown): boolean {
-  if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return false;
+  if (value === undefined || value === null || value === false || (Array.isArray(value) && value.length === 0))
+    return false;
   const { type } = value as { type?: string };
   return type !== 'RuntimeDefault' && type !== 'Unconfined';
 }
