@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { KubeClient } from '../src/kube/client.ts';
 import { loadKubeconfig } from '../src/kube/config.ts';
 import { pkiPaths } from '../src/sandbox/apiserver/pki.ts';
-import { freePort } from '../test/apiserver/test-server.ts';
+import { freePort } from '../test/fixture/ports.ts';
 import { root } from '../test/fixture/sandbox.ts';
 import { median, print } from './report.ts';
 

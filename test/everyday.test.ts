@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Shell } from './everyday/shell.ts';
 import { differs, parsePage } from './everyday/transcript.ts';
-import { findProgram, root, sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
+import { root, sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
 
 const PAGES = join(root, 'scenarios/everyday');
 /** A line that takes longer than this hangs. */
 const LINE_MS = 100_000;
 
-const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+const obstacle = sandboxObstacle('kubectl');
 const pages = readdirSync(PAGES)
   .filter((file) => /^\d\d-.*\.md$/.test(file))
   .sort()

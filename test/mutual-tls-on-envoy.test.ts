@@ -19,6 +19,7 @@ import { MeshStore } from '../src/model/store.ts';
 import { CompileCache, compileProxy } from '../src/pipeline.ts';
 import { generateKeyPair, issueCertificate, privateKeyPem } from '../src/pki/x509.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
+import { freePort } from './fixture/ports.ts';
 import { RunningEnvoy } from './scenarios/running-envoy.ts';
 import { staticBootstrap, type WorkloadKeys } from './scenarios/static-bootstrap.ts';
 
@@ -52,15 +53,6 @@ function newAuthority() {
     return { chain, key: privateKeyPem(keys.privateKey), roots: pem };
   };
   return { issue };
-}
-
-async function freePort(host: string): Promise<number> {
-  const server = net.createServer().listen(0, host);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 function kube(apiVersion: string, kind: string, namespace: string, name: string, body: object): KubeObject {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { binomialBounds } from '../src/cli/demo/chance.ts';
 import { type PageVisit, visitPage } from '../src/cli/demo/traffic.ts';
-import { findProgram, root, sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
+import { root, sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
 import { findBrowser, openBrowser, reloadUntilBothColours, starColours } from './seed-000/browser.ts';
 import { applyErrata, readErrata, readPageLines, readStepLines } from './seed-000/page-lines.ts';
 import { captureWhile, probePlaintext, probeTls } from './seed-000/wire.ts';
@@ -17,7 +17,7 @@ const page = join(
   process.env['ISTHMUS_SEEDS'] ?? join(root, '../shared/seeds'),
   '000-version-routing-in-a-multicluster-mesh.md',
 );
-const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+const obstacle = sandboxObstacle('kubectl');
 
 test.skipIf(!existsSync(page))('the steps are the page’s lines, but for the errata', () => {
   const errata = readErrata(readFileSync(join(scenario, 'errata.md'), 'utf8'));

@@ -2,8 +2,8 @@
 import { X509Certificate } from 'node:crypto';
 import pino from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { expectSoon } from '../../test/fixture/waiting.ts';
 import { KubeFixture } from '../../test/mesh/kube-fixture.ts';
-import { eventually } from '../../test/xds/eventually.ts';
 import type { Authority } from '../identity/authority.ts';
 import { makeIntermediate, makeRoot } from '../identity/ca-material.ts';
 import type { KubeClient } from '../kube/client.ts';
@@ -54,7 +54,7 @@ test('another intermediate below the same root comes into use', async () => {
   await supervise();
   const second = makeIntermediate(root, ca('second', 365));
   give(second);
-  await eventually(() => renewals).toEqual([new X509Certificate(second['ca-cert.pem']).fingerprint256]);
+  await expectSoon(() => renewals).toEqual([new X509Certificate(second['ca-cert.pem']).fingerprint256]);
   expect(lines).toMatchObject([{ level: 30, msg: expect.stringContaining('renewed below the same root') }]);
 });
 
@@ -62,14 +62,14 @@ test('a CA with another root is told of once, and one that could not be used wit
   const first = makeIntermediate(root, ca('first', 365));
   give(first);
   await supervise();
-  await eventually(() => kube.requests.length).toBeGreaterThan(3);
+  await expectSoon(() => kube.requests.length).toBeGreaterThan(3);
   expect(lines).toEqual([]);
   give(makeIntermediate(makeRoot(ca('another root', 365)), ca('second', 365)));
-  await eventually(() => lines.length).toBe(1);
+  await expectSoon(() => lines.length).toBe(1);
   give({ ...first, 'ca-key.pem': 'no key' });
-  await eventually(() => lines.length).toBe(2);
+  await expectSoon(() => lines.length).toBe(2);
   const before = kube.requests.length;
-  await eventually(() => kube.requests.length).toBeGreaterThan(before + 3);
+  await expectSoon(() => kube.requests.length).toBeGreaterThan(before + 3);
   expect(lines).toMatchObject([
     { level: 40, msg: expect.stringContaining('restart the control plane') },
     { level: 50, reason: expect.stringContaining('ca-key.pem') },
@@ -82,7 +82,7 @@ test('a CA that ends soon is told of, and an API server that is away is not', as
   give(makeIntermediate(root, ca('short', 10)));
   await supervise();
   kube.close();
-  await eventually(() => lines.length).toBe(1);
+  await expectSoon(() => lines.length).toBe(1);
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(lines).toMatchObject([{ level: 40, certificate: expect.stringContaining('short') }]);
 });

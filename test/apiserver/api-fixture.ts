@@ -2,12 +2,12 @@
 // An API server of our own on loopback, with its PKI in a temporary directory, and stock kubectl for it.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { startApiServer } from '../../src/sandbox/apiserver/main.ts';
 import { ensureClusterPki, type PkiPaths } from '../../src/sandbox/apiserver/pki.ts';
+import { freePort } from '../fixture/ports.ts';
 
 export interface Outcome {
   readonly code: number | null;
@@ -113,12 +113,4 @@ export async function rawStatus(api: ApiFixture, path: string, authorization?: s
       .once('error', reject)
       .end();
   });
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }

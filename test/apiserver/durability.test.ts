@@ -13,7 +13,8 @@ import { CONFIG_MAPS as CONFIG_MAP_TYPE } from '../../src/kube/resources.ts';
 import { watchResource } from '../../src/kube/watch.ts';
 import { pkiPaths } from '../../src/sandbox/apiserver/pki.ts';
 import { rounds } from '../fixture/counts.ts';
-import { adminClient, freePort } from './test-server.ts';
+import { freePort } from '../fixture/ports.ts';
+import { adminClient } from './test-server.ts';
 
 const ROUNDS = rounds(10);
 const WATCHED_ROUNDS = rounds(4, 200);

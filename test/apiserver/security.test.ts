@@ -1,6 +1,3 @@
-// SPDX-License-Identifier: Apache-2.0
-// Stock kubectl against the whole API server: who comes in, what he may do, webhooks, and the way to a kubelet.
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -8,19 +5,11 @@ import { json, text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { generateKeyPair, issueCertificate, privateKeyPem } from '../../src/pki/x509.ts';
 import { handleExecUpgrade } from '../../src/sandbox/node/streaming/exec-server.ts';
+import { findProgram } from '../fixture/sandbox.ts';
 import { type ApiFixture, rawStatus, startApi } from './api-fixture.ts';
 
-function hasKubectl(): boolean {
-  try {
-    execFileSync('kubectl', ['version', '--client'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 // Skipped where there is no kubectl on PATH.
-describe.skipIf(!hasKubectl())('the API server with stock kubectl', () => {
+describe.skipIf(!findProgram('kubectl'))('the API server with stock kubectl', () => {
   let api: ApiFixture;
   let closing: Server[] = [];
 

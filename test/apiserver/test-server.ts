@@ -2,12 +2,11 @@
 // The API server on loopback with a state directory of its own, and a plain HTTPS client as administrator.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ApiServerOptions, startApiServer } from '../../src/sandbox/apiserver/main.ts';
 import { ensureClusterPki, pkiPaths } from '../../src/sandbox/apiserver/pki.ts';
+import { freePort } from '../fixture/ports.ts';
 
 export interface Answer {
   readonly status: number;
@@ -47,14 +46,6 @@ export interface TestServer {
   /** The newest resourceVersion. */
   revision(): Promise<number>;
   close(): Promise<void>;
-}
-
-export async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }
 
 export async function startTestServer(

@@ -12,7 +12,8 @@ import type { Pod } from '../../src/sandbox/controllers/objects.ts';
 import { controllerOf } from '../../src/sandbox/controllers/ownership.ts';
 import type { StatefulSet } from '../../src/sandbox/controllers/workloads/workload-objects.ts';
 import { rounds } from '../fixture/counts.ts';
-import { eventually, startCluster, type TestCluster } from './cluster.ts';
+import { eventually } from '../fixture/waiting.ts';
+import { startCluster, type TestCluster } from './cluster.ts';
 
 const OPERATIONS = rounds(80);
 const SETS = ['ordered', 'parallel'];

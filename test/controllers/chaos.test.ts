@@ -7,7 +7,8 @@ import { KubeError } from '../../src/kube/client.ts';
 import { DEPLOYMENTS, ENDPOINT_SLICES, PODS, REPLICA_SETS, SERVICES } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import type { Deployment, EndpointSlice, Pod, ReplicaSet } from '../../src/sandbox/controllers/objects.ts';
-import { eventually, startCluster, type TestCluster } from './cluster.ts';
+import { eventually } from '../fixture/waiting.ts';
+import { startCluster, type TestCluster } from './cluster.ts';
 
 const OPERATIONS = 300;
 const NAMES = ['a', 'b', 'c', 'd'];

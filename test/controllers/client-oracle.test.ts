@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CONFIG_MAPS } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import { watchResource } from '../../src/kube/watch.ts';
-import { eventually, startCluster, type TestCluster } from './cluster.ts';
+import { eventually } from '../fixture/waiting.ts';
+import { startCluster, type TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;
 beforeAll(async () => {

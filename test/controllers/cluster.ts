@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A cluster without nodes: the real API server and the real controllers on loopback; the test plays the kubelet.
 import { mkdtempSync, rmSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { KubeClient } from '../../src/kube/client.ts';
 import { loadKubeconfig } from '../../src/kube/config.ts';
 import { NAMESPACES, NODES, PODS } from '../../src/kube/resources.ts';
@@ -17,6 +14,8 @@ import type { Controller, ControllerContext } from '../../src/sandbox/controller
 import { InformerSet } from '../../src/sandbox/controllers/informer.ts';
 import { runControllers } from '../../src/sandbox/controllers/main.ts';
 import type { Pod } from '../../src/sandbox/controllers/objects.ts';
+import { freePort } from '../fixture/ports.ts';
+import { eventually } from '../fixture/waiting.ts';
 
 export interface TestCluster {
   readonly client: KubeClient;
@@ -140,21 +139,6 @@ function start(run: (signal: AbortSignal) => Promise<unknown>): { ended: Promise
   };
 }
 
-/** Repeats `check` until it neither throws nor gives undefined or false. The last failure is the test's. */
-export async function eventually<T>(check: () => Promise<T> | T, timeoutMs = 10_000): Promise<NonNullable<T>> {
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    try {
-      const value = await check();
-      if (value !== undefined && value !== null && value !== false) return value;
-      if (performance.now() > deadline) throw new Error('did not happen in time');
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-    }
-    await sleep(10);
-  }
-}
-
 export function readyNode(name: string): KubeObject {
   return {
     apiVersion: 'v1',
@@ -202,12 +186,4 @@ function playKubelet(client: KubeClient): () => Promise<void> {
     stopping.abort();
     await ended;
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

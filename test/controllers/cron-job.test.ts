@@ -4,7 +4,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { CRON_JOBS, EVENTS, JOBS } from '../../src/kube/resources.ts';
 import { createCronJobController } from '../../src/sandbox/controllers/jobs/cron-job.ts';
 import type { CronJob, Job } from '../../src/sandbox/controllers/jobs/job-objects.ts';
-import { eventually, runBeside, startCluster, type TestCluster } from './cluster.ts';
+import { eventually } from '../fixture/waiting.ts';
+import { runBeside, startCluster, type TestCluster } from './cluster.ts';
 
 const MINUTE_MS = 60_000;
 

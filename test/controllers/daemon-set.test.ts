@@ -4,7 +4,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { CONTROLLER_REVISIONS, DAEMON_SETS, NODES, PODS } from '../../src/kube/resources.ts';
 import type { Node, Pod } from '../../src/sandbox/controllers/objects.ts';
 import type { ControllerRevision, DaemonSet } from '../../src/sandbox/controllers/workloads/workload-objects.ts';
-import { eventually, readyNode, startCluster, type TestCluster } from './cluster.ts';
+import { eventually } from '../fixture/waiting.ts';
+import { readyNode, startCluster, type TestCluster } from './cluster.ts';
 
 const NODE_NAMES = ['node-a', 'node-b', 'node-c'];
 

@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { DEPLOYMENTS, EVENTS, PODS, REPLICA_SETS } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import type { Deployment, Pod, ReplicaSet } from '../../src/sandbox/controllers/objects.ts';
-import { eventually, setReady, startCluster, type TestCluster } from './cluster.ts';
+import { eventually } from '../fixture/waiting.ts';
+import { setReady, startCluster, type TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;
 let namespace: string;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Budgets and evictions, nodes that fall silent, taints that drive pods away; kubectl drain does it all.
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { KubeError } from '../../src/kube/client.ts';
@@ -17,9 +17,11 @@ import type { KubeObject } from '../../src/kube/types.ts';
 import { createNodeLifecycle } from '../../src/sandbox/controllers/nodes/node-lifecycle.ts';
 import { createTaintEviction } from '../../src/sandbox/controllers/nodes/taint-eviction.ts';
 import type { Node, Pod } from '../../src/sandbox/controllers/objects.ts';
-import { eventually, NODE_NAME, readyNode, runBeside, setReady, startCluster, type TestCluster } from './cluster.ts';
+import { findProgram } from '../fixture/sandbox.ts';
+import { eventually } from '../fixture/waiting.ts';
+import { NODE_NAME, readyNode, runBeside, setReady, startCluster, type TestCluster } from './cluster.ts';
 
-const hasKubectl = spawnSync('kubectl', ['version', '--client'], { stdio: 'ignore' }).status === 0;
+const hasKubectl = findProgram('kubectl') !== undefined;
 
 let cluster: TestCluster;
 let namespace: string;

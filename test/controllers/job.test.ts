@@ -4,7 +4,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { EVENTS, JOBS, PODS } from '../../src/kube/resources.ts';
 import type { Job, JobSpec } from '../../src/sandbox/controllers/jobs/job-objects.ts';
 import type { Pod } from '../../src/sandbox/controllers/objects.ts';
-import { eventually, setReady, startCluster, type TestCluster } from './cluster.ts';
+import { eventually } from '../fixture/waiting.ts';
+import { setReady, startCluster, type TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;
 let namespace: string;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a user sees of the controllers through stock kubectl.
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { findProgram } from '../fixture/sandbox.ts';
 import { startCluster, type TestCluster } from './cluster.ts';
 
-const hasKubectl = spawnSync('kubectl', ['version', '--client'], { stdio: 'ignore' }).status === 0;
+const hasKubectl = findProgram('kubectl') !== undefined;
 
 let cluster: TestCluster;
 let home: string;

@@ -5,7 +5,8 @@ import type { KubeObject, OwnerReference, ResourceType } from '../../src/kube/ty
 import { createEventExpiry } from '../../src/sandbox/controllers/garbage/event-expiry.ts';
 import { createPodGarbageCollector } from '../../src/sandbox/controllers/garbage/pod-gc.ts';
 import type { ConfigMap, Namespace, Pod } from '../../src/sandbox/controllers/objects.ts';
-import { eventually, NODE_NAME, readyNode, runBeside, startCluster, type TestCluster } from './cluster.ts';
+import { eventually } from '../fixture/waiting.ts';
+import { NODE_NAME, readyNode, runBeside, startCluster, type TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;
 beforeAll(async () => {

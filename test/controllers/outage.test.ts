@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DEPLOYMENTS, ENDPOINT_SLICES, PODS, REPLICA_SETS, SERVICES } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import type { Deployment, EndpointSlice, Service } from '../../src/sandbox/controllers/objects.ts';
-import { eventually, POOL, startCluster, type TestCluster } from './cluster.ts';
+import { eventually } from '../fixture/waiting.ts';
+import { POOL, startCluster, type TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;
 let stopKubelet: () => Promise<void>;

@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ENDPOINT_SLICES, ENDPOINTS, EVENTS, PODS, SERVICES } from '../../src/kube/resources.ts';
 import type { EndpointSlice, Endpoints, Pod, Service } from '../../src/sandbox/controllers/objects.ts';
-import { eventually, NODE_NAME, POOL, setReady, startCluster, type TestCluster } from './cluster.ts';
+import { eventually } from '../fixture/waiting.ts';
+import { NODE_NAME, POOL, setReady, startCluster, type TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;
 let namespace: string;

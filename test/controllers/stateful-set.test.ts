@@ -11,7 +11,8 @@ import {
 } from '../../src/kube/resources.ts';
 import type { EndpointSlice, Pod } from '../../src/sandbox/controllers/objects.ts';
 import type { ControllerRevision, StatefulSet } from '../../src/sandbox/controllers/workloads/workload-objects.ts';
-import { eventually, setReady, startCluster, type TestCluster } from './cluster.ts';
+import { eventually } from '../fixture/waiting.ts';
+import { setReady, startCluster, type TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;
 let namespace: string;

@@ -12,7 +12,8 @@ import {
 } from '../../src/kube/resources.ts';
 import type { Pod } from '../../src/sandbox/controllers/objects.ts';
 import type { PersistentVolume, PersistentVolumeClaim } from '../../src/sandbox/controllers/storage/storage-objects.ts';
-import { eventually, startCluster, type TestCluster } from './cluster.ts';
+import { eventually } from '../fixture/waiting.ts';
+import { startCluster, type TestCluster } from './cluster.ts';
 
 let cluster: TestCluster;
 let namespace: string;

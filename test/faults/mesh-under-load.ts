@@ -5,6 +5,7 @@ import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { expect, type TestContext } from 'vitest';
 import { root, TestSandbox } from '../fixture/sandbox.ts';
+import { until } from '../fixture/waiting.ts';
 import { type FailedRequest, Load, type LoadReport } from './load-generator.ts';
 
 /** Of all targets together: what the issue asks for. */
@@ -44,7 +45,7 @@ export class MeshUnderLoad {
     await sandbox.must('certs', '--out', certificates, '--clusters', 'cluster1,cluster2');
     await Promise.all((['cluster1', 'cluster2'] as const).map((cluster) => this.#install(cluster, certificates)));
     await Promise.all([this.#deploy('cluster1', 'mesh.yaml'), this.#deploy('cluster2', 'ratings.yaml')]);
-    await this.until('both ways', async () => {
+    await until('both ways', async () => {
       const answers = await Promise.all(this.#targets().map(({ url }) => fetch(url)));
       return answers.every(({ status }) => status === 200);
     });
@@ -125,20 +126,6 @@ export class MeshUnderLoad {
   /** See `judgeLosses`. */
   judge(report: LoadReport, context: TestContext, losses: readonly FailedRequest[]): void {
     judgeLosses(report, context, losses);
-  }
-
-  async until(what: string, check: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
-    let last: unknown;
-    while (Date.now() < deadline) {
-      try {
-        if (await check()) return;
-      } catch (error) {
-        last = error;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    throw new Error(`did not come: ${what}`, { cause: last });
   }
 
   async #install(cluster: Cluster, certificates: string): Promise<void> {

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, type TestContext, test } from 'vitest';
 import { rounds } from '../fixture/counts.ts';
 import { findProgram, root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
+import { until } from '../fixture/waiting.ts';
 import { Load } from './load-generator.ts';
 import { judgeLosses } from './mesh-under-load.ts';
 
-const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+const obstacle = sandboxObstacle('kubectl');
 const RATE = 200;
 /** So that they are renewed every six seconds. */
 const LIFETIME_S = 12;
@@ -20,20 +21,6 @@ describe.skipIf(obstacle !== undefined)(`a mesh in trouble${obstacle ? ` (skippe
   const sandbox = new TestSandbox('objects');
   const kubectl = (...args: string[]) => sandbox.kubectl(...args);
   let load: Load | undefined;
-
-  async function until(what: string, check: () => Promise<boolean>, timeoutMs = 40_000): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
-    let last: unknown;
-    while (Date.now() < deadline) {
-      try {
-        if (await check()) return;
-      } catch (error) {
-        last = error;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-    throw new Error(`did not come: ${what}`, { cause: last });
-  }
 
   const apply = async (yaml: string) => {
     const file = join(sandbox.dir, 'apply.yaml');

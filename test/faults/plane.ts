@@ -13,7 +13,8 @@ import { CONFIG_MAPS, CRDS, EVENTS, NAMESPACES, PODS, SECRETS, SERVICE_ACCOUNTS 
 import type { KubeObject } from '../../src/kube/types.ts';
 import { type ControlPlaneOptions, runControlPlane } from '../../src/runtime/control-plane.ts';
 import { findEnvoy } from '../../src/runtime/toolchain.ts';
-import { freePort, startTestServer, type TestServer } from '../apiserver/test-server.ts';
+import { startTestServer, type TestServer } from '../apiserver/test-server.ts';
+import { freePort } from '../fixture/ports.ts';
 import { type EnvoyProcess, httpGet, startEnvoy } from '../xds/envoy-process.ts';
 
 export interface LogLine {

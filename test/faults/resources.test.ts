@@ -8,9 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
-import { adminClient, freePort } from '../apiserver/test-server.ts';
+import { adminClient } from '../apiserver/test-server.ts';
+import { freePort } from '../fixture/ports.ts';
 import { findProgram } from '../fixture/sandbox.ts';
-import { eventually } from '../xds/eventually.ts';
+import { expectSoon } from '../fixture/waiting.ts';
 
 const CONFIG_MAPS = '/api/v1/namespaces/default/configmaps';
 const script = fileURLToPath(new URL('../apiserver/server-process.ts', import.meta.url));
@@ -47,7 +48,7 @@ async function start(command: string, args: readonly string[]): Promise<void> {
       scene.said += String(chunk);
     });
   }
-  await eventually(() => scene.said.includes('ready') || child.exitCode !== null).toBe(true);
+  await expectSoon(() => scene.said.includes('ready') || child.exitCode !== null).toBe(true);
 }
 
 async function kill(): Promise<void> {
@@ -85,7 +86,7 @@ describe.skipIf(!canMount)(`a disk that is full${canMount ? '' : ' (skipped: no 
     const version = ((await client.send('GET', CONFIG_MAPS)).json as { metadata: { resourceVersion: string } })
       .metadata;
     fill(join(inside, 'ballast'), inside);
-    await eventually(async () => write(`full-${acknowledged.length}`, 60_000)).toBe(507);
+    await expectSoon(async () => write(`full-${acknowledged.length}`, 60_000)).toBe(507);
     const refused = await client.send('POST', CONFIG_MAPS, configMap('more', 60_000));
     expect(refused.json).toMatchObject({ kind: 'Status', status: 'Failure', reason: 'InsufficientStorage', code: 507 });
     expect((refused.json as { message: string }).message).toContain(`no space left for ${scene.dir}/state.db`);
@@ -123,19 +124,19 @@ describe.skipIf(!canLimit)(`no file descriptor left${canLimit ? '' : ' (skipped:
     const sockets: Socket[] = [];
     try {
       for (let i = 0; i < 120; i++) sockets.push(connect(scene.port, '127.0.0.1').on('error', () => {}));
-      await eventually(() => scene.said).toContain('file descriptors are in use');
+      await expectSoon(() => scene.said).toContain('file descriptors are in use');
       expect((await client.send('POST', CONFIG_MAPS, configMap('meanwhile'))).status).toBe(201);
     } finally {
       for (const socket of sockets) socket.destroy();
     }
     const newcomer = administrator(scene.dir);
-    await eventually(() =>
+    await expectSoon(() =>
       newcomer.send('GET', '/readyz').then(
         (answer) => answer.status,
         () => 0,
       ),
     ).toBe(200);
-    await eventually(() => scene.said).toContain('enough file descriptors again');
+    await expectSoon(() => scene.said).toContain('enough file descriptors again');
     const { json } = await newcomer.send('GET', CONFIG_MAPS);
     const names = (json as { items: { metadata: { name: string } }[] }).items.map(({ metadata }) => metadata.name);
     expect(names).toEqual(expect.arrayContaining(['before', 'meanwhile']));

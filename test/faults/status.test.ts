@@ -14,7 +14,7 @@ import { meshType } from '../../src/runtime/mesh-resources.ts';
 import { STATUS_LEASE, StatusWriter } from '../../src/runtime/status-writer.ts';
 import { KubeSource } from '../../src/sources/kube.ts';
 import { startTestServer, type TestServer } from '../apiserver/test-server.ts';
-import { eventually } from '../xds/eventually.ts';
+import { expectSoon } from '../fixture/waiting.ts';
 
 const TYPE = meshType('VirtualService')!;
 const ref = (name: string) => ({
@@ -138,7 +138,7 @@ afterAll(async () => {
 test('a bad object says why, once; a good one costs no write; mended, it says nothing', async () => {
   const good = await client.create(TYPE, virtualService('good'));
   await client.create(TYPE, virtualService('bad', 'zero'));
-  await eventually(() => types('bad')).toEqual(['Reconciled']);
+  await expectSoon(() => types('bad')).toEqual(['Reconciled']);
   const { conditions = [], validationMessages } = await statusOf('bad');
   expect(conditions[0]).toMatchObject({ status: 'False', reason: 'Invalid', observedGeneration: 1 });
   expect(conditions[0]?.message).toContain('ISM0008');
@@ -148,24 +148,24 @@ test('a bad object says why, once; a good one costs no write; mended, it says no
   expect((await get('bad'))?.metadata.resourceVersion).toBe(version);
   expect((await get('good'))?.metadata.resourceVersion).toBe(good.metadata.resourceVersion);
   await client.patch(TYPE, 'bad', 'default', { spec: virtualService('bad').spec });
-  await eventually(() => statusOf('bad')).toEqual({});
+  await expectSoon(() => statusOf('bad')).toEqual({});
 });
 
 test('what proxies of the second replica refuse stands there beside, and goes when they take it', async () => {
   await client.create(TYPE, virtualService('refused'));
   two.refuse(diagnose(ref('refused'), 'ISM0201', 'spec', 'Envoy refuses it: no', 'mend it'));
-  await eventually(() => types('refused')).toEqual(['Programmed']);
+  await expectSoon(() => types('refused')).toEqual(['Programmed']);
   // Neither takes the other's words away.
   await client.patch(TYPE, 'refused', 'default', { spec: virtualService('refused', 'zero').spec });
-  await eventually(() => types('refused')).toEqual(['Programmed', 'Reconciled']);
-  await eventually(async () => (await statusOf('refused')).conditions?.map((c) => c.observedGeneration)).toEqual([
+  await expectSoon(() => types('refused')).toEqual(['Programmed', 'Reconciled']);
+  await expectSoon(async () => (await statusOf('refused')).conditions?.map((c) => c.observedGeneration)).toEqual([
     2, 2,
   ]);
   const version = (await get('refused'))?.metadata.resourceVersion;
   await new Promise((resolve) => setTimeout(resolve, 500));
   expect((await get('refused'))?.metadata.resourceVersion).toBe(version);
   two.refuse();
-  await eventually(() => types('refused')).toEqual(['Reconciled']);
+  await expectSoon(() => types('refused')).toEqual(['Reconciled']);
 });
 
 test('when the writing replica ends, the other one goes on, and removes what nobody says any more', async () => {
@@ -177,12 +177,12 @@ test('when the writing replica ends, the other one goes on, and removes what nob
   const [ends, stays] = first === 'one' ? [one, two] : [two, one];
   await client.create(TYPE, virtualService('orphan'));
   ends.refuse(diagnose(ref('orphan'), 'ISM0201', 'spec', 'Envoy refuses it: no', 'mend it'));
-  await eventually(() => types('orphan')).toEqual(['Programmed']);
+  await expectSoon(() => types('orphan')).toEqual(['Programmed']);
   await ends.stop();
-  await eventually(holder).not.toBe(first);
+  await expectSoon(holder).not.toBe(first);
   await client.create(TYPE, virtualService('later', 'zero'));
-  await eventually(() => types('later')).toEqual(['Reconciled']);
-  await eventually(() => types('orphan')).toEqual([]);
+  await expectSoon(() => types('later')).toEqual(['Reconciled']);
+  await expectSoon(() => types('orphan')).toEqual([]);
   stays.refuse();
 });
 

@@ -3,10 +3,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findProgram, sandboxObstacle } from '../fixture/sandbox.ts';
+import { sandboxObstacle } from '../fixture/sandbox.ts';
+import { until } from '../fixture/waiting.ts';
 import { MeshUnderLoad } from './mesh-under-load.ts';
 
-const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+const obstacle = sandboxObstacle('kubectl');
 const SYSTEM = 'istio-system';
 const GATEWAY = 'istio-ingressgateway';
 
@@ -67,11 +68,11 @@ describe.skipIf(obstacle !== undefined)(`graceful ends${obstacle ? ` (skipped: $
     });
     await mesh.apply('cluster1', JSON.stringify(container('task', [`echo "only: $(${call})"`])));
     await mesh.apply('cluster1', JSON.stringify(container('caller', [script])));
-    await mesh.until('the task’s end', async () =>
+    await until('the task’s end', async () =>
       (await mesh.kubectl('cluster1', 'get', 'pod', 'task', '-o', 'jsonpath={.status.phase}')).includes('Succeeded'),
     );
     expect(await mesh.kubectl('cluster1', 'logs', 'task', '-c', 'caller')).toContain('only: Hello version');
-    await mesh.until('the first call', async () =>
+    await until('the first call', async () =>
       (await mesh.kubectl('cluster1', 'logs', 'caller', '-c', 'caller')).includes('first: '),
     );
     const follow = spawn('kubectl', ['--context', 'cluster1', 'logs', '-f', 'caller', '-c', 'caller'], {

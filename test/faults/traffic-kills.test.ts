@@ -2,11 +2,12 @@
 // What breaks costs as little as it can: the request that was in the hands of what was killed, and nothing besides.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { rounds } from '../fixture/counts.ts';
-import { findProgram, sandboxObstacle } from '../fixture/sandbox.ts';
+import { sandboxObstacle } from '../fixture/sandbox.ts';
+import { until } from '../fixture/waiting.ts';
 import type { FailedRequest, LoadReport } from './load-generator.ts';
 import { type Cluster, MeshUnderLoad } from './mesh-under-load.ts';
 
-const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+const obstacle = sandboxObstacle('kubectl');
 const SYSTEM = 'istio-system';
 const ENVOY = 'envoy --config-yaml';
 /** A process that is killed still has to be taken apart by the kernel before its connections break. */
@@ -42,7 +43,7 @@ describe.skipIf(obstacle !== undefined)(`faults under load${obstacle ? ` (skippe
 
   test('both control planes killed: no request fails, proxies come back, and nothing that did not change is pushed', async (context) => {
     const clusters = ['cluster1', 'cluster2'] as const;
-    for (const cluster of clusters) await mesh.until(`${cluster} at rest`, () => settled(cluster));
+    for (const cluster of clusters) await until(`${cluster} at rest`, () => settled(cluster));
     const before = await Promise.all(clusters.map(metrics));
     const report = await mesh.underLoad(async () => {
       for (const cluster of clusters) {
@@ -52,7 +53,7 @@ describe.skipIf(obstacle !== undefined)(`faults under load${obstacle ? ` (skippe
       for (const [i, cluster] of clusters.entries()) {
         const streams = (from: Map<string, number> | undefined) =>
           [from?.get('isthmus_xds_streams ads'), from?.get('isthmus_xds_streams sds')].join();
-        await mesh.until(`the proxies of ${cluster}`, async () => {
+        await until(`the proxies of ${cluster}`, async () => {
           const now = await metrics(cluster);
           return streams(now) === streams(before[i]) && (await settled(cluster));
         });
@@ -72,7 +73,7 @@ describe.skipIf(obstacle !== undefined)(`faults under load${obstacle ? ` (skippe
     const patch = JSON.stringify([{ op: 'add', path: '/spec/http/0', value }]);
     await mesh.kubectl('cluster1', 'patch', 'virtualservice', 'edge', '--type=json', '-p', patch);
     const url = `${mesh.sandbox.gateway('cluster1').href}resynced`;
-    await mesh.until('a new rule', async () => (await fetch(url)).status === 418);
+    await until('a new rule', async () => (await fetch(url)).status === 418);
   });
 
   test.for([
@@ -94,7 +95,7 @@ describe.skipIf(obstacle !== undefined)(`faults under load${obstacle ? ` (skippe
       let killed = { before: 0, after: 0 };
       const report = await mesh.underLoad(async () => {
         killed = mesh.kill(pod, command);
-        await mesh.until('its restart', async () => (await restarts()) === '1');
+        await until('its restart', async () => (await restarts()) === '1');
         await mesh.kubectl(cluster, 'wait', '--for=condition=Ready', `pod/${pod}`, '--timeout=60s');
       });
       const inHand = ({ sentAt, tookMs }: FailedRequest) =>
@@ -129,7 +130,7 @@ describe.skipIf(obstacle !== undefined)(`faults under load${obstacle ? ` (skippe
     };
     const report = await mesh.underLoad(async () => {
       await change({ op: 'add', path: '/spec/endpoints/-', value: nobody });
-      await mesh.until('the lost gateway left alone', ejected);
+      await until('the lost gateway left alone', ejected);
     });
     await change({ op: 'remove', path: '/spec/endpoints/1' });
     mesh.judge(report, context, report.failed);

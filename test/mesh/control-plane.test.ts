@@ -1,8 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
-// The control plane as a cluster runs it, with a real Envoy that has nothing but its bootstrap, token and root.
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -12,6 +8,8 @@ import { DEFAULT_SETTINGS } from '../../src/injector/settings.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import { runControlPlane } from '../../src/runtime/control-plane.ts';
 import { findEnvoy } from '../../src/runtime/toolchain.ts';
+import { freePort } from '../fixture/ports.ts';
+import { until as waitUntil } from '../fixture/waiting.ts';
 import { type EnvoyProcess, httpGet, startEnvoy } from '../xds/envoy-process.ts';
 import { KubeFixture, type TokenOptions } from './kube-fixture.ts';
 
@@ -39,16 +37,6 @@ function object(
     ...(labels === undefined ? {} : { labels }),
   };
   return { apiVersion, kind, metadata, ...others };
-}
-
-/** Free when asked; the control plane takes it a moment later. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 beforeAll(async () => {
@@ -150,13 +138,13 @@ const admin = async (path: string) => {
   return { code, body };
 };
 
-async function until(what: string, check: () => Promise<boolean> | boolean, timeoutMs = 15_000): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (Date.now() < deadline) {
-    if (await Promise.resolve(check()).catch(() => false)) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`timed out: ${what}; last of the log: ${JSON.stringify(logLines.slice(-5), undefined, 1)}`);
+/** The log tells why something did not come. */
+async function until(what: string, check: () => Promise<boolean> | boolean): Promise<void> {
+  await waitUntil(what, check, 15_000, 50).catch((error: Error) => {
+    throw new Error(`${error.message}; last of the log: ${JSON.stringify(logLines.slice(-5), undefined, 1)}`, {
+      cause: error,
+    });
+  });
 }
 
 describe('the cluster is made ready for proxies', () => {

@@ -3,9 +3,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findProgram, root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
+import { root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
+import { until } from '../fixture/waiting.ts';
 
-const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+const obstacle = sandboxObstacle('kubectl');
 
 /** A pod that listens on 7000 and, a gRPC server with the standard health service and no other, on 7001. */
 function probed(name: string, startupProbe: object, readinessProbe: object): string {
@@ -55,15 +56,6 @@ describe.skipIf(obstacle !== undefined)(`the mesh on a sandbox${obstacle ? ` (sk
   async function mustApply(context: string, yaml: string): Promise<void> {
     const { code, stderr } = await apply(context, yaml);
     expect(`${code} ${stderr}`).toBe('0 ');
-  }
-
-  async function until(what: string, check: () => Promise<boolean>, timeoutMs = 30_000): Promise<void> {
-    const deadline = Date.now() + timeoutMs;
-    while (Date.now() < deadline) {
-      if (await check().catch(() => false)) return;
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-    throw new Error(`did not come: ${what}`);
   }
 
   beforeAll(async () => {

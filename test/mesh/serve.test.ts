@@ -10,6 +10,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ServeOptions, serve } from '../../src/runtime/serve.ts';
 import { findEnvoy } from '../../src/runtime/toolchain.ts';
+import { until } from '../fixture/waiting.ts';
 import { type EnvoyProcess, httpGet, startEnvoy } from '../xds/envoy-process.ts';
 import { plaintextBootstrap } from './plaintext-bootstrap.ts';
 
@@ -39,14 +40,6 @@ spec:
   location: MESH_EXTERNAL
   endpoints: [{ address: 192.0.2.1 }]
 `;
-}
-
-async function until(what: string, check: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    if (await check()) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`did not come: ${what}`);
 }
 
 /** Clusters only: a removed listener shows for a while, until its connections have ended. */

@@ -1,12 +1,10 @@
-// SPDX-License-Identifier: Apache-2.0
-// The node against the sandbox's own API server, seen by stock kubectl.
-import { spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StatsSummary } from '../../src/sandbox/node/kubelet/stats-summary.ts';
+import { findProgram } from '../fixture/sandbox.ts';
 import { Playground, probeModes } from './playground.ts';
 
 const usable = probeModes().filter(({ unavailable }) => unavailable === undefined);
-const hasKubectl = spawnSync('kubectl', ['version', '--client'], { stdio: 'ignore' }).status === 0;
+const hasKubectl = findProgram('kubectl') !== undefined;
 
 interface ShellResult {
   code: number;

@@ -2,9 +2,9 @@
 // What passes between the clusters of one sandbox, tried from pods: cluster1 and cluster2 share a network; cluster3 has
 // one of its own, and gives its pods the addresses that cluster1 gives.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findProgram, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
+import { sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
 
-const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+const obstacle = sandboxObstacle('kubectl');
 const CLUSTERS = ['cluster1', 'cluster2', 'cluster3'] as const;
 
 /** Tells its clients who it is and whom it sees. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findProgram, root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
 
-const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+const obstacle = sandboxObstacle('kubectl');
 const script = findProgram('script');
 
 describe.skipIf(obstacle !== undefined)(`a running sandbox${obstacle ? ` (skipped: ${obstacle})` : ''}`, () => {

@@ -4,9 +4,9 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findProgram, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
+import { sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
 
-const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+const obstacle = sandboxObstacle('kubectl');
 const canBeRootless = spawnSync('unshare', ['--user', '--map-root-user', '--net', 'true']).status === 0;
 const isRoot = process.getuid?.() === 0;
 

@@ -7,9 +7,10 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findProgram, processesOf, root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
+import { processesOf, root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
+import { eventually } from '../fixture/waiting.ts';
 
-const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+const obstacle = sandboxObstacle('kubectl');
 
 interface Report {
   state: string;
@@ -217,16 +218,6 @@ async function interruptedStart(sandbox: TestSandbox, signal: NodeJS.Signals, de
   const child = spawn(process.execPath, args, { env: sandbox.env, stdio: 'ignore' });
   setTimeout(() => child.kill(signal), delayMs);
   return (await once(child, 'exit'))[0] as number | null;
-}
-
-async function eventually<T>(attempt: () => Promise<T | false | undefined>, timeoutMs = 30_000): Promise<T> {
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    const result = await attempt();
-    if (result) return result;
-    if (performance.now() > deadline) throw new Error(`not after ${timeoutMs} ms: ${attempt}`);
-    await sleep(100);
-  }
 }
 
 function filesBelow(dir: string): string[] {

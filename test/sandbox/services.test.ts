@@ -4,9 +4,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findProgram, root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
+import { root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
 
-const obstacle = sandboxObstacle() ?? (findProgram('kubectl') ? undefined : 'kubectl is not on PATH');
+const obstacle = sandboxObstacle('kubectl');
 const SEEDS = process.env['ISTHMUS_SEEDS'] ?? join(root, '../shared/seeds');
 
 /** HTTP on 8080 and UDP on 8081 say the pod's name; a DNS server on 53 says 127.255.0.9 to everything. */

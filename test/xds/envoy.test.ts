@@ -4,7 +4,7 @@ import { createPrivateKey } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import { type AddressInfo, createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
@@ -26,9 +26,10 @@ import {
 } from '../../src/xds/session/type-urls.ts';
 import type { XdsEvent } from '../../src/xds/stream.ts';
 import { type PeerIdentity, type XdsBackend, XdsRefusal, type XdsResource } from '../../src/xds/types.ts';
+import { freePort } from '../fixture/ports.ts';
+import { expectSoon } from '../fixture/waiting.ts';
 import { type EnvoyProcess, httpGet, startEnvoy } from './envoy-process.ts';
 import { badRoutes, edsCluster, endpoints, listener, mutualTls, routes } from './envoy-resources.ts';
-import { eventually } from './eventually.ts';
 import { MemoryBackend } from './memory-backend.ts';
 
 const envoyBin = findEnvoy();
@@ -198,7 +199,7 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
   });
 
   it('gets its configuration, though one cluster has no endpoints', async () => {
-    await eventually(() => get('/').then((answer) => answer.body)).toBe('one');
+    await expectSoon(() => get('/').then((answer) => answer.body)).toBe('one');
     expect(ads.nacks).toEqual([]);
     expect(ads.connected[0]?.node).toMatchObject({
       metadata: { NAMESPACE: 'default' },
@@ -207,7 +208,7 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
   });
 
   it('gets its key by SDS, and both ends prove who they are', async () => {
-    await eventually(() => get('/safe').then((answer) => answer.body)).toBe(
+    await expectSoon(() => get('/safe').then((answer) => answer.body)).toBe(
       'safe URI:spiffe://cluster.local/ns/default/sa/sleep TLSv1.3',
     );
   });
@@ -217,14 +218,14 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     const issuer = async () => (await envoy.admin('/certs')).body;
     const serialBefore = await issuer();
     secrets.setAuthority(new Authority(second, now));
-    await eventually(issuer).not.toBe(serialBefore);
+    await expectSoon(issuer).not.toBe(serialBefore);
     expect((await get('/safe')).status).toBe(200);
   });
 
   it('follows a changed route, and is sent nothing else', async () => {
     const index = events.length;
     ads.set([...base.slice(0, -1), routes('web', { '/safe': 'safe', '/': 'two' })]);
-    await eventually(() => get('/').then((answer) => answer.body)).toBe('two');
+    await expectSoon(() => get('/').then((answer) => answer.body)).toBe('two');
     expect(sentTypes(index)).toEqual([ROUTE_TYPE]);
   });
 
@@ -235,11 +236,11 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     );
     base = changed;
     ads.set(base);
-    await eventually(() => get('/').then((answer) => answer.body)).toBe('one');
-    await eventually(
+    await expectSoon(() => get('/').then((answer) => answer.body)).toBe('one');
+    await expectSoon(
       async () => (await envoy.admin('/config_dump?resource=dynamic_warming_clusters')).body,
     ).not.toContain('"one"');
-    await eventually(() =>
+    await expectSoon(() =>
       server
         .streams()
         .find((each) => each.service === 'ads')
@@ -252,12 +253,12 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     const other = await freePort();
     const [front] = [listener('bad', other, 'bad')];
     ads.set([...base.slice(0, -1), front, routes('web', { '/safe': 'safe', '/': 'two' }), badRoutes('bad')]);
-    await eventually(() => ads.nacks.length).toBe(1);
-    await eventually(() => get('/').then((answer) => answer.body)).toBe('two');
+    await expectSoon(() => ads.nacks.length).toBe(1);
+    await expectSoon(() => get('/').then((answer) => answer.body)).toBe('two');
     expect([...(ads.nacks[0]?.resources.keys() ?? [])]).toEqual(['bad']);
     expect(ads.nacks[0]?.message).toMatch(/domain/i);
     ads.set(base);
-    await eventually(() => get('/').then((answer) => answer.body)).toBe('one');
+    await expectSoon(() => get('/').then((answer) => answer.body)).toBe('one');
   });
 
   it('shifts to a new cluster and back without a failed request', async () => {
@@ -280,13 +281,13 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
       [base, 'one'],
     ] as const) {
       ads.set(state);
-      await eventually(() => get('/').then((answer) => answer.body)).toBe(expected);
+      await expectSoon(() => get('/').then((answer) => answer.body)).toBe(expected);
     }
     isRunning = false;
     await load;
     expect(statuses.length).toBeGreaterThan(10);
     expect(statuses.filter((status) => status !== 200)).toEqual([]);
-    await eventually(async () => (await envoy.admin('/clusters')).body).not.toContain('three::');
+    await expectSoon(async () => (await envoy.admin('/clusters')).body).not.toContain('three::');
   });
 
   it('goes on when the server goes away, and is sent nothing again when it comes back', async () => {
@@ -295,8 +296,8 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     await server.close();
     expect((await get('/')).body).toBe('one');
     await serve();
-    await eventually(() => server.streams().filter((each) => each.service === 'ads').length).toBe(1);
-    await eventually(
+    await expectSoon(() => server.streams().filter((each) => each.service === 'ads').length).toBe(1);
+    await expectSoon(
       () => server.streams().find((each) => each.service === 'ads')?.types.length,
     ).toBeGreaterThanOrEqual(4);
     const resent = since(index).filter(
@@ -304,7 +305,7 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     );
     expect(resent).toEqual([]);
     ads.set([...base.slice(0, -1), routes('web', { '/': 'two' })]);
-    await eventually(() => get('/').then((answer) => answer.body)).toBe('two');
+    await expectSoon(() => get('/').then((answer) => answer.body)).toBe('two');
     ads.set(base);
   });
 
@@ -318,7 +319,7 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
       base.map((each) => (each.typeUrl === CLUSTER_TYPE && each.name === 'safe' ? edsCluster('safe', slow) : each)),
     );
     const warming = async () => (await envoy.admin('/config_dump?resource=dynamic_warming_clusters')).body;
-    await eventually(warming).toContain('"safe"');
+    await expectSoon(warming).toContain('"safe"');
     stopServer.abort();
     await server.close();
     await serve();
@@ -327,14 +328,14 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
         .streams()
         .find((each) => each.service === 'ads')
         ?.types.map((each) => each.typeUrl) ?? [];
-    await eventually(() => types().length).toBe(3);
+    await expectSoon(() => types().length).toBe(3);
     expect(types()).not.toContain(CLUSTER_TYPE);
     secretsAreHeld = undefined;
     release();
-    await eventually(types).toContain(CLUSTER_TYPE);
-    await eventually(warming).not.toContain('"safe"');
+    await expectSoon(types).toContain(CLUSTER_TYPE);
+    await expectSoon(warming).not.toContain('"safe"');
     ads.set(base);
-    await eventually(() => get('/safe').then((answer) => answer.status)).toBe(200);
+    await expectSoon(() => get('/safe').then((answer) => answer.status)).toBe(200);
   });
 
   it('is let go when its token expires, and comes back with the renewed one', async () => {
@@ -344,13 +345,13 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     await server.close();
     await serve();
     const adsStreams = () => server.streams().filter((each) => each.service === 'ads');
-    await eventually(() => adsStreams()[0]?.peer.expiresAtMs).toBeLessThan(Number.POSITIVE_INFINITY);
+    await expectSoon(() => adsStreams()[0]?.peer.expiresAtMs).toBeLessThan(Number.POSITIVE_INFINITY);
     tokens.set('renewed', { podName: 'renewed' });
     writeFileSync(tokenPath(), 'renewed');
     tokens.delete('one');
     tokens.delete('short');
     const index = events.length;
-    await eventually(() => adsStreams()[0]?.peer.podName).toBe('renewed');
+    await expectSoon(() => adsStreams()[0]?.peer.podName).toBe('renewed');
     expect(since(index).some((event) => event.kind === 'closed' && event.status === 'UNAUTHENTICATED')).toBe(true);
     expect((await get('/')).status).toBe(200);
     expect(JSON.stringify(events)).not.toContain('PRIVATE KEY');
@@ -361,15 +362,3 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
     for (const type of [CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE]) expect(acked).toContain(type);
   });
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => {
-    probe.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => {
-    probe.close(resolve);
-  });
-  return port;
-}

@@ -11,8 +11,8 @@ import { messagePrefix } from '../../src/xds/grpc/framing.ts';
 import { startXdsServer, trustLoopback, type XdsServer } from '../../src/xds/server.ts';
 import { CLUSTER_TYPE } from '../../src/xds/session/type-urls.ts';
 import { rounds } from '../fixture/counts.ts';
+import { expectSoon } from '../fixture/waiting.ts';
 import { ADS } from './discovery-client.ts';
-import { eventually } from './eventually.ts';
 import { MemoryBackend, resource } from './memory-backend.ts';
 
 const backend = new MemoryBackend([resource(CLUSTER_TYPE, 'a', Buffer.from('a'))]);
@@ -184,7 +184,7 @@ describe('a server that is sent garbage', () => {
     stream.write(framed(first).subarray(0, 9));
     await new Promise((resolve) => setTimeout(resolve, 30));
     torn.destroy(new Error('torn'), constants.NGHTTP2_INTERNAL_ERROR);
-    await eventually(() => server.streams().length).toBe(0);
+    await expectSoon(() => server.streams().length).toBe(0);
     await expectAlive();
   });
 
@@ -210,8 +210,8 @@ describe('a server that is sent garbage', () => {
     stream.on('error', () => {});
     stream.pause();
     stream.write(framed(first));
-    await eventually(() => large.open).toBe(1);
-    await eventually(() => large.open).toBe(0);
+    await expectSoon(() => large.open).toBe(1);
+    await expectSoon(() => large.open).toBe(0);
     expect(expiring.streams()).toEqual([]);
     deaf.destroy();
     stop.abort();
@@ -236,7 +236,7 @@ describe('a server that is sent garbage', () => {
     lasting.write(Buffer.concat([preface, noSettings]));
     const silent = connect({ port: ending.port, host: '127.0.0.1', allowHalfOpen: true });
     silent.on('error', () => {}).resume();
-    await eventually(() => ending.connectionCount).toBe(2);
+    await expectSoon(() => ending.connectionCount).toBe(2);
     const startedAt = performance.now();
     stop.abort();
     await ending.close();
@@ -246,7 +246,7 @@ describe('a server that is sent garbage', () => {
   });
 
   it('leaves no stream behind', async () => {
-    await eventually(() => backend.open).toBe(0);
+    await expectSoon(() => backend.open).toBe(0);
     expect(server.streams()).toEqual([]);
   });
 });

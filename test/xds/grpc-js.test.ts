@@ -10,8 +10,8 @@ import { startXdsServer, trustLoopback, type XdsServer, type XdsServerOptions } 
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, SECRET_TYPE } from '../../src/xds/session/type-urls.ts';
 import type { XdsEvent } from '../../src/xds/stream.ts';
 import { type Authenticator, type PeerIdentity, XdsRefusal } from '../../src/xds/types.ts';
+import { expectSoon } from '../fixture/waiting.ts';
 import { connectClient, deltaRequest, openDelta, openSotw, SDS, sotwRequest } from './discovery-client.ts';
-import { eventually } from './eventually.ts';
 import { MemoryBackend, resource } from './memory-backend.ts';
 
 const peer: PeerIdentity = {
@@ -273,7 +273,7 @@ describe('who may call', () => {
     });
     const again = openDelta(one, 'old');
     expect(await again.ended).toMatchObject({ code: status.UNAUTHENTICATED });
-    await eventually(() => ads.open).toBe(0);
+    await expectSoon(() => ads.open).toBe(0);
     const renewed = openDelta(one, 'renewed');
     renewed.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
     expect(names(await renewed.next())).toEqual(['a']);
@@ -295,11 +295,11 @@ describe('who may call', () => {
     const stream = openDelta(client(server), 'good');
     stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
     await stream.next();
-    await eventually(() => asked).toBeGreaterThan(3);
+    await expectSoon(() => asked).toBeGreaterThan(3);
     expect(ads.open).toBe(1);
     isAway = false;
     expect(await stream.ended).toMatchObject({ code: status.UNAUTHENTICATED, details: 'the token proves nobody' });
-    await eventually(() => ads.open).toBe(0);
+    await expectSoon(() => ads.open).toBe(0);
     const atTheEnd = asked;
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(asked).toBe(atTheEnd);
@@ -328,7 +328,7 @@ describe('who may call', () => {
     };
     ads.set([]);
     expect(await stream.ended).toMatchObject({ code: status.UNAVAILABLE, details: 'the pod is gone' });
-    await eventually(() => ads.open).toBe(0);
+    await expectSoon(() => ads.open).toBe(0);
   });
 
   it('keeps a stream, and what it has, when the backend fails', async () => {
@@ -379,7 +379,7 @@ describe('ends of streams', () => {
       details: expect.stringMatching(/shutting down/),
     });
     await server.close();
-    await eventually(() => server.connectionCount).toBe(0);
+    await expectSoon(() => server.connectionCount).toBe(0);
     expect(server.streams()).toEqual([]);
   });
 
@@ -396,7 +396,7 @@ describe('ends of streams', () => {
     await rude.next();
     rude.cancel();
     await rude.ended;
-    await eventually(() => ads.open).toBe(0);
+    await expectSoon(() => ads.open).toBe(0);
     expect(events.filter((event) => event.kind === 'closed')).toHaveLength(2);
   });
 
