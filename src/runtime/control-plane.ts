@@ -313,6 +313,7 @@ class ControlPlane {
         onHandshakeError: (error, address) => handshakes.take(error, address),
         onError: (error, about) => {
           if (about === 'handler') log.error({ err: error }, 'a discovery stream failed');
+          else if (about === 'limit') xdsLog.limited(error);
           else log.debug({ err: error.message }, 'a connection failed');
         },
       },

@@ -85,12 +85,14 @@ test('when the API server is away the answer is "later", not "no"', async () => 
 test('one address keeps the API server no busier than its share', async () => {
   const unknown = (i: number) => token({ pod: { name: 'a', uid: `other-${i}` } });
   const outcomes = await Promise.allSettled(
-    Array.from({ length: 80 }, (_, i) => authenticator.authenticate(unknown(i), PEER)),
+    Array.from({ length: 800 }, (_, i) => authenticator.authenticate(unknown(i), PEER)),
   );
   const codes = outcomes.map((each) => (each.status === 'rejected' ? (each.reason as { code: string }).code : 'taken'));
-  expect(codes.filter((code) => code === 'UNAUTHENTICATED').length).toBeLessThan(60);
-  expect(codes.filter((code) => code === 'UNAVAILABLE').length).toBeGreaterThan(20);
-  expect(kube.reviewed.length).toBeLessThan(60);
+  const unavailable = codes.filter((code) => code === 'UNAVAILABLE').length;
+  expect(unavailable).toBeGreaterThan(100);
+  expect(kube.reviewed.length).toBeLessThan(700);
+  // As many pods as restart together behind one address are no flood.
+  expect(800 - unavailable).toBeGreaterThanOrEqual(500);
   // Others are served meanwhile.
   await authenticator.authenticate(token(), { address: '10.1.0.6' });
 });

@@ -34,7 +34,8 @@ interface ReviewStatus {
  */
 const REMEMBER_MS = 60_000;
 const MAX_REMEMBERED = 10_000;
-const DEFAULT_LIMIT: RateLimit = { burst: 50, perSecond: 1 };
+/** One address may stand for many pods, see GrpcLimits: as many as restart together must get in. */
+const DEFAULT_LIMIT: RateLimit = { burst: 500, perSecond: 50 };
 const POD_NAME = 'authentication.kubernetes.io/pod-name';
 const POD_UID = 'authentication.kubernetes.io/pod-uid';
 

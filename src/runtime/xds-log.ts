@@ -11,6 +11,7 @@ export class XdsLog {
   readonly #nowMs: () => number;
   /** Address and reason of a refused stream -> when it was logged: Envoys come back every few seconds, for ever. */
   readonly #refused = new Map<string, number>();
+  #limitedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(log: Logger, nowMs: () => number = Date.now) {
     this.#log = log;
@@ -20,6 +21,14 @@ export class XdsLog {
   take(event: XdsEvent): void {
     if (event.kind === 'refused') this.#takeRefused(event);
     else logStreamEvent(this.#log, event);
+  }
+
+  /** A connection that the server's limits refused: without a word of it here, its proxy would wait for nobody knows what. */
+  limited(error: Error): void {
+    const nowMs = this.#nowMs();
+    if (nowMs - this.#limitedAtMs < REPEAT_MS) return;
+    this.#limitedAtMs = nowMs;
+    this.#log.warn({ reason: error.message }, 'a connection was refused');
   }
 
   #takeRefused({ service, address, status, message }: Extract<XdsEvent, { kind: 'refused' }>): void {

@@ -38,7 +38,7 @@ export interface XdsServerOptions {
   readonly nowMs?: () => number;
   readonly observe?: (event: XdsEvent) => void;
   /** Unexpected errors and failed connections. */
-  readonly onError?: (error: Error, about: 'handler' | 'connection') => void;
+  readonly onError?: (error: Error, about: 'handler' | 'connection' | 'limit') => void;
   /** A TLS handshake that did not come about; the error's code names the alert, or is CLOSED when the peer sent none. */
   readonly onHandshakeError?: (error: Error, address: string) => void;
 }

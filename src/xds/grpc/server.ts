@@ -21,7 +21,10 @@ export interface TlsIdentity {
 
 export interface GrpcLimits extends CallLimits {
   readonly maxConnections: number;
-  /** From one address: a pod's Envoy needs two, and must not take the place of others. */
+  /**
+   * From one address: a pod's Envoy needs two, and must not take the place of others. But an address may stand for many
+   * pods, where a gateway, a load balancer or a service proxy in user space is between.
+   */
   readonly maxConnectionsPerAddress: number;
   readonly maxStreamsPerConnection: number;
   /** A connection without any call is closed after this. */
@@ -35,7 +38,7 @@ export interface GrpcLimits extends CallLimits {
 
 export const DEFAULT_LIMITS: GrpcLimits = {
   maxConnections: 10_000,
-  maxConnectionsPerAddress: 64,
+  maxConnectionsPerAddress: 4_000,
   maxStreamsPerConnection: 512,
   maxMessageBytes: 16 * 1024 * 1024,
   flushOnEndMs: 5000,
@@ -59,8 +62,8 @@ export interface GrpcServerOptions {
   /** By path, e.g. `/package.Service/Method`. */
   readonly handlers: ReadonlyMap<string, GrpcHandler>;
   readonly limits?: Partial<GrpcLimits>;
-  /** Told of a handler's unexpected error, and of failed handshakes. Neither carries metadata of the call. */
-  readonly onError?: (error: Error, about: 'handler' | 'connection') => void;
+  /** Told of a handler's unexpected error, of failed connections, and of those that a limit refuses. No call's metadata. */
+  readonly onError?: (error: Error, about: 'handler' | 'connection' | 'limit') => void;
   /** A TLS handshake that did not come about; the error's code names the alert, or is CLOSED when the peer sent none. */
   readonly onHandshakeError?: (error: Error, address: string) => void;
 }
@@ -201,7 +204,7 @@ class Connections {
     if (count > this.#limits.maxConnectionsPerAddress) {
       socket.destroy();
       const reason = `${address} has ${count - 1} connections already and gets no more`;
-      this.#options.onError?.(new Error(reason), 'connection');
+      this.#options.onError?.(new Error(reason), 'limit');
       return;
     }
     this.#perAddress.set(address, count);
