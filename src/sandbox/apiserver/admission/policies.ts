@@ -3,6 +3,7 @@
 // https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
 import type { KubeObject } from '../../../kube/types.ts';
 import { compileCel, dynamicCelValue, firstLine } from '../crd/cel-environment.ts';
+import { evaluateWithin } from '../crd/evaluation-limit.ts';
 import { policyEnvironment } from '../crd/policy-environment.ts';
 import type { AdmissionRequest, ClusterObjects, SecurityInputs } from '../seams.ts';
 import { selectorFromSpec } from '../selectors/label-selector.ts';
@@ -143,8 +144,10 @@ function violations(
       ...celContext({ object: review.object, oldObject: review.oldObject, request: review }),
       namespaceObject: dynamicCelValue(namespace ?? null),
     };
-    return paramsFor(policy, binding, request, objects).flatMap((params) =>
-      evaluate(policy, { ...base, params: dynamicCelValue(params ?? null) }),
+    return evaluateWithin(() =>
+      paramsFor(policy, binding, request, objects).flatMap((params) =>
+        evaluate(policy, { ...base, params: dynamicCelValue(params ?? null) }),
+      ),
     );
   } catch (error) {
     if (failurePolicy === 'Ignore') return [];

@@ -2,6 +2,7 @@
 // Runs the mutating webhooks one after the other and the validating ones side by side.
 import type { KubeObject, Status } from '../../../kube/types.ts';
 import { userInfoJson } from '../auth/access-review.ts';
+import { evaluateWithin } from '../crd/evaluation-limit.ts';
 import { applyJsonPatch, PatchFailure, parseJsonPatch } from '../patch/json-patch.ts';
 import type { AdmissionRequest, ClusterObjects, GroupVersionResource, SecurityInputs } from '../seams.ts';
 import { ApiError, badRequest, internalError } from '../status.ts';
@@ -88,11 +89,14 @@ export class WebhookAdmission {
     try {
       const review = reviewRequest(request, object, resource, this.objects);
       if (
-        !conditionsHold(webhook.matchConditions, {
-          object: review.object,
-          oldObject: review.oldObject,
-          request: review,
-        })
+        webhook.matchConditions?.length &&
+        !evaluateWithin(() =>
+          conditionsHold(webhook.matchConditions, {
+            object: review.object,
+            oldObject: review.oldObject,
+            request: review,
+          }),
+        )
       ) {
         return undefined;
       }

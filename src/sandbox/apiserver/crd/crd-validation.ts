@@ -6,13 +6,19 @@ import { duplicate, forbiddenField, IMMUTABLE, invalidValue, required, unsupport
 import { dns1035Problem, subdomainProblem } from '../validation/names.ts';
 import { ruleProblem } from './cel-rules.ts';
 import type { CrdObject, CrdVersion } from './definition.ts';
+import { causesWithin } from './evaluation-limit.ts';
 import type { JsonSchema } from './json-schema.ts';
 import { compilePattern, validateAgainst } from './schema-validation.ts';
 
 const SCOPES = ['Cluster', 'Namespaced'];
 const TYPES = ['array', 'boolean', 'integer', 'number', 'object', 'string'];
 
+/** Defaults are validated by the patterns that they have to match, hence the limit. */
 export function validateCrd(object: KubeObject): StatusCause[] {
+  return causesWithin(() => validateDefinition(object));
+}
+
+function validateDefinition(object: KubeObject): StatusCause[] {
   const { metadata, spec } = object as CrdObject;
   const causes: StatusCause[] = [];
   const { group = '', names, scope = '' } = spec;

@@ -10,6 +10,7 @@ import { AGE, age, type Cell, column, NAME, type TableColumn } from '../tables/t
 import { invalidValue } from '../validation/causes.ts';
 import { subdomainProblem } from '../validation/names.ts';
 import { compileRules } from './cel-rules.ts';
+import { causesWithin } from './evaluation-limit.ts';
 import { compileJsonPath } from './json-path.ts';
 import type { JsonSchema } from './json-schema.ts';
 import { applyDefaults } from './prune.ts';
@@ -113,10 +114,12 @@ function servedVersion(spec: CrdSpec, version: CrdVersion, metadata: ObjectNode)
     },
     validateSchema(object, old) {
       const scalePath = version.subresources?.scale?.specReplicasPath;
-      const causes = schema ? validateAgainst(object, schema, '', old) : [];
-      if (scalePath) causes.push(...validateReplicas(object, scalePath));
-      const doubles = schema ? validateListTypes(object, schema, '') : [];
-      return [...doubles, ...(rules ? rules.extend(causes, object, old) : causes)];
+      return causesWithin(() => {
+        const causes = schema ? validateAgainst(object, schema, '', old) : [];
+        if (scalePath) causes.push(...validateReplicas(object, scalePath));
+        const doubles = schema ? validateListTypes(object, schema, '') : [];
+        return [...doubles, ...(rules ? rules.extend(causes, object, old) : causes)];
+      });
     },
     columns: versionColumns(version),
     status: version.subresources?.status !== undefined,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a proxied request goes: "web", "web:http", "https:web:443" of a service or pod, or a node's kubelet.
 // https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/#manually-constructing-apiserver-proxy-urls
-import { BlockList, isIPv6 } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 import type { KubeObject } from '../../../kube/types.ts';
 import type { ClusterObjects } from '../seams.ts';
 import { ApiError, badRequest, type GroupResource } from '../status.ts';
@@ -95,7 +95,8 @@ OWN_MACHINE.addSubnet('fe80::', 10, 'ipv6');
 
 function addressTarget(scheme: ProxyName['scheme'], host: string, port: number, what: string): ProxyTarget {
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw badRequest(`${what} has no such port`);
-  if (OWN_MACHINE.check(host, isIPv6(host) ? 'ipv6' : 'ipv4'))
+  // A name would be looked up here, and may mean this machine too.
+  if (isIP(host) === 0 || OWN_MACHINE.check(host, isIPv6(host) ? 'ipv6' : 'ipv4'))
     throw badRequest(`address not allowed: ${what} is at ${host}`);
   return { kind: scheme === 'https' ? 'tls' : 'plain', host, port };
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Validation of pod specs: what would keep a pod from ever running, with the real server's field paths and words.
+import { quantityNano } from '../schema/quantity.ts';
 import type { StatusCause } from '../status.ts';
 import {
   absentReference,
@@ -111,7 +112,24 @@ function validateContainer(
     if (container[probe]) validateProbe(container[probe], `${path}.${probe}`, causes);
   }
   checkChoice(container.imagePullPolicy, PULL_POLICIES, `${path}.imagePullPolicy`, causes);
+  validateResources(container, `${path}.resources`, causes);
   return causes;
+}
+
+/** Less than nothing would give a quota room that it does not have. */
+function validateResources({ resources }: Container, path: string, causes: StatusCause[]): void {
+  for (const list of ['limits', 'requests'] as const) {
+    for (const [name, amount] of Object.entries(resources?.[list] ?? {})) {
+      if ((quantityNano(amount) ?? 0n) < 0n)
+        causes.push(invalidValue(`${path}.${list}[${name}]`, amount, 'must be greater than or equal to 0'));
+    }
+  }
+  for (const [name, amount] of Object.entries(resources?.requests ?? {})) {
+    const limit = resources?.limits?.[name];
+    if (limit === undefined || (quantityNano(amount) ?? 0n) <= (quantityNano(limit) ?? 0n)) continue;
+    const why = `must be less than or equal to ${name} limit of ${limit}`;
+    causes.push(invalidValue(`${path}.requests`, amount, why));
+  }
 }
 
 function validatePorts(container: Container, path: string, causes: StatusCause[]): void {
