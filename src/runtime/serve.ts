@@ -10,12 +10,12 @@ import { WorkloadSecrets } from '../identity/workload-secrets.ts';
 import { MeshStore } from '../model/store.ts';
 import { FileSource } from '../sources/file.ts';
 import { startXdsServer, trustLoopback } from '../xds/server.ts';
-import { AdsBackend, type Refusal } from './ads-backend.ts';
 import { createCompile } from './compile.ts';
 import { MeshEngine } from './mesh-engine.ts';
 import { ISTIO_NAMESPACE } from './mesh-resources.ts';
 import { createMetrics } from './metrics.ts';
-import { DiagnosticLog, logRefusal, XdsLog } from './xds-log.ts';
+import { AdsBackend, type Refusal } from './streams/ads-backend.ts';
+import { DiagnosticLog, logRefusal, XdsLog } from './streams/xds-log.ts';
 
 export interface ServeOptions {
   readonly configDir: string;

@@ -10,9 +10,9 @@ import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts
 import { TYPE_URL } from '../../src/envoy/names.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import { MeshStore } from '../../src/model/store.ts';
-import { AdsBackend, type Refusal } from '../../src/runtime/ads-backend.ts';
 import { createCompile } from '../../src/runtime/compile.ts';
 import { type Compile, MeshEngine } from '../../src/runtime/mesh-engine.ts';
+import { AdsBackend, type Refusal } from '../../src/runtime/streams/ads-backend.ts';
 import { findEnvoy } from '../../src/runtime/toolchain.ts';
 import { startXdsServer, trustLoopback } from '../../src/xds/server.ts';
 import type { XdsResource } from '../../src/xds/types.ts';

@@ -7,7 +7,7 @@ import { KubeClient } from '../../src/kube/client.ts';
 import { loadKubeconfig } from '../../src/kube/config.ts';
 import { NAMESPACES, PODS, SERVICE_ACCOUNTS } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
-import { TokenAuthenticator } from '../../src/runtime/token-authenticator.ts';
+import { TokenAuthenticator } from '../../src/runtime/streams/token-authenticator.ts';
 import { startTestServer, type TestServer } from '../apiserver/test-server.ts';
 
 interface Cluster {

@@ -6,9 +6,9 @@ import { CaError } from '../../identity/ca-material.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { CONFIG_MAPS, EVENTS, PODS, SECRETS } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
-import { daysLeft, GIVEN, OWN, readAuthority } from '../../runtime/ca-secret.ts';
+import { daysLeft, GIVEN, OWN, readAuthority } from '../../runtime/cluster/ca-secret.ts';
+import { PLANE_COMPONENT, type PlaneTrouble, REPEAT_MS } from '../../runtime/health/plane-events.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
-import { PLANE_COMPONENT, type PlaneTrouble, REPEAT_MS } from '../../runtime/plane-events.ts';
 import type { Remark } from './judge.ts';
 
 export interface InstallationReport {

@@ -6,8 +6,8 @@ import { kindOf } from '../../api/kinds.ts';
 import { decodeMeshConfig } from '../../api/mesh-config.ts';
 import { diagnose } from '../../api/report.ts';
 import { MeshStore } from '../../model/store.ts';
+import { PROGRAMMED, readStatus } from '../../runtime/findings/object-status.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
-import { PROGRAMMED, readStatus } from '../../runtime/object-status.ts';
 import type { Collected, CollectedObject } from './collect.ts';
 
 /** A diagnostic, and the file that its object was read from. */

@@ -3,9 +3,9 @@
 // (https://istio.io/latest/docs/reference/config/meta/v1beta1/istio-status/): conditions, validationMessages and
 // observedGeneration. An object that is taken as it is has none of them: writing to thousands of objects that they are
 // well tells nobody anything, and costs every watcher an event.
-import { DIAGNOSTICS, type Diagnostic } from '../api/diagnostics.ts';
-import { isRecord } from '../api/shape.ts';
-import { describe } from './validation.ts';
+import { DIAGNOSTICS, type Diagnostic } from '../../api/diagnostics.ts';
+import { isRecord } from '../../api/shape.ts';
+import { describe } from '../cluster/validation.ts';
 
 /** False while the control plane leaves the object out. Written by one replica. */
 export const RECONCILED = 'Reconciled';

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
-import type { ObjectRef } from '../api/diagnostics.ts';
-import type { KubeObject } from '../kube/types.ts';
-import { MeshStore } from '../model/store.ts';
-import { MeshEngine } from './mesh-engine.ts';
+import type { ObjectRef } from '../../api/diagnostics.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import { MeshStore } from '../../model/store.ts';
+import { MeshEngine } from '../mesh-engine.ts';
 import { Quarantine } from './quarantine.ts';
 
 const API = 'networking.istio.io/v1';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
-import type { AdmissionRequest } from '../injector/webhook.ts';
+import type { AdmissionRequest } from '../../injector/webhook.ts';
 import { admitMeshObject } from './validation.ts';
 
 function request(spec: unknown, change: Partial<AdmissionRequest> & { metadata?: object } = {}): AdmissionRequest {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino';
-import type { Diagnostic } from '../api/diagnostics.ts';
-import type { SourceProblem } from '../sources/contract.ts';
-import type { XdsEvent } from '../xds/stream.ts';
+import type { Diagnostic } from '../../api/diagnostics.ts';
+import type { SourceProblem } from '../../sources/contract.ts';
+import type { XdsEvent } from '../../xds/stream.ts';
 import type { Refusal } from './ads-backend.ts';
 
 /** What an operator wants to read of the discovery server: who came, who went and why. Pushes are for debugging. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import { buildBootstrap } from '../injector/bootstrap.ts';
-import type { PeerIdentity, XdsNode } from '../xds/types.ts';
+import { buildBootstrap } from '../../injector/bootstrap.ts';
+import type { PeerIdentity, XdsNode } from '../../xds/types.ts';
 import { checkClaims, readNode } from './proxy-node.ts';
 
 function node(id: string, metadata: Record<string, unknown> = {}): XdsNode {

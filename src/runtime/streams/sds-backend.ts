@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { CaError } from '../identity/ca-material.ts';
-import { spiffeId } from '../identity/spiffe.ts';
-import type { SecretSubscription, WorkloadSecrets } from '../identity/workload-secrets.ts';
-import { SECRET_TYPE } from '../xds/session/type-urls.ts';
-import { type PeerIdentity, type XdsBackend, type XdsNode, type XdsProxy, XdsRefusal } from '../xds/types.ts';
+import { CaError } from '../../identity/ca-material.ts';
+import { spiffeId } from '../../identity/spiffe.ts';
+import type { SecretSubscription, WorkloadSecrets } from '../../identity/workload-secrets.ts';
+import { SECRET_TYPE } from '../../xds/session/type-urls.ts';
+import { type PeerIdentity, type XdsBackend, type XdsNode, type XdsProxy, XdsRefusal } from '../../xds/types.ts';
 import { checkClaims, readNode } from './proxy-node.ts';
 
 /** Keys and certificates for the identity that the token proves, and for no other. */

@@ -2,12 +2,12 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
-import { admitPod } from '../injector/admission.ts';
-import type { InjectorSettings } from '../injector/settings.ts';
-import { type AdmissionHandlers, createWebhookServer } from '../injector/webhook.ts';
-import type { MeshIndex } from '../model/snapshot.ts';
-import type { TlsIdentity } from '../xds/grpc/server.ts';
-import type { Metrics } from './metrics.ts';
+import { admitPod } from '../../injector/admission.ts';
+import type { InjectorSettings } from '../../injector/settings.ts';
+import { type AdmissionHandlers, createWebhookServer } from '../../injector/webhook.ts';
+import type { MeshIndex } from '../../model/snapshot.ts';
+import type { TlsIdentity } from '../../xds/grpc/server.ts';
+import type { Metrics } from '../metrics.ts';
 import type { RootCertDistributor } from './root-cert-distributor.ts';
 import { admitMeshObject, warnOfDangling } from './validation.ts';
 

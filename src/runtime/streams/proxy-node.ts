@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an Envoy says of itself in its first request, and what of it its token bears out.
 import { isIP } from 'node:net';
-import { type PeerIdentity, type XdsNode, XdsRefusal } from '../xds/types.ts';
+import { type PeerIdentity, type XdsNode, XdsRefusal } from '../../xds/types.ts';
 
 export interface NodeClaims {
   readonly kind: 'sidecar' | 'gateway';

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // All that is to be said of the objects now: what decoding and comparing them found, and what proxies refuse.
-import type { Diagnostic, ObjectRef } from '../api/diagnostics.ts';
-import { diagnose } from '../api/report.ts';
-import type { StreamStatus } from '../xds/server.ts';
-import type { XdsEvent } from '../xds/stream.ts';
-import type { Refusal } from './ads-backend.ts';
+import type { Diagnostic, ObjectRef } from '../../api/diagnostics.ts';
+import { diagnose } from '../../api/report.ts';
+import type { StreamStatus } from '../../xds/server.ts';
+import type { XdsEvent } from '../../xds/stream.ts';
+import type { Refusal } from '../streams/ads-backend.ts';
 
 export interface FindingsOptions {
   /** The open streams, with what their proxies refuse. */

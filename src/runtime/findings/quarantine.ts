@@ -3,8 +3,8 @@
 // bad. When Envoy refuses one, the object behind it that changed last is put back to its earlier state; if that did not
 // help, it is let in again and the next one is tried. Objects are named by the proxies' answers, never by a guess alone.
 
-import type { Diagnostic, ObjectRef } from '../api/diagnostics.ts';
-import { diagnose } from '../api/report.ts';
+import type { Diagnostic, ObjectRef } from '../../api/diagnostics.ts';
+import { diagnose } from '../../api/report.ts';
 
 /** What the quarantine needs of the engine. */
 export interface QuarantineEngine {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
-import { diagnose } from '../api/report.ts';
+import { diagnose } from '../../api/report.ts';
 import { nextStatus, type ObjectStatus, readStatus, statusPatch } from './object-status.ts';
 
 const ref = { apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', namespace: 'default', name: 'reviews' };

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino';
-import { INJECTOR_CONFIG_MAP, type InjectorSettings, parseInjectorSettings } from '../injector/settings.ts';
-import type { KubeClient } from '../kube/client.ts';
-import { CONFIG_MAPS } from '../kube/resources.ts';
-import type { KubeObject } from '../kube/types.ts';
-import { watchResource } from '../kube/watch.ts';
-import { ISTIO_NAMESPACE } from './mesh-resources.ts';
+import { INJECTOR_CONFIG_MAP, type InjectorSettings, parseInjectorSettings } from '../../injector/settings.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { CONFIG_MAPS } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import { watchResource } from '../../kube/watch.ts';
+import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 
 /** What `install` decided for the proxies, from its ConfigMap; a change counts from the next pod on. */
 export class FollowedSettings {

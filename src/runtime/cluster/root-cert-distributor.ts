@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every namespace whose pods are in the mesh has the roots in a ConfigMap: proxies check the control plane with it.
 import type { Logger } from 'pino';
-import type { KubeClient } from '../kube/client.ts';
-import { CONFIG_MAPS, NAMESPACES } from '../kube/resources.ts';
-import type { KubeObject } from '../kube/types.ts';
-import { watchResource } from '../kube/watch.ts';
-import { ISTIO_NAMESPACE } from './mesh-resources.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { CONFIG_MAPS, NAMESPACES } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import { watchResource } from '../../kube/watch.ts';
+import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 
 const NAME = 'istio-ca-root-cert';
 const RETRY_MS = 2_000;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The discovery server's view of the mesh: who may connect as which proxy, and what that proxy should have.
 
-import type { ObjectRef } from '../api/diagnostics.ts';
-import type { Workload } from '../api/kubernetes.ts';
-import { clusterName } from '../api/names.ts';
-import { TYPE_URL } from '../envoy/names.ts';
-import { spiffeId } from '../identity/spiffe.ts';
-import type { SecretSubscription, WorkloadSecrets } from '../identity/workload-secrets.ts';
-import type { MeshProxy } from '../model/proxy.ts';
-import { workloadKey } from '../model/snapshot.ts';
-import { SECRET_TYPE } from '../xds/session/type-urls.ts';
+import type { ObjectRef } from '../../api/diagnostics.ts';
+import type { Workload } from '../../api/kubernetes.ts';
+import { clusterName } from '../../api/names.ts';
+import { TYPE_URL } from '../../envoy/names.ts';
+import { spiffeId } from '../../identity/spiffe.ts';
+import type { SecretSubscription, WorkloadSecrets } from '../../identity/workload-secrets.ts';
+import type { MeshProxy } from '../../model/proxy.ts';
+import { workloadKey } from '../../model/snapshot.ts';
+import { SECRET_TYPE } from '../../xds/session/type-urls.ts';
 import {
   type PeerIdentity,
   type XdsBackend,
@@ -17,10 +17,10 @@ import {
   type XdsNode,
   type XdsProxy,
   XdsRefusal,
-} from '../xds/types.ts';
-import type { CompiledProxy, MeshEngine } from './mesh-engine.ts';
+} from '../../xds/types.ts';
+import { Quarantine } from '../findings/quarantine.ts';
+import type { CompiledProxy, MeshEngine } from '../mesh-engine.ts';
 import { checkClaims, type NodeClaims, readNode } from './proxy-node.ts';
-import { Quarantine } from './quarantine.ts';
 
 /** A resource that Envoy refused, and the objects that it was made of. */
 export interface Refusal {

@@ -2,12 +2,12 @@
 // What Envoy refuses is told to the owner of the object behind it: as an Event, which kubectl describe shows.
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { ObjectRef } from '../api/diagnostics.ts';
-import { type KubeClient, KubeError } from '../kube/client.ts';
-import { EVENTS } from '../kube/resources.ts';
-import type { KubeObject } from '../kube/types.ts';
-import type { Refusal } from './ads-backend.ts';
-import { meshResources } from './mesh-resources.ts';
+import type { ObjectRef } from '../../api/diagnostics.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { EVENTS } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import { meshResources } from '../mesh-resources.ts';
+import type { Refusal } from '../streams/ads-backend.ts';
 
 /** A hundred proxies refuse one resource a hundred times: its owner is told once in this time. */
 const REPEAT_MS = 10_000;

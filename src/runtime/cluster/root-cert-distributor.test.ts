@@ -2,8 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { KubeFixture } from '../../test/mesh/kube-fixture.ts';
-import type { KubeClient } from '../kube/client.ts';
+import { KubeFixture } from '../../../test/mesh/kube-fixture.ts';
+import type { KubeClient } from '../../kube/client.ts';
 import { RootCertDistributor } from './root-cert-distributor.ts';
 
 let kube: KubeFixture;

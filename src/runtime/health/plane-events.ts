@@ -3,9 +3,9 @@
 // them, and `isthmus analyze` reads them.
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import { type KubeClient, KubeError } from '../kube/client.ts';
-import { EVENTS } from '../kube/resources.ts';
-import { ISTIO_NAMESPACE } from './mesh-resources.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { EVENTS } from '../../kube/resources.ts';
+import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 
 export const PLANE_COMPONENT = 'isthmus.dev/istiod';
 export type PlaneTrouble = 'ClockSkew' | 'RefusedByProxy' | 'FileDescriptors';

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import { expect, test } from 'vitest';
-import { KubeFixture } from '../../test/mesh/kube-fixture.ts';
+import { KubeFixture } from '../../../test/mesh/kube-fixture.ts';
 import { keepWebhooksTrusting } from './webhook-registration.ts';
 
 const COLLECTION = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';

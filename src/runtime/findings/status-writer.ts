@@ -3,13 +3,13 @@
 // never because time passes; of several replicas one writes, but for what only another one's proxies know.
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import type { Diagnostic } from '../api/diagnostics.ts';
-import { kindOf } from '../api/kinds.ts';
-import { type KubeClient, KubeError } from '../kube/client.ts';
-import { holdLease } from '../kube/lease.ts';
-import type { KubeObject } from '../kube/types.ts';
-import type { SourceEvent } from '../sources/contract.ts';
-import { ISTIO_NAMESPACE, meshType } from './mesh-resources.ts';
+import type { Diagnostic } from '../../api/diagnostics.ts';
+import { kindOf } from '../../api/kinds.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { holdLease } from '../../kube/lease.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import type { SourceEvent } from '../../sources/contract.ts';
+import { ISTIO_NAMESPACE, meshType } from '../mesh-resources.ts';
 import { nextStatus, type ObjectStatus, PROGRAMMED, RECONCILED, readStatus, statusPatch } from './object-status.ts';
 
 export const STATUS_LEASE = 'isthmus-status-writer';

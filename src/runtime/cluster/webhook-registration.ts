@@ -2,10 +2,10 @@
 // The API server calls our webhooks only over TLS that it can check: the CA's roots stand in their configurations, and
 // are put back when somebody applies the manifests again.
 import type { Logger } from 'pino';
-import type { KubeClient } from '../kube/client.ts';
-import { MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS } from '../kube/resources.ts';
-import type { KubeObject, ResourceType } from '../kube/types.ts';
-import { watchResource } from '../kube/watch.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS } from '../../kube/resources.ts';
+import type { KubeObject, ResourceType } from '../../kube/types.ts';
+import { watchResource } from '../../kube/watch.ts';
 
 interface WebhookConfiguration extends KubeObject {
   webhooks?: { name: string; clientConfig: { caBundle?: string } }[];

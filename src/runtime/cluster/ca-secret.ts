@@ -2,12 +2,12 @@
 // Where the cluster's CA comes from: the Secret that the operator made, or one that we make and keep.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { Authority, type CaExpiry } from '../identity/authority.ts';
-import { CA_FILE_NAMES, CaError, type CaFiles, makeSelfSignedCa } from '../identity/ca-material.ts';
-import { type KubeClient, KubeError } from '../kube/client.ts';
-import { SECRETS } from '../kube/resources.ts';
-import type { KubeObject } from '../kube/types.ts';
-import { ISTIO_NAMESPACE } from './mesh-resources.ts';
+import { Authority, type CaExpiry } from '../../identity/authority.ts';
+import { CA_FILE_NAMES, CaError, type CaFiles, makeSelfSignedCa } from '../../identity/ca-material.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { SECRETS } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 
 export const GIVEN = 'cacerts';
 export const OWN = 'istio-ca-secret';

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Diagnostic } from '../api/diagnostics.ts';
-import { validateObject } from '../api/validate.ts';
-import type { AdmissionAnswer, AdmissionRequest } from '../injector/webhook.ts';
-import type { KubeObject } from '../kube/types.ts';
-import { previewObject } from '../model/preview.ts';
-import type { MeshIndex } from '../model/snapshot.ts';
+import type { Diagnostic } from '../../api/diagnostics.ts';
+import { validateObject } from '../../api/validate.ts';
+import type { AdmissionAnswer, AdmissionRequest } from '../../injector/webhook.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import { previewObject } from '../../model/preview.ts';
+import type { MeshIndex } from '../../model/snapshot.ts';
 
 /** Answers the validating webhook: errors refuse the object, all of them at once; the rest are warnings. */
 export function admitMeshObject(request: AdmissionRequest): AdmissionAnswer {

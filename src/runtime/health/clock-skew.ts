@@ -3,7 +3,7 @@
 // everything but the clock. So the clocks are compared, and the difference is said aloud.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { KubeClient } from '../kube/client.ts';
+import type { KubeClient } from '../../kube/client.ts';
 
 export interface ClockWatch {
   readonly client: Pick<KubeClient, 'clock'>;

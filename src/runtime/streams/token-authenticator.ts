@@ -2,11 +2,11 @@
 // Who holds a service-account token: the API server that issued it says so (TokenReview).
 // https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1/
 import { createHash } from 'node:crypto';
-import { type KubeClient, KubeError } from '../kube/client.ts';
-import { TOKEN_REVIEWS } from '../kube/resources.ts';
-import type { KubeObject } from '../kube/types.ts';
-import { PerAddressLimit, type RateLimit } from '../xds/per-address-limit.ts';
-import { type Authenticator, type PeerIdentity, type PeerTransport, XdsRefusal } from '../xds/types.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { TOKEN_REVIEWS } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import { PerAddressLimit, type RateLimit } from '../../xds/per-address-limit.ts';
+import { type Authenticator, type PeerIdentity, type PeerTransport, XdsRefusal } from '../../xds/types.ts';
 
 export interface TokenAuthenticatorOptions {
   readonly client: KubeClient;

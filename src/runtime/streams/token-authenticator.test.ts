@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { KubeFixture, type TokenOptions } from '../../test/mesh/kube-fixture.ts';
-import type { KubeClient } from '../kube/client.ts';
+import { KubeFixture, type TokenOptions } from '../../../test/mesh/kube-fixture.ts';
+import type { KubeClient } from '../../kube/client.ts';
 import { TokenAuthenticator } from './token-authenticator.ts';
 
 let kube: KubeFixture;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import pino from 'pino';
 import { expect, test } from 'vitest';
-import { KubeFixture } from '../../test/mesh/kube-fixture.ts';
+import { KubeFixture } from '../../../test/mesh/kube-fixture.ts';
 import { RefusalEvents } from './refusal-events.ts';
 
 test('a proxy that always has another reason gets so many Events a minute, and no more', async () => {

@@ -2,15 +2,15 @@
 // What can go wrong around a control plane without anything being wrong in it: its clock, its file descriptors, proxies
 // that do not take its certificate. Each is logged, counted, and told by an Event on its pod.
 import type { Logger } from 'pino';
-import type { Clock } from '../identity/renewal.ts';
-import type { KubeClient } from '../kube/client.ts';
-import type { KubeObject } from '../kube/types.ts';
-import type { MeshSnapshot } from '../model/snapshot.ts';
-import { watchDescriptors } from '../process/descriptors.ts';
+import type { Clock } from '../../identity/renewal.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import type { MeshSnapshot } from '../../model/snapshot.ts';
+import { watchDescriptors } from '../../process/descriptors.ts';
+import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
+import type { Metrics } from '../metrics.ts';
 import { watchClock } from './clock-skew.ts';
 import { HandshakeFailures } from './handshake-failures.ts';
-import { ISTIO_NAMESPACE } from './mesh-resources.ts';
-import type { Metrics } from './metrics.ts';
 import { PlaneEvents } from './plane-events.ts';
 
 export interface PlaneHealthOptions {

@@ -2,11 +2,11 @@
 import { X509Certificate } from 'node:crypto';
 import pino from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { expectSoon } from '../../test/fixture/waiting.ts';
-import { KubeFixture } from '../../test/mesh/kube-fixture.ts';
-import type { Authority } from '../identity/authority.ts';
-import { makeIntermediate, makeRoot } from '../identity/ca-material.ts';
-import type { KubeClient } from '../kube/client.ts';
+import { expectSoon } from '../../../test/fixture/waiting.ts';
+import { KubeFixture } from '../../../test/mesh/kube-fixture.ts';
+import type { Authority } from '../../identity/authority.ts';
+import { makeIntermediate, makeRoot } from '../../identity/ca-material.ts';
+import type { KubeClient } from '../../kube/client.ts';
 import { loadAuthority, superviseAuthority } from './ca-secret.ts';
 
 const SECRETS = '/api/v1/namespaces/istio-system/secrets';
