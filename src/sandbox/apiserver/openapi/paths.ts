@@ -8,9 +8,19 @@ export interface PathSubject {
   readonly kind: string;
   readonly resource: string;
   readonly namespaced: boolean;
+  readonly custom: boolean;
 }
 
 const WRITE_PARAMETERS = ['dryRun', 'fieldManager', 'fieldValidation'];
+
+/** kubectl computes a strategic merge patch only where it is offered. */
+const STRATEGIC = 'application/strategic-merge-patch+json';
+const PATCHES = [
+  'application/json-patch+json',
+  'application/merge-patch+json',
+  STRATEGIC,
+  'application/apply-patch+yaml',
+];
 
 type Operation = readonly [method: string, action: string, parameters: readonly string[]];
 
@@ -51,6 +61,7 @@ function pathItem(
       {
         operationId: operationId(subject, action, names),
         parameters: parameters.map((name) => parameter(name, 'query', openApi)),
+        ...(method === 'patch' ? patchBody(subject, openApi) : {}),
         responses: { '200': { description: 'OK' } },
         'x-kubernetes-action': action,
         'x-kubernetes-group-version-kind': { group, version, kind },
@@ -59,6 +70,12 @@ function pathItem(
   );
   if (names.length > 0) item['parameters'] = names.map((name) => parameter(name, 'path', openApi));
   return item;
+}
+
+function patchBody({ custom }: PathSubject, openApi: OpenApiVersion): Record<string, unknown> {
+  const types = PATCHES.filter((type) => !custom || type !== STRATEGIC);
+  if (openApi === 2) return { consumes: types };
+  return { requestBody: { required: true, content: Object.fromEntries(types.map((type) => [type, {}])) } };
 }
 
 function operationId({ group, version, kind }: PathSubject, action: string, names: readonly string[]): string {

@@ -119,7 +119,7 @@ export class OpenApiServer {
         const { kind, listKind, resource, namespaced, custom } = definition;
         if (custom) this.#addCustom(collector, group, version, kind, definition.storageKey);
         else collector.addList(collector.addKind(served.node, group, version, kind), group, version, listKind);
-        Object.assign(paths, resourcePaths({ group, version, kind, resource, namespaced }, openApi));
+        Object.assign(paths, resourcePaths({ group, version, kind, resource, namespaced, custom }, openApi));
       }
       for (const { kind } of virtual) {
         const node = types.get(`${group.split('.')[0]}.${version}.${kind}`);
