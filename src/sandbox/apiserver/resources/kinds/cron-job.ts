@@ -7,8 +7,8 @@ import { AGE, age, column, NAME } from '../../tables/table.ts';
 import { invalidValue, required, unsupported } from '../../validation/causes.ts';
 import type { ResourceDefinition } from '../definition.ts';
 import { at, defineKind, member } from '../kind-builder.ts';
-import { selectorText } from '../label-selector-text.ts';
 import { defaultPodSpec } from '../pod-template.ts';
+import { templateColumns } from '../template-columns.ts';
 import { type JobSpec, validateJobTemplate } from './job.ts';
 
 interface CronJobSpec {
@@ -86,7 +86,6 @@ function isTimeZone(name: string): boolean {
 }
 
 export function cronJobKinds(types: TypeTable): ResourceDefinition[] {
-  const containers = (object: KubeObject) => specOf(object).jobTemplate?.spec?.template?.spec?.containers ?? [];
   return [
     defineKind(types, {
       kind: 'CronJob',
@@ -106,25 +105,7 @@ export function cronJobKinds(types: TypeTable): ResourceDefinition[] {
           return last ? age(last, now) : '<none>';
         }),
         AGE,
-        column(
-          'Containers',
-          (object) =>
-            containers(object)
-              .map(({ name }) => name)
-              .join(','),
-          { wide: true },
-        ),
-        column(
-          'Images',
-          (object) =>
-            containers(object)
-              .map(({ image = '' }) => image)
-              .join(','),
-          { wide: true },
-        ),
-        column('Selector', (object) => selectorText(specOf(object).jobTemplate?.spec?.selector) || '<none>', {
-          wide: true,
-        }),
+        ...templateColumns((object) => specOf(object).jobTemplate?.spec),
       ],
       strategy: { generation: true, initialStatus: () => ({}), validate },
     }),

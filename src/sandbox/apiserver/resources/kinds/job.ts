@@ -8,9 +8,10 @@ import { AGE, column, NAME } from '../../tables/table.ts';
 import { IMMUTABLE, invalidValue, required, unsupported } from '../../validation/causes.ts';
 import type { ResourceDefinition } from '../definition.ts';
 import { at, defineKind, member } from '../kind-builder.ts';
-import { type SelectorSpec, selectorText } from '../label-selector-text.ts';
+import type { SelectorSpec } from '../label-selector-text.ts';
 import { defaultPodSpec, type PodTemplate } from '../pod-template.ts';
 import { validatePodSpec } from '../pod-validation.ts';
+import { templateColumns } from '../template-columns.ts';
 
 export interface JobSpec {
   parallelism?: number;
@@ -164,7 +165,6 @@ function duration(object: KubeObject, now: Date): string {
 }
 
 export function jobKinds(types: TypeTable): ResourceDefinition[] {
-  const containers = (object: KubeObject) => specOf(object).template?.spec?.containers ?? [];
   return [
     defineKind(types, {
       kind: 'Job',
@@ -179,23 +179,7 @@ export function jobKinds(types: TypeTable): ResourceDefinition[] {
         column('Completions', completions),
         column('Duration', duration),
         AGE,
-        column(
-          'Containers',
-          (object) =>
-            containers(object)
-              .map(({ name }) => name)
-              .join(','),
-          { wide: true },
-        ),
-        column(
-          'Images',
-          (object) =>
-            containers(object)
-              .map(({ image = '' }) => image)
-              .join(','),
-          { wide: true },
-        ),
-        column('Selector', (object) => selectorText(specOf(object).selector) || '<none>', { wide: true }),
+        ...templateColumns(specOf),
       ],
       strategy: {
         generation: true,

@@ -11,6 +11,7 @@ import { at, defineKind, member } from '../kind-builder.ts';
 import { selectorText } from '../label-selector-text.ts';
 import { defaultPodSpec, type PodTemplate } from '../pod-template.ts';
 import { validatePodSpec } from '../pod-validation.ts';
+import { containerImages, containerNames, templateColumns } from '../template-columns.ts';
 import { warnOfIdleness } from './workload.ts';
 
 interface ReplicationSpec {
@@ -45,10 +46,6 @@ function validate(object: KubeObject): StatusCause[] {
   return [...causes, ...validatePodSpec(template?.spec, 'spec.template.spec')];
 }
 
-const containerNames = (template: PodTemplate | undefined) =>
-  (template?.spec?.containers ?? []).map(({ name }) => name).join(',');
-const images = (template: PodTemplate | undefined) =>
-  (template?.spec?.containers ?? []).map(({ image = '' }) => image).join(',');
 const labelText = (labels: Record<string, string> | undefined) =>
   selectorText({ matchLabels: labels ?? {} }) || '<none>';
 
@@ -76,9 +73,10 @@ export function replicationControllerKinds(types: TypeTable): ResourceDefinition
         column('Current', (object) => count(object, 'replicas'), { type: 'integer' }),
         column('Ready', (object) => count(object, 'readyReplicas'), { type: 'integer' }),
         AGE,
-        column('Containers', (object) => containerNames(specOf(object).template), { wide: true }),
-        column('Images', (object) => images(specOf(object).template), { wide: true }),
-        column('Selector', (object) => labelText(specOf(object).selector), { wide: true }),
+        ...templateColumns((object) => {
+          const { selector, template } = specOf(object);
+          return { selector: { matchLabels: selector ?? {} }, template };
+        }),
       ],
       strategy: {
         generation: true,
@@ -105,7 +103,7 @@ export function replicationControllerKinds(types: TypeTable): ResourceDefinition
       columns: [
         NAME,
         column('Containers', (object) => containerNames(templateOf(object))),
-        column('Images', (object) => images(templateOf(object))),
+        column('Images', (object) => containerImages(templateOf(object))),
         column('Pod Labels', (object) => labelText(templateOf(object)?.metadata?.labels)),
         AGE,
       ],

@@ -13,6 +13,7 @@ import { type SelectorSpec, selectorText, validateSelector } from '../label-sele
 import { validateLabels } from '../metadata-validation.ts';
 import { defaultPodSpec, type PodTemplate } from '../pod-template.ts';
 import { validatePodSpec } from '../pod-validation.ts';
+import { containerColumns, templateColumns } from '../template-columns.ts';
 
 interface WorkloadSpec {
   replicas?: number;
@@ -132,25 +133,7 @@ const scale: ScaleAccess = {
   selector: (object) => selectorText(specOf(object).selector),
 };
 
-const containers = (object: KubeObject) => specOf(object).template?.spec?.containers ?? [];
-const CONTAINERS = column(
-  'Containers',
-  (object) =>
-    containers(object)
-      .map(({ name }) => name)
-      .join(','),
-  { wide: true },
-);
-const IMAGES = column(
-  'Images',
-  (object) =>
-    containers(object)
-      .map(({ image = '' }) => image)
-      .join(','),
-  { wide: true },
-);
-const SELECTOR = column('Selector', (object) => selectorText(specOf(object).selector) || '<none>', { wide: true });
-const TEMPLATE: readonly TableColumn[] = [CONTAINERS, IMAGES, SELECTOR];
+const TEMPLATE: readonly TableColumn[] = templateColumns(specOf);
 const number = (name: string, read: (object: KubeObject) => number) => column(name, read, { type: 'integer' });
 
 function deployment(types: TypeTable): ResourceDefinition {
@@ -263,8 +246,7 @@ function statefulSet(types: TypeTable): ResourceDefinition {
       NAME,
       column('Ready', (object) => `${statusNumber(object, 'readyReplicas')}/${specOf(object).replicas ?? 0}`),
       AGE,
-      CONTAINERS,
-      IMAGES,
+      ...containerColumns((object) => specOf(object).template),
     ],
     strategy: {
       generation: true,
