@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stock kubectl against the whole API server: who comes in, what he may do, webhooks, and the way to a kubelet.
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';

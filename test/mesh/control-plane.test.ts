@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control plane as a cluster runs it, with a real Envoy that has nothing but its bootstrap, token and root.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+// The node against the sandbox's own API server, seen by stock kubectl.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StatsSummary } from '../../src/sandbox/node/kubelet/stats-summary.ts';
 import { findProgram } from '../fixture/sandbox.ts';
