@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Authenticator, Authorizer, UserInfo } from '../seams.ts';
 import { unauthorized } from '../status.ts';
@@ -15,9 +16,10 @@ const ANONYMOUS: UserInfo = { username: 'system:anonymous', groups: ['system:una
  * A certificate or token that does not hold, and nothing else that does, is a 401, never a fall back to anonymous.
  */
 export function createAuthenticator(tokens: TokenService, authorizer: Authorizer): Authenticator {
+  const certificateOf = readOncePerConnection();
   return {
     async authenticate(request: IncomingMessage): Promise<UserInfo> {
-      const certificate = presentedCertificate(request);
+      const certificate = certificateOf(request.socket);
       const user = certificate?.user ?? identifyBearer(request, tokens);
       // A certificate of somebody else's CA may come along with a good token, but is worth nothing by itself.
       if (!user && certificate) throw unauthorized();
@@ -27,8 +29,19 @@ export function createAuthenticator(tokens: TokenService, authorizer: Authorizer
 }
 
 /** undefined without a certificate; without a user when it is not one of ours. */
-function presentedCertificate(request: IncomingMessage): { user?: UserInfo } | undefined {
-  const socket = request.socket;
+type Presented = { readonly user?: UserInfo } | undefined;
+
+/** A connection's certificate never changes. Read for each request, its native memory would outgrow the process. */
+function readOncePerConnection(): (socket: Socket) => Presented {
+  const read = new WeakMap<Socket, { readonly presented: Presented }>();
+  return (socket) => {
+    const known = read.get(socket) ?? { presented: presentedCertificate(socket) };
+    read.set(socket, known);
+    return known.presented;
+  };
+}
+
+function presentedCertificate(socket: Socket): Presented {
   if (!(socket instanceof TLSSocket)) return undefined;
   const certificate = socket.getPeerCertificate();
   if (!certificate?.subject) return undefined;
