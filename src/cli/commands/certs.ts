@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CertificateReport } from '../certificate-files.ts';
+import { shellWord } from '../shell-word.ts';
 
 interface CertsOptions {
   out: string;
@@ -74,7 +75,7 @@ function renderReport({ root, intermediates }: CertificateReport): string {
     lines.push(`# install into ${cluster}`);
     lines.push(`kubectl --context=${cluster} create namespace istio-system`);
     lines.push(`kubectl --context=${cluster} create secret generic cacerts -n istio-system \\`);
-    lines.push(files.map((file) => `  --from-file=${dir}/${file}`).join(' \\\n'));
+    lines.push(files.map((file) => `  --from-file=${shellWord(`${dir}/${file}`)}`).join(' \\\n'));
   }
   return `${lines.join('\n')}\n`;
 }

@@ -2,6 +2,7 @@
 // The demo's life: run it, show it, stay while there is somebody to look, and leave nothing behind.
 import { describeSandbox } from '../../sandbox/life/status.ts';
 import { commandName } from '../command-name.ts';
+import { shellWord } from '../shell-word.ts';
 import { UserError } from '../user-error.ts';
 import { runIsthmus } from './isthmus-command.ts';
 import { renderOutcomes } from './outcome.ts';
@@ -45,7 +46,7 @@ async function stay(steps: Steps, name: string, { page, kubeconfig }: DemoResult
 It stays up until you press Ctrl-C.
 
   ${bold('The page')}        ${page.href}
-  ${bold('The clusters')}    export KUBECONFIG=${kubeconfig}
+  ${bold('The clusters')}    export KUBECONFIG=${shellWord(kubeconfig)}
 
 Three things to try:
 

@@ -9,6 +9,7 @@ import { describeSandbox } from '../../sandbox/life/status.ts';
 import type { ClusterStatus, SandboxStatus } from '../../sandbox/life/status-file.ts';
 import { startSandbox, type UpOptions, type UpResult } from '../../sandbox/life/up.ts';
 import { commandName } from '../command-name.ts';
+import { shellWord } from '../shell-word.ts';
 import { UserError } from '../user-error.ts';
 import { printReport, renderReport } from './report.ts';
 import { withCure } from './with-cure.ts';
@@ -74,7 +75,7 @@ function nextSteps(name: string, kubeconfig: string): string {
   const flag = name === 'default' ? '' : ` --name ${name}`;
   return `
 Next:
-  export KUBECONFIG=${kubeconfig}
+  export KUBECONFIG=${shellWord(kubeconfig)}
   kubectl --context cluster1 get nodes
   ${commandName()} install --context cluster1
   ${commandName()} sandbox down${flag}
