@@ -75,9 +75,10 @@ export function buildProxyContainer(
     ],
     ports: [{ name: 'http-envoy-prom', containerPort: METRICS_PORT, protocol: 'TCP' }],
     // Ready within a second of it, then asked at leisure: each question to an idle proxy costs CPU, and it does not become
-    // unready but by ending. How long the control plane takes to answer is not for us to limit.
+    // unready but by ending: one that is slow to say so for want of a processor must not lose what it still serves. How
+    // long the control plane takes to answer is not for us to limit.
     startupProbe: { ...READY, periodSeconds: 1, failureThreshold: 3600 },
-    readinessProbe: { ...READY, periodSeconds: 10, failureThreshold: 2 },
+    readinessProbe: { ...READY, periodSeconds: 10, failureThreshold: 6 },
     // Then the application starts when the proxy has started.
     ...(isNative && { restartPolicy: 'Always' }),
     lifecycle: { preStop: { exec: { command: drainCommand(kind, isNative, settings, pod.graceSeconds) } } },
