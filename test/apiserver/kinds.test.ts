@@ -52,6 +52,50 @@ describe('quotas', () => {
   });
 });
 
+describe('what could never be', () => {
+  // Pods are refused without one, before anybody reads them.
+  beforeAll(() => create(place('serviceaccounts'), body('ServiceAccount', 'v1', 'default')));
+  afterAll(() => server.send('DELETE', place('serviceaccounts/default')));
+  const POD = (container: Json) =>
+    [
+      place('pods'),
+      body('Pod', 'v1', 'never', { spec: { containers: [{ name: 'c', image: 'i', ...container }] } }),
+    ] as const;
+  const CASES: readonly (readonly [string, readonly [string, Json]])[] = [
+    [
+      'spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1',
+      POD({ resources: { requests: { cpu: '2' }, limits: { cpu: '1' } } }),
+    ],
+    [
+      'spec.containers[0].resources.limits[cpus]: Invalid value: "cpus": must be a standard resource for containers',
+      POD({ resources: { limits: { cpus: '1' } } }),
+    ],
+    [
+      'spec.containers[0].resources.limits[memory]: Invalid value: "-1": must be greater than or equal to 0',
+      POD({ resources: { limits: { memory: '-1' } } }),
+    ],
+    [
+      'spec.containers[0].livenessProbe.httpGet.port: Invalid value: 0: must be between 1 and 65535, inclusive',
+      POD({ livenessProbe: { httpGet: { path: '/' } } }),
+    ],
+    [
+      'spec.containers[0].startupProbe.successThreshold: Invalid value: 2: must be 1',
+      POD({ startupProbe: { exec: { command: ['true'] }, successThreshold: 2 } }),
+    ],
+    [
+      'spec.hard[nope]: Invalid value: "nope": must be a standard resource for quota',
+      [place('resourcequotas'), body('ResourceQuota', 'v1', 'never', { spec: { hard: { nope: '3' } } })],
+    ],
+  ];
+  test.each(CASES)('%s', async (message, [path, object]) => {
+    const { status, json } = await create(`${path}?dryRun=All`, object);
+    expect({ status, message: (json as Json)['message'] }).toMatchObject({
+      status: 422,
+      message: expect.stringContaining(message),
+    });
+  });
+});
+
 describe('kinds that nothing acts upon', () => {
   const CASES: readonly (readonly [string, Json])[] = [
     [

@@ -363,6 +363,21 @@ test('custom resources are pruned, defaulted, validated, and go with their defin
   expect((await send('GET', `${CRDS}/sizes.g.example.com`)).status).toBe(404);
 });
 
+test('who applied a label alone and leaves it out the next time keeps the object with its name', async () => {
+  const place = `${await namespace('last-label')}/configmaps/c`;
+  const apply = (metadata: object) =>
+    send(
+      'PATCH',
+      `${place}?fieldManager=labeller&force=true`,
+      { ...configMap('c', metadata), data: { a: '1' } },
+      'application/apply-patch+yaml',
+    );
+  expect((await apply({ labels: { team: 'x' } })).status).toBe(201);
+  const again = await apply({});
+  expect(again).toMatchObject({ status: 200, body: { metadata: { name: 'c' }, data: { a: '1' } } });
+  expect(again.body.metadata).not.toHaveProperty('labels');
+});
+
 test('two definitions cannot share a kind', async () => {
   await post(CRDS, crd('firsts', 'Same'));
   await post(CRDS, crd('seconds', 'Same'));

@@ -19,6 +19,9 @@ describe('the clusters’ networks', () => {
       'network2 10.2.0.0/16',
       'eu 10.3.0.0/16',
     ]);
+    expect(() => plan({ network: 'seperate' })).toThrow(
+      /"seperate" is neither "separate" nor "flat".*cluster1=seperate/,
+    );
     expect(plan({ podCidr: 'cluster2=192.168.0.0/16' })[1]).toBe('network2 192.168.0.0/16');
   });
 
@@ -41,7 +44,7 @@ describe('the clusters’ networks', () => {
   it.each([
     [{ network: 'cluster9=a' }, /--network: there is no cluster "cluster9"; closest: cluster[123]\..*--clusters/],
     [{ network: 'cluster1' + '=' }, /"cluster1=" is not of the form/],
-    [{ network: 'Net 1' }, /"Net 1" is not a network's name/],
+    [{ network: 'cluster1=Net 1' }, /"Net 1" is not a network's name/],
     [{ podCidr: '10.0.0.0/8' }, /"10.0.0.0\/8" is not a private network of 65536 addresses/],
     [{ podCidr: '8.8.0.0/16' }, /is not a private network/],
     [{ podCidr: '10.300.0.0/16' }, /is not a private network/],

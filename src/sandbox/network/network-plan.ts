@@ -31,7 +31,14 @@ export function planNetworks(
   previous: readonly NetworkChoice[] = [],
 ): NetworkChoice[] {
   const names = Array.from({ length: clusters }, (_, i) => `cluster${i + 1}`);
-  const networks = readWish('--network', wishes.network, names, (value) => {
+  const networks = readWish('--network', wishes.network, names, (value, cluster) => {
+    // A word alone that is neither would put all clusters on one network: a misspelt `separate` must not.
+    if (cluster === undefined) {
+      throw new SandboxError(
+        `--network: "${value}" is neither "separate" nor "flat": write one of them, or name the clusters' networks: ` +
+          `${names.map((name) => `${name}=${value}`).join(',')}.`,
+      );
+    }
     if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value)) return value;
     throw new SandboxError(`--network: "${value}" is not a network's name: use lower-case letters, digits and dashes.`);
   });
@@ -53,7 +60,7 @@ function readWish(
   option: string,
   text: string | undefined,
   clusters: readonly string[],
-  check: (value: string) => string,
+  check: (value: string, cluster?: string) => string,
 ): (cluster: string, words: Words) => string | undefined {
   if (text === undefined) return () => undefined;
   if (!text.includes('=')) return (_, words) => words[text] ?? check(text);
@@ -71,7 +78,7 @@ function readWish(
           `There are: ${clusters.join(', ')} (more by --clusters).`,
       );
     }
-    values.set(cluster, check(value));
+    values.set(cluster, check(value, cluster));
   }
   return (cluster) => values.get(cluster);
 }

@@ -169,8 +169,10 @@ function applyConfig(
   const last = managed.get(id);
   const base = withoutManaged(live);
   const ignored = ignoredFields(request);
-  const set = stripServerFields(fieldSetOf(config, node).recursiveDifference(ignored));
-  managed.set(id, { ...manager, time: last?.time, fields: set });
+  const applied = fieldSetOf(config, node).recursiveDifference(ignored);
+  const set = stripServerFields(applied);
+  // With its name: metadata is this manager's too, and does not go with the last label of it.
+  managed.set(id, { ...manager, time: last?.time, fields: applied });
   const merged = mergeValues(base, removeFields(config, ignored, node), node);
   const pruned = last ? prune(merged, managed, last.fields, request) : merged;
   const object = pruned as KubeObject;

@@ -18,6 +18,7 @@ const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'];
 const RESTART_POLICIES = ['Always', 'OnFailure', 'Never'];
 const DNS_POLICIES = ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'];
 const PORT_RANGE = 'must be between 1 and 65535, inclusive';
+const CONTAINER_RESOURCES = ['cpu', 'memory', 'ephemeral-storage'];
 
 /** `path` is "spec" or "spec.template.spec"; `claims` are volumes that the pod will have besides those of the spec. */
 export function validatePodSpec(
@@ -111,6 +112,10 @@ function validateContainer(
   for (const probe of ['livenessProbe', 'readinessProbe', 'startupProbe'] as const) {
     if (container[probe]) validateProbe(container[probe], `${path}.${probe}`, causes);
   }
+  for (const probe of ['livenessProbe', 'startupProbe'] as const) {
+    const threshold = container[probe]?.successThreshold ?? 1;
+    if (threshold !== 1) causes.push(invalidValue(`${path}.${probe}.successThreshold`, threshold, 'must be 1'));
+  }
   checkChoice(container.imagePullPolicy, PULL_POLICIES, `${path}.imagePullPolicy`, causes);
   validateResources(container, `${path}.resources`, causes);
   return causes;
@@ -122,6 +127,8 @@ function validateResources({ resources }: Container, path: string, causes: Statu
     for (const [name, amount] of Object.entries(resources?.[list] ?? {})) {
       if ((quantityNano(amount) ?? 0n) < 0n)
         causes.push(invalidValue(`${path}.${list}[${name}]`, amount, 'must be greater than or equal to 0'));
+      if (!name.includes('/') && !name.startsWith('hugepages-') && !CONTAINER_RESOURCES.includes(name))
+        causes.push(invalidValue(`${path}.${list}[${name}]`, name, 'must be a standard resource for containers'));
     }
   }
   for (const [name, amount] of Object.entries(resources?.requests ?? {})) {
@@ -201,6 +208,12 @@ function validateProbe(probe: Probe, path: string, causes: StatusCause[]): void 
   if (handlers.length === 0) causes.push(required(path, 'must specify a handler type'));
   for (const extra of handlers.slice(1)) {
     causes.push(forbiddenField(`${path}.${extra}`, 'may not specify more than 1 handler type'));
+  }
+  for (const action of ['httpGet', 'tcpSocket', 'grpc'] as const) {
+    const port = probe[action]?.port ?? 0;
+    if (probe[action] && !(typeof port === 'number' ? isPort(port) : port)) {
+      causes.push(invalidValue(`${path}.${action}.port`, port, PORT_RANGE));
+    }
   }
   for (const count of ['timeoutSeconds', 'periodSeconds', 'successThreshold', 'failureThreshold'] as const) {
     const value = probe[count];

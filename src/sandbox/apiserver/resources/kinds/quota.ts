@@ -20,6 +20,13 @@ const SCOPES = [
   'PriorityClass',
   'Terminating',
 ];
+const COUNTED = ['configmaps', 'persistentvolumeclaims', 'pods', 'replicationcontrollers', 'resourcequotas'].concat([
+  'secrets',
+  'services',
+  'services.loadbalancers',
+  'services.nodeports',
+]);
+const MEASURED = /^((requests\.|limits\.)?(cpu|memory|ephemeral-storage)|requests\.storage|(requests\.)?hugepages-.+)$/;
 const LIMIT_TYPES = ['Container', 'PersistentVolumeClaim', 'Pod'];
 
 const nano = (quantity: string | undefined) => quantityNano(quantity ?? '0') ?? 0n;
@@ -30,6 +37,9 @@ function validateQuota(object: KubeObject): StatusCause[] {
   for (const [name, quantity] of Object.entries(hard)) {
     const problem = qualifiedNameProblem(name);
     if (problem) causes.push(invalidValue(`spec.hard[${name}]`, name, problem));
+    else if (!name.includes('/') && !COUNTED.includes(name) && !MEASURED.test(name)) {
+      causes.push(invalidValue(`spec.hard[${name}]`, name, 'must be a standard resource for quota'));
+    }
     if (nano(quantity) < 0n) {
       causes.push(invalidValue(`spec.hard[${name}]`, quantity, 'must be greater than or equal to 0'));
     }
