@@ -66,7 +66,11 @@ export const CATALOGUE: Readonly<Record<string, ImageProgram>> = {
     description: 'sleep: a shell with curl',
   },
   busybox: { entrypoint: [], defaultArgs: ['sh'], description: 'a shell, with the tools of this machine' },
-  'curlimages/curl': { entrypoint: ['curl'], description: 'curl alone' },
+  'curlimages/curl': {
+    // As the image: arguments are curl's, but for those that begin with a program (`-- sh`, `-- curl URL`).
+    entrypoint: ['sh', '-c', 'command -v -- "$1" > /dev/null && exec "$@"; exec curl "$@"', 'curl'],
+    description: 'curl',
+  },
   'isthmus/pilot': { entrypoint: ['isthmus'], user: 1337, description: 'Isthmus: control plane, CA, injector, DNS' },
   'isthmus/proxyv2': {
     entrypoint: ['envoy'],
