@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
+import { expectSoon, until } from '../fixture/waiting.ts';
 
 const obstacle = sandboxObstacle('kubectl');
 const SEEDS = process.env['ISTHMUS_SEEDS'] ?? join(root, '../shared/seeds');
@@ -105,6 +106,8 @@ describe.skipIf(obstacle !== undefined)(`services and names${obstacle ? ` (skipp
   };
   const podIp = (pod: string) => on('cluster1', 'get', 'pod', pod, '-o', 'jsonpath={.status.podIP}');
 
+  const balancerIp = () => on('cluster1', 'get', 'svc', 'web', '-o', 'jsonpath={.status.loadBalancer.ingress[0].ip}');
+
   beforeAll(async () => {
     await sandbox.up();
     for (const cluster of ['cluster1', 'cluster2']) {
@@ -115,6 +118,9 @@ describe.skipIf(obstacle !== undefined)(`services and names${obstacle ? ` (skipp
     });
     await on('cluster1', 'wait', '--for=condition=Ready', 'pod', '--all', '--timeout=60s');
     await on('cluster2', 'wait', '--for=condition=Ready', 'pod', '--all', '--timeout=60s');
+    // The endpoints of pods that are ready, and a balancer's address, follow in a moment.
+    await until('the service answers', async () => /^(first|two)$/.test(await get('cluster1', 'http://web')));
+    await until('the balancer has an address', async () => (await balancerIp()) !== '');
   }, 120_000);
   afterAll(async () => {
     expect(await sandbox.down()).toEqual([]);
@@ -123,11 +129,11 @@ describe.skipIf(obstacle !== undefined)(`services and names${obstacle ? ` (skipp
   it('node ports, host ports and load balancers are reached from the other cluster', async () => {
     const hostIp = await on('cluster1', 'get', 'pod', 'one', '-o', 'jsonpath={.status.hostIP}');
     expect(hostIp).toBe('172.31.0.11');
-    const balancer = await on('cluster1', 'get', 'svc', 'web', '-o', 'jsonpath={.status.loadBalancer.ingress[0].ip}');
+    const balancer = await balancerIp();
     for (const cluster of ['cluster1', 'cluster2']) {
-      expect(['first', 'two']).toContain(await get(cluster, `http://${hostIp}:30080`));
-      expect(await get(cluster, `http://${hostIp}:28080`)).toBe('first');
-      expect(['first', 'two']).toContain(await get(cluster, `http://${balancer}`));
+      await expectSoon(() => get(cluster, `http://${hostIp}:30080`)).toMatch(/^(first|two)$/);
+      await expectSoon(() => get(cluster, `http://${hostIp}:28080`)).toBe('first');
+      await expectSoon(() => get(cluster, `http://${balancer}`)).toMatch(/^(first|two)$/);
       const udp = `const s = require('dgram').createSocket('udp4'); s.on('message', (m) => { console.log(String(m)); s.close(); }); s.send('hi', 30081, '${hostIp}'); setTimeout(() => process.exit(1), 5000).unref()`;
       expect(await on(cluster, 'exec', 'client', '--', 'node', '-e', udp)).toMatch(/^(first|two) hi\n$/);
     }
