@@ -118,7 +118,7 @@ Examples:
 function registerReset(sandbox: Command): void {
   sandbox
     .command('reset')
-    .description('empty clusters again, in a second or two; kubeconfig, ports and images stay')
+    .description('empty clusters again, within seconds; kubeconfig, ports and images stay')
     .addOption(nameOption())
     .option('--cluster <cluster>', 'only this one; may be repeated', collect, [])
     .addHelpText(
