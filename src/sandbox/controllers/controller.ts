@@ -57,10 +57,13 @@ export function recorderFor(context: ControllerContext, name: string, form?: Eve
  * changes come one by one, they are then one write.
  */
 export function pacedAdd(queue: WorkQueue, intervalMs: number): (key: string) => void {
+  /** Key -> when it was, or will be, added. */
   const addedAtMs = new Map<string, number>();
   return (key) => {
     const nowMs = performance.now();
-    const dueMs = (addedAtMs.get(key) ?? Number.NEGATIVE_INFINITY) + intervalMs;
+    const lastMs = addedAtMs.get(key) ?? Number.NEGATIVE_INFINITY;
+    // One that waits will see this change too. A due time later for each would put a burst's last one off by its size.
+    const dueMs = lastMs > nowMs ? lastMs : lastMs + intervalMs;
     addedAtMs.set(key, Math.max(nowMs, dueMs));
     if (dueMs > nowMs) queue.addAfter(key, dueMs - nowMs);
     else queue.add(key);
