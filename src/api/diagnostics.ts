@@ -48,6 +48,8 @@ export const DIAGNOSTICS = {
   ISM0106: { severity: 'warning', title: 'gateway not found' },
   ISM0108: { severity: 'warning', title: 'host not served by the gateway' },
   ISM0109: { severity: 'warning', title: 'port that proxies cannot serve' },
+  ISM0110: { severity: 'warning', title: 'name without an address' },
+  ISM0111: { severity: 'warning', title: 'network without a gateway' },
   ISM0201: { severity: 'error', title: 'refused by Envoy' },
   ISM0301: { severity: 'error', title: 'mesh not installed' },
   ISM0302: { severity: 'error', title: 'control plane not ready' },
@@ -57,6 +59,12 @@ export const DIAGNOSTICS = {
   ISM0306: { severity: 'warning', title: 'proxies that refuse the control plane' },
   ISM0307: { severity: 'warning', title: 'control plane short of file descriptors' },
   ISM0308: { severity: 'warning', title: 'CA replaced, the one before in use' },
+  ISM0309: { severity: 'error', title: 'remote secret that cannot be used' },
+  ISM0310: { severity: 'error', title: 'cluster out of reach' },
+  ISM0311: { severity: 'error', title: 'two clusters with one name' },
+  ISM0312: { severity: 'error', title: 'clusters with different roots' },
+  ISM0313: { severity: 'warning', title: 'names of other clusters that nobody resolves' },
+  ISM0315: { severity: 'warning', title: 'gateway name that does not resolve' },
 } as const satisfies Record<string, { severity: Severity; title: string }>;
 
 export type DiagnosticCode = keyof typeof DIAGNOSTICS;

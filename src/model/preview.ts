@@ -8,7 +8,7 @@ import { kindOf } from '../api/kinds.ts';
 import { SERVICE_ENTRY, type ServiceEntry } from '../api/service-entry.ts';
 import { VIRTUAL_SERVICE, type VirtualService } from '../api/virtual-service.ts';
 import type { KubeObject } from '../kube/types.ts';
-import { diagnoseMesh } from './cross-rules.ts';
+import { diagnoseMesh } from './cross-rules/diagnose-mesh.ts';
 import { servicesOfEntry } from './registry.ts';
 import type { MeshIndex } from './snapshot.ts';
 

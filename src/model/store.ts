@@ -9,7 +9,7 @@ import { clusterName, type SpiffeId } from '../api/names.ts';
 import { diagnose, type Locate } from '../api/report.ts';
 import { unknownKind } from '../api/validate.ts';
 import type { KubeObject } from '../kube/types.ts';
-import { diagnoseMesh } from './cross-rules.ts';
+import { diagnoseMesh } from './cross-rules/diagnose-mesh.ts';
 import { KubeState } from './kube-state.ts';
 import { endpointsOfEntry, servicesOfEntry } from './registry.ts';
 import { RuleState } from './rule-state.ts';

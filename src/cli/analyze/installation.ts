@@ -32,6 +32,13 @@ const TROUBLES: Readonly<Record<PlaneTrouble, readonly [code: DiagnosticCode, cu
   ClockSkew: ['ISM0305', 'set the clocks of the nodes (NTP)'],
   RefusedByProxy: ['ISM0306', 'restart the pod that it names (kubectl rollout restart), or set its node’s clock'],
   FileDescriptors: ['ISM0307', 'raise the limit of open files, or find who holds so many connections'],
+  RemoteSecret: ['ISM0309', 'mend the Secret; what was known of its cluster stays in force until then'],
+  RemoteCluster: [
+    'ISM0310',
+    'see that the API server can be reached from istiod, and that the Secret’s token is valid',
+  ],
+  ClusterName: ['ISM0311', 'give each cluster a key of its own in the Secrets labelled istio/multiCluster=true'],
+  GatewayName: ['ISM0315', 'mend the name in meshNetworks (kubectl -n istio-system edit cm istio), or its DNS'],
 };
 
 export async function inspectInstallation(client: KubeClient): Promise<InstallationReport> {

@@ -8,7 +8,14 @@ import { EVENTS } from '../../kube/resources.ts';
 import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 
 export const PLANE_COMPONENT = 'isthmus.dev/istiod';
-export type PlaneTrouble = 'ClockSkew' | 'RefusedByProxy' | 'FileDescriptors';
+export type PlaneTrouble =
+  | 'ClockSkew'
+  | 'RefusedByProxy'
+  | 'FileDescriptors'
+  | 'RemoteSecret'
+  | 'RemoteCluster'
+  | 'ClusterName'
+  | 'GatewayName';
 
 export interface PlaneEventsOptions {
   readonly client: KubeClient;

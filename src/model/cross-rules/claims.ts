@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// One host or one address that several objects claim.
+import type { VirtualService } from '../../api/virtual-service.ts';
+import { qualifyHost } from '../hosts.ts';
+import type { MeshIndex, MeshService } from '../snapshot.ts';
+import type { HostIndex, Say } from './known.ts';
+
+export function checkClaimedHosts(index: MeshIndex, hosts: HostIndex, say: Say): void {
+  for (const [host, services] of hosts) {
+    const [first, ...others] = services.toSorted(
+      (a, b) =>
+        Number(b.registry === 'kubernetes') - Number(a.registry === 'kubernetes') ||
+        a.createdAtMs - b.createdAtMs ||
+        (a.key < b.key ? -1 : 1),
+    );
+    for (const other of others) {
+      if (!exportsOverlap(first!, other)) continue;
+      const by = `${first!.origin.kind} ${first!.origin.namespace}/${first!.origin.name}`;
+      const cure = 'give one of them another host, or export them to different namespaces';
+      say(other.origin, 'ISM0104', 'spec.hosts', `${host} is defined by ${by} already`, cure);
+    }
+  }
+  const ruled = new Map<string, VirtualService>();
+  for (const vs of index.virtualServices.filter((v) => v.spec.gateways.includes('mesh'))) {
+    vs.spec.hosts.forEach((raw, i) => {
+      const host = qualifyHost(raw, vs.ref.namespace, index.settings.dnsDomain);
+      const first = ruled.get(host);
+      if (first === undefined) ruled.set(host, vs);
+      else if (first.ref.namespace === vs.ref.namespace && first.spec.exportTo.join() === vs.spec.exportTo.join()) {
+        const message = `VirtualService ${first.ref.name} is older and rules ${host} already, so this one is not used`;
+        say(vs.ref, 'ISM0104', `spec.hosts[${i}]`, message, `merge these routes into ${first.ref.name}`);
+      }
+    });
+  }
+}
+
+function exportsOverlap(a: MeshService, b: MeshService): boolean {
+  const scopes = (s: MeshService) => s.exportTo.map((scope) => (scope === '.' ? s.namespace : scope));
+  const [left, right] = [scopes(a), scopes(b)];
+  return left.includes('*') || right.includes('*') || left.some((scope) => scope !== '~' && right.includes(scope));
+}
+
+export function checkClaimedAddresses(services: readonly MeshService[], say: Say): void {
+  const claimed = new Map<string, MeshService>();
+  const entries = services.filter((s) => s.registry === 'service-entry');
+  for (const service of entries.sort((a, b) => a.createdAtMs - b.createdAtMs || (a.key < b.key ? -1 : 1))) {
+    service.addresses.forEach((address, i) => {
+      for (const port of service.ports) {
+        const key = `${address}:${port.number}`;
+        const first = claimed.get(key);
+        if (first === undefined) claimed.set(key, service);
+        else if (first.origin !== service.origin && port.protocol !== 'http' && port.protocol !== 'http2') {
+          const message = `${key} belongs to ${first.hostname} already, so only one of them can be reached`;
+          say(service.origin, 'ISM0105', `spec.addresses[${i}]`, message, 'give each host an address of its own');
+        }
+      }
+    });
+  }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is wrong with objects only when they are seen together.
+import type { DestinationRule } from '../../api/destination-rule.ts';
+import type { Diagnostic, ObjectRef } from '../../api/diagnostics.ts';
+import { diagnose, type Locate } from '../../api/report.ts';
+import { hostTable, qualifyHost } from '../hosts.ts';
+import type { MeshIndex } from '../snapshot.ts';
+import { checkClaimedAddresses, checkClaimedHosts } from './claims.ts';
+import type { Say } from './known.ts';
+import { checkOpenPorts, checkPorts } from './ports.ts';
+import { checkDestinations, checkGateways, checkRuleHosts } from './references.ts';
+
+export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined): Diagnostic[] {
+  const found: Diagnostic[] = [];
+  const say: Say = (ref, code, field, message, cure) =>
+    found.push(diagnose(ref, code, field, message, cure, { locate: locate(ref) }));
+  // The snapshot's maps are in the order of events, which must not show.
+  const services = [...index.services.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+  const hosts = Map.groupBy(services, (s) => s.hostname);
+  const subsets = hostTable(
+    rulesInForce(index).map((rule) => [
+      qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain),
+      rule.spec.subsets.map((subset) => subset.name),
+    ]),
+  );
+  for (const vs of index.virtualServices) {
+    checkDestinations(vs, { index, hosts, subsets }, say);
+    checkGateways(vs, index, say);
+  }
+  checkRuleHosts(index, hosts, say);
+  checkClaimedHosts(index, hosts, say);
+  checkClaimedAddresses(services, say);
+  checkPorts(services, say);
+  for (const gateway of index.gateways) checkOpenPorts(gateway, services, say);
+  return distinct(found);
+}
+
+/** One entry may give several services, and its mistake with each of them. */
+function distinct(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  return [...new Map(diagnostics.map((d) => [JSON.stringify(d), d])).values()];
+}
+
+/** Of rules for one host in one namespace, the oldest. */
+function rulesInForce(index: MeshIndex): DestinationRule[] {
+  const oldest = new Map<string, DestinationRule>();
+  for (const rule of index.destinationRules) {
+    const key = `${rule.ref.namespace}/${qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain)}`;
+    if (!oldest.has(key)) oldest.set(key, rule);
+  }
+  return [...oldest.values()];
+}

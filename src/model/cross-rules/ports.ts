@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ports on which nobody can be served.
+import type { Gateway } from '../../api/gateway.ts';
+import { type MeshService, PROXY_PORTS } from '../snapshot.ts';
+import type { Say } from './known.ts';
+
+export function checkPorts(services: readonly MeshService[], say: Say): void {
+  const http = new Map<number, MeshService>();
+  for (const service of services) {
+    for (const port of service.ports) if (port.protocol.startsWith('http')) http.set(port.number, service);
+  }
+  for (const service of services) {
+    service.ports.forEach((port, i) => {
+      const field = `spec.ports[${i}]`;
+      if (PROXY_PORTS.has(port.number) && port.protocol.startsWith('http')) {
+        const message = `port ${port.number} is one of the proxies' own, so they pass its traffic by`;
+        say(service.origin, 'ISM0109', field, message, 'give the service another port');
+      }
+      const addressless = service.registry === 'service-entry' && service.addresses.length === 0;
+      const rival = http.get(port.number);
+      if (!addressless || rival === undefined || !['tcp', 'tls'].includes(port.protocol)) return;
+      const message = `on port ${port.number} every address belongs to HTTP, which ${rival.hostname} speaks there`;
+      say(service.origin, 'ISM0109', field, message, 'give this host addresses of its own, in spec.addresses');
+    });
+  }
+}
+
+/** Services that select what the Gateway selects open its ports to the outside; a server on another port is deaf. */
+export function checkOpenPorts(gateway: Gateway, all: readonly MeshService[], say: Say): void {
+  const wanted = Object.entries(gateway.spec.selector);
+  const services = all.filter((service) =>
+    Object.values(service.clusters).some(({ selector = {} }) => {
+      const shared = wanted.filter(([key]) => selector[key] !== undefined);
+      return shared.length > 0 && shared.every(([key, value]) => selector[key] === value);
+    }),
+  );
+  if (services.length === 0) return;
+  gateway.spec.servers.forEach((server, i) => {
+    const { number } = server.port;
+    if (services.some((s) => s.ports.some((p) => p.number === number))) return;
+    const names = services.map((s) => `${s.namespace}/${s.origin.name}`).join(', ');
+    const message = `no Service of the gateway (${names}) has port ${number}, so nobody can reach it`;
+    say(gateway.ref, 'ISM0109', `spec.servers[${i}].port.number`, message, `add port ${number} to the Service`);
+  });
+}

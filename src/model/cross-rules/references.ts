@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// References of rules to what is not there. A dangling one is a warning as a rule: objects arrive in any order, and the
+// missing one may come a moment later.
+import type { ObjectRef } from '../../api/diagnostics.ts';
+import type { Destination } from '../../api/http-route.ts';
+import { covers } from '../../api/names.ts';
+import type { VirtualService } from '../../api/virtual-service.ts';
+import { isExported, lookUpHost, qualifyHost } from '../hosts.ts';
+import type { MeshIndex } from '../snapshot.ts';
+import { boundGateways } from '../view.ts';
+import type { HostIndex, Known, Say } from './known.ts';
+
+export function checkDestinations(vs: VirtualService, known: Known, say: Say): void {
+  vs.spec.http.forEach((route, i) => {
+    const field = `spec.http[${i}]`;
+    route.route.forEach((r, j) => {
+      checkDestination(vs, r.destination, `${field}.route[${j}].destination`, known, say);
+    });
+    if (route.mirror) checkDestination(vs, route.mirror, `${field}.mirror`, known, say);
+    route.mirrors.forEach((m, j) => {
+      checkDestination(vs, m.destination, `${field}.mirrors[${j}].destination`, known, say);
+    });
+  });
+  vs.spec.tls.forEach((route, i) => {
+    checkDestination(vs, route.route[0]!.destination, `spec.tls[${i}].route[0].destination`, known, say);
+  });
+}
+
+function checkDestination(vs: VirtualService, destination: Destination, field: string, known: Known, say: Say): void {
+  const { index, hosts } = known;
+  const host = qualifyHost(destination.host, vs.ref.namespace, index.settings.dnsDomain);
+  const services = (hosts.get(host) ?? []).filter((s) => isExported(s.exportTo, s.namespace, vs.ref.namespace));
+  if (services.length === 0) {
+    const cure = hosts.has(host)
+      ? `export it to ${vs.ref.namespace}: spec.exportTo of the ServiceEntry, or the annotation networking.istio.io/exportTo`
+      : 'create the Service or ServiceEntry, or write the name in full';
+    say(vs.ref, 'ISM0101', `${field}.host`, `no service ${host} is known to namespace ${vs.ref.namespace}`, cure);
+    return;
+  }
+  const number = destination.port?.number;
+  if (number !== undefined && !services.some((s) => s.ports.some((p) => p.number === number))) {
+    const ports = services.flatMap((s) => s.ports.map((p) => p.number)).join(', ');
+    say(vs.ref, 'ISM0103', `${field}.port.number`, `${host} has no port ${number}`, `use one of ${ports}`);
+  }
+  if (destination.subset === undefined) return;
+  const subsets = lookUpHost(known.subsets, host).flat();
+  if (subsets.includes(destination.subset)) return;
+  const cure =
+    subsets.length > 0 ? `use one of ${subsets.join(', ')}` : `add a DestinationRule for ${host} with this subset`;
+  say(vs.ref, 'ISM0102', `${field}.subset`, `no DestinationRule gives ${host} a subset ${destination.subset}`, cure);
+}
+
+export function checkGateways(vs: VirtualService, index: MeshIndex, say: Say): void {
+  for (const name of boundGateways(vs)) {
+    const i = vs.spec.gateways.findIndex((g) => name === g || name === `${vs.ref.namespace}/${g}`);
+    const gateway = index.gateways.find((g) => `${g.ref.namespace}/${g.ref.name}` === name);
+    if (gateway === undefined) {
+      const cure = `create the Gateway ${name}, or write NAMESPACE/NAME if it is in another namespace`;
+      say(vs.ref, 'ISM0106', `spec.gateways[${i}]`, `there is no Gateway ${name}`, cure);
+      continue;
+    }
+    const offered = gateway.spec.servers.flatMap((s) => s.hosts.map((h) => h.host));
+    vs.spec.hosts.forEach((host, h) => {
+      if (offered.some((o) => covers(o, host) || covers(host, o))) return;
+      const cure = `use a host of ${offered.join(', ')}, or add this one to the Gateway`;
+      say(vs.ref, 'ISM0108', `spec.hosts[${h}]`, `the Gateway ${name} does not serve ${host}`, cure);
+    });
+  }
+}
+
+export function checkRuleHosts(index: MeshIndex, hosts: HostIndex, say: Say): void {
+  const claimed = new Map<string, ObjectRef>();
+  for (const rule of index.destinationRules) {
+    const host = qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain);
+    if (!host.startsWith('*') && !hosts.has(host)) {
+      const cure = 'create the Service or ServiceEntry, or write the name in full';
+      say(rule.ref, 'ISM0101', 'spec.host', `no service ${host} is known`, cure);
+    }
+    const key = `${rule.ref.namespace}/${host}`;
+    const first = claimed.get(key);
+    if (first === undefined) claimed.set(key, rule.ref);
+    else {
+      const cure = `merge this rule into ${first.name}`;
+      const message = `DestinationRule ${first.name} is older and rules ${host} already, so this one is not used`;
+      say(rule.ref, 'ISM0104', 'spec.host', message, cure);
+    }
+  }
+}
