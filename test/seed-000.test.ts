@@ -2,39 +2,23 @@
 // Seed 000, "version routing in a multicluster service mesh": the page's own commands, in its order, and what it says one
 // sees, on real traffic.
 import { X509Certificate } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { binomialBounds } from '../src/cli/demo/chance.ts';
 import { type PageVisit, visitPage } from '../src/cli/demo/traffic.ts';
-import { root, sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
-import { findBrowser, openBrowser, reloadUntilBothColours, starColours } from './seed-000/browser.ts';
-import { applyErrata, readErrata, readPageLines, readStepLines } from './seed-000/page-lines.ts';
-import { captureWhile, probePlaintext, probeTls } from './seed-000/wire.ts';
+import { sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
+import { findBrowser, openBrowser, reloadUntilBothColours, starColours } from './seeds/browser.ts';
+import { gatewayAddress, linesWith, SeedScenario, testStepsAreThePage, waitForPods } from './seeds/scenario.ts';
+import { captureWhile, probePlaintext, probeTls } from './seeds/wire.ts';
 
-const scenario = join(root, 'scenarios/seeds/000');
-const page = join(
-  process.env['ISTHMUS_SEEDS'] ?? join(root, '../shared/seeds'),
-  '000-version-routing-in-a-multicluster-mesh.md',
-);
 const obstacle = sandboxObstacle('kubectl');
 
-test.skipIf(!existsSync(page))('the steps are the page’s lines, but for the errata', () => {
-  const errata = readErrata(readFileSync(join(scenario, 'errata.md'), 'utf8'));
-  expect(errata.size).toBeGreaterThan(0);
-  expect(readStepLines(join(scenario, 'steps'))).toEqual(
-    applyErrata(readPageLines(readFileSync(page, 'utf8')), errata),
-  );
-});
+testStepsAreThePage('000', 'prompted');
 
 describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (skipped: ${obstacle})` : ''}`, () => {
   const sandbox = new TestSandbox('seed000');
-  const step = async (number: number): Promise<string> => {
-    const file = readdirSync(join(scenario, 'steps')).find((name) => name.startsWith(String(number).padStart(2, '0')))!;
-    const result = await sandbox.bash(readFileSync(join(scenario, 'steps', file), 'utf8'));
-    expect(result, `${file}\n${result.stdout}${result.stderr}`).toMatchObject({ code: 0 });
-    return result.stdout;
-  };
+  const scenario = new SeedScenario('000', sandbox);
   const visit = (count: number, userAgent: string, user?: string): Promise<PageVisit[]> =>
     visitPage(sandbox.gateway('cluster1'), { count, userAgent, ...(user ? { user } : {}) });
   const sidecarLog = (context: string, app: string, version = 'v1'): Promise<string> =>
@@ -44,8 +28,7 @@ describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (sk
     await sandbox.up();
     sandbox.env['CERTS'] = join(sandbox.dir, 'certs');
     await sandbox.must('certs', '--out', sandbox.env['CERTS'], '--clusters', 'cluster1,cluster2');
-    const setup = await sandbox.bash(readFileSync(join(scenario, 'setup.sh'), 'utf8'));
-    expect(setup, setup.stdout + setup.stderr).toMatchObject({ code: 0 });
+    await scenario.setup();
   });
 
   afterAll(async () => {
@@ -53,33 +36,22 @@ describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (sk
   });
 
   test('contexts cluster1 and cluster2 are listed', async () => {
-    const listed = await step(1);
+    const listed = await scenario.step(1);
     expect(listed).toMatch(/^CURRENT +NAME +CLUSTER +AUTHINFO +NAMESPACE/);
     expect(listed).toMatch(/^\* +cluster1 +cluster1 +\S+ +default$/m);
     expect(listed).toMatch(/^ +cluster2 +cluster2 +\S+ +default$/m);
-    await step(2);
+    await scenario.step(2);
   });
 
   test('Bookinfo runs, each pod with its proxy', async () => {
-    expect(await step(3)).toContain('deployment.extensions/productpage-v1 created');
-    expect(await step(4)).toContain('deployment.extensions/reviews-v3 created');
-    for (const [context, count] of [
-      ['cluster1', 3],
-      ['cluster2', 3],
-    ] as const) {
-      await sandbox.kubectl('--context', context, 'wait', '--for=condition=Ready', 'pod', '--all', '--timeout=120s');
-      const pods = await sandbox.kubectl('--context', context, 'get', 'pods', '--no-headers');
-      expect(
-        pods
-          .trim()
-          .split('\n')
-          .map((line) => line.split(/ +/)[1]),
-      ).toEqual(Array(count).fill('2/2'));
-    }
+    expect(await scenario.step(3)).toContain('deployment.extensions/productpage-v1 created');
+    expect(await scenario.step(4)).toContain('deployment.extensions/reviews-v3 created');
+    for (const context of ['cluster1', 'cluster2'])
+      expect(await waitForPods(sandbox, context)).toEqual(Array(3).fill('2/2'));
   });
 
   test('before the rules nobody sees ratings', async () => {
-    await step(5);
+    await scenario.step(5);
     await expect
       .poll(async () => (await visit(1, 'before-wait').catch(() => []))[0]?.stars, { timeout: 30_000 })
       .toBe('none');
@@ -88,11 +60,11 @@ describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (sk
   });
 
   test('cluster1 learns of the remote reviews, both clusters of the versions', async () => {
-    await step(6);
-    await step(7);
-    await step(8);
-    await step(9);
-    await step(10);
+    await scenario.step(6);
+    await scenario.step(7);
+    await scenario.step(8);
+    await scenario.step(9);
+    await scenario.step(10);
     await expect
       .poll(async () => (await visit(1, 'rules-wait', 'jason'))[0]?.stars, { timeout: 30_000 })
       .toMatch(/^(black|red)$/);
@@ -111,9 +83,9 @@ describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (sk
   });
 
   test('the proxies’ logs say the same: cluster names, the gateway, TLS 1.3, SPIFFE identities of both ends', async () => {
-    const remote = await gatewayAddress('cluster2');
+    const remote = await gatewayAddress(sandbox, 'cluster2');
     await expect
-      .poll(async () => countLines(await sidecarLog('cluster1', 'productpage'), 'count-jason', '/reviews/0'), {
+      .poll(async () => linesWith(await sidecarLog('cluster1', 'productpage'), 'count-jason', '/reviews/0').length, {
         timeout: 30_000,
       })
       .toBe(400);
@@ -142,7 +114,7 @@ describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (sk
   });
 
   test('between the clusters nothing is readable', async () => {
-    const [router1, gateway2] = ['172.31.0.11', await gatewayAddress('cluster2')];
+    const [router1, gateway2] = ['172.31.0.11', await gatewayAddress(sandbox, 'cluster2')];
     const captured = await captureWhile(sandbox, [router1, gateway2], async () => {
       await visit(20, 'marker-in-the-clear', 'jason');
     });
@@ -153,7 +125,7 @@ describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (sk
   });
 
   test('15443 refuses plaintext, an unknown name and a client without a certificate', async () => {
-    const gateway = await gatewayAddress('cluster2');
+    const gateway = await gatewayAddress(sandbox, 'cluster2');
     expect(await probePlaintext(sandbox, gateway, 15443)).toBe('');
     const unknown = await probeTls(sandbox, gateway, 15443, 'outbound_.9080_._.nobody.default.global');
     expect(unknown.chain).toEqual([]);
@@ -169,8 +141,14 @@ describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (sk
         ['cluster2', 'ratings'],
       ].map(
         async ([context, app]) =>
-          (await probeTls(sandbox, await gatewayAddress(context!), 15443, `outbound_.9080_._.${app}.default.global`))
-            .chain,
+          (
+            await probeTls(
+              sandbox,
+              await gatewayAddress(sandbox, context!),
+              15443,
+              `outbound_.9080_._.${app}.default.global`,
+            )
+          ).chain,
       ),
     );
     const root = new X509Certificate(readFileSync(join(sandbox.env['CERTS']!, 'root-cert.pem')));
@@ -240,22 +218,4 @@ describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (sk
       }
     },
   );
-
-  async function gatewayAddress(context: string): Promise<string> {
-    return sandbox.kubectl(
-      '--context',
-      context,
-      '-n',
-      'istio-system',
-      'get',
-      'svc',
-      'istio-ingressgateway',
-      '-o',
-      'jsonpath={.status.loadBalancer.ingress[0].ip}',
-    );
-  }
 });
-
-function countLines(text: string, ...words: string[]): number {
-  return text.split('\n').filter((line) => words.every((word) => line.includes(word))).length;
-}

@@ -30,7 +30,7 @@ export async function probeTls(sandbox: TestSandbox, address: string, port: numb
   const result = await inSandbox(sandbox, [
     process.execPath,
     '--disable-warning=ExperimentalWarning',
-    join(root, 'test/seed-000/tls-probe.ts'),
+    join(root, 'test/seeds/tls-probe.ts'),
     address,
     String(port),
     sni,

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// A published document as a scenario on a sandbox: scenarios/seeds/<id> has its steps, errata.md and setup.sh.
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { type Finished, root, type TestSandbox } from '../fixture/sandbox.ts';
+import { comparePage, readErrata } from './errata.ts';
+import { type PageShape, readSteps, type Step } from './page-lines.ts';
+
+const seeds = process.env['ISTHMUS_SEEDS'] ?? join(root, '../shared/seeds');
+
+/** Declares the test that the steps of `id` are its page's lines; it skips where the page is not at hand. */
+export function testStepsAreThePage(id: string, shape: PageShape): void {
+  const page = existsSync(seeds) ? readdirSync(seeds).find((file) => file.startsWith(`${id}-`)) : undefined;
+  test.skipIf(page === undefined)('the steps are the page’s lines, but for the errata', () => {
+    const dir = join(root, 'scenarios/seeds', id);
+    const compared = comparePage(
+      readFileSync(join(seeds, page!), 'utf8'),
+      shape,
+      readSteps(join(dir, 'steps')),
+      readErrata(readFileSync(join(dir, 'errata.md'), 'utf8')),
+    );
+    expect(compared.page.length).toBeGreaterThan(0);
+    expect(compared.steps).toEqual(compared.page);
+  });
+}
+
+export class SeedScenario {
+  readonly #dir: string;
+  readonly #sandbox: TestSandbox;
+  readonly #steps: readonly Step[];
+  /** Where the steps run: what they write is gone with the sandbox, and what the project has is there as links. */
+  readonly workDir: string;
+
+  constructor(id: string, sandbox: TestSandbox) {
+    this.#dir = join(root, 'scenarios/seeds', id);
+    this.#sandbox = sandbox;
+    this.#steps = readSteps(join(this.#dir, 'steps'));
+    this.workDir = join(sandbox.dir, 'work');
+    linkProject(this.workDir);
+    sandbox.env['PATH'] = `${join(this.workDir, 'bin')}${delimiter}${sandbox.env['PATH']}`;
+  }
+
+  /** What the document asks for before it starts. */
+  async setup(): Promise<void> {
+    await this.bash(readFileSync(join(this.#dir, 'setup.sh'), 'utf8'), 'setup.sh');
+  }
+
+  /** Runs step `number`, of file `NN-name.sh`; what it printed to stdout. */
+  async step(number: number): Promise<string> {
+    const prefix = `${String(number).padStart(2, '0')}-`;
+    const step = this.#steps.find(({ file }) => file.startsWith(prefix));
+    if (!step) throw new Error(`there is no step ${prefix} in ${this.#dir}`);
+    return (await this.bash(step.script, step.file)).stdout;
+  }
+
+  /** Runs a script where the steps run, with what they exported; fails the test when it fails. */
+  async bash(script: string, name = script): Promise<Finished> {
+    const result = await this.#sandbox.bash(`cd '${this.workDir}'\n${script}`);
+    expect(result, `${name}\n${result.stdout}${result.stderr}`).toMatchObject({ code: 0 });
+    return result;
+  }
+}
+
+/** A folder that looks like the project's root to somebody who types a document's lines: `istioctl` is on PATH. */
+function linkProject(workDir: string): void {
+  for (const dir of ['bin', 'samples']) mkdirSync(join(workDir, dir), { recursive: true });
+  for (const entry of ['isthmus', 'install']) symlinkSync(join(root, entry), join(workDir, entry));
+  symlinkSync(join(root, 'isthmus'), join(workDir, 'bin/istioctl'));
+  // The samples one by one: certificates are made below samples/certs, and these are a scenario's own.
+  for (const sample of readdirSync(join(root, 'samples')))
+    if (sample !== 'certs') symlinkSync(join(root, 'samples', sample), join(workDir, 'samples', sample));
+}
+
+/** Waits until all pods of the namespace are ready, and gives their READY columns. */
+export async function waitForPods(sandbox: TestSandbox, context: string, namespace = 'default'): Promise<string[]> {
+  const at = ['--context', context, '-n', namespace];
+  await sandbox.kubectl(...at, 'wait', '--for=condition=Ready', 'pod', '--all', '--timeout=120s');
+  const pods = await sandbox.kubectl(...at, 'get', 'pods', '--no-headers');
+  return pods
+    .trim()
+    .split('\n')
+    .map((line) => line.split(/ +/)[1]!);
+}
+
+/** The address of a cluster's ingress gateway on the external network. */
+export function gatewayAddress(sandbox: TestSandbox, context: string): Promise<string> {
+  const at = ['--context', context, '-n', 'istio-system'];
+  return sandbox.kubectl(
+    ...at,
+    'get',
+    'svc',
+    'istio-ingressgateway',
+    '-o',
+    'jsonpath={.status.loadBalancer.ingress[0].ip}',
+  );
+}
+
+/** Lines of a log that have all of the words. */
+export function linesWith(text: string, ...words: string[]): string[] {
+  return text.split('\n').filter((line) => words.every((word) => line.includes(word)));
+}
