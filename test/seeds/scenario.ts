@@ -54,9 +54,9 @@ export class SeedScenario {
     return (await this.bash(step.script, step.file)).stdout;
   }
 
-  /** Runs a script where the steps run, with what they exported; fails the test when it fails. */
+  /** Runs a script where the steps run, with the variables that they set; fails the test when a line of it fails. */
   async bash(script: string, name = script): Promise<Finished> {
-    const result = await this.#sandbox.bash(`cd '${this.workDir}'\n${script}`);
+    const result = await this.#sandbox.bash(`cd '${this.workDir}'\nset -ea\n${script}`);
     expect(result, `${name}\n${result.stdout}${result.stderr}`).toMatchObject({ code: 0 });
     return result;
   }
@@ -65,7 +65,7 @@ export class SeedScenario {
 /** A folder that looks like the project's root to somebody who types a document's lines: `istioctl` is on PATH. */
 function linkProject(workDir: string): void {
   for (const dir of ['bin', 'samples']) mkdirSync(join(workDir, dir), { recursive: true });
-  for (const entry of ['isthmus', 'install']) symlinkSync(join(root, entry), join(workDir, entry));
+  for (const entry of ['isthmus', 'install', 'scenarios']) symlinkSync(join(root, entry), join(workDir, entry));
   symlinkSync(join(root, 'isthmus'), join(workDir, 'bin/istioctl'));
   // The samples one by one: certificates are made below samples/certs, and these are a scenario's own.
   for (const sample of readdirSync(join(root, 'samples')))
