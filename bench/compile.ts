@@ -78,6 +78,7 @@ const sidecars = Array.from(
     labels: { app: `svc-${i}` },
     serviceAccount: 'default',
     network: '',
+    requestedNetworks: [],
     trustDomain: 'cluster.local',
     dnsDomain: 'cluster.local',
   }),

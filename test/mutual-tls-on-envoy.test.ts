@@ -70,6 +70,7 @@ function proxyOf(kind: MeshProxy['kind'], namespace: string, app: string): MeshP
     labels: { app },
     serviceAccount: app,
     network: '',
+    requestedNetworks: [],
     trustDomain: 'cluster.local',
     dnsDomain: 'cluster.local',
   };

@@ -52,6 +52,7 @@ function proxy(kind: MeshProxy['kind'], namespace: string, podName: string, labe
     labels,
     serviceAccount: 'default',
     network: '',
+    requestedNetworks: [],
     trustDomain: 'cluster.local',
     dnsDomain: 'cluster.local',
   };

@@ -172,6 +172,7 @@ describe.skipIf(envoy === undefined)('regular expressions on a real Envoy', { ti
       labels: {},
       serviceAccount: 'd',
       network: '',
+      requestedNetworks: [],
       ...settings,
     };
     const loopback = await LoopbackEnvoy.start(envoy!, compileProxy(snapshot, proxy, new CompileCache()).desired);

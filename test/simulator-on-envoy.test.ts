@@ -96,6 +96,7 @@ function proxyOf(kind: MeshProxy['kind'], namespace: string, labels: Record<stri
     labels,
     serviceAccount: 'default',
     network: '',
+    requestedNetworks: [],
     trustDomain: 'cluster.local',
     dnsDomain: 'cluster.local',
   };

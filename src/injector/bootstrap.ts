@@ -15,6 +15,8 @@ export interface BootstrapOptions {
   readonly clusterId: string;
   /** '' when the mesh has only one network. */
   readonly network: string;
+  /** More of the node's metadata, as the container's environment has it: `NETWORK` -> `$(ISTIO_META_NETWORK)`. */
+  readonly metadata?: Readonly<Record<string, string>>;
   readonly dnsDomain: string;
   readonly ads: ControlPlaneEndpoint;
   /** Path of the Unix socket on which Envoy's admin interface listens: no port, so that no neighbour reaches it. */
@@ -102,6 +104,7 @@ function buildNode(options: BootstrapOptions): Json {
       SERVICE_ACCOUNT: options.serviceAccount,
       CLUSTER_ID: options.clusterId,
       ...(options.network === '' ? {} : { NETWORK: options.network }),
+      ...options.metadata,
       ...(options.excludeOutboundBy === 'mark' ? { SO_MARK: String(PROXY_MARK) } : {}),
     },
   };

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { KubeFixture } from '../../test/mesh/kube-fixture.ts';
 import { buildCrds } from '../api/crds.ts';
+import type { Container } from '../injector/pod.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { type InstallEvent, type InstallOptions, install } from './install.ts';
@@ -286,6 +287,28 @@ describe('the manifests', () => {
       expect(ports.map(({ port }) => port)).toEqual([80, 443, 15_443]);
     }
     expect(services[1]?.['spec']).toMatchObject({ selector: { app: 'istio-egressgateway', istio: 'egressgateway' } });
+  });
+
+  test('give the egress gateway, and no other proxy, the way to what other networks are', () => {
+    const proxyOf = (name: string, sets: string[] = []) => {
+      const object = buildStages(readValues(sets, 'cluster1'), [])
+        .flatMap(({ objects }) => objects)
+        .find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name)!;
+      const { template } = object['spec'] as { template: { spec: { containers: Container[] } } };
+      const [proxy] = template.spec.containers;
+      const bootstrap = JSON.parse(proxy!.args![1]!) as { node: { metadata: Record<string, string> } };
+      const env = proxy!.env!.filter(({ name }) => String(name).startsWith('ISTIO_META_'));
+      return { env, asked: bootstrap.node.metadata['REQUESTED_NETWORK_VIEW'] };
+    };
+    const variable = 'ISTIO_META_REQUESTED_NETWORK_VIEW';
+    expect(proxyOf('istio-egressgateway')).toEqual({
+      env: [{ name: variable, value: 'external' }],
+      asked: `$(${variable})`,
+    });
+    expect(proxyOf('istio-ingressgateway')).toEqual({ env: [], asked: undefined });
+    expect(proxyOf('istio-egressgateway', [`gateways.istio-egressgateway.env.${variable}=7`]).env).toEqual([
+      { name: variable, value: '7' },
+    ]);
   });
 
   test('leave out the gateways that are switched off', () => {

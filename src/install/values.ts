@@ -7,6 +7,14 @@ export interface Resources {
   requests: { cpu: string; memory: string };
 }
 
+export interface Gateway {
+  enabled: boolean;
+  type: string;
+  /** Variables of its proxy; `ISTIO_META_X` becomes the node's metadata X. */
+  env: Record<string, string>;
+  resources: Resources;
+}
+
 export interface Values {
   global: {
     hub: string;
@@ -35,8 +43,8 @@ export interface Values {
   /** How long a workload's certificate lives: `24h`, `90m`, `30s`. Renewed at half of it. */
   security: { workloadCertTtl: string };
   gateways: {
-    'istio-ingressgateway': { enabled: boolean; type: string; loadBalancerIP: string; resources: Resources };
-    'istio-egressgateway': { enabled: boolean; type: string; resources: Resources };
+    'istio-ingressgateway': Gateway & { loadBalancerIP: string };
+    'istio-egressgateway': Gateway;
   };
   istiocoredns: { enabled: boolean; zone: string; resources: Resources };
 }
@@ -73,11 +81,14 @@ const DEFAULTS: Values = {
       enabled: true,
       type: 'LoadBalancer',
       loadBalancerIP: '',
+      env: {},
       resources: { requests: { cpu: '20m', memory: '64Mi' } },
     },
     'istio-egressgateway': {
       enabled: true,
       type: 'ClusterIP',
+      // It alone reaches what ServiceEntries put into the network `external`.
+      env: { ISTIO_META_REQUESTED_NETWORK_VIEW: 'external' },
       resources: { requests: { cpu: '20m', memory: '64Mi' } },
     },
   },
@@ -88,7 +99,11 @@ const MIN_LIFETIME_MS = 10_000;
 const MAX_LIFETIME_MS = 8_760 * 3_600_000;
 
 /** Whatever is below these is the user's own. */
-const OPEN: ReadonlySet<string> = new Set(['global.meshNetworks']);
+const OPEN: ReadonlySet<string> = new Set([
+  'global.meshNetworks',
+  'gateways.istio-ingressgateway.env',
+  'gateways.istio-egressgateway.env',
+]);
 
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
   'global.proxy.excludeOutboundBy': ['auto', 'uid', 'mark'],

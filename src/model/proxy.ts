@@ -14,6 +14,8 @@ export interface MeshProxy {
   readonly serviceAccount: string;
   /** '' where the mesh has one network only. */
   readonly network: string;
+  /** REQUESTED_NETWORK_VIEW: networks that this proxy is to reach. Nobody else reaches `external`. Sorted. */
+  readonly requestedNetworks: readonly string[];
   readonly trustDomain: string;
   /** `cluster.local` */
   readonly dnsDomain: string;

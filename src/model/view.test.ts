@@ -18,6 +18,7 @@ function proxyIn(namespace: string, labels: Record<string, string> = {}): MeshPr
     labels,
     serviceAccount: 'default',
     network: '',
+    requestedNetworks: [],
     trustDomain: 'cluster.local',
     dnsDomain: 'cluster.local',
   };

@@ -202,6 +202,7 @@ function proxyOf(spec: ProxySpec, cluster: string, workloads: readonly WorkloadS
     labels: workload.labels ?? {},
     serviceAccount: workload.serviceAccount ?? 'default',
     network: '',
+    requestedNetworks: [],
     trustDomain: 'cluster.local',
     dnsDomain: 'cluster.local',
     ...(spec.upstreamMark !== undefined && { upstreamMark: spec.upstreamMark }),

@@ -36,8 +36,10 @@ function buildGateway(
   const name = `istio-${role}` as const;
   const selector = { app: name, istio: role };
   const account = `${name}-service-account`;
-  const { requests } = values.gateways[name].resources;
-  const proxy = buildProxyContainer('gateway', injectorSettings(values));
+  const { env: given, resources } = values.gateways[name];
+  // `--set` reads a figure as a number.
+  const env = Object.fromEntries(Object.entries(given).map(([variable, value]) => [variable, String(value)]));
+  const proxy = buildProxyContainer('gateway', injectorSettings(values), { env });
   const ownPorts = PORTS.map(({ targetPort }) => ({ containerPort: targetPort, protocol: 'TCP' }));
   return [
     serviceAccount(account),
@@ -61,7 +63,9 @@ function buildGateway(
             // It speaks to the control plane with a token of that audience, and to the API server not at all.
             automountServiceAccountToken: false,
             securityContext: POD_SECURITY,
-            containers: [{ ...proxy, ports: [...ownPorts, ...(proxy.ports ?? [])], resources: { requests } }],
+            containers: [
+              { ...proxy, ports: [...ownPorts, ...(proxy.ports ?? [])], resources: { requests: resources.requests } },
+            ],
             volumes: buildProxyVolumes(),
           },
         },

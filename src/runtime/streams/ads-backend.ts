@@ -133,6 +133,7 @@ export class AdsBackend implements XdsBackend {
       labels: workload?.labels ?? claims.labels,
       serviceAccount: workload?.serviceAccount ?? claims.serviceAccount,
       network: claims.network,
+      requestedNetworks: claims.requestedNetworks,
       trustDomain,
       dnsDomain: claims.dnsDomain,
       ...(claims.upstreamMark === undefined ? {} : { upstreamMark: claims.upstreamMark }),

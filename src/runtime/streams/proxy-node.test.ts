@@ -28,6 +28,7 @@ test('reads what the bootstrap writes', () => {
     serviceAccount: 'gw',
     clusterId: 'cluster1',
     network: 'n1',
+    metadata: { REQUESTED_NETWORK_VIEW: 'external, far,' },
     dnsDomain: 'cluster.local',
     ads: { address: 'a:1', rootCertPath: '/r', tokenPath: '/t' },
     adminPipe: '/a',
@@ -43,6 +44,7 @@ test('reads what the bootstrap writes', () => {
     clusterId: 'cluster1',
     serviceAccount: 'gw',
     network: 'n1',
+    requestedNetworks: ['external', 'far'],
     labels: {},
     upstreamMark: 1337,
   });

@@ -14,6 +14,8 @@ export interface NodeClaims {
   readonly clusterId: string;
   readonly serviceAccount: string;
   readonly network: string;
+  /** Networks that this proxy is to reach, and others are not. */
+  readonly requestedNetworks: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly upstreamMark: number | undefined;
 }
@@ -57,6 +59,7 @@ export function readNode(node: XdsNode): NodeClaims {
     clusterId: text('CLUSTER_ID'),
     serviceAccount: text('SERVICE_ACCOUNT'),
     network: text('NETWORK'),
+    requestedNetworks: namesOf(text('REQUESTED_NETWORK_VIEW')),
     labels: textsOf(node.metadata['LABELS']),
     upstreamMark: Number.isInteger(mark) && mark > 0 ? mark : undefined,
   };
@@ -77,6 +80,12 @@ export function checkClaims(claims: NodeClaims, peer: PeerIdentity): void {
       `the node says that its ${what} is "${claimed}", but its token proves "${proven}"`,
     );
   }
+}
+
+/** `external, other` */
+function namesOf(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  return [...new Set(names)].filter((name) => name !== '').sort();
 }
 
 function textsOf(value: unknown): Record<string, string> {
