@@ -1,0 +1,3 @@
+# 使用 sidecar 自动注入标签创建一个 `sample` namespace
+kubectl create --context=$CTX_CLUSTER1 ns sample
+kubectl label --context=$CTX_CLUSTER1 namespace sample istio-injection=enabled
