@@ -10,6 +10,8 @@ export interface LoadTarget {
   readonly headers?: Readonly<Record<string, string>>;
   /** A 200 without it in its body is a failure: some services answer 200 for what they could not get. */
   readonly mustContain?: string;
+  /** A 200 with it in its body is one as well. */
+  readonly mustNotContain?: string;
 }
 
 export interface LoadOptions {

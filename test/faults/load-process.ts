@@ -70,7 +70,9 @@ function ask(target: LoadTarget): void {
   const asked = request(target.url, { agent: agents.get(target.name), headers: target.headers ?? {} }, (response) => {
     void readBody(response).then(
       (body) => {
-        const isRight = target.mustContain === undefined || body.includes(target.mustContain);
+        const isRight =
+          (target.mustContain === undefined || body.includes(target.mustContain)) &&
+          (target.mustNotContain === undefined || !body.includes(target.mustNotContain));
         const isGood = response.statusCode === 200 && isRight;
         done(isRight ? String(response.statusCode) : `${response.statusCode}, wrong body`, isGood, body);
       },

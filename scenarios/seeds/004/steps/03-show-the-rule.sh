@@ -1,0 +1,1 @@
+kubectl get virtualservice reviews -o yaml

@@ -1,0 +1,1 @@
+kubectl delete -f samples/bookinfo/networking/virtual-service-all-v1.yaml
