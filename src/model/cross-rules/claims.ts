@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One host or one address that several objects claim.
+// One host that several objects claim.
 import type { VirtualService } from '../../api/virtual-service.ts';
 import { qualifyHost } from '../hosts.ts';
 import type { MeshIndex, MeshService } from '../snapshot.ts';
@@ -17,7 +17,13 @@ export function checkClaimedHosts(index: MeshIndex, hosts: HostIndex, say: Say):
       if (!exportsOverlap(first!, other)) continue;
       const by = `${first!.origin.kind} ${first!.origin.namespace}/${first!.origin.name}`;
       const cure = 'give one of them another host, or export them to different namespaces';
-      say(other.origin, 'ISM0104', 'spec.hosts', `${host} is defined by ${by} already`, cure);
+      say(
+        other.origin,
+        'ISM0104',
+        'spec.hosts',
+        `${host} is defined by ${by} already, which is used in its stead`,
+        cure,
+      );
     }
   }
   const ruled = new Map<string, VirtualService>();
@@ -34,26 +40,9 @@ export function checkClaimedHosts(index: MeshIndex, hosts: HostIndex, say: Say):
   }
 }
 
-function exportsOverlap(a: MeshService, b: MeshService): boolean {
+/** Somebody sees both. */
+export function exportsOverlap(a: MeshService, b: MeshService): boolean {
   const scopes = (s: MeshService) => s.exportTo.map((scope) => (scope === '.' ? s.namespace : scope));
   const [left, right] = [scopes(a), scopes(b)];
   return left.includes('*') || right.includes('*') || left.some((scope) => scope !== '~' && right.includes(scope));
-}
-
-export function checkClaimedAddresses(services: readonly MeshService[], say: Say): void {
-  const claimed = new Map<string, MeshService>();
-  const entries = services.filter((s) => s.registry === 'service-entry');
-  for (const service of entries.sort((a, b) => a.createdAtMs - b.createdAtMs || (a.key < b.key ? -1 : 1))) {
-    service.addresses.forEach((address, i) => {
-      for (const port of service.ports) {
-        const key = `${address}:${port.number}`;
-        const first = claimed.get(key);
-        if (first === undefined) claimed.set(key, service);
-        else if (first.origin !== service.origin && port.protocol !== 'http' && port.protocol !== 'http2') {
-          const message = `${key} belongs to ${first.hostname} already, so only one of them can be reached`;
-          say(service.origin, 'ISM0105', `spec.addresses[${i}]`, message, 'give each host an address of its own');
-        }
-      }
-    });
-  }
 }

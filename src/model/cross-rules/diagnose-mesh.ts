@@ -5,7 +5,8 @@ import type { Diagnostic, ObjectRef } from '../../api/diagnostics.ts';
 import { diagnose, type Locate } from '../../api/report.ts';
 import { hostTable, qualifyHost } from '../hosts.ts';
 import type { MeshIndex } from '../snapshot.ts';
-import { checkClaimedAddresses, checkClaimedHosts } from './claims.ts';
+import { checkAddressless, checkClaimedAddresses } from './addresses.ts';
+import { checkClaimedHosts } from './claims.ts';
 import type { Say } from './known.ts';
 import { checkOpenPorts, checkPorts } from './ports.ts';
 import { checkDestinations, checkGateways, checkRuleHosts } from './references.ts';
@@ -30,6 +31,7 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
   checkRuleHosts(index, hosts, say);
   checkClaimedHosts(index, hosts, say);
   checkClaimedAddresses(services, say);
+  checkAddressless(services, say);
   checkPorts(services, say);
   for (const gateway of index.gateways) checkOpenPorts(gateway, services, say);
   return distinct(found);

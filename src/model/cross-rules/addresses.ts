@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Virtual addresses: each should lead to one owner, and each name of another cluster needs one.
+import { isIPv4 } from 'node:net';
+import type { ObjectRef } from '../../api/diagnostics.ts';
+import { blockBits } from '../../api/ip-block.ts';
+import type { MeshService, ServicePort } from '../snapshot.ts';
+import { exportsOverlap } from './claims.ts';
+import type { Say } from './known.ts';
+
+/** The zone that istiocoredns answers for, with what ServiceEntries say. */
+const ZONE = '.global';
+
+interface Claim {
+  readonly service: MeshService;
+  readonly address: string;
+  readonly bits: string;
+  /** In the ServiceEntry's list. */
+  readonly at: number;
+}
+
+/** Of two claims to one address the lesser one is told: a Service's goes before an entry's, and the older before the younger. */
+export function checkClaimedAddresses(services: readonly MeshService[], say: Say): void {
+  const claims = services.flatMap(claimsOf).sort((a, b) => compareOwners(a.service, b.service));
+  const byBits = new Map<string, Claim[]>();
+  for (const claim of claims) byBits.set(claim.bits, [...(byBits.get(claim.bits) ?? []), claim]);
+  const lengths = [...new Set(claims.map(({ bits }) => bits.length))].sort((a, b) => b - a);
+  const told = new Set<string>();
+  for (const claim of claims) {
+    for (const length of lengths.filter((each) => each <= claim.bits.length)) {
+      const other = byBits.get(claim.bits.slice(0, length))?.find((each) => isRival(claim, each));
+      if (other === undefined) continue;
+      const [first, second] = compareOwners(claim.service, other.service) <= 0 ? [claim, other] : [other, claim];
+      // A wide block may hold the addresses of many: one of them says it.
+      const owner = first.bits === second.bits ? first.service.key : '';
+      const pair = `${second.service.key} ${second.at} ${owner}`;
+      if (second.service.registry === 'kubernetes' || told.has(pair)) continue;
+      told.add(pair);
+      tell(first, second, say);
+    }
+  }
+}
+
+function claimsOf(service: MeshService): Claim[] {
+  const addresses =
+    service.registry === 'service-entry'
+      ? service.addresses
+      : [...new Set(Object.values(service.clusters).flatMap((each) => each.addresses))];
+  return addresses.flatMap((address, at) => {
+    const bits = blockBits(address);
+    return bits === undefined ? [] : [{ service, address, bits, at }];
+  });
+}
+
+/** Hosts of one entry share its addresses on purpose; a wide block around a Service's address leaves that to the Service. */
+function isRival(a: Claim, b: Claim): boolean {
+  const isWide = a.bits !== b.bits && (a.service.registry === 'kubernetes' || b.service.registry === 'kubernetes');
+  return !isWide && a.service.origin !== b.service.origin && exportsOverlap(a.service, b.service);
+}
+
+function tell(first: Claim, second: Claim, say: Say): void {
+  const owner = `${nameOf(first.service.origin)} (${first.service.hostname})`;
+  const message =
+    first.bits === second.bits
+      ? `${second.address} belongs to ${owner} already, ${effectOn(second.service, first.service)}`
+      : `${second.address} overlaps with ${first.address} of ${owner}: the narrower of the two has what they share`;
+  const cure =
+    first.service.registry === 'kubernetes'
+      ? 'use an address outside of the clusters’ service ranges, as of 240.0.0.0/4'
+      : 'give each host an address of its own';
+  say(second.service.origin, 'ISM0105', `spec.addresses[${second.at}]`, message, cure);
+}
+
+function effectOn(later: MeshService, owner: MeshService): string {
+  const shared = later.ports.filter(({ number }) => owner.ports.some((p) => p.number === number));
+  const hidden = shared.filter((port) => !isHttp(port) || !owner.ports.some((p) => isHttp(p, port.number)));
+  if (hidden.length > 0) return `so only one of them can be reached on port ${hidden.map((p) => p.number).join(', ')}`;
+  return shared.length > 0 ? 'so only the host that HTTP names tells them apart' : 'so only ports tell them apart';
+}
+
+function isHttp(port: ServicePort, number = port.number): boolean {
+  return port.number === number && (port.protocol === 'http' || port.protocol === 'http2');
+}
+
+function nameOf({ kind, namespace, name, cluster }: ObjectRef): string {
+  return `${kind} ${namespace}/${name}${kind === 'Service' && cluster ? ` in ${cluster}` : ''}`;
+}
+
+function compareOwners(a: MeshService, b: MeshService): number {
+  const rank = (service: MeshService) => Number(service.registry !== 'kubernetes');
+  return rank(a) - rank(b) || a.createdAtMs - b.createdAtMs || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
+}
+
+/** istiocoredns answers with what the oldest entry gives that gives anything. */
+export function checkAddressless(services: readonly MeshService[], say: Say): void {
+  const entries = services.filter((s) => s.registry === 'service-entry' && s.hostname.endsWith(ZONE));
+  const named = new Set(entries.filter((s) => s.addresses.some(isAnswer)).map(({ hostname }) => hostname));
+  for (const { hostname, addresses, origin } of entries) {
+    if (named.has(hostname)) continue;
+    const what = addresses.length === 0 ? 'no address' : `no single IPv4 address (${addresses.join(', ')})`;
+    const message = `${hostname} has ${what}, so it does not resolve by istiocoredns`;
+    const cure = 'add one to spec.addresses that nothing else has, as of 240.0.0.0/4: nobody needs to route it';
+    say(origin, 'ISM0110', 'spec.addresses', message, cure);
+  }
+}
+
+function isAnswer(address: string): boolean {
+  return isIPv4(address.endsWith('/32') ? address.slice(0, -3) : address);
+}
