@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# .global in the cluster DNS: kube-dns, by a stub domain
+for context in cluster1 cluster2; do
+  kubectl config use-context $context
+  kubectl apply -f - <<EOF
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: kube-dns
+  namespace: kube-system
+data:
+  stubDomains: |
+    {"global": ["$(kubectl get svc -n istio-system istiocoredns -o jsonpath={.spec.clusterIP})"]}
+EOF
+done
+kubectl config use-context cluster1
