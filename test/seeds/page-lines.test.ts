@@ -24,7 +24,7 @@ describe('a page’s commands', () => {
   });
 
   test('may stand in one line, where line ends became spaces', () => {
-    const page = 'words\n\nkubectl create ns a kubectl get po \\   -n a\nfor x in y; do id; done\n';
+    const page = 'words\n\nkubectl create ns a kubectl\u00a0get po \\   -n a\nfor x in y; do id; done\n';
     expect(readPageLines(page, 'joined')).toEqual([
       'kubectl create ns a kubectl get po \\ -n a',
       'for x in y; do id; done',

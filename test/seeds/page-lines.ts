@@ -33,11 +33,11 @@ function readPromptedLines(page: string): string[] {
   return lines;
 }
 
-/** A page that lost its line breaks (002): all commands of a block in one line, each of their lines' ends a space. */
+/** A page that lost its line breaks (002): all commands of a block in one line, with spaces (of any kind) for line ends. */
 function readJoinedLines(page: string): string[] {
   return page
     .split('\n')
-    .filter((line) => /^(kubectl|export|for|helm) /.test(line))
+    .filter((line) => /^(kubectl|export|for|helm)\s/.test(line))
     .map(joinWords);
 }
 
