@@ -46,11 +46,17 @@ const address = checked(text(), (raw, at) => {
   if (isIP(raw) !== 0 || /^[a-z0-9_]([-a-z0-9_.]{0,251}[a-z0-9_])?\.?$/i.test(raw)) return;
   at.report.add('ISM0006', at.field, `${JSON.stringify(raw)} is no address`, 'write an IP address or a DNS name');
 });
+const network = checked(text(), (raw, at) => {
+  if (/^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/.test(raw)) return;
+  const cure = 'write letters, digits, dots, dashes and underscores, at most 63';
+  at.report.add('ISM0006', at.field, `${JSON.stringify(raw)} is no network`, cure);
+});
 const endpoint = struct({
   address: required(address),
   ports: defaulted(mapOf(portNumber), {}),
   labels: defaulted(labels, {}),
-  network: refused('endpoints are reached at their own address; leave networks to gateways'),
+  /** `external`: only the egress gateway goes there; everybody else to the endpoints beside it. */
+  network: optional(network),
   locality: optional(text()),
   weight: optional(integer()),
   serviceAccount: optional(text()),

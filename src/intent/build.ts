@@ -6,8 +6,13 @@ import { hostname } from '../api/names.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshIndex, MeshService } from '../model/snapshot.ts';
 import { type ProxyView, selectDestinationRule } from '../model/view.ts';
-import { buildDestinations, buildSniDestinations, type DestinationInputs } from './destinations.ts';
-import { buildGateway } from './gateway.ts';
+import {
+  buildDestinations,
+  buildExitDestinations,
+  buildSniDestinations,
+  type DestinationInputs,
+} from './destinations.ts';
+import { buildGateway, isExit } from './gateway.ts';
 import { IdentityMemo } from './identity-memo.ts';
 import { buildInbound, groupServices, type ServicesByNamespace, servicesOfWorkload } from './inbound.ts';
 import { buildOutbound } from './outbound.ts';
@@ -36,7 +41,7 @@ export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyInte
   const services = servicesOfWorkload(all, proxy);
   const frame = { kind: proxy.kind, accessLogFile: view.mesh.accessLogFile, upstreamMark: proxy.upstreamMark };
   if (proxy.kind === 'gateway') {
-    const sniDestinations = allDestinations(view, cache, 'sni');
+    const sniDestinations = allDestinations(view, cache, isExit(proxy) ? 'exit' : 'sni');
     const gateway = buildGateway({ view, proxy, workload: inputs.workload, services, sniDestinations });
     const destinations = [...sniUsed(gateway, sniDestinations), ...referred(view, gateway, cache)].sort(byName);
     return { ...frame, outbound: undefined, inbound: undefined, gateway, destinations };
@@ -50,33 +55,50 @@ export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyInte
 }
 
 /** One array for all views that agree on services, rules for them, and identities. */
-function allDestinations(view: ProxyView, cache: IntentCache, use: 'proxy' | 'sni'): readonly DestinationIntent[] {
+function allDestinations(view: ProxyView, cache: IntentCache, use: Use): readonly DestinationIntent[] {
   const keys = [view.services, view.destinationRules, view.identities, view.headless, view.mesh, USES[use]];
-  return cache.destinations.get(keys, `${view.kind}/${view.cluster}`, () => {
-    const services =
-      use === 'proxy' ? view.services : view.services.filter((s) => s.registry === 'kubernetes' && s.meshInternal);
-    return services.flatMap((s) => memoized(view, s, cache, use)).sort(byName);
+  return cache.destinations.get(keys, `${view.kind}/${view.cluster}/${view.requestedNetworks}`, () => {
+    return view.services
+      .filter((s) => isFor(use, s, view))
+      .flatMap((s) => memoized(view, s, cache, use))
+      .sort(byName);
   });
 }
 
 const NOTHING: object = Object.freeze({});
-const USES = { proxy: {}, sni: {} } as const;
+/** `sni` and `exit`: TLS that a gateway passes on, into its cluster or out of it. */
+const USES = { proxy: {}, sni: {}, exit: {} } as const;
+type Use = keyof typeof USES;
 
-function memoized(
-  view: ProxyView,
-  service: MeshService,
-  cache: IntentCache,
-  use: 'proxy' | 'sni',
-): readonly DestinationIntent[] {
+function isFor(use: Use, service: MeshService, { requestedNetworks }: ProxyView): boolean {
+  if (use === 'proxy') return true;
+  if (!service.meshInternal) return false;
+  if (use === 'sni') return service.registry === 'kubernetes';
+  return service.networks.some((network) => requestedNetworks.includes(network));
+}
+
+function memoized(view: ProxyView, service: MeshService, cache: IntentCache, use: Use): readonly DestinationIntent[] {
   const rule = selectDestinationRule(view, service);
   const identities = view.identities.get(service.key);
-  const { mesh, kind, cluster } = view;
+  const { mesh, kind, cluster, requestedNetworks } = view;
   const headlessMeshed = view.headless.get(service.key)?.meshed ?? false;
   const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use]];
-  const inputs: DestinationInputs = { service, rule, identities: identities ?? [], headlessMeshed, mesh, kind };
-  return cache.destinations.get(keys, `${kind}/${use === 'sni' ? cluster : ''}/${headlessMeshed}`, () =>
-    use === 'sni' ? buildSniDestinations(inputs, cluster) : buildDestinations(inputs),
-  );
+  const inputs: DestinationInputs = {
+    ...{ service, rule, identities: identities ?? [], headlessMeshed, mesh, kind },
+    // Of a service without such endpoints nobody sees a difference: so all share what is made of it.
+    requestedNetworks: service.networks.length > 0 ? requestedNetworks : [],
+  };
+  const tag = `${kind}/${use === 'sni' ? cluster : ''}/${headlessMeshed}/${inputs.requestedNetworks}`;
+  return cache.destinations.get(keys, tag, () => {
+    switch (use) {
+      case 'proxy':
+        return buildDestinations(inputs);
+      case 'sni':
+        return buildSniDestinations(inputs, cluster);
+      case 'exit':
+        return buildExitDestinations(inputs);
+    }
+  });
 }
 
 /** A gateway gets only what its routes name: a mesh of a thousand services has a dozen of them at its edge. */

@@ -10,11 +10,13 @@ import type {
 } from '../api/destination-rule.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import type { ProxyView } from '../model/view.ts';
+import { chooseNetwork } from './endpoints.ts';
 import { clientSecurity, sniName } from './security.ts';
 import type {
   DestinationIntent,
   DestinationRef,
   Discovery,
+  EndpointFilter,
   EndpointIntent,
   Origin,
   OutlierIntent,
@@ -29,6 +31,9 @@ export interface DestinationInputs {
   /** Of a headless service: every endpoint has a sidecar. */
   readonly headlessMeshed: boolean;
   readonly mesh: ProxyView['mesh'];
+  readonly requestedNetworks: readonly string[];
+  /** Of an egress gateway: nothing but what is in those networks. */
+  readonly exit?: boolean;
   readonly kind: ProxyView['kind'];
 }
 
@@ -48,11 +53,16 @@ export function buildSniDestinations(inputs: DestinationInputs, cluster: string)
     const { discovery } = destination;
     if (discovery.kind !== 'endpoints') return [];
     const filter = { ...discovery.filter, cluster, meshedOnly: true };
-    return [
-      { ...destination, use: 'sni', protocol: 'tcp', security: { kind: 'plain' }, discovery: { ...discovery, filter } },
-    ];
+    return [{ ...destination, ...PASSED_ON, discovery: { ...discovery, filter } }];
   });
 }
+
+/** Destinations for TLS that leaves by an egress gateway: endpoints of the networks that it requests, and no others. */
+export function buildExitDestinations(inputs: DestinationInputs): DestinationIntent[] {
+  return buildDestinations({ ...inputs, exit: true }).map((destination) => ({ ...destination, ...PASSED_ON }));
+}
+
+const PASSED_ON = { use: 'sni', protocol: 'tcp', security: { kind: 'plain' } } as const;
 
 /** Server names under which a gateway takes traffic for a local service: its own, and its name in other clusters. */
 export function sniNames(ref: DestinationRef, dnsDomain: string): string[] {
@@ -140,6 +150,7 @@ function effectivePolicy(
 function discoveryOf(inputs: DestinationInputs, port: ServicePort, subset: Subset | undefined): Discovery {
   const { service, kind } = inputs;
   const labels = subset?.labels ?? {};
+  const network = { requested: inputs.requestedNetworks, only: inputs.exit ?? false };
   switch (service.resolution) {
     case 'none':
       // A gateway's clients were going to the gateway, so it has to know the endpoints of a headless service.
@@ -150,7 +161,7 @@ function discoveryOf(inputs: DestinationInputs, port: ServicePort, subset: Subse
       return {
         kind: 'dns',
         once: service.resolution === 'dns-round-robin',
-        endpoints: dnsEndpoints(service, port, labels),
+        endpoints: dnsEndpoints(service, port, { labels, network }),
       };
     case 'endpoints':
   }
@@ -158,16 +169,16 @@ function discoveryOf(inputs: DestinationInputs, port: ServicePort, subset: Subse
     kind: 'endpoints',
     service: service.key,
     portName: port.name,
-    filter: { labels, cluster: '', meshedOnly: false },
+    filter: { labels, cluster: '', meshedOnly: false, network },
   };
 }
 
 function dnsEndpoints(
   service: MeshService,
   port: ServicePort,
-  labels: Readonly<Record<string, string>>,
+  { labels, network }: Pick<EndpointFilter, 'labels' | 'network'>,
 ): EndpointIntent[] {
-  return service.dnsEndpoints
+  return chooseNetwork(service.dnsEndpoints, network)
     .filter((e) => Object.entries(labels).every(([key, value]) => e.labels[key] === value))
     .map((e) => ({
       address: e.address,

@@ -3,14 +3,21 @@ import { describe, expect, test } from 'vitest';
 import { clusterName } from '../api/names.ts';
 import type { Endpoint } from '../model/snapshot.ts';
 import { buildEndpoints } from './endpoints.ts';
+import type { NetworkChoice } from './types.ts';
 
-function endpoint(address: string, version: string, draining: boolean): Endpoint {
-  const rest = { cluster: clusterName('one'), locality: '', weight: 1, identity: undefined, meshed: true };
+function endpoint(address: string, version: string, draining: boolean, network = ''): Endpoint {
+  const rest = { network, cluster: clusterName('one'), locality: '', weight: 1, identity: undefined, meshed: true };
   return { address, ports: { http: 9080 }, labels: { version }, draining, ...rest };
 }
 
-function addresses(set: readonly Endpoint[], labels: Readonly<Record<string, string>> = {}): string[] {
-  const filter = { labels, cluster: '', meshedOnly: false };
+const EVERYBODY: NetworkChoice = { requested: [], only: false };
+
+function addresses(
+  set: readonly Endpoint[],
+  labels: Readonly<Record<string, string>> = {},
+  network = EVERYBODY,
+): string[] {
+  const filter = { labels, cluster: '', meshedOnly: false, network };
   return buildEndpoints({ kind: 'endpoints', service: 's', portName: 'http', filter }, set).map((e) => e.address);
 }
 
@@ -25,5 +32,28 @@ describe('endpoints on their way out', () => {
   test('are better than none, subset by subset', () => {
     expect(addresses(set, { version: 'v1' })).toEqual(['10.1.0.1']);
     expect(addresses(set.filter((e) => e.draining))).toEqual(['10.1.0.1', '10.1.0.3']);
+  });
+});
+
+describe('endpoints in the network external', () => {
+  const far = endpoint('172.31.0.120', 'v2', false, 'external');
+  const exit = endpoint('10.96.0.9', 'v1', false);
+  const asked: NetworkChoice = { requested: ['external'], only: false };
+
+  test('are for those who ask for it, instead of the endpoints beside them', () => {
+    expect(addresses([exit, far])).toEqual(['10.96.0.9']);
+    expect(addresses([exit, far], {}, asked)).toEqual(['172.31.0.120']);
+    expect(addresses([far])).toEqual([]);
+  });
+
+  test('change nothing for a service that has none', () => {
+    expect(addresses([exit], {}, asked)).toEqual(['10.96.0.9']);
+    expect(addresses([exit], {}, { ...asked, only: true })).toEqual([]);
+  });
+
+  test('are chosen before labels: a subset without one of them leads nowhere, not back to the gateway', () => {
+    expect(addresses([exit, far], { version: 'v1' }, asked)).toEqual([]);
+    expect(addresses([exit, far], { version: 'v2' }, asked)).toEqual(['172.31.0.120']);
+    expect(addresses([exit, far], { version: 'v2' })).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { EndpointSet } from '../model/snapshot.ts';
-import type { Discovery, EndpointIntent } from './types.ts';
+import { type Endpoint, type EndpointSet, EXTERNAL_NETWORK } from '../model/snapshot.ts';
+import type { Discovery, EndpointIntent, NetworkChoice } from './types.ts';
 
 /**
  * The endpoints that a destination takes of its service's, in the order of the set. Those on their way out only when there
@@ -12,7 +12,7 @@ export function buildEndpoints(
 ): EndpointIntent[] {
   const { portName, filter } = discovery;
   const wanted = Object.entries(filter.labels);
-  const able = set.filter((endpoint) => {
+  const able = chooseNetwork(set, filter.network).filter((endpoint) => {
     if (endpoint.ports[portName] === undefined) return false;
     if (filter.cluster !== '' && endpoint.cluster !== filter.cluster) return false;
     if (filter.meshedOnly && !endpoint.meshed) return false;
@@ -22,4 +22,15 @@ export function buildEndpoints(
   return (staying.length > 0 ? staying : able).map(({ address, ports, weight, locality, meshed }) => {
     return { address, port: ports[portName]!, weight, locality, meshed };
   });
+}
+
+/**
+ * What `network` says of endpoints that a ServiceEntry names, before labels are asked: a proxy that requests a network has
+ * the endpoints there, and not those beside them, which lead the others to it.
+ */
+export function chooseNetwork(endpoints: readonly Endpoint[], choice: NetworkChoice): readonly Endpoint[] {
+  const { requested, only } = choice;
+  const asked = requested.length === 0 ? [] : endpoints.filter((e) => requested.includes(e.network));
+  if (asked.length > 0 || only) return asked;
+  return endpoints.filter((e) => e.network !== EXTERNAL_NETWORK);
 }

@@ -7,7 +7,7 @@ import { covers } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { compareHosts } from '../model/hosts.ts';
 import type { MeshProxy } from '../model/proxy.ts';
-import type { MeshService } from '../model/snapshot.ts';
+import { EXTERNAL_NETWORK, type MeshService } from '../model/snapshot.ts';
 import { boundGateways, type ProxyView } from '../model/view.ts';
 import { sniNames } from './destinations.ts';
 import { buildRoutes, resolveDestination } from './http-routes.ts';
@@ -35,11 +35,19 @@ export interface GatewayInputs {
   readonly workload: Workload | undefined;
   /** Kubernetes services that select the gateway's pods: they say on which port a server's port arrives. */
   readonly services: readonly MeshService[];
+  /** Where the mesh's own TLS is passed on to. */
   readonly sniDestinations: readonly DestinationIntent[];
 }
 
 export function buildGateway(inputs: GatewayInputs): GatewayIntent {
-  return { httpPorts: buildHttpPorts(inputs), sniPorts: buildSniPorts(inputs) };
+  const sniPorts = buildSniPorts(inputs);
+  const taken = new Set(sniPorts.map(({ port }) => port));
+  return { httpPorts: buildHttpPorts(inputs).filter(({ port }) => !taken.has(port)), sniPorts };
+}
+
+/** What leaves by it is for other clusters: never for this one's services of the same names. */
+export function isExit({ labels, requestedNetworks }: MeshProxy): boolean {
+  return labels['istio'] === EGRESS_ROLE || requestedNetworks.includes(EXTERNAL_NETWORK);
 }
 
 interface Server {
@@ -123,11 +131,7 @@ function buildSniPorts(inputs: GatewayInputs): SniPortIntent[] {
     });
     ports.set(port, [...(ports.get(port) ?? []), ...fresh]);
   };
-  const builtIn =
-    // What leaves by the egress gateway is for other clusters: never for this one's services of the same names.
-    inputs.proxy.labels['istio'] !== EGRESS_ROLE &&
-    inputs.services.some((s) => s.ports.some((p) => p.number === CROSS_CLUSTER_PORT));
-  if (builtIn) add(bindPort(inputs, CROSS_CLUSTER_PORT), meshChains(inputs, ['*']));
+  if (hasCrossClusterPort(inputs)) add(bindPort(inputs, CROSS_CLUSTER_PORT), meshChains(inputs, ['*']));
   for (const { gateway, server, bindPort: port } of serversOf(inputs)) {
     if (server.tls?.mode === 'AUTO_PASSTHROUGH') {
       const offered = server.hosts.map((h) => h.host);
@@ -139,7 +143,14 @@ function buildSniPorts(inputs: GatewayInputs): SniPortIntent[] {
   return [...ports].sort(([a], [b]) => a - b).map(([port, chains]) => ({ port, chains }));
 }
 
-/** The mesh's own TLS: a chain for each destination in this cluster, under the names that other clusters have for it. */
+function hasCrossClusterPort({ services }: GatewayInputs): boolean {
+  return services.some((s) => s.ports.some((p) => p.number === CROSS_CLUSTER_PORT));
+}
+
+/**
+ * The mesh's own TLS: a chain for each destination in this cluster, under the names that other clusters have for it; or, of
+ * an egress gateway, for each in the networks that it requests.
+ */
 function meshChains(inputs: GatewayInputs, offered: readonly string[]): TcpChainIntent[] {
   return inputs.sniDestinations.flatMap((destination) => {
     const serverNames = sniNames(destination.ref, inputs.view.settings.dnsDomain).filter((name) => {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who speaks TLS with whom. Without a rule a client speaks the mesh's mutual TLS to every endpoint that has a sidecar,
-// and plaintext to the others, which cannot understand anything else.
+// and plaintext to the others, which cannot understand anything else. Names of other clusters lead to their gateways, which
+// let in nothing but the mesh's TLS.
 import type { TlsSettings } from '../api/destination-rule.ts';
+import { isRemote } from '../model/hosts.ts';
 import type { DestinationInputs } from './destinations.ts';
 import type { ClientSecurity, DestinationRef } from './types.ts';
 
@@ -28,7 +30,7 @@ export function clientSecurity(
       // Envoy learns such an endpoint only when it is dialled, and cannot know whether it has a sidecar.
       return inputs.headlessMeshed ? { kind: 'mesh', when: 'always', sni: sniName(ref), peers } : { kind: 'plain' };
     }
-    return { kind: 'mesh', when: 'where-meshed', sni: sniName(ref), peers };
+    return { kind: 'mesh', when: isRemote(service) ? 'always' : 'where-meshed', sni: sniName(ref), peers };
   }
   const asked = tls.subjectAltNames.length > 0 ? tls.subjectAltNames : undefined;
   switch (tls.mode) {

@@ -56,11 +56,19 @@ export type Discovery =
   /** Where the client was going anyway. */
   | { readonly kind: 'original' };
 
+export interface NetworkChoice {
+  /** Where a service has endpoints in these, they are all of its endpoints; the network `external` is nobody else's. */
+  readonly requested: readonly string[];
+  /** Those, or none: never the endpoints beside them. */
+  readonly only: boolean;
+}
+
 export interface EndpointFilter {
   readonly labels: Readonly<Record<string, string>>;
   /** '' for every cluster. */
   readonly cluster: string;
   readonly meshedOnly: boolean;
+  readonly network: NetworkChoice;
 }
 
 export interface EndpointIntent {

@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 import { covers, type Hostname, hostname } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
-import { compareHosts, type HostTable, hostTable, lookUpHost, qualifyHost } from '../model/hosts.ts';
+import { compareHosts, type HostTable, hostTable, isRemote, lookUpHost, qualifyHost } from '../model/hosts.ts';
 import { IdentityMemo } from '../model/identity-memo.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import { addressesOf, type ProxyView } from '../model/view.ts';
@@ -116,8 +116,7 @@ function shortNames(view: ProxyView, service: MeshService): string[] {
   const [name, namespace, ...rest] = service.hostname.split('.');
   const parent = rest.join('.');
   const isLocal = service.registry === 'kubernetes' && parent === `svc.${dnsDomain}`;
-  const isRemote = service.meshInternal && parent === 'global';
-  if (!isLocal && !isRemote) return [];
+  if (!isLocal && !isRemote(service)) return [];
   const own = namespace === view.namespace ? [name!] : [];
   return [...own, `${name}.${namespace}`, ...(isLocal ? [`${name}.${namespace}.svc`] : [])];
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { covers, type Hostname, hostname } from '../api/names.ts';
+import type { MeshService } from './snapshot.ts';
 
 /**
  * A rule's host in full. A name without a dot is a Kubernetes service of the rule's own namespace; every other name is
@@ -8,6 +9,13 @@ import { covers, type Hostname, hostname } from '../api/names.ts';
 export function qualifyHost(host: string, namespace: string, dnsDomain: string): Hostname {
   const bare = !host.includes('.') && host !== '*';
   return hostname(bare ? `${host}.${namespace}.svc.${dnsDomain}` : host);
+}
+
+/** Under `global` a service of another cluster has its name: NAME.NAMESPACE.global. */
+const REMOTE_NAME = /^[^.]+\.[^.]+\.global$/;
+
+export function isRemote(service: MeshService): boolean {
+  return service.registry === 'service-entry' && service.meshInternal && REMOTE_NAME.test(service.hostname);
 }
 
 /** Longer is more specific, and a name without a wildcard more than any with one. */

@@ -40,13 +40,14 @@ export function mergeKubeServices(copies: ReadonlyMap<ClusterName, KubeService>,
     exportTo: first.exportTo,
     dnsEndpoints: first.externalName === undefined ? [] : [externalEndpoint(first, first.externalName)],
     subjectAltNames: [],
+    networks: [],
   };
 }
 
 function externalEndpoint(service: KubeService, address: string): Endpoint {
   const ports = Object.fromEntries(service.ports.map((p) => [p.name, p.number]));
   const cluster = clusterName(service.ref.cluster ?? '');
-  const unknown = { labels: {}, locality: '', identity: undefined, meshed: false, draining: false };
+  const unknown = { labels: {}, network: '', locality: '', identity: undefined, meshed: false, draining: false };
   return { ...unknown, address, ports, cluster, weight: 1 };
 }
 
@@ -68,6 +69,7 @@ export function servicesOfEntry(entry: ServiceEntry): MeshService[] {
     exportTo: spec.exportTo,
     dnsEndpoints: resolvesByDns(spec) ? dnsEndpoints(entry, host) : [],
     subjectAltNames: spec.subjectAltNames,
+    networks: [...new Set(spec.endpoints.flatMap((e) => e.network ?? []))].sort(),
   }));
 }
 
@@ -98,6 +100,7 @@ function endpointOfEntry(entry: ServiceEntry, raw: EntryEndpoint, trustDomain = 
     ports: Object.fromEntries(entry.spec.ports.map((p) => [p.name, target(p)])),
     labels: raw.labels,
     cluster: clusterName(entry.ref.cluster ?? ''),
+    network: raw.network ?? '',
     locality: raw.locality ?? '',
     weight: raw.weight ?? 1,
     identity: account === undefined ? undefined : spiffeId(trustDomain, entry.ref.namespace, account),
@@ -130,6 +133,7 @@ export function endpointsOfSlices(
           ports: { ...found.get(address)?.ports, ...slice.ports },
           labels: pod?.labels ?? {},
           cluster,
+          network: '',
           locality: endpoint.zone,
           weight: 1,
           identity: pod === undefined ? undefined : spiffeId(trustDomain, slice.namespace, pod.serviceAccount),

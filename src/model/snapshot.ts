@@ -49,6 +49,8 @@ export interface MeshService {
   /** Resolution by DNS: the names to look up. */
   readonly dnsEndpoints: readonly Endpoint[];
   readonly subjectAltNames: readonly string[];
+  /** Networks that endpoints of a ServiceEntry name, sorted. */
+  readonly networks: readonly string[];
 }
 
 export interface Endpoint {
@@ -58,6 +60,8 @@ export interface Endpoint {
   readonly ports: Readonly<Record<string, number>>;
   readonly labels: Readonly<Record<string, string>>;
   readonly cluster: ClusterName;
+  /** '' for the one that needs no name. */
+  readonly network: string;
   /** `region/zone/subzone`, or ''. */
   readonly locality: string;
   readonly weight: number;
@@ -111,6 +115,9 @@ export interface MeshSnapshot {
 export function workloadKey(cluster: string, namespace: string, podName: string): string {
   return `${cluster}/${namespace}/${podName}`;
 }
+
+/** The network that only proxies reach which ask for it: the egress gateway (docs/decisions/0019). */
+export const EXTERNAL_NETWORK = 'external';
 
 /** Ports on which every proxy listens itself: outbound, inbound, health, metrics. Another listener there is refused. */
 export const PROXY_PORTS: ReadonlySet<number> = new Set([15001, 15006, 15021, 15090]);

@@ -16,6 +16,8 @@ export interface ProxyView {
   readonly kind: MeshProxy['kind'];
   readonly cluster: ClusterName;
   readonly namespace: string;
+  /** Networks that the proxy is to reach, where others go to what stands beside. */
+  readonly requestedNetworks: readonly string[];
   /** Labels of the proxy that a visible rule asks for; others cannot make a difference. */
   readonly labels: Readonly<Record<string, string>>;
   readonly settings: MeshSettings;
@@ -58,6 +60,7 @@ export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache):
     kind,
     cluster: proxy.cluster,
     namespace,
+    requestedNetworks: proxy.requestedNetworks,
     labels: pickLabels(rules.labels, proxy.labels),
     settings,
     mesh,
@@ -77,9 +80,9 @@ const NONE: readonly never[] = Object.freeze([]);
 
 /** Proxies with equal keys have equal views of one index. */
 export function viewKey(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): string {
-  const { kind, cluster, namespace } = proxy;
+  const { kind, cluster, namespace, requestedNetworks } = proxy;
   const names = kind === 'gateway' ? Object.keys(proxy.labels).sort() : rulesFor(index, namespace, cache).labels;
-  return JSON.stringify([kind, cluster, namespace, pickLabels(names, proxy.labels)]);
+  return JSON.stringify([kind, cluster, namespace, requestedNetworks, pickLabels(names, proxy.labels)]);
 }
 
 function rulesFor(index: MeshIndex, namespace: string, cache: ViewCache): VisibleRules {

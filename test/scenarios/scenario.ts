@@ -40,6 +40,7 @@ interface ProxySpec {
   cluster?: string;
   kind?: 'sidecar' | 'gateway';
   upstreamMark?: number;
+  requestedNetworks?: string[];
 }
 
 interface WorkloadSpec {
@@ -202,7 +203,7 @@ function proxyOf(spec: ProxySpec, cluster: string, workloads: readonly WorkloadS
     labels: workload.labels ?? {},
     serviceAccount: workload.serviceAccount ?? 'default',
     network: '',
-    requestedNetworks: [],
+    requestedNetworks: spec.requestedNetworks ?? [],
     trustDomain: 'cluster.local',
     dnsDomain: 'cluster.local',
     ...(spec.upstreamMark !== undefined && { upstreamMark: spec.upstreamMark }),
