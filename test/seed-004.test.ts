@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { binomialBounds } from '../src/cli/demo/chance.ts';
 import { type PageVisit, visitPage } from '../src/cli/demo/traffic.ts';
 import { Load } from './faults/load-generator.ts';
-import { judgeLosses } from './faults/mesh-under-load.ts';
+import { judgeLosses } from './faults/sandbox-under-load.ts';
 import { sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
 import { until } from './fixture/waiting.ts';
 import { findBrowser, openBrowser, starColours } from './seeds/browser.ts';

@@ -5,10 +5,10 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, type TestContext, test } from 'vitest';
 import { rounds } from '../fixture/counts.ts';
-import { findProgram, root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
+import { findProgram, processesOfSandbox, root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
 import { until } from '../fixture/waiting.ts';
 import { Load } from './load-generator.ts';
-import { judgeLosses } from './mesh-under-load.ts';
+import { judgeLosses } from './sandbox-under-load.ts';
 
 const obstacle = sandboxObstacle('kubectl');
 const RATE = 200;
@@ -231,21 +231,3 @@ spec: { ports: [{ name: http, port: 8080 }] }
     await until('a control plane that is ready', async () => (await sandbox.isthmus('analyze')).code === 0);
   });
 });
-
-/** Processes of the sandbox with `part` in their command line. */
-function processesOfSandbox(sandbox: TestSandbox, part: string): number[] {
-  const command = (pid: string) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-  const parent = (pid: string) => /^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0';
-  const isInside = (pid: string): boolean =>
-    pid !== '0' && pid !== '1' && (command(pid).includes(sandbox.dir) || isInside(parent(pid)));
-  return readdirSync('/proc')
-    .filter((pid) => /^\d+$/.test(pid))
-    .filter((pid) => {
-      try {
-        return command(pid).includes(part) && isInside(pid);
-      } catch {
-        return false; // it has ended meanwhile
-      }
-    })
-    .map(Number);
-}

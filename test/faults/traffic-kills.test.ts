@@ -4,8 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { rounds } from '../fixture/counts.ts';
 import { sandboxObstacle } from '../fixture/sandbox.ts';
 import { until } from '../fixture/waiting.ts';
-import type { FailedRequest, LoadReport } from './load-generator.ts';
-import { type Cluster, MeshUnderLoad } from './mesh-under-load.ts';
+import type { FailedRequest } from './load-generator.ts';
+import { MeshUnderLoad } from './mesh-under-load.ts';
+import type { Cluster } from './sandbox-under-load.ts';
 
 const obstacle = sandboxObstacle('kubectl');
 const SYSTEM = 'istio-system';
@@ -22,8 +23,6 @@ describe.skipIf(obstacle !== undefined)(`faults under load${obstacle ? ` (skippe
   afterAll(async () => {
     expect(await mesh.down()).toEqual([]);
   });
-
-  const ofTarget = (report: LoadReport, name: string) => report.failed.filter(({ target }) => target === name);
 
   /** Counters of the control plane's own, by name and first label. */
   async function metrics(cluster: Cluster): Promise<Map<string, number>> {
@@ -111,7 +110,7 @@ describe.skipIf(obstacle !== undefined)(`faults under load${obstacle ? ` (skippe
       mesh.kill(pod, ENVOY);
       await load.wellAnswered(200, 60_000);
     });
-    mesh.judge(report, context, ofTarget(report, 'local'));
+    mesh.judge(report, context, mesh.failuresOf(report, 'local'));
     expect(report.statuses['200']).toBeGreaterThan(0);
   });
 
@@ -146,8 +145,8 @@ describe.skipIf(obstacle !== undefined)(`faults under load${obstacle ? ` (skippe
       load.mark('the cable is back');
       await load.wellAnswered(400, 60_000);
     });
-    mesh.judge(report, context, ofTarget(report, 'local'));
-    expect(ofTarget(report, 'remote').length, 'the cut was one').toBeGreaterThan(0);
+    mesh.judge(report, context, mesh.failuresOf(report, 'local'));
+    expect(mesh.failuresOf(report, 'remote').length, 'the cut was one').toBeGreaterThan(0);
     const hung = report.failed.filter(({ outcome }) => outcome.startsWith('no answer'));
     mesh.judge(report, context, hung);
   });
