@@ -40,6 +40,8 @@ export const DIAGNOSTICS = {
   ISM0010: { severity: 'error', title: 'API version not served' },
   ISM0011: { severity: 'warning', title: 'rule that no request can reach' },
   ISM0012: { severity: 'error', title: 'no Kubernetes object' },
+  ISM0013: { severity: 'warning', title: 'port that gateways have already' },
+  ISM0014: { severity: 'warning', title: 'external endpoints out of reach' },
   ISM0101: { severity: 'warning', title: 'host not found' },
   ISM0102: { severity: 'warning', title: 'subset not found' },
   ISM0103: { severity: 'warning', title: 'port not found' },

@@ -45,6 +45,9 @@ const tls = struct({
   caCertCredentialName: refused(keys),
 });
 
+/** The port for TLS between clusters: https://istio.io/v1.4/docs/setup/install/multicluster/gateways/ */
+export const CROSS_CLUSTER_PORT = 15443;
+
 /** A host as a gateway has it: `[NAMESPACE/]HOST`, where NAMESPACE may be `*` or `.`. */
 export interface ServerHost {
   /** `*`: any namespace. */
@@ -88,6 +91,10 @@ const server = checked(
     const secure = value.port.protocol === 'TLS' || value.port.protocol === 'HTTPS';
     if (secure && value.tls === undefined) {
       at.report.add('ISM0001', `${at.field}.tls`, `${value.port.protocol} needs tls`, 'add `tls: {mode: PASSTHROUGH}`');
+    }
+    if (value.port.number === CROSS_CLUSTER_PORT && value.tls?.mode !== 'AUTO_PASSTHROUGH') {
+      const message = `${CROSS_CLUSTER_PORT} is where gateways take the mesh's TLS between clusters, without any Gateway`;
+      at.report.add('ISM0013', `${at.field}.port.number`, message, 'remove this server, or give it another port');
     }
     if (!secure && value.tls?.mode !== undefined && value.tls.httpsRedirect === undefined) {
       at.report.add('ISM0007', `${at.field}.tls`, 'an HTTP server has no TLS', 'use protocol TLS, or remove `tls`');

@@ -109,7 +109,7 @@ export const SERVICE_ENTRY: Kind<ServiceEntrySpec> = {
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created' },
   ],
   spec,
-  check(value, at) {
+  check(value, at, header) {
     reportDuplicates(value.hosts, `${at.field}.hosts`, at);
     reportDuplicates(
       value.ports.map((p) => p.name),
@@ -123,6 +123,7 @@ export const SERVICE_ENTRY: Kind<ServiceEntrySpec> = {
     );
     checkResolution(value, at);
     checkEndpoints(value, at);
+    checkExternal(value, at, header.ref.namespace);
   },
 };
 
@@ -157,4 +158,24 @@ function checkEndpoints(value: ServiceEntrySpec, at: At): void {
       at.report.add('ISM0006', `${field}.ports.${name}`, `spec.ports has no port named ${name}`, cure);
     }
   });
+}
+
+/** The network that only proxies reach which ask for it: the egress gateway (docs/decisions/0019). */
+export const EXTERNAL_NETWORK = 'external';
+/** Where the egress gateway runs. */
+const GATEWAYS = 'istio-system';
+
+function checkExternal({ endpoints, exportTo: scopes }: ServiceEntrySpec, at: At, namespace: string): void {
+  const first = endpoints.findIndex((e) => e.network === EXTERNAL_NETWORK);
+  if (first < 0) return;
+  if (endpoints.every((e) => e.network === EXTERNAL_NETWORK)) {
+    const message = `only the egress gateway goes to the network ${EXTERNAL_NETWORK}, and nothing here leads to it`;
+    const cure = 'add the address of istio-egressgateway as an endpoint without a network';
+    at.report.add('ISM0014', `${at.field}.endpoints[${first}].network`, message, cure);
+  }
+  const seen = scopes.some((scope) => scope === '*' || scope === GATEWAYS || (scope === '.' && namespace === GATEWAYS));
+  if (!seen) {
+    const message = `the egress gateway, in ${GATEWAYS}, does not see this entry, so it passes nothing on`;
+    at.report.add('ISM0014', `${at.field}.exportTo`, message, `add ${GATEWAYS}`);
+  }
 }

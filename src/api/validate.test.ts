@@ -170,6 +170,38 @@ test.each([
     'hosts: [a.b]\n  ports: [{number: 80, name: http}]\n  resolution: DNS\n  endpoints: [{address: x, ports: {htp: 1}}]',
     ['ISM0006 spec.endpoints[0].ports.htp:8'],
   ],
+  ...(
+    [
+      ['', '[{address: 172.31.0.120, network: external}, {address: 10.96.0.9}]', []],
+      ['', '[{address: 172.31.0.120, network: external}]', ['warning ISM0014 spec.endpoints[0].network:8']],
+      ['', '[{address: 172.31.0.120, network: "ex ternal"}]', ['ISM0006 spec.endpoints[0].network:8']],
+      ['', '[{address: 172.31.0.120, network: far}]', []],
+      [
+        ', exportTo: [.]',
+        '[{address: 172.31.0.120, network: external}, {address: 10.96.0.9}]',
+        ['warning ISM0014 spec.exportTo:6'],
+      ],
+      [', exportTo: [., istio-system]', '[{address: 172.31.0.120, network: external}, {address: 10.96.0.9}]', []],
+      [', exportTo: [.]', '[{address: 172.31.0.120}]', []],
+    ] as const
+  ).map(
+    ([more, endpoints, expected]) =>
+      [
+        'ServiceEntry',
+        `{hosts: [a.b.global], ports: [{number: 80, name: http}], resolution: STATIC, endpoints: ${endpoints}${more}}`,
+        [...expected],
+      ] as [string, string, string[]],
+  ),
+  [
+    'Gateway',
+    'servers: [{port: {number: 15443, protocol: TLS}, hosts: ["*"], tls: {mode: PASSTHROUGH}}]',
+    ['warning ISM0013 spec.servers[0].port.number:5'],
+  ],
+  [
+    'Gateway',
+    'servers: [{port: {number: 15443, protocol: HTTP}, hosts: ["*"]}]',
+    ['warning ISM0013 spec.servers[0].port.number:5'],
+  ],
   [
     'Gateway',
     'servers: [{port: {number: 443, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}]',

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Endpoint, type EndpointSet, EXTERNAL_NETWORK } from '../model/snapshot.ts';
+import { EXTERNAL_NETWORK } from '../api/service-entry.ts';
+import type { Endpoint, EndpointSet } from '../model/snapshot.ts';
 import type { Discovery, EndpointIntent, NetworkChoice } from './types.ts';
 
 /**

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a gateway serves: HTTP as Gateways and VirtualServices say, and, on 15443, the mesh's own TLS for every service
 // of its cluster, which needs no object at all.
-import type { Gateway, GatewayServer, ServerHost } from '../api/gateway.ts';
+import { CROSS_CLUSTER_PORT, type Gateway, type GatewayServer, type ServerHost } from '../api/gateway.ts';
 import type { Workload } from '../api/kubernetes.ts';
 import { covers } from '../api/names.ts';
+import { EXTERNAL_NETWORK } from '../api/service-entry.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { compareHosts } from '../model/hosts.ts';
 import type { MeshProxy } from '../model/proxy.ts';
-import { EXTERNAL_NETWORK, type MeshService } from '../model/snapshot.ts';
+import type { MeshService } from '../model/snapshot.ts';
 import { boundGateways, type ProxyView } from '../model/view.ts';
 import { sniNames } from './destinations.ts';
 import { buildRoutes, resolveDestination } from './http-routes.ts';
@@ -20,9 +21,6 @@ import type {
   TcpChainIntent,
   VirtualHostIntent,
 } from './types.ts';
-
-/** The port for TLS between clusters: https://istio.io/v1.4/docs/setup/install/multicluster/gateways/ */
-const CROSS_CLUSTER_PORT = 15443;
 
 /** The label `istio` of istio-egressgateway's pods. */
 const EGRESS_ROLE = 'egressgateway';

@@ -116,8 +116,5 @@ export function workloadKey(cluster: string, namespace: string, podName: string)
   return `${cluster}/${namespace}/${podName}`;
 }
 
-/** The network that only proxies reach which ask for it: the egress gateway (docs/decisions/0019). */
-export const EXTERNAL_NETWORK = 'external';
-
 /** Ports on which every proxy listens itself: outbound, inbound, health, metrics. Another listener there is refused. */
 export const PROXY_PORTS: ReadonlySet<number> = new Set([15001, 15006, 15021, 15090]);
