@@ -68,6 +68,8 @@ describe('answers', () => {
     ['Reviews.Default.GLOBAL', 'A', 0, ['127.255.0.3']],
     ['reviews.default.global', 'AAAA', 0, []],
     ['reviews.default.global', 'TXT', 0, []],
+    ['reviews.default.global', 'SRV', 0, []],
+    ['_http._tcp.reviews.default.global', 'SRV', 3, []],
     ['reviews.default.global', 'ANY', 0, ['127.255.0.3']],
     ['anything.bar.global', 'A', 0, ['127.255.0.9']],
     ['bar.global', 'A', 0, []],
@@ -114,7 +116,10 @@ test('of two claims to a name the older one holds, in whatever order they come',
     [old, young],
     [young, old],
   ]) {
-    expect(collectNames(entries, 'global').get('a.b.global')).toEqual(['127.255.0.1']);
+    expect(collectNames(entries, 'global').get('a.b.global')).toEqual({
+      addresses: ['127.255.0.1'],
+      serviceEntry: 'default/z',
+    });
   }
 });
 

@@ -4,8 +4,15 @@
 import { isIPv4 } from 'node:net';
 import type { KubeObject } from '../kube/types.ts';
 
-/** Name (lower case, no final dot; `*.` in front of a wildcard) -> IPv4 addresses, oldest ServiceEntry first. */
-export type GlobalNames = ReadonlyMap<string, readonly string[]>;
+/** What a name leads to, by which ServiceEntry (`namespace/name`). */
+export interface GlobalName {
+  /** IPv4, as the ServiceEntry lists them; empty: it gives none. */
+  readonly addresses: readonly string[];
+  readonly serviceEntry: string;
+}
+
+/** By name: lower case, no final dot; `*.` in front of a wildcard. */
+export type GlobalNames = ReadonlyMap<string, GlobalName>;
 
 export type NameLookup =
   | { readonly kind: 'addresses'; readonly addresses: readonly string[] }
@@ -15,15 +22,17 @@ export type NameLookup =
 
 /** Names under `zone` from ServiceEntries. Where two claim one name, the older one's address holds, as in the mesh. */
 export function collectNames(entries: Iterable<KubeObject>, zone: string): GlobalNames {
-  const names = new Map<string, readonly string[]>();
+  const names = new Map<string, GlobalName>();
   for (const entry of [...entries].sort(byAge)) {
-    const { hosts, addresses } = (entry['spec'] ?? {}) as { hosts?: unknown; addresses?: unknown };
-    const ipv4 = textsOf(addresses).map(singleAddress).filter(isIPv4);
+    const { hosts, addresses: listed } = (entry['spec'] ?? {}) as { hosts?: unknown; addresses?: unknown };
+    const { namespace = '', name: entryName = '' } = entry.metadata;
+    const addresses = textsOf(listed).map(singleAddress).filter(isIPv4);
     for (const host of textsOf(hosts)) {
       const name = normalizeName(host);
       if (!isUnder(name, zone)) continue;
       const known = names.get(name);
-      if (known === undefined || known.length === 0) names.set(name, ipv4);
+      if (known === undefined || known.addresses.length === 0)
+        names.set(name, { addresses, serviceEntry: `${namespace}/${entryName}` });
     }
   }
   return names;
@@ -32,14 +41,18 @@ export function collectNames(entries: Iterable<KubeObject>, zone: string): Globa
 /** RFC 4592: the closest wildcard answers only where no name exists at or below the one asked for. */
 export function lookUp(names: GlobalNames, name: string): NameLookup {
   const exact = names.get(name);
-  if (exact !== undefined) return exact.length === 0 ? { kind: 'empty' } : { kind: 'addresses', addresses: exact };
+  if (exact !== undefined) return lookedUp(exact);
   for (const known of names.keys()) if (known.endsWith(`.${name}`)) return { kind: 'empty' };
   const labels = name.split('.');
   for (let i = 1; i < labels.length; i++) {
-    const addresses = names.get(`*.${labels.slice(i).join('.')}`);
-    if (addresses !== undefined) return addresses.length === 0 ? { kind: 'empty' } : { kind: 'addresses', addresses };
+    const wildcard = names.get(`*.${labels.slice(i).join('.')}`);
+    if (wildcard !== undefined) return lookedUp(wildcard);
   }
   return { kind: 'unknown' };
+}
+
+function lookedUp({ addresses }: GlobalName): NameLookup {
+  return addresses.length === 0 ? { kind: 'empty' } : { kind: 'addresses', addresses };
 }
 
 export function normalizeName(name: string): string {

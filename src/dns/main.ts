@@ -6,6 +6,7 @@ import type { KubeClient } from '../kube/client.ts';
 import type { KubeObject, ResourceType } from '../kube/types.ts';
 import { watchResource } from '../kube/watch.ts';
 import { collectNames, type GlobalNames } from './global-names.ts';
+import { describeChanges } from './name-changes.ts';
 import { startDnsServer } from './server.ts';
 
 export interface DnsOptions {
@@ -33,14 +34,10 @@ export async function runDns(options: DnsOptions, signal: AbortSignal): Promise<
   let names: GlobalNames = new Map();
   let synced = false;
   const publish = (): void => {
-    const before = JSON.stringify([...names]);
+    const before = names;
     names = collectNames(entries.values(), zone);
-    if (JSON.stringify([...names]) === before) return;
-    const mapping = Object.fromEntries([...names].map(([name, addresses]) => [name, addresses.join(',')]));
-    log.info({ names: mapping }, names.size === 0 ? 'no names' : 'names and their addresses');
-    for (const [name, addresses] of names) {
-      if (addresses.length === 0) log.warn({ name }, 'this name has no address: give its ServiceEntry `addresses`');
-    }
+    for (const { level, message, serviceEntry } of describeChanges(before, names))
+      log[level]({ serviceEntry }, message);
   };
   const keyOf = ({ metadata }: KubeObject): string => `${metadata.namespace}/${metadata.name}`;
 

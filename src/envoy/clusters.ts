@@ -123,7 +123,8 @@ function discoveryOf(destination: DestinationIntent): ClusterInit {
       return {
         clusterDiscoveryType: { case: 'type', value: hollow ? Cluster_DiscoveryType.STATIC : value },
         dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
-        dnsRefreshRate: duration(60_000),
+        // An answer holds for its TTL; this is for a name that has none, and may have one at any moment.
+        dnsRefreshRate: duration(5_000),
         respectDnsTtl: true,
         loadAssignment: buildLoadAssignment(name, discovery.endpoints),
       };
