@@ -14,6 +14,8 @@ export interface InstallTarget {
   readonly contextName: string;
   /** The one that the context names, or `default`. */
   readonly namespace: string;
+  /** What the API server's certificate is checked against. */
+  readonly caPem: string | undefined;
   /** Aborts at Ctrl-C. */
   readonly signal: AbortSignal;
   /** An error as the user should read it, with what to do. */
@@ -26,9 +28,11 @@ export function readTarget(flags: { context?: string; kubeconfig?: string }): In
   const contextName = flags.context ?? currentContext(flags.kubeconfig);
   let client: KubeClient;
   let namespace: string;
+  let caPem: string | undefined;
   try {
     const config = loadKubeconfig(flags.kubeconfig, contextName);
     namespace = config.namespace ?? 'default';
+    caPem = config.caPem;
     client = new KubeClient(config);
   } catch (error) {
     throw new UserError(`${(error as Error).message}. Name another with --context or --kubeconfig.`);
@@ -40,6 +44,7 @@ export function readTarget(flags: { context?: string; kubeconfig?: string }): In
     client,
     contextName,
     namespace,
+    caPem,
     signal: interrupted.signal,
     explain: (error, next) =>
       interrupted.signal.aborted ? new UserError('interrupted') : explain(error, client.server, next),

@@ -156,8 +156,8 @@ function checkTime(file: string, certificate: X509Certificate, nowMs: number): v
   }
 }
 
-/** Every certificate of a PEM file; text around them is allowed, as openssl writes it. */
-function readCertificates(file: string, pem: string): X509Certificate[] {
+/** Every certificate of a PEM file; text around them is allowed, as openssl writes it. @throws CaError naming `file` */
+export function readCertificates(file: string, pem: string): X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g);
   if (blocks === null) throw new CaError(`${file} holds no certificate (no "-----BEGIN CERTIFICATE-----").`);
   return blocks.map((block, index) => {

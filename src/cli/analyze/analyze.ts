@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus analyze`: collects, judges, prints.
-import type { Severity } from '../../api/diagnostics.ts';
-import { NAMESPACES } from '../../kube/resources.ts';
-import { type InstallTarget, readTarget } from '../install-target.ts';
+import type { ObjectRef, Severity } from '../../api/diagnostics.ts';
+import { diagnose } from '../../api/report.ts';
 import { UserError } from '../user-error.ts';
-import { type Collected, overlay, readClusterObjects, readObjectFiles } from './collect.ts';
-import { type InstallationReport, inspectInstallation, isAtLeast } from './installation.ts';
-import { judgeObjects, type Remark } from './judge.ts';
+import { place, readObjectFiles } from './collect.ts';
+import { judgeFileSecrets } from './file-secrets.ts';
+import { isAtLeast } from './installation.ts';
+import { judgeObjects, type Remark, type WatchedCluster } from './judge.ts';
+import { matchRegistry } from './remote-secrets.ts';
 import { countRemarks, type OutputFormat, renderRemarks } from './render.ts';
+import { compareRoots, readRoots } from './roots.ts';
+import { type Sighting, seeCluster } from './sighting.ts';
 
 export interface AnalyzeOptions {
   readonly paths: readonly string[];
   readonly useKube: boolean;
-  readonly context?: string;
+  /** None: the current one. */
+  readonly contexts: readonly string[];
   readonly kubeconfig?: string;
   readonly namespace?: string;
   readonly allNamespaces: boolean;
@@ -20,55 +24,102 @@ export interface AnalyzeOptions {
   readonly failureThreshold: Severity;
 }
 
-interface Seen {
-  readonly collected: Collected;
-  readonly installation: InstallationReport;
-  /** Whose objects are judged; undefined for all. */
-  readonly namespace: string | undefined;
+interface Findings {
+  readonly remarks: readonly Remark[];
+  readonly notes: readonly string[];
+  /** What was looked at, for the last line. */
+  readonly scope: string;
 }
 
 /** Prints to stdout; gives the exit code. @throws UserError for what cannot be read or reached */
 export async function analyze(options: AnalyzeOptions): Promise<0 | 1> {
-  const { collected, installation, namespace } = options.useKube ? await seeCluster(options) : await seeFiles(options);
-  const isWanted = ({ object, file }: Remark): boolean =>
-    namespace === undefined || file !== undefined || object.namespace === namespace || object.namespace === '';
-  const remarks = [...judgeObjects(collected).filter(isWanted), ...installation.remarks];
+  const { remarks, notes, scope } = options.useKube ? await analyzeClusters(options) : await analyzeFiles(options);
   process.stdout.write(renderRemarks(remarks, options.output));
-  for (const note of installation.notes) process.stderr.write(`isthmus: ${note}\n`);
+  for (const note of notes) process.stderr.write(`isthmus: ${note}\n`);
   if (options.output === 'text') {
-    const scope = namespace === undefined ? 'all namespaces' : `namespace ${namespace}`;
-    const where = options.useKube ? scope : 'the files';
-    if (remarks.length === 0) process.stdout.write(`✔ Nothing to remark on in ${where}.\n`);
-    else process.stderr.write(`${countRemarks(remarks)} in ${where}.\n`);
+    if (remarks.length === 0) process.stdout.write(`✔ Nothing to remark on in ${scope}.\n`);
+    else process.stderr.write(`${countRemarks(remarks)} in ${scope}.\n`);
   }
   return remarks.some(({ severity }) => isAtLeast(severity, options.failureThreshold)) ? 1 : 0;
 }
 
-async function seeFiles({ paths, namespace }: AnalyzeOptions): Promise<Seen> {
-  const collected = await readObjectFiles(paths, namespace ?? 'default');
-  // Every object of the files, wherever it belongs.
-  return { collected, installation: { remarks: [], notes: [] }, namespace: undefined };
+/** Every object of the files, wherever it belongs. */
+async function analyzeFiles({ paths, namespace }: AnalyzeOptions): Promise<Findings> {
+  const collected = place(await readObjectFiles(paths), namespace ?? 'default');
+  const remarks = [...judgeObjects(collected), ...judgeFileSecrets(collected.objects, Date.now())];
+  return { remarks, notes: [], scope: 'the files' };
 }
 
-async function seeCluster(options: AnalyzeOptions): Promise<Seen> {
-  const target = readTarget(options);
-  const namespace = options.allNamespaces ? undefined : (options.namespace ?? target.namespace);
-  try {
-    if (options.namespace !== undefined) await demandNamespace(target, options.namespace);
-    const [cluster, files, installation] = await Promise.all([
-      readClusterObjects(target.client),
-      readObjectFiles(options.paths, options.namespace ?? target.namespace),
-      inspectInstallation(target.client),
-    ]);
-    return { collected: overlay(cluster, files), installation, namespace };
-  } catch (error) {
-    throw error instanceof UserError ? error : target.explain(error, 'analyze again');
-  } finally {
-    target.close();
+async function analyzeClusters(options: AnalyzeOptions): Promise<Findings> {
+  const contexts = [...new Set(options.contexts)];
+  const files = await readObjectFiles(options.paths);
+  if (contexts.length <= 1) {
+    const only = await seeCluster({ ...options, context: contexts[0], files });
+    const scope = only.namespace === undefined ? 'all namespaces' : `namespace ${only.namespace}`;
+    return { ...judgeSighting(only, [], undefined), scope };
   }
+  const seen = await Promise.all(
+    contexts.map((context) => seeCluster({ ...options, context, files }).catch((error) => outOfReach(context, error))),
+  );
+  const sightings = seen.filter(isSighting);
+  const judged = sightings.map((each) => judgeSighting(each, sightings, each.target.contextName));
+  const roots = sightings.flatMap(({ target, installation: { roots: found } }) => {
+    const read = found && readRoots(target.contextName, found.source, found.pem);
+    return read === undefined ? [] : [read];
+  });
+  return {
+    remarks: [
+      ...seen.filter((each): each is Remark => !isSighting(each)),
+      ...judged.flatMap(({ remarks }) => remarks),
+      ...compareRoots(roots),
+    ],
+    notes: judged.flatMap(({ notes }) => notes),
+    scope: contexts.join(', '),
+  };
 }
 
-async function demandNamespace({ client }: InstallTarget, name: string): Promise<void> {
-  if ((await client.get(NAMESPACES, name)) === undefined)
-    throw new UserError(`there is no namespace ${name} (kubectl get namespaces)`, 2);
+function isSighting(seen: Sighting | Remark): seen is Sighting {
+  return 'target' in seen;
+}
+
+/** One cluster that is away leaves the others to be told of. */
+function outOfReach(context: string, error: unknown): Remark {
+  if (!(error instanceof UserError) || error.exitCode === 2) throw error;
+  const ref: ObjectRef = { apiVersion: 'v1', kind: 'Context', namespace: '', name: context };
+  return diagnose(ref, 'ISM0310', '', error.message.replace(/\.$/, ''), 'the other clusters were looked at');
+}
+
+function judgeSighting(
+  { namespace, collected, installation }: Sighting,
+  all: readonly Sighting[],
+  shownAs: string | undefined,
+): Pick<Findings, 'remarks' | 'notes'> {
+  const notes = [...installation.notes];
+  const watched = installation.registries.flatMap((registry): WatchedCluster[] => {
+    const match = matchRegistry(
+      registry,
+      all.map((each) => ({ ...each, server: each.target.client.server, caPem: each.target.caPem })),
+    );
+    if (match !== undefined)
+      return [{ name: registry.name, shownAs: match.target.contextName, objects: match.collected.objects }];
+    if (registry.config !== undefined)
+      notes.push(
+        `${registry.name} (Secret ${registry.secret.name}) is a cluster of the mesh too: what only it has counts as ` +
+          'unknown, unless its context is named as well (--context, repeated)',
+      );
+    return [];
+  });
+  const isWanted = ({ object, file }: Remark): boolean =>
+    namespace === undefined || file !== undefined || object.namespace === namespace || object.namespace === '';
+  const judged =
+    installation.role === 'remote'
+      ? []
+      : judgeObjects(collected, { cluster: installation.clusterName, shownAs, watched });
+  const located = installation.remarks.map((remark) =>
+    shownAs === undefined ? remark : { ...remark, object: { ...remark.object, cluster: shownAs } },
+  );
+  return {
+    remarks: [...judged.filter(isWanted), ...located],
+    notes: shownAs === undefined ? notes : notes.map((note) => `${shownAs}: ${note}`),
+  };
 }

@@ -27,16 +27,13 @@ export interface Collected {
 
 const CLUSTER_SCOPED = new Set(['Namespace', 'Node', 'CustomResourceDefinition', 'PersistentVolume']);
 
-/**
- * Files, folders (with all that is below them) and `-` for standard input. What names no namespace gets `namespace`.
- * @throws UserError when one cannot be read
- */
-export async function readObjectFiles(paths: readonly string[], namespace: string): Promise<Collected> {
+/** Files, folders (with all that is below them) and `-` for standard input. @throws UserError when one cannot be read */
+export async function readObjectFiles(paths: readonly string[]): Promise<Collected> {
   const objects: CollectedObject[] = [];
   const diagnostics: (Diagnostic & { file?: string })[] = [];
   for (const file of paths.flatMap(yamlFilesAt)) {
     const { objects: read, faults } = parseYamlObjects(file === '-' ? await text(process.stdin) : readText(file));
-    for (const { object, locate } of read) objects.push({ object: placed(object, namespace), file, locate });
+    for (const { object, locate } of read) objects.push({ object, file, locate });
     for (const { message, line } of faults) {
       const ref = { apiVersion: 'v1', kind: 'File', namespace: '', name: file };
       const cure = 'mend this document; the others of the file are read';
@@ -77,6 +74,11 @@ export function overlay(cluster: Collected, files: Collected): Collected {
     objects: [...cluster.objects.filter(({ object }) => !replaced.has(identityKey(object))), ...files.objects],
     diagnostics: [...cluster.diagnostics, ...files.diagnostics],
   };
+}
+
+/** What names no namespace gets `namespace`, as by kubectl. */
+export function place({ objects, diagnostics }: Collected, namespace: string): Collected {
+  return { objects: objects.map((each) => ({ ...each, object: placed(each.object, namespace) })), diagnostics };
 }
 
 function placed(object: KubeObject, namespace: string): KubeObject {

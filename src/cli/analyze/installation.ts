@@ -1,20 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mesh's own parts in a cluster: is the control plane there, what has its CA left, what troubles does it tell.
 import type { DiagnosticCode, ObjectRef, Severity } from '../../api/diagnostics.ts';
+import { refOf } from '../../api/kind.ts';
 import { diagnose } from '../../api/report.ts';
-import { CaError } from '../../identity/ca-material.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
-import { CONFIG_MAPS, EVENTS, PODS, SECRETS } from '../../kube/resources.ts';
+import { CONFIG_MAPS, DEPLOYMENTS, EVENTS, PODS, SECRETS } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
-import { daysLeft, GIVEN, OWN, readAuthority } from '../../runtime/cluster/ca-secret.ts';
+import { GIVEN, OWN } from '../../runtime/cluster/ca-secret.ts';
 import { PLANE_COMPONENT, type PlaneTrouble, REPEAT_MS } from '../../runtime/health/plane-events.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
+import { judgeAuthority } from './authority.ts';
 import type { Remark } from './judge.ts';
+import { inspectRemoteSecrets, REMOTE_LABEL, type RemoteRegistry } from './remote-secrets.ts';
 
 export interface InstallationReport {
   readonly remarks: readonly Remark[];
   /** What could not be looked at, and why. */
   readonly notes: readonly string[];
+  /** `remote`: the control plane of another cluster rules the proxies here. */
+  readonly role: 'primary' | 'remote' | 'none';
+  /** What the control plane calls its own cluster. */
+  readonly clusterName: string | undefined;
+  /** The other clusters that it watches. */
+  readonly registries: readonly RemoteRegistry[];
+  /** PEM of what the workloads trust, and the object that says so. */
+  readonly roots: { readonly source: ObjectRef; readonly pem: string } | undefined;
 }
 
 interface PodStatus {
@@ -27,6 +37,9 @@ interface PodStatus {
 }
 
 const DEPLOYMENT: ObjectRef = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: ISTIO_NAMESPACE, name: 'istiod' };
+/** What a remote cluster has in its stead. */
+const REMOTE_PARTS = ['istio-citadel', 'istio-sidecar-injector'];
+const ROOTS = 'istio-ca-root-cert';
 /** Of each trouble that the control plane tells: its code, and what to do. */
 const TROUBLES: Readonly<Record<PlaneTrouble, readonly [code: DiagnosticCode, cure: string]>> = {
   ClockSkew: ['ISM0305', 'set the clocks of the nodes (NTP)'],
@@ -44,33 +57,77 @@ const TROUBLES: Readonly<Record<PlaneTrouble, readonly [code: DiagnosticCode, cu
 export async function inspectInstallation(client: KubeClient): Promise<InstallationReport> {
   const notes: string[] = [];
   const nowMs = (await client.clock()) ?? Date.now();
-  const readable = async (what: string, look: () => Promise<Remark[]>): Promise<Remark[]> => {
+  const readable = async <T>(what: string, none: T, look: () => Promise<T>): Promise<T> => {
     try {
       return await look();
     } catch (error) {
       if (!(error instanceof KubeError && error.code === 403)) throw error;
       notes.push(`${what} not looked at: ${error.message}`);
-      return [];
+      return none;
     }
   };
-  const remarks = await Promise.all([
-    readable('the control plane was', () => inspectPods(client)),
-    readable('the CA was', () => inspectCa(client, nowMs)),
-    readable('what the control plane tells was', () => inspectEvents(client, nowMs)),
+  const parts = await readable('the control plane was', [], () => readParts(client));
+  const plane = parts.find(({ metadata }) => metadata.name === DEPLOYMENT.name);
+  const clusterName = plane && ownName(plane);
+  const [ofPods, ofCa, ofEvents, roots, secrets] = await Promise.all([
+    readable('the control plane was', [], () => inspectParts(client, parts)),
+    readable('the CA was', [], () => inspectCa(client, nowMs)),
+    readable('what the control plane tells was', [], () => inspectEvents(client, nowMs)),
+    readable('the root certificate was', undefined, () => readTrusted(client)),
+    readable('Secrets of remote clusters were', [], () => readRemoteSecrets(client)),
   ]);
-  return { remarks: remarks.flat(), notes };
+  const { registries, remarks } = inspectRemoteSecrets(secrets, clusterName);
+  return {
+    remarks: [...ofPods, ...ofCa, ...remarks, ...ofEvents],
+    notes,
+    role: plane !== undefined ? 'primary' : parts.length > 0 ? 'remote' : 'none',
+    clusterName,
+    registries,
+    roots,
+  };
 }
 
-async function inspectPods(client: KubeClient): Promise<Remark[]> {
-  const { items } = await client.list(PODS, { namespace: ISTIO_NAMESPACE, labelSelector: 'app=istiod' });
+/** The Deployments of the control plane. */
+async function readParts(client: KubeClient): Promise<readonly KubeObject[]> {
+  const { items } = await client.list(DEPLOYMENTS, { namespace: ISTIO_NAMESPACE });
+  return items.filter(({ metadata }) => [DEPLOYMENT.name, ...REMOTE_PARTS].includes(metadata.name ?? ''));
+}
+
+function ownName({ spec }: KubeObject): string | undefined {
+  const { template } = (spec ?? {}) as {
+    template?: { spec?: { containers?: readonly { args?: readonly string[] }[] } };
+  };
+  const args = template?.spec?.containers?.flatMap((container) => container.args ?? []) ?? [];
+  const at = args.indexOf('--cluster-id');
+  return at < 0 ? undefined : args[at + 1];
+}
+
+async function readRemoteSecrets(client: KubeClient): Promise<KubeObject[]> {
+  return (await client.list(SECRETS, { namespace: ISTIO_NAMESPACE, labelSelector: `${REMOTE_LABEL}=true` })).items;
+}
+
+async function inspectParts(client: KubeClient, parts: readonly KubeObject[]): Promise<Remark[]> {
+  if (parts.length === 0) return [notReady(DEPLOYMENT, 'it has no pod')];
+  const remarks = await Promise.all(parts.map((part) => inspectPart(client, part)));
+  return remarks.flat();
+}
+
+async function inspectPart(client: KubeClient, { metadata, spec }: KubeObject): Promise<Remark[]> {
+  const { selector } = (spec ?? {}) as { selector?: { matchLabels?: Record<string, string> } };
+  const labels = Object.entries(selector?.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
+  const { items } = await client.list(PODS, { namespace: ISTIO_NAMESPACE, labelSelector: labels.join(',') });
   const isReady = (pod: KubeObject) =>
     ((pod['status'] ?? {}) as PodStatus).conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
   if (items.some(isReady)) return [];
   const states = items.map((pod) => `${pod.metadata.name}: ${describePod((pod['status'] ?? {}) as PodStatus)}`);
-  const why = states.length === 0 ? 'it has no pod' : states.join('; ');
+  const ref = { ...DEPLOYMENT, name: metadata.name ?? '' };
+  return [notReady(ref, states.length === 0 ? 'it has no pod' : states.join('; '))];
+}
+
+function notReady(ref: ObjectRef, why: string): Remark {
   const message = `the control plane is not ready (${why}): proxies go on with what they have until their certificates end`;
-  const cure = `kubectl -n ${ISTIO_NAMESPACE} describe deployment istiod, and its logs, say why`;
-  return [diagnose(DEPLOYMENT, 'ISM0302', '', message, cure)];
+  const cure = `kubectl -n ${ISTIO_NAMESPACE} describe deployment ${ref.name}, and its logs, say why`;
+  return diagnose(ref, 'ISM0302', '', message, cure);
 }
 
 function describePod({ phase = 'Unknown', containerStatuses = [] }: PodStatus): string {
@@ -85,40 +142,36 @@ async function inspectCa(client: KubeClient, nowMs: number): Promise<Remark[]> {
   const given = await client.get(SECRETS, GIVEN, ISTIO_NAMESPACE);
   const secret = given ?? (await client.get(SECRETS, OWN, ISTIO_NAMESPACE));
   if (secret === undefined) return [];
-  const ref: ObjectRef = {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    namespace: ISTIO_NAMESPACE,
-    name: secret.metadata.name ?? '',
-  };
-  const renew = 'renew it (isthmus certs --force) and replace the Secret; below the same root that needs no restart';
-  try {
-    const authority = readAuthority(secret, nowMs);
-    const ending = authority.expiry(nowMs).filter(({ state }) => state !== 'ok');
-    return [
-      ...ending.map(({ what, notAfterMs, state }): Remark => {
-        const until = new Date(notAfterMs).toISOString();
-        if (state === 'expired') return diagnose(ref, 'ISM0304', '', `${what} expired on ${until}`, renew);
-        return diagnose(ref, 'ISM0303', '', `${what} ends in ${daysLeft(notAfterMs, nowMs)} days, on ${until}`, renew);
-      }),
-      ...(await inspectRoots(client, ref, authority.rootPem)),
-    ];
-  } catch (error) {
-    if (!(error instanceof CaError)) throw error;
-    return [
-      diagnose(ref, 'ISM0304', '', error.message.replace(/\.$/, ''), 'mend the Secret, then restart the control plane'),
-    ];
-  }
+  const { remarks, rootPem } = judgeAuthority(secret, nowMs);
+  return rootPem === undefined ? remarks : [...remarks, ...(await inspectRoots(client, secret, rootPem))];
 }
 
 /** What proxies are given to trust is of the CA in use, which may be another than the Secret's by now. */
-async function inspectRoots(client: KubeClient, secret: ObjectRef, rootPem: string): Promise<Remark[]> {
-  const given = await client.get(CONFIG_MAPS, 'istio-ca-root-cert', ISTIO_NAMESPACE);
-  const inUse = (given?.['data'] as Record<string, string> | undefined)?.['root-cert.pem'];
+async function inspectRoots(client: KubeClient, secret: KubeObject, rootPem: string): Promise<Remark[]> {
+  const inUse = await readDistributed(client);
   if (inUse === undefined || inUse === rootPem) return [];
   const message = 'its roots are not those in use: it was replaced after the control plane started';
   const cure = 'kubectl -n istio-system rollout restart deployment istiod, then restart everything with a proxy';
-  return [diagnose(secret, 'ISM0308', '', message, cure)];
+  return [diagnose(refOf(secret), 'ISM0308', '', message, cure)];
+}
+
+async function readDistributed(client: KubeClient): Promise<string | undefined> {
+  const given = await client.get(CONFIG_MAPS, ROOTS, ISTIO_NAMESPACE);
+  return (given?.['data'] as Record<string, string> | undefined)?.['root-cert.pem'];
+}
+
+/** What the workloads have been given, else what they will be. */
+async function readTrusted(client: KubeClient): Promise<InstallationReport['roots']> {
+  const ref: ObjectRef = { apiVersion: 'v1', kind: 'ConfigMap', namespace: ISTIO_NAMESPACE, name: ROOTS };
+  const inUse = await readDistributed(client);
+  if (inUse !== undefined) return { source: ref, pem: inUse };
+  for (const name of [GIVEN, OWN]) {
+    const secret = await client.get(SECRETS, name, ISTIO_NAMESPACE);
+    const pem = (secret?.['data'] as Record<string, string> | undefined)?.['root-cert.pem'];
+    if (pem === undefined) continue;
+    return { source: { ...ref, kind: 'Secret', name }, pem: Buffer.from(pem, 'base64').toString('utf8') };
+  }
+  return undefined;
 }
 
 async function inspectEvents(client: KubeClient, nowMs: number): Promise<Remark[]> {

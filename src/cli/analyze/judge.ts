@@ -5,7 +5,7 @@ import { refOf } from '../../api/kind.ts';
 import { kindOf } from '../../api/kinds.ts';
 import { decodeMeshConfig } from '../../api/mesh-config.ts';
 import { diagnose } from '../../api/report.ts';
-import { MeshStore } from '../../model/store.ts';
+import { MeshStore, type StoreEvent } from '../../model/store.ts';
 import { PROGRAMMED, readStatus } from '../../runtime/findings/object-status.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
 import type { Collected, CollectedObject } from './collect.ts';
@@ -15,25 +15,51 @@ export interface Remark extends Diagnostic {
   readonly file?: string;
 }
 
-const CLUSTER = 'cluster';
+/** A cluster that the same control plane watches: its services and pods count, its rules do not. */
+export interface WatchedCluster {
+  /** As the control plane calls it. */
+  readonly name: string;
+  /** As the user calls it. */
+  readonly shownAs: string;
+  readonly objects: readonly CollectedObject[];
+}
 
-export function judgeObjects({ objects, diagnostics }: Collected): Remark[] {
+export interface JudgeOptions {
+  /** What the control plane calls the cluster of the rules. */
+  readonly cluster?: string | undefined;
+  /** As the user calls it; undefined where it is the only one. */
+  readonly shownAs?: string | undefined;
+  readonly watched?: readonly WatchedCluster[];
+}
+
+export function judgeObjects(
+  { objects, diagnostics }: Collected,
+  { cluster = 'cluster', shownAs, watched = [] }: JudgeOptions = {},
+): Remark[] {
   const store = new MeshStore({
     trustDomain: trustDomainOf(objects),
     dnsDomain: 'cluster.local',
     rootNamespace: ISTIO_NAMESPACE,
-    configCluster: CLUSTER,
+    configCluster: cluster,
   });
-  const { diagnostics: found } = store.apply(
-    objects.map(({ object, locate }) => ({ kind: 'upsert', cluster: CLUSTER, object, locate })),
-  );
+  const upserts = (name: string, from: readonly CollectedObject[]): StoreEvent[] =>
+    from.map(({ object, locate }) => ({ kind: 'upsert', cluster: name, object, locate }));
+  const { diagnostics: found } = store.apply([
+    ...upserts(cluster, objects),
+    ...watched.flatMap((other) => upserts(other.name, other.objects)),
+  ]);
   const files = new Map(objects.flatMap(({ object, file }) => (file ? [[nameOf(refOf(object)), file]] : [])));
+  const shown = new Map([[cluster, shownAs], ...watched.map((other) => [other.name, other.shownAs] as const)]);
+  const place = ({ cluster: name, ...object }: ObjectRef): ObjectRef => {
+    const as = name === undefined ? shownAs : shown.get(name);
+    return as === undefined ? object : { ...object, cluster: as };
+  };
   const remarks = [...found, ...objects.flatMap(refusalOf)].map((diagnostic): Remark => {
-    const { cluster: _, ...object } = diagnostic.object;
-    const file = files.get(nameOf(object));
-    return { ...diagnostic, object, ...(file === undefined ? {} : { file }) };
+    const file = files.get(nameOf(diagnostic.object));
+    return { ...diagnostic, object: place(diagnostic.object), ...(file === undefined ? {} : { file }) };
   });
-  return [...diagnostics, ...remarks].sort(compareDiagnostics);
+  const own = diagnostics.map((diagnostic) => ({ ...diagnostic, object: place(diagnostic.object) }));
+  return [...own, ...remarks].sort(compareDiagnostics);
 }
 
 /** What proxies refuse only they know; the control plane has put it into the object's status. */

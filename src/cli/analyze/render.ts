@@ -15,13 +15,14 @@ export function renderRemarks(remarks: readonly Remark[], format: OutputFormat):
   return remarks.map((remark) => `${renderLine(remark)}\n`).join('');
 }
 
-/** `Error [ISM0003] (VirtualService default/reviews, reviews.yaml:12) spec.http[0].rout: there is no ...: did you mean ...?` */
+/** `Error [ISM0003] (cluster1: VirtualService default/reviews, reviews.yaml:12) spec.http[0].rout: there is no ...: did you mean ...?` */
 function renderLine({ code, severity, object, field, message, cure, file, line }: Remark): string {
   const name = object.namespace === '' ? object.name : `${object.namespace}/${object.name}`;
   const place = file === undefined ? '' : `${line === undefined ? file : `${file}:${line}`}`;
   const what = object.kind === 'File' ? [place] : [`${object.kind} ${name}`, ...(place === '' ? [] : [place])];
+  const cluster = object.cluster === undefined ? '' : `${object.cluster}: `;
   const level = `${severity.charAt(0).toUpperCase()}${severity.slice(1)}`;
-  return `${level} [${code}] (${what.join(', ')}) ${field === '' ? '' : `${field}: `}${message}: ${cure}`;
+  return `${level} [${code}] (${cluster}${what.join(', ')}) ${field === '' ? '' : `${field}: `}${message}: ${cure}`;
 }
 
 function plain({ code, severity, object, field, message, cure, file, line }: Remark): Record<string, unknown> {

@@ -4,7 +4,7 @@ import type { Severity } from '../../api/diagnostics.ts';
 import type { OutputFormat } from '../analyze/render.ts';
 
 interface AnalyzeFlags {
-  context?: string;
+  context: string[];
   kubeconfig?: string;
   namespace?: string;
   allNamespaces: boolean;
@@ -18,6 +18,8 @@ const EXAMPLES = `
 Examples:
   isthmus analyze                                     the current context's namespace, and the mesh's own parts
   isthmus analyze --context cluster1 -A               all namespaces
+  isthmus analyze --context cluster1 --context cluster2 -A
+                                                      both, and whether they fit together (roots, watched clusters)
   isthmus analyze -f reviews.yaml -f rules/           as if these were applied to the cluster
   isthmus analyze --use-kube=false rules/             files alone, without any cluster
   kubectl get vs,dr,se,gw -A -o yaml | isthmus analyze --use-kube=false -
@@ -31,10 +33,10 @@ const collect = (value: string, previous: string[]): string[] => [...previous, v
 export function register(program: Command): void {
   program
     .command('analyze')
-    .description('Say what is wrong with mesh objects, in a cluster or in files, and with the mesh itself.')
+    .description('Say what is wrong with mesh objects, in clusters or in files, and with the mesh itself.')
     .argument('[files...]', 'files and folders of YAML, - for standard input; as if they were applied')
     .option('-f, --filename <file>', 'a file or folder, as an argument; may be repeated', collect, [])
-    .option('--context <name>', 'the kubeconfig context (default: the current one)')
+    .option('--context <name>', 'a kubeconfig context (default: the current one); may be repeated', collect, [])
     .option('--kubeconfig <file>', 'default: $KUBECONFIG, or ~/.kube/config')
     .option('-n, --namespace <name>', 'whose objects are judged (default: the context’s)')
     .option('-A, --all-namespaces', 'those of every namespace', false)
@@ -54,7 +56,7 @@ async function runAnalyze(files: readonly string[], flags: AnalyzeFlags): Promis
     throw new UserError('--use-kube=false leaves nothing to look at: name files or folders', 2);
   if (flags.allNamespaces && flags.namespace !== undefined)
     throw new UserError('-A and -n exclude one another: leave one of them out', 2);
-  process.exitCode = await analyze({ ...flags, paths });
+  process.exitCode = await analyze({ ...flags, contexts: flags.context, paths });
 }
 
 function readBool(text: string): boolean {

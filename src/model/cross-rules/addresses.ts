@@ -58,7 +58,7 @@ function isRival(a: Claim, b: Claim): boolean {
 }
 
 function tell(first: Claim, second: Claim, say: Say): void {
-  const owner = `${nameOf(first.service.origin)} (${first.service.hostname})`;
+  const owner = `${nameOf(first.service.origin, second.service.origin)} (${first.service.hostname})`;
   const message =
     first.bits === second.bits
       ? `${second.address} belongs to ${owner} already, ${effectOn(second.service, first.service)}`
@@ -81,8 +81,8 @@ function isHttp(port: ServicePort, number = port.number): boolean {
   return port.number === number && (port.protocol === 'http' || port.protocol === 'http2');
 }
 
-function nameOf({ kind, namespace, name, cluster }: ObjectRef): string {
-  return `${kind} ${namespace}/${name}${kind === 'Service' && cluster ? ` in ${cluster}` : ''}`;
+function nameOf({ kind, namespace, name, cluster }: ObjectRef, besides: ObjectRef): string {
+  return `${kind} ${namespace}/${name}${cluster === besides.cluster ? '' : ` in ${cluster}`}`;
 }
 
 function compareOwners(a: MeshService, b: MeshService): number {

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Secrets that stand in files: the CA's and those of remote clusters, judged before anybody applies them.
+import type { KubeObject } from '../../kube/types.ts';
+import { GIVEN } from '../../runtime/cluster/ca-secret.ts';
+import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
+import { judgeAuthority } from './authority.ts';
+import type { CollectedObject } from './collect.ts';
+import type { Remark } from './judge.ts';
+import { inspectRemoteSecrets, REMOTE_LABEL } from './remote-secrets.ts';
+
+/** @param own what the control plane calls the cluster that they are for, if that is known */
+export function judgeFileSecrets(objects: readonly CollectedObject[], nowMs: number, own?: string): Remark[] {
+  const secrets = objects.filter(
+    ({ object: { kind, metadata } }) => kind === 'Secret' && metadata.namespace === ISTIO_NAMESPACE,
+  );
+  const remote = secrets.filter(({ object }) => object.metadata.labels?.[REMOTE_LABEL] === 'true');
+  const authorities = secrets.filter(({ object }) => object.metadata.name === GIVEN);
+  const remarks = [
+    ...inspectRemoteSecrets(
+      remote.map(({ object }) => encoded(object)),
+      own,
+    ).remarks,
+    ...authorities.flatMap(({ object }) => judgeAuthority(encoded(object), nowMs).remarks),
+  ];
+  return remarks.map((remark) => {
+    const { file, locate } = secrets.find(({ object }) => object.metadata.name === remark.object.name) ?? {};
+    const line = locate?.('data');
+    return { ...remark, ...(file === undefined ? {} : { file }), ...(line === undefined ? {} : { line }) };
+  });
+}
+
+/** As the API server stores it: what is given in plain text (`stringData`) is encoded. */
+function encoded(secret: KubeObject): KubeObject {
+  const plain = Object.entries((secret['stringData'] ?? {}) as Record<string, unknown>);
+  const added = plain.map(([key, text]) => [key, Buffer.from(String(text)).toString('base64')]);
+  return { ...secret, data: { ...(secret['data'] as object | undefined), ...Object.fromEntries(added) } };
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one cluster shows of itself.
+import { NAMESPACES } from '../../kube/resources.ts';
+import { type InstallTarget, readTarget } from '../install-target.ts';
+import { UserError } from '../user-error.ts';
+import { type Collected, overlay, place, readClusterObjects } from './collect.ts';
+import { judgeFileSecrets } from './file-secrets.ts';
+import { inspectGlobalDns } from './global-dns.ts';
+import { type InstallationReport, inspectInstallation } from './installation.ts';
+
+export interface Sighting {
+  readonly target: InstallTarget;
+  readonly collected: Collected;
+  readonly installation: InstallationReport;
+  /** Whose objects are judged; undefined for all. */
+  readonly namespace: string | undefined;
+}
+
+export interface SightingOptions {
+  readonly context: string | undefined;
+  readonly kubeconfig?: string;
+  readonly namespace?: string;
+  readonly allNamespaces: boolean;
+  /** As if they were applied; what names no namespace goes to the one that is judged. */
+  readonly files: Collected;
+}
+
+/** @throws UserError when the cluster cannot be reached or read */
+export async function seeCluster({ context, ...options }: SightingOptions): Promise<Sighting> {
+  const target = readTarget({ ...options, ...(context === undefined ? {} : { context }) });
+  const { client } = target;
+  try {
+    if (options.namespace !== undefined) await demandNamespace(target, options.namespace);
+    const [cluster, installation] = await Promise.all([readClusterObjects(client), inspectInstallation(client)]);
+    const files = place(options.files, options.namespace ?? target.namespace);
+    const collected = overlay(cluster, files);
+    const ofFiles = judgeFileSecrets(files.objects, Date.now(), installation.clusterName);
+    const names = await inspectGlobalDns(
+      client,
+      collected.objects.map(({ object }) => object),
+    );
+    return {
+      target,
+      collected,
+      installation: { ...installation, remarks: [...installation.remarks, ...ofFiles, ...names] },
+      namespace: options.allNamespaces ? undefined : (options.namespace ?? target.namespace),
+    };
+  } catch (error) {
+    throw error instanceof UserError ? error : target.explain(error, 'analyze again');
+  } finally {
+    target.close();
+  }
+}
+
+async function demandNamespace({ client }: InstallTarget, name: string): Promise<void> {
+  if ((await client.get(NAMESPACES, name)) === undefined)
+    throw new UserError(`there is no namespace ${name} (kubectl get namespaces)`, 2);
+}
