@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// `isthmus analyze` over two real clusters: what is wrong between them, and with the ways from one to the other.
+import { X509Certificate } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
+import { until } from './fixture/waiting.ts';
+
+const obstacle = sandboxObstacle('kubectl');
+const BOTH = ['--context', 'cluster1', '--context', 'cluster2', '-A'];
+
+interface Told {
+  readonly code: string;
+  readonly level: string;
+  readonly object: { readonly kind: string; readonly name: string; readonly cluster?: string };
+  readonly field?: string;
+  readonly message: string;
+  readonly cure: string;
+}
+
+describe.skipIf(obstacle !== undefined)(`analyze over clusters${obstacle ? ` (skipped: ${obstacle})` : ''}`, () => {
+  const sandbox = new TestSandbox('analyze');
+
+  async function analyze(...args: string[]): Promise<{ code: number; told: Told[]; stderr: string }> {
+    const { code, stdout, stderr } = await sandbox.isthmus('analyze', ...args, '-o', 'json');
+    return { code, told: JSON.parse(stdout) as Told[], stderr };
+  }
+  const only = async (code: string, ...args: string[]) => (await analyze(...args)).told.filter((t) => t.code === code);
+  const kubectl = (cluster: string, ...args: string[]) => sandbox.kubectl('--context', cluster, ...args);
+
+  async function apply(cluster: string, yaml: string): Promise<void> {
+    const file = join(sandbox.dir, 'apply.yaml');
+    writeFileSync(file, yaml);
+    await kubectl(cluster, 'apply', '-f', file);
+  }
+
+  async function giveRemoteSecret(name: string, key: string, change: (kubeconfig: string) => string): Promise<void> {
+    const flags = ['config', 'view', '--raw', '--minify', '--flatten'];
+    const file = join(sandbox.dir, key);
+    writeFileSync(file, change(await kubectl('cluster2', ...flags)));
+    await kubectl('cluster1', '-n', 'istio-system', 'create', 'secret', 'generic', name, `--from-file=${file}`);
+    await kubectl('cluster1', '-n', 'istio-system', 'label', 'secret', name, 'istio/multiCluster=true');
+  }
+
+  async function rootOf(cluster: string): Promise<string> {
+    const jsonpath = 'jsonpath={.data.root-cert\\.pem}';
+    return kubectl(cluster, '-n', 'istio-system', 'get', 'configmap', 'istio-ca-root-cert', '-o', jsonpath);
+  }
+
+  beforeAll(async () => {
+    await sandbox.up('--clusters', '2');
+    // No cacerts: each cluster makes itself a root of its own.
+    await Promise.all(['cluster1', 'cluster2'].map((name) => sandbox.must('install', '--context', name)));
+  });
+
+  afterAll(async () => {
+    expect(await sandbox.down()).toEqual([]);
+  });
+
+  test('roots that differ are said in so many words, with both fingerprints', async () => {
+    const [one, two] = [await rootOf('cluster1'), await rootOf('cluster2')].map((pem) => new X509Certificate(pem));
+    const { code, told } = await analyze(...BOTH);
+    expect(code).toBe(1);
+    expect(told).toHaveLength(1);
+    expect(told[0]).toMatchObject({ code: 'ISM0312', object: { name: 'istio-ca-root-cert', cluster: 'cluster2' } });
+    expect(told[0]?.message).toContain('cluster2 and cluster1 have different roots');
+    expect(told[0]?.message).toContain(`cluster1 SHA-256 ${one?.fingerprint256}`);
+    expect(told[0]?.message).toContain(`cluster2 SHA-256 ${two?.fingerprint256}`);
+    // Each by itself has nothing wrong with it.
+    expect(await analyze('--context', 'cluster2', '-A')).toMatchObject({ code: 0, told: [] });
+  });
+
+  test('a cluster that is away is told, and the others all the same', async () => {
+    const { code, told } = await analyze(
+      '--context',
+      'cluster1',
+      '--context',
+      'nowhere',
+      '--context',
+      'cluster2',
+      '-A',
+    );
+    expect(code).toBe(1);
+    expect(told.map((each) => `${each.code} ${each.object.name}`).sort()).toEqual([
+      'ISM0310 nowhere',
+      'ISM0312 istio-ca-root-cert',
+    ]);
+  });
+
+  test('a .global name that the cluster’s DNS asks nobody for: why, and the cure for kube-dns and for CoreDNS', async () => {
+    await apply(
+      'cluster1',
+      `
+apiVersion: networking.istio.io/v1alpha3
+kind: ServiceEntry
+metadata: { name: httpbin-app2, namespace: default }
+spec:
+  hosts: [httpbin.app2.global]
+  location: MESH_INTERNAL
+  addresses: [240.0.0.2]
+  ports: [{ name: http1, number: 8000, protocol: HTTP }]
+  resolution: STATIC
+  endpoints: [{ address: 172.31.0.12, ports: { http1: 15443 } }]
+`,
+    );
+    const jsonpath = 'jsonpath={.spec.clusterIP}';
+    const address = await kubectl('cluster1', '-n', 'istio-system', 'get', 'svc', 'istiocoredns', '-o', jsonpath);
+    const [told, ...more] = await only('ISM0313', '--context', 'cluster1');
+    expect(more).toEqual([]);
+    expect(told?.message).toContain('httpbin.app2.global does not resolve');
+    expect(told?.cure).toMatch(
+      new RegExp(`"global": \\["${address}"\\].* ConfigMap kube-dns .*forward \\. ${address}`),
+    );
+    expect(await only('ISM0313', '--context', 'cluster2')).toEqual([]);
+    await apply(
+      'cluster1',
+      `
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: kube-dns, namespace: kube-system }
+data: { stubDomains: '{"global": ["${address}"]}' }
+`,
+    );
+    expect(await only('ISM0313', '--context', 'cluster1')).toEqual([]);
+  });
+
+  test('remote Secrets that run or read something, or take a name, are told by key and field, and harm nothing', async () => {
+    await giveRemoteSecret('remote-exec', 'runs', (text) =>
+      text.replace(/user:$/m, 'user:\n    exec: { command: aws }'),
+    );
+    await giveRemoteSecret('remote-ca', 'bad-ca', (text) =>
+      text.replace(/certificate-authority-data: .*/, 'certificate-authority-data: bm9uZQ=='),
+    );
+    await giveRemoteSecret('remote-own', 'cluster1', (text) => text);
+    const told = (await analyze('--context', 'cluster1')).told.filter(({ object }) => object.kind === 'Secret');
+    expect(told.map(({ code, object, field }) => `${code} ${object.name} ${field}`)).toEqual([
+      'ISM0309 remote-ca data["bad-ca"]: clusters[0].cluster.certificate-authority-data',
+      'ISM0309 remote-exec data["runs"]: users[0].user.exec',
+      'ISM0311 remote-own data["cluster1"]',
+    ]);
+    await until('a control plane that is ready', async () => !(await only('ISM0302', '--context', 'cluster1')).length);
+  });
+
+  test('what only a watched cluster has is known where its context is named too', async () => {
+    await giveRemoteSecret('remote-sound', 'n2-k8s-config', (text) => text);
+    await apply(
+      'cluster2',
+      `
+apiVersion: v1
+kind: Service
+metadata: { name: only-there, namespace: default }
+spec: { ports: [{ name: http, port: 5000 }] }
+`,
+    );
+    await apply(
+      'cluster1',
+      `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: only-there, namespace: default }
+spec:
+  hosts: [only-there]
+  http: [{ route: [{ destination: { host: only-there } }] }]
+`,
+    );
+    const alone = await analyze('--context', 'cluster1');
+    expect(alone.told.map(({ code, object }) => `${code} ${object.name}`)).toContain('ISM0101 only-there');
+    expect(alone.stderr).toContain('n2-k8s-config (Secret remote-sound)');
+    expect(await only('ISM0101', ...BOTH)).toEqual([]);
+  });
+});
