@@ -8,6 +8,7 @@ import { buildIntent, IntentCache } from './intent/build.ts';
 import { buildEndpoints } from './intent/endpoints.ts';
 import type { DestinationIntent, EndpointIntent, Origin, ProxyIntent } from './intent/types.ts';
 import { IdentityMemo } from './model/identity-memo.ts';
+import { networksOf, type Vantage, vantageKeys } from './model/networks.ts';
 import type { MeshProxy } from './model/proxy.ts';
 import { type EndpointSet, type MeshIndex, type MeshSnapshot, workloadKey } from './model/snapshot.ts';
 import { buildView, type ProxyView, selectDestinationRule, ViewCache, viewKey } from './model/view.ts';
@@ -25,6 +26,8 @@ export class CompileCache {
   readonly envoy: EnvoyCompiler;
   readonly intents = new IntentCache();
   readonly endpoints = new IdentityMemo<readonly EndpointIntent[]>();
+  /** Networks that a service's endpoints are on. */
+  readonly networks = new IdentityMemo<readonly string[]>();
   readonly #parts = new ViewCache();
   readonly #views = new WeakMap<MeshIndex, Map<string, ProxyView>>();
 
@@ -50,8 +53,9 @@ export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: Co
   const workload = snapshot.workloads.get(workloadKey(proxy.cluster, proxy.namespace, proxy.podName));
   const intent = buildIntent({ index, view, proxy, workload }, cache.intents);
   const desired = cache.envoy.compile(intent, {
-    version: snapshot.endpoints,
-    of: (destination) => endpointsOf(snapshot, destination, cache),
+    versions: [snapshot.endpoints, index.networks.gateways],
+    scope: view.vantage.key,
+    of: (destination) => endpointsOf(snapshot, destination, view.vantage, cache),
   });
   return { desired, intent, origins: (typeUrl, name) => originsOf(intent, view, typeUrl, name) };
 }
@@ -59,12 +63,15 @@ export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: Co
 function endpointsOf(
   snapshot: MeshSnapshot,
   destination: DestinationIntent,
+  vantage: Vantage,
   cache: CompileCache,
 ): readonly EndpointIntent[] {
   const { discovery } = destination;
   if (discovery.kind !== 'endpoints') return [];
   const set = snapshot.endpoints.get(discovery.service) ?? NO_ENDPOINTS;
-  return cache.endpoints.get([set, discovery], '', () => buildEndpoints(discovery, set));
+  const networks = cache.networks.get([set], '', () => networksOf(set));
+  const { keys, tag } = vantageKeys(networks, vantage);
+  return cache.endpoints.get([set, discovery, ...keys], tag, () => buildEndpoints(discovery, set, vantage));
 }
 
 /** The DestinationRule that says how the destination is to be reached. */

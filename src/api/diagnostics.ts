@@ -52,6 +52,8 @@ export const DIAGNOSTICS = {
   ISM0109: { severity: 'warning', title: 'port that proxies cannot serve' },
   ISM0110: { severity: 'warning', title: 'name without an address' },
   ISM0111: { severity: 'warning', title: 'network without a gateway' },
+  ISM0112: { severity: 'warning', title: 'gateway that leads nowhere yet' },
+  ISM0113: { severity: 'warning', title: 'no sidecar behind a gateway' },
   ISM0201: { severity: 'error', title: 'refused by Envoy' },
   ISM0301: { severity: 'error', title: 'mesh not installed' },
   ISM0302: { severity: 'error', title: 'control plane not ready' },

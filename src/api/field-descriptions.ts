@@ -150,7 +150,7 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   'endpoints.address': 'An IP address, or a name for resolution DNS.',
   'endpoints.ports': 'Its ports, by the names above, where they differ.',
   'endpoints.labels': 'Labels that subsets select by.',
-  'endpoints.network': 'The network it is in; `external`: only the egress gateway goes there.',
+  'endpoints.network': 'The network it is on, as meshNetworks names it; `external`: for egress gateways only.',
   'endpoints.locality': 'Where it is, as region/zone/subzone.',
   'endpoints.weight': 'Its share of the traffic.',
   'endpoints.serviceAccount': 'The service account it runs as.',

@@ -29,6 +29,8 @@ export interface KubeService {
   readonly ports: readonly KubeServicePort[];
   /** From the annotation networking.istio.io/exportTo. */
   readonly exportTo: readonly string[];
+  /** IP addresses and names at which others reach it: its load balancer's, and its externalIPs. */
+  readonly externalAddresses: readonly string[];
 }
 
 export interface KubeEndpoint {
@@ -75,7 +77,14 @@ export function decodeService(raw: KubeObject, cluster: string): KubeService {
     selector: isRecord(spec['selector']) ? labelsOf(spec['selector']) : undefined,
     ports: records(spec['ports']).flatMap((port) => servicePort(port)),
     exportTo: exported === undefined ? ['*'] : exported.split(',').map((s) => s.trim()),
+    externalAddresses: externalAddressesOf(raw),
   };
+}
+
+function externalAddressesOf(raw: KubeObject): string[] {
+  const ingress = records(record(record(raw['status'])['loadBalancer'])['ingress']);
+  const balanced = ingress.flatMap((entry) => strings([entry['ip'] ?? entry['hostname']]));
+  return [...new Set([...balanced, ...strings(record(raw['spec'])['externalIPs'])])].sort();
 }
 
 function servicePort(raw: Readonly<Record<string, unknown>>): KubeServicePort[] {

@@ -33,6 +33,8 @@ const meshConfig = struct({
   outboundTrafficPolicy: defaulted(struct({ mode: defaulted(choice(['ALLOW_ANY', 'REGISTRY_ONLY']), 'ALLOW_ANY') }), {
     mode: 'ALLOW_ANY',
   }),
+  /** Endpoints on a network without a gateway, as other networks see them: at their own address, or not at all. */
+  networksWithoutGateway: defaulted(choice(['DIRECT', 'LEAVE_OUT']), 'DIRECT'),
   ingressService: ignored,
   ingressControllerMode: ignored,
   ingressClass: ignored,
@@ -50,6 +52,7 @@ export const DEFAULT_MESH_CONFIG: MeshConfig = {
   trustDomain: undefined,
   rootNamespace: undefined,
   outboundTrafficPolicy: { mode: 'ALLOW_ANY' },
+  networksWithoutGateway: 'DIRECT',
   ingressService: undefined,
   ingressControllerMode: undefined,
   ingressClass: undefined,

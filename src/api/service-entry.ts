@@ -2,6 +2,7 @@
 // networking.istio.io ServiceEntry: https://istio.io/latest/docs/reference/config/networking/service-entry/
 import { isIP } from 'node:net';
 import type { Kind, MeshObject } from './kind.ts';
+import { EXTERNAL_NETWORK, networkName } from './mesh-networks.ts';
 import { PROTOCOL_NAMES, parseProtocol } from './protocol.ts';
 import {
   type At,
@@ -46,17 +47,12 @@ const address = checked(text(), (raw, at) => {
   if (isIP(raw) !== 0 || /^[a-z0-9_]([-a-z0-9_.]{0,251}[a-z0-9_])?\.?$/i.test(raw)) return;
   at.report.add('ISM0006', at.field, `${JSON.stringify(raw)} is no address`, 'write an IP address or a DNS name');
 });
-const network = checked(text(), (raw, at) => {
-  if (/^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/.test(raw)) return;
-  const cure = 'write letters, digits, dots, dashes and underscores, at most 63';
-  at.report.add('ISM0006', at.field, `${JSON.stringify(raw)} is no network`, cure);
-});
 const endpoint = struct({
   address: required(address),
   ports: defaulted(mapOf(portNumber), {}),
   labels: defaulted(labels, {}),
   /** `external`: only the egress gateway goes there; everybody else to the endpoints beside it. */
-  network: optional(network),
+  network: optional(networkName),
   locality: optional(text()),
   weight: optional(integer()),
   serviceAccount: optional(text()),
@@ -160,8 +156,6 @@ function checkEndpoints(value: ServiceEntrySpec, at: At): void {
   });
 }
 
-/** The network that only proxies reach which ask for it: the egress gateway (docs/decisions/0019). */
-export const EXTERNAL_NETWORK = 'external';
 /** Where the egress gateway runs. */
 const GATEWAYS = 'istio-system';
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isMap, isNode, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
+import { isMap, isNode, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, parseDocument } from 'yaml';
 import type { KubeObject } from '../kube/types.ts';
 import type { Locate } from './report.ts';
 import { isRecord } from './shape.ts';
@@ -29,8 +29,7 @@ export function parseYamlObjects(source: string): { objects: YamlObject[]; fault
     }
     const raw: unknown = document.toJS({ maxAliasCount: 100 });
     if (raw === null || raw === undefined) continue;
-    const lineOf = (node: unknown) => (isNode(node) && node.range ? lines.linePos(node.range[0]).line : 1);
-    collect(raw, document.contents as Node | null, lineOf, objects, faults);
+    collect(raw, document.contents as Node | null, lines, objects, faults);
   }
   return { objects, faults };
 }
@@ -38,7 +37,7 @@ export function parseYamlObjects(source: string): { objects: YamlObject[]; fault
 function collect(
   raw: unknown,
   node: Node | null,
-  lineOf: (node: unknown) => number,
+  lines: LineCounter,
   objects: YamlObject[],
   faults: YamlFault[],
 ): void {
@@ -46,14 +45,14 @@ function collect(
     const items = isMap(node) ? node.get('items', true) : undefined;
     raw['items'].forEach((item: unknown, i) => {
       const itemNode = isSeq(items) ? (items.items[i] as Node) : null;
-      collect(item, itemNode, lineOf, objects, faults);
+      collect(item, itemNode, lines, objects, faults);
     });
   } else if (isKubeObject(raw)) {
-    objects.push({ object: raw, locate: (field) => lineOf(nodeAt(node, field)) });
+    objects.push({ object: raw, locate: (field) => lineAt(node, field, lines) });
   } else {
     faults.push({
       message: 'this is no Kubernetes object: apiVersion, kind and metadata.name are needed',
-      line: lineOf(node),
+      line: lineOf(node, lines),
     });
   }
 }
@@ -68,11 +67,24 @@ function isKubeObject(raw: unknown): raw is KubeObject {
   );
 }
 
-/** The key's node for the last member of the path, so that the line is the one where the field's name stands. */
-function nodeAt(root: Node | null, field: string): Node | null {
+function lineOf(node: unknown, lines: LineCounter): number {
+  return isNode(node) && node.range ? lines.linePos(node.range[0]).line : 1;
+}
+
+/**
+ * 1-based line where the last member's name stands, or that of its nearest parent that is there. The path may go on in the
+ * YAML that a block of text holds, as a ConfigMap has it.
+ */
+export function lineAt(root: Node | null, field: string, lines: LineCounter): number {
   let node: unknown = root;
   let shown: unknown = root;
-  for (const [, name, index, quoted] of field.matchAll(/([\w-]+)|\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]/g)) {
+  for (const step of field.matchAll(/([\w-]+)|\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]/g)) {
+    const [, name, index, quoted] = step;
+    if (isScalar(node) && node.type === 'BLOCK_LITERAL' && typeof node.value === 'string') {
+      const within = new LineCounter();
+      const inner = parseDocument(node.value, { lineCounter: within });
+      return lineOf(node, lines) + lineAt(inner.contents as Node | null, field.slice(step.index), within);
+    }
     if (index !== undefined) {
       node = isSeq(node) ? node.items[Number(index)] : undefined;
       if (node !== undefined) shown = node;
@@ -84,5 +96,5 @@ function nodeAt(root: Node | null, field: string): Node | null {
     shown = pair.key;
     node = pair.value;
   }
-  return shown as Node | null;
+  return lineOf(shown, lines);
 }

@@ -28,8 +28,10 @@ const ENDPOINTS = {
 const LISTENER = { typeUrl: TYPE_URL.listener, schema: ListenerSchema, name: (m: Listener) => m.name };
 
 export interface EndpointLookup {
-  /** Equal while no endpoint of any service has changed. */
-  readonly version: object;
+  /** The same objects while no endpoint of any service has changed, and no way to one. */
+  readonly versions: readonly object[];
+  /** Equal for proxies that reach the same endpoints in the same way. */
+  readonly scope: string;
   /** Asked for every destination whose endpoints come from us; equal answers must be one array. */
   of(destination: DestinationIntent): readonly EndpointIntent[];
 }
@@ -65,7 +67,7 @@ export class EnvoyCompiler {
       ],
       [
         TYPE_URL.endpoints,
-        this.#maps.get([destinations, endpoints.version], 'endpoints', () =>
+        this.#maps.get([destinations, ...endpoints.versions], `endpoints ${endpoints.scope}`, () =>
           byName(this.#endpoints(destinations, endpoints)),
         ),
       ],

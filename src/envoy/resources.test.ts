@@ -38,7 +38,7 @@ function intent(destinations: readonly DestinationIntent[], upstreamMark?: numbe
   };
 }
 
-const NO_ENDPOINTS = { version: {}, of: () => [] };
+const NO_ENDPOINTS = { versions: [{}], scope: '', of: () => [] };
 const NAME = 'outbound|80||a.default.svc.cluster.local';
 
 test('equal intents give the very same resource, though they are other objects', () => {

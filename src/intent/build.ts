@@ -3,15 +3,11 @@
 
 import type { Workload } from '../api/kubernetes.ts';
 import { hostname } from '../api/names.ts';
+import { networksOf, vantageKeys } from '../model/networks.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshIndex, MeshService } from '../model/snapshot.ts';
 import { type ProxyView, selectDestinationRule } from '../model/view.ts';
-import {
-  buildDestinations,
-  buildExitDestinations,
-  buildSniDestinations,
-  type DestinationInputs,
-} from './destinations.ts';
+import { buildDestinations, buildExitDestinations, buildSniDestinations } from './destinations.ts';
 import { buildGateway, isExit } from './gateway.ts';
 import { IdentityMemo } from './identity-memo.ts';
 import { buildInbound, groupServices, type ServicesByNamespace, servicesOfWorkload } from './inbound.ts';
@@ -23,6 +19,7 @@ import { VirtualHostCache } from './virtual-hosts.ts';
 /** Keeps what was built, by the identity of what it was built from. One for each process. */
 export class IntentCache {
   readonly destinations = new IdentityMemo<readonly DestinationIntent[]>();
+  readonly dnsNetworks = new IdentityMemo<readonly string[]>();
   readonly outbound = new IdentityMemo<OutboundIntent>();
   readonly services = new IdentityMemo<ServicesByNamespace>();
   readonly virtualHosts = new VirtualHostCache();
@@ -56,8 +53,12 @@ export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyInte
 
 /** One array for all views that agree on services, rules for them, and identities. */
 function allDestinations(view: ProxyView, cache: IntentCache, use: Use): readonly DestinationIntent[] {
-  const keys = [view.services, view.destinationRules, view.identities, view.headless, view.mesh, USES[use]];
-  return cache.destinations.get(keys, `${view.kind}/${view.cluster}/${view.requestedNetworks}`, () => {
+  const { keys, tag } = vantageKeys(
+    cache.dnsNetworks.get([view.services], '', () => dnsNetworksOf(view)),
+    view.vantage,
+  );
+  const all = [view.services, view.destinationRules, view.identities, view.headless, view.mesh, USES[use], ...keys];
+  return cache.destinations.get(all, `${view.kind}/${view.vantage.requested}/${tag}`, () => {
     return view.services
       .filter((s) => isFor(use, s, view))
       .flatMap((s) => memoized(view, s, cache, use))
@@ -65,36 +66,37 @@ function allDestinations(view: ProxyView, cache: IntentCache, use: Use): readonl
   });
 }
 
+/** Networks of the endpoints that are part of clusters instead of being told apart, by EDS. */
+function dnsNetworksOf(view: ProxyView): readonly string[] {
+  return [...new Set(view.services.flatMap((service) => networksOf(service.dnsEndpoints)))].sort();
+}
+
 const NOTHING: object = Object.freeze({});
 /** `sni` and `exit`: TLS that a gateway passes on, into its cluster or out of it. */
 const USES = { proxy: {}, sni: {}, exit: {} } as const;
 type Use = keyof typeof USES;
 
-function isFor(use: Use, service: MeshService, { requestedNetworks }: ProxyView): boolean {
+function isFor(use: Use, service: MeshService, { vantage }: ProxyView): boolean {
   if (use === 'proxy') return true;
   if (!service.meshInternal) return false;
   if (use === 'sni') return service.registry === 'kubernetes';
-  return service.networks.some((network) => requestedNetworks.includes(network));
+  return service.networks.some((network) => vantage.requested.includes(network));
 }
 
 function memoized(view: ProxyView, service: MeshService, cache: IntentCache, use: Use): readonly DestinationIntent[] {
   const rule = selectDestinationRule(view, service);
   const identities = view.identities.get(service.key);
-  const { mesh, kind, cluster, requestedNetworks } = view;
+  const { mesh, kind, vantage } = view;
   const headlessMeshed = view.headless.get(service.key)?.meshed ?? false;
-  const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use]];
-  const inputs: DestinationInputs = {
-    ...{ service, rule, identities: identities ?? [], headlessMeshed, mesh, kind },
-    // Of a service without such endpoints nobody sees a difference: so all share what is made of it.
-    requestedNetworks: service.networks.length > 0 ? requestedNetworks : [],
-  };
-  const tag = `${kind}/${use === 'sni' ? cluster : ''}/${headlessMeshed}/${inputs.requestedNetworks}`;
-  return cache.destinations.get(keys, tag, () => {
+  const { keys: ways, tag } = vantageKeys(networksOf(service.dnsEndpoints), vantage);
+  const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use], ...ways];
+  const inputs = { service, rule, identities: identities ?? [], headlessMeshed, mesh, kind, vantage };
+  return cache.destinations.get(keys, `${kind}/${headlessMeshed}/${tag}`, () => {
     switch (use) {
       case 'proxy':
         return buildDestinations(inputs);
       case 'sni':
-        return buildSniDestinations(inputs, cluster);
+        return buildSniDestinations(inputs);
       case 'exit':
         return buildExitDestinations(inputs);
     }

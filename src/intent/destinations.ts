@@ -8,15 +8,15 @@ import type {
   Subset,
   TrafficPolicy,
 } from '../api/destination-rule.ts';
+import type { Vantage } from '../model/networks.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import type { ProxyView } from '../model/view.ts';
-import { chooseNetwork } from './endpoints.ts';
+import { chooseNetworks, placeEndpoints } from './endpoints.ts';
 import { clientSecurity, sniName } from './security.ts';
 import type {
   DestinationIntent,
   DestinationRef,
   Discovery,
-  EndpointFilter,
   EndpointIntent,
   Origin,
   OutlierIntent,
@@ -31,10 +31,10 @@ export interface DestinationInputs {
   /** Of a headless service: every endpoint has a sidecar. */
   readonly headlessMeshed: boolean;
   readonly mesh: ProxyView['mesh'];
-  readonly requestedNetworks: readonly string[];
   /** Of an egress gateway: nothing but what is in those networks. */
   readonly exit?: boolean;
   readonly kind: ProxyView['kind'];
+  readonly vantage: Vantage;
 }
 
 /** Destinations of a service for a proxy that opens connections itself. */
@@ -47,12 +47,12 @@ export function buildDestinations(inputs: DestinationInputs): DestinationIntent[
     );
 }
 
-/** Destinations for TLS that passes through a gateway: only workloads of its own cluster that can answer with a sidecar. */
-export function buildSniDestinations(inputs: DestinationInputs, cluster: string): DestinationIntent[] {
+/** Destinations for TLS that passes through a gateway: only workloads of its own network that can answer with a sidecar. */
+export function buildSniDestinations(inputs: DestinationInputs): DestinationIntent[] {
   return buildDestinations(inputs).flatMap((destination): DestinationIntent[] => {
     const { discovery } = destination;
     if (discovery.kind !== 'endpoints') return [];
-    const filter = { ...discovery.filter, cluster, meshedOnly: true };
+    const filter = { ...discovery.filter, networks: 'own' as const, meshedOnly: true };
     return [{ ...destination, ...PASSED_ON, discovery: { ...discovery, filter } }];
   });
 }
@@ -150,7 +150,6 @@ function effectivePolicy(
 function discoveryOf(inputs: DestinationInputs, port: ServicePort, subset: Subset | undefined): Discovery {
   const { service, kind } = inputs;
   const labels = subset?.labels ?? {};
-  const network = { requested: inputs.requestedNetworks, only: inputs.exit ?? false };
   switch (service.resolution) {
     case 'none':
       // A gateway's clients were going to the gateway, so it has to know the endpoints of a headless service.
@@ -161,7 +160,7 @@ function discoveryOf(inputs: DestinationInputs, port: ServicePort, subset: Subse
       return {
         kind: 'dns',
         once: service.resolution === 'dns-round-robin',
-        endpoints: dnsEndpoints(service, port, { labels, network }),
+        endpoints: dnsEndpoints(inputs, port, labels),
       };
     case 'endpoints':
   }
@@ -169,24 +168,21 @@ function discoveryOf(inputs: DestinationInputs, port: ServicePort, subset: Subse
     kind: 'endpoints',
     service: service.key,
     portName: port.name,
-    filter: { labels, cluster: '', meshedOnly: false, network },
+    filter: { labels, networks: inputs.exit ? 'requested' : 'all', meshedOnly: false },
   };
 }
 
 function dnsEndpoints(
-  service: MeshService,
+  { service, vantage, exit }: DestinationInputs,
   port: ServicePort,
-  { labels, network }: Pick<EndpointFilter, 'labels' | 'network'>,
+  labels: Readonly<Record<string, string>>,
 ): EndpointIntent[] {
-  return chooseNetwork(service.dnsEndpoints, network)
-    .filter((e) => Object.entries(labels).every(([key, value]) => e.labels[key] === value))
-    .map((e) => ({
-      address: e.address,
-      port: e.ports[port.name] ?? port.number,
-      weight: e.weight,
-      locality: e.locality,
-      meshed: e.meshed,
-    }));
+  const choice = exit ? 'requested' : 'all';
+  const wanted = Object.entries(labels);
+  const able = chooseNetworks(service.dnsEndpoints, choice, vantage).filter((e) =>
+    wanted.every(([key, value]) => e.labels[key] === value),
+  );
+  return placeEndpoints(able, (e) => e.ports[port.name] ?? port.number, vantage);
 }
 
 function balancingOf(policy: Policy | undefined): DestinationIntent['balancing'] {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
 import { clusterName } from '../api/names.ts';
+import type { Vantage } from '../model/networks.ts';
 import type { Endpoint } from '../model/snapshot.ts';
 import { buildEndpoints } from './endpoints.ts';
 import type { NetworkChoice } from './types.ts';
@@ -10,15 +11,16 @@ function endpoint(address: string, version: string, draining: boolean, network =
   return { address, ports: { http: 9080 }, labels: { version }, draining, ...rest };
 }
 
-const EVERYBODY: NetworkChoice = { requested: [], only: false };
+const HERE: Vantage = { network: '', requested: [], gateways: new Map(), withoutGateway: 'direct', key: '' };
 
 function addresses(
   set: readonly Endpoint[],
   labels: Readonly<Record<string, string>> = {},
-  network = EVERYBODY,
+  from = HERE,
+  networks: NetworkChoice = 'all',
 ): string[] {
-  const filter = { labels, cluster: '', meshedOnly: false, network };
-  return buildEndpoints({ kind: 'endpoints', service: 's', portName: 'http', filter }, set).map((e) => e.address);
+  const filter = { labels, networks, meshedOnly: false };
+  return buildEndpoints({ kind: 'endpoints', service: 's', portName: 'http', filter }, set, from).map((e) => e.address);
 }
 
 describe('endpoints on their way out', () => {
@@ -38,7 +40,7 @@ describe('endpoints on their way out', () => {
 describe('endpoints in the network external', () => {
   const far = endpoint('172.31.0.120', 'v2', false, 'external');
   const exit = endpoint('10.96.0.9', 'v1', false);
-  const asked: NetworkChoice = { requested: ['external'], only: false };
+  const asked: Vantage = { ...HERE, requested: ['external'] };
 
   test('are for those who ask for it, instead of the endpoints beside them', () => {
     expect(addresses([exit, far])).toEqual(['10.96.0.9']);
@@ -48,7 +50,7 @@ describe('endpoints in the network external', () => {
 
   test('change nothing for a service that has none', () => {
     expect(addresses([exit], {}, asked)).toEqual(['10.96.0.9']);
-    expect(addresses([exit], {}, { ...asked, only: true })).toEqual([]);
+    expect(addresses([exit], {}, asked, 'requested')).toEqual([]);
   });
 
   test('are chosen before labels: a subset without one of them leads nowhere, not back to the gateway', () => {

@@ -3,8 +3,8 @@
 // of its cluster, which needs no object at all.
 import { CROSS_CLUSTER_PORT, type Gateway, type GatewayServer, type ServerHost } from '../api/gateway.ts';
 import type { Workload } from '../api/kubernetes.ts';
+import { EXTERNAL_NETWORK } from '../api/mesh-networks.ts';
 import { covers } from '../api/names.ts';
-import { EXTERNAL_NETWORK } from '../api/service-entry.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { compareHosts } from '../model/hosts.ts';
 import type { MeshProxy } from '../model/proxy.ts';
@@ -64,11 +64,16 @@ function serversOf(inputs: GatewayInputs): Server[] {
 /** Behind a Service port 80 the process listens on 8080, say, and needs no privilege for it. */
 function bindPort(inputs: GatewayInputs, port: number): number {
   for (const service of inputs.services) {
-    const found = service.ports.find((p) => p.number === port);
+    const found = portsHere(inputs, service).find((p) => p.number === port);
     const bound = found && targetPort(found.targetPort, inputs.workload);
     if (bound !== undefined) return bound;
   }
   return port;
+}
+
+/** A service of several clusters need not have the same ports in all of them. */
+function portsHere({ proxy }: GatewayInputs, service: MeshService): MeshService['ports'] {
+  return service.clusters[proxy.cluster]?.ports ?? service.ports;
 }
 
 function buildHttpPorts(inputs: GatewayInputs): HttpPortIntent[] {
@@ -141,8 +146,8 @@ function buildSniPorts(inputs: GatewayInputs): SniPortIntent[] {
   return [...ports].sort(([a], [b]) => a - b).map(([port, chains]) => ({ port, chains }));
 }
 
-function hasCrossClusterPort({ services }: GatewayInputs): boolean {
-  return services.some((s) => s.ports.some((p) => p.number === CROSS_CLUSTER_PORT));
+function hasCrossClusterPort(inputs: GatewayInputs): boolean {
+  return inputs.services.some((s) => portsHere(inputs, s).some((p) => p.number === CROSS_CLUSTER_PORT));
 }
 
 /**

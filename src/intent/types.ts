@@ -56,19 +56,17 @@ export type Discovery =
   /** Where the client was going anyway. */
   | { readonly kind: 'original' };
 
-export interface NetworkChoice {
-  /** Where a service has endpoints in these, they are all of its endpoints; the network `external` is nobody else's. */
-  readonly requested: readonly string[];
-  /** Those, or none: never the endpoints beside them. */
-  readonly only: boolean;
-}
+/**
+ * `all`: where a service has endpoints on networks that the proxy requests, those, else all but what is reserved to such
+ * requests; `requested`: the former only; `own`: those of the proxy's own network, since what comes from another one is not
+ * sent on to a third.
+ */
+export type NetworkChoice = 'all' | 'requested' | 'own';
 
 export interface EndpointFilter {
   readonly labels: Readonly<Record<string, string>>;
-  /** '' for every cluster. */
-  readonly cluster: string;
   readonly meshedOnly: boolean;
-  readonly network: NetworkChoice;
+  readonly networks: NetworkChoice;
 }
 
 export interface EndpointIntent {

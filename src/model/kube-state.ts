@@ -11,7 +11,7 @@ import {
 } from '../api/kubernetes.ts';
 import type { ClusterName } from '../api/names.ts';
 import type { KubeObject } from '../kube/types.ts';
-import { endpointsOfSlices, mergeKubeServices, sortEndpoints } from './registry.ts';
+import { type EndpointSettings, endpointsOfSlices, mergeKubeServices, sortEndpoints } from './registry.ts';
 import { type EndpointSet, type MeshService, type MeshSettings, workloadKey } from './snapshot.ts';
 
 type Reference = Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'>;
@@ -80,14 +80,24 @@ export class KubeState {
     return copies === undefined ? undefined : mergeKubeServices(copies, settings);
   }
 
-  endpointsOf(name: ServiceName, trustDomain: string): EndpointSet {
+  /** See KubeService; undefined where the cluster has no such service. */
+  externalAddressesOf(cluster: ClusterName, name: ServiceName): readonly string[] | undefined {
+    return this.#services.get(name)?.get(cluster)?.externalAddresses;
+  }
+
+  /** Makes all endpoints anew: what they are given from elsewhere has changed. */
+  recountEndpoints(): void {
+    for (const name of this.#services.keys()) this.dirtyEndpoints.add(name);
+  }
+
+  endpointsOf(name: ServiceName, settings: EndpointSettings): EndpointSet {
     const copies = this.#services.get(name) ?? new Map<ClusterName, KubeService>();
     const all = [...copies.keys()].flatMap((cluster) =>
       endpointsOfSlices(
         cluster,
         this.#slices.get(`${cluster}/${name}`)?.values() ?? [],
         (namespace, pod) => this.#workloads.get(workloadKey(cluster, namespace, pod)),
-        trustDomain,
+        settings,
       ),
     );
     return sortEndpoints(all);

@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import type { KubeEndpointSlice, KubeService, Workload } from '../api/kubernetes.ts';
 import { type ClusterName, clusterName, type Hostname, hostname, spiffeId } from '../api/names.ts';
 import type { ServiceEntry, ServiceEntryEndpoint, ServiceEntrySpec } from '../api/service-entry.ts';
+import { ANY_NETWORK, type NetworkMembers, networkOf } from './networks.ts';
 import type { ClusterService, Endpoint, EndpointSet, MeshService, MeshSettings, ServiceKey } from './snapshot.ts';
 
 function serviceKey(namespace: string, host: string): ServiceKey {
@@ -47,8 +48,8 @@ export function mergeKubeServices(copies: ReadonlyMap<ClusterName, KubeService>,
 function externalEndpoint(service: KubeService, address: string): Endpoint {
   const ports = Object.fromEntries(service.ports.map((p) => [p.name, p.number]));
   const cluster = clusterName(service.ref.cluster ?? '');
-  const unknown = { labels: {}, network: '', locality: '', identity: undefined, meshed: false, draining: false };
-  return { ...unknown, address, ports, cluster, weight: 1 };
+  const unknown = { labels: {}, locality: '', identity: undefined, meshed: false, draining: false };
+  return { ...unknown, network: ANY_NETWORK, address, ports, cluster, weight: 1 };
 }
 
 /** One service for each host of the entry. */
@@ -100,9 +101,10 @@ function endpointOfEntry(entry: ServiceEntry, raw: EntryEndpoint, trustDomain = 
     ports: Object.fromEntries(entry.spec.ports.map((p) => [p.name, target(p)])),
     labels: raw.labels,
     cluster: clusterName(entry.ref.cluster ?? ''),
-    network: raw.network ?? '',
+    network: raw.network ?? ANY_NETWORK,
     locality: raw.locality ?? '',
-    weight: raw.weight ?? 1,
+    // In Istio's API a weight of 0 is one that nobody gave; Envoy would refuse it.
+    weight: raw.weight || 1,
     identity: account === undefined ? undefined : spiffeId(trustDomain, entry.ref.namespace, account),
     meshed: raw.labels['security.istio.io/tlsMode'] === 'istio' || account !== undefined,
     draining: false,
@@ -114,12 +116,18 @@ export function endpointsOfEntry(entry: ServiceEntry, trustDomain: string): Endp
   return sortEndpoints(entry.spec.endpoints.map((e) => endpointOfEntry(entry, e, trustDomain)));
 }
 
+/** What endpoints are given beside what their slices and pods say. */
+export interface EndpointSettings {
+  readonly trustDomain: string;
+  readonly members: NetworkMembers;
+}
+
 /** Endpoints that can answer, of a Kubernetes service in one cluster; labels and identity come from the pods behind them. */
 export function endpointsOfSlices(
   cluster: ClusterName,
   slices: Iterable<KubeEndpointSlice>,
   podOf: (namespace: string, name: string) => Workload | undefined,
-  trustDomain: string,
+  { trustDomain, members }: EndpointSettings,
 ): Endpoint[] {
   const found = new Map<string, Endpoint>();
   for (const slice of slices) {
@@ -133,7 +141,7 @@ export function endpointsOfSlices(
           ports: { ...found.get(address)?.ports, ...slice.ports },
           labels: pod?.labels ?? {},
           cluster,
-          network: '',
+          network: networkOf(members, { cluster, ip: address, labels: pod?.labels ?? {} }),
           locality: endpoint.zone,
           weight: 1,
           identity: pod === undefined ? undefined : spiffeId(trustDomain, slice.namespace, pod.serviceAccount),

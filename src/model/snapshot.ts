@@ -9,6 +9,7 @@ import type { MeshConfig } from '../api/mesh-config.ts';
 import type { ClusterName, Hostname, SpiffeId } from '../api/names.ts';
 import type { Protocol } from '../api/protocol.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
+import type { NetworkIndex } from './networks.ts';
 
 /** `NAMESPACE/HOST`, and `/NAME` of the ServiceEntry behind it: several may give one host. */
 export type ServiceKey = string;
@@ -49,7 +50,7 @@ export interface MeshService {
   /** Resolution by DNS: the names to look up. */
   readonly dnsEndpoints: readonly Endpoint[];
   readonly subjectAltNames: readonly string[];
-  /** Networks that endpoints of a ServiceEntry name, sorted. */
+  /** Of a ServiceEntry: the networks that its endpoints name, sorted. */
   readonly networks: readonly string[];
 }
 
@@ -60,7 +61,7 @@ export interface Endpoint {
   readonly ports: Readonly<Record<string, number>>;
   readonly labels: Readonly<Record<string, string>>;
   readonly cluster: ClusterName;
-  /** '' for the one that needs no name. */
+  /** '': the default network; ANY_NETWORK: reached from everywhere. */
   readonly network: string;
   /** `region/zone/subzone`, or ''. */
   readonly locality: string;
@@ -79,6 +80,7 @@ export type EndpointSet = readonly Endpoint[];
 export interface MeshIndex {
   readonly settings: MeshSettings;
   readonly mesh: MeshConfig;
+  readonly networks: NetworkIndex;
   readonly services: ReadonlyMap<ServiceKey, MeshService>;
   /** Oldest first. */
   readonly virtualServices: readonly VirtualService[];

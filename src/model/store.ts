@@ -5,12 +5,16 @@ import { compareDiagnostics, type Diagnostic, type ObjectRef } from '../api/diag
 import { refOf } from '../api/kind.ts';
 import { groupOf, kindOf, MESH_GROUPS } from '../api/kinds.ts';
 import { DEFAULT_MESH_CONFIG, decodeMeshConfig, type MeshConfig } from '../api/mesh-config.ts';
+import { decodeMeshNetworks } from '../api/mesh-networks.ts';
 import { clusterName, type SpiffeId } from '../api/names.ts';
 import { diagnose, type Locate } from '../api/report.ts';
 import { unknownKind } from '../api/validate.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { diagnoseMesh } from './cross-rules/diagnose-mesh.ts';
+import { EndpointCensus } from './endpoint-census.ts';
 import { KubeState } from './kube-state.ts';
+import { NetworkState } from './network-state.ts';
+import { type NetworkIndex, NO_NETWORKS } from './networks.ts';
 import { endpointsOfEntry, servicesOfEntry } from './registry.ts';
 import { RuleState } from './rule-state.ts';
 import type {
@@ -22,6 +26,7 @@ import type {
   MeshSnapshot,
   ServiceKey,
 } from './snapshot.ts';
+import { UnreachableEndpoints } from './unreachable-endpoints.ts';
 
 /** What a source emits (structurally src/sources/contract.ts). `locate` gives the line of a field, where text is known. */
 export type StoreEvent =
@@ -54,10 +59,14 @@ export class MeshStore {
   #meshDiagnostics: readonly Diagnostic[] = [];
   #crossDiagnostics: readonly Diagnostic[] = [];
   #mesh: MeshConfig = DEFAULT_MESH_CONFIG;
+  readonly #networks: NetworkState;
+  readonly #census = new EndpointCensus();
+  readonly #unreachable = new UnreachableEndpoints();
   #snapshot: MeshSnapshot;
 
   constructor(options: MeshStoreOptions) {
     this.#options = options;
+    this.#networks = new NetworkState(options.configCluster);
     this.#snapshot = emptySnapshot(options);
   }
 
@@ -67,6 +76,17 @@ export class MeshStore {
 
   apply(events: readonly StoreEvent[]): StoreUpdate {
     for (const event of events) this.#take(event);
+    return this.#update();
+  }
+
+  /** Names of gateways that `answer` should be told the addresses of, sorted. */
+  get gatewayNames(): readonly string[] {
+    return this.#networks.names;
+  }
+
+  /** The IP addresses of gateways' names: all that are known, sorted each. */
+  answer(addresses: ReadonlyMap<string, readonly string[]>): StoreUpdate {
+    this.#networks.setAnswers(addresses);
     return this.#update();
   }
 
@@ -121,12 +141,16 @@ export class MeshStore {
     if (event.kind === 'delete') {
       this.#mesh = DEFAULT_MESH_CONFIG;
       this.#meshDiagnostics = [];
+      const { apiVersion, kind, metadata } = event.object;
+      this.#networks.setNetworks(decodeMeshNetworks({ apiVersion, kind, metadata }));
       return;
     }
-    const { value, diagnostics } = decodeMeshConfig(event.object, { cluster: event.cluster, locate: event.locate });
+    const source = { cluster: event.cluster, locate: event.locate };
+    const { value, diagnostics } = decodeMeshConfig(event.object, source);
     this.#meshDiagnostics = [...diagnostics, ...this.#contradictions(value, event)];
-    const mesh = value ?? DEFAULT_MESH_CONFIG;
-    if (!isDeepStrictEqual(mesh, this.#mesh)) this.#mesh = mesh;
+    // What cannot be used leaves the settings before it in force.
+    if (value !== undefined && !isDeepStrictEqual(value, this.#mesh)) this.#mesh = value;
+    this.#networks.setNetworks(decodeMeshNetworks(event.object, source));
   }
 
   /** What the control plane was started with is not changed by a ConfigMap. */
@@ -143,6 +167,8 @@ export class MeshStore {
 
   #advance(): void {
     const before = this.#snapshot;
+    this.#networks.settle((cluster, name) => this.#kube.externalAddressesOf(cluster, name));
+    if (this.#networks.members !== before.index.networks.members) this.#kube.recountEndpoints();
     const services = new Changes(before.index.services);
     const endpoints = new Changes(before.endpoints);
     this.#advanceEntries(services, endpoints);
@@ -153,6 +179,7 @@ export class MeshStore {
       identities.set(key, identitiesOf(endpoints.get(key)));
       headless.set(key, headlessStateOf(services.get(key), endpoints.get(key)));
     }
+    this.#census.update([...endpoints.keys].map((key) => [key, before.endpoints.get(key), endpoints.get(key)]));
     const workloads = new Changes(before.workloads);
     for (const key of this.#kube.dirtyWorkloads) workloads.set(key, this.#kube.workload(key));
 
@@ -160,7 +187,9 @@ export class MeshStore {
       services: services.done(),
       identities: identities.done(),
       headless: headless.done(),
+      networks: this.#nextNetworks(),
     });
+    this.#unreachable.update(index, this.#census.unmeshed);
     const next = { index, endpoints: endpoints.done(), workloads: workloads.done() };
     const same =
       next.index === before.index && next.endpoints === before.endpoints && next.workloads === before.workloads;
@@ -171,16 +200,29 @@ export class MeshStore {
     }
   }
 
-  #nextIndex(derived: Pick<MeshIndex, 'services' | 'identities' | 'headless'>): MeshIndex {
+  #nextNetworks(): NetworkIndex {
+    const before = this.#snapshot.index.networks;
+    const { members, gateways } = this.#networks;
+    const { occupied } = this.#census;
+    const same = before.members === members && before.gateways === gateways && before.occupied === occupied;
+    return same ? before : Object.freeze({ members, gateways, occupied });
+  }
+
+  #nextIndex(derived: Pick<MeshIndex, 'services' | 'identities' | 'headless' | 'networks'>): MeshIndex {
     const before = this.#snapshot.index;
     const dirty = this.#rules.dirtyKinds;
     const ruled = ['VirtualService', 'DestinationRule', 'Gateway'].some((kind) => dirty.has(kind));
-    const { services, identities, headless } = derived;
-    const same = services === before.services && identities === before.identities && headless === before.headless;
+    const { services, identities, headless, networks } = derived;
+    const same =
+      services === before.services &&
+      identities === before.identities &&
+      headless === before.headless &&
+      networks === before.networks;
     if (same && this.#mesh === before.mesh && !ruled) return before;
     return Object.freeze({
       settings: before.settings,
       mesh: this.#mesh,
+      networks,
       services,
       virtualServices: dirty.has('VirtualService') ? this.#rules.virtualServices() : before.virtualServices,
       destinationRules: dirty.has('DestinationRule') ? this.#rules.destinationRules() : before.destinationRules,
@@ -213,6 +255,7 @@ export class MeshStore {
   }
 
   #advanceKube(services: Changes<MeshService>, endpoints: Changes<EndpointSet>): void {
+    const settings = { trustDomain: this.#options.trustDomain, members: this.#networks.members };
     for (const name of this.#kube.dirtyServices) {
       const service = this.#kube.serviceNamed(name, this.#options);
       const key = service?.key ?? this.#keyOfService.get(name);
@@ -225,13 +268,14 @@ export class MeshStore {
     }
     for (const name of this.#kube.dirtyEndpoints) {
       const key = this.#keyOfService.get(name);
-      if (key !== undefined) endpoints.set(key, this.#kube.endpointsOf(name, this.#options.trustDomain));
+      if (key !== undefined) endpoints.set(key, this.#kube.endpointsOf(name, settings));
     }
   }
 
   #diagnostics(): readonly Diagnostic[] {
     const own = [...this.#rules.diagnostics(), ...this.#strangers.values(), ...this.#meshDiagnostics];
-    return [...own, ...this.#crossDiagnostics].sort(compareDiagnostics);
+    const networks = [...this.#networks.diagnostics, ...this.#unreachable.diagnostics];
+    return [...own, ...networks, ...this.#crossDiagnostics].sort(compareDiagnostics);
   }
 }
 
@@ -285,6 +329,7 @@ function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {
   const index: MeshIndex = Object.freeze({
     settings: { trustDomain, dnsDomain, rootNamespace },
     mesh: DEFAULT_MESH_CONFIG,
+    networks: NO_NETWORKS,
     services: new Map(),
     virtualServices: [],
     destinationRules: [],

@@ -9,6 +9,7 @@ import type { ClusterName, Hostname } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { type HostTable, hostTable, isExported, lookUpHost, qualifyHost } from './hosts.ts';
 import { IdentityMemo } from './identity-memo.ts';
+import { networkOf, type Vantage } from './networks.ts';
 import type { MeshProxy } from './proxy.ts';
 import type { MeshIndex, MeshService, MeshSettings } from './snapshot.ts';
 
@@ -16,12 +17,11 @@ export interface ProxyView {
   readonly kind: MeshProxy['kind'];
   readonly cluster: ClusterName;
   readonly namespace: string;
-  /** Networks that the proxy is to reach, where others go to what stands beside. */
-  readonly requestedNetworks: readonly string[];
   /** Labels of the proxy that a visible rule asks for; others cannot make a difference. */
   readonly labels: Readonly<Record<string, string>>;
   readonly settings: MeshSettings;
   readonly mesh: MeshConfig;
+  readonly vantage: Vantage;
   /** One for each host, the most important first: what comes later never takes a name or an address from it. */
   readonly services: readonly MeshService[];
   readonly serviceOf: ReadonlyMap<Hostname, MeshService>;
@@ -60,10 +60,10 @@ export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache):
     kind,
     cluster: proxy.cluster,
     namespace,
-    requestedNetworks: proxy.requestedNetworks,
     labels: pickLabels(rules.labels, proxy.labels),
     settings,
     mesh,
+    vantage: vantageOf(index, proxy),
     ...cache.services.get([index.services], namespace, () => visibleServices(index, namespace)),
     virtualServices: kind === 'gateway' ? NONE : rules.ofMesh,
     destinationRules: cache.destinationRules.get([index.destinationRules, settings], namespace, () =>
@@ -80,9 +80,19 @@ const NONE: readonly never[] = Object.freeze([]);
 
 /** Proxies with equal keys have equal views of one index. */
 export function viewKey(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): string {
-  const { kind, cluster, namespace, requestedNetworks } = proxy;
+  const { kind, cluster, namespace } = proxy;
+  const { key } = vantageOf(index, proxy);
   const names = kind === 'gateway' ? Object.keys(proxy.labels).sort() : rulesFor(index, namespace, cache).labels;
-  return JSON.stringify([kind, cluster, namespace, requestedNetworks, pickLabels(names, proxy.labels)]);
+  return JSON.stringify([kind, cluster, namespace, key, pickLabels(names, proxy.labels)]);
+}
+
+/** What a proxy says of its network goes before what the mesh knows of its pod. */
+function vantageOf({ networks, mesh }: MeshIndex, proxy: MeshProxy): Vantage {
+  const network = proxy.network || networkOf(networks.members, proxy);
+  const requested = proxy.requestedNetworks;
+  const withoutGateway = mesh.networksWithoutGateway === 'DIRECT' ? 'direct' : 'none';
+  const key = JSON.stringify([network, requested, withoutGateway]);
+  return { network, requested, gateways: networks.gateways, withoutGateway, key };
 }
 
 function rulesFor(index: MeshIndex, namespace: string, cache: ViewCache): VisibleRules {

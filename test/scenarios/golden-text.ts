@@ -103,6 +103,8 @@ export function intentGolden(intent: ProxyIntent): string {
 
 function dropEmpty(key: string, value: unknown): unknown {
   if (key === 'retries' && JSON.stringify(value) === JSON.stringify(DEFAULT_RETRIES)) return '<the usual two>';
+  // What nearly every destination takes.
+  if (key === 'networks' && value === 'all') return undefined;
   if (key === 'origin') {
     const { object, field } = value as { object: { kind: string; namespace: string; name: string }; field: string };
     return `${object.kind} ${object.namespace}/${object.name} ${field}`;

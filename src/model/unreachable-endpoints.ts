@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Endpoints behind a gateway that it cannot lead to: it passes on the mesh's own TLS, which only a sidecar understands.
+import type { Diagnostic } from '../api/diagnostics.ts';
+import { diagnose } from '../api/report.ts';
+import type { EndpointCensus } from './endpoint-census.ts';
+import type { MeshIndex, MeshService } from './snapshot.ts';
+
+export class UnreachableEndpoints {
+  #inputs: readonly unknown[] = [];
+  #diagnostics: readonly Diagnostic[] = [];
+
+  get diagnostics(): readonly Diagnostic[] {
+    return this.#diagnostics;
+  }
+
+  update(index: MeshIndex, unmeshed: EndpointCensus['unmeshed']): void {
+    const inputs = [index.services, index.networks, unmeshed];
+    if (inputs.every((input, i) => input === this.#inputs[i])) return;
+    this.#inputs = inputs;
+    const { gateways } = index.networks;
+    this.#diagnostics = [...unmeshed].flatMap(([key, places]) => {
+      const service = index.services.get(key);
+      if (service === undefined || isOfPlatform(service, index)) return [];
+      const behind = places.filter(({ network }) => gateways.has(network));
+      return behind.map(({ network, cluster }) => {
+        const where = `in ${cluster}, behind the gateway of network ${network}, have no sidecar`;
+        const message = `endpoints of ${service.hostname} ${where}: other networks cannot reach them`;
+        return diagnose(service.origin, 'ISM0113', 'spec.selector', message, 'give their pods a sidecar');
+      });
+    });
+  }
+}
+
+/** What clusters and the mesh itself are made of has no sidecars, and no need of them. */
+function isOfPlatform({ namespace, hostname }: MeshService, { settings }: MeshIndex): boolean {
+  const isApi = namespace === 'default' && hostname.startsWith('kubernetes.default.svc.');
+  return isApi || namespace === settings.rootNamespace || namespace.startsWith('kube-');
+}
