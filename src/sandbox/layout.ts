@@ -9,7 +9,12 @@ import type { NetworkChoice } from './network/network-plan.ts';
 
 /** A mistake or an obstacle that the user can mend; its message is one paragraph and ends with the cure. */
 export class SandboxError extends Error {
-  override readonly name = 'SandboxError';
+  override readonly name: string = 'SandboxError';
+}
+
+/** What was asked for cannot be: the call is wrong, not the sandbox. */
+export class SandboxUsageError extends SandboxError {
+  override readonly name = 'SandboxUsageError';
 }
 
 /** The programs that the sandbox's processes and pods are made of; absolute paths. */
@@ -59,7 +64,7 @@ function stateRoot(env: NodeJS.ProcessEnv = process.env): string {
 /** @throws SandboxError for a name that is not a DNS label of up to 32 characters. */
 export function sandboxDir(name: string, env?: NodeJS.ProcessEnv): string {
   if (!/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/.test(name)) {
-    throw new SandboxError(
+    throw new SandboxUsageError(
       `"${name}" cannot be a sandbox's name: use up to 32 lower-case letters, digits and dashes, such as "default".`,
     );
   }

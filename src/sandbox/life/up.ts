@@ -12,6 +12,7 @@ import {
   readConfig,
   type SandboxConfig,
   SandboxError,
+  SandboxUsageError,
   STATE_FORMAT,
   sandboxDir,
   type Toolchain,
@@ -122,11 +123,11 @@ export async function startSandbox(
 
 function checkOptions({ clusters, apiPort, gatewayPort }: UpOptions): void {
   if (clusters !== undefined && !(Number.isInteger(clusters) && clusters >= 1 && clusters <= MAX_CLUSTERS)) {
-    throw new SandboxError(`--clusters takes a number from 1 to ${MAX_CLUSTERS}.`);
+    throw new SandboxUsageError(`--clusters takes a number from 1 to ${MAX_CLUSTERS}.`);
   }
   for (const port of [apiPort, gatewayPort]) {
     if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65_535 - MAX_CLUSTERS)) {
-      throw new SandboxError(`${port} is not a port: take one from 1024 to 65000.`);
+      throw new SandboxUsageError(`${port} is not a port: take one from 1024 to 65000.`);
     }
   }
 }

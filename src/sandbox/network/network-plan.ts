@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which clusters share a network, and which addresses their pods have: `sandbox up --network` and `--pod-cidr`.
 import { closestNames } from '../closest-names.ts';
-import { SandboxError } from '../layout.ts';
+import { SandboxUsageError } from '../layout.ts';
 
 /** Of one cluster. */
 export interface NetworkChoice {
@@ -23,7 +23,7 @@ const TAKEN = ['172.31.0.0/16', '10.96.0.0/16'];
 
 /**
  * @param previous what the clusters had, the first one's first; the rest get a network of their own and 10.N.0.0/16.
- * @throws SandboxError naming the option, and what to write instead.
+ * @throws SandboxUsageError naming the option, and what to write instead.
  */
 export function planNetworks(
   clusters: number,
@@ -34,13 +34,15 @@ export function planNetworks(
   const networks = readWish('--network', wishes.network, names, (value, cluster) => {
     // A word alone that is neither would put all clusters on one network: a misspelt `separate` must not.
     if (cluster === undefined) {
-      throw new SandboxError(
+      throw new SandboxUsageError(
         `--network: "${value}" is neither "separate" nor "flat": write one of them, or name the clusters' networks: ` +
           `${names.map((name) => `${name}=${value}`).join(',')}.`,
       );
     }
     if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(value)) return value;
-    throw new SandboxError(`--network: "${value}" is not a network's name: use lower-case letters, digits and dashes.`);
+    throw new SandboxUsageError(
+      `--network: "${value}" is not a network's name: use lower-case letters, digits and dashes.`,
+    );
   });
   const podCidrs = readWish('--pod-cidr', wishes.podCidr, names, readPodCidr);
   const choices = names.map((name, i): NetworkChoice => {
@@ -68,12 +70,12 @@ function readWish(
   for (const part of text.split(',')) {
     const [cluster = '', value = '', ...rest] = part.split('=');
     if (value === '' || rest.length > 0) {
-      throw new SandboxError(
+      throw new SandboxUsageError(
         `${option}: "${part}" is not of the form CLUSTER=VALUE, such as cluster1=...,cluster2=...`,
       );
     }
     if (!clusters.includes(cluster)) {
-      throw new SandboxError(
+      throw new SandboxUsageError(
         `${option}: there is no cluster "${cluster}"; closest: ${closestNames(cluster, clusters, 1)[0]}. ` +
           `There are: ${clusters.join(', ')} (more by --clusters).`,
       );
@@ -89,12 +91,12 @@ function readPodCidr(value: string): string {
   const isPrivate =
     first === 10 || (first === 172 && second >= 16 && second <= 31) || (first === 192 && second === 168);
   if (match === null || !isPrivate || second > 255) {
-    throw new SandboxError(
+    throw new SandboxUsageError(
       `--pod-cidr: "${value}" is not a private network of 65536 addresses: write for example 10.8.0.0/16.`,
     );
   }
   if (TAKEN.includes(value)) {
-    throw new SandboxError(
+    throw new SandboxUsageError(
       `--pod-cidr: the sandbox has ${value} for itself (load balancers or services): choose another, such as 10.8.0.0/16.`,
     );
   }
@@ -107,7 +109,7 @@ function refuseOverlaps(choices: readonly NetworkChoice[], names: readonly strin
       (other, at) => at > i && other.network === choice.network && other.podCidr === choice.podCidr,
     );
     if (j < 0) continue;
-    throw new SandboxError(
+    throw new SandboxUsageError(
       `${names[i]} and ${names[j]} are on one network (${choice.network}), and the pods of both would have the addresses ` +
         `${choice.podCidr}: give them networks of their own (--network separate) or different addresses ` +
         `(--pod-cidr ${names[i]}=10.${i + 1}.0.0/16,${names[j]}=10.${j + 1}.0.0/16).`,
