@@ -81,8 +81,10 @@ function isHttp(port: ServicePort, number = port.number): boolean {
   return port.number === number && (port.protocol === 'http' || port.protocol === 'http2');
 }
 
+/** A Service may be another cluster's; an object that is only previewed is of no cluster yet. */
 function nameOf({ kind, namespace, name, cluster }: ObjectRef, besides: ObjectRef): string {
-  return `${kind} ${namespace}/${name}${cluster === besides.cluster ? '' : ` in ${cluster}`}`;
+  const isElsewhere = besides.cluster !== undefined && cluster !== besides.cluster;
+  return `${kind} ${namespace}/${name}${isElsewhere ? ` in ${cluster}` : ''}`;
 }
 
 function compareOwners(a: MeshService, b: MeshService): number {
