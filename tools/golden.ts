@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the goldens of scenarios/ anew: `make golden`. Read the diff before you commit it; CI never runs this.
+// Writes the goldens of scenarios/ and the files of definitions anew: `make golden`. Read the diff before you commit it; CI never runs this.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FIELD_TABLE, fieldTable } from '../test/scenarios/field-table.ts';
 import { findCases, goldensOf, isGolden, loadCase, SCENARIOS } from '../test/scenarios/goldens.ts';
+import { DEFINITIONS, definitionFiles } from './definitions.ts';
 
 let changed = 0;
 for (const name of findCases()) {
@@ -26,6 +27,12 @@ for (const name of findCases()) {
 if (read(FIELD_TABLE) !== fieldTable()) {
   writeFileSync(FIELD_TABLE, fieldTable());
   process.stdout.write('wrote docs/fields.md\n');
+  changed++;
+}
+for (const [file, text] of definitionFiles()) {
+  if (read(join(DEFINITIONS, file)) === text) continue;
+  writeFileSync(join(DEFINITIONS, file), text);
+  process.stdout.write(`wrote ${file}\n`);
   changed++;
 }
 process.stdout.write(changed === 0 ? 'goldens: nothing to change\n' : `goldens: ${changed} files changed\n`);

@@ -4,7 +4,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { parse } from 'yaml';
-import { readValues, type Values, ValuesError } from '../install/values.ts';
 import { KubeClient, KubeError } from '../kube/client.ts';
 import { loadKubeconfig } from '../kube/config.ts';
 import { UserError } from './user-error.ts';
@@ -53,14 +52,6 @@ export function readTarget(flags: { context?: string; kubeconfig?: string }): In
       client.close();
     },
   };
-}
-
-export function readInstallValues(sets: readonly string[], contextName: string): Values {
-  try {
-    return readValues(sets, contextName);
-  } catch (error) {
-    throw error instanceof ValuesError ? new UserError(error.message, 2) : error;
-  }
 }
 
 /** The context's name is the cluster's name in the mesh, so it is asked for even where the file has a current one. */

@@ -16,6 +16,7 @@ export const PROXY_UID = 1337;
 export const PROXY_PORTS: readonly number[] = [15_001, 15_006, HEALTH_PORT, METRICS_PORT];
 /** Inbound ports never redirected: Envoy's own. No other: what an application opened there would be open in plaintext. */
 const OWN_INBOUND_PORTS: readonly number[] = [HEALTH_PORT, METRICS_PORT];
+/** Of SDS, and of ADS where the control plane is near. */
 const CONTROL_PLANE_PORT = 15_012;
 
 const SCRATCH_DIR = '/tmp';
@@ -132,7 +133,8 @@ const SPARE_SECONDS = 3;
 export function buildInitContainer(exclusions: TrafficExclusions, settings: InjectorSettings): Container {
   // Where all users are one, the control plane's connections cannot be told by uid, and Envoy's gRPC sockets carry no
   // mark: the port is what remains.
-  const ownOutbound = settings.excludeOutboundBy === 'mark' ? [CONTROL_PLANE_PORT] : [];
+  const adsPort = Number(settings.adsAddress.slice(settings.adsAddress.lastIndexOf(':') + 1));
+  const ownOutbound = settings.excludeOutboundBy === 'mark' ? [...new Set([CONTROL_PLANE_PORT, adsPort])] : [];
   const args = [
     ...['--exclude-outbound-by', settings.excludeOutboundBy],
     ...['--proxy-id', String(settings.excludeOutboundBy === 'mark' ? PROXY_MARK : PROXY_UID)],

@@ -5,6 +5,7 @@ import { ADS_ADDRESS } from '../xds/envoy-client.ts';
 export interface InjectorSettings {
   readonly proxyImage: string;
   readonly imagePullPolicy: string;
+  /** '' where only another cluster's control plane knows it. */
   readonly clusterId: string;
   /** '' where the mesh has one network only. */
   readonly network: string;
@@ -23,6 +24,12 @@ export interface InjectorSettings {
   readonly searchSuffixes: readonly string[];
 }
 
+/** As kept: what depends on the cluster may be `auto`, for a manifest that is only printed cannot ask one. */
+export type StoredSettings = Omit<InjectorSettings, 'excludeOutboundBy' | 'nativeSidecars'> & {
+  readonly excludeOutboundBy: 'uid' | 'mark' | 'auto';
+  readonly nativeSidecars: boolean | 'auto';
+};
+
 export const INJECTOR_CONFIG_MAP = 'istio-sidecar-injector';
 
 export const DEFAULT_SETTINGS: Omit<InjectorSettings, 'proxyImage' | 'clusterId'> = {
@@ -40,18 +47,22 @@ export const DEFAULT_SETTINGS: Omit<InjectorSettings, 'proxyImage' | 'clusterId'
 };
 
 /** Reads the ConfigMap's text. @throws Error that names the member which is missing or of the wrong type */
-export function parseInjectorSettings(text: string): InjectorSettings {
+export function parseInjectorSettings(text: string): StoredSettings {
   const given: unknown = JSON.parse(text);
   if (typeof given !== 'object' || given === null || Array.isArray(given)) throw new Error('settings: not an object');
-  const settings = { ...DEFAULT_SETTINGS, ...given } as Partial<InjectorSettings>;
-  for (const member of ['proxyImage', 'clusterId', 'adsAddress', 'dnsDomain'] as const) {
+  const settings = { ...DEFAULT_SETTINGS, ...given } as Partial<StoredSettings>;
+  for (const member of ['proxyImage', 'adsAddress', 'dnsDomain'] as const) {
     const value: unknown = settings[member];
     if (typeof value !== 'string' || value === '')
       throw new Error(`settings: ${member} must be a text that is not empty`);
   }
-  if (settings.excludeOutboundBy !== 'uid' && settings.excludeOutboundBy !== 'mark') {
-    throw new Error('settings: excludeOutboundBy must be uid or mark');
+  if (typeof settings.clusterId !== 'string') throw new Error('settings: clusterId must be a text');
+  if (!['uid', 'mark', 'auto'].includes(settings.excludeOutboundBy ?? '')) {
+    throw new Error('settings: excludeOutboundBy must be uid, mark or auto');
+  }
+  if (settings.nativeSidecars !== 'auto' && typeof settings.nativeSidecars !== 'boolean') {
+    throw new Error('settings: nativeSidecars must be true, false or auto');
   }
   if (!Number.isInteger(settings.drainSeconds)) throw new Error('settings: drainSeconds must be a whole number');
-  return settings as InjectorSettings;
+  return settings as StoredSettings;
 }

@@ -9,7 +9,12 @@ import { type InstallEvent, type InstallOptions, install } from './install.ts';
 import { buildStages } from './manifest.ts';
 import { resourceTypeOf } from './resource-types.ts';
 import { type UninstallEvent, uninstall } from './uninstall.ts';
-import { readValues } from './values.ts';
+import { readValues as readLayers } from './values/read-values.ts';
+import type { Values } from './values/values.ts';
+
+function readValues(sets: readonly string[], clusterName: string): Values {
+  return readLayers({ sets: sets.map((text) => ({ text })), clusterName }).values;
+}
 
 const SYSTEM = '/api/v1/namespaces/istio-system';
 let kube: KubeFixture;
@@ -140,29 +145,6 @@ describe('install', () => {
       /istiod.*0 of 1.*istiod-x is Pending: discovery ImagePullBackOff \(no such image\)/s,
     );
   });
-
-  test('tells Envoy’s connections by their mark on nodes where all users are one', async () => {
-    kube.put('/api/v1/nodes', {
-      apiVersion: 'v1',
-      kind: 'Node',
-      metadata: { name: 'n', labels: { 'isthmus.dev/rootless': 'true' } },
-    });
-    await run();
-    const settings = (kube.get(`${SYSTEM}/configmaps/istio-sidecar-injector`)!['data'] as { settings: string })
-      .settings;
-    expect(JSON.parse(settings)).toMatchObject({ excludeOutboundBy: 'mark', clusterId: 'cluster1' });
-  });
-});
-
-test.each([
-  ['1', '32', true],
-  ['1', '30+', true],
-  ['1', '29', false],
-])('Kubernetes %s.%s has native sidecars: %s', async (major, minor, nativeSidecars) => {
-  kube.version = { major, minor };
-  await run();
-  const { settings } = kube.get(`${SYSTEM}/configmaps/istio-sidecar-injector`)!['data'] as { settings: string };
-  expect(JSON.parse(settings)).toMatchObject({ nativeSidecars });
 });
 
 test('a control plane that ends again and again is not waited for: its last words are told', async () => {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/client.ts';
-import { NODES, SECRETS } from '../kube/resources.ts';
+import { SECRETS } from '../kube/resources.ts';
 import { covers } from '../kube/subset.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { buildStages, type Stage } from './manifest.ts';
 import { waitForAddress, waitForDefinitions, waitForDeployment, waitForWebhooks } from './readiness.ts';
 import { describeObject, resourceTypeOf } from './resource-types.ts';
-import { ISTIO_NAMESPACE, type Values } from './values.ts';
+import { ISTIO_NAMESPACE, type Values } from './values/values.ts';
 
 /** What happens, as it happens. */
 export type InstallEvent =
@@ -38,31 +38,13 @@ const ADDRESS_MS = 15_000;
  * @throws KubeError when the API server refuses; NotReadyError when something does not become ready in time
  */
 export async function install(options: InstallOptions): Promise<void> {
-  const { client, crds, report } = options;
-  const values = await decideSidecars(client, await decideExclusion(client, options.values));
+  const { client, values, crds, report } = options;
   for (const stage of buildStages(values, crds)) {
     report({ kind: 'stage', name: stage.name });
     for (const object of stage.objects) await applyOne(object, options);
     if (!options.dryRun) await afterStage(stage, options);
     if (stage.name === 'namespace') await warnWithoutCa(client, report);
   }
-}
-
-/** Where all users of a node are one, rules by uid would lead Envoy's own connections back into Envoy for ever. */
-async function decideExclusion(client: KubeClient, values: Values): Promise<Values> {
-  if (values.global.proxy.excludeOutboundBy !== 'auto') return values;
-  const { items } = await client.list(NODES, { labelSelector: 'isthmus.dev/rootless=true' });
-  const excludeOutboundBy = items.length > 0 ? 'mark' : 'uid';
-  return { ...values, global: { ...values.global, proxy: { ...values.global.proxy, excludeOutboundBy } } };
-}
-
-/** Older clusters would take the sidecar for an init container that never ends (1.28), or know no `sleep` (1.29). */
-async function decideSidecars(client: KubeClient, values: Values): Promise<Values> {
-  if (values.global.proxy.nativeSidecars !== 'auto') return values;
-  const { major = '', minor = '' } = (await client.request('GET', '/version')) as { major?: string; minor?: string };
-  const version = Number.parseInt(major, 10) * 100 + Number.parseInt(minor, 10);
-  const nativeSidecars = String(version >= 130);
-  return { ...values, global: { ...values.global, proxy: { ...values.global.proxy, nativeSidecars } } };
 }
 
 async function applyOne(object: KubeObject, { client, report, dryRun }: InstallOptions): Promise<void> {

@@ -13,7 +13,7 @@ import {
 } from '../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../kube/types.ts';
 import { DESTINATION_RULES, describeObject } from './resource-types.ts';
-import { ISTIO_NAMESPACE } from './values.ts';
+import { ISTIO_NAMESPACE } from './values/values.ts';
 
 export interface WaitOptions {
   readonly timeoutMs: number;

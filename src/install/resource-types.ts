@@ -5,23 +5,21 @@ import {
   CONFIG_MAPS,
   CRDS,
   DEPLOYMENTS,
+  ENDPOINTS,
   MUTATING_WEBHOOKS,
   NAMESPACES,
   ROLE_BINDINGS,
   ROLES,
+  SECRETS,
   SERVICE_ACCOUNTS,
   SERVICES,
   VALIDATING_WEBHOOKS,
 } from '../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../kube/types.ts';
 
-export const DESTINATION_RULES: ResourceType = {
-  group: 'networking.istio.io',
-  version: 'v1',
-  resource: 'destinationrules',
-  kind: 'DestinationRule',
-  namespaced: true,
-};
+export const DESTINATION_RULES = meshResource('destinationrules', 'DestinationRule');
+const GATEWAYS = meshResource('gateways', 'Gateway');
+const VIRTUAL_SERVICES = meshResource('virtualservices', 'VirtualService');
 
 /** Every resource that an installation consists of, in the order in which it is taken away. */
 export const INSTALLED_TYPES: readonly ResourceType[] = [
@@ -29,6 +27,8 @@ export const INSTALLED_TYPES: readonly ResourceType[] = [
   MUTATING_WEBHOOKS,
   VALIDATING_WEBHOOKS,
   DESTINATION_RULES,
+  VIRTUAL_SERVICES,
+  GATEWAYS,
   DEPLOYMENTS,
   SERVICES,
   CONFIG_MAPS,
@@ -36,13 +36,15 @@ export const INSTALLED_TYPES: readonly ResourceType[] = [
   ROLES,
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
+  SECRETS,
   SERVICE_ACCOUNTS,
   CRDS,
   NAMESPACES,
 ];
 
 export function resourceTypeOf(object: KubeObject): ResourceType {
-  const type = INSTALLED_TYPES.find(({ kind }) => kind === object.kind);
+  // Endpoints go with their Service.
+  const type = [...INSTALLED_TYPES, ENDPOINTS].find(({ kind }) => kind === object.kind);
   if (type === undefined) throw new Error(`no resource type is known for kind ${object.kind}`);
   return type;
 }
@@ -50,4 +52,8 @@ export function resourceTypeOf(object: KubeObject): ResourceType {
 /** `Deployment istio-system/istiod`, as messages name it. */
 export function describeObject({ kind, metadata }: KubeObject): string {
   return `${kind} ${metadata.namespace === undefined ? '' : `${metadata.namespace}/`}${metadata.name ?? ''}`;
+}
+
+function meshResource(resource: string, kind: string): ResourceType {
+  return { group: 'networking.istio.io', version: 'v1', resource, kind, namespaced: true };
 }

@@ -4,7 +4,7 @@ import { KubeError } from '../kube/client.ts';
 import { CRDS, NAMESPACES, SECRETS } from '../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../kube/types.ts';
 import { describeObject, INSTALLED_TYPES } from './resource-types.ts';
-import { ISTIO_NAMESPACE } from './values.ts';
+import { ISTIO_NAMESPACE } from './values/values.ts';
 
 export type UninstallEvent =
   | { readonly kind: 'deleted'; readonly object: string }

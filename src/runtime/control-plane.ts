@@ -16,7 +16,7 @@ import { KubeSource } from '../sources/kube.ts';
 import type { ControlPlaneEndpoint } from '../xds/envoy-client.ts';
 import type { TlsIdentity } from '../xds/grpc/server.ts';
 import { startXdsServer, type XdsServer } from '../xds/server.ts';
-import { daysLeft, loadAuthority, superviseAuthority } from './cluster/ca-secret.ts';
+import { daysLeft, GIVEN, loadAuthority, superviseAuthority, waitForGiven } from './cluster/ca-secret.ts';
 import { FollowedSettings } from './cluster/followed-settings.ts';
 import { RootCertDistributor } from './cluster/root-cert-distributor.ts';
 import { keepWebhooksTrusting } from './cluster/webhook-registration.ts';
@@ -50,6 +50,8 @@ export interface ControlPlaneOptions {
   /** 0 takes a free one. */
   readonly ports: { readonly xds: number; readonly admin: number; readonly webhooks: number };
   readonly log: Logger;
+  /** Wait for Secret cacerts instead of making a root of its own. */
+  readonly requireGivenCa?: boolean;
   /** Names by which proxies reach this process, besides those of its Services. */
   readonly serverNames?: readonly string[];
   /** Of workloads' certificates; default: a day. */
@@ -155,6 +157,7 @@ class ControlPlane {
     // First of all, so that a probe learns what is missing.
     const admin = await startAdminServer({ host, port: ports.admin }, this.#adminViews(), signal);
     const { nowMs } = this.#clock;
+    if (this.#options.requireGivenCa) await untilReachable(() => waitForGiven(client, log, signal), log, signal);
     const authority = await untilReachable(() => loadAuthority(client, trustDomain, nowMs(), log), log, signal);
     if (authority === undefined) return;
     this.#authority = authority;
@@ -166,7 +169,7 @@ class ControlPlane {
       this.#health.run(signal),
       ...(roles.has('pilot') ? [this.#followObjects(), this.#statuses.run(signal)] : []),
       ...(roles.has('injector') ? [this.#settings.run(client, log, signal)] : []),
-      ...(this.#hasWebhooks ? [keepWebhooksTrusting(client, authority.rootPem, log, signal)] : []),
+      ...(this.#hasWebhooks ? [keepWebhooksTrusting(client, authority.rootPem, roles, log, signal)] : []),
     ];
     // A watch ends early only by a bug of ours: better to start anew than to go on half blind.
     const broken = Promise.all(tasks);
@@ -327,6 +330,9 @@ class ControlPlane {
   #adminViews(): AdminViews {
     return {
       missing: () => [
+        ...(this.#authority === undefined
+          ? [this.#options.requireGivenCa ? `Secret ${GIVEN} in ${ISTIO_NAMESPACE}` : 'the CA']
+          : []),
         ...(this.#engine.isSynced ? [] : ['the cluster’s objects']),
         ...(this.#roles.has('injector') && this.#settings.current === undefined
           ? [`ConfigMap ${INJECTOR_CONFIG_MAP}`]

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildAccess } from '../../src/install/manifests/access.ts';
 import { resourceTypeOf } from '../../src/install/resource-types.ts';
+import { DEFAULTS } from '../../src/install/values/values.ts';
 import { KubeClient } from '../../src/kube/client.ts';
 import { loadKubeconfig } from '../../src/kube/config.ts';
 import { NAMESPACES, PODS, SERVICE_ACCOUNTS } from '../../src/kube/resources.ts';
@@ -62,7 +63,7 @@ beforeAll(async () => {
   [home, away] = await Promise.all([startCluster(), startCluster()]);
   for (const cluster of [home, away]) await createPod(cluster, 'cart-0');
   await home.admin.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'istio-system' } }, NAMESPACES);
-  for (const object of buildAccess()) await home.admin.apply(object, resourceTypeOf(object));
+  for (const object of buildAccess(DEFAULTS)) await home.admin.apply(object, resourceTypeOf(object));
   const token = await tokenOf(home, 'istio-system/istiod', undefined);
   const { server, caPem } = loadKubeconfig(home.server.kubeconfig);
   istiod = new KubeClient({ server, ...(caPem === undefined ? {} : { caPem }), token: () => token });

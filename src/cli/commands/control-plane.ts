@@ -15,6 +15,7 @@ interface ControlPlaneFlags {
   webhookPort: string;
   roles: string;
   workloadCertTtl: number;
+  requireCacerts: boolean;
   logLevel: string;
 }
 
@@ -34,6 +35,7 @@ export function register(program: Command): void {
     .option('--admin-port <port>', 'of /ready, /metrics and, from this machine only, /debug', '15014')
     .option('--webhook-port <port>', 'of the webhooks', '15017')
     .option('--roles <list>', 'what to do of pilot, ca, injector and validator', 'pilot,ca,injector,validator')
+    .option('--require-cacerts', 'wait for Secret cacerts instead of making a root of its own', false)
     .option(
       '--workload-cert-ttl <duration>',
       'how long a workload’s certificate lives',
@@ -73,6 +75,7 @@ export function register(program: Command): void {
             host,
             ports,
             workloadLifetimeMs: flags.workloadCertTtl,
+            requireGivenCa: flags.requireCacerts,
             log,
           },
           processSignal(),

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Command, Option } from 'commander';
 import type { ProgressReport } from '../install-progress.ts';
+import { addValueFlags, type ValueFlags } from '../value-flags.ts';
 
 interface TargetFlags {
   context?: string;
   kubeconfig?: string;
 }
 
-interface InstallFlags extends TargetFlags {
-  set: string[];
+interface InstallFlags extends TargetFlags, ValueFlags {
   wait: boolean;
   timeout: string;
   dryRun: boolean;
@@ -20,27 +20,29 @@ interface UninstallFlags extends TargetFlags {
   keepCrds: boolean;
 }
 
-const collect = (value: string, previous: string[]): string[] => [...previous, value];
-
-export function register(program: Command): void {
-  program
-    .command('install')
-    .description('Install the mesh in a cluster, through its Kubernetes API alone. Safe to run again.')
+/** Of `install`, and of `manifest apply`. */
+export function addInstallFlags(command: Command): Command {
+  return addValueFlags(command)
     .option('--context <name>', 'the kubeconfig context (default: the current one)')
-    .option('--kubeconfig <file>', 'default: $KUBECONFIG, or ~/.kube/config')
-    .option('--set <name=value>', 'a value of the installation; may be repeated', collect, [])
+    .option('-c, --kubeconfig <file>', 'default: $KUBECONFIG, or ~/.kube/config')
     .option('--wait', 'end only when all of it is ready (the default)', true)
     .option('--no-wait', 'end when all of it has been applied')
     .option('--timeout <seconds>', 'how long each part may take to become ready', '300')
     .option('--dry-run', 'change nothing, and say what would change', false)
     .option('-v, --verbose', 'name every object', false)
-    .addOption(new Option('-o, --output <format>', 'report what was done in this format').choices(['yaml', 'json']))
+    .addOption(new Option('-o, --output <format>', 'report what was done in this format').choices(['yaml', 'json']));
+}
+
+export function register(program: Command): void {
+  addInstallFlags(program.command('install'))
+    .description('Install the mesh in a cluster, through its Kubernetes API alone. Safe to run again.')
     .addHelpText(
       'after',
       `
 Examples:
   isthmus install --context cluster1
   isthmus install --context cluster1 --set global.multiCluster.clusterName=eu-west --set pilot.logLevel=debug
+  isthmus install --context cluster1 -f values.yaml
 
 The cluster's name in the mesh is the context's name unless it is set. Secret cacerts in namespace istio-system gives
 the CA (see: isthmus certs --help); without it the CA is self-signed.`,
@@ -56,11 +58,12 @@ the CA (see: isthmus certs --help); without it the CA is self-signed.`,
     .action(runUninstall);
 }
 
-async function runInstall(flags: InstallFlags): Promise<void> {
-  const [{ install }, { readTarget, readInstallValues }, { startProgress }, { buildCrds }, { UserError }] =
+export async function runInstall(flags: InstallFlags): Promise<void> {
+  const [{ install }, { readTarget }, { readInstallValues }, { startProgress }, { buildCrds }, { UserError }] =
     await Promise.all([
       import('../../install/install.ts'),
       import('../install-target.ts'),
+      import('../install-values.ts'),
       import('../install-progress.ts'),
       import('../../api/crds.ts'),
       import('../user-error.ts'),
@@ -68,8 +71,8 @@ async function runInstall(flags: InstallFlags): Promise<void> {
   const timeoutMs = Number(flags.timeout) * 1000;
   if (!(timeoutMs > 0)) throw new UserError(`--timeout ${flags.timeout}: give a number of seconds above 0`, 2);
   const target = readTarget(flags);
-  const values = readInstallValues(flags.set, target.contextName);
-  const clusterName = values.global.multiCluster.clusterName;
+  const values = readInstallValues(flags, target.contextName);
+  const clusterName = values.global.multiCluster.clusterName || target.contextName;
   const progress = startProgress({ verbose: flags.verbose, quiet: flags.output !== undefined, dryRun: flags.dryRun });
   progress.line(`${flags.dryRun ? 'Would install' : 'Installing'} Isthmus in ${clusterName} (${target.client.server})`);
   try {

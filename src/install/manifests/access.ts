@@ -2,21 +2,36 @@
 // Who in the mesh may do what with the Kubernetes API. Each rule is there because some code calls it.
 import { KINDS } from '../../api/kinds.ts';
 import type { KubeObject } from '../../kube/types.ts';
-import { ISTIO_NAMESPACE } from '../values.ts';
+import { ISTIO_NAMESPACE, type Values } from '../values/values.ts';
 import { clusterScoped, namespaced } from './metadata.ts';
 
 export const CONTROL_PLANE_ACCOUNT = 'istiod';
+/** Of a cluster whose pilot is another cluster's. */
+export const CITADEL_ACCOUNT = 'istio-citadel-service-account';
+export const INJECTOR_ACCOUNT = 'istio-sidecar-injector-service-account';
 export const COREDNS_ACCOUNT = 'istiocoredns-service-account';
 
 const RBAC = 'rbac.authorization.k8s.io';
 /** All that a watch needs. */
-const WATCH = ['list', 'watch'];
+export const WATCH = ['list', 'watch'];
 const MESH_STATUSES = KINDS.map(({ plural }) => `${plural}/status`);
 
-export function buildAccess(): KubeObject[] {
-  return [
-    serviceAccount(CONTROL_PLANE_ACCOUNT),
-    clusterRole('istiod', [
+/** Proxies prove themselves by their tokens. */
+const REVIEW_TOKENS = { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] };
+/** What Envoy refuses, and what goes wrong in the plane, is told to the owner of the object behind it. */
+const TELL = { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] };
+/** The root certificate goes to every namespace whose pods are in the mesh. */
+const DISTRIBUTE_ROOT = [
+  { apiGroups: [''], resources: ['configmaps'], verbs: ['create'] },
+  { apiGroups: [''], resources: ['configmaps'], resourceNames: ['istio-ca-root-cert'], verbs: ['get', 'patch'] },
+];
+/** Where all users of a node are one, redirect rules are others. */
+const SEE_NODES = { apiGroups: [''], resources: ['nodes'], verbs: ['list'] };
+
+/** Of the whole control plane. */
+export function buildAccess({ security }: Values): KubeObject[] {
+  return account(CONTROL_PLANE_ACCOUNT, 'istiod', {
+    everywhere: [
       { apiGroups: [''], resources: ['services', 'pods', 'namespaces'], verbs: WATCH },
       { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: WATCH },
       { apiGroups: ['networking.istio.io', 'security.istio.io'], resources: ['*'], verbs: WATCH },
@@ -25,49 +40,90 @@ export function buildAccess(): KubeObject[] {
       { apiGroups: ['networking.istio.io', 'security.istio.io'], resources: ['*'], verbs: ['get'] },
       // What is wrong with an object stands in its status: nothing else of it can be written.
       { apiGroups: ['networking.istio.io'], resources: MESH_STATUSES, verbs: ['patch'] },
-      // Proxies prove themselves by their tokens.
-      { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
-      // The root certificate goes to every namespace whose pods are in the mesh.
-      { apiGroups: [''], resources: ['configmaps'], verbs: ['create'] },
-      { apiGroups: [''], resources: ['configmaps'], resourceNames: ['istio-ca-root-cert'], verbs: ['get', 'patch'] },
-      // What Envoy refuses is told to the owner of the object behind it.
-      { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
-      ...['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'].flatMap((resource) => [
-        { apiGroups: ['admissionregistration.k8s.io'], resources: [resource], verbs: WATCH },
-        {
-          apiGroups: ['admissionregistration.k8s.io'],
-          resources: [resource],
-          resourceNames: [resource.startsWith('mutating') ? 'istio-sidecar-injector' : 'istio-validator'],
-          verbs: ['get', 'patch'],
-        },
-      ]),
-    ]),
-    clusterRoleBinding('istiod', CONTROL_PLANE_ACCOUNT),
-    {
-      apiVersion: `${RBAC}/v1`,
-      kind: 'Role',
-      metadata: namespaced('istiod'),
-      rules: [
-        { apiGroups: [''], resources: ['configmaps'], verbs: WATCH },
-        { apiGroups: [''], resources: ['secrets'], resourceNames: ['cacerts', 'istio-ca-secret'], verbs: ['get'] },
-        { apiGroups: [''], resources: ['secrets'], verbs: ['create'] },
-        // One replica writes the statuses.
-        { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
-        {
-          apiGroups: ['coordination.k8s.io'],
-          resources: ['leases'],
-          resourceNames: ['isthmus-status-writer'],
-          verbs: ['get', 'patch'],
-        },
+      REVIEW_TOKENS,
+      ...DISTRIBUTE_ROOT,
+      SEE_NODES,
+      TELL,
+      ...writeWebhooks('mutatingwebhookconfigurations', 'istio-sidecar-injector'),
+      ...writeWebhooks('validatingwebhookconfigurations', 'istio-validator'),
+    ],
+    here: [
+      { apiGroups: [''], resources: ['configmaps'], verbs: WATCH },
+      ...readCa(security),
+      // One replica writes the statuses.
+      { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+      {
+        apiGroups: ['coordination.k8s.io'],
+        resources: ['leases'],
+        resourceNames: ['isthmus-status-writer'],
+        verbs: ['get', 'patch'],
+      },
+    ],
+  });
+}
+
+/** Of the CA and the injector where the pilot is another cluster's: neither reads a mesh object. */
+export function buildRemoteAccess({ security }: Values): KubeObject[] {
+  const namespaces = { apiGroups: [''], resources: ['namespaces'], verbs: WATCH };
+  return [
+    ...account(CITADEL_ACCOUNT, 'istio-citadel', {
+      everywhere: [namespaces, REVIEW_TOKENS, ...DISTRIBUTE_ROOT, TELL],
+      here: readCa(security),
+    }),
+    ...account(INJECTOR_ACCOUNT, 'istio-sidecar-injector', {
+      everywhere: [
+        namespaces,
+        ...DISTRIBUTE_ROOT,
+        SEE_NODES,
+        TELL,
+        ...writeWebhooks('mutatingwebhookconfigurations', 'istio-sidecar-injector'),
       ],
-    },
+      // It proves itself with a certificate of the CA.
+      here: [{ apiGroups: [''], resources: ['configmaps'], verbs: WATCH }, ...readCa(security)],
+    }),
+  ];
+}
+
+type Rule = Readonly<Record<string, unknown>>;
+
+/** A ServiceAccount with a ClusterRole and, for istio-system alone, a Role. */
+function account(
+  name: string,
+  role: string,
+  rules: { everywhere: readonly Rule[]; here: readonly Rule[] },
+): KubeObject[] {
+  return [
+    serviceAccount(name),
+    clusterRole(role, rules.everywhere),
+    clusterRoleBinding(role, name),
+    { apiVersion: `${RBAC}/v1`, kind: 'Role', metadata: namespaced(role), rules: rules.here },
     {
       apiVersion: `${RBAC}/v1`,
       kind: 'RoleBinding',
-      metadata: namespaced('istiod'),
-      roleRef: { apiGroup: RBAC, kind: 'Role', name: 'istiod' },
-      subjects: [subject(CONTROL_PLANE_ACCOUNT)],
+      metadata: namespaced(role),
+      roleRef: { apiGroup: RBAC, kind: 'Role', name: role },
+      subjects: [subject(name)],
     },
+  ];
+}
+
+/** A root of its own is made, and kept, only where none has to be given. */
+function readCa({ selfSigned }: Values['security']): Rule[] {
+  const secrets = { apiGroups: [''], resources: ['secrets'] };
+  return selfSigned
+    ? [
+        { ...secrets, resourceNames: ['cacerts', 'istio-ca-secret'], verbs: ['get'] },
+        { ...secrets, verbs: ['create'] },
+      ]
+    : [{ ...secrets, resourceNames: ['cacerts'], verbs: ['get'] }];
+}
+
+/** The CA's root goes into them. */
+function writeWebhooks(resource: string, name: string): Rule[] {
+  const apiGroups = ['admissionregistration.k8s.io'];
+  return [
+    { apiGroups, resources: [resource], verbs: WATCH },
+    { apiGroups, resources: [resource], resourceNames: [name], verbs: ['get', 'patch'] },
   ];
 }
 
@@ -83,7 +139,7 @@ export function serviceAccount(name: string): KubeObject {
   return { apiVersion: 'v1', kind: 'ServiceAccount', metadata: namespaced(name) };
 }
 
-function clusterRole(name: string, rules: readonly Record<string, unknown>[]): KubeObject {
+export function clusterRole(name: string, rules: readonly Rule[]): KubeObject {
   return {
     apiVersion: `${RBAC}/v1`,
     kind: 'ClusterRole',
@@ -92,7 +148,7 @@ function clusterRole(name: string, rules: readonly Record<string, unknown>[]): K
   };
 }
 
-function clusterRoleBinding(name: string, account: string): KubeObject {
+export function clusterRoleBinding(name: string, account: string): KubeObject {
   return {
     apiVersion: `${RBAC}/v1`,
     kind: 'ClusterRoleBinding',

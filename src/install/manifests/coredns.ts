@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KubeObject } from '../../kube/types.ts';
-import type { Values } from '../values.ts';
+import type { Values } from '../values/values.ts';
 import { buildCoreDnsAccess, COREDNS_ACCOUNT } from './access.ts';
 import { namespaced, POD_SECURITY, RESTRICTED } from './metadata.ts';
 

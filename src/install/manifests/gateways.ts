@@ -2,10 +2,11 @@
 // The mesh's doors: istio-ingressgateway for what comes from outside of the cluster, istio-egressgateway for what leaves.
 import { buildProxyContainer, buildProxyVolumes } from '../../injector/proxy-container.ts';
 import type { KubeObject } from '../../kube/types.ts';
-import type { Values } from '../values.ts';
+import type { Values } from '../values/values.ts';
 import { serviceAccount } from './access.ts';
 import { injectorSettings } from './control-plane.ts';
 import { namespaced, POD_SECURITY } from './metadata.ts';
+import { REMOTE_PILOT_PORT } from './remote-pilot.ts';
 
 /** Port of the Service -> port of the pod: Envoy runs without the right to open ports below 1024. */
 const PORTS = [
@@ -14,40 +15,43 @@ const PORTS = [
   { name: 'tls', port: 15_443, targetPort: 15_443 },
 ] as const;
 
+/** Of proxies in other clusters that have their configuration from here. */
+const REMOTE_PILOT = { name: 'tls-pilot', port: REMOTE_PILOT_PORT, targetPort: REMOTE_PILOT_PORT } as const;
+
 /** Both in one list: neither needs the other, so they start side by side. */
 export function buildGateways(values: Values): KubeObject[] {
-  const { 'istio-ingressgateway': ingress, 'istio-egressgateway': egress } = values.gateways;
+  const { enabled, 'istio-ingressgateway': ingress, 'istio-egressgateway': egress } = values.gateways;
+  if (!enabled) return [];
   return [
-    ...(ingress.enabled
-      ? buildGateway(values, 'ingressgateway', {
-          type: ingress.type,
-          ...(ingress.loadBalancerIP === '' ? {} : { loadBalancerIP: ingress.loadBalancerIP }),
-        })
-      : []),
-    ...(egress.enabled ? buildGateway(values, 'egressgateway', { type: egress.type }) : []),
+    ...(ingress.enabled ? buildGateway(values, 'ingressgateway') : []),
+    ...(egress.enabled ? buildGateway(values, 'egressgateway') : []),
   ];
 }
 
-function buildGateway(
-  values: Values,
-  role: 'ingressgateway' | 'egressgateway',
-  service: Readonly<Record<string, unknown>>,
-): KubeObject[] {
+function buildGateway(values: Values, role: 'ingressgateway' | 'egressgateway'): KubeObject[] {
   const name = `istio-${role}` as const;
   const selector = { app: name, istio: role };
   const account = `${name}-service-account`;
-  const { env: given, resources } = values.gateways[name];
-  // `--set` reads a figure as a number.
-  const env = Object.fromEntries(Object.entries(given).map(([variable, value]) => [variable, String(value)]));
-  const proxy = buildProxyContainer('gateway', injectorSettings(values), { env });
-  const ownPorts = PORTS.map(({ targetPort }) => ({ containerPort: targetPort, protocol: 'TCP' }));
+  const { type, loadBalancerIP, serviceAnnotations, env, resources } = values.gateways[name];
+  const isWayToPilot = role === 'ingressgateway' && values.global.meshExpansion.enabled && !values.global.istioRemote;
+  const ports = isWayToPilot ? [...PORTS, REMOTE_PILOT] : PORTS;
+  // What concerns redirect rules and applications is nothing to a gateway.
+  const settings = { ...injectorSettings(values), excludeOutboundBy: 'uid', nativeSidecars: false } as const;
+  const proxy = buildProxyContainer('gateway', settings, { env });
+  const ownPorts = ports.map(({ targetPort }) => ({ containerPort: targetPort, protocol: 'TCP' }));
+  const annotations = Object.keys(serviceAnnotations).length === 0 ? {} : { annotations: serviceAnnotations };
   return [
     serviceAccount(account),
     {
       apiVersion: 'v1',
       kind: 'Service',
-      metadata: namespaced(name, selector),
-      spec: { ...service, selector, ports: PORTS.map((port) => ({ ...port, protocol: 'TCP' })) },
+      metadata: { ...namespaced(name, selector), ...annotations },
+      spec: {
+        type,
+        ...(loadBalancerIP === '' ? {} : { loadBalancerIP }),
+        selector,
+        ports: ports.map((port) => ({ ...port, protocol: 'TCP' })),
+      },
     },
     {
       apiVersion: 'apps/v1',

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ObjectMeta } from '../../kube/types.ts';
-import { ISTIO_NAMESPACE } from '../values.ts';
+import type { KubeObject, ObjectMeta } from '../../kube/types.ts';
+import { ISTIO_NAMESPACE } from '../values/values.ts';
 
 /** On everything that `install` makes, and on nothing else: `uninstall` goes by it. */
 export const MANAGED_LABELS: Readonly<Record<string, string>> = {
@@ -28,3 +28,18 @@ export const RESTRICTED = {
 } as const;
 
 export const POD_SECURITY = { seccompProfile: { type: 'RuntimeDefault' } } as const;
+
+/** Leads to the pods with the label `app`. */
+export function service(
+  name: string,
+  role: string,
+  app: string,
+  ports: readonly Record<string, unknown>[],
+): KubeObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: namespaced(name, { istio: role }),
+    spec: { selector: { app }, ports: ports.map((port) => ({ ...port, protocol: 'TCP' })) },
+  };
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KubeObject } from '../../kube/types.ts';
-import type { Values } from '../values.ts';
+import type { Values } from '../values/values.ts';
 import { namespaced } from './metadata.ts';
 
 /**
@@ -8,6 +8,7 @@ import { namespaced } from './metadata.ts';
  * cluster's gateway lets nothing else in.
  */
 export function buildMulticlusterDefaults(values: Values): KubeObject[] {
+  if (!values.global.multiCluster.enabled) return [];
   return [
     {
       apiVersion: 'networking.istio.io/v1',

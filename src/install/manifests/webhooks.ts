@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // caBundle is missing on purpose: the control plane puts its CA's root there, and keeps it there.
 import type { KubeObject } from '../../kube/types.ts';
-import { ISTIO_NAMESPACE } from '../values.ts';
+import { ISTIO_NAMESPACE, type Values } from '../values/values.ts';
 import { clusterScoped } from './metadata.ts';
 
 const MUTATING_NAME = 'istio-sidecar-injector';
@@ -10,51 +10,57 @@ const VALIDATING_NAME = 'istio-validator';
 const NAMESPACE_LABEL = 'istio-injection';
 const POD_LABEL = 'sidecar.istio.io/inject';
 
-export function buildWebhooks(): KubeObject[] {
-  return [
-    {
-      apiVersion: 'admissionregistration.k8s.io/v1',
-      kind: 'MutatingWebhookConfiguration',
-      metadata: clusterScoped(MUTATING_NAME),
-      webhooks: [
-        injection('namespace', [{ key: NAMESPACE_LABEL, operator: 'In', values: ['enabled'] }], {
-          key: POD_LABEL,
-          operator: 'NotIn',
-          values: ['false'],
-        }),
-        injection('object', [{ key: NAMESPACE_LABEL, operator: 'DoesNotExist' }], {
-          key: POD_LABEL,
-          operator: 'In',
-          values: ['true'],
-        }),
-      ],
-    },
-    {
-      apiVersion: 'admissionregistration.k8s.io/v1',
-      kind: 'ValidatingWebhookConfiguration',
-      metadata: clusterScoped(VALIDATING_NAME),
-      webhooks: [
-        {
-          name: 'validation.istio.io',
-          clientConfig: clientConfig('/validate'),
-          rules: [
-            {
-              operations: ['CREATE', 'UPDATE'],
-              apiGroups: ['networking.istio.io', 'security.istio.io'],
-              apiVersions: ['*'],
-              resources: ['*'],
-              scope: '*',
-            },
-          ],
-          // A mesh object that nobody has checked must not come in while the control plane is away.
-          failurePolicy: 'Fail',
-          sideEffects: 'None',
-          admissionReviewVersions: ['v1'],
-          timeoutSeconds: 10,
-        },
-      ],
-    },
-  ];
+/** Where mesh objects are read (not in a cluster whose pilot is another's), they are also validated. */
+export function buildWebhooks({ global }: Values): KubeObject[] {
+  return global.istioRemote ? [buildInjection()] : [buildInjection(), buildValidation()];
+}
+
+function buildInjection(): KubeObject {
+  return {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'MutatingWebhookConfiguration',
+    metadata: clusterScoped(MUTATING_NAME),
+    webhooks: [
+      injection('namespace', [{ key: NAMESPACE_LABEL, operator: 'In', values: ['enabled'] }], {
+        key: POD_LABEL,
+        operator: 'NotIn',
+        values: ['false'],
+      }),
+      injection('object', [{ key: NAMESPACE_LABEL, operator: 'DoesNotExist' }], {
+        key: POD_LABEL,
+        operator: 'In',
+        values: ['true'],
+      }),
+    ],
+  };
+}
+
+function buildValidation(): KubeObject {
+  return {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingWebhookConfiguration',
+    metadata: clusterScoped(VALIDATING_NAME),
+    webhooks: [
+      {
+        name: 'validation.istio.io',
+        clientConfig: clientConfig('/validate'),
+        rules: [
+          {
+            operations: ['CREATE', 'UPDATE'],
+            apiGroups: ['networking.istio.io', 'security.istio.io'],
+            apiVersions: ['*'],
+            resources: ['*'],
+            scope: '*',
+          },
+        ],
+        // A mesh object that nobody has checked must not come in while the control plane is away.
+        failurePolicy: 'Fail',
+        sideEffects: 'None',
+        admissionReviewVersions: ['v1'],
+        timeoutSeconds: 10,
+      },
+    ],
+  };
 }
 
 function injection(kind: 'namespace' | 'object', namespaces: readonly object[], pods: object): Record<string, unknown> {

@@ -13,6 +13,7 @@ export const GIVEN = 'cacerts';
 export const OWN = 'istio-ca-secret';
 const SELF_SIGNED_DAYS = 3_650;
 const LOOK_MS = 10_000;
+const SAY_MS = 60_000;
 const REMIND_MS = 24 * 3_600_000;
 
 /**
@@ -39,6 +40,31 @@ export async function loadAuthority(
       'Secret in each, and restart the control plane and everything with a proxy',
   );
   return authority;
+}
+
+/**
+ * Resolves once Secret cacerts is there: a mesh that was told not to sign for itself must not. Says what is missing, once a
+ * minute, and goes on looking until `signal` aborts.
+ */
+export async function waitForGiven(
+  client: KubeClient,
+  log: Logger,
+  signal: AbortSignal,
+  lookMs = 1_000,
+): Promise<void> {
+  let sayAtMs = 0;
+  while (!signal.aborted) {
+    if ((await client.get(SECRETS, GIVEN, ISTIO_NAMESPACE)) !== undefined) return;
+    if (performance.now() >= sayAtMs) {
+      sayAtMs = performance.now() + SAY_MS;
+      log.warn(
+        { secret: GIVEN },
+        `waiting for Secret ${GIVEN} in ${ISTIO_NAMESPACE}: security.selfSigned=false, so no CA is made here; create it ` +
+          'with the four files of `isthmus certs` (docs/certificates.md)',
+      );
+    }
+    await sleep(lookMs, undefined, { signal }).catch(() => {});
+  }
 }
 
 export interface Supervision {

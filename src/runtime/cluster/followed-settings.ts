@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { INJECTOR_CONFIG_MAP, type InjectorSettings, parseInjectorSettings } from '../../injector/settings.ts';
+import {
+  INJECTOR_CONFIG_MAP,
+  type InjectorSettings,
+  parseInjectorSettings,
+  type StoredSettings,
+} from '../../injector/settings.ts';
 import type { KubeClient } from '../../kube/client.ts';
-import { CONFIG_MAPS } from '../../kube/resources.ts';
+import { CONFIG_MAPS, NODES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { watchResource } from '../../kube/watch.ts';
 import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 
+const RETRY_MS = 1_000;
+
 /** What `install` decided for the proxies, from its ConfigMap; a change counts from the next pod on. */
 export class FollowedSettings {
   #current: InjectorSettings | undefined;
+  /** The latest text: a slower answer about an earlier one comes too late. */
+  #latest: StoredSettings | undefined;
 
   /** undefined until the ConfigMap has been read. */
   get current(): InjectorSettings | undefined {
@@ -24,7 +34,7 @@ export class FollowedSettings {
       { namespace: ISTIO_NAMESPACE, signal },
       {
         upsert: (object) => {
-          if (object.metadata.name === INJECTOR_CONFIG_MAP) this.#read(object, log);
+          if (object.metadata.name === INJECTOR_CONFIG_MAP) void this.#read(object, client, log, signal);
         },
         delete: () => {},
         synced: () => {},
@@ -33,13 +43,48 @@ export class FollowedSettings {
     );
   }
 
-  #read(object: KubeObject, log: Logger): void {
+  async #read(object: KubeObject, client: KubeClient, log: Logger, signal: AbortSignal): Promise<void> {
+    let stored: StoredSettings;
     try {
       const { settings = '' } = (object['data'] ?? {}) as { settings?: string };
-      this.#current = parseInjectorSettings(settings);
+      stored = parseInjectorSettings(settings);
     } catch (error) {
       const reason = (error as Error).message;
       log.error({ configMap: INJECTOR_CONFIG_MAP, reason }, 'settings cannot be used; those before stay');
+      return;
+    }
+    this.#latest = stored;
+    while (!signal.aborted && this.#latest === stored) {
+      try {
+        const settings = await settle(stored, client);
+        if (this.#latest === stored) this.#current = settings;
+        return;
+      } catch (error) {
+        log.warn({ err: (error as Error).message }, 'what `auto` means in this cluster cannot be read; trying again');
+      }
+      await sleep(RETRY_MS, undefined, { signal, ref: false }).catch(() => {});
     }
   }
+}
+
+/** Decides what was left to the cluster. */
+async function settle(stored: StoredSettings, client: KubeClient): Promise<InjectorSettings> {
+  const { excludeOutboundBy, nativeSidecars } = stored;
+  return {
+    ...stored,
+    excludeOutboundBy: excludeOutboundBy === 'auto' ? await decideExclusion(client) : excludeOutboundBy,
+    nativeSidecars: nativeSidecars === 'auto' ? await hasNativeSidecars(client) : nativeSidecars,
+  };
+}
+
+/** Where all users of a node are one, rules by uid would lead Envoy's own connections back into Envoy for ever. */
+async function decideExclusion(client: KubeClient): Promise<'uid' | 'mark'> {
+  const { items } = await client.list(NODES, { labelSelector: 'isthmus.dev/rootless=true' });
+  return items.length > 0 ? 'mark' : 'uid';
+}
+
+/** Older clusters would take the sidecar for an init container that never ends (1.28), or know no `sleep` (1.29). */
+async function hasNativeSidecars(client: KubeClient): Promise<boolean> {
+  const { major = '', minor = '' } = (await client.request('GET', '/version')) as { major?: string; minor?: string };
+  return Number.parseInt(major, 10) * 100 + Number.parseInt(minor, 10) >= 130;
 }

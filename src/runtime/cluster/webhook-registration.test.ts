@@ -6,6 +6,7 @@ import { KubeFixture } from '../../../test/mesh/kube-fixture.ts';
 import { keepWebhooksTrusting } from './webhook-registration.ts';
 
 const COLLECTION = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
+const roles = new Set(['injector', 'validator']);
 const log = pino({ level: 'silent' });
 
 test('two control planes with different CAs do not wear out the API server, and the one that stays wins', async () => {
@@ -20,8 +21,8 @@ test('two control planes with different CAs do not wear out the API server, and 
       webhooks: [{ name: 'a', clientConfig: {} }],
     });
     const planes = [
-      keepWebhooksTrusting(client, 'old', log, first.signal),
-      keepWebhooksTrusting(client, 'new', log, second.signal),
+      keepWebhooksTrusting(client, 'old', roles, log, first.signal),
+      keepWebhooksTrusting(client, 'new', roles, log, second.signal),
     ];
     await sleep(1_500);
     expect(kube.requests.filter((line) => line.startsWith('PATCH')).length).toBeLessThan(20);

@@ -11,24 +11,25 @@ interface WebhookConfiguration extends KubeObject {
   webhooks?: { name: string; clientConfig: { caBundle?: string } }[];
 }
 
-const OURS: readonly [type: ResourceType, name: string][] = [
-  [MUTATING_WEBHOOKS, 'istio-sidecar-injector'],
-  [VALIDATING_WEBHOOKS, 'istio-validator'],
+const OURS: readonly [role: 'injector' | 'validator', type: ResourceType, name: string][] = [
+  ['injector', MUTATING_WEBHOOKS, 'istio-sidecar-injector'],
+  ['validator', VALIDATING_WEBHOOKS, 'istio-validator'],
 ];
 const RETRY_MS = 1_000;
 /** Somebody else who insists on another CA (a control plane that is being replaced, say) is outwaited, not outrun. */
 const CONTEST = { firstMs: 100, capMs: 5_000, calmMs: 30_000 };
 
-/** Keeps the `caBundle` of our webhooks equal to `rootPem` until `signal` aborts. */
+/** Keeps the `caBundle` of the webhooks that `roles` serve equal to `rootPem` until `signal` aborts. */
 export async function keepWebhooksTrusting(
   client: KubeClient,
   rootPem: string,
+  roles: ReadonlySet<string>,
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
   const caBundle = Buffer.from(rootPem).toString('base64');
   await Promise.all(
-    OURS.map(([type, name]) => {
+    OURS.filter(([role]) => roles.has(role)).map(([, type, name]) => {
       const restraint = new Restraint();
       const patch = async (configuration: WebhookConfiguration): Promise<void> => {
         const operations = buildOperations(configuration, caBundle);

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
-import { readValues, ValuesError } from './values.ts';
+import { readValues as readLayers } from './read-values.ts';
+import type { Values } from './values.ts';
+import { ValuesError } from './values-error.ts';
+
+function readValues(sets: readonly string[], clusterName: string): Values {
+  return readLayers({ sets: sets.map((text) => ({ text })), clusterName }).values;
+}
 
 test('values are set by their path, in the type that they have', () => {
   const values = readValues(
@@ -44,7 +50,7 @@ test('one reading leaves nothing behind for the next', () => {
 });
 
 test.each([
-  ['global.tga=1', 'known here: hub, tag'],
+  ['global.tga=1', 'there is no value global.tga; did you mean global.tag?'],
   ['nothing=1', 'known here: global'],
   ['global.tag', 'NAME=VALUE'],
   ['global.proxy=1', 'is a group'],
@@ -52,7 +58,7 @@ test.each([
   ['global.proxy.concurrency=two', 'whole number'],
   ['istiocoredns.enabled=yes', 'true or false'],
   ['global.proxy.excludeOutboundBy=gid', 'auto, uid, mark'],
-  ['global.__proto__.polluted=1', 'no such value'],
+  ['global.__proto__.polluted=1', 'cannot be a name'],
 ])('%s is refused: %s', (assignment, reason) => {
   expect(() => readValues([assignment], 'c')).toThrow(ValuesError);
   expect(() => readValues([assignment], 'c')).toThrow(reason);

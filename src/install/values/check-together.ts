@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What no value alone can be wrong in.
+import { isIP } from 'node:net';
+import type { Values } from './values.ts';
+import { ValuesError } from './values-error.ts';
+
+const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
+
+/** @throws ValuesError naming the values and the cure */
+export function checkTogether({ global }: Values): void {
+  checkClusterName(global.multiCluster.clusterName, global.istioRemote);
+  checkRemote(global);
+}
+
+/** It becomes part of node ids and metadata, and of users' scripts. */
+function checkClusterName(name: string, mayBeMissing: boolean): void {
+  if ((name === '' && mayBeMissing) || /^[A-Za-z0-9]([A-Za-z0-9_.:@/-]{0,251}[A-Za-z0-9])?$/.test(name)) return;
+  throw new ValuesError(
+    `"${name}" cannot be a cluster's name in the mesh: give one of letters, digits and _.:@/- with ` +
+      '--set global.multiCluster.clusterName=NAME',
+  );
+}
+
+function checkRemote(global: Values['global']): void {
+  const { istioRemote, remotePilotAddress: address, createRemoteSvcEndpoints, remotePilotCreateSvcEndpoint } = global;
+  const makesService = createRemoteSvcEndpoints || remotePilotCreateSvcEndpoint;
+  if (!istioRemote) {
+    if (!makesService) return;
+    throw new ValuesError(
+      'global.createRemoteSvcEndpoints and global.remotePilotCreateSvcEndpoint are for a cluster without a control plane ' +
+        'of its own: add --values install/kubernetes/helm/istio/values-istio-remote.yaml',
+    );
+  }
+  if (makesService && address === '') {
+    throw new ValuesError(
+      'global.remotePilotAddress is empty: give the address of the ingress gateway of the cluster that runs the control ' +
+        'plane (kubectl -n istio-system get service istio-ingressgateway shows it as EXTERNAL-IP)',
+    );
+  }
+  if (address === '' || isIP(address) !== 0 || HOST_NAME.test(address)) return;
+  throw new ValuesError(`global.remotePilotAddress: "${address}" is neither an IP address nor a host name`);
+}

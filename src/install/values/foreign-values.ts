@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Values of Istio's charts (1.0 to 1.4) that speak of parts which this mesh has not, or of what it does in one way only:
+// they are accepted, so that users' lines and files run, and named in a notice.
+
+/** Groups of values, each with the part of Istio that it is about. */
+const PARTS: Readonly<Record<string, string>> = {
+  mixer: 'Mixer',
+  'global.policy': 'Mixer',
+  'global.telemetry': 'Mixer',
+  'global.disablePolicyChecks': 'Mixer',
+  'global.policyCheckFailOpen': 'Mixer',
+  'global.remotePolicyAddress': 'Mixer',
+  'global.remoteTelemetryAddress': 'Mixer',
+  'global.proxy.autoInject': 'a namespace’s label decides alone',
+  galley: 'Galley',
+  'global.useMCP': 'Galley',
+  'global.configValidation': 'Galley',
+  prometheus: 'Prometheus',
+  grafana: 'Grafana',
+  kiali: 'Kiali',
+  servicegraph: 'Servicegraph',
+  tracing: 'tracing',
+  'global.enableTracing': 'tracing',
+  'global.tracer': 'tracing',
+  'global.proxy.tracer': 'tracing',
+  'global.remoteZipkinAddress': 'tracing',
+  'pilot.traceSampling': 'tracing',
+  certmanager: 'cert-manager',
+  nodeagent: 'the node agent',
+  'global.sds': 'the node agent (keys come by SDS in every case)',
+  istio_cni: 'the CNI plugin',
+  'istio-cni': 'the CNI plugin',
+  cni: 'the CNI plugin',
+  'global.k8sIngress': 'Kubernetes Ingress',
+  'global.proxy_init': 'an image of its own for the redirect rules',
+  'global.oneNamespace': 'a control plane for one namespace',
+  'global.arch': 'a choice of machines',
+  'global.defaultNodeSelector': 'a choice of machines',
+  'global.defaultTolerations': 'a choice of machines',
+  'global.priorityClassName': 'priorities',
+  'global.defaultResources': 'limits for all parts at once',
+  'global.defaultPodDisruptionBudget': 'disruption budgets',
+  'global.imagePullSecrets': 'pull secrets',
+  'global.monitoringPort': 'a choice of ports',
+  'global.localityLbSetting': 'locality settings for the mesh',
+  'global.enableHelmTest': 'helm test',
+  'global.logging': 'log settings for all parts at once',
+  'global.meshExpansion.useILB':
+    'internal load balancers (gateways.istio-ingressgateway.serviceAnnotations asks for one)',
+  'global.meshID': 'mesh ids',
+  sidecarInjectorWebhook: 'an injector to be set apart',
+  'gateways.istio-ilbgateway': 'a gateway of its own for internal load balancers',
+};
+
+/** Members that only these groups have beyond those that this mesh knows: replicas, probes and the like. */
+const DETAILS: readonly string[] = [
+  ...detailsOf('pilot', [
+    ...['autoscaleEnabled', 'autoscaleMin', 'autoscaleMax', 'configNamespace', 'configSource', 'cpu', 'enabled', 'env'],
+    ...['enableProtocolSniffingForInbound', 'enableProtocolSniffingForOutbound', 'image', 'ingress'],
+    ...['keepaliveMaxServerConnectionAge', 'memory', 'nodeSelector', 'podAnnotations', 'policy', 'replicaCount'],
+    ...['rollingMaxSurge', 'rollingMaxUnavailable', 'sidecar', 'telemetry', 'tolerations', 'useMCP'],
+  ]),
+  ...detailsOf('security', [
+    ...['citadelHealthCheck', 'createMeshPolicy', 'dnsCerts', 'enableNamespacesByDefault', 'enabled', 'env', 'image'],
+    ...['nodeSelector', 'podAnnotations', 'replicaCount', 'resources', 'tolerations'],
+  ]),
+  ...detailsOf('istiocoredns', ['coreDNSImage', 'coreDNSPluginImage', 'coreDNSTag', 'nodeSelector', 'replicaCount']),
+  ...['istio-ingressgateway', 'istio-egressgateway'].flatMap((name) =>
+    detailsOf(`gateways.${name}`, [
+      ...['applicationPorts', 'autoscaleEnabled', 'autoscaleMax', 'autoscaleMin', 'cpu', 'externalIPs', 'labels'],
+      ...['externalTrafficPolicy', 'loadBalancerSourceRanges', 'memory', 'meshExpansionPorts', 'nodeSelector', 'ports'],
+      ...['podAnnotations', 'podAntiAffinityLabelSelector', 'podAntiAffinityTermLabelSelector', 'rollingMaxSurge'],
+      ...['rollingMaxUnavailable', 'sds', 'secretVolumes', 'tolerations', 'resources.limits'],
+    ]),
+  ),
+  ...detailsOf('global.proxy', [
+    ...['accessLogEncoding', 'accessLogFormat', 'componentLogLevel', 'dnsRefreshRate', 'enableCoreDump', 'envoyStatsd'],
+    ...['enableCoreDumpImage', 'envoyAccessLogService', 'envoyMetricsService', 'excludeIPRanges', 'image', 'init'],
+    ...['excludeInboundPorts', 'excludeOutboundPorts', 'includeIPRanges', 'includeInboundPorts', 'kubevirtInterfaces'],
+    ...['privileged', 'protocolDetectionTimeout', 'readinessFailureThreshold', 'readinessInitialDelaySeconds'],
+    ...['readinessPeriodSeconds', 'resources.limits', 'statusPort'],
+  ]),
+  'pilot.resources.limits',
+];
+
+/** Values that are always so here: saying so needs no notice, and saying the contrary changes nothing. */
+const FIXED: Readonly<Record<string, unknown>> = {
+  'global.controlPlaneSecurityEnabled': true,
+  'global.mtls.enabled': true,
+  'global.mtls.auto': true,
+  'pilot.enabled': true,
+  'security.enabled': true,
+  'sidecarInjectorWebhook.enabled': true,
+  'sidecarInjectorWebhook.rewriteAppHTTPProbe': true,
+};
+
+/** @returns why `path` has no effect, '' when there is nothing to say of it; undefined when it is none of Istio's either */
+export function foreignReason(path: string, value: unknown): string | undefined {
+  if (Object.hasOwn(FIXED, path)) {
+    return value === FIXED[path] || value === null ? '' : `it is always ${String(FIXED[path])} in this mesh`;
+  }
+  const part = Object.keys(PARTS).find((group) => path === group || path.startsWith(`${group}.`));
+  if (part !== undefined) {
+    // What is switched off is as here.
+    if (path === `${part}.enabled` && value === false) return '';
+    return `this mesh does not have it: ${PARTS[part]}`;
+  }
+  const isDetail = DETAILS.some((detail) => path === detail || path.startsWith(`${detail}.`));
+  return isDetail ? 'this mesh has no such setting' : undefined;
+}
+
+/** True for a name on the way to one that is accepted: `global.mtls` of `global.mtls.enabled`. */
+export function isForeignGroup(path: string): boolean {
+  return foreignNames().some((name) => name.startsWith(`${path}.`));
+}
+
+/** All of them, for whoever looks for the nearest name. */
+export function foreignNames(): readonly string[] {
+  return [...Object.keys(PARTS), ...DETAILS, ...Object.keys(FIXED)];
+}
+
+function detailsOf(group: string, members: readonly string[]): string[] {
+  return members.map((member) => `${group}.${member}`);
+}
