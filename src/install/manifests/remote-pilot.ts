@@ -9,7 +9,7 @@ import { namespaced, service } from './metadata.ts';
 /** The gateway of the control plane's cluster passes on what arrives there. */
 export const REMOTE_PILOT_PORT = 15_011;
 /** The account whose token the control plane reads this cluster with. */
-export const READER_ACCOUNT = 'istio-multi';
+const READER_ACCOUNT = 'istio-multi';
 const READER_TOKEN = `${READER_ACCOUNT}-token`;
 
 const PILOT_HOSTS = ['istio-pilot.istio-system', 'istio-pilot.istio-system.svc'];
