@@ -29,6 +29,8 @@ import { PlaneHealth } from './health/plane-health.ts';
 import { MeshEngine } from './mesh-engine.ts';
 import { ISTIO_NAMESPACE, meshResources } from './mesh-resources.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { followGatewayNames } from './networks/gateway-names.ts';
+import type { NameFollower } from './networks/name-follower.ts';
 import { AdsBackend, type Refusal } from './streams/ads-backend.ts';
 import { SdsBackend } from './streams/sds-backend.ts';
 import { TokenAuthenticator } from './streams/token-authenticator.ts';
@@ -101,6 +103,7 @@ class ControlPlane {
   readonly #statuses: StatusWriter;
   readonly #findings: Findings;
   readonly #health: PlaneHealth;
+  readonly #names: NameFollower;
   #authority: Authority | undefined;
   #certificate: RenewedCertificate | undefined;
   #xds: XdsServer | undefined;
@@ -134,6 +137,12 @@ class ControlPlane {
         diagnosticLog.take(diagnostics);
         this.#findings.take(diagnostics);
       },
+      onGatewayNames: (names) => this.#names.follow('meshNetworks', names),
+    });
+    this.#names = followGatewayNames({
+      answer: (addresses) => this.#engine.answer(addresses),
+      trouble: (message, name) => this.#health.tellOfName(message, name),
+      log,
     });
     this.#health = new PlaneHealth({
       client,
@@ -167,7 +176,7 @@ class ControlPlane {
       roots.run(signal),
       this.#superviseAuthority(authority),
       this.#health.run(signal),
-      ...(roles.has('pilot') ? [this.#followObjects(), this.#statuses.run(signal)] : []),
+      ...(roles.has('pilot') ? [this.#followObjects(), this.#statuses.run(signal), this.#names.run(signal)] : []),
       ...(roles.has('injector') ? [this.#settings.run(client, log, signal)] : []),
       ...(this.#hasWebhooks ? [keepWebhooksTrusting(client, authority.rootPem, roles, log, signal)] : []),
     ];

@@ -25,6 +25,8 @@ export interface MeshEngineOptions {
   readonly onProblems?: (problems: readonly SourceProblem[]) => void;
   readonly onDiagnostics?: (diagnostics: readonly Diagnostic[]) => void;
   readonly onSynced?: () => void;
+  /** Names whose addresses the mesh wants to be told by `answer`, sorted; called when they change. */
+  readonly onGatewayNames?: (names: readonly string[]) => void;
 }
 
 export class MeshEngine {
@@ -34,6 +36,7 @@ export class MeshEngine {
   readonly #synced = Promise.withResolvers<void>();
   #problems = new Map<string, readonly SourceProblem[]>();
   #diagnostics: readonly Diagnostic[] = [];
+  #gatewayNames: readonly string[] = [];
 
   constructor(options: MeshEngineOptions) {
     this.#options = options;
@@ -100,6 +103,11 @@ export class MeshEngine {
     this.#publish(() => this.#options.store.restore(ref, diagnostic));
   }
 
+  /** See MeshStore.answer. */
+  answer(addresses: ReadonlyMap<string, readonly string[]>): void {
+    this.#publish(() => this.#options.store.answer(addresses));
+  }
+
   #take(batch: readonly SourceEvent[]): void {
     this.#publish(
       () => this.#options.store.apply(batch),
@@ -115,6 +123,11 @@ export class MeshEngine {
     if (diagnostics.length !== this.#diagnostics.length || diagnostics.some((d, i) => d !== this.#diagnostics[i])) {
       this.#diagnostics = diagnostics;
       this.#options.onDiagnostics?.(diagnostics);
+    }
+    const { gatewayNames } = this.#options.store;
+    if (gatewayNames !== this.#gatewayNames) {
+      this.#gatewayNames = gatewayNames;
+      this.#options.onGatewayNames?.(gatewayNames);
     }
     beforeListeners();
     if (snapshot === before || !this.isSynced) return;

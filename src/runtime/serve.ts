@@ -14,6 +14,7 @@ import { createCompile } from './compile.ts';
 import { MeshEngine } from './mesh-engine.ts';
 import { ISTIO_NAMESPACE } from './mesh-resources.ts';
 import { createMetrics } from './metrics.ts';
+import { followGatewayNames } from './networks/gateway-names.ts';
 import { AdsBackend, type Refusal } from './streams/ads-backend.ts';
 import { DiagnosticLog, logRefusal, XdsLog } from './streams/xds-log.ts';
 
@@ -54,7 +55,9 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
       for (const { where, message, cure } of problems) log.error({ where, cure }, message);
     },
     onDiagnostics: (diagnostics) => diagnosticLog.take(diagnostics),
+    onGatewayNames: (names) => follower.follow('meshNetworks', names),
   });
+  const follower = followGatewayNames({ answer: (addresses) => engine.answer(addresses), trouble: () => {}, log });
   const onRefusal = (refusal: Refusal): void => {
     logRefusal(log, refusal);
     metrics.refused(refusal.typeUrl);
@@ -95,7 +98,10 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
     const admin = await startAdminServer({ host, port: options.adminPort }, views, signal);
     log.info({ host, xds: xds.port, admin: admin.port }, 'listening');
     options.onListening?.({ xds: xds.port, admin: admin.port });
-    await new FileSource(cluster, configDir).run(engine.listener(configDir), signal);
+    await Promise.all([
+      new FileSource(cluster, configDir).run(engine.listener(configDir), signal),
+      follower.run(signal),
+    ]);
   } finally {
     await xds.close();
     secrets?.close();

@@ -78,6 +78,11 @@ export class PlaneHealth {
     if (kind === 'Pod' && namespace === ISTIO_NAMESPACE && name === this.#options.replica) this.#podUid = uid;
   }
 
+  /** While a gateway's name does not resolve. */
+  tellOfName(message: string, name: string): void {
+    void this.#events.tell('GatewayName', message, name);
+  }
+
   /** To be told of failed handshakes with a server that shows a certificate of this validity. */
   handshakes(validity: () => { notBeforeMs: number; notAfterMs: number }): HandshakeFailures {
     const { clock, log, metrics } = this.#options;
