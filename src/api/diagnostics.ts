@@ -54,6 +54,7 @@ export const DIAGNOSTICS = {
   ISM0111: { severity: 'warning', title: 'network without a gateway' },
   ISM0112: { severity: 'warning', title: 'gateway that leads nowhere yet' },
   ISM0113: { severity: 'warning', title: 'no sidecar behind a gateway' },
+  ISM0114: { severity: 'warning', title: 'cluster of a network not found' },
   ISM0201: { severity: 'error', title: 'refused by Envoy' },
   ISM0301: { severity: 'error', title: 'mesh not installed' },
   ISM0302: { severity: 'error', title: 'control plane not ready' },

@@ -59,6 +59,7 @@ export class MeshStore {
   #meshDiagnostics: readonly Diagnostic[] = [];
   #crossDiagnostics: readonly Diagnostic[] = [];
   #mesh: MeshConfig = DEFAULT_MESH_CONFIG;
+  #locateMesh: Locate | undefined;
   readonly #networks: NetworkState;
   readonly #census = new EndpointCensus();
   readonly #unreachable = new UnreachableEndpoints();
@@ -146,6 +147,7 @@ export class MeshStore {
       return;
     }
     const source = { cluster: event.cluster, locate: event.locate };
+    this.#locateMesh = event.locate;
     const { value, diagnostics } = decodeMeshConfig(event.object, source);
     this.#meshDiagnostics = [...diagnostics, ...this.#contradictions(value, event)];
     // What cannot be used leaves the settings before it in force.
@@ -196,7 +198,9 @@ export class MeshStore {
     if (same) return;
     this.#snapshot = Object.freeze({ revision: before.revision + 1, ...next });
     if (index !== before.index) {
-      this.#crossDiagnostics = diagnoseMesh(index, (ref) => this.#rules.locate(ref.kind, ref.namespace, ref.name));
+      this.#crossDiagnostics = diagnoseMesh(index, ({ kind, namespace, name }) =>
+        kind === 'ConfigMap' ? this.#locateMesh : this.#rules.locate(kind, namespace, name),
+      );
     }
   }
 

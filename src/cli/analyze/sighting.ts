@@ -7,6 +7,7 @@ import { type Collected, overlay, place, readClusterObjects } from './collect.ts
 import { judgeFileSecrets } from './file-secrets.ts';
 import { inspectGlobalDns } from './global-dns.ts';
 import { type InstallationReport, inspectInstallation } from './installation.ts';
+import { checkRegistries } from './registries.ts';
 
 export interface Sighting {
   readonly target: InstallTarget;
@@ -34,7 +35,10 @@ export async function seeCluster({ context, ...options }: SightingOptions): Prom
     const [cluster, installation] = await Promise.all([readClusterObjects(client), inspectInstallation(client)]);
     const files = place(options.files, options.namespace ?? target.namespace);
     const collected = overlay(cluster, files);
-    const ofFiles = judgeFileSecrets(files.objects, Date.now(), installation.clusterName);
+    const { role, clusterName, registries } = installation;
+    const known = [...(clusterName === undefined ? [] : [clusterName]), ...registries.map(({ name }) => name)];
+    const ofNetworks = role === 'primary' ? checkRegistries(collected.objects, known) : [];
+    const ofFiles = judgeFileSecrets(files.objects, Date.now(), clusterName);
     const names = await inspectGlobalDns(
       client,
       collected.objects.map(({ object }) => object),
@@ -42,7 +46,7 @@ export async function seeCluster({ context, ...options }: SightingOptions): Prom
     return {
       target,
       collected,
-      installation: { ...installation, remarks: [...installation.remarks, ...ofFiles, ...names] },
+      installation: { ...installation, remarks: [...installation.remarks, ...ofNetworks, ...ofFiles, ...names] },
       namespace: options.allNamespaces ? undefined : (options.namespace ?? target.namespace),
     };
   } catch (error) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Virtual addresses: each should lead to one owner, and each name of another cluster needs one.
-import { isIPv4 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
+import { parseCidr } from '../../api/cidr.ts';
 import type { ObjectRef } from '../../api/diagnostics.ts';
-import { blockBits } from '../../api/ip-block.ts';
 import type { MeshService, ServicePort } from '../snapshot.ts';
 import { exportsOverlap } from './claims.ts';
 import type { Say } from './known.ts';
@@ -38,6 +38,15 @@ export function checkClaimedAddresses(services: readonly MeshService[], say: Say
       tell(first, second, say);
     }
   }
+}
+
+/** As `4` or `6` and the bits of its prefix: one block holds another exactly if its text begins the other's. */
+function blockBits(address: string): string | undefined {
+  const block = parseCidr(address.includes('/') ? address : `${address}/${isIPv6(address) ? 128 : 32}`);
+  if (block === undefined) return undefined;
+  const { family, base, prefix } = block;
+  const bits = base.toString(2).padStart(family === 4 ? 32 : 128, '0');
+  return `${family}${bits.slice(0, prefix)}`;
 }
 
 function claimsOf(service: MeshService): Claim[] {

@@ -8,6 +8,7 @@ import type { MeshIndex } from '../snapshot.ts';
 import { checkAddressless, checkClaimedAddresses } from './addresses.ts';
 import { checkClaimedHosts } from './claims.ts';
 import type { Say } from './known.ts';
+import { checkNetworks } from './networks.ts';
 import { checkOpenPorts, checkPorts } from './ports.ts';
 import { checkDestinations, checkGateways, checkRuleHosts } from './references.ts';
 
@@ -32,6 +33,7 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
   checkClaimedHosts(index, hosts, say);
   checkClaimedAddresses(services, say);
   checkAddressless(services, say);
+  checkNetworks(index, services, say);
   checkPorts(services, say);
   for (const gateway of index.gateways) checkOpenPorts(gateway, services, say);
   return distinct(found);

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// meshNetworks speaks of clusters by the keys of their Secrets. One that no Secret has is on no network, and the control
+// plane cannot tell it from one that comes later.
+import { decodeMeshNetworks } from '../../api/mesh-networks.ts';
+import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
+import type { CollectedObject } from './collect.ts';
+import type { Remark } from './judge.ts';
+
+/** What Istio calls the cluster of the control plane, whatever its name. */
+const OWN_REGISTRY = 'Kubernetes';
+
+/** @param known names of the clusters of the mesh: the control plane's own, and the keys of the remote Secrets */
+export function checkRegistries(objects: readonly CollectedObject[], known: readonly string[]): Remark[] {
+  const isSettings = ({ object: { kind, metadata } }: CollectedObject) =>
+    kind === 'ConfigMap' && metadata.name === 'istio' && metadata.namespace === ISTIO_NAMESPACE;
+  return objects.filter(isSettings).flatMap(({ object, file, locate }): Remark[] => {
+    const { value = {}, say } = decodeMeshNetworks(object, { locate });
+    return Object.entries(value).flatMap(([network, { endpoints }]) =>
+      endpoints.flatMap((endpoint, i): Remark[] => {
+        if (endpoint.kind !== 'registry' || endpoint.name === OWN_REGISTRY || known.includes(endpoint.name)) return [];
+        const field = `data.meshNetworks.networks.${network}.endpoints[${i}].fromRegistry`;
+        const message = `no cluster of the mesh is called ${endpoint.name}: what should be on ${network} is on no network`;
+        const cure = `write the key of its Secret, one of ${[OWN_REGISTRY, ...known].join(', ')}`;
+        return [{ ...say('ISM0114', field, message, cure), ...(file === undefined ? {} : { file }) }];
+      }),
+    );
+  });
+}
