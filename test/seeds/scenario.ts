@@ -48,10 +48,20 @@ export class SeedScenario {
 
   /** Runs step `number`, of file `NN-name.sh`; what it printed to stdout. */
   async step(number: number): Promise<string> {
+    const { script, file } = this.#find(number);
+    return (await this.bash(script, file)).stdout;
+  }
+
+  /** Step `number` as text, for what the document says to do with it in words. */
+  script(number: number): string {
+    return this.#find(number).script;
+  }
+
+  #find(number: number): Step {
     const prefix = `${String(number).padStart(2, '0')}-`;
     const step = this.#steps.find(({ file }) => file.startsWith(prefix));
     if (!step) throw new Error(`there is no step ${prefix} in ${this.#dir}`);
-    return (await this.bash(step.script, step.file)).stdout;
+    return step;
   }
 
   /** Runs a script where the steps run, with the variables that they set; fails the test when a line of it fails. */
