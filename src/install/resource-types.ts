@@ -5,7 +5,7 @@ import {
   CONFIG_MAPS,
   CRDS,
   DEPLOYMENTS,
-  ENDPOINTS,
+  ENDPOINT_SLICES,
   MUTATING_WEBHOOKS,
   NAMESPACES,
   ROLE_BINDINGS,
@@ -31,6 +31,7 @@ export const INSTALLED_TYPES: readonly ResourceType[] = [
   GATEWAYS,
   DEPLOYMENTS,
   SERVICES,
+  ENDPOINT_SLICES,
   CONFIG_MAPS,
   ROLE_BINDINGS,
   ROLES,
@@ -43,8 +44,7 @@ export const INSTALLED_TYPES: readonly ResourceType[] = [
 ];
 
 export function resourceTypeOf(object: KubeObject): ResourceType {
-  // Endpoints go with their Service.
-  const type = [...INSTALLED_TYPES, ENDPOINTS].find(({ kind }) => kind === object.kind);
+  const type = INSTALLED_TYPES.find(({ kind }) => kind === object.kind);
   if (type === undefined) throw new Error(`no resource type is known for kind ${object.kind}`);
   return type;
 }

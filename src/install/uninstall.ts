@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/client.ts';
-import { CRDS, NAMESPACES, SECRETS } from '../kube/resources.ts';
+import { CRDS, ENDPOINT_SLICES, NAMESPACES, SECRETS } from '../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../kube/types.ts';
 import { describeObject, INSTALLED_TYPES } from './resource-types.ts';
 import { ISTIO_NAMESPACE } from './values/values.ts';
@@ -18,6 +18,8 @@ export interface UninstallOptions {
 }
 
 const OURS = 'app.kubernetes.io/managed-by=isthmus';
+/** Those that Kubernetes makes carry their Service's labels, and go with it. */
+const OUR_SLICES = `${OURS},!endpointslice.kubernetes.io/managed-by`;
 
 /**
  * Removes all that `install` and the control plane made, in every namespace. What users made stays: their namespaces
@@ -49,7 +51,7 @@ async function hasCacerts(client: KubeClient): Promise<boolean> {
 
 async function listOurs(client: KubeClient, type: ResourceType): Promise<KubeObject[]> {
   try {
-    return (await client.list(type, { labelSelector: OURS })).items;
+    return (await client.list(type, { labelSelector: type === ENDPOINT_SLICES ? OUR_SLICES : OURS })).items;
   } catch (error) {
     // A kind of ours whose definition has gone already.
     if (error instanceof KubeError && error.code === 404) return [];

@@ -31,7 +31,15 @@ export function buildRemotePilot({ global }: Values): KubeObject[] {
   }
   return [
     { apiVersion: 'v1', kind: 'Service', metadata, spec: { ports } },
-    { apiVersion: 'v1', kind: 'Endpoints', metadata, subsets: [{ addresses: [{ ip: address }], ports }] },
+    {
+      // Not Endpoints: those vanish with their Service, and then `kubectl delete -f` of this manifest fails.
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: namespaced('istio-pilot', { 'kubernetes.io/service-name': 'istio-pilot' }),
+      addressType: isIP(address) === 6 ? 'IPv6' : 'IPv4',
+      endpoints: [{ addresses: [address], conditions: { ready: true } }],
+      ports,
+    },
   ];
 }
 
