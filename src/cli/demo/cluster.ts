@@ -8,7 +8,10 @@ import { KubeClient } from '../../kube/client.ts';
 import { loadKubeconfig } from '../../kube/config.ts';
 import { CONFIG_MAPS, NAMESPACES, PODS, SECRETS, SERVICES } from '../../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../../kube/types.ts';
+import { watchResource } from '../../kube/watch.ts';
 import { projectRoot } from '../../runtime/toolchain.ts';
+import type { Edit } from './document.ts';
+import { type LoggedCall, parseAccessLogLine } from './evidence.ts';
 
 interface ServiceObject extends KubeObject {
   spec: { clusterIP?: string };
@@ -88,11 +91,51 @@ export class DemoCluster {
   }
 
   /** The ingress gateway's address on the external network. */
-  async gatewayAddress(): Promise<string> {
-    const gateway = await this.#client.get<ServiceObject>(SERVICES, 'istio-ingressgateway', 'istio-system');
-    const ip = gateway?.status?.loadBalancer?.ingress?.[0]?.ip;
-    if (!ip) throw new Error(`istio-ingressgateway in ${this.context} has no load balancer address yet`);
-    return ip;
+  async ingressAddress(): Promise<string | undefined> {
+    return (await this.#service('istio-ingressgateway'))?.status?.loadBalancer?.ingress?.[0]?.ip;
+  }
+
+  /** The egress gateway's, in its own cluster. */
+  async egressAddress(): Promise<string | undefined> {
+    return (await this.#service('istio-egressgateway'))?.spec.clusterIP;
+  }
+
+  #service(name: string): Promise<ServiceObject | undefined> {
+    return this.#client.get<ServiceObject>(SERVICES, name, 'istio-system');
+  }
+
+  /**
+   * Watches an object; resolves once it does. `at` then gives the time (milliseconds since 1970) at which the API server
+   * had the next change of it.
+   */
+  async watchChange(edit: Edit, signal: AbortSignal): Promise<{ readonly at: Promise<number>; stop(): void }> {
+    const end = new AbortController();
+    const synced = Promise.withResolvers<void>();
+    const changed = Promise.withResolvers<number>();
+    let isSynced = false;
+    const watching = watchResource(
+      this.#client,
+      edit.type,
+      {
+        namespace: edit.namespace,
+        fieldSelector: `metadata.name=${edit.name}`,
+        signal: AbortSignal.any([end.signal, signal]),
+      },
+      {
+        synced() {
+          isSynced = true;
+          synced.resolve();
+        },
+        upsert() {
+          if (isSynced) changed.resolve(Date.now());
+        },
+        delete() {},
+      },
+    );
+    watching.catch(() => {});
+    await Promise.race([synced.promise, watching]);
+    signal.throwIfAborted();
+    return { at: changed.promise, stop: () => end.abort() };
   }
 
   /** Waits until every pod of the namespace is ready; tells which are not. */
@@ -118,18 +161,21 @@ export class DemoCluster {
     }
   }
 
-  /** Lines that the sidecar of the pods `app=APP` has logged since `since`. */
-  async sidecarLog(app: string, since: Date): Promise<string[]> {
-    const { items } = await this.#client.list<PodObject>(PODS, { namespace: 'default', labelSelector: `app=${app}` });
+  /** The calls that the proxies of the pods `app=APP` have logged since `since`. */
+  async loggedCalls(namespace: string, app: string, since: Date): Promise<LoggedCall[]> {
+    const { items } = await this.#client.list<PodObject>(PODS, { namespace, labelSelector: `app=${app}` });
     const logs = await Promise.all(
       items.map((pod) =>
         this.#client.request(
           'GET',
-          `/api/v1/namespaces/default/pods/${pod.metadata.name}/log?container=istio-proxy&sinceTime=${encodeURIComponent(since.toISOString())}`,
+          `/api/v1/namespaces/${namespace}/pods/${pod.metadata.name}/log?container=istio-proxy&sinceTime=${encodeURIComponent(since.toISOString())}`,
         ),
       ),
     );
-    return logs.flatMap((log) => String(log).split('\n'));
+    return logs
+      .flatMap((log) => String(log).split('\n'))
+      .map(parseAccessLogLine)
+      .filter((call) => call !== undefined);
   }
 
   async #typeOf(object: KubeObject): Promise<ResourceType> {

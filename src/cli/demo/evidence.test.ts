@@ -9,6 +9,7 @@ const LINE =
 
 test('an outbound call: who asked, which subset, through which address, over which TLS', () => {
   expect(parseAccessLogLine(LINE)).toEqual({
+    startedAt: Date.UTC(2026, 0, 2, 3, 4, 5, 678),
     path: '/reviews/0',
     status: 200,
     userAgent: 'isthmus-demo/jason',

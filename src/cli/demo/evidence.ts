@@ -3,6 +3,8 @@
 
 /** One call as the caller's sidecar logged it. */
 export interface LoggedCall {
+  /** When it began; milliseconds since 1970. */
+  readonly startedAt: number;
   readonly userAgent: string;
   readonly path: string;
   readonly status: number;
@@ -24,11 +26,12 @@ const QUOTED = { userAgent: 3, upstreamHost: 6 } as const;
  * (https://istio.io/latest/docs/tasks/observability/logs/access-log/). undefined for any other line.
  */
 export function parseAccessLogLine(line: string): LoggedCall | undefined {
-  const request = /^\[[^\]]+\] "\S+ (?<path>\S+) [^"]+" (?<status>\d{3}) /.exec(line)?.groups;
+  const request = /^\[(?<at>[^\]]+)\] "\S+ (?<path>\S+) [^"]+" (?<status>\d{3}) /.exec(line)?.groups;
   const cluster = /\s(?<cluster>outbound\|\d+\|(?<subset>[^|]*)\|(?<host>\S+))\s/.exec(line)?.groups;
   if (!request || !cluster) return undefined;
   const quoted = [...line.matchAll(/"([^"]*)"/g)].map((m) => m[1]!);
   return {
+    startedAt: Date.parse(request['at']!),
     path: request['path']!,
     status: Number(request['status']),
     userAgent: quoted[QUOTED.userAgent] ?? '',

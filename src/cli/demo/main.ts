@@ -1,61 +1,110 @@
 // SPDX-License-Identifier: Apache-2.0
-// The demo's life: run it, show it, stay while there is somebody to look, and leave nothing behind.
+// A demo's life: run it, show it, stay while there is somebody to look, and leave nothing behind.
 import { describeSandbox } from '../../sandbox/life/status.ts';
 import { commandName } from '../command-name.ts';
 import { shellWord } from '../shell-word.ts';
 import { UserError } from '../user-error.ts';
+import type { DemoDocument } from './document.ts';
+import { DOCUMENTS, findDocument } from './documents.ts';
 import { runIsthmus } from './isthmus-command.ts';
+import { occupy, readOccupant, vacate } from './occupant.ts';
 import { renderOutcomes } from './outcome.ts';
+import { findMissingProgram } from './programs.ts';
 import { type DemoResult, runDemo } from './run.ts';
 import { Steps } from './steps.ts';
 
 const WATCH_INTERVAL_MS = 5_000;
 
-/** @throws UserError when it runs already, or when a share is off beyond chance. */
-export async function demo(options: { name: string; requests: number; stay: boolean }): Promise<void> {
-  const { state } = await describeSandbox(options.name);
-  if (state === 'starting' || state === 'ready') {
-    const down = `${commandName()} sandbox down --name ${options.name}`;
-    throw new UserError(`the demo runs already. End it with Ctrl-C where it runs, or with: ${down}`);
-  }
+interface DemoCommandOptions {
+  readonly name: string;
+  readonly requests: number;
+  readonly stay: boolean;
+}
+
+/** @throws UserError when one runs already, when a share is off beyond chance, or when a request was lost. */
+export async function demo(number: string, options: DemoCommandOptions): Promise<void> {
+  const document = findDocument(number);
+  requirePrograms(document);
   const steps = new Steps(process.stdout);
+  await takeOver(steps, options.name);
   const abort = new AbortController();
   const onSignal = (): void => abort.abort(new UserError('stopped'));
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal);
+  occupy(options.name, document.number);
+  const stays = options.stay && process.stdout.isTTY === true;
   try {
-    const result = await runDemo(steps, { name: options.name, requests: options.requests, signal: abort.signal });
-    steps.say();
-    steps.say(renderOutcomes(result.outcomes));
-    steps.say();
-    const faults = result.outcomes.filter((outcome) => outcome.fault !== undefined);
-    if (faults.length > 0) throw new UserError('the shares are not what the rules say (see the table).');
-    steps.say(`From nothing to the table in ${steps.elapsedSeconds().toFixed(1)} s.`);
-    if (options.stay && process.stdout.isTTY) await stay(steps, options.name, result, abort.signal);
+    const result = await runDemo(document, steps, { ...options, signal: abort.signal });
+    show(steps, document, result);
+    if (stays) await stay(steps, options.name, document, result, abort.signal);
+    else steps.say(`\n${describeOthers(document)}`);
   } catch (error) {
     // Whatever broke off because of it: it was the user who stopped.
     throw abort.signal.aborted ? abort.signal.reason : error;
   } finally {
     await steps.run('Take everything down', () => runIsthmus(['sandbox', 'down', '--name', options.name]));
+    vacate(options.name);
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(name, onSignal);
   }
 }
 
-async function stay(steps: Steps, name: string, { page, kubeconfig }: DemoResult, signal: AbortSignal): Promise<void> {
+function requirePrograms(document: DemoDocument): void {
+  const isTyped = document.acts.some((act) => act.lines !== undefined);
+  const missing = isTyped ? findMissingProgram(['bash', 'kubectl']) : undefined;
+  if (missing === undefined) return;
+  const cure = missing === 'kubectl' ? 'Install it: https://kubernetes.io/docs/tasks/tools/' : 'Install it';
+  throw new UserError(
+    `demo ${document.number} types its document's own lines, and ${missing} is not on PATH. ${cure}, or see the one that needs neither: ${commandName()} demo 000`,
+  );
+}
+
+/** What a demo left that was killed is in nobody's use; anything else of that name is. */
+async function takeOver(steps: Steps, name: string): Promise<void> {
+  const occupant = readOccupant(name);
+  const { state } = await describeSandbox(name);
+  const isUp = state === 'starting' || state === 'ready' || state === 'stopping';
+  const down = `${commandName()} sandbox down --name ${name}`;
+  const cure = `or run this one beside it: --name ${name}2`;
+  if (occupant && !occupant.isDead) {
+    const { number, process } = occupant;
+    throw new UserError(
+      `demo ${number} runs already (process ${process.pid}). End it with Ctrl-C where it runs, or with: ${down}\n${cure}`,
+    );
+  }
+  if (!isUp) return;
+  if (occupant === undefined)
+    throw new UserError(`a sandbox "${name}" runs already, which no demo has started. End it with: ${down}\n${cure}`);
+  await steps.run(`Take down what demo ${occupant.number} left, which was killed`, () =>
+    runIsthmus(['sandbox', 'down', '--name', name]),
+  );
+}
+
+function show(steps: Steps, document: DemoDocument, { outcomes, stage }: DemoResult): void {
+  steps.say();
+  steps.say(renderOutcomes(outcomes, document.columns));
+  steps.say();
+  steps.say(stage.figures.render());
+  steps.say();
+  if (outcomes.some((outcome) => outcome.fault !== undefined))
+    throw new UserError('the shares are not what the rules say (see the table).');
+  if (stage.figures.lost > 0) throw new UserError(`${stage.figures.lost} requests were lost (see above).`);
+  steps.say(`From nothing to the table in ${steps.elapsedSeconds().toFixed(1)} s.`);
+}
+
+async function stay(
+  steps: Steps,
+  name: string,
+  document: DemoDocument,
+  { stage }: DemoResult,
+  signal: AbortSignal,
+): Promise<void> {
   const bold = (text: string): string => steps.paint('1', text);
   steps.say(`
 It stays up until you press Ctrl-C.
 
-  ${bold('The page')}        ${page.href}
-  ${bold('The clusters')}    export KUBECONFIG=${shellWord(kubeconfig)}
+  ${bold('The clusters')}    export KUBECONFIG=${shellWord(stage.kubeconfig)}
+${document.tips(stage, bold)}
 
-Three things to try:
-
-  1. Open the page, sign in as ${bold('jason')} (any password) and reload: black and red stars come from cluster2.
-  2. See who called whom, over which TLS:
-     kubectl --context cluster1 logs deploy/productpage-v1 -c istio-proxy --tail 5
-  3. Send jason to the red stars alone, and reload the page:
-     kubectl --context cluster1 patch virtualservice reviews --type=json -p \\
-       '[{"op":"replace","path":"/spec/http/0/route/0/weight","value":0},{"op":"replace","path":"/spec/http/0/route/1/weight","value":100}]'
+${describeOthers(document)}
 `);
   if (signal.aborted) return;
   const ended = Promise.withResolvers<void>();
@@ -70,4 +119,11 @@ Three things to try:
   await ended.promise;
   clearInterval(watch);
   steps.say();
+}
+
+function describeOthers(document: DemoDocument): string {
+  const others = DOCUMENTS.filter((other) => other !== document).map(
+    ({ number, title }) => `  ${commandName()} demo ${number}   ${title}`,
+  );
+  return ['There are other demos:', ...others].join('\n');
 }

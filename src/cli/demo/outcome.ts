@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The demo's table: what was measured, what was expected, and whether chance explains the difference.
+
+import type { Answer } from './ask.ts';
 import { binomialBounds } from './chance.ts';
+import type { ExpectedAnswer, GatewayName } from './document.ts';
 import type { LoggedCall } from './evidence.ts';
-import type { PageVisit } from './traffic.ts';
 
 export interface Outcome {
-  readonly user: string;
+  readonly who: string;
   readonly version: string;
   readonly cluster: string;
   readonly measured: number;
   readonly expected: number;
   readonly requests: number;
-  /** Address of the other cluster's gateway, or undefined where the call stayed at home. */
+  /** Address and port of the gateway that the caller's proxy connected to, or undefined where the call stayed at home. */
   readonly gateway: string | undefined;
   /** TLS version of the connection that the caller's proxy opened; '' when its log does not tell. */
   readonly tlsVersion: string;
@@ -19,81 +21,85 @@ export interface Outcome {
   readonly fault: string | undefined;
 }
 
-const STARS = { v1: 'none', v2: 'black', v3: 'red' } as const;
-type Version = keyof typeof STARS;
-
-interface Sample {
-  readonly user: string;
-  /** Version -> share. What is not listed must not occur. */
-  readonly expected: Readonly<Partial<Record<Version, number>>>;
-  readonly visits: readonly PageVisit[];
+export interface Sample {
+  readonly who: string;
+  readonly expected: readonly ExpectedAnswer[];
+  readonly answers: readonly Answer[];
+  /** Those of the answers, as the caller's proxy logged them. */
   readonly calls: readonly LoggedCall[];
-  readonly remoteGateway: string;
+  /** Without ports. */
+  readonly gateways: Readonly<Record<GatewayName, string | undefined>>;
 }
 
-/** One row a version that occurred or should have. The pages and the proxy's log are two witnesses, and must agree. */
+/** One row a version that occurred or should have. The answers and the proxy's log are two witnesses, and must agree. */
 export function summarize(sample: Sample): Outcome[] {
-  const failed = sample.visits.filter((visit) => visit.stars === undefined).length;
-  const versions = (Object.keys(STARS) as Version[]).filter(
-    (v) => sample.expected[v] !== undefined || countStars(sample, v) > 0,
-  );
-  return versions.map((version, index) => {
-    const seen = countStars(sample, version);
-    const calls = sample.calls.filter((call) => call.subset === version);
-    const expected = sample.expected[version] ?? 0;
-    const total = sample.visits.length;
-    const remote = calls.every((call) => call.upstreamHost.startsWith(`${sample.remoteGateway}:`)) && calls.length > 0;
+  const expected = [...sample.expected, ...unexpectedAnswers(sample)];
+  const failed = sample.answers.filter((answer) => answer.version === undefined).length;
+  return expected.map((wanted, index) => {
+    const seen = sample.answers.filter((answer) => answer.version === wanted.version).length;
+    const calls = sample.calls.filter((call) => wentAs(call, wanted, sample.gateways));
     return {
-      user: sample.user,
-      version,
-      cluster: remote ? 'cluster2' : 'cluster1',
-      measured: seen / total,
-      expected,
-      requests: total,
-      gateway: remote ? calls[0]!.upstreamHost : undefined,
+      who: sample.who,
+      version: wanted.version,
+      cluster: wanted.cluster,
+      measured: seen / sample.answers.length,
+      expected: wanted.share,
+      requests: sample.answers.length,
+      gateway: wanted.via === undefined ? undefined : (calls[0]?.upstreamHost ?? sample.gateways[wanted.via]),
       tlsVersion: [...new Set(calls.map((call) => call.tlsVersion))].join(', '),
       fault: findFault({
+        wanted,
         seen,
-        logged: calls.length,
-        expected,
-        total,
+        total: sample.answers.length,
         failed: index === 0 ? failed : 0,
-        remote,
-        version,
+        logged: calls.length,
+        loggedInAll: sample.calls.length,
       }),
     };
   });
 }
 
-function countStars(sample: Sample, version: Version): number {
-  return sample.visits.filter((visit) => visit.stars === STARS[version]).length;
+/** Rows for versions that nobody expected: the log has no say in them. */
+function unexpectedAnswers(sample: Sample): ExpectedAnswer[] {
+  const seen = new Set(sample.answers.flatMap(({ version }) => (version === undefined ? [] : [version])));
+  return [...seen]
+    .filter((version) => !sample.expected.some((wanted) => wanted.version === version))
+    .map((version) => ({ version, share: 0, cluster: 'cluster1' }));
+}
+
+function wentAs(call: LoggedCall, wanted: ExpectedAnswer, gateways: Sample['gateways']): boolean {
+  const address = call.upstreamHost.replace(/:\d+$/, '');
+  const known = Object.values(gateways).filter((gateway) => gateway !== undefined);
+  const isThere = wanted.via === undefined ? !known.includes(address) : address === gateways[wanted.via];
+  return isThere && call.subset === (wanted.subset ?? '');
 }
 
 interface Row {
+  readonly wanted: ExpectedAnswer;
   readonly seen: number;
-  readonly logged: number;
-  readonly expected: number;
   readonly total: number;
   readonly failed: number;
-  readonly remote: boolean;
-  readonly version: Version;
+  readonly logged: number;
+  readonly loggedInAll: number;
 }
 
-function findFault(row: Row): string | undefined {
-  if (row.failed > 0) return `${row.failed} of ${row.total} pages came without reviews`;
-  const { low, high } = binomialBounds(row.total, row.expected);
-  if (row.seen < low || row.seen > high) return `${row.seen} of ${row.total}; chance explains ${low} to ${high}`;
-  if (row.logged !== row.seen) return `the pages show ${row.seen}, the proxy logged ${row.logged}`;
-  if (row.remote !== (row.version !== 'v1')) return `it was answered by the wrong cluster`;
+function findFault({ wanted, seen, total, failed, logged, loggedInAll }: Row): string | undefined {
+  if (failed > 0) return `${failed} of ${total} requests had no good answer`;
+  const { low, high } = binomialBounds(total, wanted.share);
+  if (seen < low || seen > high) return `${seen} of ${total}; chance explains ${low} to ${high}`;
+  if (logged !== seen) {
+    const way = wanted.via === undefined ? 'to a pod at home' : `by the ${wanted.via}`;
+    return `${seen} answers, but the caller's proxy logged ${logged} such calls ${way}, of ${loggedInAll} in all`;
+  }
   return undefined;
 }
 
 /** The table as text, and below it what is wrong, if anything. */
-export function renderOutcomes(outcomes: readonly Outcome[]): string {
+export function renderOutcomes(outcomes: readonly Outcome[], columns: { who: string; what: string }): string {
   const percent = (share: number): string => `${(share * 100).toFixed(share === 0 || share === 1 ? 0 : 1)} %`;
-  const header = ['user', 'reviews', 'answered in', 'measured', 'expected', 'requests', 'by gateway', 'TLS'];
+  const header = [columns.who, columns.what, 'answered in', 'measured', 'expected', 'requests', 'by gateway', 'TLS'];
   const rows = outcomes.map((o) => [
-    o.user,
+    o.who,
     o.version,
     o.cluster,
     percent(o.measured),
@@ -110,6 +116,6 @@ export function renderOutcomes(outcomes: readonly Outcome[]): string {
       .trimEnd()}`;
   const faults = outcomes
     .filter((o) => o.fault !== undefined)
-    .map((o) => `  wrong: ${o.user}, ${o.version}: ${o.fault}`);
+    .map((o) => `  wrong: ${o.who}, ${o.version}: ${o.fault}`);
   return [line(header), line(widths.map((w) => '─'.repeat(w))), ...rows.map(line), ...faults].join('\n');
 }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests to Bookinfo's page as a browser would send them: signed in by cookie, one after the other on a few connections.
 import { Agent, request } from 'node:http';
+import { type Answer, type Ask, agentOf, paceAt } from './ask.ts';
 
 export interface PageVisit {
   readonly status: number;
   /** What the page shows: no stars (v1), black ones (v2), red ones (v3); undefined when the reviews are missing. */
   readonly stars: 'none' | 'black' | 'red' | undefined;
 }
+
+const CONNECTIONS = 4;
+const VERSION_OF_STARS = { none: 'v1', black: 'v2', red: 'v3' } as const;
 
 /** Reads the stars off Bookinfo's page. */
 export function readStars(html: string): PageVisit['stars'] {
@@ -16,9 +20,42 @@ export function readStars(html: string): PageVisit['stars'] {
   return html.includes('Ratings service is currently unavailable') ? undefined : 'none';
 }
 
+/** Asks for the page at `gateway`; its stars tell which version of the reviews answered. */
+export function askForPage(gateway: URL): Ask {
+  return async ({ who, user, count, ratePerSecond = Infinity, until, onAnswer, signal }) => {
+    const session = await openSession(gateway, { userAgent: agentOf(who), user, signal });
+    const answers: Answer[] = [];
+    const pace = paceAt(ratePerSecond, signal);
+    try {
+      await inParallel(
+        () => until?.aborted === true,
+        count,
+        async () => {
+          await pace();
+          const answer = await session.visit().then(judgeVisit, (error: Error): Answer => {
+            signal.throwIfAborted();
+            return { version: undefined, detail: error.message };
+          });
+          answers.push(answer);
+          onAnswer?.(answer, answers.length);
+        },
+      );
+      return answers;
+    } finally {
+      session.close();
+    }
+  };
+}
+
+function judgeVisit({ status, stars }: PageVisit): Answer {
+  return stars === undefined
+    ? { version: undefined, detail: status === 200 ? 'the page came without its reviews or stars' : `HTTP ${status}` }
+    : { version: VERSION_OF_STARS[stars], detail: '' };
+}
+
 /**
  * Visits `GATEWAY/productpage` `count` times, four at a time; `user` signs in first. Each request carries `userAgent`,
- * which Bookinfo passes on, so that the proxies' logs tell whose call it was. `onVisit` reports progress.
+ * which Bookinfo passes on, so that the proxies' logs tell whose call it was.
  */
 export async function visitPage(
   gateway: URL,
@@ -26,32 +63,62 @@ export async function visitPage(
     readonly user?: string;
     readonly userAgent: string;
     readonly count: number;
-    readonly onVisit?: (done: number) => void;
     readonly signal?: AbortSignal;
   },
 ): Promise<PageVisit[]> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  const session = await openSession(gateway, options);
   try {
-    const headers: Record<string, string> = { 'user-agent': options.userAgent };
-    if (options.user !== undefined) headers['cookie'] = await signIn(gateway, options.user, agent, options.signal);
     const visits: PageVisit[] = [];
-    let next = 0;
-    const worker = async (): Promise<void> => {
-      while (next++ < options.count) {
-        const { status, body } = await send(new URL('/productpage', gateway), {
-          headers,
-          agent,
-          signal: options.signal,
-        });
-        visits.push({ status, stars: status === 200 ? readStars(body) : undefined });
-        options.onVisit?.(visits.length);
-      }
-    };
-    await Promise.all([worker(), worker(), worker(), worker()]);
+    await inParallel(
+      () => false,
+      options.count,
+      async () => {
+        visits.push(await session.visit());
+      },
+    );
     return visits;
   } finally {
-    agent.destroy();
+    session.close();
   }
+}
+
+/** `work`, `count` times in all or until it is over. */
+async function inParallel(isOver: () => boolean, count: number, work: () => Promise<void>): Promise<void> {
+  let begun = 0;
+  const worker = async (): Promise<void> => {
+    while (begun < count && !isOver()) {
+      begun++;
+      await work();
+    }
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS }, worker));
+}
+
+interface Session {
+  visit(): Promise<PageVisit>;
+  close(): void;
+}
+
+async function openSession(
+  gateway: URL,
+  options: { userAgent: string; user?: string | undefined; signal?: AbortSignal | undefined },
+): Promise<Session> {
+  const { signal } = options;
+  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+  const headers: Record<string, string> = { 'user-agent': options.userAgent };
+  try {
+    if (options.user !== undefined) headers['cookie'] = await signIn(gateway, options.user, agent, signal);
+  } catch (error) {
+    agent.destroy();
+    throw error;
+  }
+  return {
+    async visit() {
+      const { status, body } = await send(new URL('/productpage', gateway), { headers, agent, signal });
+      return { status, stars: status === 200 ? readStars(body) : undefined };
+    },
+    close: () => agent.destroy(),
+  };
 }
 
 async function signIn(gateway: URL, user: string, agent: Agent, signal: AbortSignal | undefined): Promise<string> {
