@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A published document as a scenario on a sandbox: scenarios/seeds/<id> has its steps, errata.md and setup.sh.
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { expect, test } from 'vitest';
+import { linkProject } from '../../src/cli/demo/step-shell.ts';
 import { type Finished, root, type TestSandbox } from '../fixture/sandbox.ts';
 import { comparePage, readErrata } from './errata.ts';
 import { type PageShape, readSteps, type Step } from './page-lines.ts';
@@ -37,7 +38,7 @@ export class SeedScenario {
     this.#sandbox = sandbox;
     this.#steps = readSteps(join(this.#dir, 'steps'));
     this.workDir = join(sandbox.dir, 'work');
-    linkProject(this.workDir);
+    linkProject(this.workDir, root);
     sandbox.env['PATH'] = `${join(this.workDir, 'bin')}${delimiter}${sandbox.env['PATH']}`;
   }
 
@@ -70,16 +71,6 @@ export class SeedScenario {
     expect(result, `${name}\n${result.stdout}${result.stderr}`).toMatchObject({ code: 0 });
     return result;
   }
-}
-
-/** A folder that looks like the project's root to somebody who types a document's lines: `istioctl` is on PATH. */
-function linkProject(workDir: string): void {
-  for (const dir of ['bin', 'samples']) mkdirSync(join(workDir, dir), { recursive: true });
-  for (const entry of ['isthmus', 'install', 'scenarios']) symlinkSync(join(root, entry), join(workDir, entry));
-  symlinkSync(join(root, 'isthmus'), join(workDir, 'bin/istioctl'));
-  // The samples one by one: certificates are made below samples/certs, and these are a scenario's own.
-  for (const sample of readdirSync(join(root, 'samples')))
-    if (sample !== 'certs') symlinkSync(join(root, 'samples', sample), join(workDir, 'samples', sample));
 }
 
 /** Waits until all pods of the namespace are ready, and gives their READY columns. */

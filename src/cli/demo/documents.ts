@@ -14,6 +14,6 @@ export function findDocument(number: string): DemoDocument {
   throw new UserError(`there is no demo "${number}". There are:\n${listDocuments().join('\n')}`, 2);
 }
 
-export function listDocuments(command = ''): string[] {
-  return DOCUMENTS.map(({ number, title }) => `  ${command}${number}  ${title}`);
+function listDocuments(): string[] {
+  return DOCUMENTS.map(({ number, title }) => `  ${number}  ${title}`);
 }

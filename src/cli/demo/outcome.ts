@@ -25,7 +25,7 @@ export interface Sample {
   readonly who: string;
   readonly expected: readonly ExpectedAnswer[];
   readonly answers: readonly Answer[];
-  /** Those of the answers, as the caller's proxy logged them. */
+  /** Those of the answers, as the caller’s proxy logged them. */
   readonly calls: readonly LoggedCall[];
   /** Without ports. */
   readonly gateways: Readonly<Record<GatewayName, string | undefined>>;
@@ -89,7 +89,7 @@ function findFault({ wanted, seen, total, failed, logged, loggedInAll }: Row): s
   if (seen < low || seen > high) return `${seen} of ${total}; chance explains ${low} to ${high}`;
   if (logged !== seen) {
     const way = wanted.via === undefined ? 'to a pod at home' : `by the ${wanted.via}`;
-    return `${seen} answers, but the caller's proxy logged ${logged} such calls ${way}, of ${loggedInAll} in all`;
+    return `${seen} answers, but the caller’s proxy logged ${logged} such calls ${way}, of ${loggedInAll} in all`;
   }
   return undefined;
 }

@@ -13,7 +13,7 @@ const CONNECTIONS = 4;
 const VERSION_OF_STARS = { none: 'v1', black: 'v2', red: 'v3' } as const;
 
 /** Reads the stars off Bookinfo's page. */
-export function readStars(html: string): PageVisit['stars'] {
+function readStars(html: string): PageVisit['stars'] {
   if (!html.includes('<blockquote>')) return undefined;
   if (html.includes('class="stars red"')) return 'red';
   if (html.includes('class="stars black"')) return 'black';
