@@ -195,6 +195,9 @@ describe.skipIf(obstacle !== undefined)(`.global names${obstacle ? ` (skipped: $
     const service = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'far-gateway' } };
     await applyEntry('240.0.0.2', [{ address: name }]);
     await expect.poll(async () => (await curl(HELLO)).stdout, { timeout: 20_000 }).toContain('no healthy upstream');
+    await expect
+      .poll(async () => (await sandbox.isthmus('analyze', '--context', 'cluster1')).stdout, { timeout: 40_000 })
+      .toMatch(/ISM0315.*far-gateway\.hello\.svc\.cluster\.local of ServiceEntry hello\/helloworld does not resolve/);
     await apply({ ...service, spec: { clusterIP: 'None', ports: [port] } });
     await pointAt(gateway2);
     await untilAnswers('v2');

@@ -29,6 +29,7 @@ import { PlaneHealth } from './health/plane-health.ts';
 import { MeshEngine } from './mesh-engine.ts';
 import { ISTIO_NAMESPACE, meshResources } from './mesh-resources.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { EntryNames } from './networks/entry-names.ts';
 import { followGatewayNames } from './networks/gateway-names.ts';
 import type { NameFollower } from './networks/name-follower.ts';
 import { AdsBackend, type Refusal } from './streams/ads-backend.ts';
@@ -104,6 +105,7 @@ class ControlPlane {
   readonly #findings: Findings;
   readonly #health: PlaneHealth;
   readonly #names: NameFollower;
+  readonly #entryNames: EntryNames;
   #authority: Authority | undefined;
   #certificate: RenewedCertificate | undefined;
   #xds: XdsServer | undefined;
@@ -139,11 +141,10 @@ class ControlPlane {
       },
       onGatewayNames: (names) => this.#names.follow('meshNetworks', names),
     });
-    this.#names = followGatewayNames({
-      answer: (addresses) => this.#engine.answer(addresses),
-      trouble: (message, name) => this.#health.tellOfName(message, name),
-      log,
-    });
+    const trouble = (message: string, name: string): void => this.#health.tellOfName(message, name);
+    this.#names = followGatewayNames({ answer: (addresses) => this.#engine.answer(addresses), trouble, log });
+    this.#entryNames = new EntryNames({ trouble, log });
+    this.#closers.push(this.#engine.subscribe(() => this.#entryNames.take(this.#engine.snapshot.index)));
     this.#health = new PlaneHealth({
       client,
       replica,
@@ -176,7 +177,9 @@ class ControlPlane {
       roots.run(signal),
       this.#superviseAuthority(authority),
       this.#health.run(signal),
-      ...(roles.has('pilot') ? [this.#followObjects(), this.#statuses.run(signal), this.#names.run(signal)] : []),
+      ...(roles.has('pilot')
+        ? [this.#followObjects(), this.#statuses.run(signal), this.#names.run(signal), this.#entryNames.run(signal)]
+        : []),
       ...(roles.has('injector') ? [this.#settings.run(client, log, signal)] : []),
       ...(this.#hasWebhooks ? [keepWebhooksTrusting(client, authority.rootPem, roles, log, signal)] : []),
     ];

@@ -51,7 +51,10 @@ const TROUBLES: Readonly<Record<PlaneTrouble, readonly [code: DiagnosticCode, cu
     'see that the API server can be reached from istiod, and that the Secret’s token is valid',
   ],
   ClusterName: ['ISM0311', 'give each cluster a key of its own in the Secrets labelled istio/multiCluster=true'],
-  GatewayName: ['ISM0315', 'mend the name in meshNetworks (kubectl -n istio-system edit cm istio), or its DNS'],
+  GatewayName: [
+    'ISM0315',
+    'mend the name where it is written (meshNetworks in ConfigMap istio, or the ServiceEntry), or its DNS',
+  ],
 };
 
 export async function inspectInstallation(client: KubeClient): Promise<InstallationReport> {
