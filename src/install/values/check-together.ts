@@ -1,15 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // What no value alone can be wrong in.
 import { isIP } from 'node:net';
-import type { Values } from './values.ts';
+import { decodeMeshNetworks, NETWORKS_FIELD } from '../../api/mesh-networks.ts';
+import { ISTIO_NAMESPACE, type Values } from './values.ts';
 import { ValuesError } from './values-error.ts';
 
 const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
+
+/** Addresses that an API server takes for no endpoint: unspecified, loopback, link-local and multicast. */
+const NOWHERE = /^(0\.0\.0\.0|127\.|169\.254\.|22[4-9]\.|23\d\.|::1?$|fe[89ab].:|ff..:)/i;
 
 /** @throws ValuesError naming the values and the cure */
 export function checkTogether({ global }: Values): void {
   checkClusterName(global.multiCluster.clusterName, global.istioRemote);
   checkRemote(global);
+  checkNetworks(global.meshNetworks);
+}
+
+/** As the control plane will read them. @throws ValuesError for what it would leave out as a whole */
+function checkNetworks(networks: Values['global']['meshNetworks']): void {
+  const metadata = { name: 'istio', namespace: ISTIO_NAMESPACE };
+  const data = { meshNetworks: JSON.stringify({ networks }) };
+  const { diagnostics } = decodeMeshNetworks({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data });
+  const errors = diagnostics.filter(({ severity }) => severity === 'error');
+  if (errors.length === 0) return;
+  const lines = errors.map(({ field, message, cure }) => {
+    const path = field.replace(`${NETWORKS_FIELD}.networks`, 'global.meshNetworks');
+    return `${path}: ${message.replace(/^line \d+ of meshNetworks: /, '')}: ${cure}`;
+  });
+  throw new ValuesError(lines.join('\n'));
 }
 
 /** It becomes part of node ids and metadata, and of users' scripts. */
@@ -35,6 +54,12 @@ function checkRemote(global: Values['global']): void {
     throw new ValuesError(
       'global.remotePilotAddress is empty: give the address of the ingress gateway of the cluster that runs the control ' +
         'plane (kubectl -n istio-system get service istio-ingressgateway shows it as EXTERNAL-IP)',
+    );
+  }
+  if (NOWHERE.test(address)) {
+    throw new ValuesError(
+      `global.remotePilotAddress: ${address} leads nowhere from another cluster: give the address of the ingress gateway ` +
+        'of the cluster that runs the control plane',
     );
   }
   if (address === '' || isIP(address) !== 0 || HOST_NAME.test(address)) return;

@@ -4,6 +4,7 @@ import { closestName } from '../../api/closest-name.ts';
 import { parseDuration } from '../../api/values.ts';
 import { foreignNames, foreignReason, isForeignGroup } from './foreign-values.ts';
 import { isTree, type RawTree, type RawValue } from './helm-set.ts';
+import { FORMS } from './value-forms.ts';
 import { CHOICES, DEFAULTS, OPEN_GROUPS } from './values.ts';
 
 /** Where a value stands, as a message begins: `values.yaml:7` or `--set a.b=1`. */
@@ -88,6 +89,8 @@ function wrongLeaf(path: string, known: RawValue, value: RawValue): string | und
   if (typeof known === 'boolean') return text === 'true' || text === 'false' ? undefined : 'must be true or false';
   if (typeof known === 'number') return /^\d+$/.test(text) ? undefined : 'must be a whole number';
   if (path === 'security.workloadCertTtl') return wrongLifetime(text);
+  const form = FORMS[path];
+  if (form !== undefined && !form.pattern.test(text)) return `must be ${form.what}`;
   const choices = CHOICES[path];
   return choices === undefined || choices.includes(text) ? undefined : `must be one of ${choices.join(', ')}`;
 }

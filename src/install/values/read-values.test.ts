@@ -58,6 +58,14 @@ test.each([
   ['global.proxy.concurrency=two', 'whole number'],
   ['istiocoredns.enabled=yes', 'true or false'],
   ['global.proxy.excludeOutboundBy=gid', 'auto, uid, mark'],
+  ['global.hub=', 'where images come from'],
+  ['global.tag=a b', 'the tag of an image'],
+  ['pilot.logLevel=loud', 'error, warn, info, debug'],
+  ['istiocoredns.zone=a b', 'a DNS name'],
+  ['gateways.istio-ingressgateway.loadBalancerIP=999.1.1.1', 'an IP address'],
+  ['global.meshNetworks.n1.endpoints=x', 'global.meshNetworks.n1.endpoints: '],
+  ['global.meshNetworks.n1.gateways[0].address=1.2.3.4', 'global.meshNetworks.n1.gateways[0].port: '],
+  ['global.istioRemote=true,global.remotePilotAddress=127.0.0.1', 'leads nowhere'],
   ['global.__proto__.polluted=1', 'cannot be a name'],
 ])('%s is refused: %s', (assignment, reason) => {
   expect(() => readValues([assignment], 'c')).toThrow(ValuesError);

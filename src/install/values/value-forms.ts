@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What texts look like that the cluster, or a proxy, would only refuse later and far from here.
+
+const DNS_NAME = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*';
+const OCTET = '(25[0-5]|2[0-4]\\d|1?\\d?\\d)';
+
+interface ValueForm {
+  readonly pattern: RegExp;
+  /** Behind "must be". */
+  readonly what: string;
+}
+
+const dnsName: ValueForm = {
+  pattern: new RegExp(`^${DNS_NAME}$`),
+  what: 'a DNS name in small letters, such as cluster.local',
+};
+const loadBalancerIp: ValueForm = {
+  pattern: new RegExp(`^((${OCTET}\\.){3}${OCTET}|[0-9a-f]*:[0-9a-f:.]+)?$`, 'i'),
+  what: 'an IP address',
+};
+
+export const FORMS: Readonly<Record<string, ValueForm>> = {
+  'global.hub': {
+    pattern: /^[a-z0-9][a-z0-9._-]*(:\d+)?(\/[a-z0-9][a-z0-9._-]*)*$/i,
+    what: 'where images come from, such as docker.io/NAME',
+  },
+  'global.tag': { pattern: /^\w[\w.-]{0,127}$/, what: 'the tag of an image' },
+  'global.network': {
+    pattern: /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/,
+    what: 'a name of at most 63 letters, digits, dashes, dots and underscores',
+  },
+  'global.trustDomain': dnsName,
+  'global.proxy.clusterDomain': dnsName,
+  'global.proxy.logLevel': {
+    pattern: /^(trace|debug|info|warn|warning|err|error|critical|off)$/,
+    what: 'one of trace, debug, info, warning, error, critical, off',
+  },
+  'pilot.logLevel': { pattern: /^(error|warn|info|debug)$/, what: 'one of error, warn, info, debug' },
+  'istiocoredns.zone': dnsName,
+  'gateways.istio-ingressgateway.loadBalancerIP': loadBalancerIp,
+  'gateways.istio-egressgateway.loadBalancerIP': loadBalancerIp,
+};
