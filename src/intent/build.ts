@@ -3,7 +3,7 @@
 
 import type { Workload } from '../api/kubernetes.ts';
 import { hostname } from '../api/names.ts';
-import { networksOf, vantageKeys } from '../model/networks.ts';
+import { networksOf, type Vantage, vantageKeys } from '../model/networks.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshIndex, MeshService } from '../model/snapshot.ts';
 import { type ProxyView, selectDestinationRule } from '../model/view.ts';
@@ -58,12 +58,16 @@ function allDestinations(view: ProxyView, cache: IntentCache, use: Use): readonl
     view.vantage,
   );
   const all = [view.services, view.destinationRules, view.identities, view.headless, view.mesh, USES[use], ...keys];
-  return cache.destinations.get(all, `${view.kind}/${view.vantage.requested}/${tag}`, () => {
-    return view.services
-      .filter((s) => isFor(use, s, view))
-      .flatMap((s) => memoized(view, s, cache, use))
-      .sort(byName);
-  });
+  return cache.destinations.get(
+    all,
+    `${view.kind}/${view.vantage.requested}/${view.vantage.behindGateways}/${tag}`,
+    () => {
+      return view.services
+        .filter((s) => isFor(use, s, view))
+        .flatMap((s) => memoized(view, s, cache, use))
+        .sort(byName);
+    },
+  );
 }
 
 /** Networks of the endpoints that are part of clusters instead of being told apart, by EDS. */
@@ -90,8 +94,9 @@ function memoized(view: ProxyView, service: MeshService, cache: IntentCache, use
   const headlessMeshed = view.headless.get(service.key)?.meshed ?? false;
   const { keys: ways, tag } = vantageKeys(networksOf(service.dnsEndpoints), vantage);
   const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use], ...ways];
-  const inputs = { service, rule, identities: identities ?? [], headlessMeshed, mesh, kind, vantage };
-  return cache.destinations.get(keys, `${kind}/${headlessMeshed}/${tag}`, () => {
+  const behindGateway = isBehindGateway(service, vantage);
+  const inputs = { service, rule, identities: identities ?? [], headlessMeshed, mesh, kind, vantage, behindGateway };
+  return cache.destinations.get(keys, `${kind}/${headlessMeshed}/${behindGateway}/${tag}`, () => {
     switch (use) {
       case 'proxy':
         return buildDestinations(inputs);
@@ -101,6 +106,12 @@ function memoized(view: ProxyView, service: MeshService, cache: IntentCache, use
         return buildExitDestinations(inputs);
     }
   });
+}
+
+/** Endpoints of the mesh that somebody had to write down are mostly other clusters' gateways. */
+function isBehindGateway(service: MeshService, { behindGateways }: Vantage): boolean {
+  if (service.registry === 'service-entry') return service.meshInternal;
+  return behindGateways.some((cluster) => Object.hasOwn(service.clusters, cluster));
 }
 
 /** A gateway gets only what its routes name: a mesh of a thousand services has a dozen of them at its edge. */

@@ -35,6 +35,8 @@ export interface DestinationInputs {
   readonly exit?: boolean;
   readonly kind: ProxyView['kind'];
   readonly vantage: Vantage;
+  /** Some of its endpoints are gateways to others. */
+  readonly behindGateway: boolean;
 }
 
 /** Destinations of a service for a proxy that opens connections itself. */
@@ -87,9 +89,9 @@ function buildDestination(inputs: DestinationInputs, port: ServicePort, subset: 
     connectTimeoutMs: policy?.connectionPool?.tcp?.connectTimeout ?? mesh.connectTimeout,
     pool: {
       ...poolOf(policy?.connectionPool),
-      ...(isBehindGateway(service) && { lifetimeMs: GATEWAY_POOL_LIFETIME_MS }),
+      ...(inputs.behindGateway && { lifetimeMs: GATEWAY_POOL_LIFETIME_MS }),
     },
-    outlier: outlierOf(policy?.outlierDetection) ?? (isBehindGateway(service) ? LOST_GATEWAYS : undefined),
+    outlier: outlierOf(policy?.outlierDetection) ?? (inputs.behindGateway ? LOST_GATEWAYS : undefined),
     origin: originOf(service, rule, subset),
   };
 }
@@ -114,11 +116,6 @@ const LOST_GATEWAYS: OutlierIntent = {
   maxEjectionPercent: 100,
   minHealthPercent: 1,
 };
-
-/** Endpoints of the mesh that somebody had to write down are mostly other clusters' gateways. */
-function isBehindGateway(service: MeshService): boolean {
-  return service.registry === 'service-entry' && service.meshInternal;
-}
 
 function originOf(service: MeshService, rule: DestinationRule | undefined, subset: Subset | undefined): Origin {
   if (rule === undefined || subset === undefined) return { object: service.origin, field: 'spec.ports' };

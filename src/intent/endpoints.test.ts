@@ -11,7 +11,14 @@ function endpoint(address: string, version: string, draining: boolean, network =
   return { address, ports: { http: 9080 }, labels: { version }, draining, ...rest };
 }
 
-const HERE: Vantage = { network: '', requested: [], gateways: new Map(), withoutGateway: 'direct', key: '' };
+const HERE: Vantage = {
+  network: '',
+  requested: [],
+  gateways: new Map(),
+  withoutGateway: 'direct',
+  behindGateways: [],
+  key: '',
+};
 
 function addresses(
   set: readonly Endpoint[],

@@ -83,14 +83,16 @@ export interface Vantage {
   readonly requested: readonly string[];
   readonly gateways: NetworkIndex['gateways'];
   readonly withoutGateway: 'direct' | 'none';
-  /** Equal for proxies that differ in nothing above but `gateways`. */
+  /** Clusters with endpoints that the proxy reaches by a gateway, sorted. */
+  readonly behindGateways: readonly string[];
+  /** Equal for proxies that have the same network, requests and rule for networks without a gateway. */
   readonly key: string;
 }
 
 /** How endpoints of a network are reached: where they are, by the network's gateways, or not at all. */
 export type Reach = 'direct' | 'gateway' | 'none';
 
-export function reachOf(network: string, vantage: Vantage): Reach {
+export function reachOf(network: string, vantage: Omit<Vantage, 'behindGateways'>): Reach {
   const { requested, gateways, withoutGateway } = vantage;
   if (network === EXTERNAL_NETWORK) return requested.includes(network) ? 'direct' : 'none';
   if (network === ANY_NETWORK || network === vantage.network) return 'direct';

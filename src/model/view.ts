@@ -9,7 +9,7 @@ import type { ClusterName, Hostname } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { type HostTable, hostTable, isExported, lookUpHost, qualifyHost } from './hosts.ts';
 import { IdentityMemo } from './identity-memo.ts';
-import { networkOf, type Vantage } from './networks.ts';
+import { networkOf, reachOf, type Vantage } from './networks.ts';
 import type { MeshProxy } from './proxy.ts';
 import type { MeshIndex, MeshService, MeshSettings } from './snapshot.ts';
 
@@ -92,7 +92,9 @@ function vantageOf({ networks, mesh }: MeshIndex, proxy: MeshProxy): Vantage {
   const requested = proxy.requestedNetworks;
   const withoutGateway = mesh.networksWithoutGateway === 'DIRECT' ? 'direct' : 'none';
   const key = JSON.stringify([network, requested, withoutGateway]);
-  return { network, requested, gateways: networks.gateways, withoutGateway, key };
+  const vantage = { network, requested, gateways: networks.gateways, withoutGateway, key } as const;
+  const behind = networks.occupied.filter((place) => reachOf(place.network, vantage) === 'gateway');
+  return { ...vantage, behindGateways: [...new Set(behind.map(({ cluster }) => cluster))].sort() };
 }
 
 function rulesFor(index: MeshIndex, namespace: string, cache: ViewCache): VisibleRules {

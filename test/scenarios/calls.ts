@@ -84,7 +84,11 @@ function describe(outcome: Outcome): string[] {
         if (upstream === undefined) return `${share}: no such cluster`;
         if (upstream.original) return `${share} where it was going`;
         if (upstream.endpoints.length === 0) return `${share}: no endpoints`;
-        const ends = upstream.endpoints.map((e) => `${e.address}${e.tls ? ` by TLS as ${e.tls.serverName}` : ''}`);
+        const sum = upstream.endpoints.reduce((total, e) => total + e.weight, 0);
+        const even = upstream.endpoints.every((e) => e.weight === upstream.endpoints[0]!.weight);
+        const ends = upstream.endpoints.map(({ address, weight, tls }) => {
+          return `${address}${even ? '' : ` for ${weight} of ${sum}`}${tls ? ` by TLS as ${tls.serverName}` : ''}`;
+        });
         return `${share} at ${[...new Set(ends)].join(', ')}`;
       });
   }

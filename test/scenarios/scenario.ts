@@ -29,8 +29,10 @@ export interface Scenario {
 /** input.yaml's own documents, beside Kubernetes objects. */
 type Directive =
   | { kind: 'Scenario'; proxies: Record<string, ProxySpec> }
-  /** What follows is of this cluster. */
-  | { kind: 'Cluster'; name: string }
+  /** What follows is of this cluster; `of`: the cluster whose control plane watches it, if that is not its own. */
+  | { kind: 'Cluster'; name: string; of?: string }
+  /** What the DNS says of gateways' names. */
+  | { kind: 'Names'; addresses: Record<string, string[]> }
   /** A ready pod, and its part in the EndpointSlices of every Service that selects it. */
   | ({ kind: 'Workload' } & WorkloadSpec);
 
@@ -40,6 +42,8 @@ interface ProxySpec {
   cluster?: string;
   kind?: 'sidecar' | 'gateway';
   upstreamMark?: number;
+  /** NETWORK of the node's metadata. */
+  network?: string;
   requestedNetworks?: string[];
 }
 
@@ -51,29 +55,39 @@ interface WorkloadSpec {
   serviceAccount?: string;
   /** Without a sidecar. */
   plain?: boolean;
+  zone?: string;
   ports?: Record<string, number>;
 }
 
 interface ClusterInput {
+  /** The cluster whose control plane it has. */
+  plane: string;
   readonly events: StoreEvent[];
   readonly workloads: WorkloadSpec[];
+}
+
+interface Input {
+  readonly clusters: ReadonlyMap<string, ClusterInput>;
+  readonly specs: Record<string, ProxySpec>;
+  readonly names: ReadonlyMap<string, readonly string[]>;
 }
 
 const OPTIONS = { trustDomain: 'cluster.local', dnsDomain: 'cluster.local', rootNamespace: 'istio-system' };
 
 export function loadScenario(folder: string): Scenario {
-  const { clusters, specs } = readInput(readFileSync(join(folder, 'input.yaml'), 'utf8'));
+  const { clusters, specs, names } = readInput(readFileSync(join(folder, 'input.yaml'), 'utf8'));
   const cache = new CompileCache();
   const diagnostics: Diagnostic[] = [];
   const snapshots = new Map<string, MeshSnapshot>();
-  for (const [name, { events, workloads }] of clusters) {
-    const store = new MeshStore({ ...OPTIONS, configCluster: name });
-    const kube = [...workloads.map(podOf), ...slicesOf(events, workloads)];
-    const update = store.apply([
-      ...events,
-      ...kube.map((object) => ({ kind: 'upsert' as const, cluster: name, object })),
-    ]);
-    snapshots.set(name, update.snapshot);
+  const planes = Map.groupBy(clusters, ([, { plane }]) => plane);
+  for (const [plane, members] of planes) {
+    const store = new MeshStore({ ...OPTIONS, configCluster: plane });
+    for (const [name, { events, workloads }] of members) {
+      const kube = [...workloads.map(podOf), ...slicesOf(events, workloads)];
+      store.apply([...events, ...kube.map((object) => ({ kind: 'upsert' as const, cluster: name, object }))]);
+    }
+    const update = store.answer(names);
+    for (const [name] of members) snapshots.set(name, update.snapshot);
     diagnostics.push(...update.diagnostics);
   }
   const proxies = new Map<string, ScenarioProxy>();
@@ -92,12 +106,13 @@ export function loadScenario(folder: string): Scenario {
   return { proxies, diagnostics: diagnostics.sort(compareDiagnostics) };
 }
 
-function readInput(source: string): { clusters: Map<string, ClusterInput>; specs: Record<string, ProxySpec> } {
+function readInput(source: string): Input {
   const clusters = new Map<string, ClusterInput>();
   let specs: Record<string, ProxySpec> = {};
   let current = 'cluster1';
+  const names = new Map<string, readonly string[]>();
   const inputOf = (name: string) => {
-    const input = clusters.get(name) ?? { events: [], workloads: [] };
+    const input = clusters.get(name) ?? { plane: name, events: [], workloads: [] };
     clusters.set(name, input);
     return input;
   };
@@ -109,6 +124,10 @@ function readInput(source: string): { clusters: Map<string, ClusterInput>; specs
         break;
       case 'Cluster':
         current = directive.name;
+        inputOf(current).plane = directive.of ?? current;
+        break;
+      case 'Names':
+        for (const [name, addresses] of Object.entries(directive.addresses)) names.set(name, addresses);
         break;
       case 'Workload':
         inputOf(current).workloads.push(directive);
@@ -123,7 +142,7 @@ function readInput(source: string): { clusters: Map<string, ClusterInput>; specs
     }
   }
   inputOf(current);
-  return { clusters, specs };
+  return { clusters, specs, names };
 }
 
 function splitDocuments(source: string): { text: string; directive: Directive | undefined }[] {
@@ -181,6 +200,7 @@ function slicesOf(events: readonly StoreEvent[], workloads: readonly WorkloadSpe
         endpoints: members.map((w) => ({
           addresses: [w.ip],
           conditions: { ready: true },
+          ...(w.zone !== undefined && { zone: w.zone }),
           targetRef: { kind: 'Pod', name: w.name },
         })),
       },
@@ -202,7 +222,7 @@ function proxyOf(spec: ProxySpec, cluster: string, workloads: readonly WorkloadS
     ip: workload.ip,
     labels: workload.labels ?? {},
     serviceAccount: workload.serviceAccount ?? 'default',
-    network: '',
+    network: spec.network ?? '',
     requestedNetworks: spec.requestedNetworks ?? [],
     trustDomain: 'cluster.local',
     dnsDomain: 'cluster.local',

@@ -64,6 +64,8 @@ export interface Upstream {
 export interface UpstreamEndpoint {
   /** `10.1.0.7:9080` */
   readonly address: string;
+  /** Its part of the sum of all weights. */
+  readonly weight: number;
   readonly tls: { readonly serverName: string; readonly alpn: readonly string[] } | undefined;
 }
 
@@ -178,7 +180,8 @@ function target(state: DecodedState, name: string, probability: number): Forward
     const matched = cluster.transportSocketMatches.find(
       (m) => m.match?.['tlsMode'] === undefined || m.match['tlsMode'] === mode,
     );
-    return { address: addressOf(member), tls: tlsOf(matched?.transportSocket ?? cluster.transportSocket) };
+    const tls = tlsOf(matched?.transportSocket ?? cluster.transportSocket);
+    return { address: addressOf(member), weight: member.loadBalancingWeight ?? 1, tls };
   });
   return { cluster: name, probability, upstream: { endpoints, original } };
 }
