@@ -32,6 +32,9 @@ import { createMetrics, type Metrics } from './metrics.ts';
 import { EntryNames } from './networks/entry-names.ts';
 import { followGatewayNames } from './networks/gateway-names.ts';
 import type { NameFollower } from './networks/name-follower.ts';
+import { Registries } from './registries/registries.ts';
+import { RegistryFiles } from './registries/registry-files.ts';
+import { clusterUidOf } from './registries/remote-registry.ts';
 import { AdsBackend, type Refusal } from './streams/ads-backend.ts';
 import { SdsBackend } from './streams/sds-backend.ts';
 import { TokenAuthenticator } from './streams/token-authenticator.ts';
@@ -64,6 +67,8 @@ export interface ControlPlaneOptions {
   readonly clock?: Clock;
   /** Where the proxies get their keys, if not at SDS_ADDRESS. */
   readonly secrets?: ControlPlaneEndpoint;
+  /** Where what is known of other clusters is kept over restarts; absent: nowhere. */
+  readonly registryStateDir?: string;
   /** Told once everything listens. */
   readonly onListening?: (ports: { xds: number; admin: number; webhooks: number }) => void;
 }
@@ -72,6 +77,8 @@ const TOKEN_AUDIENCE = 'istio-ca';
 /** Services that lead to this process: names under which it must prove itself. */
 const SERVICES = ['istio-pilot', 'istio-citadel', 'istio-sidecar-injector', 'istiod'];
 const START_RETRY_MS = 2_000;
+/** The engine waits for it: half a mesh would break traffic. */
+const OTHER_CLUSTERS = 'other clusters';
 
 /**
  * Runs until `signal` aborts, then ends every stream and resolves.
@@ -106,6 +113,8 @@ class ControlPlane {
   readonly #health: PlaneHealth;
   readonly #names: NameFollower;
   readonly #entryNames: EntryNames;
+  readonly #registries: Registries | undefined;
+  #authenticator: TokenAuthenticator | undefined;
   #authority: Authority | undefined;
   #certificate: RenewedCertificate | undefined;
   #xds: XdsServer | undefined;
@@ -133,8 +142,10 @@ class ControlPlane {
       store: new MeshStore({ trustDomain, dnsDomain, rootNamespace: ISTIO_NAMESPACE, configCluster: cluster }),
       compile: createCompile(options.secrets),
       clusters: this.#roles.has('pilot') ? [cluster] : [],
+      awaited: this.#roles.has('pilot') ? [OTHER_CLUSTERS] : [],
       onSynced: () => log.info({ cluster }, 'the cluster’s objects have been read'),
-      onProblems: (problems) => problemLog.take(problems),
+      // Those of other clusters are told with their age: registries/.
+      onProblems: () => problemLog.take(this.#engine.problems.filter((problem) => problem.cluster === cluster)),
       onDiagnostics: (diagnostics) => {
         diagnosticLog.take(diagnostics);
         this.#findings.take(diagnostics);
@@ -148,11 +159,13 @@ class ControlPlane {
     this.#health = new PlaneHealth({
       client,
       replica,
+      cluster,
       clock: this.#clock,
       log,
       metrics: this.#metrics,
       snapshot: () => this.#engine.snapshot,
     });
+    this.#registries = this.#roles.has('pilot') ? this.#createRegistries() : undefined;
   }
 
   #found(diagnostics: readonly Diagnostic[]): void {
@@ -180,6 +193,7 @@ class ControlPlane {
       ...(roles.has('pilot')
         ? [this.#followObjects(), this.#statuses.run(signal), this.#names.run(signal), this.#entryNames.run(signal)]
         : []),
+      this.#registries?.run(signal),
       ...(roles.has('injector') ? [this.#settings.run(client, log, signal)] : []),
       ...(this.#hasWebhooks ? [keepWebhooksTrusting(client, authority.rootPem, roles, log, signal)] : []),
     ];
@@ -199,15 +213,43 @@ class ControlPlane {
     for (const close of this.#closers.toReversed()) await close();
   }
 
+  #createRegistries(): Registries {
+    const { client, cluster, registryStateDir, log } = this.#options;
+    const engine = this.#engine.listener(OTHER_CLUSTERS);
+    const registries = new Registries({
+      client,
+      local: cluster,
+      publish: (batch) => engine.events(batch),
+      problems: (standing) => engine.problems(standing),
+      endStreams: (gone, why) => {
+        this.#authenticator?.forget(gone);
+        this.#xds?.endStreams(({ peer }) => peer.clusterName === gone, 'UNAVAILABLE', why);
+      },
+      onReady: () => this.#engine.arrived(OTHER_CLUSTERS),
+      trouble: (trouble) => this.#health.tellOfRegistry(trouble),
+      ...(registryStateDir === undefined ? {} : { files: new RegistryFiles(registryStateDir, log) }),
+      log,
+      nowMs: this.#clock.nowMs,
+    });
+    this.#metrics.registries(() => registries.status());
+    return registries;
+  }
+
   #followObjects(): Promise<void> {
     const { client, cluster } = this.#options;
     const engine = this.#engine.listener(cluster);
+    let uid: string | undefined;
     const listener: SourceListener = {
       ...engine,
       events: (batch) => {
         this.#statuses.events(batch);
-        for (const event of batch) if (event.kind === 'upsert') this.#health.notice(event.object);
+        for (const event of batch) {
+          if (event.kind !== 'upsert') continue;
+          this.#health.notice(event.object);
+          uid ??= clusterUidOf(event.object);
+        }
         engine.events(batch);
+        if (batch.some(({ kind }) => kind === 'synced')) this.#registries?.localRead(uid);
       },
     };
     return new KubeSource(cluster, client, meshResources()).run(listener, this.#signal);
@@ -300,23 +342,26 @@ class ControlPlane {
     const onCompiled = this.#metrics.compiled;
     const engine = this.#engine;
     const ads = new AdsBackend({ engine, trustDomain, cluster, identity: 'token', onRefusal, onCompiled });
-    const sds = new SdsBackend(secrets, (proxy, message) =>
+    const sds = new SdsBackend(secrets, cluster, (proxy, message) =>
       log.error({ proxy, reason: message }, 'Envoy refused its secrets'),
     );
     const xdsLog = new XdsLog(log);
+    const registries = this.#registries;
+    this.#authenticator = new TokenAuthenticator({
+      client,
+      audience: TOKEN_AUDIENCE,
+      trustDomain,
+      clusterName: cluster,
+      ...(registries === undefined ? {} : { others: () => registries.reviewers() }),
+      nowMs,
+      observe,
+    });
     const handshakes = this.#health.handshakes(() => certificate.current);
     const server = await startXdsServer(
       {
         listen: { host, port: ports.xds },
         tls: tlsOf(certificate),
-        authenticator: new TokenAuthenticator({
-          client,
-          audience: TOKEN_AUDIENCE,
-          trustDomain,
-          clusterName: cluster,
-          nowMs,
-          observe,
-        }),
+        authenticator: this.#authenticator,
         ...(this.#roles.has('pilot') ? { ads } : {}),
         ...(this.#roles.has('ca') ? { sds } : {}),
         observe: (event) => {
@@ -345,7 +390,7 @@ class ControlPlane {
         ...(this.#authority === undefined
           ? [this.#options.requireGivenCa ? `Secret ${GIVEN} in ${ISTIO_NAMESPACE}` : 'the CA']
           : []),
-        ...(this.#engine.isSynced ? [] : ['the cluster’s objects']),
+        ...(this.#engine.isSynced ? [] : ['the objects of the cluster, or of another that it watches']),
         ...(this.#roles.has('injector') && this.#settings.current === undefined
           ? [`ConfigMap ${INJECTOR_CONFIG_MAP}`]
           : []),
@@ -362,6 +407,10 @@ class ControlPlane {
         refusals: () => this.#refusals,
         diagnostics: () => this.#findings.current,
         problems: () => this.#engine.problems,
+        registries: () => ({
+          registries: this.#registries?.status() ?? [],
+          refused: this.#registries?.refused ?? [],
+        }),
       },
     };
   }

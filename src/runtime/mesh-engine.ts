@@ -22,6 +22,8 @@ export interface MeshEngineOptions {
   readonly compile: Compile;
   /** Clusters that must have synced before any proxy gets a configuration: half a mesh would break traffic. */
   readonly clusters: readonly string[];
+  /** What else must have come, each by `arrived`. */
+  readonly awaited?: readonly string[];
   readonly onProblems?: (problems: readonly SourceProblem[]) => void;
   readonly onDiagnostics?: (diagnostics: readonly Diagnostic[]) => void;
   readonly onSynced?: () => void;
@@ -40,7 +42,7 @@ export class MeshEngine {
 
   constructor(options: MeshEngineOptions) {
     this.#options = options;
-    this.#unsynced = new Set(options.clusters);
+    this.#unsynced = new Set([...options.clusters, ...(options.awaited ?? [])]);
     if (this.#unsynced.size === 0) this.#synced.resolve();
   }
 
@@ -63,6 +65,11 @@ export class MeshEngine {
 
   whenSynced(): Promise<void> {
     return this.#synced.promise;
+  }
+
+  /** One of those that were awaited has come. */
+  arrived(awaited: string): void {
+    this.#markSynced(awaited);
   }
 
   /** For one source; `id` tells it from others of the same cluster. */
@@ -134,8 +141,8 @@ export class MeshEngine {
     for (const changed of this.#listeners) changed();
   }
 
-  #markSynced(cluster: string): void {
-    if (!this.#unsynced.delete(cluster) || this.#unsynced.size > 0) return;
+  #markSynced(name: string): void {
+    if (!this.#unsynced.delete(name) || this.#unsynced.size > 0) return;
     this.#synced.resolve();
     this.#options.onSynced?.();
   }

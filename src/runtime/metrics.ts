@@ -2,6 +2,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { XdsEvent } from '../xds/stream.ts';
 import { registerProcessMetrics } from './process-metrics.ts';
+import type { RegistryStatus } from './registries/registry-reports.ts';
 
 export interface Metrics {
   readonly registry: Registry;
@@ -17,6 +18,8 @@ export interface Metrics {
   /** Days until each certificate of the CA ends, the CA's own first. */
   caDaysLeft(days: readonly { readonly certificate: string; readonly days: number }[]): void;
   handshakeFailed(reason: string): void;
+  /** Asked at each scrape. */
+  registries(read: () => readonly RegistryStatus[]): void;
 }
 
 export function createMetrics(): Metrics {
@@ -141,7 +144,31 @@ export function createMetrics(): Metrics {
       for (const { certificate, days } of all) caDays.set({ certificate }, days);
     },
     handshakeFailed: (reason) => handshakes.inc({ reason }),
+    registries: (read) => registerRegistryMetrics(registry, read),
   };
+}
+
+function registerRegistryMetrics(registry: Registry, read: () => readonly RegistryStatus[]): void {
+  new Gauge({
+    name: 'isthmus_registry_synced',
+    help: '1 while another cluster is watched and in step, 0 while it is not',
+    labelNames: ['cluster'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { cluster, state } of read()) this.set({ cluster }, state === 'synced' ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'isthmus_registry_age_seconds',
+    help: 'For how long what is in force of another cluster has not been known to be true',
+    labelNames: ['cluster'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { cluster, ageSeconds } of read()) if (ageSeconds !== undefined) this.set({ cluster }, ageSeconds);
+    },
+  });
 }
 
 /** `type.googleapis.com/envoy.config.cluster.v3.Cluster` -> `Cluster` */

@@ -10,6 +10,8 @@ export interface WatchedResource {
   readonly namespace?: string;
   readonly fieldSelector?: string;
   readonly labelSelector?: string;
+  /** What to keep of each object; all of it by default. Keeps metadata's identity fields. */
+  readonly keep?: (object: KubeObject) => KubeObject;
 }
 
 /** The Kubernetes API of one cluster. `synced` comes when every resource has been listed in full once. */
@@ -17,11 +19,18 @@ export class KubeSource implements Source {
   readonly cluster: string;
   private readonly client: KubeClient;
   private readonly resources: readonly WatchedResource[];
+  private readonly cureFor: (error: Error) => string;
 
-  constructor(cluster: string, client: KubeClient, resources: readonly WatchedResource[]) {
+  constructor(
+    cluster: string,
+    client: KubeClient,
+    resources: readonly WatchedResource[],
+    cureFor: (error: Error) => string = cureForOwn,
+  ) {
     this.cluster = cluster;
     this.client = client;
     this.resources = resources;
+    this.cureFor = cureFor;
   }
 
   async run(listener: SourceListener, signal: AbortSignal): Promise<void> {
@@ -34,7 +43,7 @@ export class KubeSource implements Source {
     };
     await Promise.all(
       this.resources.map((resource) => {
-        const { type, namespace, fieldSelector, labelSelector } = resource;
+        const { type, namespace, fieldSelector, labelSelector, keep } = resource;
         const where = `${type.group === '' ? '' : `${type.group}/`}${type.version} ${type.resource}`;
         return watchResource<KubeObject>(
           this.client,
@@ -44,6 +53,7 @@ export class KubeSource implements Source {
             ...(namespace === undefined ? {} : { namespace }),
             ...(fieldSelector === undefined ? {} : { fieldSelector }),
             ...(labelSelector === undefined ? {} : { labelSelector }),
+            ...(keep === undefined ? {} : { keep }),
           },
           {
             upsert: (object) => batch.add({ kind: 'upsert', cluster, object: withType(object, type) }),
@@ -56,7 +66,7 @@ export class KubeSource implements Source {
             resumed: () => settle(where),
             error: (error) => {
               if (signal.aborted) return;
-              problems.set(where, { cluster, where, message: error.message, cure: cureFor(error) });
+              problems.set(where, { cluster, where, message: error.message, cure: this.cureFor(error) });
               listener.problems([...problems.values()]);
             },
           },
@@ -72,7 +82,7 @@ function withType(object: KubeObject, type: ResourceType): KubeObject {
   return { ...object, apiVersion: type.group === '' ? type.version : `${type.group}/${type.version}`, kind: type.kind };
 }
 
-function cureFor(error: Error & { code?: unknown }): string {
+function cureForOwn(error: Error & { code?: unknown }): string {
   if (error.code === 403) return 'grant the control plane get, list and watch on it (`isthmus install` does)';
   if (error.code === 404) return 'install the CustomResourceDefinitions (`isthmus install` does)';
   return 'none needed if it is short: the last known state is kept and the watch is tried again';

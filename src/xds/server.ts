@@ -54,6 +54,12 @@ export interface XdsServer {
   setTls(tls: TlsIdentity): void;
   /** Every open stream and what its proxy asked for, has and refused. */
   streams(): StreamStatus[];
+  /** Ends the open streams that `concerned` names, with this status. */
+  endStreams(
+    concerned: (stream: StreamInfo) => boolean,
+    code: 'UNAVAILABLE' | 'UNAUTHENTICATED',
+    message: string,
+  ): void;
   close(): Promise<void>;
 }
 
@@ -87,6 +93,7 @@ function withStreams(server: GrpcServer, service: DiscoveryService): XdsServer {
     },
     setTls: (tls) => server.setTls(tls),
     streams: () => service.streams(),
+    endStreams: (concerned, code, message) => service.endStreams(concerned, code, message),
     close: () => server.close(),
   };
 }
@@ -104,6 +111,14 @@ class DiscoveryService {
 
   streams(): StreamStatus[] {
     return [...this.#streams].map((stream) => ({ ...stream.info, types: stream.status() }));
+  }
+
+  endStreams(
+    concerned: (stream: StreamInfo) => boolean,
+    code: 'UNAVAILABLE' | 'UNAUTHENTICATED',
+    message: string,
+  ): void {
+    for (const stream of this.#streams) if (concerned(stream.info)) stream.end(code, message);
   }
 
   handlers(): Map<string, GrpcHandler> {

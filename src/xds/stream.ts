@@ -108,6 +108,11 @@ export class XdsStream {
     return this.#session.status();
   }
 
+  /** Nothing is sent from now on; the call ends with this status. */
+  end(code: 'UNAVAILABLE' | 'UNAUTHENTICATED', message: string): void {
+    this.#call.end(code, message);
+  }
+
   /** Tells the backend that the stream is gone. Idempotent. */
   close(): void {
     if (this.#isClosed) return;

@@ -17,6 +17,7 @@ interface ControlPlaneFlags {
   workloadCertTtl: number;
   requireCacerts: boolean;
   logLevel: string;
+  registryStateDir?: string;
 }
 
 export function register(program: Command): void {
@@ -42,6 +43,7 @@ export function register(program: Command): void {
       readDuration,
       readDuration('24h'),
     )
+    .option('--registry-state-dir <dir>', 'where what is known of other clusters is kept, for a restart without them')
     .option('--log-level <level>', 'error, warn, info or debug', 'info')
     .addHelpText('after', '\nDeployment istiod runs it (see: isthmus install --help).')
     .action(async (flags: ControlPlaneFlags) => {
@@ -76,6 +78,7 @@ export function register(program: Command): void {
             ports,
             workloadLifetimeMs: flags.workloadCertTtl,
             requireGivenCa: flags.requireCacerts,
+            ...(flags.registryStateDir === undefined ? {} : { registryStateDir: flags.registryStateDir }),
             log,
           },
           processSignal(),

@@ -49,6 +49,8 @@ export function buildAccess({ security }: Values): KubeObject[] {
     ],
     here: [
       { apiGroups: [''], resources: ['configmaps'], verbs: WATCH },
+      // Other clusters come as secrets with a label, by which RBAC cannot select (docs/decisions/0017).
+      { apiGroups: [''], resources: ['secrets'], verbs: WATCH },
       ...readCa(security),
       // One replica writes the statuses.
       { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },

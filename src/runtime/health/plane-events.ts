@@ -40,10 +40,22 @@ export class PlaneEvents {
     this.#options = options;
   }
 
-  /** As often as one likes, while it stands; `about` tells troubles of one kind apart. Never throws. */
-  async tell(trouble: PlaneTrouble, message: string, about = ''): Promise<void> {
+  /**
+   * As often as one likes, while it stands; `about` tells troubles of one kind apart. On the control plane's pod, or on the
+   * Secret of istio-system that is behind it. Never throws.
+   */
+  async tell(
+    trouble: PlaneTrouble,
+    message: string,
+    about = '',
+    secret?: { name: string; uid: string },
+  ): Promise<void> {
     const { client, pod, log } = this.#options;
-    const key = `${trouble} ${about}`;
+    const object =
+      secret === undefined
+        ? { kind: 'Pod', name: pod, ...(this.#options.uid() === undefined ? {} : { uid: this.#options.uid() }) }
+        : { kind: 'Secret', ...secret };
+    const key = `${trouble} ${about}${secret === undefined ? '' : ` ${pod} ${secret.name} ${secret.uid}`}`;
     // By a clock that nobody sets: the other one may be set right meanwhile.
     const atMs = performance.now();
     const before = this.#told.get(key);
@@ -56,20 +68,14 @@ export class PlaneEvents {
     }
     this.#told.set(key, { count, atMs });
     const time = new Date(this.#options.nowMs()).toISOString().replace(/\.\d+Z$/, 'Z');
-    const name = `${pod}.${createHash('sha256').update(key).digest('hex').slice(0, 16)}`;
+    const name = `${object.name}.${createHash('sha256').update(key).digest('hex').slice(0, 16)}`;
     const changing = { message: message.slice(0, 1_000), lastTimestamp: time, count };
     try {
       await client.create(EVENTS, {
         apiVersion: 'v1',
         kind: 'Event',
         metadata: { name, namespace: ISTIO_NAMESPACE },
-        involvedObject: {
-          apiVersion: 'v1',
-          kind: 'Pod',
-          namespace: ISTIO_NAMESPACE,
-          name: pod,
-          ...(this.#options.uid() === undefined ? {} : { uid: this.#options.uid() }),
-        },
+        involvedObject: { apiVersion: 'v1', namespace: ISTIO_NAMESPACE, ...object },
         type: 'Warning',
         reason: trouble,
         firstTimestamp: time,

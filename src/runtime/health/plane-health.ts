@@ -9,6 +9,7 @@ import type { MeshSnapshot } from '../../model/snapshot.ts';
 import { watchDescriptors } from '../../process/descriptors.ts';
 import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 import type { Metrics } from '../metrics.ts';
+import type { RegistryTrouble } from '../registries/registry-reports.ts';
 import { watchClock } from './clock-skew.ts';
 import { HandshakeFailures } from './handshake-failures.ts';
 import { PlaneEvents } from './plane-events.ts';
@@ -16,6 +17,8 @@ import { PlaneEvents } from './plane-events.ts';
 export interface PlaneHealthOptions {
   readonly client: KubeClient;
   readonly replica: string;
+  /** The own cluster's name. */
+  readonly cluster: string;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -83,6 +86,12 @@ export class PlaneHealth {
     void this.#events.tell('GatewayName', message, name);
   }
 
+  /** While it stands, on this process's pod and on the secret that is behind it. */
+  tellOfRegistry({ kind, message, about, secret }: RegistryTrouble): void {
+    void this.#events.tell(kind, message, about);
+    void this.#events.tell(kind, message, about, secret);
+  }
+
   /** To be told of failed handshakes with a server that shows a certificate of this validity. */
   handshakes(validity: () => { notBeforeMs: number; notAfterMs: number }): HandshakeFailures {
     const { clock, log, metrics } = this.#options;
@@ -98,7 +107,8 @@ export class PlaneHealth {
 
   #podAt(address: string): string | undefined {
     for (const { ref, ip } of this.#options.snapshot().workloads.values()) {
-      if (ip === address) return `pod ${ref.namespace}/${ref.name}`;
+      // Pods of other clusters come by gateways, and may have the addresses of ours.
+      if (ip === address && ref.cluster === this.#options.cluster) return `pod ${ref.namespace}/${ref.name}`;
     }
     return undefined;
   }

@@ -46,6 +46,15 @@ export interface AdsBackendOptions {
   readonly podWaitMs?: number;
 }
 
+/** A proxy whose words have been checked. */
+interface KnownProxy {
+  /** The node id. */
+  readonly id: string;
+  /** Its cluster's name in the mesh: what its token proves. */
+  readonly cluster: string;
+  readonly claims: NodeClaims;
+}
+
 export class AdsBackend implements XdsBackend {
   readonly #options: AdsBackendOptions;
   readonly #quarantine: Quarantine;
@@ -58,21 +67,24 @@ export class AdsBackend implements XdsBackend {
   async connect(peer: PeerIdentity, node: XdsNode, changed: () => void): Promise<XdsProxy> {
     const { engine, identity } = this.#options;
     const claims = readNode(node);
-    if (identity === 'token') checkClaims(claims, peer);
+    if (identity === 'token') checkClaims(claims, peer, this.#options.cluster);
     await engine.whenSynced();
-    if (identity === 'token') await this.#waitForPod(claims);
-    return this.#proxy(node.id, claims, changed);
+    const cluster = identity === 'token' ? peer.clusterName : claims.clusterId || this.#options.cluster;
+    if (identity === 'token') await this.#waitForPod(cluster, claims);
+    return this.#proxy({ id: node.id, cluster, claims }, changed);
   }
 
-  #proxy(id: string, claims: NodeClaims, changed: () => void): XdsProxy {
+  #proxy(known: KnownProxy, changed: () => void): XdsProxy {
+    const { id, claims } = known;
     const { engine, onRefusal, onCompiled } = this.#options;
     let compiled: CompiledProxy | undefined;
     const unsubscribe = engine.subscribe(changed);
     const keys = this.#keys(claims, changed);
+    const compile = (): CompiledProxy => engine.compile(this.#meshProxy(known));
     return {
       desired: () => {
         const startedAt = performance.now();
-        compiled = engine.compile(this.#meshProxy(id, claims));
+        compiled = compile();
         onCompiled?.((performance.now() - startedAt) / 1000);
         return keys === undefined ? compiled.desired : new Map([...compiled.desired, [SECRET_TYPE, keys.resources()]]);
       },
@@ -81,9 +93,7 @@ export class AdsBackend implements XdsBackend {
         const message = shortenRefusal(nack.message);
         for (const [resource, version] of nack.resources) {
           const refused = { typeUrl: nack.typeUrl, resource, version, message };
-          const blamed = this.#blame(refused, compiled?.origins(nack.typeUrl, resource) ?? [], () =>
-            engine.compile(this.#meshProxy(id, claims)),
-          );
+          const blamed = this.#blame(refused, compiled?.origins(nack.typeUrl, resource) ?? [], compile);
           if (blamed) onRefusal({ proxy: id, ...refused, blamed });
         }
       },
@@ -120,13 +130,13 @@ export class AdsBackend implements XdsBackend {
   }
 
   /** Anew for each snapshot: a pod's labels may change while its Envoy runs. */
-  #meshProxy(id: string, claims: NodeClaims): MeshProxy {
-    const { trustDomain, cluster, identity } = this.#options;
-    const workload = identity === 'token' ? this.#workload(claims) : undefined;
+  #meshProxy({ id, cluster, claims }: KnownProxy): MeshProxy {
+    const { trustDomain, identity } = this.#options;
+    const workload = identity === 'token' ? this.#workload(cluster, claims) : undefined;
     return {
       id,
       kind: claims.kind,
-      cluster: clusterName(identity === 'token' ? cluster : claims.clusterId || cluster),
+      cluster: clusterName(cluster),
       namespace: claims.namespace,
       podName: claims.podName,
       ip: claims.ip,
@@ -140,25 +150,24 @@ export class AdsBackend implements XdsBackend {
     };
   }
 
-  #workload(claims: NodeClaims): Workload | undefined {
-    const { engine, cluster } = this.#options;
-    return engine.snapshot.workloads.get(workloadKey(cluster, claims.namespace, claims.podName));
+  #workload(cluster: string, claims: NodeClaims): Workload | undefined {
+    return this.#options.engine.snapshot.workloads.get(workloadKey(cluster, claims.namespace, claims.podName));
   }
 
   /** Our watch may lag behind the node that started the Envoy: the pod, or its address, comes in a moment. */
-  async #waitForPod(claims: NodeClaims): Promise<void> {
+  async #waitForPod(cluster: string, claims: NodeClaims): Promise<void> {
     const { engine, podWaitMs = 10_000 } = this.#options;
-    if (this.#workload(claims)?.ip === claims.ip) return;
+    if (this.#workload(cluster, claims)?.ip === claims.ip) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, podWaitMs);
     const unsubscribe = engine.subscribe(() => {
-      if (this.#workload(claims)?.ip === claims.ip) resolve();
+      if (this.#workload(cluster, claims)?.ip === claims.ip) resolve();
     });
     await promise;
     clearTimeout(timer);
     unsubscribe();
-    const workload = this.#workload(claims);
-    const pod = `${claims.namespace}/${claims.podName}`;
+    const workload = this.#workload(cluster, claims);
+    const pod = `${claims.namespace}/${claims.podName} of cluster ${cluster}`;
     if (workload === undefined) throw new XdsRefusal('UNAVAILABLE', `pod ${pod} is not known here yet`);
     if (workload.ip !== claims.ip) {
       throw new XdsRefusal(

@@ -68,20 +68,25 @@ describe('claims against the token', () => {
   const claims = readNode(node(ID, { CLUSTER_ID: 'cluster1', SERVICE_ACCOUNT: 'reviews' }));
 
   test('what the token proves is believed', () => {
-    expect(() => checkClaims(claims, PEER)).not.toThrow();
+    expect(() => checkClaims(claims, PEER, 'cluster1')).not.toThrow();
   });
 
   test.each([
-    ['cluster', { clusterName: 'cluster2' }],
     ['namespace', { namespace: 'other' }],
     ['service account', { serviceAccount: 'admin' }],
     ['pod', { podName: 'reviews-v1-1' }],
     ['pod', { podName: '' }],
   ])('another %s is not', (what, change) => {
-    expect(() => checkClaims(claims, { ...PEER, ...change })).toThrow(`its ${what} is`);
+    expect(() => checkClaims(claims, { ...PEER, ...change }, 'cluster1')).toThrow(`its ${what} is`);
   });
 
   test('a node need not say its cluster: the token does', () => {
-    expect(() => checkClaims(readNode(node(ID)), PEER)).not.toThrow();
+    expect(() => checkClaims(readNode(node(ID)), PEER, 'cluster1')).not.toThrow();
+  });
+
+  test('another name than the control plane’s own cluster has is refused at home, and means nothing elsewhere', () => {
+    const other = readNode(node(ID, { CLUSTER_ID: 'Kubernetes', SERVICE_ACCOUNT: 'reviews' }));
+    expect(() => checkClaims(other, PEER, 'cluster1')).toThrow('its cluster is "Kubernetes"');
+    expect(() => checkClaims(other, { ...PEER, clusterName: 'n2-k8s-config' }, 'cluster1')).not.toThrow();
   });
 });

@@ -68,10 +68,13 @@ export function readNode(node: XdsNode): NodeClaims {
 /** What the token says anyway: proxies of a remote cluster do not know the name that its registry has in the mesh. */
 const MAY_BE_LEFT_OUT: ReadonlySet<string> = new Set(['cluster', 'service account']);
 
-/** @throws XdsRefusal PERMISSION_DENIED when the node claims to be what its token does not prove */
-export function checkClaims(claims: NodeClaims, peer: PeerIdentity): void {
+/**
+ * `cluster` is the control plane's own: what an installation elsewhere calls itself is not the name by which it is watched.
+ * @throws XdsRefusal PERMISSION_DENIED when the node claims to be what its token does not prove
+ */
+export function checkClaims(claims: NodeClaims, peer: PeerIdentity, cluster: string): void {
   const contradictions: readonly [what: string, claimed: string, proven: string][] = [
-    ['cluster', claims.clusterId, peer.clusterName],
+    ['cluster', peer.clusterName === cluster ? claims.clusterId : peer.clusterName, peer.clusterName],
     ['namespace', claims.namespace, peer.namespace],
     ['service account', claims.serviceAccount, peer.serviceAccount],
     ['pod', claims.podName, peer.podName],

@@ -9,15 +9,22 @@ import { checkClaims, readNode } from './proxy-node.ts';
 /** Keys and certificates for the identity that the token proves, and for no other. */
 export class SdsBackend implements XdsBackend {
   readonly #secrets: WorkloadSecrets;
+  readonly #cluster: string;
   readonly #onRefusal: (proxy: string, message: string) => void;
 
-  constructor(secrets: WorkloadSecrets, onRefusal: (proxy: string, message: string) => void) {
+  /** `cluster`: whose workloads get keys here; those of others have a CA of their own at home. */
+  constructor(secrets: WorkloadSecrets, cluster: string, onRefusal: (proxy: string, message: string) => void) {
     this.#secrets = secrets;
+    this.#cluster = cluster;
     this.#onRefusal = onRefusal;
   }
 
   async connect(peer: PeerIdentity, node: XdsNode, changed: () => void): Promise<XdsProxy> {
-    checkClaims(readNode(node), peer);
+    checkClaims(readNode(node), peer, this.#cluster);
+    if (peer.clusterName !== this.#cluster) {
+      const own = `its own cluster’s istio-citadel, not of that of ${this.#cluster}`;
+      throw new XdsRefusal('PERMISSION_DENIED', `a workload of cluster ${peer.clusterName} gets its keys of ${own}`);
+    }
     const subscription = this.#open(peer, changed);
     return {
       desired: () => new Map([[SECRET_TYPE, subscription.resources()]]),

@@ -3,22 +3,33 @@
 // https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1/
 import { createHash } from 'node:crypto';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
-import { TOKEN_REVIEWS } from '../../kube/resources.ts';
+import { resourcePath, TOKEN_REVIEWS } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { PerAddressLimit, type RateLimit } from '../../xds/per-address-limit.ts';
 import { type Authenticator, type PeerIdentity, type PeerTransport, XdsRefusal } from '../../xds/types.ts';
+
+/** An API server that knows the tokens of one cluster. */
+export interface TokenReviewer {
+  /** The cluster's name in the mesh: what its tokens prove. */
+  readonly cluster: string;
+  readonly client: KubeClient;
+}
 
 export interface TokenAuthenticatorOptions {
   readonly client: KubeClient;
   readonly audience: string;
   readonly trustDomain: string;
-  /** The cluster whose API server this is: only its tokens are taken. */
+  /** The cluster whose API server this is. */
   readonly clusterName: string;
+  /** Other clusters whose tokens are taken, as they are watched now. Absent: none ever are. */
+  readonly others?: () => readonly TokenReviewer[];
   readonly nowMs?: () => number;
   /** Told of each review, for metrics. */
   readonly observe?: (outcome: 'accepted' | 'refused' | 'unavailable' | 'limited') => void;
   /** Of reviews for one address: a proxy needs one a minute, and must not keep the API server busy. */
   readonly limit?: RateLimit;
+  /** How long an API server may take to answer before the next one is asked. */
+  readonly reviewMs?: number;
 }
 
 interface ReviewStatus {
@@ -34,6 +45,10 @@ interface ReviewStatus {
  */
 const REMEMBER_MS = 60_000;
 const MAX_REMEMBERED = 10_000;
+/** Keys that sign tokens: one or two in each cluster. */
+const MAX_KEYS = 1_000;
+/** A proxy gives its stream up after fifteen seconds, and more than one API server may be slow. */
+const REVIEW_MS = 5_000;
 /** One address may stand for many pods, see GrpcLimits: as many as restart together must get in. */
 const DEFAULT_LIMIT: RateLimit = { burst: 500, perSecond: 50 };
 const POD_NAME = 'authentication.kubernetes.io/pod-name';
@@ -45,11 +60,19 @@ export class TokenAuthenticator implements Authenticator {
   readonly #nowMs: () => number;
   readonly #limit: PerAddressLimit;
   readonly #remembered = new Map<string, { untilMs: number; identity: Promise<PeerIdentity> }>();
+  /** Id of the key that signed a token -> the cluster that has accepted one of it. */
+  readonly #issuers = new Map<string, string>();
 
   constructor(options: TokenAuthenticatorOptions) {
     this.#options = options;
     this.#nowMs = options.nowMs ?? Date.now;
     this.#limit = new PerAddressLimit(options.limit ?? DEFAULT_LIMIT);
+  }
+
+  /** A cluster has left, or another has come under its name: what its API server said counts no more. */
+  forget(cluster: string): void {
+    this.#remembered.clear();
+    for (const [keyId, issuer] of this.#issuers) if (issuer === cluster) this.#issuers.delete(keyId);
   }
 
   async authenticate(token: string | undefined, { address }: Pick<PeerTransport, 'address'>): Promise<PeerIdentity> {
@@ -69,49 +92,99 @@ export class TokenAuthenticator implements Authenticator {
     const key = createHash('sha256').update(token).digest('base64');
     const known = this.#remembered.get(key);
     if (known !== undefined && known.untilMs > nowMs) return await known.identity;
-    if (!this.#limit.take(address)) {
-      this.#options.observe?.('limited');
-      throw new XdsRefusal('UNAVAILABLE', `${address} has too many tokens checked; try again later`);
-    }
     this.#forgetOld(nowMs);
-    const identity = this.#review(token, claims.expiresAtMs);
+    const identity = this.#review(token, claims, address);
     this.#remembered.set(key, { untilMs: nowMs + REMEMBER_MS, identity });
     // Neither a refusal nor a failure is kept: the next attempt may come after the cure.
     identity.catch(() => this.#remembered.delete(key));
     return await identity;
   }
 
-  async #review(token: string, expiresAtMs: number): Promise<PeerIdentity> {
-    const { client, audience, trustDomain, clusterName, observe = () => {} } = this.#options;
-    let status: ReviewStatus;
+  /**
+   * The API server that issued the token is asked first, where that is known by the key that signed it: what a token says of
+   * itself decides whom to ask, and never what the answer is. Else the own one, then the others.
+   */
+  async #review(token: string, { expiresAtMs, keyId }: TokenClaims, address: string): Promise<PeerIdentity> {
+    const { clusterName: own, client, others } = this.#options;
+    const reviewers = [{ cluster: own, client }, ...(others?.() ?? [])];
+    const issuer = this.#issuers.get(keyId);
+    const isIssuer = ({ cluster }: TokenReviewer): boolean => cluster === issuer;
+    const isKnown = reviewers.some(isIssuer);
+    reviewers.sort((a, b) => Number(isIssuer(b)) - Number(isIssuer(a)));
+    let outage: XdsRefusal | undefined;
+    for (const reviewer of reviewers) {
+      if (!this.#limit.take(address)) {
+        this.#options.observe?.('limited');
+        throw new XdsRefusal('UNAVAILABLE', `${address} has too many tokens checked; try again later`);
+      }
+      const status = await this.#ask(reviewer, token);
+      if (status instanceof XdsRefusal) {
+        // It may be this one's token, which then is nobody else's to see.
+        if (reviewer.cluster === own || isIssuer(reviewer)) throw status;
+        outage ??= status;
+      } else if (status.authenticated === true) {
+        const identity = this.#identityOf(status, reviewer.cluster, expiresAtMs);
+        this.#learn(keyId, reviewer.cluster);
+        return identity;
+      }
+    }
+    // What the issuer has refused, nobody else could say more of; but two clusters that are copies sign with one key.
+    if (outage !== undefined && !isKnown) throw outage;
+    this.#options.observe?.('refused');
+    if (others === undefined || isKnown) {
+      const cluster = isKnown ? issuer : own;
+      throw unauthenticated(
+        `the API server of cluster ${cluster} does not accept the token (another cluster's, or its pod is gone)`,
+      );
+    }
+    throw new XdsRefusal(
+      'UNAVAILABLE',
+      'no cluster that this control plane watches has issued the token; to have the proxy’s cluster watched, make a ' +
+        'secret of its kubeconfig in istio-system of the control plane’s cluster, labelled istio/multiCluster=true',
+    );
+  }
+
+  /** Which cluster a key signs for is known when an API server has accepted a token of it. */
+  #learn(keyId: string, cluster: string): void {
+    this.#issuers.delete(keyId);
+    this.#issuers.set(keyId, cluster);
+    for (const oldest of this.#issuers.keys()) {
+      if (this.#issuers.size <= MAX_KEYS) break;
+      this.#issuers.delete(oldest);
+    }
+  }
+
+  async #ask({ cluster, client }: TokenReviewer, token: string): Promise<ReviewStatus | XdsRefusal> {
+    const { audience, observe = () => {}, reviewMs = REVIEW_MS } = this.#options;
     try {
-      const review: KubeObject = {
+      const body: KubeObject = {
         apiVersion: 'authentication.k8s.io/v1',
         kind: 'TokenReview',
         metadata: {},
         spec: { token, audiences: [audience] },
       };
-      status = ((await client.create(TOKEN_REVIEWS, review))['status'] ?? {}) as ReviewStatus;
+      const signal = AbortSignal.timeout(reviewMs);
+      const review = (await client.request('POST', resourcePath(TOKEN_REVIEWS), { body, signal })) as KubeObject;
+      return (review['status'] ?? {}) as ReviewStatus;
     } catch (error) {
       observe('unavailable');
+      const code = error instanceof KubeError ? error.code : 0;
       const why =
-        error instanceof KubeError && error.code === 403
-          ? 'the control plane may not create TokenReviews'
-          : 'it cannot be reached';
-      throw new XdsRefusal(
-        'UNAVAILABLE',
-        `the token could not be checked with the API server of ${clusterName}: ${why}`,
-      );
+        code === 403
+          ? 'the control plane may not create TokenReviews there'
+          : code === 401
+            ? 'it does not know the control plane’s own token: make the kubeconfig in its secret anew'
+            : 'it cannot be reached';
+      return new XdsRefusal('UNAVAILABLE', `the token could not be checked with the API server of ${cluster}: ${why}`);
     }
+  }
+
+  #identityOf(status: ReviewStatus, clusterName: string, expiresAtMs: number): PeerIdentity {
+    const { audience, trustDomain, observe = () => {} } = this.#options;
     const refuse = (reason: string): XdsRefusal => {
       observe('refused');
       return unauthenticated(reason);
     };
-    if (status.authenticated !== true) {
-      throw refuse(
-        `the API server of cluster ${clusterName} does not accept the token (another cluster's, or its pod is gone)`,
-      );
-    }
     if (status.audiences?.includes(audience) !== true) throw refuse(`the token is not for audience "${audience}"`);
     const [, namespace, serviceAccount] =
       /^system:serviceaccount:([^:]+):([^:]+)$/.exec(status.user?.username ?? '') ?? [];
@@ -132,16 +205,27 @@ export class TokenAuthenticator implements Authenticator {
   }
 }
 
-/** The token's own words, not yet believed: only used to refuse early and to end the stream in time. */
-function readClaims(token: string): { audiences: readonly string[]; expiresAtMs: number } {
+interface TokenClaims {
+  readonly audiences: readonly string[];
+  readonly expiresAtMs: number;
+  /** '' where the token does not say. */
+  readonly keyId: string;
+}
+
+/** The token's own words, not yet believed: only used to refuse early, to end the stream in time, and to ask the right one. */
+function readClaims(token: string): TokenClaims {
   try {
-    const payload = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')) as {
-      aud?: string | string[];
-      exp?: number;
-    };
+    const [header, payload] = token
+      .split('.')
+      .slice(0, 2)
+      .map((part) => JSON.parse(Buffer.from(part, 'base64url').toString('utf8'))) as [
+      { kid?: unknown },
+      { aud?: string | string[]; exp?: number },
+    ];
     const audiences = Array.isArray(payload.aud) ? payload.aud : payload.aud === undefined ? [] : [payload.aud];
     if (typeof payload.exp !== 'number') throw unauthenticated('the token never expires: a bound one is needed');
-    return { audiences, expiresAtMs: payload.exp * 1000 };
+    const keyId = typeof header.kid === 'string' ? header.kid.slice(0, 256) : '';
+    return { audiences, expiresAtMs: payload.exp * 1000, keyId };
   } catch (error) {
     throw error instanceof XdsRefusal ? error : unauthenticated('this is no service-account token (not a JWT)');
   }
