@@ -319,7 +319,11 @@ describe('the manifests', () => {
         .filter(({ resources }) => resources.includes('secrets'))
         .flatMap(({ verbs }) => verbs)
         .sort(),
-    ).toEqual(['create', 'get']);
+    ).toEqual(['create', 'get', 'list', 'watch']);
+    const everywhere = objects
+      .filter(({ kind }) => kind === 'ClusterRole')
+      .flatMap((role) => role['rules'] as typeof rules);
+    expect(everywhere.flatMap(({ resources }) => resources)).not.toContain('secrets');
     // Watches list and watch; what is read by its name is named, but for the objects that Envoy's refusals lead to.
     const unnamed = rules.filter(({ verbs, resourceNames }) => verbs.includes('get') && resourceNames === undefined);
     expect(unnamed.flatMap(({ resources }) => resources)).toEqual(['services', '*']);

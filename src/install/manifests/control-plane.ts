@@ -75,6 +75,7 @@ export function buildControlPlane(values: Values): KubeObject[] {
     deployment(values, {
       ...{ name: 'istiod', role: 'pilot', account: CONTROL_PLANE_ACCOUNT, container: 'discovery' },
       ports: [XDS_PORT, WEBHOOK_PORT],
+      stateDir: '/var/lib/isthmus',
     }),
   ];
 }
@@ -104,9 +105,12 @@ interface PlanePart {
   /** Default: all. */
   readonly roles?: string;
   readonly ports: readonly Record<string, unknown>[];
+  /** Where what is known of other clusters outlives a container. */
+  readonly stateDir?: string;
 }
 
-function deployment(values: Values, { name, role, account, container, roles, ports }: PlanePart): KubeObject {
+function deployment(values: Values, part: PlanePart): KubeObject {
+  const { name, role, account, container, roles, ports, stateDir } = part;
   const { hub, tag, imagePullPolicy, multiCluster, trustDomain, proxy } = values.global;
   const { workloadCertTtl, selfSigned } = values.security;
   const selector = { app: name };
@@ -136,6 +140,7 @@ function deployment(values: Values, { name, role, account, container, roles, por
                 ...(selfSigned ? [] : ['--require-cacerts']),
                 ...['--workload-cert-ttl', workloadCertTtl],
                 ...['--log-level', values.pilot.logLevel],
+                ...(stateDir === undefined ? [] : ['--registry-state-dir', `${stateDir}/registries`]),
               ],
               ports: [...ports, { name: 'http-monitoring', containerPort: 15_014, protocol: 'TCP' }],
               startupProbe: { ...READY, periodSeconds: 1, failureThreshold: 3600 },
@@ -149,8 +154,10 @@ function deployment(values: Values, { name, role, account, container, roles, por
               },
               resources: { requests: values.pilot.resources.requests },
               securityContext: RESTRICTED,
+              ...(stateDir !== undefined && { volumeMounts: [{ name: 'state', mountPath: stateDir }] }),
             },
           ],
+          ...(stateDir !== undefined && { volumes: [{ name: 'state', emptyDir: {} }] }),
         },
       },
     },
