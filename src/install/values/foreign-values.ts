@@ -2,7 +2,7 @@
 // Values of Istio's charts (1.0 to 1.4) that speak of parts which this mesh has not, or of what it does in one way only:
 // they are accepted, so that users' lines and files run, and named in a notice.
 
-/** Groups of values, each with the part of Istio that it is about. */
+/** Groups of values, each with what of Istio it is about: `this mesh has no ...`. */
 const PARTS: Readonly<Record<string, string>> = {
   mixer: 'Mixer',
   'global.policy': 'Mixer',
@@ -11,7 +11,7 @@ const PARTS: Readonly<Record<string, string>> = {
   'global.policyCheckFailOpen': 'Mixer',
   'global.remotePolicyAddress': 'Mixer',
   'global.remoteTelemetryAddress': 'Mixer',
-  'global.proxy.autoInject': 'a namespace’s label decides alone',
+  'global.proxy.autoInject': 'switch for injection beside the namespace’s label',
   galley: 'Galley',
   'global.useMCP': 'Galley',
   'global.configValidation': 'Galley',
@@ -26,30 +26,30 @@ const PARTS: Readonly<Record<string, string>> = {
   'global.remoteZipkinAddress': 'tracing',
   'pilot.traceSampling': 'tracing',
   certmanager: 'cert-manager',
-  nodeagent: 'the node agent',
-  'global.sds': 'the node agent (keys come by SDS in every case)',
-  istio_cni: 'the CNI plugin',
-  'istio-cni': 'the CNI plugin',
-  cni: 'the CNI plugin',
+  nodeagent: 'node agent',
+  'global.sds': 'node agent (keys come by SDS in every case)',
+  istio_cni: 'CNI plugin',
+  'istio-cni': 'CNI plugin',
+  cni: 'CNI plugin',
   'global.k8sIngress': 'Kubernetes Ingress',
-  'global.proxy_init': 'an image of its own for the redirect rules',
-  'global.oneNamespace': 'a control plane for one namespace',
-  'global.arch': 'a choice of machines',
-  'global.defaultNodeSelector': 'a choice of machines',
-  'global.defaultTolerations': 'a choice of machines',
-  'global.priorityClassName': 'priorities',
-  'global.defaultResources': 'limits for all parts at once',
+  'global.proxy_init': 'image of its own for the redirect rules',
+  'global.oneNamespace': 'control plane for one namespace only',
+  'global.arch': 'choice of nodes for its parts',
+  'global.defaultNodeSelector': 'choice of nodes for its parts',
+  'global.defaultTolerations': 'choice of nodes for its parts',
+  'global.priorityClassName': 'priorities for its parts',
+  'global.defaultResources': 'one setting of resources for all its parts',
   'global.defaultPodDisruptionBudget': 'disruption budgets',
   'global.imagePullSecrets': 'pull secrets',
-  'global.monitoringPort': 'a choice of ports',
-  'global.localityLbSetting': 'locality settings for the mesh',
+  'global.monitoringPort': 'choice of ports',
+  'global.localityLbSetting': 'mesh-wide locality setting (a DestinationRule has one)',
   'global.enableHelmTest': 'helm test',
-  'global.logging': 'log settings for all parts at once',
+  'global.logging': 'one log setting for all its parts',
   'global.meshExpansion.useILB':
-    'internal load balancers (gateways.istio-ingressgateway.serviceAnnotations asks for one)',
+    'internal load balancer of its own (gateways.istio-ingressgateway.serviceAnnotations asks for one)',
   'global.meshID': 'mesh ids',
-  sidecarInjectorWebhook: 'an injector to be set apart',
-  'gateways.istio-ilbgateway': 'a gateway of its own for internal load balancers',
+  sidecarInjectorWebhook: 'such setting of the injector',
+  'gateways.istio-ilbgateway': 'second ingress gateway',
 };
 
 /** Members that only these groups have beyond those that this mesh knows: replicas, probes and the like. */
@@ -103,7 +103,7 @@ export function foreignReason(path: string, value: unknown): string | undefined 
   if (part !== undefined) {
     // What is switched off is as here.
     if (path === `${part}.enabled` && value === false) return '';
-    return `this mesh does not have it: ${PARTS[part]}`;
+    return `this mesh has no ${PARTS[part]}`;
   }
   const isDetail = DETAILS.some((detail) => path === detail || path.startsWith(`${detail}.`));
   return isDetail ? 'this mesh has no such setting' : undefined;

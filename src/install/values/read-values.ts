@@ -117,5 +117,5 @@ function like(current: RawValue | undefined, value: RawValue): RawValue {
 }
 
 function describeIgnored(ignored: ReadonlyMap<string, ReadonlySet<string>>): string[] {
-  return [...ignored].map(([reason, paths]) => `${[...paths].join(', ')}: without effect, ${reason}`);
+  return [...ignored].map(([reason, paths]) => `${[...paths].join(', ')}: without effect, for ${reason}`);
 }
