@@ -70,6 +70,7 @@ export const DIAGNOSTICS = {
   ISM0312: { severity: 'error', title: 'clusters with different roots' },
   ISM0313: { severity: 'warning', title: 'names of other clusters that nobody resolves' },
   ISM0315: { severity: 'warning', title: 'gateway name that does not resolve' },
+  ISM0316: { severity: 'warning', title: 'CA that is publicly known' },
 } as const satisfies Record<string, { severity: Severity; title: string }>;
 
 export type DiagnosticCode = keyof typeof DIAGNOSTICS;

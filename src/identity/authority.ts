@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Issues certificates under a checked CA. Keys are made here, in memory, and handed to the caller.
 import type { X509Certificate } from 'node:crypto';
+import { findPublicCa } from '../pki/public-cas.ts';
 import { generateKeyPair, issueCertificate, privateKeyPem } from '../pki/x509.ts';
 import { CaError, type CaFiles, type CheckedCa, CLOCK_SKEW_MS, checkCa } from './ca-material.ts';
 import type { SpiffeId } from './spiffe.ts';
@@ -42,6 +43,11 @@ export class Authority {
   /** SHA-256 fingerprint of the certificate that signs: tells two clusters' intermediates apart. */
   get fingerprint(): string {
     return this.#ca.certificate.fingerprint256;
+  }
+
+  /** The subject of a certificate of its path whose key everybody can have; undefined when there is none. */
+  get publicCa(): string | undefined {
+    return findPublicCa([this.#caPem, this.#chainPem, this.rootPem]);
   }
 
   /** When the first certificate of its path ends: peers check all of them. */

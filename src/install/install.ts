@@ -4,6 +4,7 @@ import { KubeError } from '../kube/client.ts';
 import { SECRETS } from '../kube/resources.ts';
 import { covers } from '../kube/subset.ts';
 import type { KubeObject } from '../kube/types.ts';
+import { findPublicCa } from '../pki/public-cas.ts';
 import { buildStages, type Stage } from './manifest.ts';
 import { waitForAddress, waitForDefinitions, waitForDeployment, waitForWebhooks } from './readiness.ts';
 import { describeObject, resourceTypeOf } from './resource-types.ts';
@@ -43,7 +44,7 @@ export async function install(options: InstallOptions): Promise<void> {
     report({ kind: 'stage', name: stage.name });
     for (const object of stage.objects) await applyOne(object, options);
     if (!options.dryRun) await afterStage(stage, options);
-    if (stage.name === 'namespace') await warnWithoutCa(client, report);
+    if (stage.name === 'namespace') await warnOfCa(options);
   }
 }
 
@@ -64,12 +65,23 @@ async function applyOne(object: KubeObject, { client, report, dryRun }: InstallO
   report({ kind: 'applied', object: describeObject(object), change });
 }
 
-async function warnWithoutCa(client: KubeClient, report: InstallOptions['report']): Promise<void> {
+async function warnOfCa({ client, report, values }: InstallOptions): Promise<void> {
   try {
-    if ((await client.get(SECRETS, 'cacerts', ISTIO_NAMESPACE)) !== undefined) return;
+    const secret = await client.get(SECRETS, 'cacerts', ISTIO_NAMESPACE);
+    if (secret !== undefined) {
+      warnOfPublicCa(secret, report);
+      return;
+    }
   } catch (error) {
     if (!(error instanceof KubeError && error.code === 403)) throw error;
     report({ kind: 'warning', message: 'it is not known whether there is a Secret cacerts: you may not read Secrets' });
+    return;
+  }
+  if (!values.security.selfSigned) {
+    const message =
+      `there is no Secret cacerts in ${ISTIO_NAMESPACE}, and security.selfSigned is false: the control plane waits for it ` +
+      '(isthmus certs makes its files)';
+    report({ kind: 'warning', message });
     return;
   }
   report({
@@ -80,6 +92,16 @@ async function warnWithoutCa(client: KubeClient, report: InstallOptions['report'
       'create the Secret in each cluster, and restart the control plane, the gateways, and every pod with a proxy: they ' +
       'trust the root that they were started with',
   });
+}
+
+function warnOfPublicCa(secret: KubeObject, report: InstallOptions['report']): void {
+  const files = Object.values((secret['data'] ?? {}) as Record<string, string>);
+  const publicCa = findPublicCa(files.map((file) => Buffer.from(file, 'base64').toString('utf8')));
+  if (publicCa === undefined) return;
+  const message =
+    `the CA in Secret cacerts is publicly known (${publicCa}): everybody can have its key and be any workload of this mesh; ` +
+    'for anything but a trial make one of your own (isthmus certs)';
+  report({ kind: 'warning', message });
 }
 
 async function afterStage(stage: Stage, options: InstallOptions): Promise<void> {

@@ -20,6 +20,13 @@ export function judgeAuthority(secret: KubeObject, nowMs: number): { remarks: Re
       if (state === 'expired') return diagnose(ref, 'ISM0304', '', `${what} expired on ${until}`, RENEW);
       return diagnose(ref, 'ISM0303', '', `${what} ends in ${daysLeft(notAfterMs, nowMs)} days, on ${until}`, RENEW);
     });
+    const { publicCa } = authority;
+    if (publicCa !== undefined) {
+      const message = `everybody can have the key of ${publicCa}, and be any workload of this mesh`;
+      remarks.push(
+        diagnose(ref, 'ISM0316', '', message, 'make a CA of your own (isthmus certs) and replace the Secret'),
+      );
+    }
     return { remarks, rootPem: authority.rootPem };
   } catch (error) {
     if (!(error instanceof CaError)) throw error;

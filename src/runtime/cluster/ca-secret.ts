@@ -29,6 +29,7 @@ export async function loadAuthority(
   if (given !== undefined) {
     const authority = readAuthority(given, nowMs);
     log.info({ secret: GIVEN, fingerprint: authority.fingerprint }, 'the CA is the one of the operator');
+    warnOfPublicCa(authority, log);
     return authority;
   }
   const own = (await client.get(SECRETS, OWN, ISTIO_NAMESPACE)) ?? (await createOwn(client, trustDomain, nowMs));
@@ -109,6 +110,7 @@ export async function superviseAuthority(
         inUse = found.authority;
         remindAtMs = 0;
         log.info({ secret: GIVEN, fingerprint: inUse.fingerprint }, 'the CA has been renewed below the same root');
+        warnOfPublicCa(inUse, log);
         renewed(inUse);
       }
     }
@@ -122,6 +124,15 @@ export async function superviseAuthority(
     }
     await sleep(lookMs, undefined, { signal, ref: false }).catch(() => {});
   }
+}
+
+function warnOfPublicCa({ publicCa }: Authority, log: Logger): void {
+  if (publicCa === undefined) return;
+  log.warn(
+    { secret: GIVEN, certificate: publicCa },
+    'the CA is publicly known: everybody can have its key and be any workload of this mesh; for anything but a trial make ' +
+      'one of your own (isthmus certs)',
+  );
 }
 
 function warnOfExpiry(expiry: readonly CaExpiry[], nowMs: number, log: Logger): void {
