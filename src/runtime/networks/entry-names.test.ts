@@ -26,6 +26,7 @@ test('names of gateways that lead nowhere are told with their ServiceEntries, an
   apply(
     entry('a', ['gw.lost', 'gw.found']),
     entry('b', ['gw.lost', '172.31.0.120']),
+    entry('c', ['gw.unknown']),
     entry('outside', ['api.lost'], { location: 'MESH_EXTERNAL', hosts: ['api.example.com'] }),
   );
   const told: string[] = [];
@@ -37,20 +38,21 @@ test('names of gateways that lead nowhere are told with their ServiceEntries, an
     resolve: async (name) => {
       asked.set(name, (asked.get(name) ?? 0) + 1);
       if (name === 'gw.found') return ['172.31.0.140'];
-      throw new Error('no such name');
+      throw Object.assign(new Error(name), { code: name === 'gw.lost' ? 'ENOTFOUND' : 'ETIMEOUT' });
     },
   });
   const end = new AbortController();
   names.take(store.snapshot.index);
   const done = names.run(end.signal);
-  await vi.waitFor(() => expect(told.length).toBeGreaterThan(0));
+  await vi.waitFor(() => expect(new Set(told).size).toBe(2));
   expect(asked.get('gw.lost')).toBeGreaterThan(1);
   expect(new Set(told)).toEqual(
     new Set([
-      'the endpoint gw.lost of ServiceEntry ns/a, ServiceEntry ns/b does not resolve (no such name): requests that go there get 503',
+      'the endpoint gw.lost of ServiceEntry ns/a, ServiceEntry ns/b does not resolve (gw.lost): requests that go there get 503',
+      'the endpoint gw.unknown of ServiceEntry ns/c does not resolve (gw.unknown): proxies go on with the addresses that they have, new ones have none',
     ]),
   );
-  expect([...asked.keys()].sort()).toEqual(['gw.found', 'gw.lost']);
+  expect([...asked.keys()].sort()).toEqual(['gw.found', 'gw.lost', 'gw.unknown']);
   apply(entry('a', ['gw.found']), entry('b', ['gw.found']));
   names.take(store.snapshot.index);
   const count = asked.get('gw.lost');

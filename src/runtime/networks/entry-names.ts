@@ -4,7 +4,7 @@
 import { isIP } from 'node:net';
 import type { Logger } from 'pino';
 import type { MeshIndex, MeshService } from '../../model/snapshot.ts';
-import { NameFollower, type ResolveName } from './name-follower.ts';
+import { isNoSuchName, NameFollower, type ResolveName } from './name-follower.ts';
 
 export interface EntryNamesOptions {
   /** Told again and again while a name does not resolve. */
@@ -27,12 +27,12 @@ export class EntryNames {
     this.#follower = new NameFollower({
       ...(resolve && { resolve }),
       ...(everyMs !== undefined && { everyMs }),
-      failed: (name, { message }) => {
+      failed: (name, error) => {
         const times = (this.#inVain.get(name) ?? 0) + 1;
         this.#inVain.set(name, times);
         if (times < TIMES_IN_VAIN) return;
         const entries = this.#entries.get(name)?.join(', ');
-        const text = `the endpoint ${name} of ${entries} does not resolve (${message}): requests that go there get 503`;
+        const text = `the endpoint ${name} of ${entries} does not resolve (${error.message}): ${consequence(error)}`;
         if (times === TIMES_IN_VAIN) log.warn({ name }, text);
         trouble(text, name);
       },
@@ -56,6 +56,13 @@ export class EntryNames {
   run(signal: AbortSignal): Promise<void> {
     return this.#follower.run(signal);
   }
+}
+
+/** Envoy forgets a name's addresses when the DNS says that there are none, and keeps them when it says nothing. */
+function consequence(error: Error): string {
+  return isNoSuchName(error)
+    ? 'requests that go there get 503'
+    : 'proxies go on with the addresses that they have, new ones have none';
 }
 
 /** Host names that workloads of the mesh are behind -> the ServiceEntries that have them. */

@@ -104,6 +104,11 @@ export class NameFollower {
 
 const NO_SUCH_NAME: ReadonlySet<unknown> = new Set(['ENOTFOUND', 'ENODATA']);
 
+/** The DNS has answered that there is none, rather than not answered. */
+export function isNoSuchName(error: unknown): boolean {
+  return NO_SUCH_NAME.has((error as { code?: unknown }).code);
+}
+
 /**
  * By DNS, IPv4 before IPv6; a name that the DNS does not know may stand in /etc/hosts. Not by `lookup` alone: each of its
  * questions keeps a thread, of which there are four, for as long as a DNS server that is away lets it wait.
@@ -115,7 +120,7 @@ export async function resolveName(name: string): Promise<readonly string[]> {
     try {
       return await ask();
     } catch (error) {
-      if (!NO_SUCH_NAME.has((error as { code?: unknown }).code)) throw error;
+      if (!isNoSuchName(error)) throw error;
       missing = error;
     }
   }
