@@ -4,6 +4,7 @@ import type { Diagnostic } from './diagnostics.ts';
 import { decodeObject, refOf } from './kind.ts';
 import { groupOf, KINDS, kindOf, MESH_GROUPS } from './kinds.ts';
 import { decodeMeshConfig } from './mesh-config.ts';
+import { decodeMeshNetworks } from './mesh-networks.ts';
 import { diagnose, type Locate } from './report.ts';
 
 /**
@@ -15,7 +16,7 @@ export function validateObject(raw: KubeObject, locate?: Locate): Diagnostic[] {
   if (kind !== undefined) return [...decodeObject(kind, raw, { locate }).diagnostics];
   if (MESH_GROUPS.has(groupOf(raw.apiVersion))) return [unknownKind(raw, locate)];
   if (raw.kind === 'ConfigMap' && raw.metadata.name === 'istio') {
-    return [...decodeMeshConfig(raw, { locate }).diagnostics];
+    return [...decodeMeshConfig(raw, { locate }).diagnostics, ...decodeMeshNetworks(raw, { locate }).diagnostics];
   }
   return [];
 }

@@ -59,6 +59,25 @@ function buildValidation(): KubeObject {
         admissionReviewVersions: ['v1'],
         timeoutSeconds: 10,
       },
+      {
+        name: 'settings.validation.istio.io',
+        clientConfig: clientConfig('/validate'),
+        rules: [
+          {
+            operations: ['CREATE', 'UPDATE'],
+            apiGroups: [''],
+            apiVersions: ['v1'],
+            resources: ['configmaps'],
+            scope: '*',
+          },
+        ],
+        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': ISTIO_NAMESPACE } },
+        // Everybody's ConfigMaps pass here, and settings that are wrong leave those before them in force anyway.
+        failurePolicy: 'Ignore',
+        sideEffects: 'None',
+        admissionReviewVersions: ['v1'],
+        timeoutSeconds: 3,
+      },
     ],
   };
 }

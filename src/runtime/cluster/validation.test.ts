@@ -54,3 +54,22 @@ test('a kind of the mesh that is not supported is refused rather than ignored', 
     message: expect.stringContaining('EnvoyFilter'),
   });
 });
+
+test('settings of the mesh are refused with field and line; other ConfigMaps are nobody’s business', () => {
+  const settings = (name: string, data: Record<string, string>) =>
+    admitMeshObject({
+      uid: 'u',
+      operation: 'UPDATE',
+      namespace: 'istio-system',
+      object: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'istio-system' }, data },
+    });
+  const meshNetworks = 'networks:\n  n1:\n    gateways:\n    - address: 1.2.3.4\n      port: many\n';
+  const answer = settings('istio', { meshNetworks });
+  expect(answer.allowed).toBe(false);
+  expect(answer.message).toMatch(
+    /^ConfigMap istio-system\/istio: data\.meshNetworks\.networks\.n1\.gateways\[0\]\.port: line 5 of meshNetworks: .*\(ISM0002\)/,
+  );
+  expect(settings('istio', { mesh: 'accessLogFile: [1' }).allowed).toBe(false);
+  expect(settings('istio', { meshNetworks: meshNetworks.replace('many', '443') }).allowed).toBe(true);
+  expect(settings('other', { meshNetworks }).allowed).toBe(true);
+});
