@@ -181,17 +181,13 @@ describe.skipIf(obstacle !== undefined)(`seed 003 on a sandbox${obstacle ? ` (sk
   });
 
   test('no egress gateway, no way out: sidecars do not go there themselves', async () => {
+    const system = ['--context', 'cluster1', '-n', 'istio-system'];
     const scale = (replicas: number) =>
-      sandbox.kubectl(
-        '--context',
-        'cluster1',
-        '-n',
-        'istio-system',
-        'scale',
-        'deploy/istio-egressgateway',
-        `--replicas=${replicas}`,
-      );
+      sandbox.kubectl(...system, 'scale', 'deploy/istio-egressgateway', `--replicas=${replicas}`);
     await scale(0);
+    // It would serve whoever is connected for seconds more.
+    const now = ['--force', '--grace-period=0', '--ignore-not-found'];
+    await sandbox.kubectl(...system, 'delete', 'pod', '-l', 'app=istio-egressgateway', ...now);
     await untilCalled('503');
     await scale(1);
     await untilCalled('200');
