@@ -19,6 +19,7 @@ import {
   member,
   optional,
   required,
+  type Shape,
   struct,
   text,
   turned,
@@ -41,8 +42,29 @@ export type NetworkMember =
   | { readonly kind: 'registry'; readonly name: string }
   | { readonly kind: 'cidr'; readonly block: CidrBlock };
 
+/** Istio's API is read in both of protobuf's spellings, and its own charts used this one. */
+const OTHER_SPELLINGS: Readonly<Record<string, string>> = {
+  from_registry: 'fromRegistry',
+  from_cidr: 'fromCidr',
+  registry_service_name: 'registryServiceName',
+};
+
+function inEitherSpelling<T>(shape: Shape<T>): Shape<T> {
+  return {
+    schema: shape.schema,
+    decode(raw, at) {
+      if (!isRecord(raw)) return shape.decode(raw, at);
+      const named = Object.entries(raw).map(([key, value]) => {
+        const other = Object.hasOwn(OTHER_SPELLINGS, key) ? OTHER_SPELLINGS[key]! : key;
+        return [other in raw ? key : other, value] as const;
+      });
+      return shape.decode(Object.fromEntries(named), at);
+    },
+  };
+}
+
 const endpoint = turned(
-  struct({ fromRegistry: optional(text()), fromCidr: optional(text()) }),
+  inEitherSpelling(struct({ fromRegistry: optional(text()), fromCidr: optional(text()) })),
   (raw, at): NetworkMember | undefined => {
     const { fromRegistry, fromCidr } = raw;
     if (!isOneOf(raw, ['fromRegistry', 'fromCidr'], at)) return undefined;
@@ -62,12 +84,14 @@ export type NetworkGateway = { readonly port: number; readonly locality: string 
 );
 
 const gateway = turned(
-  struct({
-    address: optional(text()),
-    registryServiceName: optional(text()),
-    port: required(portNumber),
-    locality: optional(text()),
-  }),
+  inEitherSpelling(
+    struct({
+      address: optional(text()),
+      registryServiceName: optional(text()),
+      port: required(portNumber),
+      locality: optional(text()),
+    }),
+  ),
   (raw, at): NetworkGateway | undefined => {
     if (!isOneOf(raw, ['address', 'registryServiceName'], at)) return undefined;
     const { address, registryServiceName, port, locality = '' } = raw;

@@ -94,7 +94,7 @@ function memoized(view: ProxyView, service: MeshService, cache: IntentCache, use
   const headlessMeshed = view.headless.get(service.key)?.meshed ?? false;
   const { keys: ways, tag } = vantageKeys(networksOf(service.dnsEndpoints), vantage);
   const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use], ...ways];
-  const behindGateway = isBehindGateway(service, vantage);
+  const behindGateway = use !== 'sni' && isBehindGateway(service, vantage);
   const inputs = { service, rule, identities: identities ?? [], headlessMeshed, mesh, kind, vantage, behindGateway };
   return cache.destinations.get(keys, `${kind}/${headlessMeshed}/${behindGateway}/${tag}`, () => {
     switch (use) {

@@ -85,7 +85,7 @@ function buildDestination(inputs: DestinationInputs, port: ServicePort, subset: 
     protocol,
     discovery: discoveryOf(inputs, port, subset),
     security: clientSecurity(inputs, ref, policy?.tls),
-    balancing: balancingOf(policy),
+    balancing: balancingOf(policy, inputs),
     connectTimeoutMs: policy?.connectionPool?.tcp?.connectTimeout ?? mesh.connectTimeout,
     pool: {
       ...poolOf(policy?.connectionPool),
@@ -182,12 +182,19 @@ function dnsEndpoints(
   return placeEndpoints(able, (e) => e.ports[port.name] ?? port.number, vantage);
 }
 
-function balancingOf(policy: Policy | undefined): DestinationIntent['balancing'] {
+function balancingOf(
+  policy: Policy | undefined,
+  { service, behindGateway }: DestinationInputs,
+): DestinationIntent['balancing'] {
   switch (policy?.loadBalancer?.simple) {
     case 'ROUND_ROBIN':
       return 'round-robin';
     case 'RANDOM':
       return 'random';
+    case undefined:
+      // Requests under way count against a gateway as against one pod, however many stand behind it: in turn, its share is
+      // theirs under any load.
+      return behindGateway && service.registry === 'kubernetes' ? 'round-robin' : 'least-request';
     default:
       return 'least-request';
   }

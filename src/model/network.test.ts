@@ -201,6 +201,19 @@ describe('meshNetworks is read live', () => {
   });
 });
 
+test('the spelling of Istio’s charts is read too', () => {
+  const store = newStore();
+  const yaml = `networks:
+  n2: { endpoints: [{ from_registry: two }, { from_cidr: 10.7.0.0/16 }], gateways: [{ registry_service_name: gw.istio-system, port: 1 }] }`;
+  const { diagnostics } = store.apply([
+    upsert('one', networks(yaml)),
+    upsert('two', SERVICE),
+    ...pod('10.2.0.1').map((o) => upsert('two', o)),
+  ]);
+  expect(diagnostics.map((d) => d.code)).toEqual(['ISM0112']);
+  expect(placed(store)).toEqual({ '10.2.0.1': 'n2' });
+});
+
 describe('gateways', () => {
   const byService = networks(`networks:
   n2:

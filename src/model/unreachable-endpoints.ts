@@ -25,7 +25,11 @@ export class UnreachableEndpoints {
       return behind.map(({ network, cluster }) => {
         const where = `in ${cluster}, behind the gateway of network ${network}, have no sidecar`;
         const message = `endpoints of ${service.hostname} ${where}: other networks cannot reach them`;
-        return diagnose(service.origin, 'ISM0113', 'spec.selector', message, 'give their pods a sidecar');
+        const isEntry = service.registry === 'service-entry';
+        const cure = isEntry
+          ? 'label them security.istio.io/tlsMode: istio if they have one, or name no network for them'
+          : 'give their pods a sidecar';
+        return diagnose(service.origin, 'ISM0113', isEntry ? 'spec.endpoints' : 'spec.selector', message, cure);
       });
     });
   }
