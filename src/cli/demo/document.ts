@@ -45,9 +45,10 @@ export interface Edit {
 }
 
 /** How a call tells by which rule it went: only the new one makes such, or the old one made them and the new one does not. */
-export type Effect =
-  | { readonly kind: 'begins'; readonly shows: (call: LoggedCall) => boolean }
-  | { readonly kind: 'ends'; readonly shows: (call: LoggedCall) => boolean };
+export interface Effect {
+  readonly kind: 'begins' | 'ends';
+  readonly shows: (call: LoggedCall, gateways: GatewayAddresses) => boolean;
+}
 
 export interface Count {
   /** Different in each count. */
@@ -70,6 +71,9 @@ export interface ExpectedAnswer {
 }
 
 export type GatewayName = 'ingress of cluster2' | 'egress of cluster1';
+
+/** Without ports; undefined where there is none. */
+export type GatewayAddresses = Readonly<Record<GatewayName, string | undefined>>;
 
 interface TrafficBase {
   /** Whose proxy logs the calls, in cluster1. */

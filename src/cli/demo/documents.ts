@@ -2,10 +2,19 @@
 import { UserError } from '../user-error.ts';
 import type { DemoDocument } from './document.ts';
 import { DOCUMENT_000 } from './documents/000.ts';
+import { DOCUMENT_001 } from './documents/001.ts';
+import { DOCUMENT_002 } from './documents/002.ts';
+import { DOCUMENT_003 } from './documents/003.ts';
 import { DOCUMENT_004 } from './documents/004.ts';
 
 /** In the order of their numbers. */
-export const DOCUMENTS: readonly DemoDocument[] = [DOCUMENT_000, DOCUMENT_004];
+export const DOCUMENTS: readonly DemoDocument[] = [
+  DOCUMENT_000,
+  DOCUMENT_001,
+  DOCUMENT_002,
+  DOCUMENT_003,
+  DOCUMENT_004,
+];
 
 /** `4` and `04` mean 004. @throws UserError with those that exist */
 export function findDocument(number: string): DemoDocument {

@@ -18,6 +18,11 @@ export interface LoggedCall {
   readonly tlsVersion: string;
 }
 
+/** What the sidecar connected to, without its port. */
+export function addressOf(call: LoggedCall): string {
+  return call.upstreamHost.replace(/:\d+$/, '');
+}
+
 /** Places of the quoted members in Istio's default line. */
 const QUOTED = { userAgent: 3, upstreamHost: 6 } as const;
 

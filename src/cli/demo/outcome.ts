@@ -3,8 +3,8 @@
 
 import type { Answer } from './ask.ts';
 import { binomialBounds } from './chance.ts';
-import type { ExpectedAnswer, GatewayName } from './document.ts';
-import type { LoggedCall } from './evidence.ts';
+import type { ExpectedAnswer, GatewayAddresses } from './document.ts';
+import { addressOf, type LoggedCall } from './evidence.ts';
 
 export interface Outcome {
   readonly who: string;
@@ -27,8 +27,7 @@ export interface Sample {
   readonly answers: readonly Answer[];
   /** Those of the answers, as the caller’s proxy logged them. */
   readonly calls: readonly LoggedCall[];
-  /** Without ports. */
-  readonly gateways: Readonly<Record<GatewayName, string | undefined>>;
+  readonly gateways: GatewayAddresses;
 }
 
 /** One row a version that occurred or should have. The answers and the proxy's log are two witnesses, and must agree. */
@@ -67,8 +66,8 @@ function unexpectedAnswers(sample: Sample): ExpectedAnswer[] {
     .map((version) => ({ version, share: 0, cluster: 'cluster1' }));
 }
 
-function wentAs(call: LoggedCall, wanted: ExpectedAnswer, gateways: Sample['gateways']): boolean {
-  const address = call.upstreamHost.replace(/:\d+$/, '');
+function wentAs(call: LoggedCall, wanted: ExpectedAnswer, gateways: GatewayAddresses): boolean {
+  const address = addressOf(call);
   const known = Object.values(gateways).filter((gateway) => gateway !== undefined);
   const isThere = wanted.via === undefined ? !known.includes(address) : address === gateways[wanted.via];
   return isThere && call.subset === (wanted.subset ?? '');

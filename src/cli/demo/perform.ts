@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../user-error.ts';
 import { type Answer, agentOf } from './ask.ts';
-import type { Act, Count, DemoDocument, Edit, GatewayName } from './document.ts';
+import type { Act, Count, DemoDocument, Edit, GatewayAddresses } from './document.ts';
 import { measureEffect } from './effect.ts';
 import type { LoggedCall } from './evidence.ts';
 import { type Outcome, summarize } from './outcome.ts';
@@ -74,8 +74,9 @@ export class Performance {
   }
 
   async #untilInForce(edit: Edit, editedAt: number): Promise<number> {
+    const gateways = await this.#gateways();
     for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; ) {
-      const ms = measureEffect(edit.effect, await this.#calls(new Date(editedAt)), editedAt);
+      const ms = measureEffect(edit.effect, await this.#calls(new Date(editedAt)), gateways, editedAt);
       if (ms !== undefined) return ms;
       await sleep(LOG_INTERVAL_MS, undefined, { signal: this.#stage.signal });
     }
@@ -154,7 +155,7 @@ export class Performance {
     }
   }
 
-  async #gateways(): Promise<Record<GatewayName, string | undefined>> {
+  async #gateways(): Promise<GatewayAddresses> {
     const [first, second] = this.#stage.clusters;
     return {
       'ingress of cluster2': await second?.ingressAddress(),
