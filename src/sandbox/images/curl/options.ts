@@ -20,6 +20,8 @@ export interface CurlOptions {
   readonly maxTimeMs: number;
   readonly connectTimeoutMs: number;
   readonly user: string | undefined;
+  /** Between the starts of two transfers; 0: none. */
+  readonly spacingMs: number;
 }
 
 /** curl's own exit code 2. */
@@ -36,6 +38,7 @@ type Valued =
   | 'connectTimeout'
   | 'user'
   | 'userAgent'
+  | 'rate'
   | 'url';
 
 const FLAGS: Readonly<Record<string, Flag>> = {
@@ -75,6 +78,7 @@ const VALUED: Readonly<Record<string, Valued>> = {
   user: 'user',
   A: 'userAgent',
   'user-agent': 'userAgent',
+  rate: 'rate',
   url: 'url',
 };
 
@@ -126,6 +130,7 @@ export function parseCurlOptions(args: readonly string[]): CurlOptions {
     maxTimeMs: seconds('--max-time', last('maxTime')),
     connectTimeoutMs: seconds('--connect-timeout', last('connectTimeout')),
     user: last('user'),
+    spacingMs: spacing(last('rate')),
   };
 }
 
@@ -159,4 +164,14 @@ function seconds(name: string, value: string | undefined): number {
   if (!Number.isFinite(number) || number < 0)
     throw new CurlUsageError(`expected a proper numerical parameter for ${name}`);
   return number * 1000;
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `--rate 50/s`: transfers in a unit of time, an hour when none is named (curl(1)). */
+function spacing(rate: string | undefined): number {
+  if (rate === undefined) return 0;
+  const [, count, unit = 'h'] = /^(\d+)(?:\/([smhd]))?$/.exec(rate) ?? [];
+  if (!Number(count)) throw new CurlUsageError('expected a proper numerical parameter for --rate');
+  return UNIT_MS[unit]! / Number(count);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The curl of the sandbox's images: the host may have none, and pods see only what the sandbox mounts.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { CurlUsageError, parseCurlOptions } from '../curl/options.ts';
 import { CurlError, transfer } from '../curl/transfer.ts';
 
@@ -8,7 +9,7 @@ process.exitCode = await run(process.argv.slice(2));
 async function run(args: readonly string[]): Promise<number> {
   if (args.includes('--version')) {
     console.log(
-      'curl 8.5.0 (the sandbox’s own, in TypeScript): -s -S -I -i -o -w -H -v -X -d -f -L -k -m -u -A --connect-timeout',
+      'curl 8.5.0 (the sandbox’s own, in TypeScript): -s -S -I -i -o -w -H -v -X -d -f -L -k -m -u -A --connect-timeout --rate',
     );
     return 0;
   }
@@ -17,7 +18,12 @@ async function run(args: readonly string[]): Promise<number> {
     const options = parseCurlOptions(args);
     complain = !options.silent || options.showError;
     if (options.urls.length === 0) throw new CurlUsageError('no URL specified');
-    for (const url of options.urls) await transfer(url, options);
+    for (const [i, url] of options.urls.entries()) {
+      const startedAt = performance.now();
+      await transfer(url, options);
+      const pauseMs = startedAt + options.spacingMs - performance.now();
+      if (pauseMs > 0 && i + 1 < options.urls.length) await sleep(pauseMs);
+    }
     return 0;
   } catch (error) {
     const code = error instanceof CurlError ? error.exitCode : error instanceof CurlUsageError ? 2 : 1;
