@@ -39,7 +39,7 @@ const ADDRESS_MS = 15_000;
  * @throws KubeError when the API server refuses; NotReadyError when something does not become ready in time
  */
 export async function install(options: InstallOptions): Promise<void> {
-  const { client, values, crds, report } = options;
+  const { values, crds, report } = options;
   for (const stage of buildStages(values, crds)) {
     report({ kind: 'stage', name: stage.name });
     for (const object of stage.objects) await applyOne(object, options);
