@@ -2,7 +2,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { KubeFixture } from '../../test/mesh/kube-fixture.ts';
 import { buildCrds } from '../api/crds.ts';
-import type { Container } from '../injector/pod.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { type InstallEvent, type InstallOptions, install } from './install.ts';
@@ -124,6 +123,11 @@ describe('install', () => {
     expect(warnings(await run())).toEqual([]);
   });
 
+  test('without cacerts where none may be made, says that the control plane waits', async () => {
+    const values = readValues(['security.selfSigned=false'], 'cluster1');
+    expect(warnings(await run({ values }))).toMatchObject([expect.stringContaining('the control plane waits for it')]);
+  });
+
   test('says what is wrong when something does not become ready', async () => {
     kube.onCreate = (object) => (object.kind === 'Deployment' ? object : asControllersWould(object));
     kube.put(`${SYSTEM}/pods`, {
@@ -215,123 +219,6 @@ describe('uninstall', () => {
     expect(kube.list('/apis/apiextensions.k8s.io/v1/customresourcedefinitions')).toHaveLength(buildCrds().length);
     expect(await remove()).toContainEqual({ kind: 'note', message: '1 gateways go with their definition' });
   });
-});
-
-describe('the manifests', () => {
-  const objects = buildStages(readValues([], 'cluster1'), buildCrds()).flatMap((stage) => stage.objects);
-
-  test('have each object once, labelled, of a kind that uninstall knows', () => {
-    const names = objects.map((object) => `${object.kind}/${object.metadata.namespace}/${object.metadata.name}`);
-    expect(new Set(names).size).toBe(names.length);
-    for (const object of objects) {
-      expect(object.metadata.labels).toMatchObject({ 'app.kubernetes.io/managed-by': 'isthmus' });
-      expect(resourceTypeOf(object).kind).toBe(object.kind);
-    }
-  });
-
-  test('run nothing as root, and write nothing but their own volumes', () => {
-    const pods = objects.filter(({ kind }) => kind === 'Deployment').map((object) => podSpecOf(object));
-    expect(pods).toHaveLength(4);
-    for (const container of pods.flatMap(({ containers }) => containers)) {
-      expect(container['securityContext']).toMatchObject({
-        runAsNonRoot: true,
-        readOnlyRootFilesystem: true,
-        allowPrivilegeEscalation: false,
-      });
-      expect(container['resources']).toMatchObject({
-        requests: { cpu: expect.any(String), memory: expect.any(String) },
-      });
-      expect(container['readinessProbe']).toBeDefined();
-    }
-  });
-
-  test('each Service leads to a port that its pods listen on', () => {
-    const pods = objects.filter(({ kind }) => kind === 'Deployment');
-    for (const service of objects.filter(({ kind }) => kind === 'Service')) {
-      const { selector, ports } = service['spec'] as { selector: { app: string }; ports: { targetPort: number }[] };
-      const target = pods.find(({ metadata }) => metadata.name === selector.app);
-      const open = podSpecOf(target!).containers.flatMap(({ ports: own }) =>
-        (own as { containerPort: number }[]).map((p) => p.containerPort),
-      );
-      for (const { targetPort } of ports) expect(open).toContain(targetPort);
-    }
-  });
-
-  test('hold an ingress gateway that the world reaches and an egress gateway that it does not', () => {
-    const services = objects.filter(({ kind, metadata }) => kind === 'Service' && metadata.name?.endsWith('gateway'));
-    expect(services.map(({ metadata, spec }) => [metadata.name, (spec as { type: string }).type])).toEqual([
-      ['istio-ingressgateway', 'LoadBalancer'],
-      ['istio-egressgateway', 'ClusterIP'],
-    ]);
-    for (const { metadata, spec } of services) {
-      const { selector, ports } = spec as { selector: object; ports: { port: number }[] };
-      expect(metadata.labels).toMatchObject(selector);
-      expect(ports.map(({ port }) => port)).toEqual([80, 443, 15_443]);
-    }
-    expect(services[1]?.['spec']).toMatchObject({ selector: { app: 'istio-egressgateway', istio: 'egressgateway' } });
-  });
-
-  test('give the egress gateway, and no other proxy, the way to what other networks are', () => {
-    const proxyOf = (name: string, sets: string[] = []) => {
-      const object = buildStages(readValues(sets, 'cluster1'), [])
-        .flatMap(({ objects }) => objects)
-        .find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === name)!;
-      const { template } = object['spec'] as { template: { spec: { containers: Container[] } } };
-      const [proxy] = template.spec.containers;
-      const bootstrap = JSON.parse(proxy!.args![1]!) as { node: { metadata: Record<string, string> } };
-      const env = proxy!.env!.filter(({ name }) => String(name).startsWith('ISTIO_META_'));
-      return { env, asked: bootstrap.node.metadata['REQUESTED_NETWORK_VIEW'] };
-    };
-    const variable = 'ISTIO_META_REQUESTED_NETWORK_VIEW';
-    expect(proxyOf('istio-egressgateway')).toEqual({
-      env: [{ name: variable, value: 'external' }],
-      asked: `$(${variable})`,
-    });
-    expect(proxyOf('istio-ingressgateway')).toEqual({ env: [], asked: undefined });
-    expect(proxyOf('istio-egressgateway', [`gateways.istio-egressgateway.env.${variable}=7`]).env).toEqual([
-      { name: variable, value: '7' },
-    ]);
-  });
-
-  test('leave out the gateways that are switched off', () => {
-    const off = (...names: string[]) =>
-      buildStages(
-        readValues(
-          names.map((name) => `gateways.${name}.enabled=false`),
-          'c',
-        ),
-        [],
-      ).find(({ name }) => name === 'gateways');
-    expect(off('istio-egressgateway')?.objects.map(({ metadata }) => metadata.name)).not.toContain(
-      'istio-egressgateway',
-    );
-    expect(off('istio-egressgateway')?.objects).toHaveLength(3);
-    expect(off('istio-egressgateway', 'istio-ingressgateway')).toBeUndefined();
-  });
-
-  test('ask for no right that is not used', () => {
-    const rules = objects
-      .filter(({ kind }) => kind.endsWith('Role'))
-      .flatMap((role) => role['rules'] as { verbs: string[]; resources: string[]; resourceNames?: string[] }[]);
-    expect(rules.flatMap(({ verbs }) => verbs)).not.toContain('*');
-    expect(
-      rules
-        .filter(({ resources }) => resources.includes('secrets'))
-        .flatMap(({ verbs }) => verbs)
-        .sort(),
-    ).toEqual(['create', 'get', 'list', 'watch']);
-    const everywhere = objects
-      .filter(({ kind }) => kind === 'ClusterRole')
-      .flatMap((role) => role['rules'] as typeof rules);
-    expect(everywhere.flatMap(({ resources }) => resources)).not.toContain('secrets');
-    // Watches list and watch; what is read by its name is named, but for the objects that Envoy's refusals lead to.
-    const unnamed = rules.filter(({ verbs, resourceNames }) => verbs.includes('get') && resourceNames === undefined);
-    expect(unnamed.flatMap(({ resources }) => resources)).toEqual(['services', '*']);
-  });
-
-  function podSpecOf(deployment: KubeObject): { containers: Record<string, unknown>[] } {
-    return (deployment['spec'] as { template: { spec: { containers: Record<string, unknown>[] } } }).template.spec;
-  }
 });
 
 function collectionOf(object: KubeObject): string {
