@@ -57,6 +57,9 @@ const TROUBLES: Readonly<Record<PlaneTrouble, readonly [code: DiagnosticCode, cu
   ],
 };
 
+/** These are told on the Secret as well. */
+const ON_SECRETS: ReadonlySet<string> = new Set<PlaneTrouble>(['RemoteSecret', 'RemoteCluster', 'ClusterName']);
+
 export async function inspectInstallation(client: KubeClient): Promise<InstallationReport> {
   const notes: string[] = [];
   const nowMs = (await client.clock()) ?? Date.now();
@@ -80,8 +83,11 @@ export async function inspectInstallation(client: KubeClient): Promise<Installat
     readable('Secrets of remote clusters were', [], () => readRemoteSecrets(client)),
   ]);
   const { registries, remarks } = inspectRemoteSecrets(secrets, clusterName);
+  // What a Secret's own text tells, with its line, need not be told again.
+  const isNew = ({ code, object }: Remark) =>
+    !remarks.some((told) => told.code === code && told.object.name === object.name && object.kind === 'Secret');
   return {
-    remarks: [...ofPods, ...ofCa, ...remarks, ...ofEvents],
+    remarks: [...ofPods, ...ofCa, ...remarks, ...ofEvents.filter(isNew)],
     notes,
     role: plane !== undefined ? 'primary' : parts.length > 0 ? 'remote' : 'none',
     clusterName,
@@ -177,18 +183,26 @@ async function readTrusted(client: KubeClient): Promise<InstallationReport['root
   return undefined;
 }
 
+/** On the Secret behind a trouble, if there is one; on the control plane's pod, if that is still there. */
 async function inspectEvents(client: KubeClient, nowMs: number): Promise<Remark[]> {
-  const { items } = await client.list(EVENTS, { namespace: ISTIO_NAMESPACE, fieldSelector: 'involvedObject.kind=Pod' });
+  const [{ items }, pods] = await Promise.all([
+    client.list(EVENTS, { namespace: ISTIO_NAMESPACE }),
+    client.list(PODS, { namespace: ISTIO_NAMESPACE }),
+  ]);
+  const alive = new Set(pods.items.map(({ metadata }) => metadata.uid));
   return items.flatMap((event): Remark[] => {
-    const known = Object.hasOwn(TROUBLES, String(event['reason']))
-      ? TROUBLES[event['reason'] as PlaneTrouble]
-      : undefined;
+    const reason = String(event['reason']);
+    const known = Object.hasOwn(TROUBLES, reason) ? TROUBLES[reason as PlaneTrouble] : undefined;
     const ageMs = nowMs - Date.parse(String(event['lastTimestamp']));
-    // What stands is told again and again.
-    if (known === undefined || event['reportingComponent'] !== PLANE_COMPONENT || ageMs > 2 * REPEAT_MS) return [];
-    const { name = '', namespace = '' } = (event['involvedObject'] ?? {}) as { name?: string; namespace?: string };
+    // What stands is told again and again; what is over becomes an Event of type Normal.
+    const isOld = ageMs > 2 * REPEAT_MS || event['type'] !== 'Warning';
+    if (known === undefined || event['reportingComponent'] !== PLANE_COMPONENT || isOld) return [];
+    const { kind = '', name = '', uid } = (event['involvedObject'] ?? {}) as Record<string, string>;
+    if (kind !== (ON_SECRETS.has(reason) ? 'Secret' : 'Pod')) return [];
+    if (kind === 'Pod' && uid !== undefined && !alive.has(uid)) return [];
     const [code, cure] = known;
-    return [diagnose({ apiVersion: 'v1', kind: 'Pod', namespace, name }, code, '', String(event['message']), cure)];
+    const ref: ObjectRef = { apiVersion: 'v1', kind, namespace: ISTIO_NAMESPACE, name };
+    return [diagnose(ref, code, '', String(event['message']), cure)];
   });
 }
 

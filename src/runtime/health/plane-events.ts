@@ -26,15 +26,31 @@ export interface PlaneEventsOptions {
   readonly log: Logger;
   /** The API server's time, as far as it is known: our own may be what is wrong. */
   readonly nowMs: () => number;
+  /** Since whenever: a clock that nobody sets, for the other one may be set right meanwhile. */
+  readonly monotonicMs?: () => number;
 }
 
 /** What still stands is told again after this: who reads the Events takes older ones for over. */
 export const REPEAT_MS = 5 * 60_000;
 const MAX_REMEMBERED = 200;
+/** These are told every few seconds while they stand: one that was not for so long is over. */
+const RETOLD: ReadonlySet<PlaneTrouble> = new Set(['RemoteSecret', 'RemoteCluster', 'ClusterName', 'GatewayName']);
+const OVER_MS = 45_000;
+
+interface Told {
+  readonly trouble: PlaneTrouble;
+  readonly event: string;
+  readonly message: string;
+  readonly count: number;
+  /** When the Event was written. */
+  readonly atMs: number;
+  /** When it stood last. */
+  seenMs: number;
+}
 
 export class PlaneEvents {
   readonly #options: PlaneEventsOptions;
-  readonly #told = new Map<string, { count: number; atMs: number }>();
+  readonly #told = new Map<string, Told>();
 
   constructor(options: PlaneEventsOptions) {
     this.#options = options;
@@ -56,9 +72,9 @@ export class PlaneEvents {
         ? { kind: 'Pod', name: pod, ...(this.#options.uid() === undefined ? {} : { uid: this.#options.uid() }) }
         : { kind: 'Secret', ...secret };
     const key = `${trouble} ${about}${secret === undefined ? '' : ` ${pod} ${secret.name} ${secret.uid}`}`;
-    // By a clock that nobody sets: the other one may be set right meanwhile.
-    const atMs = performance.now();
+    const atMs = this.#monotonicMs();
     const before = this.#told.get(key);
+    if (before !== undefined) before.seenMs = atMs;
     if (before !== undefined && atMs - before.atMs < REPEAT_MS) return;
     const count = (before?.count ?? 0) + 1;
     this.#told.delete(key);
@@ -66,17 +82,17 @@ export class PlaneEvents {
       if (this.#told.size < MAX_REMEMBERED) break;
       this.#told.delete(oldest);
     }
-    this.#told.set(key, { count, atMs });
+    const event = `${object.name}.${createHash('sha256').update(key).digest('hex').slice(0, 16)}`;
+    this.#told.set(key, { trouble, event, message, count, atMs, seenMs: atMs });
     const time = new Date(this.#options.nowMs()).toISOString().replace(/\.\d+Z$/, 'Z');
-    const name = `${object.name}.${createHash('sha256').update(key).digest('hex').slice(0, 16)}`;
-    const changing = { message: message.slice(0, 1_000), lastTimestamp: time, count };
+    // It may have been over meanwhile.
+    const changing = { type: 'Warning', message: message.slice(0, 1_000), lastTimestamp: time, count };
     try {
       await client.create(EVENTS, {
         apiVersion: 'v1',
         kind: 'Event',
-        metadata: { name, namespace: ISTIO_NAMESPACE },
+        metadata: { name: event, namespace: ISTIO_NAMESPACE },
         involvedObject: { apiVersion: 'v1', namespace: ISTIO_NAMESPACE, ...object },
-        type: 'Warning',
         reason: trouble,
         firstTimestamp: time,
         ...changing,
@@ -91,7 +107,25 @@ export class PlaneEvents {
         log.warn({ err: cause.message, trouble }, 'no Event was written');
       };
       if (!isOlder) return failed(error as Error);
-      await client.patch(EVENTS, name, ISTIO_NAMESPACE, changing).catch(failed);
+      await client.patch(EVENTS, event, ISTIO_NAMESPACE, changing).catch(failed);
     }
+  }
+
+  /** Says of what is over that it is. To be called now and then. Never throws. */
+  async sweep(): Promise<void> {
+    const { client, log } = this.#options;
+    const nowMs = this.#monotonicMs();
+    const over = [...this.#told].filter(([, { trouble, seenMs }]) => RETOLD.has(trouble) && nowMs - seenMs > OVER_MS);
+    for (const [key, { event, message }] of over) {
+      this.#told.delete(key);
+      const patch = { type: 'Normal', message: `over: ${message}`.slice(0, 1_000) };
+      await client.patch(EVENTS, event, ISTIO_NAMESPACE, patch).catch((error: Error) => {
+        log.debug({ err: error.message, event }, 'an Event was not taken back');
+      });
+    }
+  }
+
+  #monotonicMs(): number {
+    return (this.#options.monotonicMs ?? (() => performance.now()))();
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What can go wrong around a control plane without anything being wrong in it: its clock, its file descriptors, proxies
 // that do not take its certificate. Each is logged, counted, and told by an Event on its pod.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Clock } from '../../identity/renewal.ts';
 import type { KubeClient } from '../../kube/client.ts';
@@ -13,6 +14,8 @@ import type { RegistryTrouble } from '../registries/registry-reports.ts';
 import { watchClock } from './clock-skew.ts';
 import { HandshakeFailures } from './handshake-failures.ts';
 import { PlaneEvents } from './plane-events.ts';
+
+const SWEEP_MS = 15_000;
 
 export interface PlaneHealthOptions {
   readonly client: KubeClient;
@@ -73,7 +76,15 @@ export class PlaneHealth {
         },
         signal,
       ),
+      this.#sweepEvents(signal),
     ]);
+  }
+
+  async #sweepEvents(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#events.sweep();
+      await sleep(SWEEP_MS, undefined, { signal, ref: false }).catch(() => {});
+    }
   }
 
   /** For every object that the source tells: one of them is the pod that this process runs in. */
