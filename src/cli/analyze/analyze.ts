@@ -5,6 +5,7 @@ import { diagnose } from '../../api/report.ts';
 import { UserError } from '../user-error.ts';
 import { place, readObjectFiles } from './collect.ts';
 import { judgeFileSecrets } from './file-secrets.ts';
+import { judgeGlobalHosts } from './global-hosts.ts';
 import { isAtLeast } from './installation.ts';
 import { judgeObjects, type Remark, type WatchedCluster } from './judge.ts';
 import { matchRegistry } from './remote-secrets.ts';
@@ -72,6 +73,11 @@ async function analyzeClusters(options: AnalyzeOptions): Promise<Findings> {
       ...seen.filter((each): each is Remark => !isSighting(each)),
       ...judged.flatMap(({ remarks }) => remarks),
       ...compareRoots(roots),
+      ...judgeGlobalHosts(
+        sightings.map(({ target, collected, namespace }) => {
+          return { context: target.contextName, objects: collected.objects, namespace };
+        }),
+      ),
     ],
     notes: judged.flatMap(({ notes }) => notes),
     scope: contexts.join(', '),
