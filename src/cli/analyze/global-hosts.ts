@@ -33,13 +33,11 @@ export function judgeGlobalHosts(clusters: readonly LookedAt[]): Remark[] {
   const remotes = clusters.map(readRemote);
   return clusters.flatMap(({ context, objects, namespace }) => {
     const rules = decodeAll(DESTINATION_RULE, objects, context);
-    return decodeAll(SERVICE_ENTRY, objects, context).flatMap((entry) =>
-      entry.value.spec.location === 'MESH_INTERNAL'
-        ? remotes
-            .filter(({ context: other }) => other !== context)
-            .flatMap((remote) => judgeEntry(entry, rules, remote))
-        : [],
-    );
+    const others = remotes.filter((remote) => remote.context !== context);
+    return decodeAll(SERVICE_ENTRY, objects, context)
+      .filter(({ value: { spec } }) => spec.location === 'MESH_INTERNAL')
+      .flatMap((entry) => others.flatMap((remote) => judgeEntry(entry, rules, remote)))
+      .filter(({ object, file }) => namespace === undefined || file !== undefined || object.namespace === namespace);
   });
 }
 

@@ -113,7 +113,7 @@ export function isNoSuchName(error: unknown): boolean {
  * By DNS, IPv4 before IPv6; a name that the DNS does not know may stand in /etc/hosts. Not by `lookup` alone: each of its
  * questions keeps a thread, of which there are four, for as long as a DNS server that is away lets it wait.
  */
-export async function resolveName(name: string): Promise<readonly string[]> {
+async function resolveName(name: string): Promise<readonly string[]> {
   const resolver = new Resolver({ timeout: 2_000, tries: 2 });
   let missing: unknown;
   for (const ask of [() => resolver.resolve4(name), () => resolver.resolve6(name)]) {
