@@ -79,6 +79,9 @@ const SERVICES = ['istio-pilot', 'istio-citadel', 'istio-sidecar-injector', 'ist
 const START_RETRY_MS = 2_000;
 /** The engine waits for it: half a mesh would break traffic. */
 const OTHER_CLUSTERS = 'other clusters';
+/** And for this, a little: a plane that starts anew must not take gateways from proxies only to give them back. */
+const GATEWAY_NAMES = 'names of gateways';
+const NAMES_WAIT_MS = 5_000;
 
 /**
  * Runs until `signal` aborts, then ends every stream and resolves.
@@ -112,6 +115,7 @@ class ControlPlane {
   readonly #findings: Findings;
   readonly #health: PlaneHealth;
   readonly #names: NameFollower;
+  readonly #unread: Set<string>;
   readonly #entryNames: EntryNames;
   readonly #registries: Registries | undefined;
   #authenticator: TokenAuthenticator | undefined;
@@ -126,6 +130,7 @@ class ControlPlane {
     this.#options = options;
     this.#signal = signal;
     this.#roles = options.roles ?? new Set(ROLES);
+    this.#unread = new Set([options.cluster, OTHER_CLUSTERS]);
     this.#clock = options.clock ?? systemClock;
     const { client, cluster, trustDomain, dnsDomain, log, replica = hostname() } = options;
     this.#statuses = new StatusWriter({ client, holder: replica, log, nowMs: this.#clock.nowMs });
@@ -142,7 +147,7 @@ class ControlPlane {
       store: new MeshStore({ trustDomain, dnsDomain, rootNamespace: ISTIO_NAMESPACE, configCluster: cluster }),
       compile: createCompile(options.secrets),
       clusters: this.#roles.has('pilot') ? [cluster] : [],
-      awaited: this.#roles.has('pilot') ? [OTHER_CLUSTERS] : [],
+      awaited: this.#roles.has('pilot') ? [OTHER_CLUSTERS, GATEWAY_NAMES] : [],
       onSynced: () => log.info({ cluster }, 'the cluster’s objects have been read'),
       // Those of other clusters are told with their age: registries/.
       onProblems: () => problemLog.take(this.#engine.problems.filter((problem) => problem.cluster === cluster)),
@@ -225,7 +230,10 @@ class ControlPlane {
         this.#authenticator?.forget(gone);
         this.#xds?.endStreams(({ peer }) => peer.clusterName === gone, 'UNAVAILABLE', why);
       },
-      onReady: () => this.#engine.arrived(OTHER_CLUSTERS),
+      onReady: () => {
+        this.#engine.arrived(OTHER_CLUSTERS);
+        this.#objectsRead(OTHER_CLUSTERS);
+      },
       trouble: (trouble) => this.#health.tellOfRegistry(trouble),
       ...(registryStateDir === undefined ? {} : { files: new RegistryFiles(registryStateDir, log) }),
       log,
@@ -249,10 +257,18 @@ class ControlPlane {
           uid ??= clusterUidOf(event.object);
         }
         engine.events(batch);
-        if (batch.some(({ kind }) => kind === 'synced')) this.#registries?.localRead(uid);
+        if (!batch.some(({ kind }) => kind === 'synced')) return;
+        this.#registries?.localRead(uid);
+        this.#objectsRead(cluster);
       },
     };
     return new KubeSource(cluster, client, meshResources()).run(listener, this.#signal);
+  }
+
+  /** Once all objects are here, so are all names of gateways: they are looked up before any proxy gets its endpoints. */
+  #objectsRead(where: string): void {
+    if (!this.#unread.delete(where) || this.#unread.size > 0) return;
+    void this.#names.settled(NAMES_WAIT_MS).then(() => this.#engine.arrived(GATEWAY_NAMES));
   }
 
   #superviseAuthority(authority: Authority): Promise<void> {
