@@ -64,6 +64,28 @@ test('a rule that is not exported is not the client’s', () => {
   expect(ruleFor('shop', mesh('DestinationRule', 'shop', 'own', { host: 'cart', exportTo: ['.'] }))).toBe('own');
 });
 
+test('of two entries for one host a proxy sees the one with endpoints in the networks that it requests', () => {
+  const entry = (namespace: string, createdAt: string, network: object) => {
+    const spec = {
+      hosts: ['a.b.global'],
+      ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+      resolution: 'STATIC',
+      endpoints: [{ address: '172.31.0.120', ...network }, { address: '10.96.0.9' }],
+    };
+    const object = mesh('ServiceEntry', namespace, 'a', spec);
+    return { ...object, metadata: { ...object.metadata, creationTimestamp: createdAt } };
+  };
+  const index = indexOf(
+    entry('old', '2026-01-01T00:00:00Z', {}),
+    entry('young', '2026-02-01T00:00:00Z', { network: 'external' }),
+  );
+  const cache = new ViewCache();
+  const seen = (requestedNetworks: string[]) =>
+    buildView(index, { ...proxyIn('istio-system'), requestedNetworks }, cache).services.map((s) => s.namespace);
+  expect(seen([])).toEqual(['old']);
+  expect(seen(['external'])).toEqual(['young']);
+});
+
 test('the longest pattern that covers a host comes first', () => {
   const table = hostTable([
     ['*.com', 1],

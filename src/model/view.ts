@@ -64,7 +64,9 @@ export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache):
     settings,
     mesh,
     vantage: vantageOf(index, proxy),
-    ...cache.services.get([index.services], namespace, () => visibleServices(index, namespace)),
+    ...cache.services.get([index.services], `${namespace} ${proxy.requestedNetworks}`, () =>
+      visibleServices(index, proxy),
+    ),
     virtualServices: kind === 'gateway' ? NONE : rules.ofMesh,
     destinationRules: cache.destinationRules.get([index.destinationRules, settings], namespace, () =>
       visibleDestinationRules(index, namespace),
@@ -122,8 +124,14 @@ export function selectDestinationRule(view: ProxyView, service: MeshService): De
   return inNamespace(view.namespace) ?? inNamespace(service.namespace) ?? inNamespace(view.settings.rootNamespace);
 }
 
-function visibleServices(index: MeshIndex, namespace: string): Pick<ProxyView, 'services' | 'serviceOf'> {
-  const rank = (s: MeshService) => (s.registry === 'kubernetes' ? 0 : 2) + (s.namespace === namespace ? 0 : 1);
+function visibleServices(
+  index: MeshIndex,
+  { namespace, requestedNetworks }: MeshProxy,
+): Pick<ProxyView, 'services' | 'serviceOf'> {
+  // Of two entries for one host only that with endpoints there is the business of a proxy that requests a network.
+  const isAsked = (s: MeshService) => s.networks.some((network) => requestedNetworks.includes(network));
+  const rank = (s: MeshService) =>
+    (s.registry === 'kubernetes' ? 0 : isAsked(s) ? 2 : 4) + (s.namespace === namespace ? 0 : 1);
   const visible = [...index.services.values()]
     .filter((s) => isExported(s.exportTo, s.namespace, namespace))
     .sort((a, b) => rank(a) - rank(b) || a.createdAtMs - b.createdAtMs || (a.key < b.key ? -1 : 1));
