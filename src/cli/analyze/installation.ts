@@ -183,13 +183,14 @@ async function readTrusted(client: KubeClient): Promise<InstallationReport['root
   return undefined;
 }
 
-/** On the Secret behind a trouble, if there is one; on the control plane's pod, if that is still there. */
+/** On the Secret behind a trouble, if there is one, else on the control plane's pod; both as far as they are still there. */
 async function inspectEvents(client: KubeClient, nowMs: number): Promise<Remark[]> {
-  const [{ items }, pods] = await Promise.all([
+  const [{ items }, pods, secrets] = await Promise.all([
     client.list(EVENTS, { namespace: ISTIO_NAMESPACE }),
     client.list(PODS, { namespace: ISTIO_NAMESPACE }),
+    readRemoteSecrets(client),
   ]);
-  const alive = new Set(pods.items.map(({ metadata }) => metadata.uid));
+  const there = new Set([...pods.items, ...secrets].map(({ metadata }) => metadata.uid));
   return items.flatMap((event): Remark[] => {
     const reason = String(event['reason']);
     const known = Object.hasOwn(TROUBLES, reason) ? TROUBLES[reason as PlaneTrouble] : undefined;
@@ -199,7 +200,7 @@ async function inspectEvents(client: KubeClient, nowMs: number): Promise<Remark[
     if (known === undefined || event['reportingComponent'] !== PLANE_COMPONENT || isOld) return [];
     const { kind = '', name = '', uid } = (event['involvedObject'] ?? {}) as Record<string, string>;
     if (kind !== (ON_SECRETS.has(reason) ? 'Secret' : 'Pod')) return [];
-    if (kind === 'Pod' && uid !== undefined && !alive.has(uid)) return [];
+    if (uid !== undefined && !there.has(uid)) return [];
     const [code, cure] = known;
     const ref: ObjectRef = { apiVersion: 'v1', kind, namespace: ISTIO_NAMESPACE, name };
     return [diagnose(ref, code, '', String(event['message']), cure)];

@@ -81,6 +81,12 @@ test('one cluster under two names is told', () => {
   expect(said).toEqual([expect.stringMatching(/^ISM0311 b data\["n3"\]: .*https:\/\/a:6443, as n2 of Secret a/)]);
 });
 
+test('an address that only a laptop knows is warned of', () => {
+  const { usable, said } = inspect(secret('s', { n2: kubeconfig('https://127.0.0.1:6443') }));
+  expect(usable).toEqual(['n2']);
+  expect(said).toEqual([expect.stringMatching(/^ISM0309 s data\["n2"\]: .*server: .* is the pod itself/)]);
+});
+
 test('a registry is found among the analyzed clusters by its address, else by its CA if that is one’s only', () => {
   const [registry] = inspectRemoteSecrets([secret('s', { n2: kubeconfig('https://a:6443') })], undefined).registries;
   const clusters = [

@@ -40,6 +40,7 @@ export function inspectRemoteSecrets(
       if (twin !== undefined || name === own) remarks.push(sameName(ref, name, twin));
       const parsed = parseRemoteKubeconfig(Buffer.from(encoded, 'base64').toString('utf8'));
       if ('faults' in parsed) remarks.push(...faultsOf(ref, name, parsed.faults));
+      else remarks.push(...loopbackOf(ref, name, parsed.config));
       if (twin !== undefined || name === own) continue;
       registries.push({ name, secret: ref, config: 'config' in parsed ? parsed.config : undefined });
     }
@@ -55,6 +56,18 @@ function faultsOf(
   return faults.map(({ field, message, cure, line }) => {
     const where = `data["${name}"]${field === '' ? '' : `: ${field}`}`;
     return diagnose(ref, 'ISM0309', where, line === undefined ? message : `${message} (line ${line})`, cure);
+  });
+}
+
+/** As a laptop's own kubeconfig has them. */
+function loopbackOf(ref: ObjectRef, name: string, { server, proxyUrl }: ClientConfig): Remark[] {
+  return Object.entries({ server, 'proxy-url': proxyUrl }).flatMap(([field, url]): Remark[] => {
+    if (url === undefined || !/^(localhost|127\..*|\[::1\]|0\.0\.0\.0)$/.test(new URL(url).hostname)) return [];
+    const message = `${field} is ${url}, which in the control plane’s pod is the pod itself`;
+    const cure = 'give an address by which pods of this cluster reach the other cluster’s API server';
+    return [
+      diagnose(ref, 'ISM0309', `data["${name}"]: clusters.cluster.${field}`, message, cure, { severity: 'warning' }),
+    ];
   });
 }
 
