@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Run inside the sandbox's namespaces: `tls-probe.ts ADDRESS PORT SNI` opens TLS without a client certificate and prints
+// Run inside the sandbox's namespaces: `tls-probe.ts ADDRESS PORT SNI ALPN` opens TLS without a client certificate and prints
 // a TlsAnswer (wire.ts) as JSON.
 import { connect, type DetailedPeerCertificate } from 'node:tls';
 import type { TlsAnswer } from './wire.ts';
 
-const [host, port, servername] = process.argv.slice(2);
+const [host, port, servername, alpn] = process.argv.slice(2);
 const socket = connect({
   host: host!,
   port: Number(port),
   servername: servername!,
   rejectUnauthorized: false,
-  ALPNProtocols: ['istio'],
+  ALPNProtocols: [alpn!],
 });
 let chain: TlsAnswer['chain'] = [];
 let protocol = '';

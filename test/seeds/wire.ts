@@ -25,8 +25,17 @@ async function inSandbox(sandbox: TestSandbox, command: readonly string[], timeo
   return run('nsenter', ['-t', child, ...user, '-n', ...command], sandbox.env, timeoutMs);
 }
 
-/** Opens TLS to `address` with `sni` and no certificate of its own, sends a request, and tells what came back. */
-export async function probeTls(sandbox: TestSandbox, address: string, port: number, sni: string): Promise<TlsAnswer> {
+/**
+ * Opens TLS to `address` with `sni` and no certificate of its own, sends a request, and tells what came back. `alpn`: what
+ * sidecars speak among themselves, unless given.
+ */
+export async function probeTls(
+  sandbox: TestSandbox,
+  address: string,
+  port: number,
+  sni: string,
+  alpn = 'istio',
+): Promise<TlsAnswer> {
   const result = await inSandbox(sandbox, [
     process.execPath,
     '--disable-warning=ExperimentalWarning',
@@ -34,6 +43,7 @@ export async function probeTls(sandbox: TestSandbox, address: string, port: numb
     address,
     String(port),
     sni,
+    alpn,
   ]);
   return JSON.parse(result.stdout) as TlsAnswer;
 }
