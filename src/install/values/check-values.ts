@@ -4,6 +4,7 @@ import { closestName } from '../../api/closest-name.ts';
 import { parseDuration } from '../../api/values.ts';
 import { foreignNames, foreignReason, isForeignGroup } from './foreign-values.ts';
 import { isTree, type RawTree, type RawValue } from './helm-set.ts';
+import { wrongVariable } from './proxy-variables.ts';
 import { FORMS } from './value-forms.ts';
 import { CHOICES, DEFAULTS, OPEN_GROUPS } from './values.ts';
 
@@ -74,6 +75,10 @@ function checkOpen(value: RawValue, path: string, fail: (path: string, what: str
       else if (isFlat && typeof member === 'object' && member !== null) {
         fail(`${at}.${name}`, `${at}.${name} has no members`);
       } else if (isTree(member)) visit(member, `${at}.${name}`, isFlat);
+      else if (path.endsWith('.env')) {
+        const wrong = wrongVariable(name, member);
+        if (wrong !== undefined) fail(`${at}.${name}`, `${at}.${name} ${wrong}`);
+      }
     }
   };
   visit(value, path, path !== 'global.meshNetworks');
