@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { EXTERNAL_NETWORK } from '../api/mesh-networks.ts';
 import { type GatewayAddress, reachOf, type Vantage } from '../model/networks.ts';
 import type { Endpoint, EndpointSet } from '../model/snapshot.ts';
 import type { Discovery, EndpointIntent, NetworkChoice } from './types.ts';
@@ -113,6 +112,5 @@ export function chooseNetworks(endpoints: EndpointSet, choice: NetworkChoice, va
   if (choice === 'own') return endpoints.filter((e) => e.network === vantage.network);
   const { requested } = vantage;
   const asked = requested.length === 0 ? [] : endpoints.filter((e) => requested.includes(e.network));
-  if (asked.length > 0 || choice === 'requested') return asked;
-  return endpoints.filter((e) => e.network !== EXTERNAL_NETWORK);
+  return asked.length > 0 || choice === 'requested' ? asked : endpoints;
 }
