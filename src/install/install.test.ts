@@ -128,6 +128,20 @@ describe('install', () => {
     expect(warnings(await run({ values }))).toMatchObject([expect.stringContaining('the control plane waits for it')]);
   });
 
+  test('a remote cluster needs no definitions, and its gateway is not waited for: it depends on another cluster', async () => {
+    kube.onCreate = (object) => (object.metadata.name === 'istio-ingressgateway' ? object : asControllersWould(object));
+    const sets = [
+      'global.istioRemote=true',
+      'istiocoredns.enabled=false',
+      'global.createRemoteSvcEndpoints=true',
+      'global.remotePilotAddress=192.0.2.1',
+    ];
+    const events = await run({ values: readValues(sets, 'cluster2') });
+    expect(kube.list('/apis/apiextensions.k8s.io/v1/customresourcedefinitions')).toEqual([]);
+    expect(kube.requests).toContain(`POST ${SYSTEM}/pods`);
+    expect(events).toContainEqual({ kind: 'note', message: expect.stringContaining('istio/multiCluster=true') });
+  });
+
   test('says what is wrong when something does not become ready', async () => {
     kube.onCreate = (object) => (object.kind === 'Deployment' ? object : asControllersWould(object));
     kube.put(`${SYSTEM}/pods`, {

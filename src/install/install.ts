@@ -30,6 +30,11 @@ export interface InstallOptions {
   readonly report: (event: InstallEvent) => void;
 }
 
+const AWAITS_PILOT =
+  'gateways and workloads here become ready once the control plane watches this cluster: make the kubeconfig of ' +
+  'ServiceAccount istio-multi a Secret with the label istio/multiCluster=true in the cluster of the control plane ' +
+  '(docs/install.md)';
+
 /** How long a load balancer may take before we say how to look for its address. */
 const ADDRESS_MS = 15_000;
 
@@ -110,12 +115,17 @@ async function afterStage(stage: Stage, options: InstallOptions): Promise<void> 
   // Even without --wait: what follows would be refused by a server that does not know the kinds yet.
   if (stage.name === 'definitions') await waitForDefinitions(client, stage.objects, wait);
   if (!options.wait) return;
+  const { istioRemote } = options.values.global;
+  if (istioRemote && stage.name === 'gateways') {
+    report({ kind: 'note', message: AWAITS_PILOT });
+    return;
+  }
   for (const { kind, metadata } of stage.objects) {
     if (kind !== 'Deployment') continue;
     report({ kind: 'waiting', what: `Deployment ${metadata.name}` });
     await waitForDeployment(client, ISTIO_NAMESPACE, metadata.name ?? '', wait);
   }
-  if (stage.name === 'webhooks') await waitForWebhooks(client, wait);
+  if (stage.name === 'webhooks') await waitForWebhooks(client, wait, istioRemote ? 'injector' : 'validator');
   if (stage.name !== 'gateways') return;
   for (const { kind, metadata, spec } of stage.objects) {
     if (kind !== 'Service' || (spec as { type?: string }).type !== 'LoadBalancer') continue;

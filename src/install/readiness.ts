@@ -90,7 +90,11 @@ export async function waitForDeployment(
  * The control plane writes its CA into the webhooks; until then the API server cannot call them. That it can is tried,
  * or the user's first pods would be refused while the Service's endpoints are still on their way.
  */
-export async function waitForWebhooks(client: KubeClient, options: WaitOptions): Promise<void> {
+export async function waitForWebhooks(
+  client: KubeClient,
+  options: WaitOptions,
+  calls: 'validator' | 'injector',
+): Promise<void> {
   const types: ResourceType[] = [MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS];
   await poll(options, async () => {
     for (const type of types) {
@@ -103,23 +107,42 @@ export async function waitForWebhooks(client: KubeClient, options: WaitOptions):
     }
     return undefined;
   });
+  const { type, body } = PROBES[calls];
   await poll(options, async () => {
     try {
-      await client.request('POST', `${resourcePath(DESTINATION_RULES, ISTIO_NAMESPACE)}?dryRun=All`, { body: PROBE });
+      await client.request('POST', `${resourcePath(type, ISTIO_NAMESPACE)}?dryRun=All`, { body });
       return undefined;
     } catch (error) {
       if (error instanceof KubeError && error.code >= 500) return error.message;
+      // A Pod may be refused by a policy of the cluster's: that is after our webhook has answered, or not for it to say.
+      if (error instanceof KubeError && calls === 'injector') return undefined;
       throw error;
     }
   });
 }
 
-/** Never stored: it is only there to be validated. */
-const PROBE: KubeObject = {
-  apiVersion: 'networking.istio.io/v1',
-  kind: 'DestinationRule',
-  metadata: { name: 'isthmus-install-probe', namespace: ISTIO_NAMESPACE },
-  spec: { host: 'probe.example.com' },
+const PROBE_METADATA = { name: 'isthmus-install-probe', namespace: ISTIO_NAMESPACE };
+
+/** Never stored: they are only there for the webhook to be called. */
+const PROBES: Readonly<Record<'validator' | 'injector', { type: ResourceType; body: KubeObject }>> = {
+  validator: {
+    type: DESTINATION_RULES,
+    body: {
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'DestinationRule',
+      metadata: PROBE_METADATA,
+      spec: { host: 'probe.example.com' },
+    },
+  },
+  injector: {
+    type: PODS,
+    body: {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { ...PROBE_METADATA, labels: { 'sidecar.istio.io/inject': 'true' } },
+      spec: { containers: [{ name: 'probe', image: 'probe' }] },
+    },
+  },
 };
 
 /** The address that a load balancer gave, or undefined: not every cluster has load balancers. */

@@ -11,9 +11,15 @@ const HOST_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([
 const NOWHERE = /^(0\.0\.0\.0|127\.|169\.254\.|22[4-9]\.|23\d\.|::1?$|fe[89ab].:|ff..:)/i;
 
 /** @throws ValuesError naming the values and the cure */
-export function checkTogether({ global }: Values): void {
+export function checkTogether({ global, istiocoredns }: Values): void {
   checkClusterName(global.multiCluster.clusterName, global.istioRemote);
   checkRemote(global);
+  if (global.istioRemote && istiocoredns.enabled) {
+    throw new ValuesError(
+      'istiocoredns.enabled: it answers from ServiceEntries, which a remote cluster (global.istioRemote) does not have; ' +
+        'set it to false',
+    );
+  }
   checkNetworks(global.meshNetworks);
 }
 

@@ -41,7 +41,9 @@ describe('single values', () => {
   test('the cluster is named after its context unless it is set; a remote one need have no name', () => {
     expect(setValues([], 'cluster1').global.multiCluster.clusterName).toBe('cluster1');
     expect(setValues(['global.multiCluster.clusterName=eu'], 'cluster1').global.multiCluster.clusterName).toBe('eu');
-    expect(setValues(['global.istioRemote=true'], 'Kubernetes').global.multiCluster.clusterName).toBe('');
+    expect(
+      setValues(['global.istioRemote=true,istiocoredns.enabled=false'], 'Kubernetes').global.multiCluster.clusterName,
+    ).toBe('');
   });
 
   test('mesh networks are as free as Istio has them', () => {
@@ -233,13 +235,14 @@ describe('IstioControlPlane and IstioOperator', () => {
 });
 
 describe('a remote cluster', () => {
-  const remote = ['global.istioRemote=true', 'global.createRemoteSvcEndpoints=true'];
+  const remote = ['global.istioRemote=true', 'istiocoredns.enabled=false', 'global.createRemoteSvcEndpoints=true'];
 
   test.each([
     [[...remote], 'global.remotePilotAddress is empty'],
     [[...remote, 'global.remotePilotAddress='], 'global.remotePilotAddress is empty'],
     [[...remote, 'global.remotePilotAddress=no address'], 'neither an IP address nor a host name'],
     [['global.remotePilotCreateSvcEndpoint=true'], 'values-istio-remote.yaml'],
+    [['global.istioRemote=true'], 'istiocoredns.enabled: it answers from ServiceEntries'],
   ])('%s', (sets, message) => {
     expect(() => setValues(sets)).toThrow(message);
   });
