@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole of what an Envoy must know before it can ask the control plane for the rest.
-import { type ControlPlaneEndpoint, controlPlaneGrpcService } from '../xds/envoy-client.ts';
+import {
+  adsCluster,
+  adsGrpcService,
+  type ControlPlaneEndpoint,
+  controlPlaneEndpoint,
+  SDS_ADDRESS,
+} from '../xds/envoy-client.ts';
 import type { AppProbe } from './app-probes.ts';
 import { httpListener, passOn, probeClusters, probeFilters, probeRoutes } from './health-listener.ts';
 
@@ -19,6 +25,8 @@ export interface BootstrapOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly dnsDomain: string;
   readonly ads: ControlPlaneEndpoint;
+  /** Where keys come from: at SDS_ADDRESS unless given. */
+  readonly sds?: ControlPlaneEndpoint;
   /** Path of the Unix socket on which Envoy's admin interface listens: no port, so that no neighbour reaches it. */
   readonly adminPipe: string;
   /** What the redirect rules let pass: Envoy's uid, or (where all users are one) the mark on its sockets. */
@@ -48,14 +56,18 @@ export function buildBootstrap(options: BootstrapOptions): Json {
         api_type: 'DELTA_GRPC',
         transport_api_version: 'V3',
         set_node_on_first_message_only: true,
-        grpc_services: [controlPlaneGrpcService(options.ads, 'ads')],
+        grpc_services: [adsGrpcService()],
       },
       // No timeout: Envoy stays unready until the control plane has answered, instead of serving nothing.
       cds_config: { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' },
       lds_config: { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' },
     },
     static_resources: {
-      clusters: [adminCluster(options.adminPipe), ...probeClusters(probes, options.podIp)],
+      clusters: [
+        adminCluster(options.adminPipe),
+        adsCluster(options.ads, options.sds ?? controlPlaneEndpoint(SDS_ADDRESS)),
+        ...probeClusters(probes, options.podIp),
+      ],
       listeners: [
         httpListener(
           'health',

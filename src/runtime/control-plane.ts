@@ -376,7 +376,7 @@ class ControlPlane {
     const server = await startXdsServer(
       {
         listen: { host, port: ports.xds },
-        tls: tlsOf(certificate),
+        tls: this.#mutualTls(certificate),
         authenticator: this.#authenticator,
         ...(this.#roles.has('pilot') ? { ads } : {}),
         ...(this.#roles.has('ca') ? { sds } : {}),
@@ -395,9 +395,13 @@ class ControlPlane {
       },
       this.#signal,
     );
-    this.#onRenewal.push(() => server.setTls(tlsOf(certificate)));
+    this.#onRenewal.push(() => server.setTls(this.#mutualTls(certificate)));
     this.#closers.push(() => server.close());
     this.#xds = server;
+  }
+
+  #mutualTls(certificate: RenewedCertificate): TlsIdentity {
+    return { ...tlsOf(certificate), clientRootsPem: this.#authority!.rootPem };
   }
 
   #adminViews(): AdminViews {

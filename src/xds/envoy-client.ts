@@ -29,6 +29,9 @@ export function controlPlaneEndpoint(address: string): ControlPlaneEndpoint {
 
 type Json = Record<string, unknown>;
 
+/** Envoy's own thirty seconds are long for a proxy that goes on with stale endpoints. */
+const RETRY_POLICY: Json = { retry_back_off: { base_interval: '0.5s', max_interval: '5s' } };
+
 /**
  * envoy.config.core.v3.GrpcService as proto3 JSON: TLS by google_grpc, and the bound token as `authorization: Bearer`,
  * read from its file anew for every stream (Envoy's own gRPC client has no call credentials).
@@ -66,8 +69,99 @@ export function controlPlaneGrpcService(endpoint: ControlPlaneEndpoint, statPref
         },
       },
     },
-    // Envoy's own thirty seconds are long for a proxy that goes on with stale endpoints.
-    retry_policy: { retry_back_off: { base_interval: '0.5s', max_interval: '5s' } },
+    retry_policy: RETRY_POLICY,
+  };
+}
+
+/** Name of the static cluster by which ADS is reached. */
+const ADS_CLUSTER = 'control-plane';
+/** Only for what is quiet for so long that a lost peer would not be noticed. */
+const KEEPALIVE = { interval: '30s', timeout: '10s' };
+
+/**
+ * envoy.config.core.v3.GrpcService for ADS, to go with `adsCluster`: by Envoy's own client, since that one presents a
+ * certificate that comes by SDS.
+ */
+export function adsGrpcService(): Json {
+  return { envoy_grpc: { cluster_name: ADS_CLUSTER }, retry_policy: RETRY_POLICY };
+}
+
+/**
+ * Envoy's own gRPC client has no call credentials: the token is put into each request on its way out, read from its file
+ * anew, since the kubelet renews it.
+ */
+function tokenFilters(tokenPath: string): Json[] {
+  const script = `function envoy_on_request(handle)
+  local file = io.open(${JSON.stringify(tokenPath)})
+  if file == nil then return end
+  handle:headers():replace("authorization", "Bearer " .. file:read("*l"))
+  file:close()
+end`;
+  return [
+    {
+      name: 'envoy.filters.http.lua',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua',
+        default_source_code: { inline_string: script },
+      },
+    },
+    {
+      name: 'envoy.filters.http.upstream_codec',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec',
+      },
+    },
+  ];
+}
+
+/**
+ * envoy.config.cluster.v3.Cluster of the control plane, by mutual TLS: the workload's certificate comes from `secrets`, and
+ * Envoy waits for it.
+ */
+export function adsCluster(endpoint: ControlPlaneEndpoint, secrets: ControlPlaneEndpoint): Json {
+  const [, host = '', port = ''] = /^(.*):(\d+)$/.exec(endpoint.address) ?? [];
+  const address = { socket_address: { address: host, port_value: Number(port) } };
+  return {
+    name: ADS_CLUSTER,
+    connect_timeout: '5s',
+    cluster_type: {
+      name: 'envoy.clusters.dns',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster',
+        // A connection stays when the answer changes; that is seldom, since it is the address of a Service.
+        all_addresses_in_single_endpoint: true,
+        dns_lookup_family: 'V4_PREFERRED',
+        dns_refresh_rate: '60s',
+        dns_failure_refresh_rate: { base_interval: '0.5s', max_interval: '5s' },
+      },
+    },
+    load_assignment: {
+      cluster_name: ADS_CLUSTER,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }],
+    },
+    typed_extension_protocol_options: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+        '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+        explicit_http_config: { http2_protocol_options: { connection_keepalive: KEEPALIVE } },
+        http_filters: tokenFilters(endpoint.tokenPath),
+      },
+    },
+    transport_socket: {
+      name: 'envoy.transport_sockets.tls',
+      typed_config: {
+        '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
+        sni: host,
+        common_tls_context: {
+          alpn_protocols: ['h2'],
+          tls_params: { tls_minimum_protocol_version: 'TLSv1_3', tls_maximum_protocol_version: 'TLSv1_3' },
+          tls_certificate_sds_secret_configs: [{ name: WORKLOAD_SECRET, sds_config: sdsConfigSource(secrets) }],
+          validation_context: {
+            trusted_ca: { filename: endpoint.rootCertPath },
+            match_typed_subject_alt_names: [{ san_type: 'DNS', matcher: { exact: host } }],
+          },
+        },
+      },
+    },
   };
 }
 

@@ -38,6 +38,8 @@ export interface StreamInfo {
   readonly peer: PeerIdentity;
   readonly node: XdsNode;
   readonly connectedAtMs: number;
+  /** The proxy has presented a certificate of its own. */
+  readonly mutualTls: boolean;
 }
 
 /** What all streams of a server share. */
@@ -86,7 +88,8 @@ export class XdsStream {
   ): Promise<XdsStream> {
     if (node === undefined) throw new GrpcError('INVALID_ARGUMENT', 'the first request of a stream has no node');
     const { service, variant } = context;
-    const info = { service, variant, peer, node, connectedAtMs: context.nowMs() };
+    const mutualTls = call.peer.certificate !== undefined;
+    const info = { service, variant, peer, node, connectedAtMs: context.nowMs(), mutualTls };
     const stream = new XdsStream(call, context, info);
     stream.#proxy = await context.backend.connect(peer, node, () => stream.#changed());
     context.observe({ kind: 'opened', stream: info });

@@ -45,6 +45,8 @@ export interface PeerIdentity {
 export interface PeerTransport {
   readonly secure: boolean;
   readonly address: string;
+  /** The certificate that the peer presented, if any: its URIs, and why it does not hold ('' when it does). */
+  readonly certificate?: { readonly uris: readonly string[]; readonly problem: string };
 }
 
 export interface Authenticator {

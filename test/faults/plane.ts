@@ -125,7 +125,8 @@ export class PlaneScene {
       clusterId: 'cluster1',
       network: '',
       dnsDomain: 'cluster.local',
-      ads: { address: `localhost:${this.#ports.xds}`, rootCertPath: this.rootCertPath, tokenPath: this.#tokenPath() },
+      ads: this.#controlPlane(),
+      sds: this.#controlPlane(),
       adminPipe: join(own, 'admin.sock'),
       excludeOutboundBy: 'uid',
       healthPort: await freePort(),
@@ -134,6 +135,11 @@ export class PlaneScene {
     const envoy = startEnvoy(findEnvoy()!, own, { ...built, ...bootstrap }, env);
     this.#envoys.push(envoy);
     return envoy;
+  }
+
+  #controlPlane() {
+    const address = `localhost:${this.#ports.xds}`;
+    return { address, rootCertPath: this.rootCertPath, tokenPath: this.#tokenPath() };
   }
 
   /** As the kubelet mounts the ConfigMap when a pod starts. */

@@ -226,6 +226,7 @@ describe.skipIf(envoyPath === undefined)('a real Envoy', () => {
       network: '',
       dnsDomain: 'cluster.local',
       ads: { address: `localhost:${ports.xds}`, rootCertPath: proxyFiles.rootCertPath, tokenPath },
+      sds: { address: `localhost:${ports.xds}`, rootCertPath: proxyFiles.rootCertPath, tokenPath },
       adminPipe: join(own, 'admin.sock'),
       excludeOutboundBy: 'uid',
       healthPort: health,
@@ -251,6 +252,11 @@ describe.skipIf(envoyPath === undefined)('a real Envoy', () => {
     );
     // The key itself is in no dump.
     expect((await envoy.admin('/config_dump')).body).not.toContain('PRIVATE KEY');
+  });
+
+  test('presents it to the control plane when it asks for configuration', async () => {
+    const streams = JSON.parse((await admin('/debug/proxies')).body) as { service: string; mutualTls: boolean }[];
+    expect(streams.filter(({ service }) => service === 'ads').map(({ mutualTls }) => mutualTls)).toEqual([true]);
   });
 
   test('a change in the cluster is in Envoy soon after', async () => {
@@ -365,7 +371,7 @@ describe.skipIf(envoyPath === undefined)('a real Envoy', () => {
   ] as const)('%s gets nothing', async (_, change, reason) => {
     const { envoy: refused, healthPort: port } = await startProxy(change());
     if (reason !== '') await until(reason, () => refused.log().includes(reason));
-    else await until('a refusal', () => /DeltaAggregatedResources gRPC config stream.*closed/.test(refused.log()));
+    else await until('a refusal', () => /Delta\w+ gRPC config stream.*closed/.test(refused.log()));
     expect((await httpGet({ port, path: '/healthz/ready' })).status).not.toBe(200);
     expect((await refused.admin('/config_dump')).body).not.toContain('reviews.default.svc.cluster.local');
     await refused.stop();

@@ -14,6 +14,8 @@ export interface TokenOptions {
   readonly pod?: { name: string; uid: string };
   readonly audience?: string;
   readonly lifetimeMs?: number;
+  /** `kid` of the header. */
+  readonly keyId?: string;
 }
 
 interface Watcher {
@@ -103,14 +105,14 @@ export class KubeFixture {
   }
 
   token(options: TokenOptions): string {
-    const { namespace, serviceAccount, pod, audience = 'istio-ca', lifetimeMs = 3_600_000 } = options;
+    const { namespace, serviceAccount, pod, audience = 'istio-ca', lifetimeMs = 3_600_000, keyId } = options;
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
     const claims = {
       aud: [audience],
       exp: (Date.now() + lifetimeMs) / 1000,
       'kubernetes.io': { namespace, serviceaccount: { name: serviceAccount }, pod },
     };
-    const text = `${part({ alg: 'HS256' })}.${part(claims)}`;
+    const text = `${part({ alg: 'HS256', kid: keyId })}.${part(claims)}`;
     return `${text}.${this.#sign(text)}`;
   }
 

@@ -19,12 +19,16 @@ export const SDS = '/envoy.service.secret.v3.SecretDiscoveryService';
 export interface DiscoveryClientOptions {
   readonly rootPem?: string;
   readonly serverName?: string;
+  /** What this client proves itself with. */
+  readonly own?: { readonly certPem: string; readonly keyPem: string };
   readonly token?: string;
 }
 
 export function connectClient(port: number, options: DiscoveryClientOptions = {}): Client {
-  const { rootPem, serverName } = options;
-  const channel = rootPem === undefined ? credentials.createInsecure() : credentials.createSsl(Buffer.from(rootPem));
+  const { rootPem, serverName, own } = options;
+  const [key, chain] = [own && Buffer.from(own.keyPem), own && Buffer.from(own.certPem)];
+  const channel =
+    rootPem === undefined ? credentials.createInsecure() : credentials.createSsl(Buffer.from(rootPem), key, chain);
   return new Client(`127.0.0.1:${port}`, channel, {
     'grpc.max_receive_message_length': -1,
     ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),

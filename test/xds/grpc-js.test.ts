@@ -41,7 +41,15 @@ function tokens(known: Record<string, Partial<PeerIdentity>>): Authenticator {
   };
 }
 
-function serverIdentity(): { certPem: string; keyPem: string; rootPem: string } {
+interface Issued {
+  certPem: string;
+  keyPem: string;
+  rootPem: string;
+  /** A client certificate below the same root. */
+  issueClient(uri: string): { certPem: string; keyPem: string };
+}
+
+function serverIdentity(): Issued {
   const root = generateKeyPair();
   const key = generateKeyPair();
   const validity = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3600_000) };
@@ -56,7 +64,12 @@ function serverIdentity(): { certPem: string; keyPem: string; rootPem: string } 
   const issuer = { certPem: rootPem, key: root.privateKey };
   const names = { subject: {}, dnsNames: [SERVER_NAME], usages: ['serverAuth' as const] };
   const certPem = issueCertificate({ ...names, publicKey: key.publicKey, issuer, ...validity });
-  return { certPem, keyPem: privateKeyPem(key.privateKey), rootPem };
+  const issueClient = (uri: string) => {
+    const own = generateKeyPair();
+    const wanted = { subject: {}, uris: [uri], usages: ['clientAuth' as const], publicKey: own.publicKey };
+    return { certPem: issueCertificate({ ...wanted, issuer, ...validity }), keyPem: privateKeyPem(own.privateKey) };
+  };
+  return { certPem, keyPem: privateKeyPem(key.privateKey), rootPem, issueClient };
 }
 
 let controller: AbortController;
@@ -247,6 +260,35 @@ describe('who may call', () => {
     stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
     expect(names(await stream.next())).toEqual(['a']);
     expect(JSON.stringify(events)).not.toMatch(/good|wrong/);
+  });
+
+  it('tells the authenticator what certificate a client presents, and whether it holds', async () => {
+    const tls = serverIdentity();
+    const stranger = serverIdentity();
+    const seen: unknown[] = [];
+    const authenticator: Authenticator = {
+      authenticate: (_token, { certificate }) => {
+        seen.push(certificate);
+        return Promise.resolve(peer);
+      },
+    };
+    const server = await start({
+      tls: { ...tls, clientRootsPem: tls.rootPem },
+      ads: new MemoryBackend([cluster('a')]),
+      authenticator,
+    });
+    const uri = 'spiffe://cluster.local/ns/default/sa/sleep';
+    for (const own of [undefined, tls.issueClient(uri), stranger.issueClient(uri)]) {
+      const to = { rootPem: tls.rootPem, serverName: SERVER_NAME, ...(own === undefined ? {} : { own }) };
+      const stream = openDelta(client(server, to), 'good');
+      stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+      expect(names(await stream.next())).toEqual(['a']);
+    }
+    expect(seen).toEqual([
+      undefined,
+      { uris: [uri], problem: '' },
+      { uris: [uri], problem: expect.stringMatching(/UNABLE|SELF_SIGNED/) },
+    ]);
   });
 
   it('takes a new certificate for new connections', async () => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { KubeFixture, type TokenOptions } from '../../../test/mesh/kube-fixture.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { TokenAuthenticator } from './token-authenticator.ts';
@@ -95,4 +95,125 @@ test('one address keeps the API server no busier than its share', async () => {
   expect(800 - unavailable).toBeGreaterThanOrEqual(500);
   // Others are served meanwhile.
   await authenticator.authenticate(token(), { address: '10.1.0.6' });
+});
+
+describe('a certificate beside the token', () => {
+  const id = 'spiffe://cluster.local/ns/default/sa/sa';
+
+  test('of the same identity, or none, is well', async () => {
+    for (const certificate of [undefined, { uris: [id], problem: '' }]) {
+      const transport = { ...PEER, ...(certificate === undefined ? {} : { certificate }) };
+      expect(await authenticator.authenticate(token(), transport)).toMatchObject({ serviceAccount: 'sa' });
+    }
+  });
+
+  test.each([
+    ['of another identity', [`${id}-2`], '', 'PERMISSION_DENIED', `is of ${id}-2, but its token proves ${id}`],
+    ['of nobody', [], '', 'PERMISSION_DENIED', 'is of nobody'],
+    ['of another root', [id], 'UNABLE_TO_GET_ISSUER_CERT', 'UNAUTHENTICATED', 'not one of this mesh (UNABLE_TO_GET'],
+  ])('%s is refused, also where the token is known', async (_, uris, problem, code, message) => {
+    const known = token();
+    await authenticator.authenticate(known, PEER);
+    const outcome = authenticator.authenticate(known, { ...PEER, certificate: { uris, problem } });
+    await expect(outcome).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
+  });
+});
+
+describe('tokens of several clusters', () => {
+  let away: KubeFixture;
+  let third: KubeFixture;
+  let watched: { cluster: string; client: KubeClient }[];
+  let many: TokenAuthenticator;
+  const outcomes: string[] = [];
+
+  beforeEach(async () => {
+    [away, third] = await Promise.all([KubeFixture.start(), KubeFixture.start()]);
+    watched = [
+      { cluster: 'n2', client: away.client() },
+      { cluster: 'n3', client: third.client() },
+    ];
+    outcomes.length = 0;
+    many = new TokenAuthenticator({
+      client,
+      audience: 'istio-ca',
+      trustDomain: 'cluster.local',
+      clusterName: 'cluster1',
+      others: () => watched,
+      nowMs: () => nowMs,
+      observe: (outcome) => outcomes.push(outcome),
+      reviewMs: 500,
+    });
+  });
+  afterEach(() => {
+    for (const each of watched) each.client.close();
+    away.close();
+    third.close();
+  });
+
+  function tokenOf(cluster: KubeFixture, keyId?: string): string {
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'b', namespace: 'shop' } };
+    const { uid = '' } = cluster.put('/api/v1/namespaces/shop/pods', pod).metadata;
+    const key = keyId === undefined ? {} : { keyId };
+    return cluster.token({ namespace: 'shop', serviceAccount: 'cart', pod: { name: 'b', uid }, ...key });
+  }
+
+  test('prove the cluster that issued them, which alone is asked the next time', async () => {
+    expect(await many.authenticate(tokenOf(third, 'k3'), PEER)).toMatchObject({ clusterName: 'n3', podName: 'b' });
+    expect([kube, away, third].map((each) => each.reviewed.length)).toEqual([1, 1, 1]);
+    expect(await many.authenticate(tokenOf(third, 'k3'), PEER)).toMatchObject({ clusterName: 'n3' });
+    expect([kube, away, third].map((each) => each.reviewed.length)).toEqual([1, 1, 2]);
+  });
+
+  test('of the own cluster are shown to no other', async () => {
+    await many.authenticate(token(), PEER);
+    expect([away, third].map((each) => each.reviewed.length)).toEqual([0, 0]);
+    kube.close();
+    await expect(many.authenticate(token({ lifetimeMs: 7_000_000 }), PEER)).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    });
+    expect([away, third].map((each) => each.reviewed.length)).toEqual([0, 0]);
+  });
+
+  test('of a cluster that nobody watches are told what to do, and work when it is done', async () => {
+    const [n2] = watched;
+    watched = [];
+    const one = tokenOf(away, 'k2');
+    await expect(many.authenticate(one, PEER)).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining('labelled istio/multiCluster=true'),
+    });
+    watched = [n2!];
+    expect(await many.authenticate(one, PEER)).toMatchObject({ clusterName: 'n2' });
+    // And of one that is watched no more.
+    watched = [];
+    many.forget('n2');
+    await expect(many.authenticate(one, PEER)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  test('that name the key of another cluster prove nothing by it, and spoil nothing', async () => {
+    await many.authenticate(tokenOf(away, 'k2'), PEER);
+    const forged = `${tokenOf(third, 'k2')}x`;
+    await expect(many.authenticate(forged, PEER)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    expect(await many.authenticate(tokenOf(away, 'k2'), PEER)).toMatchObject({ clusterName: 'n2' });
+    // Two clusters that are copies of one another sign with one key.
+    expect(await many.authenticate(tokenOf(third, 'k2'), PEER)).toMatchObject({ clusterName: 'n3' });
+  });
+
+  test('do not wait for another cluster that hangs or is away', async () => {
+    away.close();
+    expect(await many.authenticate(tokenOf(third, 'k3'), PEER)).toMatchObject({ clusterName: 'n3' });
+    await expect(many.authenticate(tokenOf(away, 'k2'), PEER)).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining('with the API server of n2: it cannot be reached'),
+    });
+  });
+
+  test('of a pod that is gone prove nobody, whoever else cannot be asked', async () => {
+    const one = tokenOf(third, 'k3');
+    await many.authenticate(one, PEER);
+    third.remove('/api/v1/namespaces/shop/pods/b');
+    away.close();
+    nowMs += 61_000;
+    await expect(many.authenticate(one, PEER)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  });
 });

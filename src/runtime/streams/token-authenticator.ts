@@ -2,6 +2,7 @@
 // Who holds a service-account token: the API server that issued it says so (TokenReview).
 // https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1/
 import { createHash } from 'node:crypto';
+import { spiffeId } from '../../identity/spiffe.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { resourcePath, TOKEN_REVIEWS } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
@@ -75,7 +76,16 @@ export class TokenAuthenticator implements Authenticator {
     for (const [keyId, issuer] of this.#issuers) if (issuer === cluster) this.#issuers.delete(keyId);
   }
 
-  async authenticate(token: string | undefined, { address }: Pick<PeerTransport, 'address'>): Promise<PeerIdentity> {
+  async authenticate(
+    token: string | undefined,
+    { address, certificate }: Pick<PeerTransport, 'address' | 'certificate'>,
+  ): Promise<PeerIdentity> {
+    const identity = await this.#identify(token, address);
+    if (certificate !== undefined) checkCertificate(certificate, spiffeId(identity));
+    return identity;
+  }
+
+  async #identify(token: string | undefined, address: string): Promise<PeerIdentity> {
     if (token === undefined || token === '') {
       throw unauthenticated('a service-account token is needed (authorization: Bearer ...)');
     }
@@ -203,6 +213,21 @@ export class TokenAuthenticator implements Authenticator {
       this.#remembered.delete(key);
     }
   }
+}
+
+/** A proxy need not present one, since its first certificate it gets from here; but one that it has must be its own. */
+function checkCertificate({ uris, problem }: NonNullable<PeerTransport['certificate']>, id: string): void {
+  if (problem !== '') {
+    throw unauthenticated(
+      `the proxy's certificate is not one of this mesh (${problem}): if the CA was replaced, restart the pod; if the ` +
+        'proxy is of another cluster, give that one a CA below the same root (Secret cacerts)',
+    );
+  }
+  if (uris.includes(id)) return;
+  throw new XdsRefusal(
+    'PERMISSION_DENIED',
+    `the proxy's certificate is of ${uris.join(', ') || 'nobody'}, but its token proves ${id}`,
+  );
 }
 
 interface TokenClaims {

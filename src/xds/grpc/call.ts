@@ -11,6 +11,15 @@ const JOIN_BELOW_BYTES = 16 * 1024;
 export interface CallPeer {
   readonly secure: boolean;
   readonly address: string;
+  /** What the peer presented, if anything. */
+  readonly certificate?: PeerCertificate;
+}
+
+export interface PeerCertificate {
+  /** Subject alternative names of that kind. */
+  readonly uris: readonly string[];
+  /** '' for one that holds. */
+  readonly problem: string;
 }
 
 export interface CallLimits {

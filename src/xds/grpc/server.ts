@@ -11,12 +11,14 @@ import {
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { type CallLimits, GrpcCall } from './call.ts';
+import { type CallLimits, type CallPeer, GrpcCall } from './call.ts';
 import { decodeTimeoutMs, GrpcError } from './status.ts';
 
 export interface TlsIdentity {
   readonly certPem: string;
   readonly keyPem: string;
+  /** Given: peers are asked for a certificate below these roots, and may have none (GrpcCall.peer says what came of it). */
+  readonly clientRootsPem?: string;
 }
 
 export interface GrpcLimits extends CallLimits {
@@ -134,7 +136,12 @@ export async function startGrpcServer(options: GrpcServerOptions, signal: AbortS
 }
 
 function tlsContext(tls: TlsIdentity) {
-  return { cert: tls.certPem, key: tls.keyPem, minVersion: 'TLSv1.3' as const };
+  return {
+    cert: tls.certPem,
+    key: tls.keyPem,
+    minVersion: 'TLSv1.3' as const,
+    ...(tls.clientRootsPem === undefined ? {} : { ca: tls.clientRootsPem }),
+  };
 }
 
 function createHttp2Server(tls: TlsIdentity | undefined, limits: GrpcLimits): Http2Server | Http2SecureServer {
@@ -154,6 +161,9 @@ function createHttp2Server(tls: TlsIdentity | undefined, limits: GrpcLimits): Ht
     ...tlsContext(tls),
     ALPNProtocols: ['h2'],
     allowHTTP1: false,
+    // A certificate that does not hold ends the calls, with a reason that the peer can log, and not the handshake.
+    requestCert: tls.clientRootsPem !== undefined,
+    rejectUnauthorized: false,
     handshakeTimeout: TLS_HANDSHAKE_MS,
   });
 }
@@ -260,9 +270,11 @@ class Connections {
       stream.resume();
       return;
     }
+    const certificate = certificateOf(session.socket);
     const peer = {
       secure: session.socket instanceof TLSSocket || session.encrypted === true,
       address: addressOf(session.socket),
+      ...(certificate === undefined ? {} : { certificate }),
     };
     const call = new GrpcCall(stream, headers, peer, this.#limits);
     calls.add(call);
@@ -315,6 +327,15 @@ class Connections {
     await closed;
     clearTimeout(cut);
   }
+}
+
+function certificateOf(socket: Socket | TLSSocket): CallPeer['certificate'] {
+  if (!(socket instanceof TLSSocket)) return undefined;
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return undefined;
+  const uris = (certificate.subjectAltName ?? '').split(', ').flatMap((name) => /^URI:(.*)$/.exec(name)?.[1] ?? []);
+  const { authorized, authorizationError } = socket;
+  return { uris, problem: authorized ? '' : String(authorizationError || 'it could not be verified') };
 }
 
 function peerOf(socket: Socket | TLSSocket): string {
