@@ -10,6 +10,7 @@ import { type BootstrapOptions, buildBootstrap } from './bootstrap.ts';
 
 const envoy = findEnvoy();
 const dir = mkdtempSync(join(tmpdir(), 'isthmus-bootstrap-'));
+const files = { rootCertPath: join(dir, 'root.pem'), tokenPath: join(dir, 'token') };
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 function options(change: Partial<BootstrapOptions> = {}): BootstrapOptions {
@@ -22,11 +23,8 @@ function options(change: Partial<BootstrapOptions> = {}): BootstrapOptions {
     clusterId: 'cluster1',
     network: '',
     dnsDomain: 'cluster.local',
-    ads: {
-      address: 'istio-pilot.istio-system.svc:15012',
-      rootCertPath: join(dir, 'root.pem'),
-      tokenPath: join(dir, 'token'),
-    },
+    ads: { address: 'istio-pilot.istio-system.svc:15012', ...files },
+    sds: { address: 'istio-citadel.istio-system.svc:15012', ...files },
     adminPipe: join(dir, 'admin.sock'),
     excludeOutboundBy: 'uid',
     ...change,
@@ -58,6 +56,15 @@ test('Envoy waits for its first configuration without a limit', () => {
     Record<string, unknown>
   >;
   expect([cds_config?.['initial_fetch_timeout'], lds_config?.['initial_fetch_timeout']]).toEqual(['0s', '0s']);
+});
+
+test('ADS is asked for with the workload’s own certificate, which comes from its own cluster’s CA', () => {
+  const { static_resources } = buildBootstrap(options()) as { static_resources: { clusters: { name: string }[] } };
+  const text = JSON.stringify(static_resources.clusters.find(({ name }) => name === 'control-plane'));
+  expect(text).toContain('"tls_certificate_sds_secret_configs":[{"name":"default"');
+  expect(text).toContain('"target_uri":"istio-citadel.istio-system.svc:15012"');
+  expect(text).toContain('"address":"istio-pilot.istio-system.svc","port_value":15012');
+  expect(text).toContain('"sni":"istio-pilot.istio-system.svc"');
 });
 
 test.skipIf(envoy === undefined).each([['uid'], ['mark']] as const)(

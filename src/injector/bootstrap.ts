@@ -65,8 +65,8 @@ export function buildBootstrap(options: BootstrapOptions): Json {
     static_resources: {
       clusters: [
         adminCluster(options.adminPipe),
-        adsCluster(options.ads, options.sds ?? controlPlaneEndpoint(SDS_ADDRESS)),
         ...probeClusters(probes, options.podIp),
+        adsCluster(options.ads, options.sds ?? controlPlaneEndpoint(SDS_ADDRESS)),
       ],
       listeners: [
         httpListener(
