@@ -73,6 +73,8 @@ export function buildProxyContainer(
       '1000',
       '--log-level',
       settings.logLevel,
+      // Which fields of its configuration are old is nothing to those who read its access log.
+      '--skip-deprecated-logs',
     ],
     env: [
       fieldEnv('POD_NAME', 'metadata.name'),
