@@ -62,13 +62,17 @@ export class Performance {
   async #changeAndMeasure(edit: Edit, act: Act, detail: Detail): Promise<void> {
     const { signal, clusters, figures } = this.#stage;
     const change = await clusters.find((c) => c.context === edit.context)!.watchChange(edit, signal);
+    const seen = new AbortController();
     try {
       await this.#change(act, detail);
-      const editedAt = await Promise.race([change.at, giveUp(`${edit.name} was not changed`, signal)]);
+      const patience = AbortSignal.any([signal, seen.signal]);
+      const editedAt = await Promise.race([change.at, giveUp(`${edit.name} was not changed`, patience)]);
       const ms = await this.#untilInForce(edit, editedAt);
       figures.effects.push({ what: edit.what, ms });
       detail(`in force after ${Math.round(ms)} ms`);
     } finally {
+      // The timer would keep the process for as long as its patience lasts.
+      seen.abort();
       change.stop();
     }
   }
