@@ -22,7 +22,7 @@ export function checkNetworks(index: MeshIndex, services: readonly MeshService[]
     const where = [...new Set(places.map(({ cluster }) => cluster))].sort().join(', ');
     const name = network === '' ? 'on no network of meshNetworks' : `on network ${network}, which has no gateway`;
     const field = network === '' ? NETWORKS_FIELD : member(`${NETWORKS_FIELD}.networks`, network);
-    say(configMap(index), 'ISM0111', field, `endpoints in ${where} are ${name}: ${effect}`, cure(network));
+    say(configMap(index), 'ISM0111', field, `endpoints of cluster ${where} are ${name}: ${effect}`, cure(network));
   }
   const isAlone = (network: string) => byNetwork.size === 1 && byNetwork.has(network);
   for (const { networks, origin } of services) {
