@@ -138,6 +138,19 @@ describe('the injected pod', () => {
     });
   });
 
+  test('says on which network the pod is, to its proxy and to everybody; the pod’s own word comes first', () => {
+    const network = 'topology.istio.io/network';
+    const installed = { ...SETTINGS, network: 'network2' };
+    const shown = (pod: Pod) => [
+      pod.metadata.labels?.[network],
+      /"NETWORK":"([^"]*)"/.exec(proxyOf(pod).args!.join(' '))?.[1],
+    ];
+    expect(shown(inject(podWith(), installed))).toEqual(['network2', 'network2']);
+    const own = podWith({ metadata: { labels: { [network]: 'dmz' } } });
+    expect(shown(inject(own, installed))).toEqual(['dmz', 'dmz']);
+    expect(shown(inject(podWith()))).toEqual([undefined, undefined]);
+  });
+
   test('leaves labels, annotations, volumes and DNS options of its own alone', () => {
     const pod = inject(
       podWith({

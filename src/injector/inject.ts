@@ -31,6 +31,8 @@ const INJECT_KEY = 'sidecar.istio.io/inject';
 export const STATUS_ANNOTATION = 'sidecar.istio.io/status';
 const KEEP_PROBES = 'sidecar.istio.io/rewriteAppHTTPProbers';
 const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
+/** By it others know where the pod is, as its proxy knows by NETWORK; a pod's own word goes before the installation's. */
+const NETWORK_LABEL = 'topology.istio.io/network';
 const NAMESPACE_LABEL = 'istio-injection';
 const NEVER_IN: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'istio-system']);
 
@@ -120,7 +122,8 @@ function buildPatch(
 ): PatchOperation[] {
   const { spec, metadata } = pod;
   const grace = graceSeconds(spec);
-  const proxy = buildProxyContainer('sidecar', settings, { probes: moved.probes, graceSeconds: grace });
+  const network = metadata.labels?.[NETWORK_LABEL] || settings.network;
+  const proxy = buildProxyContainer('sidecar', { ...settings, network }, { probes: moved.probes, graceSeconds: grace });
   const containers = settings.nativeSidecars
     ? delayTermination(moved.containers, settings.drainSeconds, grace)
     : [...moved.containers, proxy];
@@ -137,8 +140,9 @@ function buildPatch(
     ...(first === undefined ? {} : { 'kubectl.kubernetes.io/default-container': first }),
     ...metadata.annotations,
   };
+  const labels = { [TLS_MODE_LABEL]: 'istio', ...(network !== '' && { [NETWORK_LABEL]: network }), ...metadata.labels };
   return [
-    { op: 'add', path: '/metadata/labels', value: { [TLS_MODE_LABEL]: 'istio', ...metadata.labels } },
+    { op: 'add', path: '/metadata/labels', value: labels },
     { op: 'add', path: '/metadata/annotations', value: annotations },
     // Last, so that the pod's own init containers still have the plain network: Envoy does not run yet. An init container
     // that stays is ready before the application starts, and ends when all of it has ended.

@@ -7,7 +7,12 @@ import { networksOf, type Vantage, vantageKeys } from '../model/networks.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshIndex, MeshService } from '../model/snapshot.ts';
 import { type ProxyView, selectDestinationRule } from '../model/view.ts';
-import { buildDestinations, buildExitDestinations, buildSniDestinations } from './destinations.ts';
+import {
+  buildDestinations,
+  buildExitDestinations,
+  buildSniDestinations,
+  type DestinationInputs,
+} from './destinations.ts';
 import { buildGateway, isExit } from './gateway.ts';
 import { IdentityMemo } from './identity-memo.ts';
 import { buildInbound, groupServices, type ServicesByNamespace, servicesOfWorkload } from './inbound.ts';
@@ -60,7 +65,7 @@ function allDestinations(view: ProxyView, cache: IntentCache, use: Use): readonl
   const all = [view.services, view.destinationRules, view.identities, view.headless, view.mesh, USES[use], ...keys];
   return cache.destinations.get(
     all,
-    `${view.kind}/${view.vantage.requested}/${view.vantage.behindGateways}/${tag}`,
+    `${view.kind}/${view.vantage.requested}/${JSON.stringify(view.vantage.far)}/${tag}`,
     () => {
       return view.services
         .filter((s) => isFor(use, s, view))
@@ -94,9 +99,9 @@ function memoized(view: ProxyView, service: MeshService, cache: IntentCache, use
   const headlessMeshed = view.headless.get(service.key)?.meshed ?? false;
   const { keys: ways, tag } = vantageKeys(networksOf(service.dnsEndpoints), vantage);
   const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use], ...ways];
-  const behindGateway = use !== 'sni' && isBehindGateway(service, vantage);
-  const inputs = { service, rule, identities: identities ?? [], headlessMeshed, mesh, kind, vantage, behindGateway };
-  return cache.destinations.get(keys, `${kind}/${headlessMeshed}/${behindGateway}/${tag}`, () => {
+  const far = use === 'sni' ? undefined : farFrom(service, vantage);
+  const inputs = { service, rule, identities: identities ?? [], headlessMeshed, mesh, kind, vantage, far };
+  return cache.destinations.get(keys, `${kind}/${headlessMeshed}/${far}/${tag}`, () => {
     switch (use) {
       case 'proxy':
         return buildDestinations(inputs);
@@ -109,9 +114,10 @@ function memoized(view: ProxyView, service: MeshService, cache: IntentCache, use
 }
 
 /** Endpoints of the mesh that somebody had to write down are mostly other clusters' gateways. */
-function isBehindGateway(service: MeshService, { behindGateways }: Vantage): boolean {
-  if (service.registry === 'service-entry') return service.meshInternal;
-  return behindGateways.some((cluster) => Object.hasOwn(service.clusters, cluster));
+function farFrom(service: MeshService, { far }: Vantage): DestinationInputs['far'] {
+  if (service.registry === 'service-entry') return service.meshInternal ? 'gateway' : undefined;
+  const isIn = (clusters: readonly string[]) => clusters.some((cluster) => Object.hasOwn(service.clusters, cluster));
+  return isIn(far.gateway) ? 'gateway' : isIn(far.direct) ? 'direct' : undefined;
 }
 
 /** A gateway gets only what its routes name: a mesh of a thousand services has a dozen of them at its edge. */

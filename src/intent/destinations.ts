@@ -35,8 +35,8 @@ export interface DestinationInputs {
   readonly exit?: boolean;
   readonly kind: ProxyView['kind'];
   readonly vantage: Vantage;
-  /** Some of its endpoints are gateways to others. */
-  readonly behindGateway: boolean;
+  /** Some of its endpoints are gateways to others, or on another network that may not be reached from here. */
+  readonly far: 'gateway' | 'direct' | undefined;
 }
 
 /** Destinations of a service for a proxy that opens connections itself. */
@@ -89,9 +89,9 @@ function buildDestination(inputs: DestinationInputs, port: ServicePort, subset: 
     connectTimeoutMs: policy?.connectionPool?.tcp?.connectTimeout ?? mesh.connectTimeout,
     pool: {
       ...poolOf(policy?.connectionPool),
-      ...(inputs.behindGateway && { lifetimeMs: GATEWAY_POOL_LIFETIME_MS }),
+      ...(inputs.far === 'gateway' && { lifetimeMs: GATEWAY_POOL_LIFETIME_MS }),
     },
-    outlier: outlierOf(policy?.outlierDetection) ?? (inputs.behindGateway ? LOST_GATEWAYS : undefined),
+    outlier: outlierOf(policy?.outlierDetection) ?? (inputs.far === undefined ? undefined : LOST_GATEWAYS),
     origin: originOf(service, rule, subset),
   };
 }
@@ -182,10 +182,7 @@ function dnsEndpoints(
   return placeEndpoints(able, (e) => e.ports[port.name] ?? port.number, vantage);
 }
 
-function balancingOf(
-  policy: Policy | undefined,
-  { service, behindGateway }: DestinationInputs,
-): DestinationIntent['balancing'] {
+function balancingOf(policy: Policy | undefined, { service, far }: DestinationInputs): DestinationIntent['balancing'] {
   switch (policy?.loadBalancer?.simple) {
     case 'ROUND_ROBIN':
       return 'round-robin';
@@ -194,7 +191,7 @@ function balancingOf(
     case undefined:
       // Requests under way count against a gateway as against one pod, however many stand behind it: in turn, its share is
       // theirs under any load.
-      return behindGateway && service.registry === 'kubernetes' ? 'round-robin' : 'least-request';
+      return far === 'gateway' && service.registry === 'kubernetes' ? 'round-robin' : 'least-request';
     default:
       return 'least-request';
   }

@@ -16,7 +16,7 @@ const HERE: Vantage = {
   requested: [],
   gateways: new Map(),
   withoutGateway: 'direct',
-  behindGateways: [],
+  far: { direct: [], gateway: [] },
   key: '',
 };
 

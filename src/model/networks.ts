@@ -83,8 +83,8 @@ export interface Vantage {
   readonly requested: readonly string[];
   readonly gateways: NetworkIndex['gateways'];
   readonly withoutGateway: 'direct' | 'none';
-  /** Clusters with endpoints that the proxy reaches by a gateway, sorted. */
-  readonly behindGateways: readonly string[];
+  /** Clusters with endpoints on other networks that the proxy reaches in this way, sorted. */
+  readonly far: Readonly<Record<'direct' | 'gateway', readonly string[]>>;
   /** Equal for proxies that have the same network, requests and rule for networks without a gateway. */
   readonly key: string;
 }
@@ -92,7 +92,7 @@ export interface Vantage {
 /** How endpoints of a network are reached: where they are, by the network's gateways, or not at all. */
 export type Reach = 'direct' | 'gateway' | 'none';
 
-export function reachOf(network: string, vantage: Omit<Vantage, 'behindGateways'>): Reach {
+export function reachOf(network: string, vantage: Omit<Vantage, 'far'>): Reach {
   const { requested, gateways, withoutGateway } = vantage;
   if (network === EXTERNAL_NETWORK) return requested.includes(network) ? 'direct' : 'none';
   if (network === ANY_NETWORK || network === vantage.network) return 'direct';

@@ -9,7 +9,7 @@ import type { ClusterName, Hostname } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { type HostTable, hostTable, isExported, lookUpHost, qualifyHost } from './hosts.ts';
 import { IdentityMemo } from './identity-memo.ts';
-import { networkOf, reachOf, type Vantage } from './networks.ts';
+import { networkOf, type Reach, reachOf, type Vantage } from './networks.ts';
 import type { MeshProxy } from './proxy.ts';
 import type { MeshIndex, MeshService, MeshSettings } from './snapshot.ts';
 
@@ -95,8 +95,12 @@ function vantageOf({ networks, mesh }: MeshIndex, proxy: MeshProxy): Vantage {
   const withoutGateway = mesh.networksWithoutGateway === 'DIRECT' ? 'direct' : 'none';
   const key = JSON.stringify([network, requested, withoutGateway]);
   const vantage = { network, requested, gateways: networks.gateways, withoutGateway, key } as const;
-  const behind = networks.occupied.filter((place) => reachOf(place.network, vantage) === 'gateway');
-  return { ...vantage, behindGateways: [...new Set(behind.map(({ cluster }) => cluster))].sort() };
+  // Whole clusters first, so that the first and the last pod of one change nothing.
+  const clusters = Object.entries(networks.members.registries).map(([cluster, name]) => ({ cluster, network: name }));
+  const others = [...clusters, ...networks.occupied].filter((place) => place.network !== network);
+  const far = (reach: Reach) =>
+    [...new Set(others.filter((o) => reachOf(o.network, vantage) === reach).map((o) => o.cluster))].sort();
+  return { ...vantage, far: { direct: far('direct'), gateway: far('gateway') } };
 }
 
 function rulesFor(index: MeshIndex, namespace: string, cache: ViewCache): VisibleRules {
