@@ -6,7 +6,7 @@ import { foreignNames, foreignReason, isForeignGroup } from './foreign-values.ts
 import { isTree, type RawTree, type RawValue } from './helm-set.ts';
 import { wrongVariable } from './proxy-variables.ts';
 import { FORMS } from './value-forms.ts';
-import { CHOICES, DEFAULTS, OPEN_GROUPS } from './values.ts';
+import { CHOICES, DEFAULTS, EMPTY_IS_DEFAULT, OPEN_GROUPS } from './values.ts';
 
 /** Where a value stands, as a message begins: `values.yaml:7` or `--set a.b=1`. */
 export type Locate = (path: string) => string;
@@ -19,6 +19,8 @@ export interface ValuesReport {
 
 const MIN_LIFETIME_MS = 10_000;
 const MAX_LIFETIME_MS = 8_760 * 3_600_000;
+/** As the API server takes them. */
+const VARIABLE = /^[-._a-zA-Z][-._a-zA-Z0-9]*$/;
 /** They would reach the prototype of what they are laid over. */
 const RESERVED = new Set(['__proto__', 'constructor', 'prototype']);
 
@@ -72,7 +74,9 @@ function checkOpen(value: RawValue, path: string, fail: (path: string, what: str
   const visit = (tree: RawTree, at: string, isFlat: boolean): void => {
     for (const [name, member] of Object.entries(tree)) {
       if (RESERVED.has(name)) fail(`${at}.${name}`, `"${name}" cannot be a name`);
-      else if (isFlat && typeof member === 'object' && member !== null) {
+      else if (path.endsWith('.env') && !VARIABLE.test(name)) {
+        fail(`${at}.${name}`, `"${name}" cannot be the name of an environment variable`);
+      } else if (isFlat && typeof member === 'object' && member !== null) {
         fail(`${at}.${name}`, `${at}.${name} has no members`);
       } else if (isTree(member)) visit(member, `${at}.${name}`, isFlat);
       else if (path.endsWith('.env')) {
@@ -91,6 +95,7 @@ function wrongLeaf(path: string, known: RawValue, value: RawValue): string | und
   }
   if (typeof value === 'object') return 'has no members';
   const text = String(value);
+  if (text === '' && EMPTY_IS_DEFAULT.has(path)) return undefined;
   if (typeof known === 'boolean') return text === 'true' || text === 'false' ? undefined : 'must be true or false';
   if (typeof known === 'number') return /^\d+$/.test(text) ? undefined : 'must be a whole number';
   if (path === 'security.workloadCertTtl') return wrongLifetime(text);

@@ -48,6 +48,16 @@ const PARTS: Readonly<Record<string, string>> = {
   'global.meshExpansion.useILB':
     'internal load balancer of its own (gateways.istio-ingressgateway.serviceAnnotations asks for one)',
   'global.meshID': 'mesh ids',
+  'global.certificates': 'certificates for DNS names',
+  'global.trustDomainAliases': 'second trust domain',
+  'global.istioNamespace': 'control plane in another namespace',
+  'global.configNamespace': 'control plane in another namespace',
+  'global.policyNamespace': 'Mixer',
+  'global.telemetryNamespace': 'Mixer',
+  'global.prometheusNamespace': 'Prometheus',
+  'global.operatorManageWebhooks': 'operator',
+  'global.omitSidecarInjectorConfigMap': 'injector that would do without its settings',
+  'global.sidecarInjectorWebhook': 'such setting of the injector',
   sidecarInjectorWebhook: 'such setting of the injector',
   'gateways.istio-ilbgateway': 'second ingress gateway',
 };

@@ -87,6 +87,7 @@ describe('single values', () => {
     ['global.outboundTrafficPolicy.mode=ANY', 'ALLOW_ANY, REGISTRY_ONLY'],
     ['gateways.istio-egressgateway.env=x', 'is a group'],
     ['gateways.istio-egressgateway.env.A.B=x', 'has no members'],
+    ['gateways.istio-egressgateway.env.A B=x', 'name of an environment variable'],
     ['gateways.istio-egressgateway.env.A B=x', 'is no name of a variable'],
     ['gateways.istio-egressgateway.env.POD_NAME=x', 'is what the installation sets'],
     ['gateways.istio-egressgateway.env.ISTIO_META_CLUSTER_ID=x', 'token proves it'],
@@ -141,6 +142,11 @@ describe('layers', () => {
     });
     expect(values.global.hub).toBe(DEFAULTS.global.hub);
     expect(values.global.meshNetworks).toEqual({});
+  });
+
+  test('an empty trust domain is the default, as Istio’s own values.yaml has it', () => {
+    const below = fileValues('global: {trustDomain: "", proxy: {logLevel: ""}}').global;
+    expect([below.trustDomain, below.proxy.logLevel]).toEqual(['cluster.local', 'warning']);
   });
 
   test('an empty file says nothing; a wrong one is told by its line', () => {

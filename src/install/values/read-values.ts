@@ -5,7 +5,7 @@
 import { checkTogether } from './check-together.ts';
 import { checkValues, type Locate } from './check-values.ts';
 import { assign, isTree, parseSet, type RawTree, type RawValue } from './helm-set.ts';
-import { DEFAULTS, OPEN_GROUPS, type Values } from './values.ts';
+import { DEFAULTS, EMPTY_IS_DEFAULT, OPEN_GROUPS, type Values } from './values.ts';
 import { ValuesError } from './values-error.ts';
 import { readValuesFile, type ValuesFile } from './values-file.ts';
 
@@ -92,6 +92,7 @@ function settle(typed: RawTree, given: RawTree, group: string): void {
     const path = group === '' ? name : `${group}.${name}`;
     const current = Object.hasOwn(typed, name) ? typed[name] : undefined;
     if (current === undefined || value === null) continue;
+    if (value === '' && EMPTY_IS_DEFAULT.has(path)) continue;
     if (OPEN_GROUPS.has(path)) typed[name] = mergeOpen(current as RawTree, value as RawTree, path);
     else if (isTree(current)) settle(current, value as RawTree, path);
     else typed[name] = like(current, value);

@@ -121,6 +121,9 @@ export const OPEN_GROUPS: ReadonlySet<string> = new Set([
   ...GATEWAY_NAMES.flatMap((name) => [`gateways.${name}.env`, `gateways.${name}.serviceAnnotations`]),
 ]);
 
+/** As in Istio's charts, an empty text here means the default. */
+export const EMPTY_IS_DEFAULT: ReadonlySet<string> = new Set(['global.trustDomain', 'global.proxy.logLevel']);
+
 export const CHOICES: Readonly<Record<string, readonly string[]>> = {
   'global.proxy.excludeOutboundBy': ['auto', 'uid', 'mark'],
   'global.proxy.nativeSidecars': ['auto', 'true', 'false'],
