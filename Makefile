@@ -5,7 +5,7 @@
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: setup ## two clusters on this machine, the mesh on both, Bookinfo routed by version between them
+demo: setup ## two clusters on this machine, the mesh on both, Bookinfo routed by version between them (others: ./isthmus demo --help)
 	@./isthmus demo
 
 setup: ## what a fresh clone lacks: Node, npm packages, Envoy, the bundle
