@@ -56,7 +56,8 @@ function unserved(): MessageInitShape<typeof ResponseMapperSchema> {
 }
 
 const ROLES: Readonly<Record<HttpManagerOptions['role'], ManagerInit>> = {
-  outbound: { useRemoteAddress: false },
+  // A name may be written with its final dot (RFC 1034, section 3.1), and is the same service's.
+  outbound: { useRemoteAddress: false, stripTrailingHostDot: true },
   // The application's own `server` header stays; its clients' certificates are told to it.
   inbound: {
     useRemoteAddress: false,
@@ -67,5 +68,10 @@ const ROLES: Readonly<Record<HttpManagerOptions['role'], ManagerInit>> = {
     localReplyConfig: { mappers: [unserved()] },
   },
   // At the edge nothing that a stranger says about itself is believed.
-  gateway: { useRemoteAddress: true, serverName: 'istio-envoy', forwardClientCertDetails: ForwardCert.SANITIZE_SET },
+  gateway: {
+    useRemoteAddress: true,
+    stripTrailingHostDot: true,
+    serverName: 'istio-envoy',
+    forwardClientCertDetails: ForwardCert.SANITIZE_SET,
+  },
 };

@@ -105,8 +105,8 @@ function runChain(state: DecodedState, listener: Listener, chain: FilterChain, c
 }
 
 function runHttp(state: DecodedState, listener: Listener, manager: HttpConnectionManager, call: Call): Outcome {
-  const { request } = call;
-  if (request === undefined) return { kind: 'refuse', listener: listener.name, why: 'the port speaks HTTP' };
+  if (call.request === undefined) return { kind: 'refuse', listener: listener.name, why: 'the port speaks HTTP' };
+  const request = manager.stripTrailingHostDot ? withoutFinalDot(call.request) : call.request;
   const specifier = manager.routeSpecifier;
   const table =
     specifier.case === 'rds'
@@ -129,6 +129,11 @@ function runHttp(state: DecodedState, listener: Listener, manager: HttpConnectio
     ...(rule !== undefined && { rule }),
     ...runRoute(state, route, request),
   };
+}
+
+/** `reviews.default.global.:9080` is the same name. */
+function withoutFinalDot(request: HttpRequest): HttpRequest {
+  return { ...request, authority: request.authority.replace(/\.(?=(:\d+)?$)/, '') };
 }
 
 const REDIRECT_STATUS = [301, 302, 303, 307, 308];
