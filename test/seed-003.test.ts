@@ -170,9 +170,9 @@ describe.skipIf(obstacle !== undefined)(`seed 003 on a sandbox${obstacle ? ` (sk
   );
 
   test('from one to the other, and back to the direct way, nothing is lost', async () => {
-    const load = inSleep('node', '-e', LOAD, `http://${HOST}:8000/headers`, '4000', '40');
+    const load = inSleep('node', '-e', LOAD, `http://${HOST}:8000/headers`, '3000', '30');
     for (const step of [13, 10, 14]) {
-      await new Promise((resolve) => setTimeout(resolve, 700));
+      await new Promise((resolve) => setTimeout(resolve, 500));
       await scenario.step(step);
     }
     const { sent, failed } = JSON.parse((await load).stdout) as { sent: number; failed: string[] };
