@@ -19,8 +19,6 @@ export interface ValuesReport {
 
 const MIN_LIFETIME_MS = 10_000;
 const MAX_LIFETIME_MS = 8_760 * 3_600_000;
-/** As the API server takes them. */
-const VARIABLE = /^[-._a-zA-Z][-._a-zA-Z0-9]*$/;
 /** They would reach the prototype of what they are laid over. */
 const RESERVED = new Set(['__proto__', 'constructor', 'prototype']);
 
@@ -74,9 +72,7 @@ function checkOpen(value: RawValue, path: string, fail: (path: string, what: str
   const visit = (tree: RawTree, at: string, isFlat: boolean): void => {
     for (const [name, member] of Object.entries(tree)) {
       if (RESERVED.has(name)) fail(`${at}.${name}`, `"${name}" cannot be a name`);
-      else if (path.endsWith('.env') && !VARIABLE.test(name)) {
-        fail(`${at}.${name}`, `"${name}" cannot be the name of an environment variable`);
-      } else if (isFlat && typeof member === 'object' && member !== null) {
+      else if (isFlat && typeof member === 'object' && member !== null) {
         fail(`${at}.${name}`, `${at}.${name} has no members`);
       } else if (isTree(member)) visit(member, `${at}.${name}`, isFlat);
       else if (path.endsWith('.env')) {

@@ -87,7 +87,6 @@ describe('single values', () => {
     ['global.outboundTrafficPolicy.mode=ANY', 'ALLOW_ANY, REGISTRY_ONLY'],
     ['gateways.istio-egressgateway.env=x', 'is a group'],
     ['gateways.istio-egressgateway.env.A.B=x', 'has no members'],
-    ['gateways.istio-egressgateway.env.A B=x', 'name of an environment variable'],
     ['gateways.istio-egressgateway.env.A B=x', 'is no name of a variable'],
     ['gateways.istio-egressgateway.env.POD_NAME=x', 'is what the installation sets'],
     ['gateways.istio-egressgateway.env.ISTIO_META_CLUSTER_ID=x', 'token proves it'],
