@@ -83,24 +83,29 @@ const NONE: readonly never[] = Object.freeze([]);
 /** Proxies with equal keys have equal views of one index. */
 export function viewKey(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): string {
   const { kind, cluster, namespace } = proxy;
-  const { key } = vantageOf(index, proxy);
+  const { key } = standpointOf(index, proxy);
   const names = kind === 'gateway' ? Object.keys(proxy.labels).sort() : rulesFor(index, namespace, cache).labels;
   return JSON.stringify([kind, cluster, namespace, key, pickLabels(names, proxy.labels)]);
 }
 
 /** What a proxy says of its network goes before what the mesh knows of its pod. */
-function vantageOf({ networks, mesh }: MeshIndex, proxy: MeshProxy): Vantage {
+function standpointOf({ networks, mesh }: MeshIndex, proxy: MeshProxy): Omit<Vantage, 'far'> {
   const network = proxy.network || networkOf(networks.members, proxy);
   const requested = proxy.requestedNetworks;
   const withoutGateway = mesh.networksWithoutGateway === 'DIRECT' ? 'direct' : 'none';
   const key = JSON.stringify([network, requested, withoutGateway]);
-  const vantage = { network, requested, gateways: networks.gateways, withoutGateway, key } as const;
+  return { network, requested, gateways: networks.gateways, withoutGateway, key };
+}
+
+function vantageOf(index: MeshIndex, proxy: MeshProxy): Vantage {
+  const { members, occupied } = index.networks;
+  const standpoint = standpointOf(index, proxy);
   // Whole clusters first, so that the first and the last pod of one change nothing.
-  const clusters = Object.entries(networks.members.registries).map(([cluster, name]) => ({ cluster, network: name }));
-  const others = [...clusters, ...networks.occupied].filter((place) => place.network !== network);
+  const clusters = Object.entries(members.registries).map(([cluster, network]) => ({ cluster, network }));
+  const others = [...clusters, ...occupied].filter(({ network }) => network !== standpoint.network);
   const far = (reach: Reach) =>
-    [...new Set(others.filter((o) => reachOf(o.network, vantage) === reach).map((o) => o.cluster))].sort();
-  return { ...vantage, far: { direct: far('direct'), gateway: far('gateway') } };
+    [...new Set(others.filter((o) => reachOf(o.network, standpoint) === reach).map((o) => o.cluster))].sort();
+  return { ...standpoint, far: { direct: far('direct'), gateway: far('gateway') } };
 }
 
 function rulesFor(index: MeshIndex, namespace: string, cache: ViewCache): VisibleRules {
