@@ -33,7 +33,7 @@ import { KubeSource } from '../../src/sources/kube.ts';
 import { startTestServer, type TestServer } from '../apiserver/test-server.ts';
 
 /** One API server with its administrator, and a forwarder before it. */
-export class TestCluster {
+class TestCluster {
   readonly server: TestServer;
   readonly admin: KubeClient;
   readonly #forwarder: Server;
@@ -192,7 +192,7 @@ users:
 }
 
 /** What a control plane of `home` knows, while it runs. */
-export class TestPlane {
+class TestPlane {
   readonly registries: Registries;
   readonly engine: MeshEngine;
   readonly log: Record<string, unknown>[] = [];

@@ -13,7 +13,7 @@ export function remoteResources(): WatchedResource[] {
 }
 
 /** The object without what nobody here reads. */
-export function keptOf(object: KubeObject): KubeObject {
+function keptOf(object: KubeObject): KubeObject {
   const { managedFields: _, annotations, ...metadata } = object.metadata as KubeObject['metadata'] & Fields;
   const ours = Object.entries(annotations ?? {}).filter(([name]) => /(^|\.)istio\.io\//.test(name));
   const kept = {
