@@ -38,7 +38,9 @@ describe.skipIf(obstacle !== undefined)(`analyze over clusters${obstacle ? ` (sk
   async function giveRemoteSecret(name: string, key: string, change: (kubeconfig: string) => string): Promise<void> {
     const flags = ['config', 'view', '--raw', '--minify', '--flatten'];
     const file = join(sandbox.dir, key);
-    writeFileSync(file, change(await kubectl('cluster2', ...flags)));
+    // Its proxy is this machine’s way in, and not a pod’s.
+    const own = (await kubectl('cluster2', ...flags)).replace(/^ *proxy-url: .*\n/m, '');
+    writeFileSync(file, change(own));
     await kubectl('cluster1', '-n', 'istio-system', 'create', 'secret', 'generic', name, `--from-file=${file}`);
     await kubectl('cluster1', '-n', 'istio-system', 'label', 'secret', name, 'istio/multiCluster=true');
   }
@@ -134,7 +136,7 @@ data: { stubDomains: '{"global": ["${address}"]}' }
     );
     await giveRemoteSecret('remote-own', 'cluster1', (text) => text);
     const told = (await analyze('--context', 'cluster1')).told.filter(({ object }) => object.kind === 'Secret');
-    expect(told.map(({ code, object, field }) => `${code} ${object.name} ${field}`)).toEqual([
+    expect(told.map(({ code, object, field }) => `${code} ${object.name} ${field}`).sort()).toEqual([
       'ISM0309 remote-ca data["bad-ca"]: clusters[0].cluster.certificate-authority-data',
       'ISM0309 remote-exec data["runs"]: users[0].user.exec',
       'ISM0311 remote-own data["cluster1"]',
@@ -168,5 +170,18 @@ spec:
     expect(alone.told.map(({ code, object }) => `${code} ${object.name}`)).toContain('ISM0101 only-there');
     expect(alone.stderr).toContain('n2-k8s-config (Secret remote-sound)');
     expect(await only('ISM0101', ...BOTH)).toEqual([]);
+  });
+
+  test('the control plane itself tells of a watched cluster with another root', async () => {
+    const fingerprints = await Promise.all(
+      ['cluster1', 'cluster2'].map(async (name) => new X509Certificate(await rootOf(name)).fingerprint256),
+    );
+    await until('a remark', async () => {
+      const [told] = await only('ISM0312', '--context', 'cluster1');
+      if (told === undefined) return false;
+      expect(told.object).toMatchObject({ kind: 'Secret', name: 'remote-sound' });
+      return fingerprints.every((fingerprint) => told.message.includes(fingerprint));
+    });
+    expect(await only('ISM0312', ...BOTH)).toHaveLength(1);
   });
 });

@@ -270,7 +270,7 @@ describe('the remote cluster', () => {
       resources: string[];
       verbs: string[];
     }[];
-    expect(new Set(rules.flatMap(({ verbs }) => verbs))).toEqual(new Set(['list', 'watch', 'create']));
+    expect(new Set(rules.flatMap(({ verbs }) => verbs))).toEqual(new Set(['list', 'watch', 'create', 'get']));
     expect(rules.flatMap(({ resources }) => resources)).not.toContain('secrets');
     expect(namesOf(PRIMARY, 'Secret')).toEqual([]);
   });

@@ -32,6 +32,7 @@ import { createMetrics, type Metrics } from './metrics.ts';
 import { EntryNames } from './networks/entry-names.ts';
 import { followGatewayNames } from './networks/gateway-names.ts';
 import type { NameFollower } from './networks/name-follower.ts';
+import { followRoots } from './registries/followed-roots.ts';
 import { Registries } from './registries/registries.ts';
 import { RegistryFiles } from './registries/registry-files.ts';
 import { clusterUidOf } from './registries/remote-registry.ts';
@@ -199,6 +200,7 @@ class ControlPlane {
         ? [this.#followObjects(), this.#statuses.run(signal), this.#names.run(signal), this.#entryNames.run(signal)]
         : []),
       this.#registries?.run(signal),
+      this.#registries && this.#followRoots(this.#registries, signal),
       ...(roles.has('injector') ? [this.#settings.run(client, log, signal)] : []),
       ...(this.#hasWebhooks ? [keepWebhooksTrusting(client, authority.rootPem, roles, log, signal)] : []),
     ];
@@ -241,6 +243,19 @@ class ControlPlane {
     });
     this.#metrics.registries(() => registries.status());
     return registries;
+  }
+
+  #followRoots(registries: Registries, signal: AbortSignal): Promise<void> {
+    const { cluster: own, log } = this.#options;
+    const clusters = () =>
+      registries.status().flatMap(({ cluster, secret, secretUid, state }) => {
+        const reviewer = registries.reviewers().find((other) => other.cluster === cluster);
+        if (reviewer === undefined || state !== 'synced') return [];
+        return [{ cluster, client: reviewer.client, secret: { name: secret, uid: secretUid } }];
+      });
+    const ownRootPem = () => this.#authority!.rootPem;
+    const trouble = this.#health.tellOfRegistry.bind(this.#health);
+    return followRoots({ own, ownRootPem, clusters, trouble, log }, signal);
   }
 
   #followObjects(): Promise<void> {

@@ -68,11 +68,14 @@ async function analyzeClusters(options: AnalyzeOptions): Promise<Findings> {
     const read = found && readRoots(target.contextName, found.source, found.pem);
     return read === undefined ? [] : [read];
   });
+  const differing = compareRoots(roots);
+  // The control plane tells it of the clusters that it watches, too.
+  const isNews = ({ code }: Remark) => code !== 'ISM0312' || differing.length === 0;
   return {
     remarks: [
       ...seen.filter((each): each is Remark => !isSighting(each)),
-      ...judged.flatMap(({ remarks }) => remarks),
-      ...compareRoots(roots),
+      ...judged.flatMap(({ remarks }) => remarks).filter(isNews),
+      ...differing,
       ...judgeGlobalHosts(
         sightings.map(({ target, collected, namespace }) => {
           return { context: target.contextName, objects: collected.objects, namespace };

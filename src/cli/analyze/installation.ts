@@ -12,6 +12,7 @@ import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
 import { judgeAuthority } from './authority.ts';
 import type { Remark } from './judge.ts';
 import { inspectRemoteSecrets, REMOTE_LABEL, type RemoteRegistry } from './remote-secrets.ts';
+import { ROOTS_CURE } from './roots.ts';
 
 export interface InstallationReport {
   readonly remarks: readonly Remark[];
@@ -51,6 +52,7 @@ const TROUBLES: Readonly<Record<PlaneTrouble, readonly [code: DiagnosticCode, cu
     'see that the API server can be reached from istiod, and that the Secret’s token is valid',
   ],
   ClusterName: ['ISM0311', 'give each cluster a key of its own in the Secrets labelled istio/multiCluster=true'],
+  ClusterRoots: ['ISM0312', ROOTS_CURE],
   GatewayName: [
     'ISM0315',
     'mend the name where it is written (meshNetworks in ConfigMap istio, or the ServiceEntry), or its DNS',
@@ -58,7 +60,12 @@ const TROUBLES: Readonly<Record<PlaneTrouble, readonly [code: DiagnosticCode, cu
 };
 
 /** These are told on the Secret as well. */
-const ON_SECRETS: ReadonlySet<string> = new Set<PlaneTrouble>(['RemoteSecret', 'RemoteCluster', 'ClusterName']);
+const ON_SECRETS: ReadonlySet<string> = new Set<PlaneTrouble>([
+  'RemoteSecret',
+  'RemoteCluster',
+  'ClusterName',
+  'ClusterRoots',
+]);
 
 export async function inspectInstallation(client: KubeClient): Promise<InstallationReport> {
   const notes: string[] = [];
@@ -160,7 +167,9 @@ async function inspectRoots(client: KubeClient, secret: KubeObject, rootPem: str
   const inUse = await readDistributed(client);
   if (inUse === undefined || inUse === rootPem) return [];
   const message = 'its roots are not those in use: it was replaced after the control plane started';
-  const cure = 'kubectl -n istio-system rollout restart deployment istiod, then restart everything with a proxy';
+  const cure =
+    'restart the control plane (kubectl -n istio-system rollout restart deployment istiod, or istio-citadel in a remote ' +
+    'cluster), then everything with a proxy';
   return [diagnose(refOf(secret), 'ISM0308', '', message, cure)];
 }
 

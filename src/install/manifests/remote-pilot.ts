@@ -60,6 +60,8 @@ export function buildReader(): KubeObject[] {
     clusterRole(READER_ACCOUNT, [
       { apiGroups: [''], resources: ['services', 'pods', 'namespaces', 'nodes'], verbs: WATCH },
       { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: WATCH },
+      // Public: does it trust the same root?
+      { apiGroups: [''], resources: ['configmaps'], resourceNames: ['istio-ca-root-cert'], verbs: ['get'] },
       // The tokens of that cluster's proxies are checked by the API server which gave them.
       { apiGroups: ['authentication.k8s.io'], resources: ['tokenreviews'], verbs: ['create'] },
     ]),

@@ -15,6 +15,7 @@ export type PlaneTrouble =
   | 'RemoteSecret'
   | 'RemoteCluster'
   | 'ClusterName'
+  | 'ClusterRoots'
   | 'GatewayName';
 
 export interface PlaneEventsOptions {
@@ -34,7 +35,13 @@ export interface PlaneEventsOptions {
 export const REPEAT_MS = 5 * 60_000;
 const MAX_REMEMBERED = 200;
 /** These are told every few seconds while they stand: one that was not for so long is over. */
-const RETOLD: ReadonlySet<PlaneTrouble> = new Set(['RemoteSecret', 'RemoteCluster', 'ClusterName', 'GatewayName']);
+const RETOLD: ReadonlySet<PlaneTrouble> = new Set([
+  'RemoteSecret',
+  'RemoteCluster',
+  'ClusterName',
+  'ClusterRoots',
+  'GatewayName',
+]);
 const OVER_MS = 45_000;
 
 interface Told {

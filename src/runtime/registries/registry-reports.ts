@@ -21,7 +21,7 @@ export interface RegistryStatus {
 }
 
 export interface RegistryTrouble {
-  readonly kind: 'RemoteSecret' | 'RemoteCluster' | 'ClusterName';
+  readonly kind: 'RemoteSecret' | 'RemoteCluster' | 'ClusterName' | 'ClusterRoots';
   readonly message: string;
   /** Tells troubles of one kind apart. */
   readonly about: string;

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Do the clusters that are watched have the root of this one? Where they have not, everything seems well, and no call from
+// one to the other succeeds.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { describeDifferentRoots, rootFingerprints, trustEachOther } from '../../identity/root-fingerprints.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { CONFIG_MAPS } from '../../kube/resources.ts';
+import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
+import type { RegistryTrouble } from './registry-reports.ts';
+
+export interface FollowedCluster {
+  readonly cluster: string;
+  readonly client: Pick<KubeClient, 'get'>;
+  readonly secret: RegistryTrouble['secret'];
+}
+
+export interface FollowedRootsOptions {
+  readonly own: string;
+  readonly ownRootPem: () => string;
+  /** Those that can be reached now. */
+  readonly clusters: () => readonly FollowedCluster[];
+  /** Called again and again while it stands. */
+  readonly trouble: (trouble: RegistryTrouble) => void;
+  readonly log: Logger;
+  readonly everyMs?: number;
+}
+
+const EVERY_MS = 10_000;
+
+/** Until `signal` aborts. Never rejects. */
+export async function followRoots(options: FollowedRootsOptions, signal: AbortSignal): Promise<void> {
+  const { own, ownRootPem, clusters, trouble, log, everyMs = EVERY_MS } = options;
+  const logged = new Map<string, string>();
+  while (!signal.aborted) {
+    const ours = rootFingerprints(ownRootPem()) ?? [];
+    await Promise.all(
+      clusters().map(async ({ cluster, client, secret }) => {
+        const theirs = await readFingerprints(client);
+        if (theirs === undefined || trustEachOther(ours, theirs)) return void logged.delete(cluster);
+        const message = describeDifferentRoots([cluster, theirs], [own, ours]);
+        if (logged.get(cluster) !== message) log.error({ cluster, secret: secret.name }, message);
+        logged.set(cluster, message);
+        trouble({ kind: 'ClusterRoots', message, about: cluster, secret });
+      }),
+    );
+    await sleep(everyMs, undefined, { signal, ref: false }).catch(() => {});
+  }
+}
+
+/** undefined where there is none, or where we may not read it: an account of an older installation. */
+async function readFingerprints(client: FollowedCluster['client']): Promise<readonly string[] | undefined> {
+  try {
+    const found = await client.get(CONFIG_MAPS, 'istio-ca-root-cert', ISTIO_NAMESPACE);
+    const pem = (found?.['data'] as Record<string, string> | undefined)?.['root-cert.pem'];
+    return pem === undefined ? undefined : rootFingerprints(pem);
+  } catch {
+    return undefined;
+  }
+}
