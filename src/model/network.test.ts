@@ -278,7 +278,7 @@ describe('gateways', () => {
     expect(told(mended.diagnostics)).toEqual([]);
     expect(mended.diagnostics.map(({ code, message }) => `${code} ${message}`)).toEqual([
       expect.stringMatching(
-        /^ISM0111 endpoints in one are on no network of meshNetworks: proxies .* dial them directly/,
+        /^ISM0111 endpoints of cluster one are on no network of meshNetworks: proxies .* dial them directly/,
       ),
     ]);
     expect(mended.snapshot.index.networks.occupied).toHaveLength(2);
