@@ -44,7 +44,7 @@ const ROOTS = 'istio-ca-root-cert';
 /** Of each trouble that the control plane tells: its code, and what to do. */
 const TROUBLES: Readonly<Record<PlaneTrouble, readonly [code: DiagnosticCode, cure: string]>> = {
   ClockSkew: ['ISM0305', 'set the clocks of the nodes (NTP)'],
-  RefusedByProxy: ['ISM0306', 'restart the pod that it names (kubectl rollout restart), or set its node’s clock'],
+  RefusedByProxy: ['ISM0306', 'give it the root of the control plane, restart its pod, or set its node’s clock'],
   FileDescriptors: ['ISM0307', 'raise the limit of open files, or find who holds so many connections'],
   RemoteSecret: ['ISM0309', 'mend the Secret; what was known of its cluster stays in force until then'],
   RemoteCluster: [

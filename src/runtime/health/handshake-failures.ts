@@ -14,8 +14,15 @@ export interface HandshakeFailuresOptions {
   readonly observe: (reason: HandshakeReason) => void;
   /** At every failure of a peer that fails again and again. */
   readonly trouble: (message: string, address: string) => void;
-  /** `pod NAMESPACE/NAME`, where that is known. */
-  readonly nameOf: (address: string) => string | undefined;
+  /** Of the pod at an address of this cluster, where that is known. */
+  readonly nameOf: (address: string) => PeerName | undefined;
+}
+
+export interface PeerName {
+  /** `pod NAMESPACE/NAME` */
+  readonly name: string;
+  /** It is the gateway that passes the proxies of other clusters on, whose own addresses nobody sees. */
+  readonly isGateway: boolean;
 }
 
 const WINDOW_MS = 60_000;
@@ -47,7 +54,8 @@ export class HandshakeFailures {
     const reason = reasonOf(error);
     observe(reason);
     log.debug({ address, reason, err: error.message }, 'a TLS handshake failed');
-    const pod = this.#options.nameOf(address);
+    const peerName = this.#options.nameOf(address);
+    const pod = peerName?.name;
     // Port scans, health checks, plain text: nobody who wanted to be a proxy.
     if (reason === 'other' || (reason === 'closed' && pod === undefined)) return;
     const now = nowMs();
@@ -62,7 +70,10 @@ export class HandshakeFailures {
     peer.atMs.push(now);
     if (peer.atMs.length < WARN_AT && now - peer.troubledAtMs > STANDING_MS) return;
     peer.troubledAtMs = now;
-    const message = this.#explain(reason, pod === undefined ? `at ${address}` : `of ${pod} (${address})`, now);
+    const message =
+      peerName?.isGateway === true && reason !== 'expired'
+        ? explainRemote(peerName.name)
+        : this.#explain(reason, pod === undefined ? `at ${address}` : `of ${pod} (${address})`, now);
     this.#options.trouble(message, address);
     if (now - peer.warnedAtMs < REMIND_MS) return;
     peer.warnedAtMs = now;
@@ -99,6 +110,15 @@ export class HandshakeFailures {
         );
     }
   }
+}
+
+/** The gateway itself, or somebody behind it: its pod shows which by whether it is ready. */
+function explainRemote(gateway: string): string {
+  return (
+    `a proxy of another cluster that comes by ${gateway}, or that gateway itself, does not take the control plane’s ` +
+    'certificate: the other cluster has another root (isthmus analyze with --context for each cluster shows both ' +
+    'fingerprints), or a clock there is off; the gateway’s own pod is not ready only if it is the one'
+  );
 }
 
 function reasonOf(error: Error): HandshakeReason {

@@ -12,7 +12,7 @@ import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 import type { Metrics } from '../metrics.ts';
 import type { RegistryTrouble } from '../registries/registry-reports.ts';
 import { watchClock } from './clock-skew.ts';
-import { HandshakeFailures } from './handshake-failures.ts';
+import { HandshakeFailures, type PeerName } from './handshake-failures.ts';
 import { PlaneEvents } from './plane-events.ts';
 
 const SWEEP_MS = 15_000;
@@ -116,10 +116,11 @@ export class PlaneHealth {
     });
   }
 
-  #podAt(address: string): string | undefined {
-    for (const { ref, ip } of this.#options.snapshot().workloads.values()) {
+  #podAt(address: string): PeerName | undefined {
+    for (const { ref, ip, labels } of this.#options.snapshot().workloads.values()) {
       // Pods of other clusters come by gateways, and may have the addresses of ours.
-      if (ip === address && ref.cluster === this.#options.cluster) return `pod ${ref.namespace}/${ref.name}`;
+      if (ip !== address || ref.cluster !== this.#options.cluster) continue;
+      return { name: `pod ${ref.namespace}/${ref.name}`, isGateway: labels['istio'] === 'ingressgateway' };
     }
     return undefined;
   }
