@@ -122,7 +122,7 @@ spec:
     // Stars come from cluster2's versions only.
     expect(reviews).not.toContain('color');
     const log = await in1('logs', '-n', 'istio-system', 'deploy/istiocoredns', '-c', 'istio-coredns-plugin');
-    expect(log).toContain('"ratings.default.global":"127.255.0.4"');
+    expect(log).toContain('ratings.default.global is 127.255.0.4');
   });
 
   test('a bad mesh object is refused when it is applied, with object, field and cure', async () => {
