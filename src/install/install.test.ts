@@ -105,6 +105,18 @@ describe('install', () => {
     expect(changes(events).filter((change) => change === 'configured')).toHaveLength(1);
   });
 
+  test('again, it keeps the networks that were edited in the cluster, unless its values have some', async () => {
+    await run();
+    const path = `${SYSTEM}/configmaps/istio`;
+    const networks = () => (kube.get(path)!['data'] as Record<string, string>)['meshNetworks'];
+    const edited = { ...kube.get(path)!, data: { meshNetworks: 'networks: {mine: {endpoints: []}}' } };
+    kube.put(`${SYSTEM}/configmaps`, edited);
+    await run();
+    expect(networks()).toBe('networks: {mine: {endpoints: []}}');
+    await run({ values: readValues(['global.meshNetworks.n.endpoints[0].fromRegistry=x'], 'cluster1') });
+    expect(networks()).toContain('fromRegistry: x');
+  });
+
   test('dry run changes nothing and tells the same', async () => {
     const events = await run({ dryRun: true });
     expect(new Set(changes(events))).toEqual(new Set(['created']));

@@ -53,10 +53,11 @@ export async function install(options: InstallOptions): Promise<void> {
   }
 }
 
-async function applyOne(object: KubeObject, { client, report, dryRun }: InstallOptions): Promise<void> {
-  const type = resourceTypeOf(object);
-  const { name = '', namespace } = object.metadata;
+async function applyOne(built: KubeObject, { client, values, report, dryRun }: InstallOptions): Promise<void> {
+  const type = resourceTypeOf(built);
+  const { name = '', namespace } = built.metadata;
   const before = await client.get(type, name, namespace);
+  const object = before === undefined ? built : withoutNetworks(built, values);
   if (before !== undefined && object.kind === 'Namespace') {
     // Somebody else's (to hold cacerts, say): its labels, by which `uninstall` would remove it, are not ours to set.
     report({ kind: 'applied', object: describeObject(object), change: 'unchanged' });
@@ -68,6 +69,14 @@ async function applyOne(object: KubeObject, { client, report, dryRun }: InstallO
       (await client.apply(object, type, { fieldManager: 'isthmus' })).metadata.resourceVersion;
   const change = before === undefined ? 'created' : same ? 'unchanged' : 'configured';
   report({ kind: 'applied', object: describeObject(object), change });
+}
+
+/** Networks are edited in the cluster: an installation that says nothing of them must not take them away. */
+function withoutNetworks(object: KubeObject, { global }: Values): KubeObject {
+  if (object.kind !== 'ConfigMap' || object.metadata.name !== 'istio') return object;
+  if (Object.keys(global.meshNetworks).length > 0) return object;
+  const { meshNetworks: _none, ...data } = object['data'] as Record<string, string>;
+  return { ...object, data };
 }
 
 async function warnOfCa({ client, report, values }: InstallOptions): Promise<void> {
