@@ -83,7 +83,7 @@ const KEEPALIVE = { interval: '30s', timeout: '10s' };
  * certificate that comes by SDS.
  */
 export function adsGrpcService(): Json {
-  return { envoy_grpc: { cluster_name: ADS_CLUSTER }, retry_policy: RETRY_POLICY };
+  return { envoy_grpc: { cluster_name: ADS_CLUSTER, retry_policy: RETRY_POLICY } };
 }
 
 /**

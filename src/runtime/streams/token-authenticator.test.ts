@@ -179,7 +179,7 @@ describe('tokens of several clusters', () => {
     watched = [];
     const one = tokenOf(away, 'k2');
     await expect(many.authenticate(one, PEER)).rejects.toMatchObject({
-      code: 'UNAVAILABLE',
+      code: 'UNAUTHENTICATED',
       message: expect.stringContaining('labelled istio/multiCluster=true'),
     });
     watched = [n2!];
@@ -187,7 +187,7 @@ describe('tokens of several clusters', () => {
     // And of one that is watched no more.
     watched = [];
     many.forget('n2');
-    await expect(many.authenticate(one, PEER)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(many.authenticate(one, PEER)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   });
 
   test('that name the key of another cluster prove nothing by it, and spoil nothing', async () => {

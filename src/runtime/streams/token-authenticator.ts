@@ -141,16 +141,17 @@ export class TokenAuthenticator implements Authenticator {
     // What the issuer has refused, nobody else could say more of; but two clusters that are copies sign with one key.
     if (outage !== undefined && !isKnown) throw outage;
     this.#options.observe?.('refused');
+    // Envoy logs this at once; of what is only unavailable it says nothing for half a minute.
     if (others === undefined || isKnown) {
       const cluster = isKnown ? issuer : own;
       throw unauthenticated(
         `the API server of cluster ${cluster} does not accept the token (another cluster's, or its pod is gone)`,
       );
     }
-    throw new XdsRefusal(
-      'UNAVAILABLE',
-      'no cluster that this control plane watches has issued the token; to have the proxy’s cluster watched, make a ' +
-        'secret of its kubeconfig in istio-system of the control plane’s cluster, labelled istio/multiCluster=true',
+    throw unauthenticated(
+      'no cluster that this control plane watches accepts the token (or its pod is gone); to have the cluster of the ' +
+        'proxy watched, make a secret of its kubeconfig in istio-system of the cluster of the control plane, labelled ' +
+        'istio/multiCluster=true',
     );
   }
 

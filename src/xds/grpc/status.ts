@@ -30,10 +30,14 @@ export class GrpcError extends Error {
 /** Longer messages would not fit into a peer's header limit together with the rest. */
 const MAX_MESSAGE_CHARS = 1024;
 
-/** Percent-encoding of a `grpc-message`: all but printable ASCII, and `%` itself. Cut to what trailers can carry. */
+/**
+ * Percent-encoding of a `grpc-message`: all but printable ASCII, and `%` itself. Cut to what trailers can carry. Envoy's log
+ * shows it as it is encoded, so typographic quotes become plain ones.
+ */
 export function encodeStatusMessage(message: string): string {
   let encoded = '';
-  for (const octet of Buffer.from(message.slice(0, MAX_MESSAGE_CHARS), 'utf8')) {
+  const plain = message.slice(0, MAX_MESSAGE_CHARS).replaceAll(/[‘’]/g, "'").replaceAll(/[“”]/g, '"');
+  for (const octet of Buffer.from(plain, 'utf8')) {
     const printable = octet >= 0x20 && octet <= 0x7e && octet !== 0x25;
     encoded += printable ? String.fromCharCode(octet) : `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
   }
