@@ -44,9 +44,21 @@ const port = struct({
 });
 
 const address = checked(text(), (raw, at) => {
-  if (isIP(raw) !== 0 || /^[a-z0-9_]([-a-z0-9_.]{0,251}[a-z0-9_])?\.?$/i.test(raw)) return;
+  if (isNowhere(raw)) {
+    const cure = 'write the address of the workload, or of the gateway in front of it';
+    at.report.add('ISM0006', at.field, `${raw} is no address of anybody`, cure);
+    return;
+  }
+  const isName = /^[a-z0-9_]([-a-z0-9_.]{0,251}[a-z0-9_])?\.?$/i.test(raw) && !/^[0-9.]+$/.test(raw);
+  if (isIP(raw) !== 0 || isName) return;
   at.report.add('ISM0006', at.field, `${JSON.stringify(raw)} is no address`, 'write an IP address or a DNS name');
 });
+
+/** Unspecified, broadcast or multicast: nobody is there, and a listener there is refused or takes others' connections. */
+function isNowhere(address: string): boolean {
+  return isIP(address) !== 0 && /^(0\.0\.0\.0$|255\.255\.255\.255$|22[4-9]\.|23\d\.|::$|ff)/i.test(address);
+}
+
 const endpoint = struct({
   address: required(address),
   ports: defaulted(mapOf(portNumber), {}),
@@ -71,6 +83,13 @@ const virtualAddress = checked(text(), (raw, at) => {
       `${JSON.stringify(raw)} is not an address`,
       'write an IP address or a CIDR block',
     );
+  else if ((bits === undefined || Number(bits) === width) && isNowhere(ip!)) {
+    const cure = 'choose another that nobody has, as of 240.0.0.0/4';
+    at.report.add('ISM0006', at.field, `${raw} is no address that anybody connects to`, cure);
+  } else if (raw === '127.0.0.1' || raw === '::1') {
+    const cure = 'choose another that nobody has, as of 240.0.0.0/4';
+    at.report.add('ISM0005', at.field, `proxies leave ${raw} alone: it is the pod itself`, cure);
+  }
 });
 
 const spec = struct(

@@ -170,6 +170,21 @@ test.each([
     'hosts: [a.b]\n  ports: [{number: 80, name: http}]\n  resolution: DNS\n  endpoints: [{address: x, ports: {htp: 1}}]',
     ['ISM0006 spec.endpoints[0].ports.htp:8'],
   ],
+  ...['0.0.0.0', '0.0.0.0/32', '224.0.0.1', '255.255.255.255', '"::"'].map((address): [string, string, string[]] => [
+    'ServiceEntry',
+    `hosts: [a.b]\n  addresses: [${address}]\n  ports: [{number: 80, name: http}]`,
+    ['ISM0006 spec.addresses[0]:6'],
+  ]),
+  [
+    'ServiceEntry',
+    'hosts: [a.b]\n  addresses: [127.0.0.1, 127.255.0.2, 240.0.0.0/4, 0.0.0.0/0]\n  ports: [{number: 80, name: http}]',
+    ['warning ISM0005 spec.addresses[0]:6'],
+  ],
+  ...['0.0.0.0', '1.2.3', '300.1.1.1'].map((address): [string, string, string[]] => [
+    'ServiceEntry',
+    `hosts: [a.b]\n  ports: [{number: 80, name: http}]\n  resolution: DNS\n  endpoints: [{address: ${address}}]`,
+    ['ISM0006 spec.endpoints[0].address:8'],
+  ]),
   ...(
     [
       ['', '[{address: 172.31.0.120, network: external}, {address: 10.96.0.9}]', []],
