@@ -3,6 +3,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { clusterName } from '../src/api/names.ts';
 import { TYPE_URL } from '../src/envoy/names.ts';
@@ -17,6 +18,7 @@ import {
   arbitraryNetworks,
   type ClusterObject,
   ENTRY_HOST,
+  entryAddress,
   type NetworkMesh,
   OWN_CLUSTER,
   objectsOf,
@@ -64,9 +66,13 @@ function snapshotOf(mesh: NetworkMesh): MeshSnapshot {
 
 /** Address and port -> weight, as Envoy reads it; undefined where there is no such cluster. */
 function sharesOf(desired: DesiredState, cluster: string): Map<string, bigint> | undefined {
-  const resource = desired.get(TYPE_URL.endpoints)?.get(cluster);
-  if (resource === undefined) return undefined;
-  const members = fromBinary(ClusterLoadAssignmentSchema, resource.value).endpoints.flatMap((l) => l.lbEndpoints);
+  const own = desired.get(TYPE_URL.cluster)?.get(cluster);
+  if (own === undefined) return undefined;
+  const told = desired.get(TYPE_URL.endpoints)?.get(cluster);
+  const assignment = told
+    ? fromBinary(ClusterLoadAssignmentSchema, told.value)
+    : fromBinary(ClusterSchema, own.value).loadAssignment;
+  const members = assignment?.endpoints.flatMap((l) => l.lbEndpoints) ?? [];
   const shares = members.map(({ hostIdentifier, loadBalancingWeight }) => {
     const address = hostIdentifier.case === 'endpoint' ? hostIdentifier.value.address?.address : undefined;
     if (address?.case !== 'socketAddress') throw new Error('an endpoint without an address');
@@ -105,8 +111,16 @@ function podTargets(mesh: NetworkMesh, version?: string): Target[] {
 }
 
 function entryTargets(mesh: NetworkMesh): Target[] {
-  return mesh.entry.map(({ address, network, weight, meshed, locality }) => {
-    return { at: `${address}:80`, network, meshed, draining: false, weight: BigInt(weight), locality };
+  return mesh.entry.map((endpoint) => {
+    const { network, weight, meshed, locality } = endpoint;
+    return {
+      at: `${entryAddress(endpoint, mesh)}:80`,
+      network,
+      meshed,
+      draining: false,
+      weight: BigInt(weight),
+      locality,
+    };
   });
 }
 

@@ -59,6 +59,7 @@ const MESH: NetworkMesh = {
     pod('three', '10.9.2.3', 'us'),
   ],
   entry: [],
+  byName: false,
 };
 
 const stops: (() => void | Promise<void>)[] = [];

@@ -6,7 +6,7 @@ import { hostname } from '../api/names.ts';
 import { networksOf, type Vantage, vantageKeys } from '../model/networks.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshIndex, MeshService } from '../model/snapshot.ts';
-import { type ProxyView, selectDestinationRule } from '../model/view.ts';
+import { headlessState, type ProxyView, selectDestinationRule } from '../model/view.ts';
 import {
   buildDestinations,
   buildExitDestinations,
@@ -96,7 +96,7 @@ function memoized(view: ProxyView, service: MeshService, cache: IntentCache, use
   const rule = selectDestinationRule(view, service);
   const identities = view.identities.get(service.key);
   const { mesh, kind, vantage } = view;
-  const headlessMeshed = view.headless.get(service.key)?.meshed ?? false;
+  const headlessMeshed = headlessState(view, service)?.meshed ?? false;
   const { keys: ways, tag } = vantageKeys(networksOf(service.dnsEndpoints), vantage);
   const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use], ...ways];
   const far = use === 'sni' ? undefined : farFrom(service, vantage);

@@ -2,7 +2,7 @@
 // What a sidecar does with the connections that its application opens.
 import { isIP } from 'node:net';
 import { type MeshService, PROXY_PORTS, type ServicePort } from '../model/snapshot.ts';
-import { addressesOf, type ProxyView } from '../model/view.ts';
+import { addressesOf, headlessState, type ProxyView } from '../model/view.ts';
 import type { OutboundIntent, TcpChainIntent, TcpPortIntent } from './types.ts';
 import { buildRouteTable, indexRules, type VirtualHostCache } from './virtual-hosts.ts';
 
@@ -70,7 +70,7 @@ function* claims(
   }
   if (addresses.length > 0) return;
   if (service.registry === 'kubernetes') {
-    const blocks = (view.headless.get(service.key)?.addresses ?? []).filter((ip) => isIP(ip) === 4);
+    const blocks = (headlessState(view, service)?.addresses ?? []).filter((ip) => isIP(ip) === 4);
     if (blocks.length > 0) yield { address: '', chain: { ...chain, blocks: blocks.map((ip) => `${ip}/32`) } };
   } else if (port.protocol === 'tls') yield { address: '', chain: { ...chain, serverNames: [service.hostname] } };
   else yield { address: '', chain };

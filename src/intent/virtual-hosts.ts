@@ -6,7 +6,7 @@ import type { VirtualService } from '../api/virtual-service.ts';
 import { compareHosts, type HostTable, hostTable, isRemote, lookUpHost, qualifyHost } from '../model/hosts.ts';
 import { IdentityMemo } from '../model/identity-memo.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
-import { addressesOf, type ProxyView } from '../model/view.ts';
+import { addressesOf, headlessState, type ProxyView } from '../model/view.ts';
 import { buildRoutes, plainRoute } from './http-routes.ts';
 import { refsOf } from './route-refs.ts';
 import type { RouteTableIntent, VirtualHostIntent } from './types.ts';
@@ -101,7 +101,7 @@ function buildVirtualHost(
 function claimDomains(view: ProxyView, service: MeshService, taken: Set<string>): string[] {
   const names = [service.hostname, ...shortNames(view, service)];
   // Pods of a headless service have names of their own below it: db-0.db.default.svc.cluster.local.
-  const pods = view.headless.has(service.key) ? names.map((name) => `*.${name}`) : [];
+  const pods = headlessState(view, service) !== undefined ? names.map((name) => `*.${name}`) : [];
   const claimed = [...names.slice(1), ...pods, ...addressDomains(view, service)].filter((name) => !taken.has(name));
   for (const name of claimed) taken.add(name);
   return [service.hostname, ...new Set(claimed)];

@@ -201,6 +201,21 @@ describe('meshNetworks is read live', () => {
   });
 });
 
+test('pods of a headless service are those of the client’s own cluster', () => {
+  const store = newStore();
+  const headless = { ...SERVICE, spec: { ...(SERVICE['spec'] as object), clusterIP: 'None' } };
+  const plain = pod('10.1.0.1', { 'security.istio.io/tlsMode': 'disabled' });
+  const { snapshot } = store.apply([
+    ...['one', 'two'].map((cluster) => upsert(cluster, headless)),
+    ...pod('10.1.0.1').map((o) => upsert('one', o)),
+    ...plain.map((o) => upsert('two', o)),
+  ]);
+  expect(snapshot.index.headless.get(KEY)).toEqual({
+    one: { addresses: ['10.1.0.1'], meshed: true },
+    two: { addresses: ['10.1.0.1'], meshed: false },
+  });
+});
+
 test('the spelling of Istio’s charts is read too', () => {
   const store = newStore();
   const yaml = `networks:

@@ -88,14 +88,15 @@ export interface MeshIndex {
   readonly gateways: readonly Gateway[];
   /** Who may answer for a service: the identities of its endpoints, sorted. */
   readonly identities: ReadonlyMap<ServiceKey, readonly SpiffeId[]>;
-  readonly headless: ReadonlyMap<ServiceKey, HeadlessState>;
+  /** By cluster: DNS gives a pod those of its own. */
+  readonly headless: ReadonlyMap<ServiceKey, Readonly<Record<ClusterName, HeadlessState>>>;
 }
 
 /** Clients of a headless service dial its pods, so that its endpoints are part of the listeners and not only of EDS. */
 export interface HeadlessState {
   /** Sorted. */
   readonly addresses: readonly string[];
-  /** Every endpoint has a sidecar. */
+  /** Every one of them has a sidecar. */
   readonly meshed: boolean;
 }
 

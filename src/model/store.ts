@@ -6,7 +6,7 @@ import { refOf } from '../api/kind.ts';
 import { groupOf, kindOf, MESH_GROUPS } from '../api/kinds.ts';
 import { DEFAULT_MESH_CONFIG, decodeMeshConfig, type MeshConfig } from '../api/mesh-config.ts';
 import { decodeMeshNetworks } from '../api/mesh-networks.ts';
-import { clusterName, type SpiffeId } from '../api/names.ts';
+import { type ClusterName, clusterName, type SpiffeId } from '../api/names.ts';
 import { diagnose, type Locate } from '../api/report.ts';
 import { unknownKind } from '../api/validate.ts';
 import type { KubeObject } from '../kube/types.ts';
@@ -179,7 +179,7 @@ export class MeshStore {
     const headless = new Changes(before.index.headless);
     for (const key of endpoints.keys) {
       identities.set(key, identitiesOf(endpoints.get(key)));
-      headless.set(key, headlessStateOf(services.get(key), endpoints.get(key)));
+      headless.set(key, headlessStatesOf(services.get(key), endpoints.get(key)));
     }
     this.#census.update([...endpoints.keys].map((key) => [key, before.endpoints.get(key), endpoints.get(key)]));
     const workloads = new Changes(before.workloads);
@@ -322,10 +322,16 @@ function identitiesOf(endpoints: EndpointSet | undefined): readonly SpiffeId[] |
   return ids.size === 0 ? undefined : [...ids].sort();
 }
 
-function headlessStateOf(service: MeshService | undefined, endpoints: EndpointSet = []): HeadlessState | undefined {
+function headlessStatesOf(
+  service: MeshService | undefined,
+  endpoints: EndpointSet = [],
+): Readonly<Record<ClusterName, HeadlessState>> | undefined {
   if (service?.registry !== 'kubernetes' || service.resolution !== 'none' || endpoints.length === 0) return undefined;
-  const addresses = [...new Set(endpoints.map((e) => e.address))].sort();
-  return { addresses, meshed: endpoints.every((e) => e.meshed) };
+  const byCluster = [...Map.groupBy(endpoints, (e) => e.cluster)].map(([cluster, members]) => {
+    const addresses = [...new Set(members.map((e) => e.address))].sort();
+    return [cluster, { addresses, meshed: members.every((e) => e.meshed) }] as const;
+  });
+  return Object.fromEntries(byCluster);
 }
 
 function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {

@@ -11,7 +11,7 @@ import { type HostTable, hostTable, isExported, lookUpHost, qualifyHost } from '
 import { IdentityMemo } from './identity-memo.ts';
 import { networkOf, type Reach, reachOf, type Vantage } from './networks.ts';
 import type { MeshProxy } from './proxy.ts';
-import type { MeshIndex, MeshService, MeshSettings } from './snapshot.ts';
+import type { HeadlessState, MeshIndex, MeshService, MeshSettings } from './snapshot.ts';
 
 export interface ProxyView {
   readonly kind: MeshProxy['kind'];
@@ -124,6 +124,11 @@ export function qualifyGateway(name: string, namespace: string): string {
 /** Addresses at which a client in `cluster` knows the service: IPs, and CIDR blocks of ServiceEntries. */
 export function addressesOf(service: MeshService, cluster: ClusterName): readonly string[] {
   return service.registry === 'kubernetes' ? (service.clusters[cluster]?.addresses ?? []) : service.addresses;
+}
+
+/** Of a headless service: the pods that the view's own cluster has. */
+export function headlessState(view: ProxyView, service: MeshService): HeadlessState | undefined {
+  return view.headless.get(service.key)?.[view.cluster];
 }
 
 /** The rule for a host: the client's namespace goes before the service's, and that before the mesh's root. */

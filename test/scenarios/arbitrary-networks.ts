@@ -49,6 +49,8 @@ export interface NetworkMesh {
   readonly leaveOut: boolean;
   readonly pods: readonly PodSpec[];
   readonly entry: readonly EntryEndpoint[];
+  /** The entry's endpoints are names, which Envoy looks up itself. */
+  readonly byName: boolean;
 }
 
 /** Names that stand for addresses: `gw-198.51.100.7.example`. */
@@ -103,6 +105,7 @@ export const arbitraryNetworks: fc.Arbitrary<NetworkMesh> = fc.record({
   leaveOut: fc.boolean(),
   pods: fc.uniqueArray(pod, { maxLength: 12, selector: (p) => p.ip }),
   entry: fc.uniqueArray(entryEndpoint, { maxLength: 5, selector: (e) => e.address }),
+  byName: fc.boolean(),
 });
 
 export interface ClusterObject {
@@ -123,12 +126,12 @@ export function answersOf({ networks }: Pick<NetworkMesh, 'networks'>): Map<stri
 
 export function objectsOf(mesh: NetworkMesh): ClusterObject[] {
   const services = CLUSTERS.map((cluster) => ({ cluster, object: SERVICE }));
-  const entry = mesh.entry.length === 0 ? [] : [{ cluster: OWN_CLUSTER, object: entryOf(mesh.entry) }];
+  const entry = mesh.entry.length === 0 ? [] : [{ cluster: OWN_CLUSTER, object: entryOf(mesh) }];
   const rule = { cluster: OWN_CLUSTER, object: RULE };
   return [{ cluster: OWN_CLUSTER, object: settingsOf(mesh) }, rule, ...services, ...entry, ...mesh.pods.flatMap(podOf)];
 }
 
-export function settingsOf(mesh: Omit<NetworkMesh, 'pods' | 'entry'>): KubeObject {
+export function settingsOf(mesh: Omit<NetworkMesh, 'pods' | 'entry' | 'byName'>): KubeObject {
   const members = (network: string) => [
     ...Object.entries(mesh.registries).flatMap(([name, n]) => (n === network ? [{ fromRegistry: name }] : [])),
     ...Object.entries(mesh.blocks).flatMap(([b, n]) => (n === network ? [{ fromCidr: `10.9.${b}.0/24` }] : [])),
@@ -163,7 +166,12 @@ const RULE: KubeObject = {
   spec: { host: SERVICE_HOST, subsets: [{ name: 'v1', labels: { version: 'v1' } }] },
 };
 
-function entryOf(endpoints: readonly EntryEndpoint[]): KubeObject {
+/** The address of an entry's endpoint as it is written there. */
+export function entryAddress({ address }: EntryEndpoint, { byName }: Pick<NetworkMesh, 'byName'>): string {
+  return byName ? `h-${address}.example` : address;
+}
+
+function entryOf(mesh: NetworkMesh): KubeObject {
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'ServiceEntry',
@@ -172,9 +180,9 @@ function entryOf(endpoints: readonly EntryEndpoint[]): KubeObject {
       hosts: [ENTRY_HOST],
       location: 'MESH_INTERNAL',
       ports: [{ name: 'http', number: 80, protocol: 'http' }],
-      resolution: 'STATIC',
-      endpoints: endpoints.map(({ address, network: name, weight, meshed, locality }) => ({
-        address,
+      resolution: mesh.byName ? 'DNS' : 'STATIC',
+      endpoints: mesh.entry.map(({ network: name, weight, meshed, locality }, i) => ({
+        address: entryAddress(mesh.entry[i]!, mesh),
         weight,
         locality,
         ...(name !== undefined && { network: name }),
