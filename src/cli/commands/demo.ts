@@ -13,7 +13,7 @@ export function register(program: Command): void {
       'after',
       `
 Documents:
-  000   two clusters, the mesh on both, Bookinfo routed by version between them
+  000   two clusters, the mesh on both, Bookinfo routed by version between them (the one that needs no kubectl)
   001   one control plane for two clusters that share no network
   002   names of the other cluster, routes by user between the clusters
   003   out by the egress gateway alone

@@ -9,6 +9,7 @@ import { DOCUMENTS, findDocument } from './documents.ts';
 test('a document is found by its number, however short; an unknown one is told with those that exist', () => {
   expect(findDocument('004').number).toBe('004');
   expect(findDocument('4').number).toBe('004');
+  expect(() => findDocument('')).toThrow('there is no demo ""');
   expect(() => findDocument('7')).toThrow(/^there is no demo "7". There are:\n {2}000 .*\n(.*\n)* {2}004 /);
 });
 

@@ -18,7 +18,7 @@ export const DOCUMENTS: readonly DemoDocument[] = [
 
 /** `4` and `04` mean 004. @throws UserError with those that exist */
 export function findDocument(number: string): DemoDocument {
-  const found = DOCUMENTS.find((document) => document.number === number.padStart(3, '0'));
+  const found = DOCUMENTS.find((document) => number !== '' && document.number === number.padStart(3, '0'));
   if (found) return found;
   throw new UserError(`there is no demo "${number}". There are:\n${listDocuments().join('\n')}`, 2);
 }
