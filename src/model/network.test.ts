@@ -289,6 +289,11 @@ describe('gateways', () => {
     expect(store.snapshot.index.networks.occupied).toEqual([{ network: '', cluster: 'one' }]);
     // Nobody is on another network who could miss a way to `one`.
     expect(diagnostics).toHaveLength(1);
+    expect(
+      store.apply([{ kind: 'delete', cluster: 'one', object: SERVICE }]).diagnostics,
+      'nobody else calls it',
+    ).toEqual([]);
+    store.apply([upsert('one', SERVICE)]);
     const mended = store.apply(pod('10.2.0.1').map((o) => upsert('two', o)));
     expect(told(mended.diagnostics)).toEqual([]);
     expect(mended.diagnostics.map(({ code, message }) => `${code} ${message}`)).toEqual([

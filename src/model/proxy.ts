@@ -12,7 +12,7 @@ export interface MeshProxy {
   readonly ip: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
-  /** '' where the mesh has one network only. */
+  /** NETWORK, as its node says; '' where it says none, and its pod decides. */
   readonly network: string;
   /** REQUESTED_NETWORK_VIEW: networks that this proxy is to reach. Nobody else reaches `external`. Sorted. */
   readonly requestedNetworks: readonly string[];

@@ -21,7 +21,10 @@ export class UnreachableEndpoints {
     this.#diagnostics = [...unmeshed].flatMap(([key, places]) => {
       const service = index.services.get(key);
       if (service === undefined || isOfPlatform(service, index)) return [];
-      const behind = places.filter(({ network }) => gateways.has(network));
+      // A Service that only its own cluster has is known to no DNS of the others.
+      const isShared = (cluster: string) =>
+        service.registry === 'service-entry' || Object.keys(service.clusters).some((other) => other !== cluster);
+      const behind = places.filter(({ network, cluster }) => gateways.has(network) && isShared(cluster));
       return behind.map(({ network, cluster }) => {
         const where = `in ${cluster}, behind the gateway of network ${network}, have no sidecar`;
         const message = `endpoints of ${service.hostname} ${where}: other networks cannot reach them`;
