@@ -16,8 +16,12 @@ metadata:
     kubernetes.io/service-account.name: istio-multi
 type: kubernetes.io/service-account-token
 END
-kubectl wait --context=$CTX_CLUSTER2 -n istio-system secret/istio-multi-second-token \
-  --for=jsonpath='{.data.token}' --timeout=30s
+# Not \`kubectl wait --for=jsonpath\`: Debian's kubectl (1.20) has no such condition.
+for i in $(seq 150); do
+  TOKEN=$(kubectl get --context=$CTX_CLUSTER2 secret istio-multi-second-token -n istio-system -o jsonpath='{.data.token}')
+  [ -n "$TOKEN" ] && break
+  sleep 0.2
+done
 TOKEN=$(kubectl get --context=$CTX_CLUSTER2 secret istio-multi-second-token -n istio-system \
   -o jsonpath='{.data.token}' | base64 --decode)
 `);
