@@ -90,6 +90,16 @@ describe.skipIf(obstacle !== undefined)(`analyze over clusters${obstacle ? ` (sk
     ]);
   });
 
+  test('a namespace has to be in one of the clusters', async () => {
+    await kubectl('cluster2', 'create', 'namespace', 'only-there');
+    const both = ['--context', 'cluster1', '--context', 'cluster2'];
+    expect((await sandbox.isthmus('analyze', ...both, '-n', 'only-there')).code).toBe(1);
+    expect(await sandbox.isthmus('analyze', ...both, '-n', 'nowhere')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('there is no namespace nowhere'),
+    });
+  });
+
   test('a .global name that the cluster’s DNS asks nobody for: why, and the cure for kube-dns and for CoreDNS', async () => {
     await apply(
       'cluster1',

@@ -56,6 +56,7 @@ async function analyzeClusters(options: AnalyzeOptions): Promise<Findings> {
   const files = await readObjectFiles(options.paths);
   if (contexts.length <= 1) {
     const only = await seeCluster({ ...options, context: contexts[0], files });
+    demandNamespace(options.namespace, [only]);
     const scope = only.namespace === undefined ? 'all namespaces' : `namespace ${only.namespace}`;
     return { ...judgeSighting(only, [], undefined), scope };
   }
@@ -63,6 +64,7 @@ async function analyzeClusters(options: AnalyzeOptions): Promise<Findings> {
     contexts.map((context) => seeCluster({ ...options, context, files }).catch((error) => outOfReach(context, error))),
   );
   const sightings = seen.filter(isSighting);
+  demandNamespace(options.namespace, sightings);
   const judged = sightings.map((each) => judgeSighting(each, sightings, each.target.contextName));
   const roots = sightings.flatMap(({ target, installation: { roots: found } }) => {
     const read = found && readRoots(target.contextName, found.source, found.pem);
@@ -85,6 +87,12 @@ async function analyzeClusters(options: AnalyzeOptions): Promise<Findings> {
     notes: judged.flatMap(({ notes }) => notes),
     scope: contexts.join(', '),
   };
+}
+
+/** A typing mistake; one cluster of several need not have it. */
+function demandNamespace(name: string | undefined, seen: readonly Sighting[]): void {
+  if (name !== undefined && seen.length > 0 && !seen.some(({ hasNamespace }) => hasNamespace))
+    throw new UserError(`there is no namespace ${name} (kubectl get namespaces)`, 2);
 }
 
 function isSighting(seen: Sighting | Remark): seen is Sighting {

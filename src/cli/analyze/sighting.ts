@@ -15,6 +15,8 @@ export interface Sighting {
   readonly installation: InstallationReport;
   /** Whose objects are judged; undefined for all. */
   readonly namespace: string | undefined;
+  /** The cluster has that namespace, or none was named. */
+  readonly hasNamespace: boolean;
 }
 
 export interface SightingOptions {
@@ -31,7 +33,6 @@ export async function seeCluster({ context, ...options }: SightingOptions): Prom
   const target = readTarget({ ...options, ...(context === undefined ? {} : { context }) });
   const { client } = target;
   try {
-    if (options.namespace !== undefined) await demandNamespace(target, options.namespace);
     const [cluster, installation] = await Promise.all([readClusterObjects(client), inspectInstallation(client)]);
     const files = place(options.files, options.namespace ?? target.namespace);
     const collected = overlay(cluster, files);
@@ -48,15 +49,11 @@ export async function seeCluster({ context, ...options }: SightingOptions): Prom
       collected,
       installation: { ...installation, remarks: [...installation.remarks, ...ofNetworks, ...ofFiles, ...names] },
       namespace: options.allNamespaces ? undefined : (options.namespace ?? target.namespace),
+      hasNamespace: options.namespace === undefined || (await client.get(NAMESPACES, options.namespace)) !== undefined,
     };
   } catch (error) {
     throw error instanceof UserError ? error : target.explain(error, 'analyze again');
   } finally {
     target.close();
   }
-}
-
-async function demandNamespace({ client }: InstallTarget, name: string): Promise<void> {
-  if ((await client.get(NAMESPACES, name)) === undefined)
-    throw new UserError(`there is no namespace ${name} (kubectl get namespaces)`, 2);
 }
