@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The compile stages alone, without streams: CPU time for 1,000 services and 500 sidecars in ten namespaces, each service
-// with two subsets, a header-matched route and a weighted one. Figures are of this machine; compare within one run.
+// with two subsets, a header-matched route and a weighted one; in the end a hundred of them have pods on another network
+// too. Figures are of this machine; compare within one run.
 import { clusterName } from '../src/api/names.ts';
 import type { KubeObject } from '../src/kube/types.ts';
 import type { MeshProxy } from '../src/model/proxy.ts';
@@ -10,6 +11,7 @@ import { CompileCache, compileProxy } from '../src/pipeline.ts';
 const SERVICES = 1000;
 const SIDECARS = 500;
 const NAMESPACES = 10;
+const FAR_SERVICES = 100;
 const ROUNDS = 5;
 
 const upsert = (object: KubeObject): StoreEvent => ({ kind: 'upsert', cluster: 'bench', object });
@@ -64,6 +66,22 @@ function* wholeMesh(): Generator<StoreEvent> {
     yield upsert(mesh('DestinationRule', i, { host: name, subsets }));
     yield upsert(virtualService(i, 50));
   }
+}
+
+/** A second cluster, on a network of its own, has pods of the first hundred services. */
+function* farCluster(): Generator<StoreEvent> {
+  for (const event of wholeMesh()) {
+    if (event.kind !== 'upsert' || !['Service', 'Pod', 'EndpointSlice'].includes(event.object.kind)) continue;
+    const [, number] = /^svc-(\d+)/.exec(event.object.metadata.name ?? '') ?? [];
+    if (Number(number) < FAR_SERVICES) yield { ...event, cluster: 'far' };
+  }
+}
+
+function networks(gateway: string): StoreEvent {
+  const far = { endpoints: [{ fromRegistry: 'far' }], gateways: [{ address: gateway, port: 15443 }] };
+  const metadata = { name: 'istio', namespace: 'istio-system' };
+  const data = { meshNetworks: JSON.stringify({ networks: { far } }) };
+  return upsert({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data });
 }
 
 const sidecars = Array.from(
@@ -121,4 +139,11 @@ const rules = Array.from({ length: ROUNDS }, (_, i) => changed(upsert(virtualSer
 print(`compile for ${SIDECARS} sidecars, one VirtualService changed, CPU`, `${median(rules).toFixed(0)} ms`);
 const endpoints = Array.from({ length: ROUNDS }, (_, i) => changed(upsert(endpointSlice(7, 5 + i))));
 print(`compile for ${SIDECARS} sidecars, one endpoint changed, CPU`, `${median(endpoints).toFixed(0)} ms`);
+store.apply([...farCluster(), networks('198.51.100.1')]);
+compileAll();
+const gateways = Array.from({ length: ROUNDS }, (_, i) => changed(networks(`198.51.100.${i + 2}`)));
+print(
+  `compile for ${SIDECARS} sidecars, gateway to ${FAR_SERVICES} services changed, CPU`,
+  `${median(gateways).toFixed(0)} ms`,
+);
 print('memory of the process (RSS)', `${Math.round(process.memoryUsage().rss / 2 ** 20)} MiB`);
