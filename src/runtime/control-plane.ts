@@ -383,7 +383,9 @@ class ControlPlane {
       audience: TOKEN_AUDIENCE,
       trustDomain,
       clusterName: cluster,
-      ...(registries === undefined ? {} : { others: () => registries.reviewers() }),
+      ...(registries === undefined
+        ? {}
+        : { others: () => registries.reviewers(), pending: () => registries.pending() }),
       nowMs,
       observe,
     });

@@ -141,6 +141,14 @@ export class Registries {
       .flatMap(({ cluster, client }) => (client === undefined ? [] : [{ cluster, client }]));
   }
 
+  /** Clusters that are to be watched and are not in the mesh yet; undefined while the secrets are not known. */
+  pending(): readonly string[] | undefined {
+    if (!this.#areSecretsListed) return undefined;
+    const isPending = ({ registry, duplicateOf }: Entry): boolean =>
+      registry.objects === undefined && duplicateOf === undefined;
+    return [...this.#entries.values()].filter(isPending).map(({ registry }) => registry.cluster);
+  }
+
   status(): RegistryStatus[] {
     return [...this.#entries.values()].map((entry) => this.#statusOf(entry));
   }

@@ -4,7 +4,7 @@
 import { KubeClient, KubeError } from '../../kube/client.ts';
 import type { ClientConfig } from '../../kube/config.ts';
 import type { KubeObject } from '../../kube/types.ts';
-import { identityKey, type SourceEvent, type SourceProblem } from '../../sources/contract.ts';
+import { identityKey, type Source, type SourceEvent, type SourceProblem } from '../../sources/contract.ts';
 import { KubeSource } from '../../sources/kube.ts';
 import type { Claim } from './claims.ts';
 import { isClusterLocal, remoteResources } from './kept-fields.ts';
@@ -18,15 +18,22 @@ export interface RemoteRegistryEvents {
   changed(): void;
 }
 
+/** What tells the objects of a cluster, by one kubeconfig. */
+export type OpenSource = (cluster: string, client: KubeClient, config: ClientConfig) => Source;
+
 /** A connection by one kubeconfig. */
 interface Connection {
   readonly config: ClientConfig;
   readonly client: KubeClient;
   readonly ending: AbortController;
   readonly objects: Map<string, KubeObject>;
+  readonly startedAtMs: number;
   isListed: boolean;
   problem: SourceProblem | undefined;
 }
+
+/** An API server that takes connections and says nothing is told after this. */
+const SILENT_MS = 5_000;
 
 /** In force: `none` of it yet; or as the connection has it, as it was when the API server was last heard, or as it is on disk. */
 export type RegistryState = 'none' | 'synced' | 'stale';
@@ -35,6 +42,7 @@ export class RemoteRegistry {
   readonly cluster: string;
   readonly #events: RemoteRegistryEvents;
   readonly #nowMs: () => number;
+  readonly #open: OpenSource;
   #claim: Claim;
   /** Whose changes are in force. */
   #live: Connection | undefined;
@@ -47,11 +55,12 @@ export class RemoteRegistry {
   /** Grows with each change of what is in force. */
   revision = 0;
 
-  constructor(claim: Claim, events: RemoteRegistryEvents, nowMs: () => number) {
+  constructor(claim: Claim, events: RemoteRegistryEvents, nowMs: () => number, open: OpenSource = openKubeSource) {
     this.cluster = claim.cluster;
     this.#claim = claim;
     this.#events = events;
     this.#nowMs = nowMs;
+    this.#open = open;
     this.use(claim);
   }
 
@@ -71,7 +80,17 @@ export class RemoteRegistry {
 
   /** What stands between what is in force and the cluster, or between the newest kubeconfig and its use. */
   get problem(): SourceProblem | undefined {
-    return this.#next?.problem ?? this.#live?.problem;
+    return this.#next?.problem ?? this.#silence() ?? this.#live?.problem;
+  }
+
+  #silence(): SourceProblem | undefined {
+    if (this.#next === undefined || this.#next.isListed) return undefined;
+    const { server } = this.#next.config;
+    const silentMs = this.#nowMs() - this.#next.startedAtMs;
+    if (silentMs < SILENT_MS) return undefined;
+    const message = `its API server at ${server} has not answered for ${Math.round(silentMs / 1000)} s`;
+    const cure = `none needed if it is short: it is tried again; else see whether ${server} is overloaded, or cut off`;
+    return { cluster: this.cluster, where: 'list', message, cure };
   }
 
   /** Milliseconds since the epoch; undefined when nothing is known of it. */
@@ -168,10 +187,11 @@ export class RemoteRegistry {
       client,
       ending,
       objects: new Map(),
+      startedAtMs: this.#nowMs(),
       isListed: false,
       problem: undefined,
     };
-    const source = new KubeSource(this.cluster, client, remoteResources(), (error) => cureFor(error, config));
+    const source = this.#open(this.cluster, client, config);
     const listener = {
       events: (batch: readonly SourceEvent[]) => this.#take(connection, batch),
       problems: ([first]: readonly SourceProblem[]) => this.#setProblem(connection, first),
@@ -203,6 +223,10 @@ export class RemoteRegistry {
     connection.problem = problem;
     if (connection === this.#live || connection === this.#next) this.#events.changed();
   }
+}
+
+function openKubeSource(cluster: string, client: KubeClient, config: ClientConfig): Source {
+  return new KubeSource(cluster, client, remoteResources(), (error) => cureFor(error, config));
 }
 
 function deletionsOf(cluster: string, objects: Iterable<KubeObject>): SourceEvent[] {

@@ -190,6 +190,22 @@ describe('tokens of several clusters', () => {
     await expect(many.authenticate(one, PEER)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   });
 
+  test('of what may be a cluster that is not read yet are to come again', async () => {
+    let pending: string[] | undefined;
+    const options = { client, audience: 'istio-ca', trustDomain: 'cluster.local', clusterName: 'cluster1' };
+    const starting = new TokenAuthenticator({ ...options, others: () => [], pending: () => pending });
+    const one = tokenOf(away, 'k2');
+    const outcome = () => starting.authenticate(one, PEER).catch((error: unknown) => error);
+    expect(await outcome()).toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining('the other clusters'),
+    });
+    pending = ['n2'];
+    expect(await outcome()).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining('of cluster n2,') });
+    pending = [];
+    expect(await outcome()).toMatchObject({ code: 'UNAUTHENTICATED' });
+  });
+
   test('that name the key of another cluster prove nothing by it, and spoil nothing', async () => {
     await many.authenticate(tokenOf(away, 'k2'), PEER);
     const forged = `${tokenOf(third, 'k2')}x`;

@@ -24,6 +24,8 @@ export interface TokenAuthenticatorOptions {
   readonly clusterName: string;
   /** Other clusters whose tokens are taken, as they are watched now. Absent: none ever are. */
   readonly others?: () => readonly TokenReviewer[];
+  /** Clusters whose tokens will be taken, and are not yet; undefined while that is not known. */
+  readonly pending?: () => readonly string[] | undefined;
   readonly nowMs?: () => number;
   /** Told of each review, for metrics. */
   readonly observe?: (outcome: 'accepted' | 'refused' | 'unavailable' | 'limited') => void;
@@ -147,6 +149,11 @@ export class TokenAuthenticator implements Authenticator {
       throw unauthenticated(
         `the API server of cluster ${cluster} does not accept the token (another cluster's, or its pod is gone)`,
       );
+    }
+    const pending = this.#options.pending === undefined ? [] : this.#options.pending();
+    if (pending === undefined || pending.length > 0) {
+      const whose = pending === undefined ? 'the other clusters' : `cluster ${pending.join(', ')}`;
+      throw new XdsRefusal('UNAVAILABLE', `the token may be of ${whose}, which this control plane has not read yet`);
     }
     throw unauthenticated(
       'no cluster that this control plane watches accepts the token (or its pod is gone); to have the cluster of the ' +
