@@ -92,8 +92,9 @@ const server = checked(
     if (secure && value.tls === undefined) {
       at.report.add('ISM0001', `${at.field}.tls`, `${value.port.protocol} needs tls`, 'add `tls: {mode: PASSTHROUGH}`');
     }
-    if (value.port.number === CROSS_CLUSTER_PORT && value.tls?.mode !== 'AUTO_PASSTHROUGH') {
-      const message = `${CROSS_CLUSTER_PORT} is where gateways take the mesh's TLS between clusters, without any Gateway`;
+    if (value.port.number === CROSS_CLUSTER_PORT) {
+      const role = `${CROSS_CLUSTER_PORT} is where gateways take the mesh's TLS between clusters, without any Gateway`;
+      const message = value.tls?.mode === 'AUTO_PASSTHROUGH' ? `${role}: this server adds nothing` : role;
       at.report.add('ISM0013', `${at.field}.port.number`, message, 'remove this server, or give it another port');
     }
     if (!secure && value.tls?.mode !== undefined && value.tls.httpsRedirect === undefined) {

@@ -225,7 +225,7 @@ test.each([
   [
     'Gateway',
     'servers: [{port: {number: 15443, protocol: TLS}, hosts: ["*.global"], tls: {mode: AUTO_PASSTHROUGH}}]',
-    [],
+    ['warning ISM0013 spec.servers[0].port.number:5'],
   ],
   ['Gateway', 'servers: [{port: {number: 443, protocol: TLS}, hosts: ["*"]}]', ['ISM0001 spec.servers[0].tls:4']],
   ['EnvoyFilter', 'configPatches: []', ['ISM0004 kind:2']],
