@@ -8,6 +8,7 @@ import { ValuesError } from './values-error.ts';
 
 export interface TranslatedFile {
   readonly values: RawTree;
+  readonly profile: RawValue | undefined;
   /** The steps in the file from which the value of these steps came. */
   readonly origin: (path: readonly string[]) => readonly string[];
   readonly notices: readonly { path: string; reason: string }[];
@@ -50,6 +51,7 @@ export function translateOperator(object: RawTree, lineOf: LineOf): TranslatedFi
   const values: RawTree = {};
   const origins = new Map<string, readonly string[]>();
   const notices: { path: string; reason: string }[] = [];
+  let profile: RawValue | undefined;
   const { spec = null } = object;
   if (spec !== null && !isTree(spec)) throw new ValuesError(`${lineOf(['spec'])}: spec is a group`);
   const put = (target: readonly string[], value: RawValue, from: readonly string[]): void => {
@@ -88,7 +90,7 @@ export function translateOperator(object: RawTree, lineOf: LineOf): TranslatedFi
   for (const [name, value] of Object.entries(spec ?? {})) {
     const from = ['spec', name];
     if (name === 'values' || name === 'unvalidatedValues') continue;
-    if (name === 'profile') checkProfile(value, lineOf);
+    if (name === 'profile') profile = value;
     else if (name === 'namespace' || name === 'defaultNamespace') checkNamespace(name, value, lineOf);
     else if (FOREIGN.includes(name) || Object.hasOwn(SAME, `spec.${name}`)) visit(value, from);
     else throw unknownMember(name, lineOf);
@@ -98,7 +100,7 @@ export function translateOperator(object: RawTree, lineOf: LineOf): TranslatedFi
     if (own !== null && !isTree(own)) throw new ValuesError(`${lineOf(['spec', group])}: spec.${group} is a group`);
     overlay(values, own ?? {});
   }
-  return { values, notices, origin: (path) => originOf(path, origins) };
+  return { values, profile, notices, origin: (path) => originOf(path, origins) };
 }
 
 function originOf(path: readonly string[], origins: ReadonlyMap<string, readonly string[]>): readonly string[] {
@@ -111,12 +113,6 @@ function overlay(below: RawTree, above: RawTree): void {
     if (isTree(current) && isTree(value)) overlay(current, value);
     else below[name] = value;
   }
-}
-
-function checkProfile(value: RawValue, lineOf: LineOf): void {
-  if (value === 'default' || value === null) return;
-  const cure = 'leave it out, and set the values that you need (values-istio-remote.yaml is for a remote cluster)';
-  throw new ValuesError(`${lineOf(['spec', 'profile'])}: there is no profile ${JSON.stringify(value)}: ${cure}`);
 }
 
 function checkNamespace(name: string, value: RawValue, lineOf: LineOf): void {

@@ -218,7 +218,7 @@ describe('IstioControlPlane and IstioOperator', () => {
 
   test.each([
     ['  valeus: {}\n', 'f0.yaml:4: there is no spec.valeus; did you mean spec.values?'],
-    ['  profile: demo\n', 'f0.yaml:4: there is no profile "demo"'],
+    ['  profile: ambient\n', 'f0.yaml:4: there is no profile "ambient"; known here: default, demo'],
     ['  namespace: mesh\n', 'f0.yaml:4: the mesh is installed in istio-system'],
     ['  values:\n    global:\n      tga: x\n', 'f0.yaml:6: there is no value global.tga'],
     ['  meshConfig:\n    outboundTrafficPolicy:\n      mode: ANY\n', 'f0.yaml:6: global.outboundTrafficPolicy.mode'],
@@ -232,6 +232,17 @@ describe('IstioControlPlane and IstioOperator', () => {
     expect(readValues({ files: [file], clusterName: 'c' }).notices).toEqual([
       'spec.telemetry.enabled: without effect, for this mesh has no such part',
     ]);
+  });
+
+  test('have a profile, and so has --set: it lies under all that is said besides', () => {
+    expect(fileValues(`${head}  profile: minimal\n`).gateways.enabled).toBe(false);
+    expect(setValues(['gateways.enabled=true', 'profile=minimal']).gateways.enabled).toBe(true);
+    expect(setValues(['profile=remote']).global.istioRemote).toBe(true);
+    expect(readValues({ sets: [{ text: 'profile=demo' }], clusterName: 'c' })).toEqual({
+      values: setValues([]),
+      notices: ['profile demo: the same as default in this mesh'],
+    });
+    expect(() => setValues(['profile=ambient'])).toThrow('--set profile=ambient: there is no profile "ambient"');
   });
 
   test('istioctl’s --set has values of Helm below `values`', () => {

@@ -5,9 +5,10 @@
 import { checkTogether } from './check-together.ts';
 import { checkValues, type Locate } from './check-values.ts';
 import { assign, isTree, parseSet, type RawTree, type RawValue } from './helm-set.ts';
+import { readProfile } from './profiles.ts';
 import { DEFAULTS, EMPTY_IS_DEFAULT, OPEN_GROUPS, type Values } from './values.ts';
 import { ValuesError } from './values-error.ts';
-import { readValuesFile, type ValuesFile } from './values-file.ts';
+import { type NamedProfile, readValuesFile, type ValuesFile } from './values-file.ts';
 
 export interface ValuesInput {
   /** A chart's own values.yaml: lies over the defaults, and under all else. */
@@ -32,44 +33,97 @@ export interface ReadValues {
 
 /** @throws ValuesError naming where each wrong value stands, and what would be right */
 export function readValues({ chart, files = [], sets = [], clusterName }: ValuesInput): ReadValues {
-  const ignored = new Map<string, Set<string>>();
-  const problems: string[] = [];
-  const check = (tree: RawTree, locate: Locate, isOwn = false): void => {
-    const { errors, foreign } = checkValues(tree, locate);
-    problems.push(...errors);
-    for (const { path, reason } of isOwn ? [] : foreign) {
-      ignored.set(reason, (ignored.get(reason) ?? new Set()).add(path));
-    }
-  };
-  const readChecked = (file: ValuesFile, isOwn = false): RawTree => {
-    const { tree, locate, notices } = readValuesFile(file);
-    for (const { path, reason } of notices) ignored.set(reason, (ignored.get(reason) ?? new Set()).add(path));
-    check(tree, locate, isOwn);
-    return tree;
-  };
-  const base = chart === undefined ? {} : readChecked(chart, true);
-  const given: RawTree = {};
-  for (const file of files) lay(given, readChecked(file));
-  for (const { text, asText = false } of sets) {
-    for (const assignment of parseSet(text, asText)) {
-      const steps = withoutPrefix(assignment.steps);
-      const alone: RawTree = {};
-      assign(alone, { ...assignment, steps });
-      check(alone, () => `--set${asText ? '-string' : ''} ${text}`);
-      assign(given, { ...assignment, steps });
-    }
-  }
-  if (problems.length > 0) throw new ValuesError(problems.join('\n'));
+  const layers = new Layers();
+  const base = chart === undefined ? {} : layers.readChart(chart);
+  for (const file of files) layers.addFile(file);
+  for (const flag of sets) layers.addSet(flag);
+  const profile = layers.readProfile();
+  layers.assertRight();
   const values = structuredClone(DEFAULTS) as unknown as RawTree;
-  settle(values, base, '');
-  settle(values, given, '');
+  for (const layer of [base, profile, layers.given]) settle(values, layer, '');
   const typed = values as unknown as Values;
   // A remote cluster's name is the registry's key, which only the control plane knows: its proxies need not say one.
   if (typed.global.multiCluster.clusterName === '' && !typed.global.istioRemote) {
     typed.global.multiCluster.clusterName = clusterName;
   }
   checkTogether(typed);
-  return { values: typed, notices: describeIgnored(ignored) };
+  return { values: typed, notices: layers.notices };
+}
+
+/** What the user gave, checked piece by piece; all that is wrong is told at once. */
+class Layers {
+  readonly given: RawTree = {};
+  readonly #problems: string[] = [];
+  readonly #remarks: string[] = [];
+  /** Reason -> values without effect. */
+  readonly #ignored = new Map<string, Set<string>>();
+  #profile: NamedProfile | undefined;
+
+  get notices(): string[] {
+    const ignored = [...this.#ignored].map(
+      ([reason, paths]) => `${[...paths].join(', ')}: without effect, for ${reason}`,
+    );
+    return [...this.#remarks, ...ignored];
+  }
+
+  /** Ours: it says nothing that is without effect. */
+  readChart(file: ValuesFile): RawTree {
+    const { tree, locate } = readValuesFile(file);
+    this.#problems.push(...checkValues(tree, locate).errors);
+    return tree;
+  }
+
+  addFile(file: ValuesFile): void {
+    const { tree, locate, notices, profile } = readValuesFile(file);
+    this.#ignore(notices);
+    this.#profile = profile ?? this.#profile;
+    this.#check(tree, locate);
+    lay(this.given, tree);
+  }
+
+  addSet({ text, asText = false }: SetFlag): void {
+    const where = `--set${asText ? '-string' : ''} ${text}`;
+    for (const assignment of parseSet(text, asText)) {
+      const steps = withoutPrefix(assignment.steps);
+      if (steps.length === 1 && steps[0] === 'profile') {
+        this.#profile = { name: assignment.value, where };
+        continue;
+      }
+      const alone: RawTree = {};
+      assign(alone, { ...assignment, steps });
+      this.#check(alone, () => where);
+      assign(this.given, { ...assignment, steps });
+    }
+  }
+
+  /** The values of the profile that was named last. */
+  readProfile(): RawTree {
+    if (this.#profile === undefined) return {};
+    const read = readProfile(this.#profile.name);
+    if ('error' in read) {
+      this.#problems.push(`${this.#profile.where}: ${read.error}`);
+      return {};
+    }
+    if (read.notice !== undefined) this.#remarks.push(read.notice);
+    return read.values;
+  }
+
+  /** @throws ValuesError */
+  assertRight(): void {
+    if (this.#problems.length > 0) throw new ValuesError(this.#problems.join('\n'));
+  }
+
+  #check(tree: RawTree, locate: Locate): void {
+    const { errors, foreign } = checkValues(tree, locate);
+    this.#problems.push(...errors);
+    this.#ignore(foreign);
+  }
+
+  #ignore(values: readonly { path: string; reason: string }[]): void {
+    for (const { path, reason } of values) {
+      this.#ignored.set(reason, (this.#ignored.get(reason) ?? new Set()).add(path));
+    }
+  }
 }
 
 /** As istioctl has it, `values.global.tag` is Helm's `global.tag`. */
@@ -115,8 +169,4 @@ function like(current: RawValue | undefined, value: RawValue): RawValue {
   if (typeof current === 'number') return Number(value);
   if (typeof current === 'boolean') return value === true || value === 'true';
   return (value as RawValue[]).map(String);
-}
-
-function describeIgnored(ignored: ReadonlyMap<string, ReadonlySet<string>>): string[] {
-  return [...ignored].map(([reason, paths]) => `${[...paths].join(', ')}: without effect, for ${reason}`);
 }

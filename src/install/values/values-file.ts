@@ -2,7 +2,7 @@
 // A file of values: Helm's (values at the top), or istioctl's IstioControlPlane and IstioOperator (values inside of spec).
 import { isMap, isScalar, LineCounter, type Node, parseAllDocuments } from 'yaml';
 import type { Locate } from './check-values.ts';
-import { isTree, type RawTree } from './helm-set.ts';
+import { isTree, type RawTree, type RawValue } from './helm-set.ts';
 import { isOperatorObject, translateOperator } from './operator-file.ts';
 import { ValuesError } from './values-error.ts';
 
@@ -12,8 +12,15 @@ export interface ValuesFile {
   readonly text: string;
 }
 
+/** `where` as a message begins. */
+export interface NamedProfile {
+  readonly name: RawValue;
+  readonly where: string;
+}
+
 export interface ReadFile {
   readonly tree: RawTree;
+  readonly profile?: NamedProfile;
   readonly locate: Locate;
   readonly notices: readonly { path: string; reason: string }[];
 }
@@ -40,8 +47,9 @@ export function readValuesFile({ name, text }: ValuesFile): ReadFile {
   const lineOf = (path: readonly string[]): string =>
     `${name}:${lines.linePos(offsetOf(document.contents, path)).line}`;
   if (!isOperatorObject(tree)) return { tree, locate: (path) => lineOf(path.split('.')), notices: [] };
-  const { values, origin, notices } = translateOperator(tree, lineOf);
-  return { tree: values, locate: (path) => lineOf(origin(path.split('.'))), notices };
+  const { values, profile, origin, notices } = translateOperator(tree, lineOf);
+  const named = profile === undefined ? {} : { profile: { name: profile, where: lineOf(['spec', 'profile']) } };
+  return { tree: values, ...named, locate: (path) => lineOf(origin(path.split('.'))), notices };
 }
 
 /** Of the key at the path's end, or of the last one that is there. */
