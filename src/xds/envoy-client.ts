@@ -33,14 +33,14 @@ type Json = Record<string, unknown>;
 const RETRY_POLICY: Json = { retry_back_off: { base_interval: '0.5s', max_interval: '5s' } };
 
 /**
- * envoy.config.core.v3.GrpcService as proto3 JSON: TLS by google_grpc, and the bound token as `authorization: Bearer`,
+ * envoy.config.core.v3.GrpcService for SDS, as proto3 JSON: TLS by google_grpc, and the token as `authorization: Bearer`,
  * read from its file anew for every stream (Envoy's own gRPC client has no call credentials).
  */
-export function controlPlaneGrpcService(endpoint: ControlPlaneEndpoint, statPrefix: 'ads' | 'sds'): Json {
+export function sdsGrpcService(endpoint: ControlPlaneEndpoint): Json {
   return {
     google_grpc: {
       target_uri: endpoint.address,
-      stat_prefix: statPrefix,
+      stat_prefix: 'sds',
       channel_credentials: { ssl_credentials: { root_certs: { filename: endpoint.rootCertPath } } },
       call_credentials: [
         {
@@ -75,7 +75,7 @@ export function controlPlaneGrpcService(endpoint: ControlPlaneEndpoint, statPref
 
 /** Name of the static cluster by which ADS is reached. */
 const ADS_CLUSTER = 'control-plane';
-/** Only for what is quiet for so long that a lost peer would not be noticed. */
+/** So that a lost peer is noticed on a connection that is quiet for minutes. */
 const KEEPALIVE = { interval: '30s', timeout: '10s' };
 
 /**
@@ -174,7 +174,7 @@ export function sdsConfigSource(endpoint: ControlPlaneEndpoint = controlPlaneEnd
       api_type: 'DELTA_GRPC',
       transport_api_version: 'V3',
       set_node_on_first_message_only: true,
-      grpc_services: [controlPlaneGrpcService(endpoint, 'sds')],
+      grpc_services: [sdsGrpcService(endpoint)],
     },
   };
 }

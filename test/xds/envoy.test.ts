@@ -15,7 +15,7 @@ import { spiffeId } from '../../src/identity/spiffe.ts';
 import { WorkloadSecrets } from '../../src/identity/workload-secrets.ts';
 import { generateKeyPair, issueCertificate, privateKeyPem } from '../../src/pki/x509.ts';
 import { findEnvoy } from '../../src/runtime/toolchain.ts';
-import { controlPlaneGrpcService } from '../../src/xds/envoy-client.ts';
+import { sdsGrpcService } from '../../src/xds/envoy-client.ts';
 import { startXdsServer, type XdsServer } from '../../src/xds/server.ts';
 import {
   CLUSTER_TYPE,
@@ -181,7 +181,7 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
           api_type: 'DELTA_GRPC',
           transport_api_version: 'V3',
           set_node_on_first_message_only: true,
-          grpc_services: [controlPlaneGrpcService(endpoint, 'ads')],
+          grpc_services: [sdsGrpcService(endpoint)],
         },
         cds_config: { ads: {}, resource_api_version: 'V3' },
         lds_config: { ads: {}, resource_api_version: 'V3' },
