@@ -69,6 +69,7 @@ export const DIAGNOSTICS = {
   ISM0311: { severity: 'error', title: 'two clusters with one name' },
   ISM0312: { severity: 'error', title: 'clusters with different roots' },
   ISM0313: { severity: 'warning', title: 'names of other clusters that nobody resolves' },
+  ISM0314: { severity: 'error', title: 'cluster that nobody watches' },
   ISM0315: { severity: 'warning', title: 'gateway name that does not resolve' },
   ISM0316: { severity: 'warning', title: 'CA that is publicly known' },
 } as const satisfies Record<string, { severity: Severity; title: string }>;

@@ -12,6 +12,7 @@ import { matchRegistry } from './remote-secrets.ts';
 import { countRemarks, type OutputFormat, renderRemarks } from './render.ts';
 import { compareRoots, readRoots } from './roots.ts';
 import { type Sighting, seeCluster } from './sighting.ts';
+import { tellUnwatched } from './watching.ts';
 
 export interface AnalyzeOptions {
   readonly paths: readonly string[];
@@ -78,6 +79,11 @@ async function analyzeClusters(options: AnalyzeOptions): Promise<Findings> {
       ...seen.filter((each): each is Remark => !isSighting(each)),
       ...judged.flatMap(({ remarks }) => remarks).filter(isNews),
       ...differing,
+      ...tellUnwatched(
+        sightings.map(({ target: { contextName, client, caPem }, installation }) => {
+          return { context: contextName, server: client.server, caPem, installation };
+        }),
+      ),
       ...judgeGlobalHosts(
         sightings.map(({ target, collected, namespace }) => {
           return { context: target.contextName, objects: collected.objects, namespace };
