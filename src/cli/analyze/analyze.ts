@@ -2,6 +2,7 @@
 // `isthmus analyze`: collects, judges, prints.
 import type { ObjectRef, Severity } from '../../api/diagnostics.ts';
 import { diagnose } from '../../api/report.ts';
+import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
 import { UserError } from '../user-error.ts';
 import { place, readObjectFiles } from './collect.ts';
 import { judgeFileSecrets } from './file-secrets.ts';
@@ -58,8 +59,7 @@ async function analyzeClusters(options: AnalyzeOptions): Promise<Findings> {
   if (contexts.length <= 1) {
     const only = await seeCluster({ ...options, context: contexts[0], files });
     demandNamespace(options.namespace, [only]);
-    const scope = only.namespace === undefined ? 'all namespaces' : `namespace ${only.namespace}`;
-    return { ...judgeSighting(only, [], undefined), scope };
+    return { ...judgeSighting(only, [], undefined), scope: describeNamespaces([only]) };
   }
   const seen = await Promise.all(
     contexts.map((context) => seeCluster({ ...options, context, files }).catch((error) => outOfReach(context, error))),
@@ -91,7 +91,7 @@ async function analyzeClusters(options: AnalyzeOptions): Promise<Findings> {
       ),
     ],
     notes: judged.flatMap(({ notes }) => notes),
-    scope: contexts.join(', '),
+    scope: sightings.length === 0 ? contexts.join(', ') : `${describeNamespaces(sightings)} of ${contexts.join(', ')}`,
   };
 }
 
@@ -99,6 +99,13 @@ async function analyzeClusters(options: AnalyzeOptions): Promise<Findings> {
 function demandNamespace(name: string | undefined, seen: readonly Sighting[]): void {
   if (name !== undefined && seen.length > 0 && !seen.some(({ hasNamespace }) => hasNamespace))
     throw new UserError(`there is no namespace ${name} (kubectl get namespaces)`, 2);
+}
+
+/** Whose objects were judged: said, so that nobody takes it for more. */
+function describeNamespaces(sightings: readonly Sighting[]): string {
+  const names = new Set(sightings.map(({ namespace }) => namespace));
+  if (names.has(undefined)) return 'all namespaces';
+  return `${names.size === 1 ? 'namespace' : 'namespaces'} ${[...names].join(', ')}`;
 }
 
 function isSighting(seen: Sighting | Remark): seen is Sighting {
@@ -133,7 +140,7 @@ function judgeSighting(
     return [];
   });
   const isWanted = ({ object, file }: Remark): boolean =>
-    namespace === undefined || file !== undefined || object.namespace === namespace || object.namespace === '';
+    namespace === undefined || file !== undefined || [namespace, ''].includes(object.namespace) || isOfMesh(object);
   const judged =
     installation.role === 'remote'
       ? []
@@ -145,4 +152,9 @@ function judgeSighting(
     remarks: [...judged.filter(isWanted), ...located],
     notes: shownAs === undefined ? notes : notes.map((note) => `${shownAs}: ${note}`),
   };
+}
+
+/** The mesh's own settings concern whoever asks, as the control plane does. */
+function isOfMesh({ kind, namespace }: ObjectRef): boolean {
+  return kind === 'ConfigMap' && namespace === ISTIO_NAMESPACE;
 }

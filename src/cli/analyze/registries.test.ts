@@ -28,6 +28,14 @@ test('a registry that no Secret names is told with its line', () => {
   expect(checkRegistries([settings(NETWORKS)], ['cluster1', 'n2-k8s-config', 'n3-k8s-config'])).toEqual([]);
 });
 
+test('the cure is the label, which is forgotten most easily, or a name that is there, each once', () => {
+  const [told] = checkRegistries([settings('networks: { n: { endpoints: [{ fromRegistry: n2 }] } }')], ['Kubernetes']);
+  expect(told?.cure).toBe(
+    'give the Secret of its kubeconfig the key n2 and the label istio/multiCluster=true, ' +
+      'or write the name of a cluster that is there: Kubernetes',
+  );
+});
+
 test('networks that cannot be read are told by others', () => {
   expect(checkRegistries([settings('networks: [')], [])).toEqual([]);
 });

@@ -5,6 +5,7 @@ import { decodeMeshNetworks } from '../../api/mesh-networks.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
 import type { CollectedObject } from './collect.ts';
 import type { Remark } from './judge.ts';
+import { REMOTE_LABEL } from './remote-secrets.ts';
 
 /** What Istio calls the cluster of the control plane, whatever its name. */
 const OWN_REGISTRY = 'Kubernetes';
@@ -20,7 +21,10 @@ export function checkRegistries(objects: readonly CollectedObject[], known: read
         if (endpoint.kind !== 'registry' || endpoint.name === OWN_REGISTRY || known.includes(endpoint.name)) return [];
         const field = `data.meshNetworks.networks.${network}.endpoints[${i}].fromRegistry`;
         const message = `no cluster of the mesh is called ${endpoint.name}: what should be on ${network} is on no network`;
-        const cure = `write the key of its Secret, one of ${[OWN_REGISTRY, ...known].join(', ')}`;
+        const names = [...new Set([OWN_REGISTRY, ...known])].join(', ');
+        const cure =
+          `give the Secret of its kubeconfig the key ${endpoint.name} and the label ${REMOTE_LABEL}=true, ` +
+          `or write the name of a cluster that is there: ${names}`;
         return [{ ...say('ISM0114', field, message, cure), ...(file === undefined ? {} : { file }) }];
       }),
     );
