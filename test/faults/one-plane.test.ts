@@ -97,7 +97,8 @@ describe.skipIf(obstacle !== undefined)(
           expect(JSON.parse(await debug('registries'))).toMatchObject({
             registries: [{ cluster: 'n2-k8s-config', state: 'stale', ageSeconds: expect.any(Number) }],
           });
-          expect(await weightOfCluster2()).toBe(2);
+          // It may be some seconds old: one pod or two, but not none.
+          expect(await weightOfCluster2()).toBeGreaterThan(0);
           await load.sentFor(AWAY_SECONDS / 3);
         } finally {
           process.kill(server, 'SIGCONT');
