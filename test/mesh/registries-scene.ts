@@ -227,7 +227,7 @@ class TestPlane {
       files: new RegistryFiles(dir, log),
       log,
       nowMs: Date.now,
-      times: { removalMs: 300, lookMs: 100, ...times },
+      times: { removalMs: 1_000, lookMs: 100, ...times },
     });
     const home = this.engine.listener('home');
     let uid: string | undefined;

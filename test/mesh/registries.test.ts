@@ -162,6 +162,11 @@ test('a cluster that gets another name is under the new one in the same step', a
   await expectSoon(() => plane.state('renamed')?.state).toBe('synced');
   expect(plane.history.slice(published)).toEqual([['home 10.1.0.1', 'renamed 10.2.0.1', 'renamed 10.2.0.2']]);
   expect(plane.ended).toEqual(['n2']);
+  // The earlier name has not left yet, and does not come back for a change elsewhere.
+  await scene.putSecret('z-secret', { other: 'nothing' });
+  await until('that is seen', () => plane.registries.refused.length === 1);
+  expect(plane.history.length).toBe(published + 1);
+  await scene.removeSecret('z-secret');
   await scene.putSecret('n2-secret', { n2: scene.away.kubeconfig(token) });
   await expectSoon(() => plane.endpoints()).toEqual(BOTH);
   await until('the other name is gone', () => plane.registries.status().length === 1);

@@ -262,6 +262,19 @@ describe('who may call', () => {
     expect(JSON.stringify(events)).not.toMatch(/good|wrong/);
   });
 
+  it('ends the streams that it is told to, and no others', async () => {
+    const authenticator = tokens({ here: {}, away: { clusterName: 'n2' } });
+    const server = await start({ ads: new MemoryBackend([cluster('a')]), authenticator });
+    const streams = ['here', 'away'].map((token) => openDelta(client(server), token));
+    for (const stream of streams) {
+      stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+      await stream.next();
+    }
+    server.endStreams(({ peer: { clusterName } }) => clusterName === 'n2', 'UNAVAILABLE', 'its cluster has left');
+    expect(await streams[1]?.ended).toMatchObject({ code: status.UNAVAILABLE, details: 'its cluster has left' });
+    await expectSoon(() => server.streams().map(({ peer: { clusterName } }) => clusterName)).toEqual(['cluster1']);
+  });
+
   it('tells the authenticator what certificate a client presents, and whether it holds', async () => {
     const tls = serverIdentity();
     const stranger = serverIdentity();

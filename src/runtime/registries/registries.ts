@@ -267,8 +267,12 @@ export class Registries {
     const byAge = [...this.#entries.values()].sort((a, b) =>
       a.registry.claim.order < b.registry.claim.order ? -1 : 1,
     );
-    for (const entry of byAge)
-      if (entry.registry.isListed) this.#admit(entry, entry.registry.listedUid, () => entry.registry.takeOver());
+    for (const entry of byAge) {
+      const { registry, leaving } = entry;
+      // One that is on its way out may have made room for its own new name, and is not to come back for it.
+      if (registry.isListed && (leaving === undefined || registry.objects !== undefined))
+        this.#admit(entry, registry.listedUid, () => registry.takeOver());
+    }
     this.#checkReady();
   }
 

@@ -106,7 +106,9 @@ function describeTrouble(
     return {
       kind: 'ClusterName',
       message: `${who} is the same cluster as ${duplicateOf}, which is in the mesh already: it is not taken in twice`,
-      cure: 'remove one of the two keys, or put the kubeconfig of another cluster there',
+      cure:
+        'remove one of the two keys, or put the kubeconfig of another cluster there (of two clusters made from one disk ' +
+        'image, delete Service default/kubernetes in one: it comes back with an identity of its own)',
     };
   }
   if (problem === undefined) return undefined;
