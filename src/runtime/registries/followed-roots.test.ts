@@ -3,6 +3,7 @@ import pino from 'pino';
 import { expect, test, vi } from 'vitest';
 import { makeRoot } from '../../identity/ca-material.ts';
 import { rootFingerprints } from '../../identity/root-fingerprints.ts';
+import { KubeError } from '../../kube/client.ts';
 import { type FollowedCluster, followRoots } from './followed-roots.ts';
 
 const pem = (commonName: string) => makeRoot({ organization: 'test', commonName, days: 9, nowMs: Date.now() }).certPem;
@@ -47,6 +48,28 @@ test('clusters with another root are told with both fingerprints, again and agai
   const count = told.length;
   await new Promise((resolve) => setTimeout(resolve, 20));
   expect(told).toHaveLength(count);
+  end.abort();
+  await done;
+});
+
+test('credentials that were taken back are told before the watches notice', async () => {
+  const told: string[] = [];
+  const end = new AbortController();
+  const get = async () => {
+    throw new KubeError(401, 'Unauthorized', 'Unauthorized');
+  };
+  const done = followRoots(
+    {
+      own: 'cluster1',
+      ownRootPem: () => pem('ours'),
+      clusters: () => [{ cluster: 'n2', secret: { name: 's', uid: 'u' }, client: { get } }],
+      trouble: ({ kind, message }) => told.push(`${kind} ${message}`),
+      log: pino({ level: 'silent' }),
+      everyMs: 2,
+    },
+    end.signal,
+  );
+  await vi.waitFor(() => expect(told[0]).toMatch(/^RemoteCluster cluster n2 \(secret s\): .*credentials no more/));
   end.abort();
   await done;
 });

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Do the clusters that are watched have the root of this one? Where they have not, everything seems well, and no call from
-// one to the other succeeds.
+// Do the clusters that are watched have the root of this one, and are we still let in? Where not, everything seems well for
+// a while: watches that are open go on, and only calls between the clusters fail, or new proxies.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { describeDifferentRoots, rootFingerprints, trustEachOther } from '../../identity/root-fingerprints.ts';
-import type { KubeClient } from '../../kube/client.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { CONFIG_MAPS } from '../../kube/resources.ts';
 import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 import type { RegistryTrouble } from './registry-reports.ts';
@@ -37,6 +37,10 @@ export async function followRoots(options: FollowedRootsOptions, signal: AbortSi
     await Promise.all(
       clusters().map(async ({ cluster, client, secret }) => {
         const theirs = await readFingerprints(client);
+        if (theirs === 'unauthorized') {
+          trouble({ kind: 'RemoteCluster', message: describeRefusal(cluster, secret.name), about: cluster, secret });
+          return;
+        }
         if (theirs === undefined || trustEachOther(ours, theirs)) return void logged.delete(cluster);
         const message = describeDifferentRoots([cluster, theirs], [own, ours]);
         if (logged.get(cluster) !== message) log.error({ cluster, secret: secret.name }, message);
@@ -49,12 +53,22 @@ export async function followRoots(options: FollowedRootsOptions, signal: AbortSi
 }
 
 /** undefined where there is none, or where we may not read it: an account of an older installation. */
-async function readFingerprints(client: FollowedCluster['client']): Promise<readonly string[] | undefined> {
+async function readFingerprints(
+  client: FollowedCluster['client'],
+): Promise<readonly string[] | 'unauthorized' | undefined> {
   try {
     const found = await client.get(CONFIG_MAPS, 'istio-ca-root-cert', ISTIO_NAMESPACE);
     const pem = (found?.['data'] as Record<string, string> | undefined)?.['root-cert.pem'];
     return pem === undefined ? undefined : rootFingerprints(pem);
-  } catch {
-    return undefined;
+  } catch (error) {
+    return error instanceof KubeError && error.code === 401 ? 'unauthorized' : undefined;
   }
+}
+
+/** Watches that are open outlive their token: what has changed is seen all the same, until they end. */
+function describeRefusal(cluster: string, secret: string): string {
+  return (
+    `cluster ${cluster} (secret ${secret}): its API server takes the credentials no more; what is watched is still ` +
+    'seen, but no proxy of it is let in, and the next connection fails'
+  );
 }
