@@ -299,9 +299,11 @@ describe.skipIf(obstacle !== undefined)(`seed 001 on a sandbox${obstacle ? ` (sk
     return kubectl('cluster1', 'get', 'cm', 'istio', '-n', SYSTEM, '-o', 'jsonpath={.data.meshNetworks}');
   }
 
-  /** As the page edits it, with other values. */
+  /** As the page edits it, with other values. What kubectl keeps of a refused edit, it keeps in TMPDIR. */
   async function editMeshNetworks(values: Record<string, string>): Promise<void> {
-    const assignments = Object.entries(values).map(([name, value]) => `${name}=${value}`);
+    const assignments = Object.entries({ ...values, TMPDIR: scenario.workDir }).map(
+      ([name, value]) => `${name}='${value}'`,
+    );
     await scenario.bash(`${assignments.join(' ')} kubectl edit cm -n istio-system --context=$CTX_CLUSTER1 istio`);
   }
 });

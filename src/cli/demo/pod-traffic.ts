@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests by curl in a pod, as the documents have them, one after the other.
 import { spawn } from 'node:child_process';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { shellWord } from '../shell-word.ts';
 import { type Answer, type Ask, agentOf } from './ask.ts';
@@ -27,7 +28,12 @@ export function askFromPod(caller: PodCaller): Ask {
     const script = renderLoop([...headers, '-A', agentOf(who)], caller.url, count, ratePerSecond);
     const target = ['--context', caller.context, '-n', caller.namespace, `deploy/${caller.app}`, '-c', caller.app];
     const child = spawn('kubectl', ['exec', ...target, '--', 'sh', '-c', script], {
-      env: { ...process.env, KUBECONFIG: caller.kubeconfig },
+      // What kubectl keeps goes with the sandbox.
+      env: {
+        ...process.env,
+        KUBECONFIG: caller.kubeconfig,
+        KUBECACHEDIR: join(dirname(caller.kubeconfig), '.kube-cache'),
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true, // Ctrl-C is for the demo, which then ends this.
     });
