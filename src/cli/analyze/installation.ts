@@ -3,7 +3,7 @@
 import type { DiagnosticCode, ObjectRef, Severity } from '../../api/diagnostics.ts';
 import { refOf } from '../../api/kind.ts';
 import { diagnose } from '../../api/report.ts';
-import { type KubeClient, KubeError } from '../../kube/client.ts';
+import type { KubeClient } from '../../kube/client.ts';
 import { CONFIG_MAPS, DEPLOYMENTS, EVENTS, PODS, SECRETS } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { GIVEN, OWN } from '../../runtime/cluster/ca-secret.ts';
@@ -11,6 +11,7 @@ import { PLANE_COMPONENT, type PlaneTrouble, REPEAT_MS } from '../../runtime/hea
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
 import { judgeAuthority } from './authority.ts';
 import type { Remark } from './judge.ts';
+import { permitted } from './permitted.ts';
 import { inspectRemoteSecrets, REMOTE_LABEL, type RemoteRegistry } from './remote-secrets.ts';
 import { ROOTS_CURE } from './roots.ts';
 
@@ -22,6 +23,8 @@ export interface InstallationReport {
   readonly role: 'primary' | 'remote' | 'none';
   /** What the control plane calls its own cluster. */
   readonly clusterName: string | undefined;
+  /** Names of all clusters of the mesh; undefined where they could not be read. */
+  readonly clusterNames: readonly string[] | undefined;
   /** The other clusters that it watches. */
   readonly registries: readonly RemoteRegistry[];
   /** PEM of what the workloads trust, and the object that says so. */
@@ -70,33 +73,29 @@ const ON_SECRETS: ReadonlySet<string> = new Set<PlaneTrouble>([
 export async function inspectInstallation(client: KubeClient): Promise<InstallationReport> {
   const notes: string[] = [];
   const nowMs = (await client.clock()) ?? Date.now();
-  const readable = async <T>(what: string, none: T, look: () => Promise<T>): Promise<T> => {
-    try {
-      return await look();
-    } catch (error) {
-      if (!(error instanceof KubeError && error.code === 403)) throw error;
-      notes.push(`${what} not looked at: ${error.message}`);
-      return none;
-    }
-  };
-  const parts = await readable('the control plane was', [], () => readParts(client));
-  const plane = parts.find(({ metadata }) => metadata.name === DEPLOYMENT.name);
+  const look = <T, N>(what: string, none: N, read: () => Promise<T>) => permitted(what, none, read, notes);
+  const parts = await look('the control plane was', undefined, () => readParts(client));
+  const plane = parts?.find(({ metadata }) => metadata.name === DEPLOYMENT.name);
   const clusterName = plane && ownName(plane);
-  const [ofPods, ofCa, ofEvents, roots, secrets] = await Promise.all([
-    readable('the control plane was', [], () => inspectParts(client, parts)),
-    readable('the CA was', [], () => inspectCa(client, nowMs)),
-    readable('what the control plane tells was', [], () => inspectEvents(client, nowMs)),
-    readable('the root certificate was', undefined, () => readTrusted(client)),
-    readable('Secrets of remote clusters were', [], () => readRemoteSecrets(client)),
+  const secrets = await look('Secrets of remote clusters were', undefined, () => readRemoteSecrets(client));
+  const [ofPods, ofCa, ofEvents, roots] = await Promise.all([
+    look('the control plane’s pods were', [], () => inspectParts(client, parts)),
+    look('the CA was', [], () => inspectCa(client, nowMs)),
+    look('what the control plane tells was', [], () => inspectEvents(client, secrets ?? [], nowMs)),
+    look('the root certificate was', undefined, () => readTrusted(client)),
   ]);
-  const { registries, remarks } = inspectRemoteSecrets(secrets, clusterName);
+  const { registries, remarks } = inspectRemoteSecrets(secrets ?? [], clusterName);
   // What a Secret's own text tells, with its line, need not be told again.
   const isNew = ({ code, object }: Remark) =>
     !remarks.some((told) => told.code === code && told.object.name === object.name && object.kind === 'Secret');
   return {
     remarks: [...ofPods, ...ofCa, ...remarks, ...ofEvents.filter(isNew)],
     notes,
-    role: plane !== undefined ? 'primary' : parts.length > 0 ? 'remote' : 'none',
+    role: plane !== undefined ? 'primary' : parts !== undefined && parts.length > 0 ? 'remote' : 'none',
+    clusterNames: secrets && [
+      ...(clusterName === undefined ? [] : [clusterName]),
+      ...registries.map(({ name }) => name),
+    ],
     clusterName,
     registries,
     roots,
@@ -122,7 +121,8 @@ async function readRemoteSecrets(client: KubeClient): Promise<KubeObject[]> {
   return (await client.list(SECRETS, { namespace: ISTIO_NAMESPACE, labelSelector: `${REMOTE_LABEL}=true` })).items;
 }
 
-async function inspectParts(client: KubeClient, parts: readonly KubeObject[]): Promise<Remark[]> {
+async function inspectParts(client: KubeClient, parts: readonly KubeObject[] | undefined): Promise<Remark[]> {
+  if (parts === undefined) return [];
   if (parts.length === 0) return [notReady(DEPLOYMENT, 'it has no pod')];
   const remarks = await Promise.all(parts.map((part) => inspectPart(client, part)));
   return remarks.flat();
@@ -193,11 +193,10 @@ async function readTrusted(client: KubeClient): Promise<InstallationReport['root
 }
 
 /** On the Secret behind a trouble, if there is one, else on the control plane's pod; both as far as they are still there. */
-async function inspectEvents(client: KubeClient, nowMs: number): Promise<Remark[]> {
-  const [{ items }, pods, secrets] = await Promise.all([
+async function inspectEvents(client: KubeClient, secrets: readonly KubeObject[], nowMs: number): Promise<Remark[]> {
+  const [{ items }, pods] = await Promise.all([
     client.list(EVENTS, { namespace: ISTIO_NAMESPACE }),
     client.list(PODS, { namespace: ISTIO_NAMESPACE }),
-    readRemoteSecrets(client),
   ]);
   const there = new Set([...pods.items, ...secrets].map(({ metadata }) => metadata.uid));
   return items.flatMap((event): Remark[] => {

@@ -7,6 +7,7 @@ import { type Collected, overlay, place, readClusterObjects } from './collect.ts
 import { judgeFileSecrets } from './file-secrets.ts';
 import { inspectGlobalDns } from './global-dns.ts';
 import { type InstallationReport, inspectInstallation } from './installation.ts';
+import { permitted } from './permitted.ts';
 import { checkRegistries } from './registries.ts';
 
 export interface Sighting {
@@ -36,18 +37,17 @@ export async function seeCluster({ context, ...options }: SightingOptions): Prom
     const [cluster, installation] = await Promise.all([readClusterObjects(client), inspectInstallation(client)]);
     const files = place(options.files, options.namespace ?? target.namespace);
     const collected = overlay(cluster, files);
-    const { role, clusterName, registries } = installation;
-    const known = [...(clusterName === undefined ? [] : [clusterName]), ...registries.map(({ name }) => name)];
-    const ofNetworks = role === 'primary' ? checkRegistries(collected.objects, known) : [];
+    const { role, clusterName, clusterNames } = installation;
+    const isRuled = role === 'primary' && clusterNames !== undefined;
+    const ofNetworks = isRuled ? checkRegistries(collected.objects, clusterNames) : [];
     const ofFiles = judgeFileSecrets(files.objects, Date.now(), clusterName);
-    const names = await inspectGlobalDns(
-      client,
-      collected.objects.map(({ object }) => object),
-    );
+    const notes = [...installation.notes];
+    const objects = collected.objects.map(({ object }) => object);
+    const names = await permitted('the cluster’s DNS was', [], () => inspectGlobalDns(client, objects), notes);
     return {
       target,
       collected,
-      installation: { ...installation, remarks: [...installation.remarks, ...ofNetworks, ...ofFiles, ...names] },
+      installation: { ...installation, notes, remarks: [...installation.remarks, ...ofNetworks, ...ofFiles, ...names] },
       namespace: options.allNamespaces ? undefined : (options.namespace ?? target.namespace),
       hasNamespace: options.namespace === undefined || (await client.get(NAMESPACES, options.namespace)) !== undefined,
     };
