@@ -41,7 +41,7 @@ export function sendError(request: IncomingMessage, response: ServerResponse, er
 /** A Warning header (RFC 9110 once called it 299), shown by kubectl. */
 export function addWarning(response: ServerResponse, message: string): void {
   if (response.headersSent) return;
-  const text = message.replace(/[\r\n]+/g, ' ').replace(/["\\]/g, '\\$&');
-  // Header values are Latin-1.
-  response.appendHeader('Warning', `299 - "${text.replace(/[^\x20-\x7e]/g, '?')}"`);
+  const text = message.replace(/\p{Cc}+/gu, ' ').replace(/["\\]/g, '\\$&');
+  // Kubernetes sends UTF-8, and kubectl reads it so; Node takes a header's bytes as Latin-1 characters.
+  response.appendHeader('Warning', Buffer.from(`299 - "${text}"`).toString('latin1'));
 }
