@@ -126,6 +126,18 @@ test('an answer that breaks off is an error that names the request', async () =>
   await expect(client.get(CONFIG_MAPS, 'a', 'ns')).rejects.toThrow(/configmaps\/a: the answer broke off/);
 });
 
+test('a body that falls silent ends with an error that says where and for how long', async () => {
+  const { client, server } = await clientOf(({ response }) => {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.write('{"type":"BOOKMARK"}\n');
+  });
+  const response = await client.stream('GET', '/api/v1/pods?watch=true&resourceVersion=7', { idleTimeoutMs: 200 });
+  const read = async () => {
+    for await (const _ of response);
+  };
+  await expect(read()).rejects.toThrow(`GET ${server.address}/api/v1/pods: nothing came for 0.2 s`);
+});
+
 test('an unreachable server is named', async () => {
   const client = new KubeClient({ server: 'https://127.0.0.1:1' });
   await expect(client.list(CONFIG_MAPS)).rejects.toThrow(

@@ -85,6 +85,8 @@ export class Transport {
     }
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const idleTimeoutMs = options.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS;
+    // What is asked for, and not how: the query of a watch is another each time.
+    const asked = `${method} ${this.server}${path.replace(/\?.*$/, '')}`;
     const request = (this.#server.protocol === 'http:' ? http : https).request({
       protocol: this.#server.protocol,
       hostname: this.#server.hostname.replace(/^\[|\]$/g, ''),
@@ -96,13 +98,21 @@ export class Transport {
       timeout: idleTimeoutMs,
       ...(options.signal ? { signal: options.signal } : {}),
     });
-    request.on('timeout', () => request.destroy(new Error(`no answer for ${idleTimeoutMs / 1000} s`)));
+    let answer: IncomingMessage | undefined;
+    request.on('timeout', () => {
+      // Without this the reader of a body that had begun would hear "aborted", and nothing of where or why.
+      answer?.destroy(new Error(`${asked}: nothing came for ${idleTimeoutMs / 1000} s`));
+      request.destroy(new Error(`no answer for ${idleTimeoutMs / 1000} s`));
+    });
     request.on('socket', (socket) => socket.setKeepAlive(true, 15_000));
-    request.on('response', resolve);
+    request.on('response', (response) => {
+      answer = response;
+      resolve(response);
+    });
     request.on('error', (error: NodeJS.ErrnoException) => {
       if (options.signal?.aborted) reject(options.signal.reason);
       else if (request.reusedSocket && error.code === 'ECONNRESET') reject(new StaleSocketError(error));
-      else reject(new Error(`${method} ${this.server}${path}: ${describe(error)}`, { cause: error }));
+      else reject(new Error(`${asked}: ${describe(error)}`, { cause: error }));
     });
     request.end(body);
     return promise;

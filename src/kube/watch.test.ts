@@ -136,6 +136,21 @@ test('a silent connection counts as dead and is replaced', async () => {
   expect(server.exchanges[2]?.url.searchParams.get('resourceVersion')).toBe('1');
 });
 
+test('a connection that is cut is told of by name', async () => {
+  const { heard, server } = await watching((exchange, index) => {
+    if (index === 0) sendJson(exchange, configMapList(1, []));
+    else {
+      sendEvents(exchange, []);
+      setTimeout(() => exchange.socket.destroy(), 20);
+    }
+  });
+  await until(() => heard.some((entry) => entry.startsWith('error')));
+  const where = `${server.address}/api/v1/configmaps`;
+  expect(heard.find((entry) => entry.startsWith('error'))).toBe(
+    `error: GET ${where}: the connection of the watch was cut`,
+  );
+});
+
 test('backs off while the server refuses, says so, and then goes on', async () => {
   const { heard, server } = await watching((exchange, index) => {
     if (index < 3) sendStatus(exchange, 403, 'Forbidden', 'configmaps is forbidden');

@@ -152,6 +152,11 @@ class Watcher<T extends KubeObject> {
         for (const line of lines) if (line !== '') this.#take(JSON.parse(line) as WatchEvent<T>);
         onProgress();
       }
+    } catch (error) {
+      // What Node says of a connection that was cut in the middle of a body.
+      if ((error as Error).message !== 'aborted') throw error;
+      const where = this.#client.server + resourcePath(this.#type, namespace);
+      throw new Error(`GET ${where}: the connection of the watch was cut`, { cause: error });
     } finally {
       response.destroy();
     }

@@ -25,6 +25,8 @@ export interface SightingOptions {
   readonly kubeconfig?: string;
   readonly namespace?: string;
   readonly allNamespaces: boolean;
+  /** How long the API server may take to say anything at all. */
+  readonly answerMs?: number;
   /** As if they were applied; what names no namespace goes to the one that is judged. */
   readonly files: Collected;
 }
@@ -34,6 +36,7 @@ export async function seeCluster({ context, ...options }: SightingOptions): Prom
   const target = readTarget({ ...options, ...(context === undefined ? {} : { context }) });
   const { client } = target;
   try {
+    await demandAnswer(target, options.answerMs ?? ANSWER_MS);
     const [cluster, installation] = await Promise.all([readClusterObjects(client), inspectInstallation(client)]);
     const files = place(options.files, options.namespace ?? target.namespace);
     const collected = overlay(cluster, files);
@@ -55,5 +58,20 @@ export async function seeCluster({ context, ...options }: SightingOptions): Prom
     throw error instanceof UserError ? error : target.explain(error, 'analyze again');
   } finally {
     target.close();
+  }
+}
+
+const ANSWER_MS = 10_000;
+
+/** One that takes connections and says nothing would hold up what is to be told of the others for minutes. */
+async function demandAnswer({ client }: InstallTarget, answerMs: number): Promise<void> {
+  const signal = AbortSignal.timeout(answerMs);
+  try {
+    await client.request('GET', '/version', { signal });
+  } catch {
+    // Whatever else it says to this, what is read of it afterwards says better.
+    if (!signal.aborted) return;
+    const where = `${client.server} takes the connection and has not answered for ${answerMs / 1000} s`;
+    throw new UserError(`${where}: see whether its process hangs or is out of memory, then analyze again`);
   }
 }

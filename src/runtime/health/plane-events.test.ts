@@ -38,3 +38,27 @@ test('what is told no more is over, and may come again', async () => {
     kube.close();
   }
 });
+
+test('another cause of the same trouble is told soon, and a number that changes is no other cause of a clock', async () => {
+  const kube = await KubeFixture.start();
+  const client = kube.client();
+  let monotonicMs = 0;
+  const log = pino({ level: 'silent' });
+  const times = { nowMs: () => 0, monotonicMs: () => monotonicMs };
+  const events = new PlaneEvents({ client, pod: 'istiod-0', uid: () => undefined, log, ...times });
+  const messages = () => kube.list('/api/v1/namespaces/istio-system/events').map((event) => event['message']);
+  try {
+    await events.tell('RemoteCluster', 'it cannot be reached', 'n2');
+    await events.tell('ClockSkew', '3 s off');
+    monotonicMs = 9_000;
+    await events.tell('RemoteCluster', 'it does not know the token', 'n2');
+    expect(messages()).toEqual(['it cannot be reached', '3 s off']);
+    monotonicMs = 11_000;
+    await events.tell('RemoteCluster', 'it does not know the token', 'n2');
+    await events.tell('ClockSkew', '4 s off');
+    expect(messages()).toEqual(['it does not know the token', '3 s off']);
+  } finally {
+    client.close();
+    kube.close();
+  }
+});

@@ -43,6 +43,8 @@ const RETOLD: ReadonlySet<PlaneTrouble> = new Set([
   'GatewayName',
 ]);
 const OVER_MS = 45_000;
+/** Another cause of the same trouble is told sooner: who acts on the old one mends what is not broken. */
+const CHANGED_MS = 10_000;
 
 interface Told {
   readonly trouble: PlaneTrouble;
@@ -82,7 +84,8 @@ export class PlaneEvents {
     const atMs = this.#monotonicMs();
     const before = this.#told.get(key);
     if (before !== undefined) before.seenMs = atMs;
-    if (before !== undefined && atMs - before.atMs < REPEAT_MS) return;
+    const isNews = before !== undefined && before.message !== message && RETOLD.has(trouble);
+    if (before !== undefined && atMs - before.atMs < (isNews ? CHANGED_MS : REPEAT_MS)) return;
     const count = (before?.count ?? 0) + 1;
     this.#told.delete(key);
     for (const oldest of this.#told.keys()) {

@@ -385,6 +385,10 @@ export class Registries {
       ...(inStepAtMs === undefined || objects === undefined
         ? {}
         : { ageSeconds: Math.max(0, Math.round((this.#options.nowMs() - inStepAtMs) / 1000)) }),
+      // A time, and not its distance: what is said of it stays the same while nothing changes.
+      ...(state === 'stale' && inStepAtMs !== undefined
+        ? { knownAt: new Date(inStepAtMs).toISOString().replace(/\.\d+Z$/, 'Z') }
+        : {}),
       services: count('Service'),
       pods: count('Pod'),
       endpointSlices: count('EndpointSlice'),

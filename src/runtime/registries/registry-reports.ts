@@ -13,6 +13,8 @@ export interface RegistryStatus {
   readonly duplicateOf?: string;
   /** For how long what is in force has not been known to be true; absent when nothing is. */
   readonly ageSeconds?: number;
+  /** When what is in force was known to be true, where it may be so no more: ISO 8601. */
+  readonly knownAt?: string;
   readonly services: number;
   readonly pods: number;
   readonly endpointSlices: number;
@@ -36,11 +38,13 @@ export interface RegistryReportsOptions {
 }
 
 const REMIND_MS = 5 * 60_000;
+/** Another cause of the same trouble is logged at once, but two that take turns not each time. */
+const CHANGED_MS = 10_000;
 
 export class RegistryReports {
   readonly #options: RegistryReportsOptions;
   /** What stands -> when it was logged. */
-  readonly #logged = new Map<string, { atMs: number; sinceMs: number }>();
+  readonly #logged = new Map<string, { atMs: number; sinceMs: number; message: string }>();
 
   constructor(options: RegistryReportsOptions) {
     this.#options = options;
@@ -89,8 +93,10 @@ export class RegistryReports {
   #say(key: string, trouble: RegistryTrouble, log: () => void): void {
     const nowMs = this.#options.nowMs();
     const before = this.#logged.get(key);
-    if (before === undefined || nowMs - before.atMs >= REMIND_MS) {
-      this.#logged.set(key, { atMs: nowMs, sinceMs: before?.sinceMs ?? nowMs });
+    const { message } = trouble;
+    const waitMs = before === undefined ? 0 : before.message === message ? REMIND_MS : CHANGED_MS;
+    if (before === undefined || nowMs - before.atMs >= waitMs) {
+      this.#logged.set(key, { atMs: nowMs, sinceMs: before?.sinceMs ?? nowMs, message });
       log();
     }
     this.#options.trouble(trouble);
@@ -100,7 +106,7 @@ export class RegistryReports {
 function describeTrouble(
   status: RegistryStatus,
 ): { kind: RegistryTrouble['kind']; message: string; cure: string } | undefined {
-  const { cluster, secret, duplicateOf, problem, cure = '', state, ageSeconds } = status;
+  const { cluster, secret, duplicateOf, problem, cure = '', state, knownAt = 'an unknown time' } = status;
   const who = `cluster ${cluster} (secret ${secret})`;
   if (duplicateOf !== undefined) {
     return {
@@ -118,6 +124,6 @@ function describeTrouble(
       ? 'nothing of it is in the mesh yet'
       : state === 'synced'
         ? 'the kubeconfig before this one is still in use'
-        : `what was known of it ${ageSeconds ?? 0} s ago stays in force (${counts})`;
+        : `what was known of it at ${knownAt} stays in force (${counts})`;
   return { kind: 'RemoteCluster', message: `${who} cannot be watched: ${problem}; ${force}`, cure };
 }

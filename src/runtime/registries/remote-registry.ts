@@ -86,9 +86,10 @@ export class RemoteRegistry {
   #silence(): SourceProblem | undefined {
     if (this.#next === undefined || this.#next.isListed) return undefined;
     const { server } = this.#next.config;
-    const silentMs = this.#nowMs() - this.#next.startedAtMs;
-    if (silentMs < SILENT_MS) return undefined;
-    const message = `its API server at ${server} has not answered for ${Math.round(silentMs / 1000)} s`;
+    if (this.#nowMs() - this.#next.startedAtMs < SILENT_MS) return undefined;
+    // A time, and not its distance: what is said of it stays the same while it stands.
+    const since = new Date(this.#next.startedAtMs).toISOString().replace(/\.\d+Z$/, 'Z');
+    const message = `its API server at ${server} has not answered since ${since}`;
     const cure = `none needed if it is short: it is tried again; else see whether ${server} is overloaded, or cut off`;
     return { cluster: this.cluster, where: 'list', message, cure };
   }

@@ -120,6 +120,7 @@ describe('a certificate beside the token', () => {
 });
 
 describe('tokens of several clusters', () => {
+  const CART = { ...PEER, certificate: { uris: ['spiffe://cluster.local/ns/shop/sa/cart'], problem: '' } };
   let away: KubeFixture;
   let third: KubeFixture;
   let watched: { cluster: string; client: KubeClient }[];
@@ -157,11 +158,11 @@ describe('tokens of several clusters', () => {
     return cluster.token({ namespace: 'shop', serviceAccount: 'cart', pod: { name: 'b', uid }, ...key });
   }
 
-  test('prove the cluster that issued them, which alone is asked the next time', async () => {
-    expect(await many.authenticate(tokenOf(third, 'k3'), PEER)).toMatchObject({ clusterName: 'n3', podName: 'b' });
+  test('prove the cluster that issued them, which is asked before its neighbours the next time', async () => {
+    expect(await many.authenticate(tokenOf(third, 'k3'), CART)).toMatchObject({ clusterName: 'n3', podName: 'b' });
     expect([kube, away, third].map((each) => each.reviewed.length)).toEqual([1, 1, 1]);
-    expect(await many.authenticate(tokenOf(third, 'k3'), PEER)).toMatchObject({ clusterName: 'n3' });
-    expect([kube, away, third].map((each) => each.reviewed.length)).toEqual([1, 1, 2]);
+    expect(await many.authenticate(tokenOf(third, 'k3'), CART)).toMatchObject({ clusterName: 'n3' });
+    expect([kube, away, third].map((each) => each.reviewed.length)).toEqual([2, 1, 2]);
   });
 
   test('of the own cluster are shown to no other', async () => {
@@ -178,16 +179,16 @@ describe('tokens of several clusters', () => {
     const [n2] = watched;
     watched = [];
     const one = tokenOf(away, 'k2');
-    await expect(many.authenticate(one, PEER)).rejects.toMatchObject({
+    await expect(many.authenticate(one, CART)).rejects.toMatchObject({
       code: 'UNAUTHENTICATED',
       message: expect.stringContaining('labelled istio/multiCluster=true'),
     });
     watched = [n2!];
-    expect(await many.authenticate(one, PEER)).toMatchObject({ clusterName: 'n2' });
+    expect(await many.authenticate(one, CART)).toMatchObject({ clusterName: 'n2' });
     // And of one that is watched no more.
     watched = [];
     many.forget('n2');
-    await expect(many.authenticate(one, PEER)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    await expect(many.authenticate(one, CART)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   });
 
   test('of what may be a cluster that is not read yet are to come again', async () => {
@@ -195,7 +196,7 @@ describe('tokens of several clusters', () => {
     const options = { client, audience: 'istio-ca', trustDomain: 'cluster.local', clusterName: 'cluster1' };
     const starting = new TokenAuthenticator({ ...options, others: () => [], pending: () => pending });
     const one = tokenOf(away, 'k2');
-    const outcome = () => starting.authenticate(one, PEER).catch((error: unknown) => error);
+    const outcome = () => starting.authenticate(one, CART).catch((error: unknown) => error);
     expect(await outcome()).toMatchObject({
       code: 'UNAVAILABLE',
       message: expect.stringContaining('the other clusters'),
@@ -207,18 +208,57 @@ describe('tokens of several clusters', () => {
   });
 
   test('that name the key of another cluster prove nothing by it, and spoil nothing', async () => {
-    await many.authenticate(tokenOf(away, 'k2'), PEER);
+    await many.authenticate(tokenOf(away, 'k2'), CART);
     const forged = `${tokenOf(third, 'k2')}x`;
-    await expect(many.authenticate(forged, PEER)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
-    expect(await many.authenticate(tokenOf(away, 'k2'), PEER)).toMatchObject({ clusterName: 'n2' });
+    await expect(many.authenticate(forged, CART)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    expect(await many.authenticate(tokenOf(away, 'k2'), CART)).toMatchObject({ clusterName: 'n2' });
     // Two clusters that are copies of one another sign with one key.
-    expect(await many.authenticate(tokenOf(third, 'k2'), PEER)).toMatchObject({ clusterName: 'n3' });
+    expect(await many.authenticate(tokenOf(third, 'k2'), CART)).toMatchObject({ clusterName: 'n3' });
+  });
+
+  test('without the certificate of their holder prove nothing: who has stolen one has nothing', async () => {
+    await expect(many.authenticate(tokenOf(away, 'k2'), PEER)).rejects.toMatchObject({
+      code: 'UNAUTHENTICATED',
+      message: expect.stringContaining('has to present its certificate'),
+    });
+    expect(await many.authenticate(token(), PEER)).toMatchObject({ clusterName: 'cluster1' });
+  });
+
+  test('are shown to no cluster that claims a neighbour’s key', async () => {
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a', namespace: 'default' } };
+    const { uid: awayUid = '' } = away.put('/api/v1/namespaces/default/pods', pod).metadata;
+    // n2 signs tokens that name the own cluster's key, and the third's: its API server may accept what it likes.
+    for (const keyId of ['k1', 'k3']) {
+      if (keyId === 'k3') await many.authenticate(tokenOf(third, 'k3'), CART);
+      await many.authenticate(tokenOf(away, keyId), CART);
+    }
+    const seen = away.reviewed.length;
+    expect(await many.authenticate(token({ keyId: 'k1' }), PEER)).toMatchObject({ clusterName: 'cluster1' });
+    expect(await many.authenticate(tokenOf(third, 'k3'), CART)).toMatchObject({ clusterName: 'n3' });
+    expect(away.reviewed).toHaveLength(seen);
+    // Its own API server away, a token of the own cluster is still nobody else's.
+    kube.close();
+    const own = token({ keyId: 'k1', lifetimeMs: 7_000_000, pod: { name: 'a', uid: awayUid } });
+    await expect(many.authenticate(own, PEER)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(away.reviewed).toHaveLength(seen);
+    // And the others' proxies come in meanwhile, if it is known whose they are.
+    expect(await many.authenticate(tokenOf(third, 'k3'), CART)).toMatchObject({ clusterName: 'n3' });
+  });
+
+  test('of those who come by a gateway are checked, whatever strangers send by it', async () => {
+    const options = { client, audience: 'istio-ca', trustDomain: 'cluster.local', clusterName: 'cluster1' };
+    const limit = { burst: 5, perSecond: 0.001 };
+    const few = new TokenAuthenticator({ ...options, others: () => watched, limit });
+    await few.authenticate(`${token()}x`, PEER).catch(() => {});
+    await few.authenticate(`${token()}y`, PEER).catch(() => {});
+    await expect(few.authenticate(token(), PEER)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(await few.authenticate(tokenOf(away, 'k2'), CART)).toMatchObject({ clusterName: 'n2' });
   });
 
   test('do not wait for another cluster that hangs or is away', async () => {
     away.close();
-    expect(await many.authenticate(tokenOf(third, 'k3'), PEER)).toMatchObject({ clusterName: 'n3' });
-    await expect(many.authenticate(tokenOf(away, 'k2'), PEER)).rejects.toMatchObject({
+    expect(await many.authenticate(tokenOf(third, 'k3'), CART)).toMatchObject({ clusterName: 'n3' });
+    await expect(many.authenticate(tokenOf(away, 'k2'), CART)).rejects.toMatchObject({
       code: 'UNAVAILABLE',
       message: expect.stringContaining('with the API server of n2: it cannot be reached'),
     });
@@ -226,10 +266,10 @@ describe('tokens of several clusters', () => {
 
   test('of a pod that is gone prove nobody, whoever else cannot be asked', async () => {
     const one = tokenOf(third, 'k3');
-    await many.authenticate(one, PEER);
+    await many.authenticate(one, CART);
     third.remove('/api/v1/namespaces/shop/pods/b');
     away.close();
     nowMs += 61_000;
-    await expect(many.authenticate(one, PEER)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    await expect(many.authenticate(one, CART)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   });
 });

@@ -82,12 +82,15 @@ export class TokenAuthenticator implements Authenticator {
     token: string | undefined,
     { address, certificate }: Pick<PeerTransport, 'address' | 'certificate'>,
   ): Promise<PeerIdentity> {
-    const identity = await this.#identify(token, address);
+    // A gateway's address stands for all who come by it, strangers among them: whom a certificate proves has a share alone.
+    const proven = certificate?.problem === '' ? certificate.uris.join(' ') : '';
+    const identity = await this.#identify(token, proven === '' ? address : `${address} ${proven}`);
     if (certificate !== undefined) checkCertificate(certificate, spiffeId(identity));
+    else if (identity.clusterName !== this.#options.clusterName) throw unauthenticated(CERTIFICATE_NEEDED);
     return identity;
   }
 
-  async #identify(token: string | undefined, address: string): Promise<PeerIdentity> {
+  async #identify(token: string | undefined, bucket: string): Promise<PeerIdentity> {
     if (token === undefined || token === '') {
       throw unauthenticated('a service-account token is needed (authorization: Bearer ...)');
     }
@@ -105,7 +108,7 @@ export class TokenAuthenticator implements Authenticator {
     const known = this.#remembered.get(key);
     if (known !== undefined && known.untilMs > nowMs) return await known.identity;
     this.#forgetOld(nowMs);
-    const identity = this.#review(token, claims, address);
+    const identity = this.#review(token, claims, bucket);
     this.#remembered.set(key, { untilMs: nowMs + REMEMBER_MS, identity });
     // Neither a refusal nor a failure is kept: the next attempt may come after the cure.
     identity.catch(() => this.#remembered.delete(key));
@@ -113,30 +116,31 @@ export class TokenAuthenticator implements Authenticator {
   }
 
   /**
-   * The API server that issued the token is asked first, where that is known by the key that signed it: what a token says of
-   * itself decides whom to ask, and never what the answer is. Else the own one, then the others.
+   * The own API server is asked first, so that no other ever sees a token of its own; then the one that has accepted a token
+   * signed by the same key, then the others. What a token says of itself decides whom to ask, and never what the answer is:
+   * another cluster's API server may accept whatever it likes, and proves by it its own cluster alone.
    */
-  async #review(token: string, { expiresAtMs, keyId }: TokenClaims, address: string): Promise<PeerIdentity> {
+  async #review(token: string, { expiresAtMs, keyId }: TokenClaims, bucket: string): Promise<PeerIdentity> {
     const { clusterName: own, client, others } = this.#options;
-    const reviewers = [{ cluster: own, client }, ...(others?.() ?? [])];
     const issuer = this.#issuers.get(keyId);
     const isIssuer = ({ cluster }: TokenReviewer): boolean => cluster === issuer;
-    const isKnown = reviewers.some(isIssuer);
-    reviewers.sort((a, b) => Number(isIssuer(b)) - Number(isIssuer(a)));
+    const away = [...(others?.() ?? [])].sort((a, b) => Number(isIssuer(b)) - Number(isIssuer(a)));
+    const isKnown = issuer === own || away.some(isIssuer);
     let outage: XdsRefusal | undefined;
-    for (const reviewer of reviewers) {
-      if (!this.#limit.take(address)) {
+    for (const reviewer of [{ cluster: own, client }, ...away]) {
+      if (!this.#limit.take(bucket)) {
         this.#options.observe?.('limited');
-        throw new XdsRefusal('UNAVAILABLE', `${address} has too many tokens checked; try again later`);
+        throw new XdsRefusal('UNAVAILABLE', `${bucket} has too many tokens checked; try again later`);
       }
       const status = await this.#ask(reviewer, token);
       if (status instanceof XdsRefusal) {
         // It may be this one's token, which then is nobody else's to see.
-        if (reviewer.cluster === own || isIssuer(reviewer)) throw status;
-        outage ??= status;
+        const isOthers = reviewer.cluster === own && isKnown && issuer !== own;
+        if (!isOthers && (reviewer.cluster === own || isIssuer(reviewer))) throw status;
+        if (!isOthers) outage ??= status;
       } else if (status.authenticated === true) {
         const identity = this.#identityOf(status, reviewer.cluster, expiresAtMs);
-        this.#learn(keyId, reviewer.cluster);
+        this.#learn(keyId, reviewer.cluster, isKnown);
         return identity;
       }
     }
@@ -162,8 +166,12 @@ export class TokenAuthenticator implements Authenticator {
     );
   }
 
-  /** Which cluster a key signs for is known when an API server has accepted a token of it. */
-  #learn(keyId: string, cluster: string): void {
+  /**
+   * Which cluster a key signs for is known when an API server has accepted a token of it: the own one's word is final, and of
+   * the others the first one's, or any could claim the key of its neighbour and be shown the neighbour's tokens.
+   */
+  #learn(keyId: string, cluster: string, isKnown: boolean): void {
+    if (isKnown && cluster !== this.#options.clusterName) return;
     this.#issuers.delete(keyId);
     this.#issuers.set(keyId, cluster);
     for (const oldest of this.#issuers.keys()) {
@@ -223,7 +231,11 @@ export class TokenAuthenticator implements Authenticator {
   }
 }
 
-/** A proxy need not present one, since its first certificate it gets from here; but one that it has must be its own. */
+/** Keys of another cluster's workloads come from its own CA, at home: they are there before a proxy asks here. */
+const CERTIFICATE_NEEDED =
+  'a proxy of another cluster has to present its certificate beside its token: it gets one from its own cluster’s istio-citadel';
+
+/** Of this cluster a proxy need not present one, since it gets its first from here; but one that it has must be its own. */
 function checkCertificate({ uris, problem }: NonNullable<PeerTransport['certificate']>, id: string): void {
   if (problem !== '') {
     throw unauthenticated(
