@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Everything that Isthmus can say about a user's objects, each under a code that never changes its meaning.
 
-export type Severity = 'error' | 'warning' | 'info';
+/** The least serious first. */
+export const SEVERITIES = ['info', 'warning', 'error'] as const;
+export type Severity = (typeof SEVERITIES)[number];
 
 /** Enough to find an object with kubectl; `cluster` where several are watched. */
 export interface ObjectRef {
@@ -75,6 +77,11 @@ export const DIAGNOSTICS = {
 } as const satisfies Record<string, { severity: Severity; title: string }>;
 
 export type DiagnosticCode = keyof typeof DIAGNOSTICS;
+
+/** At least as serious as `threshold`. */
+export function isAtLeast(severity: Severity, threshold: Severity): boolean {
+  return SEVERITIES.indexOf(severity) >= SEVERITIES.indexOf(threshold);
+}
 
 /** Order in which diagnostics are shown: by object, then field, then code. */
 export function compareDiagnostics(a: Diagnostic, b: Diagnostic): number {

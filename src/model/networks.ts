@@ -9,7 +9,7 @@ export const ANY_NETWORK = '*';
 /** By it a pod names its network itself. */
 const NETWORK_LABEL = 'topology.istio.io/network';
 /** What Istio calls the registry of the cluster that the control plane runs in. */
-const OWN_REGISTRY = 'Kubernetes';
+export const OWN_REGISTRY = 'Kubernetes';
 
 /** Which addresses, and which clusters, are on which network; what is in none is on the default network ''. */
 export interface NetworkMembers {

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus analyze`: collects, judges, prints.
-import type { ObjectRef, Severity } from '../../api/diagnostics.ts';
+import { isAtLeast, type ObjectRef, type Severity } from '../../api/diagnostics.ts';
 import { diagnose } from '../../api/report.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
 import { UserError } from '../user-error.ts';
 import { place, readObjectFiles } from './collect.ts';
 import { judgeFileSecrets } from './file-secrets.ts';
 import { judgeGlobalHosts } from './global-hosts.ts';
-import { isAtLeast } from './installation.ts';
 import { judgeObjects, type Remark, type WatchedCluster } from './judge.ts';
 import { matchRegistry } from './remote-secrets.ts';
 import { countRemarks, type OutputFormat, renderRemarks } from './render.ts';

@@ -3,17 +3,20 @@
 import type { KubeObject } from '../../kube/types.ts';
 import { GIVEN } from '../../runtime/cluster/ca-secret.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
+import { REMOTE_SECRET_LABEL } from '../../runtime/registries/claims.ts';
 import { judgeAuthority } from './authority.ts';
 import type { CollectedObject } from './collect.ts';
 import type { Remark } from './judge.ts';
-import { inspectRemoteSecrets, REMOTE_LABEL } from './remote-secrets.ts';
+import { inspectRemoteSecrets } from './remote-secrets.ts';
 
 /** @param own what the control plane calls the cluster that they are for, if that is known */
 export function judgeFileSecrets(objects: readonly CollectedObject[], nowMs: number, own?: string): Remark[] {
   const secrets = objects.filter(
     ({ object: { kind, metadata } }) => kind === 'Secret' && metadata.namespace === ISTIO_NAMESPACE,
   );
-  const remote = secrets.filter(({ object }) => object.metadata.labels?.[REMOTE_LABEL] === 'true');
+  const remote = secrets.filter(({ object: { metadata } }) =>
+    Object.entries(metadata.labels ?? {}).some(([name, value]) => `${name}=${value}` === REMOTE_SECRET_LABEL),
+  );
   const authorities = secrets.filter(({ object }) => object.metadata.name === GIVEN);
   const remarks = [
     ...inspectRemoteSecrets(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mesh's own parts in a cluster: is the control plane there, what has its CA left, what troubles does it tell.
-import type { DiagnosticCode, ObjectRef, Severity } from '../../api/diagnostics.ts';
+import type { DiagnosticCode, ObjectRef } from '../../api/diagnostics.ts';
 import { refOf } from '../../api/kind.ts';
 import { diagnose } from '../../api/report.ts';
 import type { KubeClient } from '../../kube/client.ts';
@@ -9,10 +9,11 @@ import type { KubeObject } from '../../kube/types.ts';
 import { GIVEN, OWN } from '../../runtime/cluster/ca-secret.ts';
 import { PLANE_COMPONENT, type PlaneTrouble, REPEAT_MS } from '../../runtime/health/plane-events.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
+import { REMOTE_SECRET_LABEL } from '../../runtime/registries/claims.ts';
 import { judgeAuthority } from './authority.ts';
 import type { Remark } from './judge.ts';
 import { permitted } from './permitted.ts';
-import { inspectRemoteSecrets, REMOTE_LABEL, type RemoteRegistry } from './remote-secrets.ts';
+import { inspectRemoteSecrets, type RemoteRegistry } from './remote-secrets.ts';
 import { ROOTS_CURE } from './roots.ts';
 
 export interface InstallationReport {
@@ -54,7 +55,7 @@ const TROUBLES: Readonly<Record<PlaneTrouble, readonly [code: DiagnosticCode, cu
     'ISM0310',
     'see that the API server can be reached from istiod, and that the Secret’s token is valid',
   ],
-  ClusterName: ['ISM0311', 'give each cluster a key of its own in the Secrets labelled istio/multiCluster=true'],
+  ClusterName: ['ISM0311', `give each cluster a key of its own in the Secrets labelled ${REMOTE_SECRET_LABEL}`],
   ClusterRoots: ['ISM0312', ROOTS_CURE],
   GatewayName: [
     'ISM0315',
@@ -118,7 +119,7 @@ function ownName({ spec }: KubeObject): string | undefined {
 }
 
 async function readRemoteSecrets(client: KubeClient): Promise<KubeObject[]> {
-  return (await client.list(SECRETS, { namespace: ISTIO_NAMESPACE, labelSelector: `${REMOTE_LABEL}=true` })).items;
+  return (await client.list(SECRETS, { namespace: ISTIO_NAMESPACE, labelSelector: REMOTE_SECRET_LABEL })).items;
 }
 
 async function inspectParts(client: KubeClient, parts: readonly KubeObject[] | undefined): Promise<Remark[]> {
@@ -213,10 +214,4 @@ async function inspectEvents(client: KubeClient, secrets: readonly KubeObject[],
     const ref: ObjectRef = { apiVersion: 'v1', kind, namespace: ISTIO_NAMESPACE, name };
     return [diagnose(ref, code, '', String(event['message']), cure)];
   });
-}
-
-/** At least as serious as `threshold`. */
-export function isAtLeast(severity: Severity, threshold: Severity): boolean {
-  const order: readonly Severity[] = ['info', 'warning', 'error'];
-  return order.indexOf(severity) >= order.indexOf(threshold);
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // meshNetworks speaks of clusters by the keys of their Secrets. One that no Secret has is on no network, and the control
 // plane cannot tell it from one that comes later.
-import { decodeMeshNetworks } from '../../api/mesh-networks.ts';
+import { decodeMeshNetworks, NETWORKS_FIELD } from '../../api/mesh-networks.ts';
+import { member } from '../../api/shape.ts';
+import { OWN_REGISTRY } from '../../model/networks.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
+import { REMOTE_SECRET_LABEL } from '../../runtime/registries/claims.ts';
 import type { CollectedObject } from './collect.ts';
 import type { Remark } from './judge.ts';
-import { REMOTE_LABEL } from './remote-secrets.ts';
-
-/** What Istio calls the cluster of the control plane, whatever its name. */
-const OWN_REGISTRY = 'Kubernetes';
 
 /** @param known names of the clusters of the mesh: the control plane's own, and the keys of the remote Secrets */
 export function checkRegistries(objects: readonly CollectedObject[], known: readonly string[]): Remark[] {
@@ -19,11 +18,11 @@ export function checkRegistries(objects: readonly CollectedObject[], known: read
     return Object.entries(value).flatMap(([network, { endpoints }]) =>
       endpoints.flatMap((endpoint, i): Remark[] => {
         if (endpoint.kind !== 'registry' || endpoint.name === OWN_REGISTRY || known.includes(endpoint.name)) return [];
-        const field = `data.meshNetworks.networks.${network}.endpoints[${i}].fromRegistry`;
+        const field = `${member(`${NETWORKS_FIELD}.networks`, network)}.endpoints[${i}].fromRegistry`;
         const message = `no cluster of the mesh is called ${endpoint.name}: what should be on ${network} is on no network`;
         const names = [...new Set([OWN_REGISTRY, ...known])].join(', ');
         const cure =
-          `give the Secret of its kubeconfig the key ${endpoint.name} and the label ${REMOTE_LABEL}=true, ` +
+          `give the Secret of its kubeconfig the key ${endpoint.name} and the label ${REMOTE_SECRET_LABEL}, ` +
           `or write the name of a cluster that is there: ${names}`;
         return [{ ...say('ISM0114', field, message, cure), ...(file === undefined ? {} : { file }) }];
       }),

@@ -73,6 +73,15 @@ test('a name that another has, or the cluster itself, is told of the younger Sec
   ]);
 });
 
+test('a name goes to the younger Secret where the older one’s kubeconfig cannot be used, as in the control plane', () => {
+  const { usable, said } = inspect(
+    secret('young', { n2: kubeconfig('https://b:6443') }, '2021-01-01T00:00:00Z'),
+    secret('old', { n2: kubeconfig('https://a:6443', 'exec: { command: aws }') }),
+  );
+  expect(usable).toEqual(['n2']);
+  expect(said).toEqual([expect.stringMatching(/^ISM0309 old data\["n2"\]: users\[0\]\.user\.exec/)]);
+});
+
 test('one cluster under two names is told', () => {
   const { said } = inspect(
     secret('a', { n2: kubeconfig('https://a:6443') }),

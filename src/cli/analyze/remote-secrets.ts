@@ -7,10 +7,8 @@ import { diagnose } from '../../api/report.ts';
 import type { ClientConfig } from '../../kube/config.ts';
 import { parseRemoteKubeconfig } from '../../kube/remote-kubeconfig.ts';
 import type { KubeObject } from '../../kube/types.ts';
+import { readClaims } from '../../runtime/registries/claims.ts';
 import type { Remark } from './judge.ts';
-
-/** Secrets with this label say which clusters belong to the mesh. */
-export const REMOTE_LABEL = 'istio/multiCluster';
 
 /** A cluster that the control plane watches, or would if its Secret were right. */
 export interface RemoteRegistry {
@@ -26,8 +24,14 @@ export function inspectRemoteSecrets(
   secrets: readonly KubeObject[],
   own: string | undefined,
 ): { registries: readonly RemoteRegistry[]; remarks: readonly Remark[] } {
-  const registries: RemoteRegistry[] = [];
   const remarks: Remark[] = [];
+  const refs = new Map(secrets.map((secret) => [secret.metadata.name ?? '', refOf(secret)]));
+  // No key is empty: a cluster whose name is not known takes no name from others.
+  const { claims, refused } = readClaims(secrets, own ?? '');
+  const registries = [...claims.values()].map(({ cluster, secret, config }): RemoteRegistry => {
+    return { name: cluster, secret: refs.get(secret)!, config };
+  });
+  const owners = new Map(registries.map((registry) => [registry.name, registry]));
   for (const secret of secrets.toSorted(byAge)) {
     const ref = refOf(secret);
     const data = Object.entries((secret['data'] ?? {}) as Record<string, string>);
@@ -36,13 +40,11 @@ export function inspectRemoteSecrets(
       remarks.push(diagnose(ref, 'ISM0309', 'data', 'it is labelled as a remote cluster’s, and holds nothing', cure));
     }
     for (const [name, encoded] of data.toSorted()) {
-      const twin = registries.find((other) => other.name === name);
-      if (twin !== undefined || name === own) remarks.push(sameName(ref, name, twin));
+      const isTaken = refused.some((r) => r.trouble === 'ClusterName' && r.secret === ref.name && r.key === name);
+      if (isTaken) remarks.push(sameName(ref, name, owners.get(name)));
       const parsed = parseRemoteKubeconfig(Buffer.from(encoded, 'base64').toString('utf8'));
       if ('faults' in parsed) remarks.push(...faultsOf(ref, name, parsed.faults));
       else remarks.push(...loopbackOf(ref, name, parsed.config));
-      if (twin !== undefined || name === own) continue;
-      registries.push({ name, secret: ref, config: 'config' in parsed ? parsed.config : undefined });
     }
   }
   return { registries, remarks: [...remarks, ...sameCluster(registries)] };

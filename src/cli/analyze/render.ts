@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { stringify } from 'yaml';
-import type { Severity } from '../../api/diagnostics.ts';
+import { SEVERITIES } from '../../api/diagnostics.ts';
 import type { Remark } from './judge.ts';
 
 export type OutputFormat = 'text' | 'json' | 'yaml';
-
-/** Most serious last, as a number: for thresholds. */
-const SEVERITIES: readonly Severity[] = ['info', 'warning', 'error'];
 
 /** One line for each remark; as JSON or YAML, a list with every member by its name. */
 export function renderRemarks(remarks: readonly Remark[], format: OutputFormat): string {

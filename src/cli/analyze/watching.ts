@@ -3,6 +3,7 @@
 import type { ObjectRef } from '../../api/diagnostics.ts';
 import { diagnose } from '../../api/report.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
+import { REMOTE_SECRET_LABEL } from '../../runtime/registries/claims.ts';
 import type { InstallationReport } from './installation.ts';
 import type { Remark } from './judge.ts';
 import { matchRegistry } from './remote-secrets.ts';
@@ -32,7 +33,7 @@ export function tellUnwatched(clusters: readonly WatchableCluster[]): Remark[] {
     .map(({ context }) => {
       const who = planes.map((plane) => plane.context).join(', ');
       const message = `it has no control plane of its own, and that of ${who} does not watch it: its proxies are refused`;
-      const cure = `put its kubeconfig into a Secret of ${ISTIO_NAMESPACE} there, labelled istio/multiCluster=true`;
+      const cure = `put its kubeconfig into a Secret of ${ISTIO_NAMESPACE} there, labelled ${REMOTE_SECRET_LABEL}`;
       return diagnose({ ...CITADEL, cluster: context }, 'ISM0314', '', message, cure);
     });
 }
