@@ -44,3 +44,12 @@ test('an intermediate that ends soon is told with its days', () => {
     expect.stringMatching(/^ISM0303 .*CN=first ends in 19 days, on /),
   ]);
 });
+
+test.each([[[1, 2]], ['text'], [7], [{ 'ca-cert.pem': 7 }], [null]])(
+  'data of another shape (%j) is nothing',
+  (data) => {
+    const metadata = { name: 'cacerts', namespace: 'istio-system', labels: { 'istio/multiCluster': 'true' } };
+    const told = judgeFileSecrets([{ object: { apiVersion: 'v1', kind: 'Secret', metadata, data } }], nowMs);
+    expect(told.map(({ code }) => code)).toEqual(['ISM0309', 'ISM0304']);
+  },
+);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Secrets that stand in files: the CA's and those of remote clusters, judged before anybody applies them.
+import { isRecord } from '../../api/shape.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { GIVEN } from '../../runtime/cluster/ca-secret.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
@@ -32,9 +33,12 @@ export function judgeFileSecrets(objects: readonly CollectedObject[], nowMs: num
   });
 }
 
-/** As the API server stores it: what is given in plain text (`stringData`) is encoded. */
+/** As the API server stores it: what is given in plain text (`stringData`) is encoded. What it would refuse is left out. */
 function encoded(secret: KubeObject): KubeObject {
-  const plain = Object.entries((secret['stringData'] ?? {}) as Record<string, unknown>);
-  const added = plain.map(([key, text]) => [key, Buffer.from(String(text)).toString('base64')]);
-  return { ...secret, data: { ...(secret['data'] as object | undefined), ...Object.fromEntries(added) } };
+  const texts = (member: unknown): [string, string][] =>
+    isRecord(member)
+      ? Object.entries(member).filter((each): each is [string, string] => typeof each[1] === 'string')
+      : [];
+  const added = texts(secret['stringData']).map(([key, text]) => [key, Buffer.from(text).toString('base64')]);
+  return { ...secret, data: Object.fromEntries([...texts(secret['data']), ...added]) };
 }
