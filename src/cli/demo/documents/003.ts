@@ -65,7 +65,7 @@ Three things to try:
      kubectl --context cluster1 -n foo logs deploy/sleep -c istio-proxy --tail 1
      kubectl --context cluster1 -n istio-system logs deploy/istio-egressgateway --tail 1
      kubectl --context cluster2 -n istio-system logs deploy/istio-ingressgateway --tail 1
-  3. Take the egress gateway away, and call again:
+  3. Take the egress gateway away, and call again: 503 as soon as it has drained (some seconds), never the direct way:
      kubectl --context cluster1 -n istio-system scale deploy/istio-egressgateway --replicas=0`,
 };
 
