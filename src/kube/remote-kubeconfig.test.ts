@@ -126,6 +126,12 @@ describe('refused, with field and line', () => {
       'read a file',
       7,
     ],
+    [
+      () => 'certificate-authority: /etc/ca.pem\n    server: https://a:1',
+      'clusters[0].cluster.certificate-authority',
+      'read a file',
+      5,
+    ],
     [() => `${goodCluster()}\n    proxy-url: socks5://a:1`, 'clusters[0].cluster.proxy-url', 'http://HOST:PORT', 7],
   ])('cluster %#', (cluster, field, message, line) => {
     const faults = faultsOf(kubeconfig(cluster(), 'token: t'));

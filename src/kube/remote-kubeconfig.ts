@@ -124,7 +124,11 @@ class Reader {
       this.#fault(`${at}.certificate-authority`, 'would read a file of the control plane', cure);
     }
     const server = this.#server(fields['server'], `${at}.server`);
-    const caPem = this.#certificate(fields, 'certificate-authority-data', at, 'a certificate of the API server’s CA');
+    const isElsewhere =
+      fields['certificate-authority'] !== undefined && fields['certificate-authority-data'] === undefined;
+    const caPem = isElsewhere
+      ? undefined
+      : this.#certificate(fields, 'certificate-authority-data', at, 'a certificate of the API server’s CA');
     const serverName = fields['tls-server-name'];
     const proxyUrl = fields['proxy-url'];
     if (proxyUrl !== undefined && !(isText(proxyUrl) && isUrl(proxyUrl, 'http:'))) {

@@ -59,16 +59,19 @@ export class RegistryReports {
       const { cluster, secret, secretUid: uid } = each;
       const key = `${said.kind} ${cluster}`;
       standing.add(key);
-      this.#say(key, { kind: said.kind, message: said.message, about: cluster, secret: { name: secret, uid } }, () =>
-        log.error(
-          {
-            cluster,
-            secret,
-            cure: said.cure,
-            ...(each.ageSeconds === undefined ? {} : { ageSeconds: each.ageSeconds }),
-          },
-          said.message,
-        ),
+      this.#say(
+        key,
+        { kind: said.kind, message: `${said.message}; ${said.cure}`, about: cluster, secret: { name: secret, uid } },
+        () =>
+          log.error(
+            {
+              cluster,
+              secret,
+              cure: said.cure,
+              ...(each.ageSeconds === undefined ? {} : { ageSeconds: each.ageSeconds }),
+            },
+            said.message,
+          ),
       );
     }
     for (const { trouble, secret, secretUid: uid, key: dataKey, message, cure } of refused) {
