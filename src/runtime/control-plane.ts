@@ -14,6 +14,7 @@ import { MeshStore } from '../model/store.ts';
 import type { SourceListener } from '../sources/contract.ts';
 import { KubeSource } from '../sources/kube.ts';
 import type { ControlPlaneEndpoint } from '../xds/envoy-client.ts';
+import { PILOT_NAMES } from '../xds/envoy-client.ts';
 import type { TlsIdentity } from '../xds/grpc/server.ts';
 import { startXdsServer, type XdsServer } from '../xds/server.ts';
 import { daysLeft, GIVEN, loadAuthority, superviseAuthority, waitForGiven } from './cluster/ca-secret.ts';
@@ -397,6 +398,7 @@ class ControlPlane {
         authenticator: this.#authenticator,
         ...(this.#roles.has('pilot') ? { ads } : {}),
         ...(this.#roles.has('ca') ? { sds } : {}),
+        publicNames: new Set(PILOT_NAMES),
         observe: (event) => {
           this.#metrics.xds(event);
           this.#findings.observe(event);

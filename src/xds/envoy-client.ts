@@ -5,6 +5,8 @@
 
 /** ADS; SANs of the control plane's certificate hold its host. */
 export const ADS_ADDRESS = 'istio-pilot.istio-system.svc:15012';
+/** Names by which ADS is called. A gateway passes them on from anywhere, where other clusters' proxies are to come. */
+export const PILOT_NAMES = ['istio-pilot.istio-system', 'istio-pilot.istio-system.svc'] as const;
 /** SDS has an address of its own: a cluster may take its configuration from elsewhere, but its keys from its own CA. */
 export const SDS_ADDRESS = 'istio-citadel.istio-system.svc:15012';
 /** SDS name of the workload's own certificate and key. */

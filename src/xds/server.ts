@@ -28,6 +28,8 @@ export interface XdsServerOptions {
   readonly ads?: XdsBackend;
   /** SecretDiscoveryService; absent: not served. */
   readonly sds?: XdsBackend;
+  /** Who calls this server by such a name may come from anywhere: no keys for them. */
+  readonly publicNames?: ReadonlySet<string>;
   readonly limits?: Partial<GrpcLimits>;
   /** A stream must send its first request within this. */
   readonly firstRequestMs?: number;
@@ -161,6 +163,9 @@ class DiscoveryService {
     let cancelRechecks = (): void => {};
     let stream: XdsStream | undefined;
     try {
+      if (context.service === 'sds' && this.#options.publicNames?.has(call.peer.serverName) === true) {
+        throw new GrpcError('PERMISSION_DENIED', `keys are not given by the name ${call.peer.serverName}`);
+      }
       const peer = await this.#options.authenticator.authenticate(call.bearerToken, call.peer);
       cancelExpiry = this.#endAtExpiry(call, peer, context.nowMs);
       cancelRechecks = this.#endWhenRevoked(call);

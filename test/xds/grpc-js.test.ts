@@ -405,6 +405,20 @@ describe('who may call', () => {
 });
 
 describe('SDS', () => {
+  it('gives no keys by a name by which anybody may come, whatever the token proves', async () => {
+    const tls = serverIdentity();
+    const options = { tls, authenticator: tokens({ good: {} }), publicNames: new Set([SERVER_NAME]) };
+    const secret = resource(SECRET_TYPE, 'default', Buffer.from('key'));
+    const server = await start({ ...options, ads: new MemoryBackend([]), sds: new MemoryBackend([secret]) });
+    const to = { rootPem: tls.rootPem, serverName: SERVER_NAME };
+    const keys = openDelta(client(server, to), 'good', `${SDS}/DeltaSecrets`);
+    keys.send(deltaRequest({ node, typeUrl: SECRET_TYPE, resourceNamesSubscribe: ['default'] }));
+    expect(await keys.ended).toMatchObject({ code: status.PERMISSION_DENIED });
+    const configuration = openDelta(client(server, to), 'good');
+    configuration.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+    expect(names(await configuration.next())).toEqual([]);
+  });
+
   it('gives secrets by name, and no other type', async () => {
     const sds = new MemoryBackend([resource(SECRET_TYPE, 'default', Buffer.from('s')), cluster('a')]);
     const server = await start({ sds });

@@ -2,6 +2,7 @@
 // One control plane for several clusters: how proxies of a cluster without one reach it, and what it may read there.
 import { isIP } from 'node:net';
 import type { KubeObject } from '../../kube/types.ts';
+import { PILOT_NAMES } from '../../xds/envoy-client.ts';
 import { ISTIO_NAMESPACE, type Values } from '../values/values.ts';
 import { clusterRole, clusterRoleBinding, serviceAccount, WATCH } from './access.ts';
 import { namespaced, service } from './metadata.ts';
@@ -12,7 +13,6 @@ export const REMOTE_PILOT_PORT = 15_011;
 const READER_ACCOUNT = 'istio-multi';
 const READER_TOKEN = `${READER_ACCOUNT}-token`;
 
-const PILOT_HOSTS = ['istio-pilot.istio-system', 'istio-pilot.istio-system.svc'];
 const EXPANSION = 'istio-meshexpansion';
 
 /** In the cluster without: a Service of the control plane's name that leads to the other cluster's gateway. */
@@ -58,7 +58,7 @@ export function buildReader(): KubeObject[] {
       type: 'kubernetes.io/service-account-token',
     },
     clusterRole(READER_ACCOUNT, [
-      { apiGroups: [''], resources: ['services', 'pods', 'namespaces', 'nodes'], verbs: WATCH },
+      { apiGroups: [''], resources: ['services', 'pods'], verbs: WATCH },
       { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: WATCH },
       // Public: does it trust the same root?
       { apiGroups: [''], resources: ['configmaps'], resourceNames: ['istio-ca-root-cert'], verbs: ['get'] },
@@ -84,7 +84,7 @@ export function buildMeshExpansion({ global }: Values): KubeObject[] {
           {
             port: { number: REMOTE_PILOT_PORT, protocol: 'TLS', name: 'tls-pilot' },
             tls: { mode: 'PASSTHROUGH' },
-            hosts: PILOT_HOSTS,
+            hosts: PILOT_NAMES,
           },
         ],
       },
@@ -94,11 +94,11 @@ export function buildMeshExpansion({ global }: Values): KubeObject[] {
       kind: 'VirtualService',
       metadata: namespaced(`${EXPANSION}-pilot`),
       spec: {
-        hosts: PILOT_HOSTS,
+        hosts: PILOT_NAMES,
         gateways: [`${EXPANSION}-gateway`],
         tls: [
           {
-            match: [{ port: REMOTE_PILOT_PORT, sniHosts: PILOT_HOSTS }],
+            match: [{ port: REMOTE_PILOT_PORT, sniHosts: PILOT_NAMES }],
             // Not istio-pilot: in the other clusters that name leads to this gateway.
             route: [{ destination: { host: controlPlane, port: { number: 15_012 } } }],
           },

@@ -11,6 +11,8 @@ const JOIN_BELOW_BYTES = 16 * 1024;
 export interface CallPeer {
   readonly secure: boolean;
   readonly address: string;
+  /** By which name the peer called this server (SNI); '' when by none. */
+  readonly serverName: string;
   /** What the peer presented, if anything. */
   readonly certificate?: PeerCertificate;
 }

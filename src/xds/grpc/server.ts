@@ -274,6 +274,7 @@ class Connections {
     const peer = {
       secure: session.socket instanceof TLSSocket || session.encrypted === true,
       address: addressOf(session.socket),
+      serverName: serverNameOf(session.socket),
       ...(certificate === undefined ? {} : { certificate }),
     };
     const call = new GrpcCall(stream, headers, peer, this.#limits);
@@ -336,6 +337,10 @@ function certificateOf(socket: Socket | TLSSocket): CallPeer['certificate'] {
   const uris = (certificate.subjectAltName ?? '').split(', ').flatMap((name) => /^URI:(.*)$/.exec(name)?.[1] ?? []);
   const { authorized, authorizationError } = socket;
   return { uris, problem: authorized ? '' : String(authorizationError || 'it could not be verified') };
+}
+
+function serverNameOf(socket: Socket | TLSSocket): string {
+  return socket instanceof TLSSocket && typeof socket.servername === 'string' ? socket.servername : '';
 }
 
 function peerOf(socket: Socket | TLSSocket): string {
