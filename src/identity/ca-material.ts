@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The four files of a CA as the Secret `cacerts` holds them, checked before anything is signed with them.
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import { type CertificateRequest, generateKeyPair, issueCertificate, privateKeyPem } from '../pki/x509.ts';
+import {
+  type CertificateRequest,
+  certificateBlocks,
+  generateKeyPair,
+  issueCertificate,
+  privateKeyPem,
+} from '../pki/x509.ts';
 
 /** Contents of the files; the names are the contract with `kubectl create secret generic cacerts --from-file=...`. */
 export interface CaFiles {
@@ -158,8 +164,8 @@ function checkTime(file: string, certificate: X509Certificate, nowMs: number): v
 
 /** Every certificate of a PEM file; text around them is allowed, as openssl writes it. @throws CaError naming `file` */
 export function readCertificates(file: string, pem: string): X509Certificate[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g);
-  if (blocks === null) throw new CaError(`${file} holds no certificate (no "-----BEGIN CERTIFICATE-----").`);
+  const blocks = certificateBlocks(pem);
+  if (blocks.length === 0) throw new CaError(`${file} holds no certificate (no "-----BEGIN CERTIFICATE-----").`);
   return blocks.map((block, index) => {
     try {
       return new X509Certificate(block);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // CAs whose private keys everybody can download: whoever has one signs any identity of a mesh that trusts it.
 import { X509Certificate } from 'node:crypto';
+import { certificateBlocks } from './x509.ts';
 
 /** SHA-256 of each CA certificate that Istio's repository has had in samples/certs and security/samples (up to 1.28). */
 const ISTIO_SAMPLES: ReadonlySet<string> = new Set([
@@ -30,8 +31,7 @@ const ISTIO_SAMPLES: ReadonlySet<string> = new Set([
 
 /** The subject of the first certificate in `pems` that belongs to a publicly known CA; undefined when none does. */
 export function findPublicCa(pems: readonly string[], known = ISTIO_SAMPLES): string | undefined {
-  const blocks = pems.flatMap((pem) => pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? []);
-  for (const block of blocks) {
+  for (const block of pems.flatMap(certificateBlocks)) {
     const certificate = read(block);
     const fingerprint = certificate?.fingerprint256.replaceAll(':', '').toLowerCase();
     if (fingerprint !== undefined && known.has(fingerprint)) return certificate?.subject.replaceAll('\n', ', ');

@@ -57,6 +57,11 @@ const OID = {
 const KEY_USAGE = { digitalSignature: 0, keyEncipherment: 2, keyCertSign: 5, crlSign: 6 } as const;
 const SERIAL_BYTES = 16;
 
+/** The certificates of a PEM text, each as it stands there; text around them is left out, as openssl writes it. */
+export function certificateBlocks(pem: string): string[] {
+  return pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+}
+
 /** A new ECDSA P-256 key pair, in memory only. */
 export function generateKeyPair(): KeyPair {
   return generateKeyPairSync('ec', { namedCurve: 'prime256v1' });

@@ -96,7 +96,8 @@ function wrongLeaf(path: string, known: RawValue, value: RawValue): string | und
   if (typeof known === 'number') return /^\d+$/.test(text) ? undefined : 'must be a whole number';
   if (path === 'security.workloadCertTtl') return wrongLifetime(text);
   const form = FORMS[path];
-  if (form !== undefined && !form.pattern.test(text)) return `must be ${form.what}`;
+  if (form !== undefined && !(text === '' && form.mayBeEmpty) && !form.pattern.test(text))
+    return `must be ${form.what}`;
   const choices = CHOICES[path];
   return choices === undefined || choices.includes(text) ? undefined : `must be one of ${choices.join(', ')}`;
 }

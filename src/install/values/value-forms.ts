@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What texts look like that the cluster, or a proxy, would only refuse later and far from here.
+import { NETWORK_NAME } from '../../api/mesh-networks.ts';
 
 const DNS_NAME = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*';
 const OCTET = '(25[0-5]|2[0-4]\\d|1?\\d?\\d)';
@@ -8,6 +9,8 @@ interface ValueForm {
   readonly pattern: RegExp;
   /** Behind "must be". */
   readonly what: string;
+  /** By default a text has to have the form. */
+  readonly mayBeEmpty?: boolean;
 }
 
 const dnsName: ValueForm = {
@@ -25,10 +28,7 @@ export const FORMS: Readonly<Record<string, ValueForm>> = {
     what: 'where images come from, such as docker.io/NAME',
   },
   'global.tag': { pattern: /^\w[\w.-]{0,127}$/, what: 'the tag of an image' },
-  'global.network': {
-    pattern: /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/,
-    what: 'a name of at most 63 letters, digits, dashes, dots and underscores',
-  },
+  'global.network': { ...NETWORK_NAME, mayBeEmpty: true },
   'global.trustDomain': dnsName,
   'global.proxy.clusterDomain': dnsName,
   'global.proxy.logLevel': {
