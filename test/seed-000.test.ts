@@ -5,11 +5,11 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { binomialBounds } from '../src/cli/demo/chance.ts';
 import { type PageVisit, visitPage } from '../src/cli/demo/traffic.ts';
 import { sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
 import { findBrowser, openBrowser, reloadUntilBothColours, starColours } from './seeds/browser.ts';
 import { gatewayAddress, linesWith, SeedScenario, testStepsAreThePage, waitForPods } from './seeds/scenario.ts';
+import { expectShare } from './seeds/share.ts';
 import { captureWhile, probePlaintext, probeTls } from './seeds/wire.ts';
 
 const obstacle = sandboxObstacle('kubectl');
@@ -74,11 +74,7 @@ describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (sk
     const jason = await visit(400, 'count-jason', 'jason');
     const others = await visit(100, 'count-others');
     expect(jason.filter((v) => v.stars !== 'black' && v.stars !== 'red')).toEqual([]);
-    // 400 draws of one half: outside of these bounds by chance less than once in a million.
-    const { low, high } = binomialBounds(400, 0.5);
-    const black = jason.filter((v) => v.stars === 'black').length;
-    expect(black).toBeGreaterThanOrEqual(low);
-    expect(black).toBeLessThanOrEqual(high);
+    expectShare(jason.filter((v) => v.stars === 'black').length, { draws: 400, share: 0.5 });
     expect(others.map((v) => v.stars)).toEqual(Array(100).fill('none'));
   });
 

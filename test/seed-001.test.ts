@@ -5,12 +5,12 @@ import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { binomialBounds } from '../src/cli/demo/chance.ts';
 import { sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
 import { until } from './fixture/waiting.ts';
 import { readEndpointWeights } from './seeds/endpoint-weights.ts';
 import { makeSecondToken, replaceKubeconfig } from './seeds/remote-token.ts';
 import { gatewayAddress, linesWith, SeedScenario, testStepsAreThePage, waitForPods } from './seeds/scenario.ts';
+import { expectShare } from './seeds/share.ts';
 import { probeTls } from './seeds/wire.ts';
 
 const obstacle = sandboxObstacle('kubectl');
@@ -146,10 +146,7 @@ describe.skipIf(obstacle !== undefined)(`seed 001 on a sandbox${obstacle ? ` (sk
     const own = `${await podAddress('cluster1', 'app=helloworld')}:5000`;
     await expect.poll(weights, { timeout: 30_000 }).toEqual({ [own]: 1, [`${gateway2}:443`]: 3 });
     const counts = await ask('scaled', 400);
-    // 400 draws of a quarter: outside of these bounds by chance less than once in a million.
-    const { low, high } = binomialBounds(400, 0.25);
-    expect(counts['v1']).toBeGreaterThanOrEqual(low);
-    expect(counts['v1']).toBeLessThanOrEqual(high);
+    expectShare(counts['v1']!, { draws: 400, share: 0.25 });
     expect(counts['v1']! + counts['v2']!).toBe(400);
   });
 

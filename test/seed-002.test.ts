@@ -2,9 +2,9 @@
 // Seed 002, "managing a multicluster deployment": the page's own commands, in its order, and what it says one sees, on real
 // traffic; then its DNS set-up taken away and put back, each kind alone.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { binomialBounds } from '../src/cli/demo/chance.ts';
 import { sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
 import { gatewayAddress, linesWith, SeedScenario, testStepsAreThePage, waitForPods } from './seeds/scenario.ts';
+import { expectShare } from './seeds/share.ts';
 
 const obstacle = sandboxObstacle('kubectl');
 const COULD_NOT_RESOLVE = 6;
@@ -127,11 +127,7 @@ describe.skipIf(obstacle !== undefined)(`seed 002 on a sandbox${obstacle ? ` (sk
     const others = await hello(100);
     expect(jason.filter((version) => version !== 'v2' && version !== 'v3')).toEqual([]);
     expect(jason).toHaveLength(400);
-    // 400 draws of 0.7: outside of these bounds by chance less than once in a million.
-    const { low, high } = binomialBounds(400, 0.7);
-    const v2 = jason.filter((version) => version === 'v2').length;
-    expect(v2).toBeGreaterThanOrEqual(low);
-    expect(v2).toBeLessThanOrEqual(high);
+    expectShare(jason.filter((version) => version === 'v2').length, { draws: 400, share: 0.7 });
     expect(others).toEqual(Array(100).fill('v1'));
   });
 

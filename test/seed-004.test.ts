@@ -2,7 +2,6 @@
 // Seed 004, "traffic shifting": the page's own commands, in its order, and what it says one sees, on real traffic; and
 // weights that move while 200 requests a second come in.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { binomialBounds } from '../src/cli/demo/chance.ts';
 import { type PageVisit, visitPage } from '../src/cli/demo/traffic.ts';
 import { Load } from './faults/load-generator.ts';
 import { judgeLosses } from './faults/sandbox-under-load.ts';
@@ -10,6 +9,7 @@ import { sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
 import { until } from './fixture/waiting.ts';
 import { findBrowser, openBrowser, starColours } from './seeds/browser.ts';
 import { linesWith, SeedScenario, testStepsAreThePage } from './seeds/scenario.ts';
+import { expectShare } from './seeds/share.ts';
 
 const obstacle = sandboxObstacle('kubectl');
 const browser = findBrowser();
@@ -38,13 +38,10 @@ describe.skipIf(obstacle !== undefined)(`seed 004 on a sandbox${obstacle ? ` (sk
     return sandbox.kubectl('patch', 'virtualservice', 'reviews', '--type=merge', '-p', JSON.stringify({ spec }));
   };
   /** Of `count` pages so many are red as chance allows, and the others have no stars. */
-  const expectShare = async (share: number, count: number): Promise<void> => {
+  const expectRed = async (share: number, count: number): Promise<void> => {
     const seen = await stars(count);
-    const red = seen.filter((s) => s === 'red').length;
-    const { low, high } = binomialBounds(count, share);
     expect(seen.filter((s) => s !== 'red' && s !== 'none')).toEqual([]);
-    expect(red).toBeGreaterThanOrEqual(low);
-    expect(red).toBeLessThanOrEqual(high);
+    expectShare(seen.filter((s) => s === 'red').length, { draws: count, share });
   };
   /** A rule takes some milliseconds to reach the proxies. */
   const untilStars = (...wanted: PageVisit['stars'][]) =>
@@ -72,14 +69,13 @@ describe.skipIf(obstacle !== undefined)(`seed 004 on a sandbox${obstacle ? ` (sk
     // The stored version is another one than the page's time had (errata.md).
     expectInOrder(shown, ['apiVersion: networking.istio.io/v1', ...SHOWN.slice(1).filter((line) => line !== '...')]);
     await expect.poll(() => stars(8), { timeout: 30_000 }).toContain('red');
-    // 400 draws of one half: outside of the bounds by chance less than once in a million.
-    await expectShare(0.5, 400);
+    await expectRed(0.5, 400);
   });
 
   test('90 % to v3, as the page suggests for more red', async () => {
     await setWeights(10, 90);
     await expect.poll(() => stars(20), { timeout: 30_000 }).toSatisfy(moreThanHalfRed);
-    await expectShare(0.9, 400);
+    await expectRed(0.9, 400);
   });
 
   const inBrowser = browser ? '' : ' (skipped: no Chromium on PATH)';
