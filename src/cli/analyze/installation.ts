@@ -4,10 +4,11 @@ import type { DiagnosticCode, ObjectRef } from '../../api/diagnostics.ts';
 import { refOf } from '../../api/kind.ts';
 import { diagnose } from '../../api/report.ts';
 import type { KubeClient } from '../../kube/client.ts';
-import { CONFIG_MAPS, DEPLOYMENTS, EVENTS, PODS, SECRETS } from '../../kube/resources.ts';
+import { DEPLOYMENTS, EVENTS, PODS, SECRETS } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { GIVEN, OWN } from '../../runtime/cluster/ca-secret.ts';
-import { PLANE_COMPONENT, type PlaneTrouble, REPEAT_MS } from '../../runtime/health/plane-events.ts';
+import { ROOT_CERT_CONFIG_MAP, readDistributedRoots } from '../../runtime/cluster/root-cert-distributor.ts';
+import { PLANE_COMPONENT, type PlaneTrouble, REPEAT_MS, SECRET_TROUBLES } from '../../runtime/health/plane-events.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
 import { REMOTE_SECRET_LABEL } from '../../runtime/registries/claims.ts';
 import { judgeAuthority } from './authority.ts';
@@ -44,7 +45,6 @@ interface PodStatus {
 const DEPLOYMENT: ObjectRef = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: ISTIO_NAMESPACE, name: 'istiod' };
 /** What a remote cluster has in its stead. */
 const REMOTE_PARTS = ['istio-citadel', 'istio-sidecar-injector'];
-const ROOTS = 'istio-ca-root-cert';
 /** Of each trouble that the control plane tells: its code, and what to do. */
 const TROUBLES: Readonly<Record<PlaneTrouble, readonly [code: DiagnosticCode, cure: string]>> = {
   ClockSkew: ['ISM0305', 'set the clocks of the nodes (NTP)'],
@@ -63,13 +63,7 @@ const TROUBLES: Readonly<Record<PlaneTrouble, readonly [code: DiagnosticCode, cu
   ],
 };
 
-/** These are told on the Secret as well. */
-const ON_SECRETS: ReadonlySet<string> = new Set<PlaneTrouble>([
-  'RemoteSecret',
-  'RemoteCluster',
-  'ClusterName',
-  'ClusterRoots',
-]);
+const ON_SECRETS: ReadonlySet<string> = new Set(SECRET_TROUBLES);
 
 export async function inspectInstallation(client: KubeClient): Promise<InstallationReport> {
   const notes: string[] = [];
@@ -165,7 +159,7 @@ async function inspectCa(client: KubeClient, nowMs: number): Promise<Remark[]> {
 
 /** What proxies are given to trust is of the CA in use, which may be another than the Secret's by now. */
 async function inspectRoots(client: KubeClient, secret: KubeObject, rootPem: string): Promise<Remark[]> {
-  const inUse = await readDistributed(client);
+  const inUse = await readDistributedRoots(client);
   if (inUse === undefined || inUse === rootPem) return [];
   const message = 'its roots are not those in use: it was replaced after the control plane started';
   const cure =
@@ -174,15 +168,15 @@ async function inspectRoots(client: KubeClient, secret: KubeObject, rootPem: str
   return [diagnose(refOf(secret), 'ISM0308', '', message, cure)];
 }
 
-async function readDistributed(client: KubeClient): Promise<string | undefined> {
-  const given = await client.get(CONFIG_MAPS, ROOTS, ISTIO_NAMESPACE);
-  return (given?.['data'] as Record<string, string> | undefined)?.['root-cert.pem'];
-}
-
 /** What the workloads have been given, else what they will be. */
 async function readTrusted(client: KubeClient): Promise<InstallationReport['roots']> {
-  const ref: ObjectRef = { apiVersion: 'v1', kind: 'ConfigMap', namespace: ISTIO_NAMESPACE, name: ROOTS };
-  const inUse = await readDistributed(client);
+  const ref: ObjectRef = {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    namespace: ISTIO_NAMESPACE,
+    name: ROOT_CERT_CONFIG_MAP,
+  };
+  const inUse = await readDistributedRoots(client);
   if (inUse !== undefined) return { source: ref, pem: inUse };
   for (const name of [GIVEN, OWN]) {
     const secret = await client.get(SECRETS, name, ISTIO_NAMESPACE);

@@ -7,12 +7,19 @@ import type { KubeObject } from '../../kube/types.ts';
 import { watchResource } from '../../kube/watch.ts';
 import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 
-const NAME = 'istio-ca-root-cert';
+export const ROOT_CERT_CONFIG_MAP = 'istio-ca-root-cert';
+const ROOT_CERT_KEY = 'root-cert.pem';
 const RETRY_MS = 2_000;
 /** Somebody may have removed or changed it: looked at again this often. */
 const REVIEW_MS = 60_000;
 /** Namespaces that only a review named: whoever reaches the webhook may invent any number. */
 const MAX_UNSEEN = 16;
+
+/** PEM of what a cluster's control plane gives its workloads to trust; undefined while it has given nothing. */
+export async function readDistributedRoots(client: Pick<KubeClient, 'get'>): Promise<string | undefined> {
+  const given = await client.get(CONFIG_MAPS, ROOT_CERT_CONFIG_MAP, ISTIO_NAMESPACE);
+  return (given?.['data'] as Record<string, string> | undefined)?.[ROOT_CERT_KEY];
+}
 
 export class RootCertDistributor {
   readonly #client: KubeClient;
@@ -89,11 +96,11 @@ export class RootCertDistributor {
           apiVersion: 'v1',
           kind: 'ConfigMap',
           metadata: {
-            name: NAME,
+            name: ROOT_CERT_CONFIG_MAP,
             namespace,
             labels: { 'app.kubernetes.io/managed-by': 'isthmus', 'istio.io/config': 'true' },
           },
-          data: { 'root-cert.pem': this.#rootPem },
+          data: { [ROOT_CERT_KEY]: this.#rootPem },
         },
         CONFIG_MAPS,
         { fieldManager: 'isthmus' },
@@ -105,7 +112,7 @@ export class RootCertDistributor {
       }
       this.#log.warn(
         { namespace, err: (error as Error).message },
-        `ConfigMap ${NAME} could not be written; trying again`,
+        `ConfigMap ${ROOT_CERT_CONFIG_MAP} could not be written; trying again`,
       );
       this.#retrying.add(namespace);
       const retry = (): void => {

@@ -8,15 +8,10 @@ import { EVENTS } from '../../kube/resources.ts';
 import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 
 export const PLANE_COMPONENT = 'isthmus.dev/istiod';
-export type PlaneTrouble =
-  | 'ClockSkew'
-  | 'RefusedByProxy'
-  | 'FileDescriptors'
-  | 'RemoteSecret'
-  | 'RemoteCluster'
-  | 'ClusterName'
-  | 'ClusterRoots'
-  | 'GatewayName';
+/** With another cluster: told on the Secret that names it as well. */
+export const SECRET_TROUBLES = ['RemoteSecret', 'RemoteCluster', 'ClusterName', 'ClusterRoots'] as const;
+export type SecretTrouble = (typeof SECRET_TROUBLES)[number];
+export type PlaneTrouble = 'ClockSkew' | 'RefusedByProxy' | 'FileDescriptors' | 'GatewayName' | SecretTrouble;
 
 export interface PlaneEventsOptions {
   readonly client: KubeClient;
@@ -35,13 +30,7 @@ export interface PlaneEventsOptions {
 export const REPEAT_MS = 5 * 60_000;
 const MAX_REMEMBERED = 200;
 /** These are told every few seconds while they stand: one that was not for so long is over. */
-const RETOLD: ReadonlySet<PlaneTrouble> = new Set([
-  'RemoteSecret',
-  'RemoteCluster',
-  'ClusterName',
-  'ClusterRoots',
-  'GatewayName',
-]);
+const RETOLD: ReadonlySet<PlaneTrouble> = new Set([...SECRET_TROUBLES, 'GatewayName']);
 const OVER_MS = 45_000;
 /** Another cause of the same trouble is told sooner: who acts on the old one mends what is not broken. */
 const CHANGED_MS = 10_000;

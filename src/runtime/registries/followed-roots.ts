@@ -5,8 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { describeDifferentRoots, rootFingerprints, trustEachOther } from '../../identity/root-fingerprints.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
-import { CONFIG_MAPS } from '../../kube/resources.ts';
-import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
+import { readDistributedRoots } from '../cluster/root-cert-distributor.ts';
 import type { RegistryTrouble } from './registry-reports.ts';
 
 export interface FollowedCluster {
@@ -57,8 +56,7 @@ async function readFingerprints(
   client: FollowedCluster['client'],
 ): Promise<readonly string[] | 'unauthorized' | undefined> {
   try {
-    const found = await client.get(CONFIG_MAPS, 'istio-ca-root-cert', ISTIO_NAMESPACE);
-    const pem = (found?.['data'] as Record<string, string> | undefined)?.['root-cert.pem'];
+    const pem = await readDistributedRoots(client);
     return pem === undefined ? undefined : rootFingerprints(pem);
   } catch (error) {
     return error instanceof KubeError && error.code === 401 ? 'unauthorized' : undefined;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is said of the other clusters: in the log when something changes and again while it stands, and as Events.
 import type { Logger } from 'pino';
+import type { SecretTrouble } from '../health/plane-events.ts';
 import type { RefusedKey } from './claims.ts';
 
 export interface RegistryStatus {
@@ -23,7 +24,7 @@ export interface RegistryStatus {
 }
 
 export interface RegistryTrouble {
-  readonly kind: 'RemoteSecret' | 'RemoteCluster' | 'ClusterName' | 'ClusterRoots';
+  readonly kind: SecretTrouble;
   readonly message: string;
   /** Tells troubles of one kind apart. */
   readonly about: string;
