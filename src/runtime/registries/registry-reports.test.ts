@@ -39,3 +39,14 @@ test('a trouble is logged once while it stands, and at once when its cause is an
   take(40_000, undefined);
   expect(lines.at(-1)).toBe('this trouble with another cluster is over');
 });
+
+test('of a cluster that leaves nothing is said to stay', () => {
+  const told: string[] = [];
+  const log = pino({ level: 'silent' });
+  const reports = new RegistryReports({ log, trouble: ({ message }) => told.push(message), nowMs: () => 0 });
+  const { knownAt: _, ageSeconds: __, ...unknown } = N2;
+  reports.take([{ ...unknown, state: 'leaving', problem: 'Unauthorized' }], []);
+  expect(told).toEqual([
+    'cluster n2 (secret n2-secret) cannot be watched: Unauthorized; its secret is gone, and it leaves the mesh',
+  ]);
+});

@@ -126,8 +126,10 @@ function describeTrouble(
   const force =
     state === 'none'
       ? 'nothing of it is in the mesh yet'
-      : state === 'synced'
-        ? 'the kubeconfig before this one is still in use'
-        : `what was known of it at ${knownAt} stays in force (${counts})`;
+      : state === 'leaving'
+        ? 'its secret is gone, and it leaves the mesh'
+        : state === 'synced'
+          ? 'the kubeconfig before this one is still in use'
+          : `what was known of it at ${knownAt} stays in force (${counts})`;
   return { kind: 'RemoteCluster', message: `${who} cannot be watched: ${problem}; ${force}`, cure };
 }
