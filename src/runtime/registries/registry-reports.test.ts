@@ -45,8 +45,8 @@ test('of a cluster that leaves nothing is said to stay', () => {
   const log = pino({ level: 'silent' });
   const reports = new RegistryReports({ log, trouble: ({ message }) => told.push(message), nowMs: () => 0 });
   const { knownAt: _, ageSeconds: __, ...unknown } = N2;
-  reports.take([{ ...unknown, state: 'leaving', problem: 'Unauthorized' }], []);
+  reports.take([{ ...unknown, state: 'leaving', problem: 'Unauthorized', cure: 'none' }], []);
   expect(told).toEqual([
-    'cluster n2 (secret n2-secret) cannot be watched: Unauthorized; its secret is gone, and it leaves the mesh',
+    'cluster n2 (secret n2-secret) cannot be watched: Unauthorized; its secret is gone, and it leaves the mesh; none',
   ]);
 });
