@@ -26,6 +26,8 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 120_000 * PATIENCE,
           hookTimeout: 180_000,
+          // One kubectl takes longer than the default second where the machine has other work.
+          expect: { poll: { timeout: 30_000 } },
         },
       },
     ],
