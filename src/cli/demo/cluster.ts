@@ -10,7 +10,6 @@ import { CONFIG_MAPS, NAMESPACES, PODS, SECRETS, SERVICES } from '../../kube/res
 import type { KubeObject, ResourceType } from '../../kube/types.ts';
 import { watchResource } from '../../kube/watch.ts';
 import { projectRoot } from '../../runtime/toolchain.ts';
-import type { Edit } from './document.ts';
 import { type LoggedCall, parseAccessLogLine } from './evidence.ts';
 
 interface ServiceObject extends KubeObject {
@@ -24,6 +23,13 @@ interface PodObject extends KubeObject {
     conditions?: { type: string; status: string }[];
     containerStatuses?: { name: string; state?: { waiting?: { reason?: string; message?: string } } }[];
   };
+}
+
+/** Where an object is in its cluster. */
+export interface ObjectPlace {
+  readonly type: ResourceType;
+  readonly namespace: string;
+  readonly name: string;
 }
 
 export class DemoCluster {
@@ -108,17 +114,17 @@ export class DemoCluster {
    * Watches an object; resolves once it does. `at` then gives the time (milliseconds since 1970) at which the API server
    * had the next change of it.
    */
-  async watchChange(edit: Edit, signal: AbortSignal): Promise<{ readonly at: Promise<number>; stop(): void }> {
+  async watchChange(place: ObjectPlace, signal: AbortSignal): Promise<{ readonly at: Promise<number>; stop(): void }> {
     const end = new AbortController();
     const synced = Promise.withResolvers<void>();
     const changed = Promise.withResolvers<number>();
     let isSynced = false;
     const watching = watchResource(
       this.#client,
-      edit.type,
+      place.type,
       {
-        namespace: edit.namespace,
-        fieldSelector: `metadata.name=${edit.name}`,
+        namespace: place.namespace,
+        fieldSelector: `metadata.name=${place.name}`,
         signal: AbortSignal.any([end.signal, signal]),
       },
       {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one demo is made of. The engine (run.ts) plays it; documents/ has one description for each published document.
-import type { ResourceType } from '../../kube/types.ts';
+import type { ObjectPlace } from './cluster.ts';
 import type { LoggedCall } from './evidence.ts';
 import type { Stage } from './stage.ts';
 
@@ -35,12 +35,9 @@ export interface Act {
   readonly counts?: readonly Count[];
 }
 
-export interface Edit {
+export interface Edit extends ObjectPlace {
   readonly what: string;
   readonly context: string;
-  readonly type: ResourceType;
-  readonly namespace: string;
-  readonly name: string;
   readonly effect: Effect;
 }
 

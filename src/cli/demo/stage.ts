@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an act has at hand.
-
 import type { Ask } from './ask.ts';
 import type { DemoCluster } from './cluster.ts';
 import type { Figures } from './figures.ts';
