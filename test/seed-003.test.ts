@@ -31,8 +31,10 @@ describe.skipIf(obstacle !== undefined)(`seed 003 on a sandbox${obstacle ? ` (sk
     expect.poll(() => call('wait'), { timeout: 40_000, interval: 250 }).toMatch(expected);
   const sidecarLog = (): Promise<string> =>
     sandbox.kubectl('--context', 'cluster1', '-n', 'foo', 'logs', 'deploy/sleep', '-c', 'istio-proxy');
+  const inSystem = (context: string, ...args: string[]): Promise<string> =>
+    sandbox.kubectl('--context', context, '-n', 'istio-system', ...args);
   const gatewayLog = (context: string, role: string): Promise<string> =>
-    sandbox.kubectl('--context', context, '-n', 'istio-system', 'logs', `deploy/istio-${role}gateway`);
+    inSystem(context, 'logs', `deploy/istio-${role}gateway`);
   /** The lines of the sidecar's log about these requests, as soon as all of them are written. */
   const logged = async (agent: string, count: number): Promise<string[]> => {
     await expect
@@ -41,17 +43,7 @@ describe.skipIf(obstacle !== undefined)(`seed 003 on a sandbox${obstacle ? ` (sk
     return linesWith(await sidecarLog(), `"${agent}"`);
   };
   const egressAddress = (): Promise<string> =>
-    sandbox.kubectl(
-      '--context',
-      'cluster1',
-      '-n',
-      'istio-system',
-      'get',
-      'svc',
-      'istio-egressgateway',
-      '-o',
-      'jsonpath={.spec.clusterIP}',
-    );
+    inSystem('cluster1', 'get', 'svc', 'istio-egressgateway', '-o', 'jsonpath={.spec.clusterIP}');
 
   beforeAll(async () => {
     await sandbox.up();
@@ -67,18 +59,7 @@ describe.skipIf(obstacle !== undefined)(`seed 003 on a sandbox${obstacle ? ` (sk
     for (const context of ['cluster1', 'cluster2']) {
       for (const ready of await waitForPods(sandbox, context, 'istio-system')) expect(ready).toMatch(/^(\d)\/\1$/);
       for (const app of ['istio-ingressgateway', 'istio-egressgateway', 'istiocoredns']) {
-        const found = await sandbox.kubectl(
-          '--context',
-          context,
-          '-n',
-          'istio-system',
-          'get',
-          'pod',
-          '-l',
-          `app=${app}`,
-          '-o',
-          'name',
-        );
+        const found = await inSystem(context, 'get', 'pod', '-l', `app=${app}`, '-o', 'name');
         expect(found.trim().split('\n'), `${context} ${app}`).toHaveLength(1);
       }
     }
@@ -120,30 +101,17 @@ describe.skipIf(obstacle !== undefined)(`seed 003 on a sandbox${obstacle ? ` (sk
 
   test('without a load balancer, a node and its port take the place of the gateway’s address and 15443', async () => {
     await scenario.step(4);
-    const at = ['--context', 'cluster2'];
-    const node = await sandbox.kubectl(
-      ...at,
-      'get',
-      'nodes',
-      '-o',
-      'jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}',
-    );
-    const port = await sandbox.kubectl(
-      ...at,
-      'get',
-      'svc',
-      '-n',
-      'istio-system',
-      'istio-ingressgateway',
-      '-o=jsonpath={.spec.ports[?(@.port==15443)].nodePort}',
-    );
+    const ofNode = 'jsonpath={.items[0].status.addresses[?(@.type=="InternalIP")].address}';
+    const node = await inSystem('cluster2', 'get', 'nodes', '-o', ofNode);
+    const ofPort = 'jsonpath={.spec.ports[?(@.port==15443)].nodePort}';
+    const port = await inSystem('cluster2', 'get', 'svc', 'istio-ingressgateway', '-o', ofPort);
     await scenario.bash(
       scenario
         .script(10)
         .replace(/\$\{CLUSTER2_GW_ADDR\}/, node)
         .replace('http1: 15443', `http1: ${port}`),
     );
-    await expect.poll(() => upstreamOf('node-port'), { timeout: 40_000 }).toBe(`${node}:${port}`);
+    await untilUpstream('node-port', `${node}:${port}`);
   });
 
   test.each([
@@ -155,7 +123,7 @@ describe.skipIf(obstacle !== undefined)(`seed 003 on a sandbox${obstacle ? ` (sk
       if (step === 13) await scenario.step(12);
       await scenario.step(step);
       const egress = `${await egressAddress()}:15443`;
-      await expect.poll(() => upstreamOf(`to-egress-${step}`), { timeout: 40_000 }).toBe(egress);
+      await untilUpstream(`to-egress-${step}`, egress);
       const agent = `counted-${step}`;
       for (let i = 0; i < 5; i++) expect(await call(agent)).toBe('200');
       for (const line of await logged(agent, 5)) {
@@ -170,24 +138,25 @@ describe.skipIf(obstacle !== undefined)(`seed 003 on a sandbox${obstacle ? ` (sk
   );
 
   test('from one to the other, and back to the direct way, nothing is lost', async () => {
-    const load = inSleep('node', '-e', LOAD, `http://${HOST}:8000/headers`, '3000', '30');
+    const load = inSleep('node', '-e', LOAD, `http://${HOST}:8000/headers`, END_OF_LOAD, '30');
     for (const step of [13, 10, 14]) {
       await new Promise((resolve) => setTimeout(resolve, 500));
       await scenario.step(step);
     }
+    await untilUpstream('last-step', `${await egressAddress()}:15443`);
+    await inSleep('touch', END_OF_LOAD);
     const { sent, failed } = JSON.parse((await load).stdout) as { sent: number; failed: string[] };
     expect(sent).toBeGreaterThan(30);
     expect(failed).toEqual([]);
   });
 
   test('no egress gateway, no way out: sidecars do not go there themselves', async () => {
-    const system = ['--context', 'cluster1', '-n', 'istio-system'];
     const scale = (replicas: number) =>
-      sandbox.kubectl(...system, 'scale', 'deploy/istio-egressgateway', `--replicas=${replicas}`);
+      inSystem('cluster1', 'scale', 'deploy/istio-egressgateway', `--replicas=${replicas}`);
     await scale(0);
     // It would serve whoever is connected for seconds more.
     const now = ['--force', '--grace-period=0', '--ignore-not-found'];
-    await sandbox.kubectl(...system, 'delete', 'pod', '-l', 'app=istio-egressgateway', ...now);
+    await inSystem('cluster1', 'delete', 'pod', '-l', 'app=istio-egressgateway', ...now);
     await untilCalled('503');
     await scale(1);
     await untilCalled('200');
@@ -250,6 +219,10 @@ describe.skipIf(obstacle !== undefined)(`seed 003 on a sandbox${obstacle ? ` (sk
     }
   });
 
+  async function untilUpstream(agent: string, address: string): Promise<void> {
+    await expect.poll(() => upstreamOf(agent), { timeout: 40_000 }).toBe(address);
+  }
+
   /** Calls once, and says where the sidecar went for it. */
   async function upstreamOf(agent: string): Promise<string | undefined> {
     const own = `${agent}-${performance.now()}`;
@@ -264,18 +237,21 @@ function passedOn(upstream: string, cluster: string): RegExp {
   return new RegExp(`"${upstream}" ${cluster} \\S+ \\S+ \\S+ ${SNI} `);
 }
 
-/** `node -e LOAD URL DURATION_MS EVERY_MS`: requests at a steady rate, whatever becomes of them. */
+const END_OF_LOAD = '/tmp/end-of-load';
+
+/** `node -e LOAD URL END EVERY_MS`: requests at a steady rate, whatever becomes of them, until the file END is there. */
 const LOAD = `
-const [url, durationMs, everyMs] = process.argv.slice(1);
+const [url, end, everyMs] = process.argv.slice(1);
 const calls = [];
 const timer = setInterval(() => {
+  if (require('node:fs').existsSync(end)) return finish();
   calls.push(fetch(url, { signal: AbortSignal.timeout(8000) }).then((r) => (r.ok ? undefined : String(r.status)), String));
 }, Number(everyMs));
-setTimeout(async () => {
+async function finish() {
   clearInterval(timer);
   const failed = (await Promise.all(calls)).filter((failure) => failure !== undefined);
   process.stdout.write(JSON.stringify({ sent: calls.length, failed }), () => process.exit(0));
-}, Number(durationMs));`;
+}`;
 
 /** `node -e DIAL ADDRESS PORT [SNI]`: opens TLS, or sends plaintext, and says what became of it. */
 const DIAL = `
