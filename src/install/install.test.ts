@@ -222,6 +222,20 @@ describe('uninstall', () => {
     expect(kube.get(`${SYSTEM}/secrets/cacerts`)).toBeDefined();
   });
 
+  test('Secrets that hold another cluster’s token are said to stay, where their namespace does', async () => {
+    const remote = {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'n2-k8s-secret', namespace: 'istio-system', labels: { 'istio/multiCluster': 'true' } },
+    };
+    const said = async () =>
+      (await remove()).filter((event) => event.kind === 'note' && event.message.includes('n2-k8s-secret'));
+    kube.put('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'istio-system' } });
+    expect(await said()).toEqual([]);
+    kube.put(`${SYSTEM}/secrets`, remote);
+    expect(await said()).toHaveLength(1);
+  });
+
   test('the operator’s CA stays even in a namespace that install made', async () => {
     await run();
     kube.put(`${SYSTEM}/secrets`, {

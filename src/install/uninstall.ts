@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/client.ts';
+import { REMOTE_SECRET_LABEL } from '../kube/remote-kubeconfig.ts';
 import { CRDS, ENDPOINT_SLICES, NAMESPACES, SECRETS } from '../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../kube/types.ts';
 import { describeObject, INSTALLED_TYPES } from './resource-types.ts';
@@ -49,6 +50,13 @@ async function hasCacerts(client: KubeClient): Promise<boolean> {
   return (await client.get(SECRETS, 'cacerts', ISTIO_NAMESPACE)) !== undefined;
 }
 
+/** They go with the namespace, if that goes. */
+async function listRemoteSecrets(client: KubeClient): Promise<readonly KubeObject[]> {
+  const namespace = await client.get(NAMESPACES, ISTIO_NAMESPACE);
+  if (namespace === undefined || namespace.metadata.deletionTimestamp !== undefined) return [];
+  return (await client.list(SECRETS, { namespace: ISTIO_NAMESPACE, labelSelector: REMOTE_SECRET_LABEL })).items;
+}
+
 async function listOurs(client: KubeClient, type: ResourceType): Promise<KubeObject[]> {
   try {
     return (await client.list(type, { labelSelector: type === ENDPOINT_SLICES ? OUR_SLICES : OURS })).items;
@@ -89,6 +97,11 @@ async function noteWhatStays({ client, report }: UninstallOptions): Promise<void
       kind: 'note',
       message: `Secret ${ISTIO_NAMESPACE}/cacerts is yours and stays, and its namespace with it`,
     });
+  }
+  for (const { metadata } of await listRemoteSecrets(client)) {
+    const secret = `Secret ${ISTIO_NAMESPACE}/${metadata.name}`;
+    const cure = `kubectl -n ${ISTIO_NAMESPACE} delete secret ${metadata.name}`;
+    report({ kind: 'note', message: `${secret} is yours and stays, with a token of another cluster in it: ${cure}` });
   }
   const { items } = await client.list(NAMESPACES, { labelSelector: 'istio-injection=enabled' });
   if (items.length === 0) return;

@@ -5,6 +5,9 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { isMap, LineCounter, type Node, parseDocument } from 'yaml';
 import type { ClientConfig } from './config.ts';
 
+/** Of Secrets whose data keys are kubeconfigs of clusters to be watched, under the name that Istio's users know. */
+export const REMOTE_SECRET_LABEL = 'istio/multiCluster=true';
+
 export interface KubeconfigFault {
   /** `users[0].user.exec`; '' for the text as a whole. */
   readonly field: string;

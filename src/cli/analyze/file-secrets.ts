@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Secrets that stand in files: the CA's and those of remote clusters, judged before anybody applies them.
 import { isRecord } from '../../api/shape.ts';
+import { REMOTE_SECRET_LABEL } from '../../kube/remote-kubeconfig.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { GIVEN } from '../../runtime/cluster/ca-secret.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
-import { REMOTE_SECRET_LABEL } from '../../runtime/registries/claims.ts';
 import { judgeAuthority } from './authority.ts';
 import type { CollectedObject } from './collect.ts';
 import type { Remark } from './judge.ts';

@@ -3,9 +3,9 @@
 // plane cannot tell it from one that comes later.
 import { decodeMeshNetworks, NETWORKS_FIELD } from '../../api/mesh-networks.ts';
 import { member } from '../../api/shape.ts';
+import { REMOTE_SECRET_LABEL } from '../../kube/remote-kubeconfig.ts';
 import { OWN_REGISTRY } from '../../model/networks.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
-import { REMOTE_SECRET_LABEL } from '../../runtime/registries/claims.ts';
 import type { CollectedObject } from './collect.ts';
 import type { Remark } from './judge.ts';
 

@@ -2,8 +2,8 @@
 // Is each cluster without a control plane of its own watched by one? Its proxies are refused until it is.
 import type { ObjectRef } from '../../api/diagnostics.ts';
 import { diagnose } from '../../api/report.ts';
+import { REMOTE_SECRET_LABEL } from '../../kube/remote-kubeconfig.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
-import { REMOTE_SECRET_LABEL } from '../../runtime/registries/claims.ts';
 import type { InstallationReport } from './installation.ts';
 import type { Remark } from './judge.ts';
 import { matchRegistry } from './remote-secrets.ts';

@@ -10,7 +10,12 @@ const PROFILES: Readonly<Record<string, RawTree>> = {
   demo: {},
   sds: {},
   minimal: { gateways: OFF, ...WITHOUT_NAMES },
-  remote: { global: { istioRemote: true }, gateways: { ...OFF, 'istio-egressgateway': OFF }, ...WITHOUT_NAMES },
+  remote: {
+    global: { istioRemote: true },
+    gateways: { ...OFF, 'istio-egressgateway': OFF },
+    security: { selfSigned: false },
+    ...WITHOUT_NAMES,
+  },
 };
 /** They differ from the default one in parts that are not here (tracing, dashboards), or in what is always so. */
 const SAME_AS_DEFAULT: ReadonlySet<string> = new Set(['demo', 'sds']);

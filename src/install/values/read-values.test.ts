@@ -237,7 +237,10 @@ describe('IstioControlPlane and IstioOperator', () => {
   test('have a profile, and so has --set: it lies under all that is said besides', () => {
     expect(fileValues(`${head}  profile: minimal\n`).gateways.enabled).toBe(false);
     expect(setValues(['gateways.enabled=true', 'profile=minimal']).gateways.enabled).toBe(true);
-    expect(setValues(['profile=remote']).global.istioRemote).toBe(true);
+    expect(setValues(['profile=remote'])).toMatchObject({
+      global: { istioRemote: true },
+      security: { selfSigned: false },
+    });
     expect(readValues({ sets: [{ text: 'profile=demo' }], clusterName: 'c' })).toEqual({
       values: setValues([]),
       notices: ['profile demo: the same as default in this mesh'],

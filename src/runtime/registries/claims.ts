@@ -2,10 +2,8 @@
 // Which clusters the secrets ask to be watched: each data key of a labelled secret is one, and the key is its name in the
 // mesh. Pure.
 import type { ClientConfig } from '../../kube/config.ts';
-import { type KubeconfigFault, parseRemoteKubeconfig } from '../../kube/remote-kubeconfig.ts';
+import { type KubeconfigFault, parseRemoteKubeconfig, REMOTE_SECRET_LABEL } from '../../kube/remote-kubeconfig.ts';
 import type { KubeObject } from '../../kube/types.ts';
-
-export const REMOTE_SECRET_LABEL = 'istio/multiCluster=true';
 
 /** A key of a secret that names a cluster. */
 export interface Claim {

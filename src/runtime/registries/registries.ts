@@ -3,12 +3,13 @@
 // who leaves, and what is in force meanwhile. docs/decisions/0017
 import type { Logger } from 'pino';
 import type { KubeClient } from '../../kube/client.ts';
+import { REMOTE_SECRET_LABEL } from '../../kube/remote-kubeconfig.ts';
 import { SECRETS } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { watchResource } from '../../kube/watch.ts';
 import type { SourceEvent, SourceProblem } from '../../sources/contract.ts';
 import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
-import { type Claim, REMOTE_SECRET_LABEL, type RefusedKey, readClaims } from './claims.ts';
+import { type Claim, type RefusedKey, readClaims } from './claims.ts';
 import type { RegistryFiles } from './registry-files.ts';
 import { RegistryReports, type RegistryStatus, type RegistryTrouble } from './registry-reports.ts';
 import { clusterUidOf, RemoteRegistry } from './remote-registry.ts';

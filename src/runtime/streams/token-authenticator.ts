@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { spiffeId } from '../../identity/spiffe.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { REMOTE_SECRET_LABEL } from '../../kube/remote-kubeconfig.ts';
 import { resourcePath, TOKEN_REVIEWS } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { PerAddressLimit, type RateLimit } from '../../xds/per-address-limit.ts';
@@ -161,8 +162,8 @@ export class TokenAuthenticator implements Authenticator {
     }
     throw unauthenticated(
       'no cluster that this control plane watches accepts the token (or its pod is gone); to have the cluster of the ' +
-        'proxy watched, make a secret of its kubeconfig in istio-system of the cluster of the control plane, labelled ' +
-        'istio/multiCluster=true',
+        'proxy watched, make a secret of its kubeconfig in istio-system of the cluster of the control plane, ' +
+        `labelled ${REMOTE_SECRET_LABEL}`,
     );
   }
 
