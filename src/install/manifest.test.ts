@@ -294,10 +294,28 @@ test('the files of definitions are what src/api says (make golden writes them)',
   expect(names).toEqual(buildCrds().map(({ metadata }) => metadata.name));
 });
 
-function podSpecOf(deployment: KubeObject): { containers: Record<string, unknown>[] } {
-  return (deployment['spec'] as { template: { spec: { containers: Record<string, unknown>[] } } }).template.spec;
+interface PodSpec {
+  containers: Record<string, unknown>[];
+  volumes?: Record<string, unknown>[];
+}
+
+function podSpecOf(deployment: KubeObject): PodSpec {
+  return (deployment['spec'] as { template: { spec: PodSpec } }).template.spec;
 }
 
 function argsOf(objects: readonly KubeObject[], deployment: string): string[] {
   return podSpecOf(find(objects, 'Deployment', deployment)).containers[0]!['args'] as string[];
 }
+
+test('what is known of other clusters lies in a claim where one is named, for the control plane alone', () => {
+  const volumesOf = (claim: string) =>
+    render([`pilot.registryStateClaim=${claim}`])
+      .filter(({ kind }) => kind === 'Deployment')
+      .map((object) => [object.metadata.name, podSpecOf(object)] as const)
+      .flatMap(([name, { volumes = [] }]) =>
+        volumes.filter((volume) => volume['name'] === 'state').map((v) => [name, v]),
+      );
+  expect(volumesOf('')).toEqual([['istiod', { name: 'state', emptyDir: {} }]]);
+  expect(volumesOf('known')).toEqual([['istiod', { name: 'state', persistentVolumeClaim: { claimName: 'known' } }]]);
+  expect(() => render(['pilot.registryStateClaim=Not_A_Name'])).toThrow(/PersistentVolumeClaim/);
+});

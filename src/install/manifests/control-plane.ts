@@ -105,7 +105,7 @@ interface PlanePart {
   /** Default: all. */
   readonly roles?: string;
   readonly ports: readonly Record<string, unknown>[];
-  /** Where what is known of other clusters outlives a container. */
+  /** Where what is known of other clusters outlives a container, and with a claim the pod. */
   readonly stateDir?: string;
 }
 
@@ -114,6 +114,7 @@ function deployment(values: Values, part: PlanePart): KubeObject {
   const { hub, tag, imagePullPolicy, multiCluster, trustDomain, proxy } = values.global;
   const { workloadCertTtl, selfSigned } = values.security;
   const selector = { app: name };
+  const claimName = stateDir === undefined ? '' : values.pilot.registryStateClaim;
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -125,7 +126,8 @@ function deployment(values: Values, part: PlanePart): KubeObject {
         metadata: { labels: { ...selector, istio: role }, annotations: { 'sidecar.istio.io/inject': 'false' } },
         spec: {
           serviceAccountName: account,
-          securityContext: POD_SECURITY,
+          // The kubelet gives a claim's volume to that group.
+          securityContext: claimName === '' ? POD_SECURITY : { ...POD_SECURITY, fsGroup: RESTRICTED.runAsGroup },
           containers: [
             {
               name: container,
@@ -157,11 +159,15 @@ function deployment(values: Values, part: PlanePart): KubeObject {
               ...(stateDir !== undefined && { volumeMounts: [{ name: 'state', mountPath: stateDir }] }),
             },
           ],
-          ...(stateDir !== undefined && { volumes: [{ name: 'state', emptyDir: {} }] }),
+          ...(stateDir !== undefined && { volumes: [{ name: 'state', ...stateVolume(claimName) }] }),
         },
       },
     },
   };
+}
+
+function stateVolume(claimName: string): Record<string, unknown> {
+  return claimName === '' ? { emptyDir: {} } : { persistentVolumeClaim: { claimName } };
 }
 
 const XDS = { name: 'grpc-tls', port: 15_012, targetPort: 15_012 };

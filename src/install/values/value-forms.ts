@@ -36,6 +36,7 @@ export const FORMS: Readonly<Record<string, ValueForm>> = {
     what: 'one of trace, debug, info, warning, error, critical, off',
   },
   'pilot.logLevel': { pattern: /^(error|warn|info|debug)$/, what: 'one of error, warn, info, debug' },
+  'pilot.registryStateClaim': { ...dnsName, what: 'the name of a PersistentVolumeClaim', mayBeEmpty: true },
   'istiocoredns.zone': dnsName,
   'gateways.istio-ingressgateway.loadBalancerIP': loadBalancerIp,
   'gateways.istio-egressgateway.loadBalancerIP': loadBalancerIp,

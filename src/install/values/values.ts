@@ -55,7 +55,12 @@ export interface Values {
       resources: Resources;
     };
   };
-  pilot: { logLevel: string; resources: Resources };
+  pilot: {
+    logLevel: string;
+    resources: Resources;
+    /** A PersistentVolumeClaim of istio-system for what is known of other clusters; '': gone with the pod. */
+    registryStateClaim: string;
+  };
   security: {
     /** How long a workload's certificate lives: `24h`, `90m`, `30s`. Renewed at half of it. */
     workloadCertTtl: string;
@@ -101,7 +106,7 @@ export const DEFAULTS: Values = {
       resources: { requests: { cpu: '10m', memory: '64Mi' } },
     },
   },
-  pilot: { logLevel: 'info', resources: { requests: { cpu: '50m', memory: '128Mi' } } },
+  pilot: { logLevel: 'info', registryStateClaim: '', resources: { requests: { cpu: '50m', memory: '128Mi' } } },
   security: { workloadCertTtl: '24h', selfSigned: true },
   gateways: {
     enabled: true,
