@@ -194,4 +194,35 @@ spec:
     });
     expect(await only('ISM0312', ...BOTH)).toHaveLength(1);
   });
+
+  test('a gateway of meshNetworks that lost its last pod is told where its cluster is looked at', async () => {
+    const ofGateway = (...args: string[]) => kubectl('cluster2', '-n', 'istio-system', ...args);
+    const jsonpath = 'jsonpath={.status.loadBalancer.ingress[0].ip}';
+    const address = await ofGateway('get', 'svc', 'istio-ingressgateway', '-o', jsonpath);
+    const file = join(sandbox.dir, 'networks.yaml');
+    const config = (port: number) => `
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data:
+  meshNetworks: |
+    networks:
+      network2:
+        endpoints: [{ fromRegistry: n2-k8s-config }]
+        gateways: [{ address: ${address}, port: ${port} }]
+`;
+    writeFileSync(file, config(444));
+    const [wrong, ...others] = await only('ISM0317', ...BOTH, '-f', file);
+    expect(others).toEqual([]);
+    expect(wrong?.message).toContain('Service istio-system/istio-ingressgateway of cluster2, which has no port 444');
+    writeFileSync(file, config(443));
+    await ofGateway('rollout', 'status', 'deployment', 'istio-ingressgateway');
+    expect(await only('ISM0317', ...BOTH, '-f', file)).toEqual([]);
+    await ofGateway('scale', 'deployment', 'istio-ingressgateway', '--replicas=0');
+    await until('a remark', async () => {
+      const [dead] = await only('ISM0317', ...BOTH, '-f', file);
+      return dead?.message.includes(`${address}:443 of network network2 is Service`) === true;
+    });
+    expect(await only('ISM0317', '--context', 'cluster1', '-f', file)).toEqual([]);
+  });
 });

@@ -74,6 +74,7 @@ export const DIAGNOSTICS = {
   ISM0314: { severity: 'error', title: 'cluster that nobody watches' },
   ISM0315: { severity: 'warning', title: 'gateway name that does not resolve' },
   ISM0316: { severity: 'warning', title: 'CA that is publicly known' },
+  ISM0317: { severity: 'warning', title: 'gateway of a network that nobody is behind' },
 } as const satisfies Record<string, { severity: Severity; title: string }>;
 
 export type DiagnosticCode = keyof typeof DIAGNOSTICS;

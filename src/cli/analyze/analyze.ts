@@ -8,6 +8,7 @@ import { place, readObjectFiles } from './collect.ts';
 import { judgeFileSecrets } from './file-secrets.ts';
 import { judgeGlobalHosts } from './global-hosts.ts';
 import { judgeObjects, type Remark, type WatchedCluster } from './judge.ts';
+import { type GatewayCluster, tellDeadGateways } from './network-gateways.ts';
 import { matchRegistry } from './remote-secrets.ts';
 import { countRemarks, type OutputFormat, renderRemarks } from './render.ts';
 import { compareRoots, readRoots } from './roots.ts';
@@ -58,7 +59,9 @@ async function analyzeClusters(options: AnalyzeOptions): Promise<Findings> {
   if (contexts.length <= 1) {
     const only = await seeCluster({ ...options, context: contexts[0], files });
     demandNamespace(options.namespace, [only]);
-    return { ...judgeSighting(only, [], undefined), scope: describeNamespaces([only]) };
+    const { remarks, notes } = judgeSighting(only, [], undefined);
+    const dead = tellDeadGateways([gatewaysOf(only, undefined)]);
+    return { remarks: [...remarks, ...dead], notes, scope: describeNamespaces([only]) };
   }
   const seen = await Promise.all(
     contexts.map((context) => seeCluster({ ...options, context, files }).catch((error) => outOfReach(context, error))),
@@ -83,6 +86,7 @@ async function analyzeClusters(options: AnalyzeOptions): Promise<Findings> {
           return { context: contextName, server: client.server, caPem, installation };
         }),
       ),
+      ...tellDeadGateways(sightings.map((each) => gatewaysOf(each, each.target.contextName))),
       ...judgeGlobalHosts(
         sightings.map(({ target, collected, namespace }) => {
           return { context: target.contextName, objects: collected.objects, namespace };
@@ -109,6 +113,19 @@ function describeNamespaces(sightings: readonly Sighting[]): string {
 
 function isSighting(seen: Sighting | Remark): seen is Sighting {
   return 'target' in seen;
+}
+
+function gatewaysOf({ target, collected, nodes, installation }: Sighting, shownAs: string | undefined): GatewayCluster {
+  const { contextName, client, caPem } = target;
+  return {
+    context: contextName,
+    shownAs,
+    server: client.server,
+    caPem,
+    objects: collected.objects,
+    nodes,
+    installation,
+  };
 }
 
 /** One cluster that is away leaves the others to be told of. */

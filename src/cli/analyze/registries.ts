@@ -11,9 +11,7 @@ import type { Remark } from './judge.ts';
 
 /** @param known names of the clusters of the mesh: the control plane's own, and the keys of the remote Secrets */
 export function checkRegistries(objects: readonly CollectedObject[], known: readonly string[]): Remark[] {
-  const isSettings = ({ object: { kind, metadata } }: CollectedObject) =>
-    kind === 'ConfigMap' && metadata.name === 'istio' && metadata.namespace === ISTIO_NAMESPACE;
-  return objects.filter(isSettings).flatMap(({ object, file, locate }): Remark[] => {
+  return settingsAmong(objects).flatMap(({ object, file, locate }): Remark[] => {
     const { value = {}, say } = decodeMeshNetworks(object, { locate });
     return Object.entries(value).flatMap(([network, { endpoints }]) =>
       endpoints.flatMap((endpoint, i): Remark[] => {
@@ -28,4 +26,12 @@ export function checkRegistries(objects: readonly CollectedObject[], known: read
       }),
     );
   });
+}
+
+/** The ConfigMap of the mesh's settings. */
+export function settingsAmong(objects: readonly CollectedObject[]): CollectedObject[] {
+  return objects.filter(
+    ({ object: { kind, metadata } }) =>
+      kind === 'ConfigMap' && metadata.name === 'istio' && metadata.namespace === ISTIO_NAMESPACE,
+  );
 }

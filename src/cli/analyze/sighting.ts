@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one cluster shows of itself.
-import { NAMESPACES } from '../../kube/resources.ts';
+import { NAMESPACES, NODES } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/types.ts';
 import { type InstallTarget, readTarget } from '../install-target.ts';
 import { UserError } from '../user-error.ts';
 import { type Collected, overlay, place, readClusterObjects } from './collect.ts';
@@ -14,6 +15,8 @@ export interface Sighting {
   readonly target: InstallTarget;
   readonly collected: Collected;
   readonly installation: InstallationReport;
+  /** undefined: the user may not list them. */
+  readonly nodes: readonly KubeObject[] | undefined;
   /** Whose objects are judged; undefined for all. */
   readonly namespace: string | undefined;
   /** The cluster has that namespace, or none was named. */
@@ -37,7 +40,12 @@ export async function seeCluster({ context, ...options }: SightingOptions): Prom
   const { client } = target;
   try {
     await demandAnswer(target, options.answerMs ?? ANSWER_MS);
-    const [cluster, installation] = await Promise.all([readClusterObjects(client), inspectInstallation(client)]);
+    const [cluster, installation, nodes] = await Promise.all([
+      readClusterObjects(client),
+      inspectInstallation(client),
+      // Few may list them, and little depends on it: no note.
+      permitted('nodes were', undefined, async () => (await client.list(NODES)).items, []),
+    ]);
     const files = place(options.files, options.namespace ?? target.namespace);
     const collected = overlay(cluster, files);
     const { role, clusterName, clusterNames } = installation;
@@ -50,6 +58,7 @@ export async function seeCluster({ context, ...options }: SightingOptions): Prom
     return {
       target,
       collected,
+      nodes,
       installation: { ...installation, notes, remarks: [...installation.remarks, ...ofNetworks, ...ofFiles, ...names] },
       namespace: options.allNamespaces ? undefined : (options.namespace ?? target.namespace),
       hasNamespace: options.namespace === undefined || (await client.get(NAMESPACES, options.namespace)) !== undefined,
