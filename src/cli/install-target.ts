@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cluster that install and uninstall speak to, and what its refusals mean to the user.
+// The cluster that a command speaks to, and what its refusals mean to the user.
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -52,6 +52,24 @@ export function readTarget(flags: { context?: string; kubeconfig?: string }): In
       client.close();
     },
   };
+}
+
+const ANSWER_MS = 10_000;
+
+/**
+ * One that takes connections and says nothing would hold up what is to be told of the others for minutes.
+ * @throws UserError that ends with `next`
+ */
+export async function demandAnswer({ client }: InstallTarget, next: string, answerMs = ANSWER_MS): Promise<void> {
+  const signal = AbortSignal.timeout(answerMs);
+  try {
+    await client.request('GET', '/version', { signal });
+  } catch {
+    // Whatever else it says to this, what is read of it afterwards says better.
+    if (!signal.aborted) return;
+    const where = `${client.server} takes the connection and has not answered for ${answerMs / 1000} s`;
+    throw new UserError(`${where}: see whether its process hangs or is out of memory, then ${next}`);
+  }
 }
 
 /** The context's name is the cluster's name in the mesh, so it is asked for even where the file has a current one. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The containers that make a pod part of the mesh. Gateways run the same proxy container without redirect rules.
+import { imageTag } from '../kube/image-tag.ts';
 import { controlPlaneEndpoint } from '../xds/envoy-client.ts';
 import type { AppProbe } from './app-probes.ts';
 import { buildBootstrap, HEALTH_PATH, HEALTH_PORT, METRICS_PORT, PROXY_MARK } from './bootstrap.ts';
@@ -45,7 +46,7 @@ export function buildProxyContainer(
     serviceAccount: '$(SERVICE_ACCOUNT)',
     clusterId: settings.clusterId,
     network: settings.network,
-    metadata: metadataOf(Object.keys(pod.env ?? {})),
+    metadata: { ISTIO_VERSION: imageTag(settings.proxyImage), ...metadataOf(Object.keys(pod.env ?? {})) },
     dnsDomain: settings.dnsDomain,
     ads: controlPlaneEndpoint(settings.adsAddress),
     adminPipe: ADMIN_PIPE,

@@ -169,6 +169,21 @@ spec:
         'jsonpath={.items[*].message}',
       );
     await until('the event', async () => (await events()).includes('/no/such/file'));
+    const pod = await in1('get', 'pods', '-l', 'app=sleep', '-o', 'jsonpath={.items[0].metadata.name}');
+    let refused = '';
+    // The event may be about another proxy: this one refuses it in its own time.
+    await until('the refusal', async () => {
+      refused = (await sandbox.must('proxy-status', `${pod}.default`, '--context', 'cluster1')).stdout;
+      return refused.includes('/no/such/file');
+    });
+    expect(refused).toMatch(new RegExp(`^${pod}.default +cluster1 +STALE +S[A-Z]+ +S[A-Z]+ +S[A-Z]+ +istiod-`, 'm'));
+    expect(refused).toMatch(
+      / {2}CDS outbound\|9080\|\|details\.default\S+, from DestinationRule default\/no-such-file/,
+    );
+    const { stdout: versions } = await sandbox.must('version', '--context', 'cluster1');
+    expect(versions).toMatch(
+      /^client version: (.+)\ncontrol plane version: \1\ndata plane version: \1 \(\d+ proxies\)\n$/,
+    );
     expect(await curl('http://reviews:9080/reviews/0')).toBe('200');
     await in1('delete', 'destinationrule', 'no-such-file');
   });

@@ -2,7 +2,7 @@
 // What one cluster shows of itself.
 import { NAMESPACES, NODES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
-import { type InstallTarget, readTarget } from '../install-target.ts';
+import { demandAnswer, type InstallTarget, readTarget } from '../install-target.ts';
 import { UserError } from '../user-error.ts';
 import { type Collected, overlay, place, readClusterObjects } from './collect.ts';
 import { judgeFileSecrets } from './file-secrets.ts';
@@ -39,7 +39,7 @@ export async function seeCluster({ context, ...options }: SightingOptions): Prom
   const target = readTarget({ ...options, ...(context === undefined ? {} : { context }) });
   const { client } = target;
   try {
-    await demandAnswer(target, options.answerMs ?? ANSWER_MS);
+    await demandAnswer(target, 'analyze again', options.answerMs);
     const [cluster, installation, nodes] = await Promise.all([
       readClusterObjects(client),
       inspectInstallation(client),
@@ -67,20 +67,5 @@ export async function seeCluster({ context, ...options }: SightingOptions): Prom
     throw error instanceof UserError ? error : target.explain(error, 'analyze again');
   } finally {
     target.close();
-  }
-}
-
-const ANSWER_MS = 10_000;
-
-/** One that takes connections and says nothing would hold up what is to be told of the others for minutes. */
-async function demandAnswer({ client }: InstallTarget, answerMs: number): Promise<void> {
-  const signal = AbortSignal.timeout(answerMs);
-  try {
-    await client.request('GET', '/version', { signal });
-  } catch {
-    // Whatever else it says to this, what is read of it afterwards says better.
-    if (!signal.aborted) return;
-    const where = `${client.server} takes the connection and has not answered for ${answerMs / 1000} s`;
-    throw new UserError(`${where}: see whether its process hangs or is out of memory, then analyze again`);
   }
 }

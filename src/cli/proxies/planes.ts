@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The replicas of a cluster's control plane, and what each of them says when it is asked from inside its own pod: /debug
+// answers nobody else.
+import { Readable, Writable } from 'node:stream';
+import type { KubeClient } from '../../kube/client.ts';
+import { execInPod } from '../../kube/exec.ts';
+import { imageTag } from '../../kube/image-tag.ts';
+import { PODS } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
+import { UserError } from '../user-error.ts';
+import type { ReplicaReport, ReportedRefusal, ReportedStream } from './states.ts';
+
+/** A pod of the control plane. */
+export interface PlanePod {
+  readonly name: string;
+  /** `istiod`, or what a remote cluster has: `istio-citadel`, `istio-sidecar-injector`. */
+  readonly component: string;
+  readonly container: string;
+  /** The tag of its image. */
+  readonly version: string;
+  /** Its containers run, and it is not ending. */
+  readonly isRunning: boolean;
+}
+
+const PILOT = 'istiod';
+const COMPONENTS = [PILOT, 'istio-citadel', 'istio-sidecar-injector'];
+const DEBUG_URL = 'http://127.0.0.1:15014/debug';
+
+/** Sorted by component, then name. */
+export async function listPlanePods(client: KubeClient): Promise<PlanePod[]> {
+  const labelSelector = `app in (${COMPONENTS.join(',')})`;
+  const { items } = await client.list(PODS, { namespace: ISTIO_NAMESPACE, labelSelector });
+  const order = ({ component, name }: PlanePod) => `${COMPONENTS.indexOf(component)} ${name}`;
+  return items.map(planePod).sort((a, b) => (order(a) < order(b) ? -1 : 1));
+}
+
+function planePod({ metadata, spec, status }: KubeObject): PlanePod {
+  const [container] =
+    (spec as { containers?: readonly { name: string; image: string }[] } | undefined)?.containers ?? [];
+  const { phase } = (status ?? {}) as { phase?: string };
+  return {
+    name: metadata.name ?? '',
+    component: metadata.labels?.['app'] ?? '',
+    container: container?.name ?? '',
+    version: imageTag(container?.image ?? ''),
+    isRunning: phase === 'Running' && metadata.deletionTimestamp === undefined,
+  };
+}
+
+/** The pods to ask. @throws UserError with the cure when there is none */
+export function demandPilots(pods: readonly PlanePod[], context: string): PlanePod[] {
+  const pilots = pods.filter(({ component }) => component === PILOT);
+  const running = pilots.filter(({ isRunning }) => isRunning);
+  if (running.length > 0) return running;
+  if (pilots.length > 0) {
+    const names = pilots.map(({ name }) => name).join(', ');
+    const cure = `kubectl --context ${context} -n ${ISTIO_NAMESPACE} describe pod, and its logs, say why`;
+    throw new UserError(`the control plane of ${context} does not run (${names}): ${cure}`);
+  }
+  if (pods.length > 0) {
+    const where = `${context} has no control plane of its own: that of another cluster rules its proxies`;
+    throw new UserError(`${where}; name that cluster’s context with --context`);
+  }
+  const cure = `install one (isthmus install --context ${context}), or name another cluster with --context`;
+  throw new UserError(`${context} has no control plane (no pod of istiod in ${ISTIO_NAMESPACE}): ${cure}`);
+}
+
+export interface PlaneReports {
+  readonly reports: readonly ReplicaReport[];
+  /** Replicas that did not answer, and why. */
+  readonly notes: readonly string[];
+}
+
+/** Asks every replica. @throws UserError when none answers */
+export async function askPilots(client: KubeClient, pilots: readonly PlanePod[]): Promise<PlaneReports> {
+  const asked = await Promise.allSettled(
+    pilots.map(async (pod): Promise<ReplicaReport> => {
+      const [streams, refusals] = await Promise.all([
+        ask(client, pod, 'proxies') as Promise<ReportedStream[]>,
+        ask(client, pod, 'refusals') as Promise<ReportedRefusal[]>,
+      ]);
+      return { istiod: pod.name, streams, refusals };
+    }),
+  );
+  const notes = asked.flatMap((result, index) =>
+    result.status === 'fulfilled'
+      ? []
+      : [`pod ${ISTIO_NAMESPACE}/${pilots[index]!.name} did not answer: ${(result.reason as Error).message}`],
+  );
+  const reports = asked.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  if (reports.length > 0) return { reports, notes };
+  const cure = `who asks needs the right to create pods/exec in ${ISTIO_NAMESPACE}, and the pod must be ready`;
+  throw new UserError(`${notes.join('; ')} (${cure})`);
+}
+
+async function ask(client: KubeClient, pod: PlanePod, view: string): Promise<unknown> {
+  const [stdout, stderr] = [collector(), collector()];
+  const code = await execInPod(client, {
+    namespace: ISTIO_NAMESPACE,
+    pod: pod.name,
+    container: pod.container,
+    command: ['curl', '-sSf', '-m', '20', `${DEBUG_URL}/${view}`],
+    tty: false,
+    stdin: Readable.from([]),
+    stdout: stdout.stream,
+    stderr: stderr.stream,
+  });
+  if (code !== 0) throw new Error(stderr.text().trim() || `curl ended with ${code}`);
+  return JSON.parse(stdout.text());
+}
+
+function collector(): { stream: Writable; text(): string } {
+  const chunks: Buffer[] = [];
+  const stream = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      chunks.push(chunk);
+      done();
+    },
+  });
+  return { stream, text: () => Buffer.concat(chunks).toString('utf8') };
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+import { stringify } from 'yaml';
+import type { ProxyRow, ShownRefusal } from './states.ts';
+
+export type StructuredFormat = 'json' | 'yaml';
+
+export function renderStructured(value: unknown, format: StructuredFormat): string {
+  return format === 'json' ? `${JSON.stringify(value, undefined, 2)}\n` : stringify(value);
+}
+
+const HEADER = ['NAME', 'CLUSTER', 'CDS', 'LDS', 'EDS', 'RDS', 'ISTIOD', 'VERSION'];
+
+/** A table in the columns of istioctl, each as wide as its longest cell. */
+export function renderRows(rows: readonly ProxyRow[]): string {
+  const lines = rows.map((row) => [
+    ...[row.name, row.cluster, row.cds, row.lds, row.eds, row.rds, row.istiod, row.version],
+  ]);
+  const table = [HEADER, ...lines];
+  const widths = HEADER.map((_, column) => Math.max(...table.map((cells) => cells[column]!.length)));
+  const line = (cells: readonly string[]) => cells.map((cell, column) => cell.padEnd(widths[column]!)).join('     ');
+  return table.map((cells) => `${line(cells).trimEnd()}\n`).join('');
+}
+
+/** What a proxy refuses and refused; '' when nothing. */
+export function renderRefusals({ name, refusals }: ProxyRow): string {
+  const part = (title: string, wanted: readonly ShownRefusal[]): string =>
+    wanted.length === 0 ? '' : `\n${name} ${title}:\n${wanted.map(renderRefusal).join('')}`;
+  return (
+    part(
+      'refuses (what it had before stays in force)',
+      refusals.filter(({ inForce }) => inForce),
+    ) +
+    part(
+      'refused before, and it has been replaced since',
+      refusals.filter(({ inForce }) => !inForce),
+    )
+  );
+}
+
+function renderRefusal({ type, resource, message, at, objects }: ShownRefusal): string {
+  const behind = objects.length === 0 ? '' : `, from ${objects.join(', ')}`;
+  return `  ${type} ${resource}${behind}${at === undefined ? '' : ` (${at})`}\n    ${message.replaceAll('\n', '\n    ')}\n`;
+}
