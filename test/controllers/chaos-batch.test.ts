@@ -12,6 +12,7 @@ import type { Pod } from '../../src/sandbox/controllers/objects.ts';
 import { controllerOf } from '../../src/sandbox/controllers/ownership.ts';
 import type { StatefulSet } from '../../src/sandbox/controllers/workloads/workload-objects.ts';
 import { rounds } from '../fixture/counts.ts';
+import { seeded } from '../fixture/random.ts';
 import { eventually } from '../fixture/waiting.ts';
 import { startCluster, type TestCluster } from './cluster.ts';
 
@@ -26,15 +27,6 @@ beforeAll(async () => {
   namespace = await cluster.namespace();
 });
 afterAll(() => cluster?.close());
-
-/** A linear congruential generator: the same numbers in every run. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
-    return state / 2 ** 32;
-  };
-}
 
 const random = seeded(11);
 const below = (limit: number) => Math.floor(random() * limit);

@@ -7,6 +7,7 @@ import { KubeError } from '../../src/kube/client.ts';
 import { DEPLOYMENTS, ENDPOINT_SLICES, PODS, REPLICA_SETS, SERVICES } from '../../src/kube/resources.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import type { Deployment, EndpointSlice, Pod, ReplicaSet } from '../../src/sandbox/controllers/objects.ts';
+import { seeded } from '../fixture/random.ts';
 import { eventually } from '../fixture/waiting.ts';
 import { startCluster, type TestCluster } from './cluster.ts';
 
@@ -25,15 +26,6 @@ afterAll(async () => {
   await stopKubelet?.();
   await cluster?.close();
 });
-
-/** A linear congruential generator: the same numbers in every run. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
-    return state / 2 ** 32;
-  };
-}
 
 const random = seeded(5);
 const below = (limit: number) => Math.floor(random() * limit);

@@ -49,6 +49,11 @@ export abstract class SandboxUnderLoad {
     return this.sandbox.kubectl('--context', cluster, ...args);
   }
 
+  /** The cluster's cable to all others: pulled, or put back. */
+  cable(verb: 'disconnect' | 'connect', cluster: Cluster): Promise<unknown> {
+    return this.sandbox.must('sandbox', 'network', verb, cluster, '--name', this.sandbox.name);
+  }
+
   apply(cluster: Cluster, yaml: string): Promise<string> {
     const file = join(this.sandbox.dir, `apply-${cluster}.yaml`);
     writeFileSync(file, yaml);

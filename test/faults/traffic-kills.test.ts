@@ -136,12 +136,10 @@ describe.skipIf(obstacle !== undefined)(`faults under load${obstacle ? ` (skippe
   });
 
   test(`the other cluster cut off for ${CUT_SECONDS} s: what is local goes on, no request hangs, the rest comes back`, async (context) => {
-    const network = (verb: 'disconnect' | 'connect') =>
-      mesh.sandbox.must('sandbox', 'network', verb, 'cluster2', '--name', mesh.sandbox.name);
     const report = await mesh.underLoad(async (load) => {
-      await network('disconnect');
+      await mesh.cable('disconnect', 'cluster2');
       await load.sentFor(CUT_SECONDS);
-      await network('connect');
+      await mesh.cable('connect', 'cluster2');
       load.mark('the cable is back');
       await load.wellAnswered(400, 60_000);
     });

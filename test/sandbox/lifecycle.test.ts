@@ -115,9 +115,7 @@ describe.skipIf(obstacle !== undefined)(`a sandbox${obstacle ? ` (skipped: ${obs
     expect(await details('exec', 'deploy/details', '--', 'node', '-e', 'console.log(1 + 1)')).toBe('2\n');
     const ask = 'fetch("http://details.default:9080/details/0").then((r) => r.json()).then((b) => console.log(b.id))';
     // A rollout is complete a moment before every proxy of the service knows of its endpoint.
-    await eventually(
-      async () => (await details('exec', 'deploy/details', '--', 'node', '-e', ask).catch(() => '')) === '0\n',
-    );
+    await eventually(async () => (await details('exec', 'deploy/details', '--', 'node', '-e', ask)) === '0\n');
     const unknown = 'require("dns").lookup("nothing.default", (e) => console.log(e.code))';
     expect(await details('exec', 'deploy/details', '--', 'node', '-e', unknown)).toBe('ENOTFOUND\n');
     expect(await details('logs', 'deploy/details')).not.toBe('');

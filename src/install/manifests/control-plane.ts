@@ -10,6 +10,9 @@ import { REMOTE_PILOT_PORT } from './remote-pilot.ts';
 const READY = { httpGet: { path: '/ready', port: 15_014 }, timeoutSeconds: 5 };
 const WEBHOOK_PORT = { name: 'https-webhook', containerPort: 15_017, protocol: 'TCP' };
 const XDS_PORT = { name: 'grpc-tls', containerPort: 15_012, protocol: 'TCP' };
+/** The same as Services have them. */
+const XDS = { name: 'grpc-tls', port: 15_012, targetPort: 15_012 };
+const WEBHOOK = { name: 'https-webhook', port: 443, targetPort: 15_017 };
 
 /** What the proxies of this cluster start with. */
 export function injectorSettings(values: Values): StoredSettings {
@@ -66,10 +69,7 @@ export function buildConfig(values: Values): KubeObject[] {
 /** The whole control plane of this cluster: all Services lead to it, under the names that users' scripts know. */
 export function buildControlPlane(values: Values): KubeObject[] {
   return [
-    service('istio-pilot', 'pilot', 'istiod', [
-      { name: 'grpc-tls', port: 15_012, targetPort: 15_012 },
-      { name: 'http-monitoring', port: 15_014, targetPort: 15_014 },
-    ]),
+    service('istio-pilot', 'pilot', 'istiod', [XDS, { name: 'http-monitoring', port: 15_014, targetPort: 15_014 }]),
     service('istio-citadel', 'citadel', 'istiod', [XDS]),
     service('istio-sidecar-injector', 'sidecar-injector', 'istiod', [WEBHOOK]),
     deployment(values, {
@@ -169,6 +169,3 @@ function deployment(values: Values, part: PlanePart): KubeObject {
 function stateVolume(claimName: string): Record<string, unknown> {
   return claimName === '' ? { emptyDir: {} } : { persistentVolumeClaim: { claimName } };
 }
-
-const XDS = { name: 'grpc-tls', port: 15_012, targetPort: 15_012 };
-const WEBHOOK = { name: 'https-webhook', port: 443, targetPort: 15_017 };

@@ -3,9 +3,9 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { ObjectRef } from '../../api/diagnostics.ts';
-import { type KubeClient, KubeError } from '../../kube/client.ts';
-import { EVENTS } from '../../kube/resources.ts';
+import type { KubeClient } from '../../kube/client.ts';
 import type { KubeObject } from '../../kube/types.ts';
+import { EVENT_SOURCE, eventTime, forgetOldest, writeEvent } from '../events.ts';
 import { meshResources } from '../mesh-resources.ts';
 import type { Refusal } from '../streams/ads-backend.ts';
 
@@ -50,16 +50,15 @@ export class RefusalEvents {
     if (!this.#mayWrite(nowMs)) return;
     const count = (before?.count ?? 0) + 1;
     this.#told.delete(key);
-    for (const oldest of this.#told.keys()) {
-      if (this.#told.size < MAX_REMEMBERED) break;
-      this.#told.delete(oldest);
-    }
+    forgetOldest(this.#told, MAX_REMEMBERED);
     this.#told.set(key, { count, writtenAtMs: nowMs });
     try {
       const type = meshResources().find((resource) => resource.type.kind === kind)?.type;
       const object = type === undefined ? undefined : await this.#client.get(type, name, namespace);
       if (object === undefined) return;
-      await this.#write({ ...buildEvent(refusal, blamed, object.metadata.uid ?? '', nowMs), count }, count);
+      const changing = { lastTimestamp: eventTime(nowMs), count };
+      const event = { ...buildEvent(refusal, blamed, object.metadata.uid ?? '', nowMs), ...changing };
+      await writeEvent(this.#client, event, changing);
     } catch (error) {
       this.#log.warn({ object: `${kind} ${namespace}/${name}`, err: (error as Error).message }, 'no Event was written');
     }
@@ -72,21 +71,10 @@ export class RefusalEvents {
     }
     return ++this.#writes <= MAX_WRITES;
   }
-
-  async #write(event: KubeObject, count: number): Promise<void> {
-    try {
-      await this.#client.create(EVENTS, event);
-    } catch (error) {
-      if (!(error instanceof KubeError && error.reason === 'AlreadyExists')) throw error;
-      const { name = '', namespace } = event.metadata;
-      await this.#client.patch(EVENTS, name, namespace, { count, lastTimestamp: event['lastTimestamp'] });
-    }
-  }
 }
 
 /** `uid`: kubectl describe shows the Events of this very object, not of an earlier one of its name. */
 function buildEvent(refusal: Refusal, blamed: ObjectRef, uid: string, nowMs: number): KubeObject {
-  const time = new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
   const hash = createHash('sha256')
     .update(`${uid}\0${refusal.resource}\0${refusal.message}`)
     .digest('hex')
@@ -100,10 +88,7 @@ function buildEvent(refusal: Refusal, blamed: ObjectRef, uid: string, nowMs: num
     type: 'Warning',
     reason: 'RefusedByEnvoy',
     message: `${refusal.resource}: ${refusal.message}; the proxies keep what they had before`.slice(0, 1_000),
-    firstTimestamp: time,
-    lastTimestamp: time,
-    count: 1,
-    source: { component: 'istiod' },
-    reportingComponent: 'isthmus.dev/istiod',
+    firstTimestamp: eventTime(nowMs),
+    ...EVENT_SOURCE,
   };
 }

@@ -3,11 +3,11 @@
 // them, and `isthmus analyze` reads them.
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import { type KubeClient, KubeError } from '../../kube/client.ts';
+import type { KubeClient } from '../../kube/client.ts';
 import { EVENTS } from '../../kube/resources.ts';
+import { EVENT_SOURCE, eventTime, forgetOldest, writeEvent } from '../events.ts';
 import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 
-export const PLANE_COMPONENT = 'isthmus.dev/istiod';
 /** With another cluster: told on the Secret that names it as well. */
 export const SECRET_TROUBLES = ['RemoteSecret', 'RemoteCluster', 'ClusterName', 'ClusterRoots'] as const;
 export type SecretTrouble = (typeof SECRET_TROUBLES)[number];
@@ -77,37 +77,27 @@ export class PlaneEvents {
     if (before !== undefined && atMs - before.atMs < (isNews ? CHANGED_MS : REPEAT_MS)) return;
     const count = (before?.count ?? 0) + 1;
     this.#told.delete(key);
-    for (const oldest of this.#told.keys()) {
-      if (this.#told.size < MAX_REMEMBERED) break;
-      this.#told.delete(oldest);
-    }
+    forgetOldest(this.#told, MAX_REMEMBERED);
     const event = `${object.name}.${createHash('sha256').update(key).digest('hex').slice(0, 16)}`;
     this.#told.set(key, { trouble, event, message, count, atMs, seenMs: atMs });
-    const time = new Date(this.#options.nowMs()).toISOString().replace(/\.\d+Z$/, 'Z');
+    const time = eventTime(this.#options.nowMs());
     // It may have been over meanwhile.
     const changing = { type: 'Warning', message: message.slice(0, 1_000), lastTimestamp: time, count };
-    try {
-      await client.create(EVENTS, {
-        apiVersion: 'v1',
-        kind: 'Event',
-        metadata: { name: event, namespace: ISTIO_NAMESPACE },
-        involvedObject: { apiVersion: 'v1', namespace: ISTIO_NAMESPACE, ...object },
-        reason: trouble,
-        firstTimestamp: time,
-        ...changing,
-        source: { component: 'istiod' },
-        reportingComponent: PLANE_COMPONENT,
-      });
-    } catch (error) {
-      const isOlder = error instanceof KubeError && error.reason === 'AlreadyExists';
-      const failed = (cause: Error): void => {
-        // The next time may come sooner than that of what was told.
-        this.#told.delete(key);
-        log.warn({ err: cause.message, trouble }, 'no Event was written');
-      };
-      if (!isOlder) return failed(error as Error);
-      await client.patch(EVENTS, event, ISTIO_NAMESPACE, changing).catch(failed);
-    }
+    const written = {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: event, namespace: ISTIO_NAMESPACE },
+      involvedObject: { apiVersion: 'v1', namespace: ISTIO_NAMESPACE, ...object },
+      reason: trouble,
+      firstTimestamp: time,
+      ...changing,
+      ...EVENT_SOURCE,
+    };
+    await writeEvent(client, written, changing).catch((error: Error) => {
+      // The next time may come sooner than that of what was told.
+      this.#told.delete(key);
+      log.warn({ err: error.message, trouble }, 'no Event was written');
+    });
   }
 
   /** Says of what is over that it is. To be called now and then. Never throws. */
