@@ -6,9 +6,9 @@ import type { HttpPortIntent, SniPortIntent } from '../intent/types.ts';
 import { accessLog, refusedConnections } from './filters/access-log.ts';
 import { httpConnectionManager } from './filters/http-connection-manager.ts';
 import { tlsInspector } from './filters/listener-filters.ts';
-import { tcpProxy } from './filters/tcp-proxy.ts';
+import { chainName, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
 import { socketAddress } from './messages.ts';
-import { destinationName, listenerName } from './names.ts';
+import { listenerName } from './names.ts';
 
 export function buildGatewayHttpListener(intent: HttpPortIntent, accessLogFile: string): Listener {
   const name = listenerName('', intent.port);
@@ -41,11 +41,11 @@ export function buildSniListener(intent: SniPortIntent, accessLogFile: string): 
     trafficDirection: TrafficDirection.OUTBOUND,
     listenerFilters: [tlsInspector()],
     filterChains: intent.chains.map((chain) => {
-      const cluster = destinationName(chain.to, chain.use);
+      const to = sharesOf(chain);
       return {
-        name: cluster,
+        name: chainName(to),
         filterChainMatch: { transportProtocol: 'tls', serverNames: [...chain.serverNames] },
-        filters: [tcpProxy({ cluster, accessLogFile, logOnConnected: true, connectAttempts: CONNECT_ATTEMPTS })],
+        filters: [tcpProxy({ to, accessLogFile, logOnConnected: true, connectAttempts: CONNECT_ATTEMPTS })],
       };
     }),
     accessLog: accessLog(accessLogFile, refusedConnections()),

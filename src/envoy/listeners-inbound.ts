@@ -30,14 +30,14 @@ export function buildVirtualInbound(inbound: InboundIntent, secrets: ConfigSourc
       {
         name: 'virtualInbound-trap',
         filterChainMatch: { destinationPort: INBOUND_PORT },
-        filters: [tcpProxy({ cluster: BLACK_HOLE, accessLogFile })],
+        filters: [tcpProxy({ to: BLACK_HOLE, accessLogFile })],
       },
       ...inbound.ports.map((port) => portChain(port, secrets, accessLogFile)),
       {
         name: 'virtualInbound-rest',
         filterChainMatch: { transportProtocol: 'tls' },
         transportSocket: serverSocket('tcp', secrets),
-        filters: [tcpProxy({ cluster: INBOUND_PASSTHROUGH, accessLogFile })],
+        filters: [tcpProxy({ to: INBOUND_PASSTHROUGH, accessLogFile })],
       },
     ],
     accessLog: accessLog(accessLogFile, refusedConnections()),
@@ -48,7 +48,7 @@ function portChain(port: InboundPortIntent, secrets: ConfigSource, accessLogFile
   const cluster = inboundName(port.port);
   const filter =
     port.protocol === 'tcp'
-      ? tcpProxy({ cluster, accessLogFile })
+      ? tcpProxy({ to: cluster, accessLogFile })
       : httpConnectionManager({
           role: 'inbound',
           statPrefix: `inbound_0.0.0.0_${port.port}`,

@@ -8,9 +8,9 @@ import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/lis
 import type { HttpPortIntent, OutboundIntent, TcpChainIntent, TcpPortIntent } from '../intent/types.ts';
 import { httpConnectionManager } from './filters/http-connection-manager.ts';
 import { tlsInspector } from './filters/listener-filters.ts';
-import { tcpProxy } from './filters/tcp-proxy.ts';
+import { chainName, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
 import { duration, socketAddress } from './messages.ts';
-import { BLACK_HOLE, destinationName, listenerName, OUTBOUND_PORT, PASSTHROUGH, VIRTUAL_OUTBOUND } from './names.ts';
+import { BLACK_HOLE, listenerName, OUTBOUND_PORT, PASSTHROUGH, VIRTUAL_OUTBOUND } from './names.ts';
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>;
 
@@ -25,7 +25,7 @@ export function buildVirtualOutbound(unknown: OutboundIntent['unknown'], accessL
       {
         name: 'virtualOutbound-trap',
         filterChainMatch: { destinationPort: OUTBOUND_PORT },
-        filters: [tcpProxy({ cluster: BLACK_HOLE, accessLogFile })],
+        filters: [tcpProxy({ to: BLACK_HOLE, accessLogFile })],
       },
       { name: 'virtualOutbound-rest', filters: [unclaimed(unknown, accessLogFile)] },
     ],
@@ -73,9 +73,9 @@ export function buildTcpListener(
 }
 
 function tcpChain(chain: TcpChainIntent, accessLogFile: string): ChainInit {
-  const cluster = destinationName(chain.to);
+  const to = sharesOf(chain);
   return {
-    name: cluster,
+    name: chainName(to),
     filterChainMatch: {
       serverNames: [...chain.serverNames],
       ...(chain.serverNames.length > 0 && { transportProtocol: 'tls' }),
@@ -84,10 +84,10 @@ function tcpChain(chain: TcpChainIntent, accessLogFile: string): ChainInit {
         return { addressPrefix, prefixLen: bits === '' ? 32 : Number(bits) };
       }),
     },
-    filters: [tcpProxy({ cluster, accessLogFile })],
+    filters: [tcpProxy({ to, accessLogFile })],
   };
 }
 
 function unclaimed(unknown: OutboundIntent['unknown'], accessLogFile: string) {
-  return tcpProxy({ cluster: unknown === 'pass-through' ? PASSTHROUGH : BLACK_HOLE, accessLogFile });
+  return tcpProxy({ to: unknown === 'pass-through' ? PASSTHROUGH : BLACK_HOLE, accessLogFile });
 }

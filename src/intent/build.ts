@@ -122,7 +122,9 @@ function farFrom(service: MeshService, { far }: Vantage): DestinationInputs['far
 
 /** A gateway gets only what its routes name: a mesh of a thousand services has a dozen of them at its edge. */
 function referred(view: ProxyView, gateway: GatewayIntent, cache: IntentCache): DestinationIntent[] {
-  const passed = gateway.sniPorts.flatMap((port) => port.chains.filter((c) => c.use === 'proxy').map((c) => c.to));
+  const passed = gateway.sniPorts.flatMap((port) =>
+    port.chains.filter((c) => c.use === 'proxy').flatMap((c) => c.to.map((share) => share.ref)),
+  );
   const refs = [
     ...gateway.httpPorts.flatMap((port) => port.table.hosts.flatMap((host) => refsOf(host.routes))),
     ...passed,
@@ -138,7 +140,7 @@ function referred(view: ProxyView, gateway: GatewayIntent, cache: IntentCache): 
 
 function sniUsed(gateway: GatewayIntent, all: readonly DestinationIntent[]): DestinationIntent[] {
   const chains = gateway.sniPorts.flatMap((port) => port.chains.filter((c) => c.use === 'sni'));
-  const wanted = new Set(chains.map((chain) => refKey(chain.to)));
+  const wanted = new Set(chains.flatMap((chain) => chain.to.map((share) => refKey(share.ref))));
   return all.filter((d) => wanted.has(refKey(d.ref)));
 }
 

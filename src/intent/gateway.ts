@@ -161,7 +161,15 @@ function meshChains(inputs: GatewayInputs, offered: readonly string[]): TcpChain
       return offered.some((offer) => covers(offer, host));
     });
     if (serverNames.length === 0) return [];
-    return [{ serverNames, blocks: [], to: destination.ref, use: 'sni' as const, origin: destination.origin }];
+    return [
+      {
+        serverNames,
+        blocks: [],
+        to: [{ ref: destination.ref, weight: 100 }],
+        use: 'sni' as const,
+        origin: destination.origin,
+      },
+    ];
   });
 }
 
@@ -178,7 +186,7 @@ function ruledChains(inputs: GatewayInputs, gateway: Gateway, server: GatewaySer
           .map((match) => ({
             serverNames: match.sniHosts.flatMap((host) => servedHosts(host, server.hosts, vs, gateway)),
             blocks: [],
-            to: resolveDestination(route.route[0]!.destination, vs, client),
+            to: [{ ref: resolveDestination(route.route[0]!.destination, vs, client), weight: 100 }],
             use: 'proxy' as const,
             origin: { object: vs.ref, field: `spec.tls[${i}]` },
           })),

@@ -60,7 +60,7 @@ function* claims(
   const chain = {
     serverNames: [],
     blocks: [],
-    to: { host: service.hostname, port: port.number, subset: '' },
+    to: [{ ref: { host: service.hostname, port: port.number, subset: '' }, weight: 100 }],
     use: 'proxy' as const,
     origin: { object: service.origin, field },
   };

@@ -147,10 +147,17 @@ export interface TcpChainIntent {
   readonly serverNames: readonly string[];
   /** CIDR blocks of the address that the client dialled; empty: any. */
   readonly blocks: readonly string[];
-  readonly to: DestinationRef;
+  /** At least one, each with a weight above 0. */
+  readonly to: readonly TcpShare[];
   /** Which of the destination's two forms. */
   readonly use: DestinationIntent['use'];
   readonly origin: Origin;
+}
+
+/** A part of a chain's connections. */
+export interface TcpShare {
+  readonly ref: DestinationRef;
+  readonly weight: number;
 }
 
 export interface RouteTableIntent {

@@ -99,9 +99,23 @@ function runChain(state: DecodedState, listener: Listener, chain: FilterChain, c
   const manager = anyUnpack(config.value, HttpConnectionManagerSchema);
   if (manager !== undefined) return runHttp(state, listener, manager, call);
   const proxy = anyUnpack(config.value, TcpProxySchema);
-  const cluster = proxy?.clusterSpecifier.case === 'cluster' ? proxy.clusterSpecifier.value : '';
+  const specifier = proxy?.clusterSpecifier;
+  if (specifier?.case === 'weightedClusters') {
+    return { kind: 'forward', listener: listener.name, to: shares(state, specifier.value.clusters) };
+  }
+  const cluster = specifier?.case === 'cluster' ? specifier.value : '';
   if (cluster === BLACK_HOLE) return { kind: 'refuse', listener: listener.name, why: 'it leads into the black hole' };
   return { kind: 'forward', listener: listener.name, to: [target(state, cluster, 1)] };
+}
+
+interface Share {
+  readonly name: string;
+  readonly weight: number;
+}
+
+function shares(state: DecodedState, clusters: readonly Share[]): ForwardTarget[] {
+  const sum = clusters.reduce((total, { weight }) => total + weight, 0);
+  return clusters.map(({ name, weight }) => target(state, name, weight / sum));
 }
 
 function runHttp(state: DecodedState, listener: Listener, manager: HttpConnectionManager, call: Call): Outcome {
@@ -150,9 +164,8 @@ function runRoute(state: DecodedState, route: Route, request: HttpRequest): Verd
       const specifier = route.action.value.clusterSpecifier;
       if (specifier.case === 'cluster') return { kind: 'forward', to: [target(state, specifier.value, 1)] };
       if (specifier.case !== 'weightedClusters') break;
-      const { clusters } = specifier.value;
-      const sum = clusters.reduce((total, c) => total + (c.weight ?? 0), 0);
-      return { kind: 'forward', to: clusters.map((c) => target(state, c.name, (c.weight ?? 0) / sum)) };
+      const clusters = specifier.value.clusters.map(({ name, weight = 0 }) => ({ name, weight }));
+      return { kind: 'forward', to: shares(state, clusters) };
     }
   }
   return { kind: 'respond', status: 500 };
