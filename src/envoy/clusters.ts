@@ -29,7 +29,7 @@ export function buildCluster(destination: DestinationIntent, secrets: ConfigSour
     connectTimeout: duration(destination.connectTimeoutMs),
     ...discoveryOf(destination),
     ...transport(destination, secrets),
-    lbPolicy: discovery.kind === 'original' ? Cluster_LbPolicy.CLUSTER_PROVIDED : balancing(destination.balancing),
+    lbPolicy: discovery.kind === 'original' ? Cluster_LbPolicy.CLUSTER_PROVIDED : balancing(destination.balancing.kind),
     circuitBreakers: breakers(pool),
     ...(destination.protocol !== 'tcp' && { typedExtensionProtocolOptions: httpOptions(destination.protocol, pool) }),
     ...(pool.keepalive && {
@@ -145,7 +145,7 @@ function transport(destination: DestinationIntent, secrets: ConfigSource): Clust
   };
 }
 
-function balancing(policy: DestinationIntent['balancing']): Cluster_LbPolicy {
+function balancing(policy: DestinationIntent['balancing']['kind']): Cluster_LbPolicy {
   switch (policy) {
     case 'least-request':
       return Cluster_LbPolicy.LEAST_REQUEST;
@@ -153,6 +153,10 @@ function balancing(policy: DestinationIntent['balancing']): Cluster_LbPolicy {
       return Cluster_LbPolicy.ROUND_ROBIN;
     case 'random':
       return Cluster_LbPolicy.RANDOM;
+    case 'ring-hash':
+      return Cluster_LbPolicy.RING_HASH;
+    case 'maglev':
+      return Cluster_LbPolicy.MAGLEV;
   }
 }
 
@@ -173,10 +177,11 @@ function breakers(pool: PoolIntent): ClusterInit['circuitBreakers'] {
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
 function httpOptions(
-  protocol: 'http' | 'http2',
+  protocol: 'http' | 'http2' | 'as-client',
   pool: PoolIntent,
 ): NonNullable<ClusterInit['typedExtensionProtocolOptions']> {
   const streams = pool.maxConcurrentStreams;
+  const http2ProtocolOptions = { ...(streams !== undefined && { maxConcurrentStreams: streams }) };
   return {
     [HTTP_OPTIONS]: packed(HttpProtocolOptionsSchema, {
       commonHttpProtocolOptions: {
@@ -187,15 +192,18 @@ function httpOptions(
             maxRequestsPerConnection: pool.maxRequestsPerConnection,
           }),
       },
-      upstreamProtocolOptions: {
-        case: 'explicitHttpConfig',
-        value: {
-          protocolConfig:
-            protocol === 'http'
-              ? { case: 'httpProtocolOptions', value: {} }
-              : { case: 'http2ProtocolOptions', value: streams === undefined ? {} : { maxConcurrentStreams: streams } },
-        },
-      },
+      upstreamProtocolOptions:
+        protocol === 'as-client'
+          ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } }
+          : {
+              case: 'explicitHttpConfig',
+              value: {
+                protocolConfig:
+                  protocol === 'http'
+                    ? { case: 'httpProtocolOptions', value: {} }
+                    : { case: 'http2ProtocolOptions', value: http2ProtocolOptions },
+              },
+            },
     }),
   };
 }
@@ -219,7 +227,7 @@ function outlier(intent: OutlierIntent): ClusterInit {
       consecutiveGatewayFailure: intent.consecutiveGatewayErrors,
       enforcingConsecutiveGatewayFailure: intent.consecutiveGatewayErrors > 0 ? 100 : 0,
       enforcingSuccessRate: 0,
-      ...(intent.connectFailures > 0 && {
+      ...(intent.connectFailures !== undefined && {
         splitExternalLocalOriginErrors: true,
         consecutiveLocalOriginFailure: intent.connectFailures,
         enforcingConsecutiveLocalOriginFailure: 100,

@@ -18,7 +18,7 @@ function destination(connectTimeoutMs = 1000): DestinationIntent {
     protocol: 'http',
     discovery: { kind: 'original' },
     security: { kind: 'plain' },
-    balancing: 'random',
+    balancing: { kind: 'random' },
     connectTimeoutMs,
     pool: {},
     outlier: undefined,

@@ -22,7 +22,7 @@ import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
-import type { ClientSecurity } from '../intent/types.ts';
+import type { ClientSecurity, DestinationIntent } from '../intent/types.ts';
 import { type ControlPlaneEndpoint, ROOT_SECRET, sdsConfigSource, WORKLOAD_SECRET } from '../xds/envoy-client.ts';
 import { packed, stringMatcher } from './messages.ts';
 
@@ -52,19 +52,24 @@ export function secretSource(source: SecretSource | undefined): ConfigSource {
 }
 
 /** `istio` says that the peer is a sidecar; the rest is what the peer's HTTP codec goes by. */
-function clientAlpn(protocol: 'http' | 'http2' | 'tcp'): string[] {
-  return protocol === 'http2' ? ['istio', 'h2'] : protocol === 'http' ? ['istio', 'http/1.1'] : ['istio'];
+function clientAlpn(protocol: DestinationIntent['protocol']): string[] {
+  return ['istio', ...httpAlpn(protocol)];
+}
+
+/** Where the client's protocol decides, Envoy itself offers the one that the connection is for. */
+function httpAlpn(protocol: DestinationIntent['protocol']): string[] {
+  return protocol === 'http2' ? ['h2'] : protocol === 'http' ? ['http/1.1'] : [];
 }
 
 export function clientSocket(
   security: Exclude<ClientSecurity, { kind: 'plain' }>,
-  protocol: 'http' | 'http2' | 'tcp',
+  protocol: DestinationIntent['protocol'],
   secrets: ConfigSource,
 ): TransportSocket {
   const common =
     security.kind === 'mesh'
       ? meshContext(secrets, clientAlpn(protocol), security.peers)
-      : ownContext(security, protocol === 'http2' ? ['h2'] : protocol === 'http' ? ['http/1.1'] : []);
+      : ownContext(security, httpAlpn(protocol));
   return create(TransportSocketSchema, {
     name: TLS,
     configType: {

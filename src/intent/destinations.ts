@@ -185,15 +185,15 @@ function dnsEndpoints(
 function balancingOf(policy: Policy | undefined, { service, far }: DestinationInputs): DestinationIntent['balancing'] {
   switch (policy?.loadBalancer?.simple) {
     case 'ROUND_ROBIN':
-      return 'round-robin';
+      return { kind: 'round-robin' };
     case 'RANDOM':
-      return 'random';
+      return { kind: 'random' };
     case undefined:
       // Requests under way count against a gateway as against one pod, however many stand behind it: in turn, its share is
       // theirs under any load.
-      return far === 'gateway' && service.registry === 'kubernetes' ? 'round-robin' : 'least-request';
+      return { kind: far === 'gateway' && service.registry === 'kubernetes' ? 'round-robin' : 'least-request' };
     default:
-      return 'least-request';
+      return { kind: 'least-request' };
   }
 }
 
@@ -219,7 +219,7 @@ function outlierOf(detection: OutlierDetection | undefined): OutlierIntent | und
   return {
     consecutive5xx: detection.consecutive5xxErrors ?? 5,
     consecutiveGatewayErrors: detection.consecutiveGatewayErrors ?? 0,
-    connectFailures: 0,
+    connectFailures: undefined,
     intervalMs: detection.interval ?? 10_000,
     baseEjectionMs: detection.baseEjectionTime ?? 30_000,
     maxEjectionMs: undefined,

@@ -39,15 +39,74 @@ export interface DestinationIntent {
   /** `proxy`: this proxy opens TLS; `sni`: it passes on, byte by byte, the TLS of somebody else. */
   readonly use: 'proxy' | 'sni';
   readonly ref: DestinationRef;
-  readonly protocol: 'http' | 'http2' | 'tcp';
+  /** `as-client`: HTTP/2 for a client that speaks it, else HTTP/1. */
+  readonly protocol: 'http' | 'http2' | 'as-client' | 'tcp';
   readonly discovery: Discovery;
   readonly security: ClientSecurity;
-  readonly balancing: 'least-request' | 'round-robin' | 'random';
+  readonly balancing: BalancingIntent;
+  /** How near endpoints go before far ones; undefined: where they are makes no difference. */
+  readonly locality?: LocalityIntent;
+  /** The PROXY protocol's header goes before everything else on a connection. */
+  readonly proxyProtocol?: 'v1' | 'v2';
   readonly connectTimeoutMs: number;
   readonly pool: PoolIntent;
   readonly outlier: OutlierIntent | undefined;
   readonly origin: Origin;
 }
+
+export type BalancingIntent =
+  | { readonly kind: 'least-request' | 'round-robin'; readonly warmup?: WarmupIntent }
+  | { readonly kind: 'random' }
+  /** By the hash of a request (HashIntent), or at random for what has none. */
+  | { readonly kind: 'ring-hash'; readonly minimumRingSize: number }
+  | { readonly kind: 'maglev'; readonly tableSize: number };
+
+/** A new endpoint's share grows from the minimum to its whole over this time. */
+export interface WarmupIntent {
+  readonly durationMs: number;
+  /** Of its weight, at first: 0 to 100. */
+  readonly minimumPercent: number;
+  /** 1: in a straight line; above: fast at first. */
+  readonly aggression: number;
+}
+
+/** `/`-separated `region/zone/subzone`, of which the last may be missing or `*`. */
+export type LocalityPattern = string;
+
+export type LocalityIntent =
+  /** Shares, in percent, of the traffic of the first `from` that fits the proxy; without one, where makes no difference. */
+  | {
+      readonly kind: 'distribute';
+      readonly rules: readonly {
+        readonly from: LocalityPattern;
+        readonly to: readonly { readonly locality: LocalityPattern; readonly percent: number }[];
+      }[];
+    }
+  /**
+   * The nearest first, others when those are unhealthy. `labels` (`NAME` or `NAME=VALUE`): the more of them, from the first
+   * on, an endpoint has in common with the proxy, the nearer; else by subzone, zone and region, and by `regions` after that.
+   * `weighted`: within one priority, a locality's share is its endpoints' weight.
+   */
+  | {
+      readonly kind: 'failover';
+      readonly labels: readonly string[];
+      readonly regions: readonly { readonly from: string; readonly to: string }[];
+      readonly weighted: boolean;
+    };
+
+/** What of a request decides between the endpoints of a destination that balances by hash. */
+export type HashIntent =
+  | { readonly kind: 'header'; readonly name: string }
+  | {
+      readonly kind: 'cookie';
+      readonly name: string;
+      readonly path: string;
+      /** The proxy sets the cookie where a request has none; 0: for the browser's session; undefined: it never does. */
+      readonly ttlMs: number | undefined;
+      readonly attributes: readonly { readonly name: string; readonly value: string }[];
+    }
+  | { readonly kind: 'source-ip' }
+  | { readonly kind: 'query'; readonly name: string };
 
 export type Discovery =
   | { readonly kind: 'endpoints'; readonly service: string; readonly portName: string; readonly filter: EndpointFilter }
@@ -94,7 +153,11 @@ export type ClientSecurity =
       readonly peers: readonly string[];
       /** A file in the proxy; undefined: any certificate will do. */
       readonly roots: string | undefined;
+      /** A file with a revocation list. */
+      readonly revocations?: string;
       readonly certificate: { readonly chain: string; readonly key: string } | undefined;
+      /** A Secret whose certificate, key and roots are used instead of files. */
+      readonly credential?: { readonly name: string; readonly client: boolean; readonly verify: boolean };
     };
 
 export interface PoolIntent {
@@ -108,13 +171,19 @@ export interface PoolIntent {
   /** A connection takes no new request after it; those on it end in peace. */
   readonly lifetimeMs?: number;
   readonly keepalive?: { readonly probes?: number; readonly timeMs?: number; readonly intervalMs?: number };
+  /** HTTP/2 pings on connections that are silent. */
+  readonly pings?: { readonly intervalMs: number; readonly timeoutMs: number };
+  /** Retries under way, as a share of the requests under way, instead of as a number. */
+  readonly retryBudget?: { readonly percent: number; readonly minConcurrency: number; readonly intervalMs?: number };
 }
 
 export interface OutlierIntent {
   readonly consecutive5xx: number;
   readonly consecutiveGatewayErrors: number;
-  /** Connections that could not be made, or broke; 0: counted with the answers, as they are for Istio. */
-  readonly connectFailures: number;
+  /** Connections that could not be made, or broke; 0: no ejection for those. undefined: they count as answers with 5xx do. */
+  readonly connectFailures: number | undefined;
+  /** Statuses that count as errors instead of 5xx. */
+  readonly statusCodes?: readonly number[];
   readonly intervalMs: number;
   readonly baseEjectionMs: number;
   /** An endpoint that is ejected again and again stays away longer each time, up to this; undefined: five minutes. */
@@ -151,7 +220,19 @@ export interface TcpChainIntent {
   readonly to: readonly TcpShare[];
   /** Which of the destination's two forms. */
   readonly use: DestinationIntent['use'];
+  /** What the destination's rule says of connections as such; absent: nothing. */
+  readonly policy?: TcpPolicyIntent;
   readonly origin: Origin;
+}
+
+export interface TcpPolicyIntent {
+  /** Endpoints are chosen by the client's address. */
+  readonly hashed?: true;
+  /** 0: never. */
+  readonly idleTimeoutMs?: number;
+  readonly lifetimeMs?: number;
+  /** The destination is an HTTP proxy, which is asked for a way to HOST:PORT first. */
+  readonly tunnel?: { readonly method: 'CONNECT' | 'POST'; readonly host: string; readonly port: number };
 }
 
 /** A part of a chain's connections. */
@@ -216,6 +297,8 @@ export type RouteAction =
       readonly retries: RetryIntent | undefined;
       readonly rewrite: RewriteIntent;
       readonly mirrors: readonly { readonly to: DestinationRef; readonly percent: number }[];
+      /** Of the destinations that balance by hash; the first that gives one counts. Absent: none. */
+      readonly hashes?: readonly HashIntent[];
     }
   | {
       readonly kind: 'redirect';
