@@ -6,6 +6,7 @@ interface ServeFlags {
   configDir: string;
   host: string;
   port: string;
+  grpcAddr?: string;
   adminPort: string;
   clusterId: string;
   trustDomain: string;
@@ -23,6 +24,7 @@ export function register(program: Command): void {
     .requiredOption('--config-dir <dir>', 'YAML files of Services, EndpointSlices, VirtualServices and the like')
     .option('--host <address>', 'a loopback address: what is served is plaintext', '127.0.0.1')
     .option('--port <port>', 'of ADS; 0 takes a free one', '15010')
+    .option('--grpc-addr <address:port>', 'both in one, as istiod has it: 127.0.0.1:15010 or [::1]:15010')
     .option('--admin-port <port>', 'of /ready, /metrics and /debug; 0 takes a free one', '15014')
     .option('--cluster-id <name>', 'cluster of proxies that do not name theirs', 'Kubernetes')
     .option('--trust-domain <domain>', 'of SPIFFE ids', 'cluster.local')
@@ -39,8 +41,13 @@ export function register(program: Command): void {
       ]);
       if (!existsSync(flags.configDir))
         throw new UserError(`--config-dir ${flags.configDir}: there is no such directory`, 2);
-      const { configDir, host, clusterId: cluster, trustDomain, dnsDomain, keys } = flags;
-      const ports = { port: Number(flags.port), adminPort: Number(flags.adminPort) };
+      const { configDir, clusterId: cluster, trustDomain, dnsDomain, keys } = flags;
+      const address = flags.grpcAddr === undefined ? flags : splitAddress(flags.grpcAddr);
+      if (address === undefined) {
+        throw new UserError(`--grpc-addr ${flags.grpcAddr}: write ADDRESS:PORT, as in 127.0.0.1:15010`, 2);
+      }
+      const { host } = address;
+      const ports = { port: Number(address.port), adminPort: Number(flags.adminPort) };
       const log = createLog('serve', flags.logLevel);
       try {
         await serve({ configDir, host, ...ports, cluster, trustDomain, dnsDomain, keys, log }, processSignal());
@@ -51,4 +58,10 @@ export function register(program: Command): void {
         throw error;
       }
     });
+}
+
+/** `127.0.0.1:15010`, `[::1]:15010`, or `:15010` for loopback. */
+function splitAddress(text: string): { host: string; port: string } | undefined {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]]*)):(\d+)$/.exec(text) ?? [];
+  return port === undefined ? undefined : { host: bracketed ?? (plain || '127.0.0.1'), port };
 }
