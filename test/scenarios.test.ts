@@ -9,7 +9,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { type CallCase, runCall } from './scenarios/calls.ts';
-import { FIELD_TABLE, fieldTable } from './scenarios/field-table.ts';
 import { findCases, goldensOf, isGolden, loadCase, SCENARIOS } from './scenarios/goldens.ts';
 import { staticBootstrap } from './scenarios/static-bootstrap.ts';
 
@@ -50,10 +49,6 @@ describe.each(findCases())('%s', (name) => {
     }));
     expect(`${stdout}${stderr}`).toContain('OK');
   });
-});
-
-test('docs/fields.md is what the shapes say (make golden)', () => {
-  expect(fieldTable()).toBe(readFileSync(FIELD_TABLE, 'utf8'));
 });
 
 test('there is an Envoy to ask (ENVOY_BIN, .tools/envoy or PATH)', (context) => {

@@ -2,7 +2,7 @@
 // Writes the goldens of scenarios/ and the files of definitions anew: `make golden`. Read the diff before you commit it; CI never runs this.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { FIELD_TABLE, fieldTable } from '../test/scenarios/field-table.ts';
+import { FIELD_TABLE, fieldTable } from '../test/fields/table.ts';
 import { findCases, goldensOf, isGolden, loadCase, SCENARIOS } from '../test/scenarios/goldens.ts';
 import { DEFINITIONS, definitionFiles } from './definitions.ts';
 

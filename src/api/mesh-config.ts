@@ -23,7 +23,7 @@ import { durationMs } from './values.ts';
 /** Fields that do no harm when they are there: they speak to parts of Istio that Isthmus does not have. */
 const ignored: Field<unknown, 'optional'> = optional(anything);
 
-const meshConfig = struct({
+export const meshConfig = struct({
   accessLogFile: defaulted(text(), '/dev/stdout'),
   accessLogEncoding: defaulted(choice(['TEXT']), 'TEXT'),
   connectTimeout: defaulted(durationMs(), 5_000),

@@ -141,7 +141,7 @@ const networks = checked(mapOf(network, networkName), (value, at) => {
   }
   checkMembers(value, at);
 });
-const meshNetworks = struct({ networks: defaulted(networks, {}) });
+export const meshNetworks = struct({ networks: defaulted(networks, {}) });
 /** Networks by name. */
 export type MeshNetworks = Infer<typeof networks>;
 

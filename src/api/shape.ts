@@ -109,6 +109,8 @@ function decodeField(
   return { value, failed: value === undefined };
 }
 
+const ABSENT: Partial<Readonly<Record<Presence, string>>> = { refused: 'Not supported: ', idle: 'Without effect: ' };
+
 function structSchema(fields: Fields, description: string | undefined): JsonSchema {
   const properties: Record<string, JsonSchema> = {};
   const needed: string[] = [];
@@ -116,7 +118,7 @@ function structSchema(fields: Fields, description: string | undefined): JsonSche
     properties[name] =
       field.presence === 'defaulted' || field.cure === undefined
         ? field.shape.schema
-        : { ...field.shape.schema, description: `Not supported: ${field.cure}.` };
+        : { ...field.shape.schema, description: `${ABSENT[field.presence] ?? ''}${field.cure}.` };
     if (field.presence === 'required') needed.push(name);
   }
   return {
