@@ -3,6 +3,7 @@
 // share, and a short tail of its own with type, removals and nonce.
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { SessionResponse, Variant } from './session/session.ts';
+import type { NamedAnswer } from './session/virtual-host-asks.ts';
 import type { XdsResource } from './types.ts';
 
 const RESOURCES_FIELD = 2;
@@ -41,7 +42,12 @@ export class ResponseEncoder {
 
   /** The message in two parts; the first is shared and must not be changed. */
   encode(variant: Variant, response: SessionResponse): [Uint8Array, Uint8Array] {
-    return [this.#body(variant, response.resources), encodeTail(variant, response)];
+    const own = response.named ?? [];
+    const tail = encodeTail(variant, response);
+    return [
+      this.#body(variant, response.resources),
+      own.length === 0 ? tail : Buffer.concat([...own.map(encodeNamed), tail]),
+    ];
   }
 
   #body(variant: Variant, resources: readonly XdsResource[]): Uint8Array {
@@ -90,6 +96,15 @@ export class ResponseEncoder {
     this.#wrappers[variant].set(resource, wrapper);
     return wrapper;
   }
+}
+
+/** For one proxy alone, since others ask by other names. */
+function encodeNamed({ resource, asked }: NamedAnswer): Uint8Array {
+  const writer = new BinaryWriter().tag(3, WireType.LengthDelimited).string(resource?.name ?? asked[0] ?? '');
+  for (const name of asked) writer.tag(4, WireType.LengthDelimited).string(name);
+  writer.tag(1, WireType.LengthDelimited).string(resource?.version ?? 'none');
+  if (resource !== undefined) writer.tag(2, WireType.LengthDelimited).bytes(encodeAny(resource));
+  return new BinaryWriter().tag(RESOURCES_FIELD, WireType.LengthDelimited).bytes(writer.finish()).finish();
 }
 
 function encodeAny(resource: XdsResource): Uint8Array {

@@ -6,7 +6,14 @@ import type { ResponseEncoder } from './response-encoding.ts';
 import type { DiffMaps } from './session/map-diff.ts';
 import { type Received, Session, type SessionRequest, type TypeStatus, type Variant } from './session/session.ts';
 import type { Turns } from './turns.ts';
-import { type PeerIdentity, type XdsBackend, type XdsNode, type XdsProxy, XdsRefusal } from './types.ts';
+import {
+  type OfferedState,
+  type PeerIdentity,
+  type XdsBackend,
+  type XdsNode,
+  type XdsProxy,
+  XdsRefusal,
+} from './types.ts';
 
 /** What happens on streams, for logs and metrics. Holds no credential and no resource. */
 export type XdsEvent =
@@ -103,6 +110,7 @@ export class XdsStream {
     const received = this.#session.receive(request, nowMs());
     if (received.kind === 'acknowledged') this.#proxy?.acknowledged(received.typeUrl, received.nonce);
     if (received.kind === 'rejected') this.#proxy?.rejected(received.nack);
+    for (const [typeUrl, names] of this.#session.takeNewlyAsked()) this.#proxy?.asked?.(typeUrl, names);
     observe({ kind: 'received', stream: this.info, received });
     this.#pump();
   }
@@ -143,12 +151,19 @@ export class XdsStream {
   #update(): void {
     if (this.#proxy === undefined) return;
     try {
-      this.#session.update(this.#proxy.desired());
+      this.#session.update(this.#proxy.desired(), this.#offered(this.#proxy));
+      if (!this.#hasDesired) this.#session.foresee(this.#proxy.foreseen?.() ?? new Map());
       this.#hasDesired = true;
     } catch (error) {
       if (error instanceof XdsRefusal || !this.#hasDesired) throw error;
       this.#context.observe({ kind: 'backend-failed', stream: this.info, error: asError(error) });
     }
+  }
+
+  #offered(proxy: XdsProxy): OfferedState | undefined {
+    const offered = proxy.offered?.();
+    if (offered === undefined || offered.size === 0 || this.#context.variant === 'delta') return offered;
+    throw new XdsRefusal('INVALID_ARGUMENT', 'configuration on demand needs the delta protocol: api_type DELTA_GRPC');
   }
 
   #pump(): void {
@@ -157,12 +172,12 @@ export class XdsStream {
       const response = this.#session.next(nowMs());
       if (response === undefined) break;
       const bytes = this.#call.send(encoder.encode(variant, response));
-      const { typeUrl, resources, removed } = response;
+      const { typeUrl, resources, named = [], removed } = response;
       observe({
         kind: 'sent',
         stream: this.info,
         typeUrl,
-        resources: resources.length,
+        resources: resources.length + named.length,
         removed: removed.length,
         bytes,
       });

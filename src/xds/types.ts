@@ -20,6 +20,19 @@ export interface XdsResource {
  */
 export type DesiredState = ReadonlyMap<string, ReadonlyMap<string, XdsResource>>;
 
+/** What a proxy is given of one type when it asks by name, beyond what it should have anyway. */
+export interface Offer {
+  /** The same map while nothing in it changed. */
+  readonly resources: ReadonlyMap<string, XdsResource>;
+  /** The name of the resource that a virtual host's `ROUTE_CONFIGURATION/host` means; undefined where no host is meant. */
+  resolve?(asked: string): string | undefined;
+  /** Answers for a name without a resource, where the proxy would wait in vain for one. Equal names, equal answers. */
+  standIn?(name: string): XdsResource | undefined;
+}
+
+/** Type URL -> what there is on demand. Types that are not in it have nothing but what is pushed. */
+export type OfferedState = ReadonlyMap<string, Offer>;
+
 /** envoy.config.core.v3.Node as the stream's first request gave it; `metadata` is the Struct as plain JSON. */
 export interface XdsNode {
   readonly id: string;
@@ -83,6 +96,12 @@ export interface XdsProxy {
    * ends the stream; with any other error the proxy keeps what it has.
    */
   desired(): DesiredState;
+  /** What it may ask for by name, as of the last call of `desired`. Delta only; absent where everything is pushed. */
+  offered?(): OfferedState;
+  /** Type URL -> names on offer that the proxy is likely to ask for: it is given them at once. */
+  foreseen?(): ReadonlyMap<string, Iterable<string>>;
+  /** The proxy asked for these names on offer, or holds them from an earlier stream. */
+  asked?(typeUrl: string, names: readonly string[]): void;
   acknowledged(typeUrl: string, nonce: string): void;
   rejected(nack: XdsNack): void;
   closed(): void;

@@ -3,6 +3,7 @@
 //
 //  - Listeners and routes wait until the client has taken the clusters that they may name. (Envoy acknowledges clusters
 //    when they are warm, so endpoints never wait: the clusters wait for them.)
+//  - Virtual hosts wait until all of those are sent; they are removed together with what takes their domains.
 //  - Clusters are removed once no listener or route that the client may still use can name them. A refused listener or
 //    route means that an older one goes on being used: clusters stay until that is mended.
 //  - Endpoints and routes are removed behind the clusters and listeners that use them; the client drops them by itself then.
@@ -10,7 +11,7 @@
 // Nothing waits for ever: a response that is unanswered for `warmingLimitMs` holds nobody up any more.
 
 import type { TypeState } from './type-state.ts';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from './type-urls.ts';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, VIRTUAL_HOST_TYPE } from './type-urls.ts';
 
 export interface Gates {
   stateOf(typeUrl: string): TypeState | undefined;
@@ -26,6 +27,9 @@ export function mayUpsert(state: TypeState, gates: Gates): boolean {
       return isTaken(CLUSTER_TYPE, gates) && isSent(ENDPOINT_TYPE, gates);
     case ROUTE_TYPE:
       return isTaken(CLUSTER_TYPE, gates) && isSent(ENDPOINT_TYPE, gates) && isSent(LISTENER_TYPE, gates);
+    case VIRTUAL_HOST_TYPE:
+      // Only sent: Envoy fetches the clusters that it still lacks by itself (ODCDS), and a request may be waiting for this.
+      return isSent(CLUSTER_TYPE, gates) && isSent(ENDPOINT_TYPE, gates) && isSent(ROUTE_TYPE, gates);
     default:
       return true;
   }
@@ -34,7 +38,7 @@ export function mayUpsert(state: TypeState, gates: Gates): boolean {
 export function mayRemove(state: TypeState, gates: Gates): boolean {
   switch (state.typeUrl) {
     case CLUSTER_TYPE:
-      return isInUseNowhereElse(LISTENER_TYPE, gates) && isInUseNowhereElse(ROUTE_TYPE, gates);
+      return [LISTENER_TYPE, ROUTE_TYPE, VIRTUAL_HOST_TYPE].every((typeUrl) => isInUseNowhereElse(typeUrl, gates));
     case ENDPOINT_TYPE:
       return isSettled(CLUSTER_TYPE, gates);
     case LISTENER_TYPE:
@@ -42,6 +46,8 @@ export function mayRemove(state: TypeState, gates: Gates): boolean {
       return mayUpsert(state, gates);
     case ROUTE_TYPE:
       return isSettled(LISTENER_TYPE, gates);
+    case VIRTUAL_HOST_TYPE:
+      return mayUpsert(state, gates);
     default:
       return true;
   }

@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state of one discovery stream, without any I/O: requests go in, responses come out, and time is an argument.
-import type { DesiredState, XdsNack, XdsResource } from '../types.ts';
+import type { DesiredState, Offer, OfferedState, XdsNack, XdsResource } from '../types.ts';
 import { type DiffMaps, diffMaps, type ResourceMap } from './map-diff.ts';
 import { mayRemove, mayUpsert } from './send-gates.ts';
-import { type Outstanding, type Rejection, TypeState } from './type-state.ts';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, FULL_STATE_TYPES, SEND_ORDER } from './type-urls.ts';
+import { NO_OFFER, type Outstanding, type Rejection, TypeState } from './type-state.ts';
+import {
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  FULL_STATE_TYPES,
+  ROUTE_TYPE,
+  SEND_ORDER,
+  VIRTUAL_HOST_TYPE,
+} from './type-urls.ts';
+import { type NamedAnswer, VirtualHostAsks } from './virtual-host-asks.ts';
 
 /** Delta, or state-of-the-world. */
 export type Variant = 'delta' | 'sotw';
@@ -28,6 +36,8 @@ export interface SessionResponse {
   readonly typeUrl: string;
   readonly nonce: string;
   readonly resources: readonly XdsResource[];
+  /** Of virtual hosts: those that somebody waits for. */
+  readonly named?: readonly NamedAnswer[];
   /** Delta only. */
   readonly removed: readonly string[];
 }
@@ -75,6 +85,9 @@ export class Session {
   readonly #types = new Map<string, TypeState>();
   #ordered: TypeState[] = [];
   #desired: DesiredState = new Map();
+  #offered: OfferedState = new Map();
+  #foreseen: ReadonlyMap<string, Iterable<string>> = new Map();
+  readonly #virtualHosts = new VirtualHostAsks();
   #nonces = 0;
   /** When the client resumed without having asked for clusters. */
   #resumedAtMs: number | undefined;
@@ -87,8 +100,22 @@ export class Session {
   }
 
   /** What the client should hold from now on. Maps that did not change should be the same objects as before. */
-  update(desired: DesiredState): void {
+  update(desired: DesiredState, offered: OfferedState = this.#offered): void {
     this.#desired = desired;
+    this.#offered = offered;
+  }
+
+  /** Type URL -> names on offer that are given unasked, once the client asks for anything of the type. */
+  foresee(names: ReadonlyMap<string, Iterable<string>>): void {
+    this.#foreseen = names;
+  }
+
+  /** Names on offer that the client asked for since this was called last, by type. */
+  takeNewlyAsked(): [typeUrl: string, names: readonly string[]][] {
+    return this.#ordered.flatMap((state) => {
+      const names = state.takeNewlyAsked();
+      return names.length === 0 ? [] : [[state.typeUrl, names]];
+    });
   }
 
   receive(request: SessionRequest, nowMs: number): Received {
@@ -104,7 +131,7 @@ export class Session {
   /** The next response to send now, or undefined when there is nothing (yet). Call it until it is undefined. */
   next(nowMs: number): SessionResponse | undefined {
     for (const state of this.#ordered) {
-      state.plan(this.#resourcesOf(state.typeUrl), this.#diff);
+      state.plan(this.#resourcesOf(state.typeUrl), this.#offerOf(state.typeUrl), this.#diff);
       state.pruneTrials();
     }
     for (const state of this.#ordered) {
@@ -145,8 +172,12 @@ export class Session {
     return this.#desired.get(typeUrl) ?? NO_RESOURCES;
   }
 
+  #offerOf(typeUrl: string): Offer {
+    return this.#offered.get(typeUrl) ?? NO_OFFER;
+  }
+
   #addType(typeUrl: string): TypeState {
-    const state = new TypeState(typeUrl, this.#resourcesOf(typeUrl));
+    const state = new TypeState(typeUrl, this.#resourcesOf(typeUrl), this.#offerOf(typeUrl));
     this.#types.set(typeUrl, state);
     this.#ordered = [...this.#types.values()].sort((a, b) => sendRank(a.typeUrl) - sendRank(b.typeUrl));
     return state;
@@ -167,20 +198,34 @@ export class Session {
       return { kind: 'acknowledged', typeUrl, nonce: sent.nonce, latencyMs: nowMs - sent.sentAtMs };
     }
     const message = request.errorMessage;
-    if (this.#variant === 'delta' && state.isolate(sent, message, nowMs))
-      return { kind: 'isolating', typeUrl, message };
+    const isTriedAgain = this.#variant === 'delta' && state.isolate(sent, message, nowMs);
+    if (typeUrl === VIRTUAL_HOST_TYPE) this.#virtualHosts.refused(isTriedAgain);
+    if (isTriedAgain) return { kind: 'isolating', typeUrl, message };
     state.reject(sent, message, nowMs);
     const resources = new Map(sent.upserts.map((resource) => [resource.name, resource.version]));
     return { kind: 'rejected', nack: { typeUrl, resources, nonce: sent.nonce, message } };
   }
 
   #changeNames(state: TypeState, request: SessionRequest, isFirst: boolean, nowMs: number): void {
+    if (state.typeUrl === VIRTUAL_HOST_TYPE) {
+      this.#virtualHosts.subscribe(state, request.subscribe);
+      this.#virtualHosts.unsubscribe(state, request.unsubscribe);
+      state.foresee(this.#foreseenIn(state));
+      if (isFirst && request.initialVersions.length > 0) this.#resume(state, request, nowMs);
+      if (isFirst) this.#virtualHosts.resumed(state);
+      return;
+    }
     const asksForAll = isFirst && request.subscribe.length === 0 && FULL_STATE_TYPES.has(state.typeUrl);
     for (const name of asksForAll ? ['*'] : request.subscribe) state.subscribe(name);
     for (const name of request.unsubscribe) state.unsubscribe(name);
     if (!isFirst) return;
+    state.foresee(this.#foreseenIn(state));
     if (request.initialVersions.length > 0) this.#resume(state, request, nowMs);
     else state.owesAnswer = state.wildcard;
+  }
+
+  *#foreseenIn(state: TypeState): Iterable<string> {
+    for (const name of this.#foreseen.get(state.typeUrl) ?? []) if (state.isSubscribed(name)) yield name;
   }
 
   /**
@@ -228,7 +273,8 @@ export class Session {
     }
     const removals = [...state.absent];
     if (state.removals.size > 0 && !isTrial && mayRemove(state, gates)) removals.push(...state.removals);
-    if (upserts.length === 0 && removals.length === 0 && !state.owesAnswer) return undefined;
+    const hasAsks = state.typeUrl === VIRTUAL_HOST_TYPE && isOpen && !this.#virtualHosts.isEmpty;
+    if (upserts.length === 0 && removals.length === 0 && !state.owesAnswer && !hasAsks) return undefined;
     return { upserts, removals, isTrial };
   }
 
@@ -243,7 +289,9 @@ export class Session {
     let bytes = 0;
     for (const resource of state.upserts.values()) {
       bytes += resource.value.length + resource.name.length + WRAPPER_BYTES;
-      if (this.#variant === 'delta' && taken.length > 0 && bytes > this.#maxResponseBytes) break;
+      // Not virtual hosts: a domain that one of them has lost and another has gained must change hands in one response.
+      const mayDivide = this.#variant === 'delta' && state.typeUrl !== VIRTUAL_HOST_TYPE;
+      if (mayDivide && taken.length > 0 && bytes > this.#maxResponseBytes) break;
       taken.push(resource);
     }
     return taken;
@@ -263,6 +311,16 @@ export class Session {
       for (const cluster of picked.upserts) endpoints?.resend(cluster.name);
     }
     const { typeUrl } = state;
+    if (typeUrl === VIRTUAL_HOST_TYPE) {
+      const { plain, named, removed } = this.#virtualHosts.take(picked.upserts, picked.removals);
+      return { typeUrl, nonce, resources: plain, named, removed };
+    }
+    const hosts = typeUrl === ROUTE_TYPE ? this.#types.get(VIRTUAL_HOST_TYPE) : undefined;
+    if (hosts !== undefined)
+      this.#virtualHosts.tablesSent(
+        hosts,
+        picked.upserts.map(({ name }) => name),
+      );
     if (this.#variant === 'delta') return { typeUrl, nonce, resources: picked.upserts, removed: picked.removals };
     const resources = FULL_STATE_TYPES.has(typeUrl) ? state.heldResources() : picked.upserts;
     return { typeUrl, nonce, resources, removed: [] };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One resource type on one stream: what the client asked for, what it has, what it refused, and what it must still get.
 // Pure state; the session decides what is sent when.
-import type { XdsResource } from '../types.ts';
+import type { Offer, XdsResource } from '../types.ts';
 import { type Held, HeldResources } from './held-resources.ts';
 import type { DiffMaps, ResourceMap } from './map-diff.ts';
 
@@ -18,6 +18,8 @@ export interface Rejection {
   readonly version: string;
   readonly message: string;
 }
+
+export const NO_OFFER: Offer = { resources: new Map() };
 
 /** Equals no version: what the client holds is not known. */
 const UNKNOWN: Held = { version: '' };
@@ -46,14 +48,19 @@ export class TypeState {
   isUnnamed = false;
 
   #planned: ResourceMap;
+  #offer: Offer = NO_OFFER;
+  /** Route configurations whose virtual hosts are asked for, whatever these are called. */
+  readonly #tables = new Set<string>();
+  #newlyAsked: string[] = [];
   /** Names to be sent even if the client seems to hold the current version. */
   readonly #forced = new Set<string>();
   #lastNonce = '';
 
-  /** `resources`: what there is of the type now, for the sake of its strings. */
-  constructor(typeUrl: string, resources: ResourceMap) {
+  /** `resources`, `offer`: what there is of the type now. */
+  constructor(typeUrl: string, resources: ResourceMap, offer: Offer = NO_OFFER) {
     this.typeUrl = typeUrl;
     this.#planned = resources;
+    this.#offer = offer;
   }
 
   get lastNonce(): string {
@@ -65,7 +72,39 @@ export class TypeState {
   }
 
   isSubscribed(name: string): boolean {
-    return this.wildcard || this.names.has(name);
+    return this.wildcard || this.names.has(name) || this.#isInTable(name);
+  }
+
+  hasTable(table: string): boolean {
+    return this.#tables.has(table);
+  }
+
+  #isInTable(name: string): boolean {
+    return this.#tables.size > 0 && this.#tables.has(tableOf(name));
+  }
+
+  /** Its own name, for a name as the client asks for a virtual host; undefined: there is no such host. */
+  resolve(asked: string): string | undefined {
+    return this.#planned.has(asked) ? asked : this.#offer.resolve?.(asked);
+  }
+
+  /** Names on offer that the client asked for since this was called last. */
+  takeNewlyAsked(): readonly string[] {
+    const names = this.#newlyAsked;
+    if (names.length > 0) this.#newlyAsked = [];
+    return names;
+  }
+
+  /** What there should be under a name that the client may have asked for. */
+  #wanted(name: string): XdsResource | undefined {
+    const pushed = this.#planned.get(name);
+    return pushed ?? (this.names.has(name) ? this.#offer.resources.get(name) : undefined);
+  }
+
+  #ask(name: string): void {
+    if (this.names.has(name)) return;
+    this.names.add(name);
+    if (this.#offer.resources.has(name)) this.#newlyAsked.push(name);
   }
 
   /** The client wants `name`, and is answered even if it should have it: it may have dropped it meanwhile. */
@@ -75,16 +114,45 @@ export class TypeState {
       this.#settleAll();
       return;
     }
-    const wanted = this.#planned.get(name);
+    const wanted = this.#planned.get(name) ?? this.#offer.resources.get(name);
     const shared = wanted?.name ?? name;
-    this.names.add(shared);
+    this.#ask(shared);
     if (!this.held.has(shared) && wanted !== undefined) {
       this.upserts.set(shared, wanted);
       return;
     }
-    if (wanted === undefined && !this.held.has(shared)) this.absent.add(shared);
+    const isAnswered = wanted !== undefined || this.held.has(shared) || this.#offer.standIn !== undefined;
+    if (!isAnswered) this.absent.add(shared);
     else this.#forced.add(shared);
     this.#settle(shared);
+  }
+
+  /** The client wants the virtual hosts of `tables`, as far as they are pushed. */
+  subscribeTables(tables: readonly string[]): void {
+    const added = new Set(tables.filter((table) => !this.#tables.has(table)));
+    for (const table of added) this.#tables.add(table);
+    if (added.size === 0) return;
+    for (const name of this.#planned.keys()) if (added.has(tableOf(name))) this.#settle(name);
+  }
+
+  unsubscribeTable(table: string): void {
+    if (!this.#tables.delete(table)) return;
+    const names = [...this.upserts.keys(), ...this.removals, ...[...this.held.values()].map(([name]) => name)];
+    for (const name of names) {
+      if (tableOf(name) !== table) continue;
+      this.names.delete(name);
+      this.#forget(name);
+      this.#settle(name);
+    }
+  }
+
+  /** The client gets these as if it had asked for them, as far as they are on offer. */
+  foresee(names: Iterable<string>): void {
+    for (const name of names) {
+      if (this.names.has(name) || !this.#offer.resources.has(name)) continue;
+      this.names.add(name);
+      this.#settle(name);
+    }
   }
 
   unsubscribe(name: string): void {
@@ -109,8 +177,11 @@ export class TypeState {
   /** Versions that the client brought along from an earlier stream: no need to send those again, unless `mustAnswer`. */
   resume(versions: Iterable<readonly [string, string]>, mustAnswer: boolean): void {
     for (const [name, version] of versions) {
-      const known = this.#planned.get(name);
+      const offered = this.#planned.has(name) ? undefined : this.#offer.resources.get(name);
+      const known = this.#planned.get(name) ?? offered;
       const shared = known?.name ?? name;
+      // In use there, even if it was given unasked.
+      if (offered !== undefined) this.#ask(shared);
       this.held.set(shared, known?.version === version ? known : { version });
       // Gone here, but held there: an ordinary removal, in its own time.
       this.absent.delete(shared);
@@ -130,11 +201,16 @@ export class TypeState {
   }
 
   /** Works out what must be sent so that the client holds `resources`, as far as it asked for them. */
-  plan(resources: ResourceMap, diff: DiffMaps): void {
-    if (resources === this.#planned) return;
-    const changed = diff(this.#planned, resources);
+  plan(resources: ResourceMap, offer: Offer, diff: DiffMaps): void {
+    const [from, before] = [this.#planned, this.#offer];
+    if (resources === from && offer === before) return;
     this.#planned = resources;
-    for (const name of changed) this.#settle(name);
+    this.#offer = offer;
+    if (resources !== from) for (const name of diff(from, resources)) this.#settle(name);
+    if (offer.resources === before.resources) return;
+    for (const name of diff(before.resources, offer.resources)) {
+      if (this.names.has(name) || this.held.has(name)) this.#settle(name);
+    }
   }
 
   #settleAll(): void {
@@ -149,8 +225,12 @@ export class TypeState {
 
   /** Brings the three to-do collections up to date for one name. */
   #settle(name: string): void {
-    const wanted = this.#planned.get(name);
+    const real = this.#wanted(name);
     const held = this.held.get(name);
+    const standIn = real === undefined && this.names.has(name) ? this.#offer.standIn?.(name) : undefined;
+    // What is gone is taken back first, in its own time: others may still use it.
+    const isGoing = standIn !== undefined && held !== undefined && held.version !== standIn.version;
+    const wanted = real ?? (isGoing ? undefined : standIn);
     const forced = this.#forced.has(name);
     const wasPending = this.upserts.delete(name);
     const wasAbsent = this.absent.delete(name);
@@ -161,7 +241,7 @@ export class TypeState {
       this.#forced.delete(name);
     } else if (wanted !== undefined) {
       if (held?.version !== wanted.version || forced) this.upserts.set(wanted.name, wanted);
-    } else if (forced || isAwaited) {
+    } else if ((forced || isAwaited) && !isGoing) {
       this.absent.add(name);
     } else if (held !== undefined) {
       this.removals.add(name);
@@ -184,7 +264,7 @@ export class TypeState {
   /** With nothing left to send, and as many held as there are, the client holds just what is planned. */
   #compact(): void {
     const isSettled = this.upserts.size + this.removals.size + this.absent.size + this.#forced.size === 0;
-    if (!isSettled || this.held.size !== this.#planned.size) return;
+    if (!isSettled || this.held.size !== this.#planned.size || this.#offer.resources.size > 0) return;
     if (this.held.differences * 4 > this.#planned.size) this.held.becomes(this.#planned);
   }
 
@@ -193,6 +273,7 @@ export class TypeState {
       this.#forget(name);
       this.removals.delete(name);
       this.absent.delete(name);
+      if (this.#offer.standIn !== undefined && this.names.has(name)) this.#settle(name);
     }
   }
 
@@ -248,7 +329,7 @@ export class TypeState {
 
   #stillRefused(names: readonly string[]): XdsResource[] {
     return names.flatMap((name) => {
-      const current = this.isSubscribed(name) ? this.#planned.get(name) : undefined;
+      const current = this.isSubscribed(name) ? this.#wanted(name) : undefined;
       if (current === undefined) return [];
       if (this.held.get(name)?.version === current.version) return [current];
       // Another version is to be sent, and may yet change back to this one, which was refused but never tried alone.
@@ -256,4 +337,10 @@ export class TypeState {
       return [];
     });
   }
+}
+
+/** `9080` of `9080/reviews.default.svc.cluster.local:9080` */
+export function tableOf(name: string): string {
+  const slash = name.indexOf('/');
+  return slash === -1 ? name : name.slice(0, slash);
 }
