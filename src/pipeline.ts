@@ -95,7 +95,11 @@ function originsOf(intent: ProxyIntent, view: ProxyView, typeUrl: string, name: 
       return hosts.flatMap((host) => [host.origin, ...host.routes.map((route) => route.origin)]);
     }
     case TYPE_URL.listener: {
-      const chains = [...(outbound?.tcpPorts ?? []), ...(gateway?.sniPorts ?? [])].flatMap((p) => p.chains);
+      const chains = [
+        ...(outbound?.httpPorts ?? []),
+        ...(outbound?.tcpPorts ?? []),
+        ...(gateway?.sniPorts ?? []),
+      ].flatMap((p) => p.chains);
       return [...chains.map((chain) => chain.origin), ...(inbound?.ports ?? []).map((port) => port.origin)];
     }
     default:

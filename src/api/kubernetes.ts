@@ -94,6 +94,7 @@ function servicePort(raw: Readonly<Record<string, unknown>>): KubeServicePort[] 
   const target = raw['targetPort'];
   const protocol = servicePortProtocol({
     name,
+    number,
     protocol: string(raw['protocol']),
     appProtocol: string(raw['appProtocol']),
   });

@@ -33,6 +33,8 @@ export const meshConfig = struct({
   outboundTrafficPolicy: defaulted(struct({ mode: defaulted(choice(['ALLOW_ANY', 'REGISTRY_ONLY']), 'ALLOW_ANY') }), {
     mode: 'ALLOW_ANY',
   }),
+  /** Milliseconds to wait for a client's first bytes where they tell the protocol; 0: as long as it takes. */
+  protocolDetectionTimeout: defaulted(durationMs({ zero: true }), 0),
   /** Endpoints on a network without a gateway, as other networks see them: at their own address, or not at all. */
   networksWithoutGateway: defaulted(choice(['DIRECT', 'LEAVE_OUT']), 'DIRECT'),
   ingressService: ignored,
@@ -52,6 +54,7 @@ export const DEFAULT_MESH_CONFIG: MeshConfig = {
   trustDomain: undefined,
   rootNamespace: undefined,
   outboundTrafficPolicy: { mode: 'ALLOW_ANY' },
+  protocolDetectionTimeout: 0,
   networksWithoutGateway: 'DIRECT',
   ingressService: undefined,
   ingressControllerMode: undefined,

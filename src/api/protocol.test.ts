@@ -13,19 +13,27 @@ test.each([
   ['https', undefined, 'tls'],
   ['tls', undefined, 'tls'],
   ['mongo-x', undefined, 'tcp'],
-  ['web', undefined, 'tcp'],
-  ['', undefined, 'tcp'],
+  ['web', undefined, 'auto'],
+  ['', undefined, 'auto'],
   ['tcp-http', undefined, 'tcp'],
   ['web', 'http', 'http'],
   ['http', 'kubernetes.io/h2c', 'http2'],
-  ['http', 'unheard-of', 'http'],
+  ['http', 'unheard-of', 'auto'],
+  ['x', 'kubernetes.io/wss', 'tls'],
 ])('port %s with appProtocol %s speaks %s', (name, appProtocol, expected) => {
-  expect(servicePortProtocol({ name, protocol: 'TCP', appProtocol })).toBe(expected);
+  expect(servicePortProtocol({ name, number: 8080, protocol: 'TCP', appProtocol })).toBe(expected);
 });
 
-test('UDP is UDP whatever its name', () => {
-  expect(servicePortProtocol({ name: 'http', protocol: 'UDP', appProtocol: undefined })).toBe('udp');
+test.each(['UDP', 'SCTP'])('%s is no business of the mesh whatever its name', (protocol) => {
+  expect(servicePortProtocol({ name: 'http', number: 80, protocol, appProtocol: undefined })).toBe('udp');
 });
+
+test.each([25, 53, 3306, 27017])(
+  'the server of port %i speaks first, so that nobody may wait for its client',
+  (number) => {
+    expect(servicePortProtocol({ name: '', number, protocol: 'TCP', appProtocol: undefined })).toBe('tcp');
+  },
+);
 
 test.each([
   ['10s', 10_000],

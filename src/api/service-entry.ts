@@ -39,7 +39,8 @@ const protocol = turned(text(), (raw, at) => {
 const port = struct({
   number: required(portNumber),
   name: required(dnsLabel),
-  protocol: defaulted(protocol, 'tcp'),
+  /** Without one, each connection tells whether it is HTTP. */
+  protocol: defaulted(protocol, 'auto'),
   targetPort: optional(portNumber),
 });
 

@@ -79,7 +79,7 @@ export function buildInboundCluster(port: InboundPortIntent | undefined, mark: n
     upstreamBindConfig: bindConfig(mark),
     ...(port !== undefined &&
       port.protocol !== 'tcp' && {
-        typedExtensionProtocolOptions: httpOptions(port.protocol, {}),
+        typedExtensionProtocolOptions: httpOptions(port.protocol === 'auto' ? 'as-client' : port.protocol, {}),
       }),
   });
 }

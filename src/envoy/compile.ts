@@ -119,7 +119,8 @@ export class EnvoyCompiler {
       const rest = `${unknown} ${log}`;
       yield this.#cache.get(this.#fixed.outboundTrap, rest, LISTENER, () => buildVirtualOutbound(unknown, log));
       for (const port of outbound.httpPorts.map(withoutRoutes)) {
-        yield this.#cache.get(port, log, LISTENER, () => buildHttpListener(port, log));
+        const context = `${rest} ${outbound.detectionTimeoutMs}`;
+        yield this.#cache.get(port, context, LISTENER, () => buildHttpListener(port, outbound, log));
       }
       for (const port of outbound.tcpPorts) {
         yield this.#cache.get(port, rest, LISTENER, () => buildTcpListener(port, unknown, log));
@@ -150,8 +151,8 @@ export class EnvoyCompiler {
 }
 
 /** The routes come by a resource of their own, so that a listener stays as it is when they change. */
-function withoutRoutes(port: HttpPortIntent): HttpPortIntent {
-  return { port: port.port, table: { ...port.table, hosts: [] } };
+function withoutRoutes<P extends HttpPortIntent>(port: P): P {
+  return { ...port, table: { ...port.table, hosts: [] } };
 }
 
 function byName(resources: Iterable<XdsResource>): ReadonlyMap<string, XdsResource> {

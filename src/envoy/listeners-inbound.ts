@@ -32,7 +32,7 @@ export function buildVirtualInbound(inbound: InboundIntent, secrets: ConfigSourc
         filterChainMatch: { destinationPort: INBOUND_PORT },
         filters: [tcpProxy({ to: BLACK_HOLE, accessLogFile })],
       },
-      ...inbound.ports.map((port) => portChain(port, secrets, accessLogFile)),
+      ...inbound.ports.flatMap((port) => portChains(port, secrets, accessLogFile)),
       {
         name: 'virtualInbound-rest',
         filterChainMatch: { transportProtocol: 'tls' },
@@ -44,23 +44,39 @@ export function buildVirtualInbound(inbound: InboundIntent, secrets: ConfigSourc
   });
 }
 
-function portChain(port: InboundPortIntent, secrets: ConfigSource, accessLogFile: string): ChainInit {
+/** Where nobody says what a port speaks, the client's sidecar knows: it offers HTTP within its TLS, or nothing. */
+function portChains(port: InboundPortIntent, secrets: ConfigSource, accessLogFile: string): ChainInit[] {
+  const name = `0.0.0.0_${port.port}`;
   const cluster = inboundName(port.port);
-  const filter =
-    port.protocol === 'tcp'
-      ? tcpProxy({ to: cluster, accessLogFile })
-      : httpConnectionManager({
-          role: 'inbound',
-          statPrefix: `inbound_0.0.0.0_${port.port}`,
-          routes: { table: inboundTable(port, cluster) },
-          accessLogFile,
-        });
-  return {
-    name: `0.0.0.0_${port.port}`,
-    filterChainMatch: { destinationPort: port.port, transportProtocol: 'tls' },
-    transportSocket: serverSocket(port.protocol, secrets),
-    filters: [filter],
-  };
+  const match = { destinationPort: port.port, transportProtocol: 'tls' };
+  const tcp = (): ChainInit => ({
+    name,
+    filterChainMatch: match,
+    transportSocket: serverSocket('tcp', secrets),
+    filters: [tcpProxy({ to: cluster, accessLogFile })],
+  });
+  const http = (chainName: string, applicationProtocols: string[]): ChainInit => ({
+    name: chainName,
+    filterChainMatch: { ...match, applicationProtocols },
+    transportSocket: serverSocket('http', secrets),
+    filters: [
+      httpConnectionManager({
+        role: 'inbound',
+        statPrefix: `inbound_0.0.0.0_${port.port}`,
+        routes: { table: inboundTable(port, cluster) },
+        accessLogFile,
+      }),
+    ],
+  });
+  switch (port.protocol) {
+    case 'tcp':
+      return [tcp()];
+    case 'http':
+    case 'http2':
+      return [http(name, [])];
+    case 'auto':
+      return [http(`${name}_http`, ['h2', 'http/1.1']), tcp()];
+  }
 }
 
 /** Every request goes to the one application; time-outs, and retries of what it saw, are its clients' business. */

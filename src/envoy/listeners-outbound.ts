@@ -5,14 +5,15 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { TrafficDirection } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { FilterChainSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
-import type { HttpPortIntent, OutboundIntent, TcpChainIntent, TcpPortIntent } from '../intent/types.ts';
+import type { OutboundHttpPortIntent, OutboundIntent, TcpChainIntent, TcpPortIntent } from '../intent/types.ts';
 import { httpConnectionManager } from './filters/http-connection-manager.ts';
-import { tlsInspector } from './filters/listener-filters.ts';
+import { HTTP_PROTOCOLS, httpInspector, tlsInspector } from './filters/listener-filters.ts';
 import { chainName, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
 import { duration, socketAddress } from './messages.ts';
 import { BLACK_HOLE, listenerName, OUTBOUND_PORT, PASSTHROUGH, VIRTUAL_OUTBOUND } from './names.ts';
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>;
+type MatchInit = { readonly transportProtocol?: string };
 
 export function buildVirtualOutbound(unknown: OutboundIntent['unknown'], accessLogFile: string): Listener {
   return create(ListenerSchema, {
@@ -32,21 +33,61 @@ export function buildVirtualOutbound(unknown: OutboundIntent['unknown'], accessL
   });
 }
 
-export function buildHttpListener(intent: HttpPortIntent, accessLogFile: string): Listener {
-  const name = listenerName('', intent.port);
+/** HTTP by its routes; any other protocol goes its own way, so that it is not broken by a stranger's choice of port. */
+export function buildHttpListener(
+  intent: OutboundHttpPortIntent,
+  { unknown, detectionTimeoutMs }: Pick<OutboundIntent, 'unknown' | 'detectionTimeoutMs'>,
+  accessLogFile: string,
+): Listener {
+  const { chains, httpBlocks } = intent;
+  const name = listenerName(intent.address, intent.port);
   const manager = httpConnectionManager({
     role: 'outbound',
     statPrefix: `outbound_${name}`,
     routes: { name: intent.table.name },
     accessLogFile,
   });
+  const rest = chains.find(takesAll);
+  const named = chains.some(isNamed);
+  // What is inspected as TLS may offer HTTP as well, in vain: it is not for the eyes of this proxy.
+  const plaintext = named ? { transportProtocol: 'raw_buffer' } : {};
+  const http = { ...plaintext, applicationProtocols: [...HTTP_PROTOCOLS] };
   return create(ListenerSchema, {
     name,
-    address: socketAddress('0.0.0.0', intent.port),
+    address: listenAddress(intent),
     bindToPort: false,
     trafficDirection: TrafficDirection.OUTBOUND,
-    filterChains: [{ filters: [manager] }],
+    listenerFilters: [...(named ? [tlsInspector()] : []), httpInspector()],
+    listenerFiltersTimeout: duration(detectionTimeoutMs),
+    continueOnListenerFiltersTimeout: true,
+    filterChains: [
+      { filterChainMatch: http, filters: [manager] },
+      // Envoy asks for the address before it asks for what is spoken, and never comes back.
+      ...(httpBlocks.length === 0
+        ? []
+        : [{ filterChainMatch: { ...http, prefixRanges: httpBlocks.map(prefixRange) }, filters: [manager] }]),
+      ...chains
+        .filter((chain) => chain !== rest)
+        .flatMap((chain) => {
+          const shared = named && chain.blocks.some((block) => httpBlocks.includes(block));
+          return [tcpChain(chain, accessLogFile), ...(shared ? [tcpChain(chain, accessLogFile, plaintext)] : [])];
+        }),
+    ],
+    defaultFilterChain:
+      rest === undefined ? { filters: [unclaimed(unknown, accessLogFile)] } : tcpChain(rest, accessLogFile),
   });
+}
+
+function takesAll(chain: TcpChainIntent): boolean {
+  return chain.serverNames.length === 0 && chain.blocks.length === 0;
+}
+
+function isNamed(chain: TcpChainIntent): boolean {
+  return chain.serverNames.length > 0;
+}
+
+function listenAddress({ address, port }: { address: string; port: number }) {
+  return socketAddress(address === '' ? '0.0.0.0' : address, port);
 }
 
 export function buildTcpListener(
@@ -54,11 +95,11 @@ export function buildTcpListener(
   unknown: OutboundIntent['unknown'],
   accessLogFile: string,
 ): Listener {
-  const named = intent.chains.some((chain) => chain.serverNames.length > 0);
-  const complete = intent.chains.some((chain) => chain.serverNames.length === 0 && chain.blocks.length === 0);
+  const named = intent.chains.some(isNamed);
+  const complete = intent.chains.some(takesAll);
   return create(ListenerSchema, {
     name: listenerName(intent.address, intent.port),
-    address: socketAddress(intent.address === '' ? '0.0.0.0' : intent.address, intent.port),
+    address: listenAddress(intent),
     bindToPort: false,
     trafficDirection: TrafficDirection.OUTBOUND,
     filterChains: intent.chains.map((chain) => tcpChain(chain, accessLogFile)),
@@ -72,20 +113,23 @@ export function buildTcpListener(
   });
 }
 
-function tcpChain(chain: TcpChainIntent, accessLogFile: string): ChainInit {
+function tcpChain(chain: TcpChainIntent, accessLogFile: string, also: MatchInit = {}): ChainInit {
   const to = sharesOf(chain);
   return {
     name: chainName(to),
     filterChainMatch: {
       serverNames: [...chain.serverNames],
       ...(chain.serverNames.length > 0 && { transportProtocol: 'tls' }),
-      prefixRanges: chain.blocks.map((block) => {
-        const [addressPrefix = '', bits = ''] = block.split('/');
-        return { addressPrefix, prefixLen: bits === '' ? 32 : Number(bits) };
-      }),
+      prefixRanges: chain.blocks.map(prefixRange),
+      ...also,
     },
     filters: [tcpProxy({ to, accessLogFile })],
   };
+}
+
+function prefixRange(block: string) {
+  const [addressPrefix = '', bits = ''] = block.split('/');
+  return { addressPrefix, prefixLen: bits === '' ? 32 : Number(bits) };
 }
 
 function unclaimed(unknown: OutboundIntent['unknown'], accessLogFile: string) {

@@ -31,7 +31,7 @@ function intent(destinations: readonly DestinationIntent[], upstreamMark?: numbe
     kind: 'sidecar',
     accessLogFile: '',
     upstreamMark,
-    outbound: { unknown: 'refuse', httpPorts: [], tcpPorts: [] },
+    outbound: { unknown: 'refuse', detectionTimeoutMs: 0, httpPorts: [], tcpPorts: [] },
     inbound: { mtls: 'strict', ports: [{ port: 80, protocol: 'http', host: 'a', origin: ORIGIN }] },
     gateway: undefined,
     destinations,

@@ -53,10 +53,10 @@ export function secretSource(source: SecretSource | undefined): ConfigSource {
 
 /** `istio` says that the peer is a sidecar; the rest is what the peer's HTTP codec goes by. */
 function clientAlpn(protocol: DestinationIntent['protocol']): string[] {
-  return ['istio', ...httpAlpn(protocol)];
+  return protocol === 'as-client' ? [] : ['istio', ...httpAlpn(protocol)];
 }
 
-/** Where the client's protocol decides, Envoy itself offers the one that the connection is for. */
+/** Where the client's protocol decides, and nothing else is offered, Envoy itself offers what the connection is for. */
 function httpAlpn(protocol: DestinationIntent['protocol']): string[] {
   return protocol === 'http2' ? ['h2'] : protocol === 'http' ? ['http/1.1'] : [];
 }
@@ -80,7 +80,7 @@ export function clientSocket(
 }
 
 /** A certificate of the mesh is asked of every client. */
-export function serverSocket(protocol: 'http' | 'http2' | 'tcp', secrets: ConfigSource): TransportSocket {
+export function serverSocket(protocol: 'http' | 'tcp', secrets: ConfigSource): TransportSocket {
   const alpn = protocol === 'tcp' ? [] : ['h2', 'http/1.1'];
   return create(TransportSocketSchema, {
     name: TLS,

@@ -78,7 +78,7 @@ function buildDestination(inputs: DestinationInputs, port: ServicePort, subset: 
   const { service, rule, mesh } = inputs;
   const ref = { host: service.hostname, port: port.number, subset: subset?.name ?? '' };
   const policy = effectivePolicy(rule, subset, port.number);
-  const protocol = port.protocol === 'http' || port.protocol === 'http2' ? port.protocol : 'tcp';
+  const protocol = destinationProtocol(port, inputs.kind);
   return {
     use: 'proxy',
     ref,
@@ -120,6 +120,12 @@ const LOST_GATEWAYS: OutlierIntent = {
 function originOf(service: MeshService, rule: DestinationRule | undefined, subset: Subset | undefined): Origin {
   if (rule === undefined || subset === undefined) return { object: service.origin, field: 'spec.ports' };
   return { object: rule.ref, field: `spec.subsets[${rule.spec.subsets.indexOf(subset)}]` };
+}
+
+/** A gateway cannot ask its client what the destination speaks; what it routes by requests is HTTP, and every server has 1.1. */
+function destinationProtocol({ protocol }: ServicePort, kind: ProxyView['kind']): DestinationIntent['protocol'] {
+  if (protocol === 'auto') return kind === 'sidecar' ? 'as-client' : 'http';
+  return protocol === 'http' || protocol === 'http2' ? protocol : 'tcp';
 }
 
 type Policy = Pick<TrafficPolicy, 'tls' | 'loadBalancer' | 'connectionPool' | 'outlierDetection'>;

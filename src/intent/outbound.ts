@@ -1,46 +1,79 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a sidecar does with the connections that its application opens.
+// What a sidecar does with the connections that its application opens: who listens where, service by service.
 import { isIP } from 'node:net';
 import { type MeshService, PROXY_PORTS, type ServicePort } from '../model/snapshot.ts';
 import { addressesOf, headlessState, type ProxyView } from '../model/view.ts';
-import type { OutboundIntent, TcpChainIntent, TcpPortIntent } from './types.ts';
-import { buildRouteTable, indexRules, type VirtualHostCache } from './virtual-hosts.ts';
+import type { OutboundHttpPortIntent, OutboundIntent, TcpChainIntent, TcpPortIntent } from './types.ts';
+import { buildRouteTable, buildServiceTable, indexRules, type VirtualHostCache } from './virtual-hosts.ts';
 
 export function buildOutbound(view: ProxyView, cache: VirtualHostCache): OutboundIntent {
   const rules = indexRules(view);
-  const httpPorts = new Set<number>();
-  for (const service of view.services) {
-    for (const port of service.ports) if (isHttp(port) && !PROXY_PORTS.has(port.number)) httpPorts.add(port.number);
-  }
+  const places = placesOf(view);
+  const httpPorts = places.flatMap(({ http, ...place }): OutboundHttpPortIntent[] => {
+    if (http === undefined) return [];
+    const { port } = place;
+    const table =
+      http === 'port' ? buildRouteTable(view, port, rules, cache) : buildServiceTable(view, http, port, rules, cache);
+    return [{ ...place, table }];
+  });
+  const tcpPorts = places.flatMap(({ http, address, port, chains }): TcpPortIntent[] =>
+    http === undefined ? [{ address, port, chains }] : [],
+  );
   return {
     unknown: view.mesh.outboundTrafficPolicy.mode === 'ALLOW_ANY' ? 'pass-through' : 'refuse',
-    httpPorts: [...httpPorts]
-      .sort((a, b) => a - b)
-      .map((port) => ({ port, table: buildRouteTable(view, port, rules, cache) })),
-    tcpPorts: buildTcpPorts(view, httpPorts),
+    detectionTimeoutMs: view.mesh.protocolDetectionTimeout,
+    httpPorts,
+    tcpPorts,
   };
 }
 
-function isHttp(port: ServicePort): boolean {
-  return port.protocol === 'http' || port.protocol === 'http2';
+/** What one listener serves: several services meet where they have no address of their own. */
+interface Place {
+  readonly address: string;
+  readonly port: number;
+  /** HTTP is routed by the table of the port, or by that of one service; undefined: HTTP is bytes like any others. */
+  http: 'port' | MeshService | undefined;
+  readonly httpBlocks: string[];
+  readonly chains: TcpChainIntent[];
 }
 
-function buildTcpPorts(view: ProxyView, httpPorts: ReadonlySet<number>): TcpPortIntent[] {
-  const ports = new Map<string, { address: string; port: number; chains: TcpChainIntent[] }>();
+/** A service's wish for a part of a place. */
+interface Claim {
+  readonly address: string;
+  readonly http: Place['http'];
+  readonly chain: TcpChainIntent | undefined;
+}
+
+function placesOf(view: ProxyView): Place[] {
+  const places = new Map<string, Place>();
   for (const service of view.services) {
     for (const port of service.ports) {
-      if (isHttp(port) || port.protocol === 'udp') continue;
-      for (const { address, chain } of claims(view, service, port)) {
-        // On a port with HTTP the wildcard listener is HTTP's; other protocols need an address of their own.
-        if (address === '' && (httpPorts.has(port.number) || PROXY_PORTS.has(port.number))) continue;
-        const key = `${address}_${port.number}`;
-        const entry = ports.get(key) ?? { address, port: port.number, chains: [] };
-        if (!entry.chains.some((other) => overlap(other, chain))) entry.chains.push(chain);
-        ports.set(key, entry);
+      for (const claim of claimsOf(view, service, port)) {
+        if (claim.address === '' && PROXY_PORTS.has(port.number)) continue;
+        const key = `${claim.address}_${port.number}`;
+        const place = places.get(key) ?? newPlace(claim.address, port.number);
+        places.set(key, place);
+        settle(place, claim);
       }
     }
   }
-  return [...ports].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, entry]) => entry);
+  return [...places.values()].sort((a, b) => a.port - b.port || (a.address < b.address ? -1 : 1));
+}
+
+function newPlace(address: string, port: number): Place {
+  return { address, port, http: undefined, httpBlocks: [], chains: [] };
+}
+
+/** Whoever comes first has the connections that two services claim. */
+function settle(place: Place, { address, http, chain }: Claim): void {
+  const beaten = chain !== undefined && place.chains.some((other) => overlap(other, chain));
+  // An address is one service's alone: what it speaks there is that service's to say.
+  if (beaten && address !== '') return;
+  if (chain !== undefined && !beaten) {
+    place.chains.push(chain);
+    if (http !== undefined) place.httpBlocks.push(...chain.blocks);
+  }
+  place.http ??= http;
 }
 
 /** The same connections: Envoy refuses a listener in which two chains match alike. */
@@ -50,28 +83,58 @@ function overlap(a: TcpChainIntent, b: TcpChainIntent): boolean {
   return meet(a.serverNames, b.serverNames) && meet(a.blocks, b.blocks);
 }
 
-function* claims(
+function* claimsOf(view: ProxyView, service: MeshService, port: ServicePort): Generator<Claim> {
+  switch (port.protocol) {
+    case 'udp':
+      return;
+    case 'http':
+    case 'http2':
+      // Requests say themselves whom they are for.
+      yield { address: '', http: 'port', chain: undefined };
+      return;
+    case 'tcp':
+    case 'tls':
+      yield* connectionClaims(view, service, port, false);
+      return;
+    case 'auto':
+      yield* connectionClaims(view, service, port, true);
+  }
+}
+
+function* connectionClaims(
   view: ProxyView,
   service: MeshService,
   port: ServicePort,
-): Generator<{ address: string; chain: TcpChainIntent }> {
+  sniffed: boolean,
+): Generator<Claim> {
   const addresses = addressesOf(service, view.cluster);
-  const field = `spec.ports[${service.ports.indexOf(port)}]`;
-  const chain = {
-    serverNames: [],
-    blocks: [],
-    to: [{ ref: { host: service.hostname, port: port.number, subset: '' }, weight: 100 }],
-    use: 'proxy' as const,
-    origin: { object: service.origin, field },
-  };
+  const chain = tcpChain(service, port);
+  const http = sniffed ? ('port' as const) : undefined;
   for (const address of addresses) {
-    if (isIP(address) !== 0) yield { address, chain };
-    else yield { address: '', chain: { ...chain, blocks: [address] } };
+    if (isIP(address) !== 0) yield { address, http: sniffed ? service : undefined, chain };
+    else yield { address: '', http, chain: { ...chain, blocks: [address] } };
   }
   if (addresses.length > 0) return;
   if (service.registry === 'kubernetes') {
-    const blocks = (headlessState(view, service)?.addresses ?? []).filter((ip) => isIP(ip) === 4);
-    if (blocks.length > 0) yield { address: '', chain: { ...chain, blocks: blocks.map((ip) => `${ip}/32`) } };
-  } else if (port.protocol === 'tls') yield { address: '', chain: { ...chain, serverNames: [service.hostname] } };
-  else yield { address: '', chain };
+    const blocks = (headlessState(view, service)?.addresses ?? []).map(hostBlock);
+    // Without a pod to dial there is nothing to claim, but for requests that name the service.
+    if (blocks.length > 0) yield { address: '', http, chain: { ...chain, blocks } };
+    else if (sniffed) yield { address: '', http, chain: undefined };
+  } else if (port.protocol === 'tls') {
+    yield { address: '', http, chain: { ...chain, serverNames: [service.hostname] } };
+  } else yield { address: '', http, chain };
+}
+
+function hostBlock(ip: string): string {
+  return `${ip}/${isIP(ip) === 6 ? 128 : 32}`;
+}
+
+function tcpChain(service: MeshService, port: ServicePort): TcpChainIntent {
+  return {
+    serverNames: [],
+    blocks: [],
+    to: [{ ref: { host: service.hostname, port: port.number, subset: '' }, weight: 100 }],
+    use: 'proxy',
+    origin: { object: service.origin, field: `spec.ports[${service.ports.indexOf(port)}]` },
+  };
 }

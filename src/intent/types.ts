@@ -39,7 +39,7 @@ export interface DestinationIntent {
   /** `proxy`: this proxy opens TLS; `sni`: it passes on, byte by byte, the TLS of somebody else. */
   readonly use: 'proxy' | 'sni';
   readonly ref: DestinationRef;
-  /** `as-client`: HTTP/2 for a client that speaks it, else HTTP/1. */
+  /** `as-client`: HTTP/2 for a client that speaks it, HTTP/1 for one that speaks that, and bytes for any other. */
   readonly protocol: 'http' | 'http2' | 'as-client' | 'tcp';
   readonly discovery: Discovery;
   readonly security: ClientSecurity;
@@ -195,13 +195,25 @@ export interface OutlierIntent {
 export interface OutboundIntent {
   /** What happens to connections that no service claims. */
   readonly unknown: 'pass-through' | 'refuse';
-  readonly httpPorts: readonly HttpPortIntent[];
+  /** How long to wait for a client's first bytes, where they decide; 0: as long as it takes. */
+  readonly detectionTimeoutMs: number;
+  readonly httpPorts: readonly OutboundHttpPortIntent[];
   readonly tcpPorts: readonly TcpPortIntent[];
 }
 
 export interface HttpPortIntent {
   readonly port: number;
   readonly table: RouteTableIntent;
+}
+
+/** Where HTTP is told from other protocols by the client's first bytes. */
+export interface OutboundHttpPortIntent extends HttpPortIntent {
+  /** As TcpPortIntent has it. */
+  readonly address: string;
+  /** CIDR blocks of `chains` in which requests go by the table, too. */
+  readonly httpBlocks: readonly string[];
+  /** What takes connections that are no HTTP. */
+  readonly chains: readonly TcpChainIntent[];
 }
 
 export interface TcpPortIntent {
@@ -364,7 +376,8 @@ export interface InboundIntent {
 export interface InboundPortIntent {
   /** The port that the application listens on. */
   readonly port: number;
-  readonly protocol: 'http' | 'http2' | 'tcp';
+  /** `auto`: HTTP where the client's sidecar says so in its TLS (ALPN). */
+  readonly protocol: 'http' | 'http2' | 'tcp' | 'auto';
   readonly host: string;
   readonly origin: Origin;
 }

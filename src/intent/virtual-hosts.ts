@@ -44,9 +44,11 @@ export function buildRouteTable(
   rules: RuleIndex,
   cache: VirtualHostCache,
 ): RouteTableIntent {
-  const services = view.services.filter((s) => httpPort(s, port) !== undefined);
+  const services = view.services.filter((s) => s.ports.some((p) => p.number === port && isRoutedByPort(view, s, p)));
   const taken = new Set<string>(services.map((s) => s.hostname));
-  const hosts = services.map((service) => buildVirtualHost(view, service, port, rules, taken, cache));
+  const hosts = services.map((service) => {
+    return buildVirtualHost(view, { service, port, domains: claimDomains(view, service, taken) }, rules, cache);
+  });
   return {
     name: String(port),
     hosts: [...hosts, ...foreignHosts(view, port, rules, taken)],
@@ -54,8 +56,26 @@ export function buildRouteTable(
   };
 }
 
-function httpPort(service: MeshService, port: number): ServicePort | undefined {
-  return service.ports.find((p) => p.number === port && (p.protocol === 'http' || p.protocol === 'http2'));
+/** The table of a service that has addresses of its own: whatever host a request names, it came for this service. */
+export function buildServiceTable(
+  view: ProxyView,
+  service: MeshService,
+  port: number,
+  rules: RuleIndex,
+  cache: VirtualHostCache,
+): RouteTableIntent {
+  return {
+    name: `${service.hostname}:${port}`,
+    hosts: [buildVirtualHost(view, { service, port, domains: ['*'] }, rules, cache)],
+    otherwise: 'not-found',
+  };
+}
+
+/** HTTP for it is found by the host of its requests; where nobody says that it is HTTP, an address tells more. */
+function isRoutedByPort(view: ProxyView, service: MeshService, { protocol }: ServicePort): boolean {
+  if (protocol !== 'auto') return protocol === 'http' || protocol === 'http2';
+  const addresses = addressesOf(service, view.cluster);
+  return addresses.length === 0 || addresses.some((address) => isIP(address) === 0);
 }
 
 /** The rules of `mesh` by their hosts in full; those of one host by precedence. */
@@ -74,14 +94,11 @@ const NO_RULE: object = Object.freeze({});
 
 function buildVirtualHost(
   view: ProxyView,
-  service: MeshService,
-  port: number,
+  { service, port, domains }: { service: MeshService; port: number; domains: readonly string[] },
   rules: RuleIndex,
-  taken: Set<string>,
   cache: VirtualHostCache,
 ): VirtualHostIntent {
   const [rule] = lookUpHost(rules, service.hostname);
-  const domains = claimDomains(view, service, taken);
   const client = rule === undefined ? '' : `${view.namespace} ${JSON.stringify(view.labels)}`;
   return cache.get(view, [service, rule ?? NO_RULE], `${port} ${client} ${domains.join()}`, () => {
     const field = `spec.ports[${service.ports.findIndex((p) => p.number === port)}]`;

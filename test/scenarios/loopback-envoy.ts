@@ -25,8 +25,8 @@ export interface RealOutcome {
 export class LoopbackEnvoy {
   readonly #clusterOfPort = new Map<number, string>();
   readonly #servers: Server[] = [];
-  /** Port of the mesh -> port that Envoy has. */
-  readonly #ports = new Map<number, number>();
+  /** Listener -> port that Envoy has. */
+  readonly #ports = new Map<string, number>();
   #envoy: RunningEnvoy | undefined;
 
   static async start(envoyPath: string, desired: DesiredState): Promise<LoopbackEnvoy> {
@@ -40,9 +40,9 @@ export class LoopbackEnvoy {
     }
   }
 
-  request(port: number, request: HttpRequest): Promise<RealOutcome> {
-    const bound = this.#ports.get(port);
-    if (bound === undefined) return Promise.reject(new Error(`no HTTP listener for port ${port}`));
+  request(listener: string, request: HttpRequest): Promise<RealOutcome> {
+    const bound = this.#ports.get(listener);
+    if (bound === undefined) return Promise.reject(new Error(`no HTTP listener ${listener}`));
     const { promise, resolve, reject } = Promise.withResolvers<RealOutcome>();
     const headers = { ...request.headers, host: request.authority };
     const options = {
@@ -94,10 +94,7 @@ export class LoopbackEnvoy {
       layeredRuntime: { layers: [{ name: 'test', layerSpecifier: { case: 'staticLayer', value: NO_FAULTS } }] },
     }).layeredRuntime;
     this.#envoy = await RunningEnvoy.start(envoyPath, bootstrap);
-    for (const [name, port] of await this.#envoy.listeners()) {
-      const [, meshPort] = /^0\.0\.0\.0_(\d+)$/.exec(name) ?? [];
-      if (meshPort !== undefined) this.#ports.set(Number(meshPort), port);
-    }
+    for (const [name, port] of await this.#envoy.listeners()) this.#ports.set(name, port);
   }
 
   async #localCluster(cluster: Cluster): Promise<Cluster> {
@@ -138,14 +135,15 @@ export class LoopbackEnvoy {
 const NO_FAULTS = { 'fault.http.abort.abort_percent': 0, 'fault.http.delay.fixed_delay_percent': 0 };
 
 function isHttp(listener: Listener): boolean {
-  return listener.filterChains.every((chain) =>
+  return listener.filterChains.some((chain) =>
     chain.filters.every((filter) => filter.name === 'envoy.filters.network.http_connection_manager'),
   );
 }
 
 function onLoopback(listener: Listener): Listener {
-  const { name, filterChains } = listener;
+  const { name, filterChains, defaultFilterChain, listenerFilters } = listener;
   const value = { address: '127.0.0.1', portSpecifier: { case: 'portValue' as const, value: 0 } };
-  const init = { name, filterChains, address: { address: { case: 'socketAddress' as const, value } } };
+  const chains = { filterChains, ...(defaultFilterChain && { defaultFilterChain }), listenerFilters };
+  const init = { name, ...chains, address: { address: { case: 'socketAddress' as const, value } } };
   return create(BootstrapSchema, { staticResources: { listeners: [init] } }).staticResources!.listeners[0]!;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { create } from '@bufbuild/protobuf';
 import { type ListenerFilter, ListenerFilterSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
+import { HttpInspectorSchema } from '#gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.ts';
 import { OriginalDstSchema } from '#gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts';
 import { TlsInspectorSchema } from '#gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts';
 import { packed } from '../messages.ts';
@@ -16,7 +17,21 @@ export function originalDst(): ListenerFilter {
 /** Is it TLS, for which server name, with which protocols inside? */
 export function tlsInspector(): ListenerFilter {
   return create(ListenerFilterSchema, {
-    name: 'envoy.filters.listener.tls_inspector',
+    name: TLS_INSPECTOR,
     configType: { case: 'typedConfig', value: packed(TlsInspectorSchema, {}) },
   });
 }
+
+/** What the HTTP inspector says of plaintext that begins as HTTP does; of anything else it says nothing. */
+export const HTTP_PROTOCOLS: readonly string[] = ['http/1.0', 'http/1.1', 'h2c'];
+
+/** Is it HTTP? */
+export function httpInspector(): ListenerFilter {
+  return create(ListenerFilterSchema, {
+    name: HTTP_INSPECTOR,
+    configType: { case: 'typedConfig', value: packed(HttpInspectorSchema, {}) },
+  });
+}
+
+export const TLS_INSPECTOR = 'envoy.filters.listener.tls_inspector';
+export const HTTP_INSPECTOR = 'envoy.filters.listener.http_inspector';

@@ -4,6 +4,7 @@
 import { isIPv4 } from 'node:net';
 import type { FilterChain, FilterChainMatch } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
+import { HTTP_INSPECTOR, TLS_INSPECTOR } from '../filters/listener-filters.ts';
 
 export interface Connection {
   /** IPv4 address and port that the client dialled, before any redirect. */
@@ -13,8 +14,12 @@ export interface Connection {
   readonly tls?: { readonly serverName: string; readonly alpn: readonly string[] };
 }
 
+interface Inspected extends Connection {
+  readonly protocols: readonly string[];
+}
+
 /** How well a chain's criterion fits: undefined not at all, 0 it does not ask, more is more specific. */
-type Criterion = (match: FilterChainMatch | undefined, connection: Connection) => number | undefined;
+type Criterion = (match: FilterChainMatch | undefined, connection: Inspected) => number | undefined;
 
 const CRITERIA: readonly Criterion[] = [
   (match, { port }) => exact(match?.destinationPort, match?.destinationPort === port),
@@ -32,17 +37,28 @@ const CRITERIA: readonly Criterion[] = [
     const wanted = match?.transportProtocol ?? '';
     return exact(wanted === '' ? undefined : wanted, wanted === (tls === undefined ? 'raw_buffer' : 'tls'));
   },
-  (match, { tls }) => {
+  (match, { protocols }) => {
     const wanted = match?.applicationProtocols ?? [];
     return exact(
       wanted.length === 0 ? undefined : wanted,
-      wanted.some((p) => tls?.alpn.includes(p) ?? false),
+      wanted.some((p) => protocols.includes(p)),
     );
   },
 ];
 
-/** Undefined: Envoy closes the connection. */
-export function selectChain(listener: Listener, connection: Connection): FilterChain | undefined {
+/** Undefined: Envoy closes the connection. `plain`: what an inspector will find the connection to speak, if it is asked. */
+export function selectChain(
+  listener: Listener,
+  dialled: Connection,
+  plain: string | undefined,
+): FilterChain | undefined {
+  const { address, port, tls } = dialled;
+  const asks = (inspector: string) => listener.listenerFilters.some(({ name }) => name === inspector);
+  const found = tls === undefined && plain !== undefined && asks(HTTP_INSPECTOR) ? [plain] : [];
+  const connection: Inspected =
+    tls !== undefined && asks(TLS_INSPECTOR)
+      ? { address, port, tls, protocols: tls.alpn }
+      : { address, port, protocols: found };
   let chains: readonly FilterChain[] = listener.filterChains;
   for (const criterion of CRITERIA) {
     const fits = chains.map((chain) => criterion(chain.filterChainMatch, connection));

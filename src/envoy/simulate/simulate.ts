@@ -73,7 +73,7 @@ export function simulate(state: DecodedState, call: Call): Outcome {
   const listener = chooseListener(state, call);
   if (listener === undefined)
     return { kind: 'refuse', listener: '', why: `nothing listens on ${call.connection.port}` };
-  const chain = selectChain(listener, call.connection);
+  const chain = selectChain(listener, call.connection, call.request === undefined ? undefined : 'http/1.1');
   if (chain === undefined)
     return { kind: 'refuse', listener: listener.name, why: 'no filter chain takes the connection' };
   return runChain(state, listener, chain, call);

@@ -18,8 +18,9 @@ export function checkPorts(services: readonly MeshService[], say: Say): void {
       }
       const addressless = service.registry === 'service-entry' && service.addresses.length === 0;
       const rival = http.get(port.number);
-      if (!addressless || rival === undefined || !['tcp', 'tls'].includes(port.protocol)) return;
-      const message = `on port ${port.number} every address belongs to HTTP, which ${rival.hostname} speaks there`;
+      if (!addressless || rival === undefined || port.protocol !== 'tcp') return;
+      // A name in TLS says whom it is for; other protocols have only what the client sends first.
+      const message = `on port ${port.number} it is told from ${rival.hostname}'s HTTP by what clients send first, and a client that waits for the server sends nothing`;
       say(service.origin, 'ISM0109', field, message, 'give this host addresses of its own, in spec.addresses');
     });
   }
