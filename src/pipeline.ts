@@ -90,17 +90,16 @@ function originsOf(intent: ProxyIntent, view: ProxyView, typeUrl: string, name: 
         .filter((d) => destinationName(d.ref, d.use) === name)
         .flatMap((d) => [...ruleOf(d, view), d.origin]);
     case TYPE_URL.routes: {
-      const ports = [...(outbound?.httpPorts ?? []), ...(gateway?.httpPorts ?? [])];
+      const https = gateway?.tcpPorts.flatMap((port) => port.https) ?? [];
+      const ports = [...(outbound?.httpPorts ?? []), ...(gateway?.httpPorts ?? []), ...https];
       const hosts = ports.filter((p) => p.table.name === name).flatMap((p) => p.table.hosts);
       return hosts.flatMap((host) => [host.origin, ...host.routes.map((route) => route.origin)]);
     }
     case TYPE_URL.listener: {
-      const chains = [
-        ...(outbound?.httpPorts ?? []),
-        ...(outbound?.tcpPorts ?? []),
-        ...(gateway?.sniPorts ?? []),
-      ].flatMap((p) => p.chains);
-      return [...chains.map((chain) => chain.origin), ...(inbound?.ports ?? []).map((port) => port.origin)];
+      const { httpPorts = [], tcpPorts = [] } = outbound ?? {};
+      const tcp = [...httpPorts, ...tcpPorts, ...(gateway?.tcpPorts ?? [])].flatMap((port) => port.chains);
+      const https = gateway?.tcpPorts.flatMap((port) => port.https) ?? [];
+      return [...tcp, ...https, ...(inbound?.ports ?? [])].map(({ origin }) => origin);
     }
     default:
       return [];

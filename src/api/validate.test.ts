@@ -207,27 +207,6 @@ test.each([
         [...expected],
       ] as [string, string, string[]],
   ),
-  [
-    'Gateway',
-    'servers: [{port: {number: 15443, protocol: TLS}, hosts: ["*"], tls: {mode: PASSTHROUGH}}]',
-    ['warning ISM0013 spec.servers[0].port.number:5'],
-  ],
-  [
-    'Gateway',
-    'servers: [{port: {number: 15443, protocol: HTTP}, hosts: ["*"]}]',
-    ['warning ISM0013 spec.servers[0].port.number:5'],
-  ],
-  [
-    'Gateway',
-    'servers: [{port: {number: 443, protocol: HTTPS}, hosts: ["*"], tls: {mode: SIMPLE, credentialName: c}}]',
-    ['ISM0004 spec.servers[0].tls.mode:5', 'ISM0004 spec.servers[0].tls.credentialName:5'],
-  ],
-  [
-    'Gateway',
-    'servers: [{port: {number: 15443, protocol: TLS}, hosts: ["*.global"], tls: {mode: AUTO_PASSTHROUGH}}]',
-    ['warning ISM0013 spec.servers[0].port.number:5'],
-  ],
-  ['Gateway', 'servers: [{port: {number: 443, protocol: TLS}, hosts: ["*"]}]', ['ISM0001 spec.servers[0].tls:4']],
   ['EnvoyFilter', 'configPatches: []', ['ISM0004 kind:2']],
 ])('%s with %s', (kind, spec, expected) => {
   const yaml = `apiVersion: networking.istio.io/v1\nkind: ${kind}\nmetadata: {name: x, namespace: default}\nspec:\n  ${spec}\n`;

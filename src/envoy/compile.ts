@@ -6,12 +6,18 @@ import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { IdentityMemo } from '../intent/identity-memo.ts';
-import type { DestinationIntent, EndpointIntent, HttpPortIntent, ProxyIntent } from '../intent/types.ts';
+import type {
+  DestinationIntent,
+  EndpointIntent,
+  GatewayPortIntent,
+  HttpPortIntent,
+  ProxyIntent,
+} from '../intent/types.ts';
 import type { DesiredState, XdsResource } from '../xds/types.ts';
 import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough } from './clusters.ts';
 import { buildLoadAssignment } from './endpoints.ts';
 import { layered } from './layered-map.ts';
-import { buildGatewayHttpListener, buildSniListener } from './listeners-gateway.ts';
+import { buildGatewayHttpListener, buildGatewayTcpListener } from './listeners-gateway.ts';
 import { buildVirtualInbound } from './listeners-inbound.ts';
 import { buildHttpListener, buildTcpListener, buildVirtualOutbound } from './listeners-outbound.ts';
 import { destinationName, TYPE_URL } from './names.ts';
@@ -129,9 +135,10 @@ export class EnvoyCompiler {
     for (const port of (gateway?.httpPorts ?? []).map(withoutRoutes)) {
       yield this.#cache.get(port, `gateway ${log}`, LISTENER, () => buildGatewayHttpListener(port, log));
     }
-    for (const port of gateway?.sniPorts ?? []) {
-      if (port.chains.length === 0) continue;
-      yield this.#cache.get(port, `gateway ${log}`, LISTENER, () => buildSniListener(port, log)!);
+    const context = { accessLogFile: log, secrets: this.#secrets };
+    for (const port of (gateway?.tcpPorts ?? []).map(withoutHttpsRoutes)) {
+      if (port.chains.length + port.https.length === 0) continue;
+      yield this.#cache.get(port, `gateway ${log}`, LISTENER, () => buildGatewayTcpListener(port, context)!);
     }
   }
 
@@ -142,7 +149,9 @@ export class EnvoyCompiler {
   }
 
   *#routes(intent: ProxyIntent): Generator<XdsResource> {
-    for (const { table } of [...(intent.outbound?.httpPorts ?? []), ...(intent.gateway?.httpPorts ?? [])]) {
+    const { outbound, gateway } = intent;
+    const https = gateway?.tcpPorts.flatMap((port) => port.https) ?? [];
+    for (const { table } of [...(outbound?.httpPorts ?? []), ...(gateway?.httpPorts ?? []), ...https]) {
       yield this.#cache.assembled(table, TYPE_URL.routes, table.name, () =>
         encodeRouteConfiguration(table, (host) => this.#cache.part(host, buildVirtualHost)),
       );
@@ -153,6 +162,10 @@ export class EnvoyCompiler {
 /** The routes come by a resource of their own, so that a listener stays as it is when they change. */
 function withoutRoutes<P extends HttpPortIntent>(port: P): P {
   return { ...port, table: { ...port.table, hosts: [] } };
+}
+
+function withoutHttpsRoutes(port: GatewayPortIntent): GatewayPortIntent {
+  return { ...port, https: port.https.map((chain) => ({ ...chain, table: { ...chain.table, hosts: [] } })) };
 }
 
 function byName(resources: Iterable<XdsResource>): ReadonlyMap<string, XdsResource> {

@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { TrafficDirection } from '#gen/envoy/config/core/v3/base_pb.ts';
+import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts';
+import type {
+  FilterChainMatchSchema,
+  FilterChainSchema,
+} from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
-import type { HttpPortIntent, SniPortIntent } from '../intent/types.ts';
+import type { GatewayPortIntent, HttpPortIntent, HttpsChainIntent, TcpChainIntent } from '../intent/types.ts';
 import { accessLog, refusedConnections } from './filters/access-log.ts';
 import { httpConnectionManager } from './filters/http-connection-manager.ts';
 import { tlsInspector } from './filters/listener-filters.ts';
 import { chainName, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
-import { socketAddress } from './messages.ts';
+import { listenAddress } from './messages.ts';
 import { listenerName } from './names.ts';
+import { ownServerSocket } from './server-tls.ts';
+
+type ChainInit = MessageInitShape<typeof FilterChainSchema>;
 
 export function buildGatewayHttpListener(intent: HttpPortIntent, accessLogFile: string): Listener {
-  const name = listenerName('', intent.port);
+  const name = listenerName(intent.address ?? '', intent.port);
   const manager = httpConnectionManager({
     role: 'gateway',
     statPrefix: `outbound_${name}`,
@@ -20,7 +28,7 @@ export function buildGatewayHttpListener(intent: HttpPortIntent, accessLogFile: 
   });
   return create(ListenerSchema, {
     name,
-    address: socketAddress('0.0.0.0', intent.port),
+    address: listenAddress(intent.address ?? '', intent.port),
     trafficDirection: TrafficDirection.OUTBOUND,
     filterChains: [{ filters: [manager] }],
   });
@@ -28,26 +36,68 @@ export function buildGatewayHttpListener(intent: HttpPortIntent, accessLogFile: 
 
 /** A pod that has just gone must not cost a connection: there are others. */
 const CONNECT_ATTEMPTS = 3;
+const HTTP_ALPN = ['h2', 'http/1.1'];
+
+export interface GatewayListenerContext {
+  readonly accessLogFile: string;
+  /** Where the mesh's own keys come from. */
+  readonly secrets: ConfigSource;
+}
 
 /**
  * A chain for each server name, so that a service that comes or goes disturbs no connection but its own. Plaintext and
  * unknown names match none and are closed. Undefined without chains: Envoy takes no listener like that.
  */
-export function buildSniListener(intent: SniPortIntent, accessLogFile: string): Listener | undefined {
-  if (intent.chains.length === 0) return undefined;
+export function buildGatewayTcpListener(
+  intent: GatewayPortIntent,
+  context: GatewayListenerContext,
+): Listener | undefined {
+  const { address, port, secure, chains, https } = intent;
+  if (chains.length + https.length === 0) return undefined;
   return create(ListenerSchema, {
-    name: listenerName('', intent.port),
-    address: socketAddress('0.0.0.0', intent.port),
+    name: listenerName(address, port),
+    address: listenAddress(address, port),
     trafficDirection: TrafficDirection.OUTBOUND,
-    listenerFilters: [tlsInspector()],
-    filterChains: intent.chains.map((chain) => {
-      const to = sharesOf(chain);
-      return {
-        name: chainName(to),
-        filterChainMatch: { transportProtocol: 'tls', serverNames: [...chain.serverNames] },
-        filters: [tcpProxy({ to, accessLogFile, logOnConnected: true, connectAttempts: CONNECT_ATTEMPTS })],
-      };
-    }),
-    accessLog: accessLog(accessLogFile, refusedConnections()),
+    ...(secure && { listenerFilters: [tlsInspector()] }),
+    filterChains: [
+      ...chains.map((chain) => tcpChain(chain, secure, context)),
+      ...https.map((chain) => httpsChain(chain, context)),
+    ],
+    accessLog: accessLog(context.accessLogFile, refusedConnections()),
   });
+}
+
+function tcpChain(
+  chain: TcpChainIntent,
+  secure: boolean,
+  { accessLogFile, secrets }: GatewayListenerContext,
+): ChainInit {
+  const to = sharesOf(chain);
+  const alpn = chain.tls?.certificates === 'mesh' ? [] : HTTP_ALPN;
+  return {
+    name: chainName(to),
+    ...(secure && { filterChainMatch: tlsMatch(chain.serverNames) }),
+    filters: [tcpProxy({ to, accessLogFile, logOnConnected: true, connectAttempts: CONNECT_ATTEMPTS })],
+    ...(chain.tls && { transportSocket: ownServerSocket(chain.tls, alpn, secrets) }),
+  };
+}
+
+function httpsChain(chain: HttpsChainIntent, { accessLogFile, secrets }: GatewayListenerContext): ChainInit {
+  const { name } = chain.table;
+  const manager = httpConnectionManager({
+    role: 'gateway',
+    statPrefix: `outbound_${name}`,
+    routes: { name },
+    accessLogFile,
+  });
+  return {
+    name,
+    filterChainMatch: tlsMatch(chain.serverNames),
+    filters: [manager],
+    transportSocket: ownServerSocket(chain.tls, HTTP_ALPN, secrets),
+  };
+}
+
+function tlsMatch(serverNames: readonly string[]): MessageInitShape<typeof FilterChainMatchSchema> {
+  return { transportProtocol: 'tls', serverNames: [...serverNames] };
 }

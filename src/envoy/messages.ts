@@ -29,6 +29,18 @@ export function socketAddress(address: string, port: number): Address {
   });
 }
 
+/** `''`: every address; `unix://` and a path or, after an @, a name in Linux' abstract namespace: a Unix socket. */
+export function listenAddress(address: string, port: number): Address {
+  const path = unixPath(address);
+  if (path !== '') return create(AddressSchema, { address: { case: 'pipe', value: { path } } });
+  return socketAddress(address === '' ? '0.0.0.0' : address, port);
+}
+
+export function unixPath(address: string): string {
+  const [, path = ''] = /^unix:\/\/(.+)$/.exec(address) ?? [];
+  return path;
+}
+
 /** "By the stream that this came on." Without a time limit: nothing starts half-configured. */
 export function byAds(): ConfigSource {
   return create(ConfigSourceSchema, {

@@ -18,7 +18,14 @@ import { IdentityMemo } from './identity-memo.ts';
 import { buildInbound, groupServices, type ServicesByNamespace, servicesOfWorkload } from './inbound.ts';
 import { buildOutbound } from './outbound.ts';
 import { refsOf } from './route-refs.ts';
-import type { DestinationIntent, DestinationRef, GatewayIntent, OutboundIntent, ProxyIntent } from './types.ts';
+import type {
+  DestinationIntent,
+  DestinationRef,
+  GatewayIntent,
+  OutboundIntent,
+  ProxyIntent,
+  RouteTableIntent,
+} from './types.ts';
 import { VirtualHostCache } from './virtual-hosts.ts';
 
 /** Keeps what was built, by the identity of what it was built from. One for each process. */
@@ -122,13 +129,10 @@ function farFrom(service: MeshService, { far }: Vantage): DestinationInputs['far
 
 /** A gateway gets only what its routes name: a mesh of a thousand services has a dozen of them at its edge. */
 function referred(view: ProxyView, gateway: GatewayIntent, cache: IntentCache): DestinationIntent[] {
-  const passed = gateway.sniPorts.flatMap((port) =>
+  const passed = gateway.tcpPorts.flatMap((port) =>
     port.chains.filter((c) => c.use === 'proxy').flatMap((c) => c.to.map((share) => share.ref)),
   );
-  const refs = [
-    ...gateway.httpPorts.flatMap((port) => port.table.hosts.flatMap((host) => refsOf(host.routes))),
-    ...passed,
-  ];
+  const refs = [...tablesOf(gateway).flatMap((table) => table.hosts.flatMap((host) => refsOf(host.routes))), ...passed];
   const wanted = new Set(refs.map(refKey));
   return [...new Set(refs.map((ref) => hostname(ref.host)))].flatMap((host) => {
     const service = view.serviceOf.get(host);
@@ -138,8 +142,13 @@ function referred(view: ProxyView, gateway: GatewayIntent, cache: IntentCache): 
   });
 }
 
+/** Of plain ports, and of TLS that is opened. */
+function tablesOf({ httpPorts, tcpPorts }: GatewayIntent): RouteTableIntent[] {
+  return [...httpPorts, ...tcpPorts.flatMap((port) => port.https)].map(({ table }) => table);
+}
+
 function sniUsed(gateway: GatewayIntent, all: readonly DestinationIntent[]): DestinationIntent[] {
-  const chains = gateway.sniPorts.flatMap((port) => port.chains.filter((c) => c.use === 'sni'));
+  const chains = gateway.tcpPorts.flatMap((port) => port.chains.filter((c) => c.use === 'sni'));
   const wanted = new Set(chains.flatMap((chain) => chain.to.map((share) => refKey(share.ref))));
   return all.filter((d) => wanted.has(refKey(d.ref)));
 }

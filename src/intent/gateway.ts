@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a gateway serves: HTTP as Gateways and VirtualServices say, and, on 15443, the mesh's own TLS for every service
 // of its cluster, which needs no object at all.
-import { CROSS_CLUSTER_PORT, type Gateway, type GatewayServer, type ServerHost } from '../api/gateway.ts';
+import { CROSS_CLUSTER_PORT, type Gateway, layerOf, type ServerHost, terminatesHttps } from '../api/gateway.ts';
 import type { Workload } from '../api/kubernetes.ts';
 import { EXTERNAL_NETWORK } from '../api/mesh-networks.ts';
 import { covers } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
+import { mergeServers, type PlacedServer } from '../model/gateway-servers.ts';
 import { compareHosts } from '../model/hosts.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshService } from '../model/snapshot.ts';
@@ -13,19 +14,19 @@ import { boundGateways, type ProxyView } from '../model/view.ts';
 import { sniNames } from './destinations.ts';
 import { buildRoutes, resolveDestination } from './http-routes.ts';
 import { targetPort } from './inbound.ts';
+import { buildServerTls } from './server-tls.ts';
 import type {
   DestinationIntent,
   GatewayIntent,
+  GatewayPortIntent,
   HttpPortIntent,
-  SniPortIntent,
+  HttpsChainIntent,
   TcpChainIntent,
   VirtualHostIntent,
 } from './types.ts';
 
 /** The label `istio` of istio-egressgateway's pods. */
 const EGRESS_ROLE = 'egressgateway';
-
-const SECURE: ReadonlySet<string> = new Set(['TLS', 'HTTPS']);
 
 export interface GatewayInputs {
   readonly view: ProxyView;
@@ -38,27 +39,16 @@ export interface GatewayInputs {
 }
 
 export function buildGateway(inputs: GatewayInputs): GatewayIntent {
-  const sniPorts = buildSniPorts(inputs);
-  const taken = new Set(sniPorts.map(({ port }) => port));
-  return { httpPorts: buildHttpPorts(inputs).filter(({ port }) => !taken.has(port)), sniPorts };
+  const { servers } = mergeServers(inputs.view.gateways, (port) => bindPort(inputs, port));
+  const tcpPorts = buildTcpPorts(inputs, servers);
+  const taken = new Set(tcpPorts.map(({ address, port }) => `${address}|${port}`));
+  const free = servers.filter(({ address, port }) => !taken.has(`${address}|${port}`));
+  return { httpPorts: buildHttpPorts(inputs, free), tcpPorts };
 }
 
 /** What leaves by it is for other clusters: never for this one's services of the same names. */
 export function isExit({ labels, requestedNetworks }: MeshProxy): boolean {
   return labels['istio'] === EGRESS_ROLE || requestedNetworks.includes(EXTERNAL_NETWORK);
-}
-
-interface Server {
-  readonly gateway: Gateway;
-  readonly server: GatewayServer;
-  /** Where the gateway's process listens. */
-  readonly bindPort: number;
-}
-
-function serversOf(inputs: GatewayInputs): Server[] {
-  return inputs.view.gateways.flatMap((gateway) =>
-    gateway.spec.servers.map((server) => ({ gateway, server, bindPort: bindPort(inputs, server.port.number) })),
-  );
 }
 
 /** Behind a Service port 80 the process listens on 8080, say, and needs no privilege for it. */
@@ -76,39 +66,65 @@ function portsHere({ proxy }: GatewayInputs, service: MeshService): MeshService[
   return service.clusters[proxy.cluster]?.ports ?? service.ports;
 }
 
-function buildHttpPorts(inputs: GatewayInputs): HttpPortIntent[] {
-  const plain = serversOf(inputs).filter(({ server }) => !SECURE.has(server.port.protocol));
-  const byPort = Map.groupBy(plain, (s) => s.bindPort);
-  return [...byPort]
-    .sort(([a], [b]) => a - b)
-    .map(([port, servers]) => ({
+function buildHttpPorts(inputs: GatewayInputs, servers: readonly PlacedServer[]): HttpPortIntent[] {
+  const plain = servers.filter(({ server }) => layerOf(server.port.protocol) === 'http');
+  return [...groupByListener(plain)].map((group) => {
+    const [{ address, port }] = group;
+    return {
+      ...(address !== '' && { address }),
       port,
-      table: { name: `http.${port}`, hosts: buildVirtualHosts(inputs, servers), otherwise: 'not-found' },
-    }));
+      table: {
+        name: `http.${port}${address === '' ? '' : `.${address}`}`,
+        hosts: buildVirtualHosts(inputs, group),
+        otherwise: 'not-found',
+      },
+    };
+  });
+}
+
+function groupByListener(servers: readonly PlacedServer[]): (readonly [PlacedServer, ...PlacedServer[]])[] {
+  const groups = [...Map.groupBy(servers, ({ address, port }) => `${address}|${port}`).values()];
+  return groups
+    .sort(([a], [b]) => a!.port - b!.port || (a!.address < b!.address ? -1 : 1))
+    .map((group) => group as [PlacedServer, ...PlacedServer[]]);
 }
 
 /** Virtual hosts by domain; rules for one domain are joined in the order of their age. */
-function buildVirtualHosts(inputs: GatewayInputs, servers: readonly Server[]): VirtualHostIntent[] {
+function buildVirtualHosts(inputs: GatewayInputs, servers: readonly PlacedServer[]): VirtualHostIntent[] {
   const hosts = new Map<string, VirtualHostIntent>();
-  for (const { gateway, server } of servers) {
-    const name = `${gateway.ref.namespace}/${gateway.ref.name}`;
-    const bound = inputs.view.gatewayRules.filter((vs) => boundGateways(vs).includes(name));
-    const rules = bound.filter((vs) => vs.spec.http.length > 0);
-    for (const rule of rules) {
+  for (const { gateway, server, index } of servers) {
+    const name = nameOf(gateway);
+    const httpsOnly = server.tls?.httpsRedirect === true;
+    const put = (host: string, made: Pick<VirtualHostIntent, 'routes' | 'origin'>) => {
+      const before = hosts.get(host);
+      hosts.set(host, {
+        name: `${host}:${server.port.number}`,
+        domains: [host],
+        httpsOnly: httpsOnly || before?.httpsOnly === true,
+        routes: [...(before?.routes ?? []), ...made.routes],
+        origin: before?.origin ?? made.origin,
+      });
+    };
+    for (const rule of rulesOf(inputs, gateway)) {
+      if (rule.spec.http.length === 0) continue;
+      const client = { view: inputs.view, gateway: name, port: server.port.number };
       for (const host of rule.spec.hosts.flatMap((h) => servedHosts(h, server.hosts, rule, gateway))) {
-        const client = { view: inputs.view, gateway: name, port: server.port.number };
-        const before = hosts.get(host);
-        hosts.set(host, {
-          name: `${host}:${server.port.number}`,
-          domains: [host],
-          httpsOnly: server.tls?.httpsRedirect === true,
-          routes: [...(before?.routes ?? []), ...buildRoutes(rule, client)],
-          origin: before?.origin ?? { object: rule.ref, field: 'spec.hosts' },
-        });
+        put(host, { routes: buildRoutes(rule, client), origin: { object: rule.ref, field: 'spec.hosts' } });
       }
     }
+    // A server that only redirects needs no rule.
+    const origin = { object: gateway.ref, field: `spec.servers[${index}].hosts` };
+    if (httpsOnly) for (const { host } of server.hosts) put(host, { routes: [], origin });
   }
   return [...hosts.values()].sort((a, b) => compareHosts(a.domains[0]!, b.domains[0]!));
+}
+
+function nameOf({ ref }: Gateway): string {
+  return `${ref.namespace}/${ref.name}`;
+}
+
+function rulesOf({ view }: GatewayInputs, gateway: Gateway): VirtualService[] {
+  return view.gatewayRules.filter((rule) => boundGateways(rule).includes(nameOf(gateway)));
 }
 
 /** The part of a rule's host that the server offers to the rule's namespace: the narrower of the two, if they meet. */
@@ -122,28 +138,91 @@ function servedHosts(host: string, offered: readonly ServerHost[], rule: Virtual
   return [...new Set(served)];
 }
 
-function buildSniPorts(inputs: GatewayInputs): SniPortIntent[] {
-  const ports = new Map<number, TcpChainIntent[]>();
-  const add = (port: number, chains: readonly TcpChainIntent[]) => {
-    const taken = new Set((ports.get(port) ?? []).flatMap((chain) => chain.serverNames));
-    const fresh = chains.flatMap((chain) => {
-      // One name in two chains is a listener that Envoy refuses: the first has it.
-      const serverNames = chain.serverNames.filter((name) => !taken.has(name));
-      for (const name of serverNames) taken.add(name);
-      return serverNames.length === 0 ? [] : [{ ...chain, serverNames }];
-    });
-    ports.set(port, [...(ports.get(port) ?? []), ...fresh]);
+/** Everything that is no plain HTTP. */
+function buildTcpPorts(inputs: GatewayInputs, servers: readonly PlacedServer[]): GatewayPortIntent[] {
+  const ports = new Map<string, TcpPortDraft>();
+  const at = (address: string, port: number, secure: boolean) => {
+    const draft = ports.get(`${address}|${port}`) ?? new TcpPortDraft(address, port, secure);
+    ports.set(`${address}|${port}`, draft);
+    return draft;
   };
-  if (hasCrossClusterPort(inputs)) add(bindPort(inputs, CROSS_CLUSTER_PORT), meshChains(inputs, ['*']));
-  for (const { gateway, server, bindPort: port } of serversOf(inputs)) {
-    if (server.tls?.mode === 'AUTO_PASSTHROUGH') {
-      const offered = server.hosts.map((h) => h.host);
-      add(port, meshChains(inputs, offered));
-    } else if (server.tls?.mode === 'PASSTHROUGH' && SECURE.has(server.port.protocol)) {
-      add(port, ruledChains(inputs, gateway, server));
+  if (hasCrossClusterPort(inputs)) {
+    at('', bindPort(inputs, CROSS_CLUSTER_PORT), true).add(meshChains(inputs, ['*']));
+  }
+  for (const placed of servers) {
+    const { server, address, port } = placed;
+    const layer = layerOf(server.port.protocol);
+    if (layer === 'http') continue;
+    const draft = at(address, port, layer === 'tls');
+    const { tls } = server;
+    if (tls?.mode === 'AUTO_PASSTHROUGH') {
+      draft.add(
+        meshChains(
+          inputs,
+          server.hosts.map((h) => h.host),
+        ),
+      );
+    } else if (tls?.mode === 'PASSTHROUGH') draft.add(ruledChains(inputs, placed));
+    else if (terminatesHttps(server)) draft.addHttps(httpsChain(inputs, placed));
+  }
+  return [...ports.values()]
+    .map((draft) => draft.done())
+    .sort((a, b) => a.port - b.port || (a.address < b.address ? -1 : 1));
+}
+
+/** One name in two chains is a listener that Envoy refuses: the first has it. */
+class TcpPortDraft {
+  readonly #frame: Pick<GatewayPortIntent, 'address' | 'port' | 'secure'>;
+  readonly #taken = new Set<string>();
+  readonly #chains: TcpChainIntent[] = [];
+  readonly #https: HttpsChainIntent[] = [];
+
+  constructor(address: string, port: number, secure: boolean) {
+    this.#frame = { address, port, secure };
+  }
+
+  add(chains: readonly TcpChainIntent[]): void {
+    for (const chain of chains) {
+      const serverNames = this.#free(chain.serverNames);
+      if (serverNames !== undefined) this.#chains.push({ ...chain, serverNames });
     }
   }
-  return [...ports].sort(([a], [b]) => a - b).map(([port, chains]) => ({ port, chains }));
+
+  addHttps(chain: HttpsChainIntent): void {
+    const serverNames = this.#free(chain.serverNames);
+    if (serverNames !== undefined) this.#https.push({ ...chain, serverNames });
+  }
+
+  /** undefined: nothing is left of it. */
+  #free(names: readonly string[]): readonly string[] | undefined {
+    const wanted = names.length === 0 ? ['*'] : names;
+    const free = wanted.filter((name) => !this.#taken.has(name));
+    for (const name of free) this.#taken.add(name);
+    if (free.length === 0) return undefined;
+    // Envoy has no name for all names.
+    return free.includes('*') ? [] : free;
+  }
+
+  done(): GatewayPortIntent {
+    return { ...this.#frame, chains: this.#chains, https: this.#https };
+  }
+}
+
+function sniOf({ server }: PlacedServer): string[] {
+  return [...new Set(server.hosts.map(({ host }) => host))].sort();
+}
+
+function httpsChain(inputs: GatewayInputs, placed: PlacedServer): HttpsChainIntent {
+  const { gateway, server, index, address } = placed;
+  const { number, name } = server.port;
+  const { ref } = gateway;
+  const table = `https.${number}.${name}.${ref.name}.${ref.namespace}${address === '' ? '' : `.${address}`}`;
+  return {
+    serverNames: sniOf(placed),
+    tls: buildServerTls(server.tls!),
+    table: { name: table, hosts: buildVirtualHosts(inputs, [placed]), otherwise: 'not-found' },
+    origin: { object: ref, field: `spec.servers[${index}]` },
+  };
 }
 
 function hasCrossClusterPort(inputs: GatewayInputs): boolean {
@@ -174,22 +253,20 @@ function meshChains(inputs: GatewayInputs, offered: readonly string[]): TcpChain
 }
 
 /** Strangers' TLS, as VirtualServices route it. */
-function ruledChains(inputs: GatewayInputs, gateway: Gateway, server: GatewayServer): TcpChainIntent[] {
-  const name = `${gateway.ref.namespace}/${gateway.ref.name}`;
-  const client = { view: inputs.view, gateway: name, port: server.port.number };
-  return inputs.view.gatewayRules
-    .filter((vs) => boundGateways(vs).includes(name))
-    .flatMap((vs) =>
-      vs.spec.tls.flatMap((route, i) =>
-        route.match
-          .filter((match) => match.port === undefined || match.port === server.port.number)
-          .map((match) => ({
-            serverNames: match.sniHosts.flatMap((host) => servedHosts(host, server.hosts, vs, gateway)),
-            blocks: [],
-            to: [{ ref: resolveDestination(route.route[0]!.destination, vs, client), weight: 100 }],
-            use: 'proxy' as const,
-            origin: { object: vs.ref, field: `spec.tls[${i}]` },
-          })),
-      ),
-    );
+function ruledChains(inputs: GatewayInputs, { gateway, server }: PlacedServer): TcpChainIntent[] {
+  const client = { view: inputs.view, gateway: nameOf(gateway), port: server.port.number };
+  return rulesOf(inputs, gateway).flatMap((vs) =>
+    vs.spec.tls.flatMap((route, i) =>
+      route.match
+        .filter((match) => match.port === undefined || match.port === server.port.number)
+        .map((match) => ({
+          serverNames: match.sniHosts.flatMap((host) => servedHosts(host, server.hosts, vs, gateway)),
+          blocks: [],
+          to: [{ ref: resolveDestination(route.route[0]!.destination, vs, client), weight: 100 }],
+          use: 'proxy' as const,
+          origin: { object: vs.ref, field: `spec.tls[${i}]` },
+        }))
+        .filter((chain) => chain.serverNames.length > 0),
+    ),
+  );
 }

@@ -35,27 +35,32 @@ export function staticBootstrap(desired: DesiredState, keys: WorkloadKeys = thro
   for (const { name, value } of resources(desired, TYPE_URL.routes)) {
     routes.set(name, fromBinary(RouteConfigurationSchema, value));
   }
+  const named = new Names();
+  const clusters = [...resources(desired, TYPE_URL.cluster)].map((r) => staticCluster(r, desired, named));
+  const listeners = [...resources(desired, TYPE_URL.listener)].map((r) => staticListener(r, routes, named));
   return toBinary(
     BootstrapSchema,
     create(BootstrapSchema, {
       node: { id: 'validate', cluster: 'validate' },
-      staticResources: {
-        clusters: [...resources(desired, TYPE_URL.cluster)].map((r) => staticCluster(r, desired)),
-        secrets: secrets(keys),
-        listeners: [...resources(desired, TYPE_URL.listener)].map((r) => staticListener(r, routes)),
-      },
+      staticResources: { clusters, secrets: secrets(keys, named), listeners },
     }),
   );
+}
+
+/** What the resources ask for by SDS. */
+class Names {
+  readonly certificates = new Set([WORKLOAD_SECRET]);
+  readonly roots = new Set([ROOT_SECRET]);
 }
 
 function* resources(desired: DesiredState, typeUrl: string): Iterable<XdsResource> {
   yield* desired.get(typeUrl)?.values() ?? [];
 }
 
-function staticCluster(resource: XdsResource, desired: DesiredState): Cluster {
+function staticCluster(resource: XdsResource, desired: DesiredState, named: Names): Cluster {
   const cluster = fromBinary(ClusterSchema, resource.value);
   for (const socket of [cluster.transportSocket, ...cluster.transportSocketMatches.map((m) => m.transportSocket)]) {
-    inlineSecrets(socket);
+    inlineSecrets(socket, named);
   }
   if (cluster.edsClusterConfig === undefined) return cluster;
   const endpoints = desired.get(TYPE_URL.endpoints)?.get(resource.name);
@@ -66,10 +71,14 @@ function staticCluster(resource: XdsResource, desired: DesiredState): Cluster {
   return cluster;
 }
 
-function staticListener(resource: XdsResource, routes: ReadonlyMap<string, RouteConfiguration>): Listener {
+function staticListener(
+  resource: XdsResource,
+  routes: ReadonlyMap<string, RouteConfiguration>,
+  named: Names,
+): Listener {
   const listener = fromBinary(ListenerSchema, resource.value);
   for (const chain of listener.filterChains) {
-    inlineSecrets(chain.transportSocket);
+    inlineSecrets(chain.transportSocket, named);
     for (const filter of chain.filters) inlineRoutes(filter, routes);
   }
   return listener;
@@ -86,25 +95,32 @@ function inlineRoutes(filter: Filter, routes: ReadonlyMap<string, RouteConfigura
   filter.configType.value = anyPack(HttpConnectionManagerSchema, manager);
 }
 
-function inlineSecrets(socket: TransportSocket | undefined): void {
+function inlineSecrets(socket: TransportSocket | undefined, named: Names): void {
   if (socket?.configType.case !== 'typedConfig') return;
   for (const schema of [UpstreamTlsContextSchema, DownstreamTlsContextSchema] as const) {
     const context = anyUnpack(socket.configType.value, schema);
     if (context === undefined) continue;
-    inlineContext(context.commonTlsContext);
+    inlineContext(context.commonTlsContext, named);
     socket.configType.value = anyPack(schema as typeof UpstreamTlsContextSchema, context as never);
   }
 }
 
-function inlineContext(context: CommonTlsContext | undefined): void {
+function inlineContext(context: CommonTlsContext | undefined, named: Names): void {
   // Files that a rule names are in the proxy's image, not here.
   if (context?.validationContextType.case === 'validationContext') {
     context.validationContextType = { case: undefined };
   }
-  for (const secret of context?.tlsCertificateSdsSecretConfigs ?? []) secret.sdsConfig = undefined;
+  for (const secret of context?.tlsCertificateSdsSecretConfigs ?? []) {
+    secret.sdsConfig = undefined;
+    named.certificates.add(secret.name);
+  }
   if (context?.validationContextType.case !== 'combinedValidationContext') return;
-  const roots = context.validationContextType.value.validationContextSdsSecretConfig;
-  if (roots !== undefined) roots.sdsConfig = undefined;
+  const { defaultValidationContext: own, validationContextSdsSecretConfig: roots } =
+    context.validationContextType.value;
+  if (own !== undefined) delete own.crl;
+  if (roots === undefined) return;
+  roots.sdsConfig = undefined;
+  named.roots.add(roots.name);
 }
 
 function throwAwayKeys(): WorkloadKeys {
@@ -115,14 +131,16 @@ function throwAwayKeys(): WorkloadKeys {
   return { chain: pem, key: privateKeyPem(privateKey), roots: pem };
 }
 
-function secrets({ chain, key, roots }: WorkloadKeys) {
+function secrets({ chain, key, roots }: WorkloadKeys, named: Names) {
   const inline = (value: string) => ({ specifier: { case: 'inlineString' as const, value } });
   const certificate = { certificateChain: inline(chain), privateKey: inline(key) };
+  const validation = { trustedCa: inline(roots) };
   return [
-    create(SecretSchema, { name: WORKLOAD_SECRET, type: { case: 'tlsCertificate', value: certificate } }),
-    create(SecretSchema, {
-      name: ROOT_SECRET,
-      type: { case: 'validationContext', value: { trustedCa: inline(roots) } },
-    }),
+    ...[...named.certificates].map((name) =>
+      create(SecretSchema, { name, type: { case: 'tlsCertificate', value: certificate } }),
+    ),
+    ...[...named.roots].map((name) =>
+      create(SecretSchema, { name, type: { case: 'validationContext', value: validation } }),
+    ),
   ];
 }

@@ -7,9 +7,10 @@ import { hostTable, qualifyHost } from '../hosts.ts';
 import type { MeshIndex } from '../snapshot.ts';
 import { checkAddressless, checkClaimedAddresses } from './addresses.ts';
 import { checkClaimedHosts } from './claims.ts';
+import { checkServers } from './gateway-servers.ts';
 import type { Say } from './known.ts';
 import { checkNetworks } from './networks.ts';
-import { checkOpenPorts, checkPorts, checkSharedPorts } from './ports.ts';
+import { checkOpenPorts, checkPorts } from './ports.ts';
 import { checkDestinations, checkGateways, checkRuleHosts } from './references.ts';
 
 export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined): Diagnostic[] {
@@ -35,7 +36,7 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
   checkAddressless(services, say);
   checkNetworks(index, services, say);
   checkPorts(services, say);
-  checkSharedPorts(index.gateways, say);
+  checkServers(index.gateways, say);
   for (const gateway of index.gateways) checkOpenPorts(gateway, services, say);
   return distinct(found);
 }

@@ -44,30 +44,3 @@ export function checkOpenPorts(gateway: Gateway, all: readonly MeshService[], sa
     say(gateway.ref, 'ISM0109', `spec.servers[${i}].port.number`, message, `add port ${number} to the Service`);
   });
 }
-
-/** One port of a gateway speaks either TLS or plain text: where two Gateways want both, TLS has it. */
-export function checkSharedPorts(gateways: readonly Gateway[], say: Say): void {
-  const secure = gateways.flatMap((gateway) =>
-    gateway.spec.servers.filter(isSecure).map(({ port }) => ({ gateway, number: port.number })),
-  );
-  for (const gateway of gateways) {
-    gateway.spec.servers.forEach((server, i) => {
-      if (isSecure(server)) return;
-      const { number, protocol } = server.port;
-      const rival = secure.find((other) => other.number === number && meet(other.gateway, gateway));
-      if (rival === undefined) return;
-      const { namespace, name } = rival.gateway.ref;
-      const message = `Gateway ${namespace}/${name} has TLS on port ${number} of the same pods, so this server is not there`;
-      say(gateway.ref, 'ISM0109', `spec.servers[${i}].port.protocol`, message, `give ${protocol} another port`);
-    });
-  }
-}
-
-function isSecure({ port, tls }: Gateway['spec']['servers'][number]): boolean {
-  return (port.protocol === 'TLS' || port.protocol === 'HTTPS') && tls?.mode?.endsWith('PASSTHROUGH') === true;
-}
-
-/** There may be a pod that both select. */
-function meet(a: Gateway, b: Gateway): boolean {
-  return Object.entries(a.spec.selector).every(([key, value]) => (b.spec.selector[key] ?? value) === value);
-}
