@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // networking.istio.io DestinationRule: https://istio.io/latest/docs/reference/config/networking/destination-rule/
+
+import { reportDuplicates } from './duplicates.ts';
 import type { Kind, MeshObject } from './kind.ts';
 import {
   bool,
@@ -16,7 +18,6 @@ import {
   text,
 } from './shape.ts';
 import { dnsLabel, durationMs, exportTo, hostPattern, labels, portSelector } from './values.ts';
-import { reportDuplicates } from './virtual-service.ts';
 
 const later = (what: string) => `remove it; ${what} is not available yet`;
 

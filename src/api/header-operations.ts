@@ -1,49 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 // Headers to set, add and remove. Envoy refuses a whole route table for one header that it cannot make, so its rules
 // are asked here: https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#custom-request-response-headers
-import { type At, checked, defaulted, type Infer, list, mapOf, optional, struct } from './shape.ts';
+import { type At, checked, defaulted, type Infer, list, mapOf, optional, type Shape, struct } from './shape.ts';
 import { headerName, headerText } from './values.ts';
 
-const operations = struct({
-  set: defaulted(mapOf(headerText, headerName), {}),
-  add: defaulted(mapOf(headerText, headerName), {}),
-  remove: defaulted(list(headerName), []),
-});
-export type HeaderOperations = Infer<typeof operations>;
+type Side = 'request' | 'response';
+
+function operations(side: Side) {
+  return struct({
+    set: defaulted(headerValues(side), {}),
+    add: defaulted(headerValues(side), {}),
+    remove: defaulted(headerNames, []),
+  });
+}
+export type HeaderOperations = Infer<ReturnType<typeof operations>>;
 
 /** `Host` may be set on requests only: that rewrites the authority. */
-function headerOperations(side: 'request' | 'response') {
-  return checked(operations, (value, at) => {
-    for (const [kind, values] of [
-      ['set', value.set],
-      ['add', value.add],
-    ] as const) {
-      for (const [name, text] of Object.entries(values)) {
-        const field = `${at.field}.${kind}[${JSON.stringify(name)}]`;
-        if (isAuthority(name) && side === 'request' && kind === 'set') continue;
-        checkName(name, field, at);
-        checkFormat(text, field, at);
-      }
+export function headerValues(side: Side): Shape<Readonly<Record<string, string>>> {
+  return checked(mapOf(headerText, headerName), (values, at) => {
+    for (const [name, text] of Object.entries(values)) {
+      const field = `${at.field}[${JSON.stringify(name)}]`;
+      if (isAuthority(name) && side === 'request') continue;
+      checkName(name, field, at);
+      checkFormat(text, field, at);
     }
-    value.remove.forEach((name, i) => {
-      checkName(name, `${at.field}.remove[${i}]`, at);
-    });
   });
 }
 
+export const headerNames: Shape<readonly string[]> = checked(list(headerName), (names, at) => {
+  names.forEach((name, i) => {
+    checkName(name, `${at.field}[${i}]`, at);
+  });
+});
+
 export const headers = struct({
-  request: optional(headerOperations('request')),
-  response: optional(headerOperations('response')),
+  request: optional(operations('request')),
+  response: optional(operations('response')),
 });
 export type Headers = Infer<typeof headers>;
 
-function isAuthority(name: string): boolean {
+export function isAuthority(name: string): boolean {
   return ['host', ':authority'].includes(name.toLowerCase());
 }
 
 function checkName(name: string, field: string, at: At): void {
   if (!name.startsWith(':') && !isAuthority(name)) return;
-  const cure = 'rewrite the authority or the path by `rewrite`; Host may be set under headers.request.set only';
+  const cure = 'rewrite the authority or the path by `rewrite`; Host may be set under headers.request only';
   at.report.add('ISM0006', field, `${name} is no header that can be changed so`, cure);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // networking.istio.io ServiceEntry: https://istio.io/latest/docs/reference/config/networking/service-entry/
 import { isIP } from 'node:net';
+import { reportDuplicates } from './duplicates.ts';
 import type { Kind, MeshObject } from './kind.ts';
 import { EXTERNAL_NETWORK, networkName } from './mesh-networks.ts';
 import { PROTOCOL_NAMES, parseProtocol } from './protocol.ts';
@@ -21,7 +22,6 @@ import {
   turned,
 } from './shape.ts';
 import { dnsLabel, exportTo, fullHost, labels, portNumber } from './values.ts';
-import { reportDuplicates } from './virtual-service.ts';
 
 const protocol = turned(text(), (raw, at) => {
   const found = parseProtocol(raw);

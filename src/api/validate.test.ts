@@ -66,7 +66,8 @@ describe('VirtualService', () => {
       `- match: [{uri: {exact: /, prefix: /}}]\n  ${TO_A}`,
       ['ISM0007 spec.http[0].match[0].uri:7'],
     ],
-    ['empty prefix', `- match: [{uri: {prefix: ""}}]\n  ${TO_A}`, ['ISM0006 spec.http[0].match[0].uri.prefix:7']],
+    ['empty prefix of a path', `- match: [{uri: {prefix: ""}}]\n  ${TO_A}`, []],
+    ['empty prefix', `- match: [{method: {prefix: ""}}]\n  ${TO_A}`, ['ISM0006 spec.http[0].match[0].method.prefix:7']],
     [
       'parameter without a name',
       `- match: [{queryParams: {"": {exact: x}}}]\n  ${TO_A}`,
@@ -107,7 +108,8 @@ describe('VirtualService', () => {
       `- ${TO_A}\n  rewrite: {uriRegexRewrite: {match: "/(a)", rewrite: '\\2'}}`,
       ['ISM0006 spec.http[0].rewrite.uriRegexRewrite.rewrite:8'],
     ],
-    ['delegate', `- ${TO_A}\n  delegate: {name: y}`, ['ISM0004 spec.http[0].delegate:8']],
+    ['delegate', `- delegate: {name: y}\n  timeout: 1s`, []],
+    ['delegate and route', `- ${TO_A}\n  delegate: {name: y}`, ['ISM0007 spec.http[0]:7']],
     ['old field', `- ${TO_A}\n  websocketUpgrade: true`, ['warning ISM0005 spec.http[0].websocketUpgrade:8']],
     [
       'subset with a blank',
@@ -119,12 +121,14 @@ describe('VirtualService', () => {
   });
 
   test.each([
-    ['no hosts', 'hosts: []', ['ISM0001 spec.hosts:5']],
+    ['no hosts, for others to take routes from', 'hosts: []', []],
+    ['no hosts, but gateways', 'gateways: [edge]', ['ISM0007 spec.gateways:5']],
+    ['a host that another covers', 'hosts: ["*.b.c", x.b.c]\n  gateways: [edge]', ['ISM0009 spec.hosts[1]:5']],
     ['a host twice', 'hosts: [a, a]', ['ISM0009 spec.hosts[1]:5']],
     ['* for all sidecars', 'hosts: ["*"]', ['ISM0006 spec.hosts[0]:5']],
     ['* at a gateway', 'hosts: ["*"]\n  gateways: [edge]', []],
     ['wildcard in the middle', 'hosts: [a.*.com]', ['ISM0006 spec.hosts[0]:5']],
-    ['tcp routes', 'hosts: [a]\n  tcp: [{route: []}]', ['ISM0004 spec.tcp:6']],
+    ['tcp route to nowhere', 'hosts: [a]\n  tcp: [{route: []}]', ['ISM0001 spec.tcp[0].route:6']],
   ])('%s', (_, head, expected) => {
     expect(said(virtualService(`- ${TO_A}`, head))).toEqual(expected);
   });

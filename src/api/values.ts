@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The scalar values that several kinds share.
 import { isIP } from 'node:net';
+import { parseCidr } from './cidr.ts';
 import { type Hostname, hostname } from './names.ts';
 import { faultOfRegex } from './regex.ts';
 import {
@@ -106,6 +107,22 @@ export const stringMatch: Shape<StringMatch> = turned(
     return undefined;
   },
 );
+
+/** A gateway as rules name it; `mesh` is all sidecars. */
+export const gatewayName: Shape<string> = text({
+  pattern: /^([-a-z0-9]+\/)?[-a-z0-9.]+$/,
+  what: 'mesh, NAME or NAMESPACE/NAME',
+});
+
+/** An IP address or a CIDR block, as a block. */
+export const subnet: Shape<string> = turned(text(), (raw, at) => {
+  const family = isIP(raw);
+  const block = family === 0 ? raw : `${raw}/${family === 4 ? 32 : 128}`;
+  if (parseCidr(block) !== undefined) return block;
+  const message = `${JSON.stringify(raw)} is neither an address nor a block of them`;
+  at.report.add('ISM0006', at.field, message, 'write it as 10.1.0.0/16 or 10.1.0.7');
+  return undefined;
+});
 
 export const portSelector = struct({ number: required(portNumber) });
 /** 0 to 100. */

@@ -1,40 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 // networking.istio.io VirtualService: https://istio.io/latest/docs/reference/config/networking/virtual-service/
-import { destination, type HttpRoute, httpRoute } from './http-route.ts';
+import { checkWeights, connectionShare } from './destination.ts';
+import { reportDuplicates } from './duplicates.ts';
+import { httpRoute } from './http-route.ts';
 import type { Kind, MeshObject } from './kind.ts';
 import { covers } from './names.ts';
-import { type At, defaulted, type Infer, integer, list, optional, refused, required, struct, text } from './shape.ts';
-import { exportTo, hostPattern, portNumber } from './values.ts';
+import { reportUnreachable } from './route-coverage.ts';
+import { type At, checked, defaulted, type Infer, list, optional, refused, required, struct } from './shape.ts';
+import { dnsLabel, exportTo, gatewayName, hostPattern, labels, portNumber, subnet } from './values.ts';
 
-/** TLS that a gateway passes on unopened, by the name that the client asks for. */
+/** Of a connection, before anything is read from it. */
+const connectionMatch = {
+  destinationSubnets: defaulted(list(subnet), []),
+  port: optional(portNumber),
+  sourceLabels: defaulted(labels, {}),
+  gateways: defaulted(list(gatewayName), []),
+  sourceNamespace: optional(dnsLabel),
+};
+
+const shares = checked(list(connectionShare, { min: 1 }), checkWeights);
+
+/** TLS that is passed on unopened, by the name that the client asks for. */
 const tlsRoute = struct({
-  match: required(
+  match: required(list(struct({ ...connectionMatch, sniHosts: required(list(hostPattern, { min: 1 })) }), { min: 1 })),
+  route: required(shares),
+});
+export type TlsRoute = Infer<typeof tlsRoute>;
+
+const tcpRoute = struct({
+  match: defaulted(
     list(
       struct({
-        sniHosts: required(list(hostPattern, { min: 1 })),
-        port: optional(portNumber),
-        gateways: refused('bind the whole VirtualService by spec.gateways'),
-        destinationSubnets: refused('match by sniHosts'),
-        sourceLabels: refused('match by sniHosts'),
-        sourceNamespace: refused('match by sniHosts'),
+        ...connectionMatch,
+        sourceSubnet: refused('remove it; clients are told apart by sourceLabels and sourceNamespace'),
       }),
-      { min: 1 },
     ),
+    [],
   ),
-  route: required(list(struct({ destination: required(destination), weight: optional(integer()) }), { min: 1 })),
+  route: required(shares),
 });
+export type TcpRoute = Infer<typeof tcpRoute>;
+export type ConnectionMatch = TcpRoute['match'][number];
 
 const spec = struct(
   {
-    hosts: required(list(hostPattern, { min: 1 })),
-    gateways: defaulted(
-      list(text({ pattern: /^(mesh|([-a-z0-9.]+\/)?[-a-z0-9.]+)$/, what: 'mesh, NAME or NAMESPACE/NAME' })),
-      ['mesh'],
-    ),
+    hosts: defaulted(list(hostPattern), []),
+    gateways: defaulted(list(gatewayName), []),
     http: defaulted(list(httpRoute), []),
     tls: defaulted(list(tlsRoute), []),
+    tcp: defaulted(list(tcpRoute), []),
     exportTo,
-    tcp: refused('TCP goes by the addresses and ports of Services and ServiceEntries'),
   },
   'Routing rules for the requests that are made to its hosts.',
 );
@@ -61,82 +76,78 @@ export const VIRTUAL_SERVICE: Kind<VirtualServiceSpec> = {
   ],
   spec,
   check(value, at) {
-    if (value.http.length === 0 && value.tls.length === 0) {
-      at.report.add('ISM0001', `${at.field}.http`, 'it has no routes', 'add at least one entry to spec.http');
+    if (value.http.length === 0 && value.tls.length === 0 && value.tcp.length === 0) {
+      const cure = 'add at least one entry to spec.http, spec.tls or spec.tcp';
+      at.report.add('ISM0001', `${at.field}.http`, 'it has no routes', cure);
     }
-    checkTlsRoutes(value, at);
-    reportDuplicates(value.hosts, `${at.field}.hosts`, at);
-    reportUnreachable(value.http, at);
-    reportBareWildcard(value, at);
+    if (isDelegate(value)) checkDelegate(value, at);
+    checkServerNames(value, at);
+    checkHosts(value, at);
+    reportUnreachable(value, at);
   },
 };
 
-export function reportDuplicates(values: readonly string[], field: string, at: At): void {
-  values.forEach((value, i) => {
-    const first = values.indexOf(value);
-    if (first === i) return;
-    at.report.add(
-      'ISM0009',
-      `${field}[${i}]`,
-      `${value} is there already, at ${field}[${first}]`,
-      'remove one of them',
-    );
+/** Without hosts it is no rule by itself: other rules take their routes from it. */
+export function isDelegate(spec: VirtualServiceSpec): boolean {
+  return spec.hosts.length === 0;
+}
+
+/** For sidecars: said so, or not said otherwise. */
+export function isForMesh(spec: VirtualServiceSpec): boolean {
+  return !isDelegate(spec) && (spec.gateways.length === 0 || spec.gateways.includes('mesh'));
+}
+
+function checkDelegate(value: VirtualServiceSpec, at: At): void {
+  for (const name of ['gateways', 'tls', 'tcp'] as const) {
+    if (value[name].length === 0) continue;
+    const message = `without hosts other rules take their http routes from it, and \`${name}\` has no meaning`;
+    at.report.add('ISM0007', `${at.field}.${name}`, message, `add spec.hosts, or remove ${name}`);
+  }
+  value.http.forEach((route, i) => {
+    if (route.delegate === undefined) return;
+    const field = `${at.field}.http[${i}].delegate`;
+    const message = 'a rule that others take routes from cannot take them from a third';
+    at.report.add('ISM0007', field, message, 'write the routes here, or add spec.hosts');
   });
 }
 
-/** A route without a match takes every request, so that the routes after it are dead. */
-function reportUnreachable(routes: readonly HttpRoute[], at: At): void {
-  const last = routes.findIndex((route) => route.match.length === 0 || route.match.some(takesAll));
-  for (let i = last + 1; last >= 0 && i < routes.length; i++) {
-    const message = `spec.http[${last}] takes every request before it`;
-    at.report.add(
-      'ISM0011',
-      `${at.field}.http[${i}]`,
-      message,
-      `move spec.http[${last}] to the end, or give it a match`,
-    );
-  }
+/** Istio's: of two hosts that cover one another the second would never be asked. */
+function checkHosts({ hosts, gateways }: VirtualServiceSpec, at: At): void {
+  reportDuplicates(hosts, `${at.field}.hosts`, at);
+  const places = new Map(hosts.map((host, i) => [host, i]));
+  hosts.forEach((host, i) => {
+    const wide = widerHosts(host).find((name) => places.has(name));
+    if (wide === undefined) return;
+    const message = `${wide}, at ${at.field}.hosts[${places.get(wide)}], covers ${host} already`;
+    at.report.add('ISM0009', `${at.field}.hosts[${i}]`, message, 'remove one of them');
+  });
+  const all = hosts.indexOf('*');
+  if (all < 0 || (gateways.length > 0 && !gateways.includes('mesh'))) return;
+  const message = '`*` would take over every host for all sidecars';
+  at.report.add(
+    'ISM0006',
+    `${at.field}.hosts[${all}]`,
+    message,
+    'name the hosts, or name the gateway in spec.gateways',
+  );
 }
 
-function checkTlsRoutes(value: VirtualServiceSpec, at: At): void {
-  if (value.tls.length > 0 && value.gateways.includes('mesh')) {
-    const cure =
-      'bind it to a Gateway by spec.gateways; sidecars route TLS by the hosts of Services and ServiceEntries';
-    at.report.add('ISM0004', `${at.field}.tls`, 'TLS routes for sidecars are not supported', cure);
-  }
-  value.tls.forEach((route, i) => {
-    const field = `${at.field}.tls[${i}]`;
-    if (route.route.length > 1) {
-      at.report.add('ISM0004', `${field}.route[1]`, 'weights for TLS are not supported', 'keep one destination');
-    }
+/** `a.b.c` and `*.a.b.c`: `*.b.c`, `*.c`, `*`. */
+function widerHosts(host: string): string[] {
+  const labels = host.replace(/^\*\./, '').split('.');
+  const parents = labels.slice(1).map((_, i) => `*.${labels.slice(i + 1).join('.')}`);
+  return host === '*' ? [] : [...parents, '*'];
+}
+
+function checkServerNames({ hosts, tls }: VirtualServiceSpec, at: At): void {
+  tls.forEach((route, i) => {
     route.match.forEach((match, j) => {
       match.sniHosts.forEach((name, k) => {
-        if (value.hosts.some((host) => covers(host, name))) return;
+        if (hosts.some((host) => covers(host, name))) return;
+        const field = `${at.field}.tls[${i}].match[${j}].sniHosts[${k}]`;
         const message = `${name} is not among the hosts of this VirtualService`;
-        at.report.add('ISM0006', `${field}.match[${j}].sniHosts[${k}]`, message, 'add it to spec.hosts');
+        at.report.add('ISM0006', field, message, 'add it to spec.hosts');
       });
     });
   });
-}
-
-/** Nothing but `name` and a uri prefix of `/` is set. */
-function takesAll(match: HttpRoute['match'][number]): boolean {
-  const { name, uri, ignoreUriCase, ...conditions } = match;
-  const anyPath = uri === undefined || (uri.kind === 'prefix' && uri.value === '/');
-  return anyPath && Object.values(conditions).every(isEmpty);
-}
-
-function isEmpty(condition: unknown): boolean {
-  return condition === undefined || (typeof condition === 'object' && Object.keys(condition ?? {}).length === 0);
-}
-
-function reportBareWildcard(value: VirtualServiceSpec, at: At): void {
-  const i = value.hosts.indexOf('*');
-  if (i < 0 || !value.gateways.includes('mesh')) return;
-  at.report.add(
-    'ISM0006',
-    `${at.field}.hosts[${i}]`,
-    '`*` would take over every host for all sidecars',
-    'name the hosts, or name the gateway in spec.gateways',
-  );
 }

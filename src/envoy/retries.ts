@@ -2,6 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type RetryPolicy, RetryPolicySchema } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import { PreviousHostsPredicateSchema } from '#gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
+import { PreviousPrioritiesConfigSchema } from '#gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts';
 import type { RetryIntent } from '../intent/types.ts';
 import { duration, packed } from './messages.ts';
 
@@ -31,6 +32,12 @@ const PREVIOUS_HOSTS = {
   configType: { case: 'typedConfig' as const, value: packed(PreviousHostsPredicateSchema, {}) },
 };
 
+/** Every second attempt looks at the priorities that failed, and leaves them out. */
+const PREVIOUS_PRIORITIES = {
+  name: 'envoy.retry_priorities.previous_priorities',
+  configType: { case: 'typedConfig' as const, value: packed(PreviousPrioritiesConfigSchema, { updateFrequency: 2 }) },
+};
+
 export function buildRetryPolicy(retries: RetryIntent): RetryPolicy {
   const unserved = retries.on.includes('connect-failure');
   return create(RetryPolicySchema, {
@@ -40,6 +47,7 @@ export function buildRetryPolicy(retries: RetryIntent): RetryPolicy {
     retriableStatusCodes: [...retries.statusCodes],
     ...(retries.perTryTimeoutMs !== undefined && { perTryTimeout: duration(retries.perTryTimeoutMs) }),
     ...(retries.backoffMs !== undefined && { retryBackOff: { baseInterval: duration(retries.backoffMs) } }),
+    ...(retries.otherPriorities && { retryPriority: PREVIOUS_PRIORITIES }),
     ...(retries.avoidPreviousHosts && { retryHostPredicate: [PREVIOUS_HOSTS], hostSelectionRetryMaxAttempts: 5n }),
   });
 }

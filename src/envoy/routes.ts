@@ -3,6 +3,7 @@
 import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import {
+  type DataSourceSchema,
   HeaderValueOption_HeaderAppendAction,
   type HeaderValueOptionSchema,
 } from '#gen/envoy/config/core/v3/base_pb.ts';
@@ -18,6 +19,7 @@ import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts
 import type {
   HeaderEdits,
   HttpRouteIntent,
+  ResponseBody,
   RouteAction,
   RouteTableIntent,
   VirtualHostIntent,
@@ -96,6 +98,7 @@ function otherwise(kind: RouteTableIntent['otherwise']): VirtualHostInit[] {
 function buildRoute(route: HttpRouteIntent): RouteInit {
   return {
     name: route.name,
+    statPrefix: route.statPrefix,
     match: buildMatch(route.match),
     action: buildAction(route.action),
     ...ruleMetadata(route.origin),
@@ -111,11 +114,16 @@ function buildAction(action: RouteAction): RouteInit['action'] {
     case 'redirect':
       return { case: 'redirect', value: redirect(action) };
     case 'respond': {
-      const body =
-        action.body === '' ? {} : { body: { specifier: { case: 'inlineString' as const, value: action.body } } };
-      return { case: 'directResponse', value: { status: action.status, ...body } };
+      const { status, body } = action;
+      return { case: 'directResponse', value: { status, ...(body && { body: { specifier: bodySpecifier(body) } }) } };
     }
   }
+}
+
+function bodySpecifier(body: ResponseBody): NonNullable<MessageInitShape<typeof DataSourceSchema>['specifier']> {
+  return 'text' in body
+    ? { case: 'inlineString', value: body.text }
+    : { case: 'inlineBytes', value: new Uint8Array(Buffer.from(body.base64, 'base64')) };
 }
 
 function forward(action: Extract<RouteAction, { kind: 'forward' }>): ActionInit {
@@ -170,6 +178,7 @@ function redirect(action: Extract<RouteAction, { kind: 'redirect' }>): MessageIn
     ...(action.authority !== undefined && { hostRedirect: action.authority }),
     ...(action.port !== undefined && { portRedirect: action.port }),
     ...(action.scheme !== undefined && { schemeRewriteSpecifier: { case: 'schemeRedirect', value: action.scheme } }),
+    ...(action.prefix !== undefined && { pathRewriteSpecifier: { case: 'prefixRewrite', value: action.prefix } }),
     ...(action.path !== undefined && { pathRewriteSpecifier: { case: 'pathRedirect', value: action.path } }),
   };
 }

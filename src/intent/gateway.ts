@@ -11,8 +11,9 @@ import { compareHosts } from '../model/hosts.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshService } from '../model/snapshot.ts';
 import { boundGateways, type ProxyView } from '../model/view.ts';
+import { distinctRoutes, tlsRoutes } from './connection-routes.ts';
 import { sniNames } from './destinations.ts';
-import { buildRoutes, resolveDestination } from './http-routes.ts';
+import { buildRoutes, catchAllLast } from './http-routes.ts';
 import { targetPort } from './inbound.ts';
 import { buildServerTls } from './server-tls.ts';
 import type {
@@ -116,7 +117,8 @@ function buildVirtualHosts(inputs: GatewayInputs, servers: readonly PlacedServer
     const origin = { object: gateway.ref, field: `spec.servers[${index}].hosts` };
     if (httpsOnly) for (const { host } of server.hosts) put(host, { routes: [], origin });
   }
-  return [...hosts.values()].sort((a, b) => compareHosts(a.domains[0]!, b.domains[0]!));
+  const sorted = [...hosts.values()].map((host) => ({ ...host, routes: catchAllLast(host.routes) }));
+  return sorted.sort((a, b) => compareHosts(a.domains[0]!, b.domains[0]!));
 }
 
 function nameOf({ ref }: Gateway): string {
@@ -255,18 +257,15 @@ function meshChains(inputs: GatewayInputs, offered: readonly string[]): TcpChain
 /** Strangers' TLS, as VirtualServices route it. */
 function ruledChains(inputs: GatewayInputs, { gateway, server }: PlacedServer): TcpChainIntent[] {
   const client = { view: inputs.view, gateway: nameOf(gateway), port: server.port.number };
-  return rulesOf(inputs, gateway).flatMap((vs) =>
-    vs.spec.tls.flatMap((route, i) =>
-      route.match
-        .filter((match) => match.port === undefined || match.port === server.port.number)
-        .map((match) => ({
-          serverNames: match.sniHosts.flatMap((host) => servedHosts(host, server.hosts, vs, gateway)),
-          blocks: [],
-          to: [{ ref: resolveDestination(route.route[0]!.destination, vs, client), weight: 100 }],
-          use: 'proxy' as const,
-          origin: { object: vs.ref, field: `spec.tls[${i}]` },
-        }))
-        .filter((chain) => chain.serverNames.length > 0),
-    ),
+  const routes = rulesOf(inputs, gateway).flatMap((vs) =>
+    tlsRoutes(vs, client).map((route) => ({
+      ...route,
+      serverNames: route.serverNames.flatMap((host) => servedHosts(host, server.hosts, vs, gateway)),
+      blocks: [],
+    })),
   );
+  return distinctRoutes(routes.filter((route) => route.serverNames.length > 0)).map((route) => ({
+    ...route,
+    use: 'proxy' as const,
+  }));
 }

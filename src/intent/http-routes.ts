@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // The http part of a VirtualService as an ordered list of routes, for one port of one client.
 
-import type { HeaderOperations } from '../api/header-operations.ts';
-import type { HeaderCondition, HttpMatch } from '../api/http-match.ts';
-import type { CorsPolicy, Destination, Fault, HttpRoute, Retries } from '../api/http-route.ts';
+import type { Destination } from '../api/destination.ts';
+import { type HeaderOperations, isAuthority } from '../api/header-operations.ts';
+import type { DirectResponse, Redirect } from '../api/http-actions.ts';
+import type { CorsPolicy } from '../api/http-cors.ts';
+import { type Fault, GRPC_STATUS } from '../api/http-fault.ts';
+import type { Condition, HttpMatch } from '../api/http-match.ts';
+import type { Retries } from '../api/http-retries.ts';
+import type { HttpRoute } from '../api/http-route.ts';
 import type { StringMatch } from '../api/values.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { qualifyHost } from '../model/hosts.ts';
-import { type ProxyView, qualifyGateway } from '../model/view.ts';
+import { qualifyGateway } from '../model/qualify-gateway.ts';
+import type { ProxyView } from '../model/view.ts';
 import type {
   CorsIntent,
   DestinationRef,
+  FaultError,
   FaultIntent,
   HeaderEdits,
   HttpRouteIntent,
   NamedMatch,
   Origin,
   RequestMatch,
+  ResponseBody,
   RetryIntent,
   RouteAction,
   WeightedDestination,
@@ -28,6 +36,8 @@ export interface RouteClient {
   /** `mesh`, or the gateway as NAMESPACE/NAME. */
   readonly gateway: string;
   readonly port: number;
+  /** The gateway has opened TLS. */
+  readonly tls?: boolean;
 }
 
 const NO_EDITS: HeaderEdits = { set: {}, add: {}, remove: [] };
@@ -44,6 +54,7 @@ export const DEFAULT_RETRIES: RetryIntent = {
   on: ['connect-failure', 'refused-stream', 'unavailable', 'cancelled'],
   statusCodes: [],
   avoidPreviousHosts: true,
+  otherPriorities: false,
   backoffMs: undefined,
 };
 
@@ -51,6 +62,7 @@ export const DEFAULT_RETRIES: RetryIntent = {
 export function plainRoute(to: DestinationRef, origin: Origin): HttpRouteIntent {
   return {
     name: 'default',
+    statPrefix: '',
     match: ANY_REQUEST,
     action: {
       kind: 'forward',
@@ -71,12 +83,12 @@ export function plainRoute(to: DestinationRef, origin: Origin): HttpRouteIntent 
 export function buildRoutes(vs: VirtualService, client: RouteClient): HttpRouteIntent[] {
   const routes: HttpRouteIntent[] = [];
   for (const [i, http] of vs.spec.http.entries()) {
-    const field = `spec.http[${i}]`;
+    const { object, field, matches: places } = http.writtenAt ?? { object: vs.ref, field: `spec.http[${i}]` };
     const matches = http.match.length === 0 ? [undefined] : http.match;
     for (const [j, match] of matches.entries()) {
       if (match !== undefined && !concerns(match, vs, client)) continue;
-      const origin = { object: vs.ref, field: match === undefined ? field : `${field}.match[${j}]` };
-      routes.push(buildRoute(vs, http, match, field, origin, client));
+      const origin = { object, field: match === undefined ? field : (places?.[j] ?? `${field}.match[${j}]`) };
+      routes.push(buildRoute(vs, http, match, { object, field }, origin, client));
       // Nothing behind a route that takes everything can be reached: keep it out of every proxy.
       if (takesEverything(routes.at(-1)!.match)) return routes;
     }
@@ -89,13 +101,22 @@ function concerns(match: HttpMatch, vs: VirtualService, client: RouteClient): bo
   if (match.port !== undefined && match.port !== client.port) return false;
   const gateways = match.gateways.map((name) => qualifyGateway(name, vs.ref.namespace));
   if (gateways.length > 0 && !gateways.includes(client.gateway)) return false;
-  if (client.gateway !== 'mesh') return true;
+  // Whoever names a gateway asks nothing more of what comes through it.
+  if (gateways.length > 0 && client.gateway !== 'mesh') return true;
   if (match.sourceNamespace !== undefined && match.sourceNamespace !== view.namespace) return false;
   return Object.entries(match.sourceLabels).every(([key, value]) => view.labels[key] === value);
 }
 
+/** Routes of several rules for one host: those that take everything come last, and only the first of them counts. */
+export function catchAllLast(routes: readonly HttpRouteIntent[]): readonly HttpRouteIntent[] {
+  const rest = routes.filter((route) => takesEverything(route.match));
+  if (rest.length === 0 || rest[0] === routes.at(-1)) return routes;
+  return [...routes.filter((route) => !takesEverything(route.match)), rest[0]!];
+}
+
 function takesEverything(match: RequestMatch): boolean {
-  const anyPath = match.path.kind === 'prefix' && match.path.value === '/';
+  const { kind, value } = match.path;
+  const anyPath = (kind === 'prefix' && (value === '/' || value === '')) || (kind === 'regex' && value === '.*');
   return anyPath && match.headers.length === 0 && match.query.length === 0;
 }
 
@@ -103,19 +124,20 @@ function buildRoute(
   vs: VirtualService,
   http: HttpRoute,
   match: HttpMatch | undefined,
-  field: string,
+  place: Origin,
   origin: Origin,
   client: RouteClient,
 ): HttpRouteIntent {
-  const request = edits(http.headers?.request);
+  const headers = headersOf(http);
   return {
     name: [http.name, match?.name].filter((part) => part !== undefined).join('.') || 'default',
+    statPrefix: match?.statPrefix ?? '',
     match: match === undefined ? ANY_REQUEST : buildMatch(match),
-    action: buildAction(vs, http, field, request.authority, client),
+    action: buildAction(vs, http, place, headers, client),
     fault: http.fault && buildFault(http.fault),
     cors: http.corsPolicy && buildCors(http.corsPolicy),
-    requestHeaders: request.edits,
-    responseHeaders: edits(http.headers?.response).edits,
+    requestHeaders: headers.request,
+    responseHeaders: headers.response,
     origin,
   };
 }
@@ -123,7 +145,7 @@ function buildRoute(
 function buildMatch(match: HttpMatch): RequestMatch {
   const pseudo = (name: string, condition: StringMatch | undefined): NamedMatch[] =>
     condition === undefined ? [] : [{ name, condition, invert: false }];
-  const named = (from: Readonly<Record<string, HeaderCondition>>, invert: boolean): NamedMatch[] =>
+  const named = (from: Readonly<Record<string, Condition>>, invert: boolean): NamedMatch[] =>
     Object.entries(from).map(([name, condition]) => ({ name: name.toLowerCase(), condition, invert }));
   return {
     path: match.uri ?? ANY_REQUEST.path,
@@ -142,49 +164,92 @@ function buildMatch(match: HttpMatch): RequestMatch {
 function buildAction(
   vs: VirtualService,
   http: HttpRoute,
-  field: string,
-  authority: string | undefined,
+  place: Origin,
+  headers: RouteHeaders,
   client: RouteClient,
 ): RouteAction {
-  if (http.redirect !== undefined) {
-    const { uri, authority: host, scheme, port, redirectCode } = http.redirect;
-    return { kind: 'redirect', path: uri, authority: host, scheme, port, code: redirectCode };
-  }
+  if (http.redirect !== undefined) return buildRedirect(http.redirect, client);
   if (http.directResponse !== undefined) {
-    return { kind: 'respond', status: http.directResponse.status, body: http.directResponse.body?.string ?? '' };
+    const { status, body } = http.directResponse;
+    return { kind: 'respond', status, body: body && bodyOf(body) };
   }
   const mirrors = http.mirror ? [{ destination: http.mirror, percentage: http.mirrorPercentage }] : http.mirrors;
   return {
     kind: 'forward',
-    to: buildWeights(vs, http, field, client),
+    to: buildWeights(vs, http, place, client),
     timeoutMs: http.timeout ?? 0,
     retries: http.retries === undefined ? DEFAULT_RETRIES : buildRetries(http.retries),
     rewrite: {
       path: http.rewrite?.uri,
       pattern: http.rewrite?.uriRegexRewrite,
-      authority: http.rewrite?.authority ?? authority,
+      authority: http.rewrite?.authority ?? headers.authority,
     },
-    mirrors: mirrors.map((mirror) => ({
-      to: resolveDestination(mirror.destination, vs, client),
-      percent: mirror.percentage?.value ?? 100,
-    })),
+    mirrors: mirrors
+      .map((mirror) => ({
+        to: resolveDestination(mirror.destination, vs, client),
+        percent: mirror.percentage?.value ?? 100,
+      }))
+      .filter(({ percent }) => percent > 0),
   };
 }
 
-function buildWeights(vs: VirtualService, http: HttpRoute, field: string, client: RouteClient): WeightedDestination[] {
+function buildRedirect(redirect: Redirect, client: RouteClient): RouteAction {
+  const { uri, prefixRewrite, authority, scheme, derivePort, redirectCode } = redirect;
+  const asked = derivePort === 'FROM_REQUEST_PORT' ? client.port : redirect.port;
+  // The scheme's own port is not written out.
+  const implied = (scheme ?? (client.tls === true ? 'https' : 'http')) === 'https' ? 443 : 80;
+  const port = asked === implied ? undefined : asked;
+  return { kind: 'redirect', path: uri, prefix: prefixRewrite, authority, scheme, port, code: redirectCode };
+}
+
+function bodyOf({ string, bytes }: NonNullable<DirectResponse['body']>): ResponseBody | undefined {
+  if (bytes !== undefined) return { base64: bytes };
+  return string === undefined || string === '' ? undefined : { text: string };
+}
+
+interface RouteHeaders {
+  readonly request: HeaderEdits;
+  readonly response: HeaderEdits;
+  readonly authority: string | undefined;
+}
+
+/** What the only destination of a route wants of headers is done after what the route wants. */
+function headersOf(http: HttpRoute): RouteHeaders {
+  const request = edits(http.headers?.request);
+  const response = edits(http.headers?.response).edits;
+  const own = http.route.length === 1 ? http.route[0]!.headers : undefined;
+  if (own === undefined) return { request: request.edits, response, authority: request.authority };
+  const ownRequest = edits(own.request);
+  return {
+    request: joined(request.edits, ownRequest.edits),
+    response: joined(response, edits(own.response).edits),
+    authority: request.authority ?? ownRequest.authority,
+  };
+}
+
+function joined(first: HeaderEdits, second: HeaderEdits): HeaderEdits {
+  const kept = Object.entries(first.add).filter(([name]) => !Object.hasOwn(second.set, name));
+  return {
+    set: { ...first.set, ...second.set },
+    add: { ...Object.fromEntries(kept), ...second.add },
+    remove: [...first.remove, ...second.remove],
+  };
+}
+
+function buildWeights(vs: VirtualService, http: HttpRoute, place: Origin, client: RouteClient): WeightedDestination[] {
   const single = http.route.length === 1;
   return http.route.flatMap((route, i) => {
     const weight = single ? 100 : (route.weight ?? 0);
     if (weight === 0) return [];
-    const request = edits(route.headers?.request);
+    const request = edits(single ? undefined : route.headers?.request);
     return [
       {
         to: resolveDestination(route.destination, vs, client),
         weight,
         requestHeaders: request.edits,
-        responseHeaders: edits(route.headers?.response).edits,
+        responseHeaders: edits(single ? undefined : route.headers?.response).edits,
         authority: request.authority,
-        origin: { object: vs.ref, field: `${field}.route[${i}]` },
+        origin: { object: place.object, field: `${place.field}.route[${i}]` },
       },
     ];
   });
@@ -203,16 +268,19 @@ export function resolveDestination(destination: Destination, vs: VirtualService,
 function edits(operations: HeaderOperations | undefined): { edits: HeaderEdits; authority: string | undefined } {
   if (operations === undefined) return { edits: NO_EDITS, authority: undefined };
   let authority: string | undefined;
-  const set: Record<string, string> = {};
-  for (const [name, value] of Object.entries(operations.set)) {
-    if (['host', ':authority'].includes(name.toLowerCase())) authority = value;
-    else set[name.toLowerCase()] = value;
-  }
-  const add = Object.fromEntries(Object.entries(operations.add).map(([name, value]) => [name.toLowerCase(), value]));
+  const plain = (values: Readonly<Record<string, string>>) => {
+    const entries = Object.entries(values).flatMap(([name, value]) => {
+      if (isAuthority(name)) authority = value;
+      return isAuthority(name) ? [] : [[name.toLowerCase(), value] as const];
+    });
+    return Object.fromEntries(entries);
+  };
+  const add = plain(operations.add);
+  const set = plain(operations.set);
   return { edits: { set, add, remove: operations.remove.map((name) => name.toLowerCase()) }, authority };
 }
 
-function buildRetries(retries: Retries): RetryIntent | undefined {
+export function buildRetries(retries: Retries): RetryIntent | undefined {
   if (retries.attempts === 0) return undefined;
   const conditions = (retries.retryOn ?? '')
     .split(',')
@@ -226,19 +294,20 @@ function buildRetries(retries: Retries): RetryIntent | undefined {
     on:
       conditions.length === 0
         ? DEFAULT_RETRIES.on
-        : [...named, ...(statusCodes.length > 0 ? ['retriable-status-codes'] : [])],
+        : [...new Set([...named, ...(statusCodes.length > 0 ? ['retriable-status-codes'] : [])])],
     statusCodes,
     avoidPreviousHosts: retries.retryIgnorePreviousHosts,
+    otherPriorities: retries.retryRemoteLocalities === true,
     backoffMs: retries.backoff,
   };
 }
 
-function buildFault(fault: Fault): FaultIntent {
-  const { delay, abort } = fault;
-  return {
-    delay: delay && { percent: delay.percentage?.value ?? 100, delayMs: delay.fixedDelay },
-    abort: abort && { percent: abort.percentage?.value ?? 100, status: abort.httpStatus },
-  };
+function buildFault({ delay, abort }: Fault): FaultIntent {
+  return { delay, abort: abort && { percent: abort.percent, error: faultError(abort.error) } };
+}
+
+function faultError(error: NonNullable<Fault['abort']>['error']): FaultError {
+  return error.kind === 'http' ? error : { kind: 'grpc', status: GRPC_STATUS.indexOf(error.status) };
 }
 
 function buildCors(cors: CorsPolicy): CorsIntent {
@@ -249,5 +318,6 @@ function buildCors(cors: CorsPolicy): CorsIntent {
     exposed: cors.exposeHeaders,
     maxAgeMs: cors.maxAge,
     credentials: cors.allowCredentials,
+    forwardUnmatched: cors.unmatchedPreflights !== 'IGNORE',
   };
 }

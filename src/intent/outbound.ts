@@ -3,12 +3,19 @@
 import { isIP } from 'node:net';
 import { type MeshService, PROXY_PORTS, type ServicePort } from '../model/snapshot.ts';
 import { addressesOf, headlessState, type ProxyView } from '../model/view.ts';
+import { ruledChains } from './connection-routes.ts';
 import type { OutboundHttpPortIntent, OutboundIntent, TcpChainIntent, TcpPortIntent } from './types.ts';
-import { buildRouteTable, buildServiceTable, indexRules, type VirtualHostCache } from './virtual-hosts.ts';
+import {
+  buildRouteTable,
+  buildServiceTable,
+  indexRules,
+  type RuleIndex,
+  type VirtualHostCache,
+} from './virtual-hosts.ts';
 
 export function buildOutbound(view: ProxyView, cache: VirtualHostCache): OutboundIntent {
   const rules = indexRules(view);
-  const places = placesOf(view);
+  const places = placesOf(view, rules);
   const httpPorts = places.flatMap(({ http, ...place }): OutboundHttpPortIntent[] => {
     if (http === undefined) return [];
     const { port } = place;
@@ -44,11 +51,11 @@ interface Claim {
   readonly chain: TcpChainIntent | undefined;
 }
 
-function placesOf(view: ProxyView): Place[] {
+function placesOf(view: ProxyView, rules: RuleIndex): Place[] {
   const places = new Map<string, Place>();
   for (const service of view.services) {
     for (const port of service.ports) {
-      for (const claim of claimsOf(view, service, port)) {
+      for (const claim of claimsOf(view, service, port, rules)) {
         if (claim.address === '' && PROXY_PORTS.has(port.number)) continue;
         const key = `${claim.address}_${port.number}`;
         const place = places.get(key) ?? newPlace(claim.address, port.number);
@@ -83,7 +90,7 @@ function overlap(a: TcpChainIntent, b: TcpChainIntent): boolean {
   return meet(a.serverNames, b.serverNames) && meet(a.blocks, b.blocks);
 }
 
-function* claimsOf(view: ProxyView, service: MeshService, port: ServicePort): Generator<Claim> {
+function* claimsOf(view: ProxyView, service: MeshService, port: ServicePort, rules: RuleIndex): Generator<Claim> {
   switch (port.protocol) {
     case 'udp':
       return;
@@ -94,10 +101,11 @@ function* claimsOf(view: ProxyView, service: MeshService, port: ServicePort): Ge
       return;
     case 'tcp':
     case 'tls':
-      yield* connectionClaims(view, service, port, false);
-      return;
     case 'auto':
-      yield* connectionClaims(view, service, port, true);
+      for (const claim of connectionClaims(view, service, port, port.protocol === 'auto')) {
+        if (claim.chain === undefined) yield claim;
+        else for (const chain of ruledChains(view, service, port, claim.chain, rules)) yield { ...claim, chain };
+      }
   }
 }
 

@@ -294,6 +294,8 @@ export interface RequestMatch {
 
 export interface HttpRouteIntent {
   readonly name: string;
+  /** Of the route's own statistics; '': it has none. */
+  readonly statPrefix: string;
   readonly match: RequestMatch;
   readonly action: RouteAction;
   readonly fault: FaultIntent | undefined;
@@ -319,12 +321,16 @@ export type RouteAction =
   | {
       readonly kind: 'redirect';
       readonly path: string | undefined;
+      /** What is put in the place of the prefix that the match asks for. */
+      readonly prefix: string | undefined;
       readonly authority: string | undefined;
       readonly scheme: string | undefined;
       readonly port: number | undefined;
       readonly code: number;
     }
-  | { readonly kind: 'respond'; readonly status: number; readonly body: string };
+  | { readonly kind: 'respond'; readonly status: number; readonly body: ResponseBody | undefined };
+
+export type ResponseBody = { readonly text: string } | { readonly base64: string };
 
 export interface WeightedDestination {
   readonly to: DestinationRef;
@@ -353,12 +359,20 @@ export interface RetryIntent {
   readonly on: readonly string[];
   readonly statusCodes: readonly number[];
   readonly avoidPreviousHosts: boolean;
+  /** Other priorities, which are other localities, go before those that were tried. */
+  readonly otherPriorities: boolean;
   readonly backoffMs: number | undefined;
 }
 
 export interface FaultIntent {
   readonly delay: { readonly percent: number; readonly delayMs: number } | undefined;
-  readonly abort: { readonly percent: number; readonly status: number } | undefined;
+  readonly abort: { readonly percent: number; readonly error: FaultError } | undefined;
+}
+
+/** `status`: a number, of HTTP or of gRPC. */
+export interface FaultError {
+  readonly kind: 'http' | 'grpc';
+  readonly status: number;
 }
 
 export interface CorsIntent {
@@ -368,6 +382,8 @@ export interface CorsIntent {
   readonly exposed: readonly string[];
   readonly maxAgeMs: number | undefined;
   readonly credentials: boolean | undefined;
+  /** Preflight requests of other origins go to the service; else they are answered without its leave. */
+  readonly forwardUnmatched: boolean;
 }
 
 export interface InboundIntent {

@@ -9,7 +9,7 @@ import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import { addressesOf, headlessState, type ProxyView } from '../model/view.ts';
 import { buildRoutes, plainRoute } from './http-routes.ts';
 import { refsOf } from './route-refs.ts';
-import type { RouteTableIntent, VirtualHostIntent } from './types.ts';
+import type { HttpRouteIntent, RouteTableIntent, VirtualHostIntent } from './types.ts';
 
 /**
  * Virtual hosts by what they were made from, so that one changed rule makes one new host and not a thousand. A rule's
@@ -90,7 +90,24 @@ export function indexRules(view: ProxyView): RuleIndex {
   );
 }
 
-const NO_RULE: object = Object.freeze({});
+interface RuledRoutes {
+  readonly rule: VirtualService;
+  readonly routes: readonly HttpRouteIntent[];
+}
+
+/** Rules that have http routes at all, of those for one host. */
+function httpRules(rules: readonly VirtualService[]): readonly VirtualService[] {
+  return rules.filter((rule) => rule.spec.http.length > 0);
+}
+
+/** The first rule that has a route for the client; a rule that concerns only others leaves the host to the next one. */
+function firstRuled(rules: readonly VirtualService[], view: ProxyView, port: number): RuledRoutes | undefined {
+  for (const rule of rules) {
+    const routes = buildRoutes(rule, { view, gateway: 'mesh', port });
+    if (routes.length > 0) return { rule, routes };
+  }
+  return undefined;
+}
 
 function buildVirtualHost(
   view: ProxyView,
@@ -98,18 +115,19 @@ function buildVirtualHost(
   rules: RuleIndex,
   cache: VirtualHostCache,
 ): VirtualHostIntent {
-  const [rule] = lookUpHost(rules, service.hostname);
-  const client = rule === undefined ? '' : `${view.namespace} ${JSON.stringify(view.labels)}`;
-  return cache.get(view, [service, rule ?? NO_RULE], `${port} ${client} ${domains.join()}`, () => {
+  const candidates = httpRules(lookUpHost(rules, service.hostname));
+  const client = candidates.length === 0 ? '' : `${view.namespace} ${JSON.stringify(view.labels)}`;
+  return cache.get(view, [service, ...candidates], `${port} ${client} ${domains.join()}`, () => {
     const field = `spec.ports[${service.ports.findIndex((p) => p.number === port)}]`;
     const origin = { object: service.origin, field };
     const to = { host: service.hostname, port, subset: '' };
+    const ruled = firstRuled(candidates, view, port);
     return {
       name: `${service.hostname}:${port}`,
       domains,
       httpsOnly: false,
-      routes: rule === undefined ? [plainRoute(to, origin)] : buildRoutes(rule, { view, gateway: 'mesh', port }),
-      origin: rule === undefined ? origin : { object: rule.ref, field: 'spec.hosts' },
+      routes: ruled?.routes ?? [plainRoute(to, origin)],
+      origin: ruled === undefined ? origin : { object: ruled.rule.ref, field: 'spec.hosts' },
     };
   });
 }
@@ -148,13 +166,15 @@ function addressDomains(view: ProxyView, service: MeshService): string[] {
 /** Hosts of rules that no service has: on port 80 a rule may make up a host of its own. */
 function foreignHosts(view: ProxyView, port: number, rules: RuleIndex, taken: Set<string>): VirtualHostIntent[] {
   if (port !== 80) return [];
-  const exact = [...rules.exact].map(([host, [rule]]) => ({ host, rule: rule! }));
-  const wide = rules.wildcards.map(({ pattern, values }) => ({ host: pattern, rule: values[0]! }));
-  return [...exact.sort((a, b) => compareHosts(a.host, b.host)), ...wide].flatMap(({ host, rule }) => {
+  const exact = [...rules.exact].map(([host, own]) => ({ host, own }));
+  const wide = rules.wildcards.map(({ pattern, values }) => ({ host: pattern, own: values }));
+  return [...exact.sort((a, b) => compareHosts(a.host, b.host)), ...wide].flatMap(({ host, own }) => {
     if (taken.has(host) || view.services.some((s) => covers(host, s.hostname))) return [];
+    const ruled = firstRuled(httpRules(own), view, port);
+    if (ruled === undefined) return [];
     taken.add(host);
-    const routes = buildRoutes(rule, { view, gateway: 'mesh', port });
-    const origin = { object: rule.ref, field: 'spec.hosts' };
-    return [{ name: `${host}:${port}`, domains: [host], httpsOnly: false, routes, origin }];
+    const origin = { object: ruled.rule.ref, field: 'spec.hosts' };
+    const domain = isIP(host) === 6 ? `[${host}]` : host;
+    return [{ name: `${host}:${port}`, domains: [domain], httpsOnly: false, routes: ruled.routes, origin }];
   });
 }

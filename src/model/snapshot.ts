@@ -82,6 +82,8 @@ export interface MeshIndex {
   readonly mesh: MeshConfig;
   readonly networks: NetworkIndex;
   readonly services: ReadonlyMap<ServiceKey, MeshService>;
+  /** VirtualServices as they were written: `virtualServices` has each with the routes that it takes from others. */
+  readonly writtenRules: readonly VirtualService[];
   /** Oldest first. */
   readonly virtualServices: readonly VirtualService[];
   readonly destinationRules: readonly DestinationRule[];

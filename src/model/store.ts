@@ -11,6 +11,7 @@ import { diagnose, type Locate } from '../api/report.ts';
 import { unknownKind } from '../api/validate.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { diagnoseMesh } from './cross-rules/diagnose-mesh.ts';
+import { Delegation } from './delegation.ts';
 import { EndpointCensus } from './endpoint-census.ts';
 import { KubeState } from './kube-state.ts';
 import { NetworkState } from './network-state.ts';
@@ -50,6 +51,7 @@ export class MeshStore {
   readonly #options: MeshStoreOptions;
   readonly #kube = new KubeState();
   readonly #rules = new RuleState();
+  readonly #delegation: Delegation;
   /** Objects of kinds that we do not have, by kind and name. */
   readonly #strangers = new Map<string, Diagnostic>();
   /** ServiceEntry `NAMESPACE/NAME` -> keys of the services it made. */
@@ -67,6 +69,7 @@ export class MeshStore {
 
   constructor(options: MeshStoreOptions) {
     this.#options = options;
+    this.#delegation = new Delegation(options.dnsDomain);
     this.#networks = new NetworkState(options.configCluster);
     this.#snapshot = emptySnapshot(options);
   }
@@ -228,12 +231,19 @@ export class MeshStore {
       mesh: this.#mesh,
       networks,
       services,
-      virtualServices: dirty.has('VirtualService') ? this.#rules.virtualServices() : before.virtualServices,
+      ...this.#nextRules(),
       destinationRules: dirty.has('DestinationRule') ? this.#rules.destinationRules() : before.destinationRules,
       gateways: dirty.has('Gateway') ? this.#rules.gateways() : before.gateways,
       identities,
       headless,
     });
+  }
+
+  #nextRules(): Pick<MeshIndex, 'virtualServices' | 'writtenRules'> {
+    const { virtualServices, writtenRules } = this.#snapshot.index;
+    if (!this.#rules.dirtyKinds.has('VirtualService')) return { virtualServices, writtenRules };
+    const written = this.#rules.virtualServices();
+    return { virtualServices: this.#delegation.resolve(written), writtenRules: written };
   }
 
   #advanceEntries(services: Changes<MeshService>, endpoints: Changes<EndpointSet>): void {
@@ -342,6 +352,7 @@ function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {
     networks: NO_NETWORKS,
     services: new Map(),
     virtualServices: [],
+    writtenRules: [],
     destinationRules: [],
     gateways: [],
     identities: new Map(),

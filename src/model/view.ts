@@ -6,11 +6,12 @@ import type { Gateway } from '../api/gateway.ts';
 import { selects } from '../api/kubernetes.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
 import type { ClusterName, Hostname } from '../api/names.ts';
-import type { VirtualService } from '../api/virtual-service.ts';
+import { isForMesh, type VirtualService } from '../api/virtual-service.ts';
 import { type HostTable, hostTable, isExported, lookUpHost, qualifyHost } from './hosts.ts';
 import { IdentityMemo } from './identity-memo.ts';
 import { networkOf, type Reach, reachOf, type Vantage } from './networks.ts';
 import type { MeshProxy } from './proxy.ts';
+import { qualifyGateway } from './qualify-gateway.ts';
 import type { HeadlessState, MeshIndex, MeshService, MeshSettings } from './snapshot.ts';
 
 export interface ProxyView {
@@ -117,10 +118,6 @@ export function boundGateways(vs: VirtualService): string[] {
   return vs.spec.gateways.filter((g) => g !== 'mesh').map((g) => qualifyGateway(g, vs.ref.namespace));
 }
 
-export function qualifyGateway(name: string, namespace: string): string {
-  return name.includes('/') || name === 'mesh' ? name : `${namespace}/${name}`;
-}
-
 /** Addresses at which a client in `cluster` knows the service: IPs, and CIDR blocks of ServiceEntries. */
 export function addressesOf(service: MeshService, cluster: ClusterName): readonly string[] {
   return service.registry === 'kubernetes' ? (service.clusters[cluster]?.addresses ?? []) : service.addresses;
@@ -165,9 +162,10 @@ function visibleDestinationRules(index: MeshIndex, namespace: string): HostTable
 /** Rules that are not for everybody go before those that are; the older before the younger. */
 function visibleRules(index: MeshIndex, namespace: string): VisibleRules {
   const all = index.virtualServices.filter((vs) => isExported(vs.spec.exportTo, vs.ref.namespace, namespace));
-  const ofMesh = all.filter((vs) => vs.spec.gateways.includes('mesh'));
+  const ofMesh = all.filter((vs) => isForMesh(vs.spec));
   const isPrivate = (vs: VirtualService) => !vs.spec.exportTo.includes('*');
-  const asked = all.flatMap((vs) => vs.spec.http.flatMap((r) => r.match.flatMap((m) => Object.keys(m.sourceLabels))));
+  const routes = all.flatMap(({ spec }) => [...spec.http, ...spec.tls, ...spec.tcp]);
+  const asked = routes.flatMap((route) => route.match.flatMap((m) => Object.keys(m.sourceLabels)));
   const labels = [...new Set(asked)].sort();
   return { all, labels, ofMesh: [...ofMesh.filter(isPrivate), ...ofMesh.filter((vs) => !isPrivate(vs))] };
 }

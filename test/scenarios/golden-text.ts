@@ -22,6 +22,7 @@ import { TlsInspectorSchema } from '#gen/envoy/extensions/filters/listener/tls_i
 import { HttpConnectionManagerSchema } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
 import { PreviousHostsPredicateSchema } from '#gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
+import { PreviousPrioritiesConfigSchema } from '#gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts';
 import { RawBufferSchema } from '#gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts';
 import {
   DownstreamTlsContextSchema,
@@ -43,6 +44,7 @@ const REGISTRY = createRegistry(
   StderrAccessLogSchema,
   ExpressionFilterSchema,
   PreviousHostsPredicateSchema,
+  PreviousPrioritiesConfigSchema,
   CorsSchema,
   CorsPolicySchema,
   HTTPFaultSchema,

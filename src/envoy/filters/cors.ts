@@ -19,6 +19,7 @@ export function corsConfig(cors: CorsIntent): Record<string, Any> {
       exposeHeaders: cors.exposed.join(','),
       ...(cors.maxAgeMs !== undefined && { maxAge: String(Math.trunc(cors.maxAgeMs / 1000)) }),
       ...(cors.credentials !== undefined && { allowCredentials: cors.credentials }),
+      forwardNotMatchingPreflights: cors.forwardUnmatched,
       filterEnabled: { defaultValue: fraction(100) },
     }),
   };

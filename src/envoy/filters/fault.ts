@@ -21,7 +21,10 @@ export function faultConfig(fault: FaultIntent): Record<string, Any> {
         },
       }),
       ...(abort && {
-        abort: { percentage: fraction(abort.percent), errorType: { case: 'httpStatus', value: abort.status } },
+        abort: {
+          percentage: fraction(abort.percent),
+          errorType: { case: abort.error.kind === 'http' ? 'httpStatus' : 'grpcStatus', value: abort.error.status },
+        },
       }),
     }),
   };

@@ -158,7 +158,7 @@ function runRoute(state: DecodedState, route: Route, request: HttpRequest): Verd
       return { kind: 'respond', status: route.action.value.status };
     case 'redirect': {
       const status = REDIRECT_STATUS[route.action.value.responseCode] ?? 301;
-      return { kind: 'redirect', status, location: locationOf(route.action.value, request) };
+      return { kind: 'redirect', status, location: locationOf(route.action.value, route.match, request) };
     }
     case 'route': {
       const specifier = route.action.value.clusterSpecifier;
@@ -171,7 +171,7 @@ function runRoute(state: DecodedState, route: Route, request: HttpRequest): Verd
   return { kind: 'respond', status: 500 };
 }
 
-function locationOf(redirect: RedirectAction, request: HttpRequest): string {
+function locationOf(redirect: RedirectAction, match: Route['match'], request: HttpRequest): string {
   const { hostRedirect, portRedirect, pathRewriteSpecifier, schemeRewriteSpecifier, stripQuery } = redirect;
   const scheme = schemeRewriteSpecifier.case === 'schemeRedirect' ? schemeRewriteSpecifier.value : request.scheme;
   const [, host, asked] = /^(.*?)(?::(\d+))?$/.exec(request.authority)!;
@@ -180,9 +180,16 @@ function locationOf(redirect: RedirectAction, request: HttpRequest): string {
   const kept = hostRedirect === '' && !fellAway ? asked : undefined;
   const port = portRedirect > 0 ? `:${portRedirect}` : kept === undefined ? '' : `:${kept}`;
   const [path = '', query] = request.path.split(/\?(.*)/s);
-  const newPath = pathRewriteSpecifier.case === 'pathRedirect' ? pathRewriteSpecifier.value : path;
+  const newPath = redirectedPath(pathRewriteSpecifier, match, path);
   const rest = query === undefined || stripQuery || newPath.includes('?') ? '' : `?${query}`;
   return `${scheme}://${hostRedirect || host}${port}${newPath}${rest}`;
+}
+
+function redirectedPath(to: RedirectAction['pathRewriteSpecifier'], match: Route['match'], path: string): string {
+  if (to.case === 'pathRedirect') return to.value;
+  if (to.case !== 'prefixRewrite') return path;
+  const prefix = match?.pathSpecifier.case === 'prefix' ? match.pathSpecifier.value : path;
+  return `${to.value}${path.slice(prefix.length)}`;
 }
 
 function target(state: DecodedState, name: string, probability: number): ForwardTarget {

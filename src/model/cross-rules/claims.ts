@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One host that several objects claim.
-import type { VirtualService } from '../../api/virtual-service.ts';
+import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
 import { qualifyHost } from '../hosts.ts';
 import type { MeshIndex, MeshService } from '../snapshot.ts';
 import type { HostIndex, Say } from './known.ts';
@@ -27,7 +27,7 @@ export function checkClaimedHosts(index: MeshIndex, hosts: HostIndex, say: Say):
     }
   }
   const ruled = new Map<string, VirtualService>();
-  for (const vs of index.virtualServices.filter((v) => v.spec.gateways.includes('mesh'))) {
+  for (const vs of index.virtualServices.filter((v) => isForMesh(v.spec))) {
     vs.spec.hosts.forEach((raw, i) => {
       const host = qualifyHost(raw, vs.ref.namespace, index.settings.dnsDomain);
       const first = ruled.get(host);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // References of rules to what is not there. A dangling one is a warning as a rule: objects arrive in any order, and the
 // missing one may come a moment later.
+
+import type { Destination } from '../../api/destination.ts';
 import type { ObjectRef } from '../../api/diagnostics.ts';
-import type { Destination } from '../../api/http-route.ts';
 import { covers } from '../../api/names.ts';
 import type { VirtualService } from '../../api/virtual-service.ts';
 import { isExported, lookUpHost, qualifyHost } from '../hosts.ts';
@@ -21,9 +22,13 @@ export function checkDestinations(vs: VirtualService, known: Known, say: Say): v
       checkDestination(vs, m.destination, `${field}.mirrors[${j}].destination`, known, say);
     });
   });
-  vs.spec.tls.forEach((route, i) => {
-    checkDestination(vs, route.route[0]!.destination, `spec.tls[${i}].route[0].destination`, known, say);
-  });
+  for (const name of ['tls', 'tcp'] as const) {
+    vs.spec[name].forEach((route, i) => {
+      route.route.forEach((share, j) => {
+        checkDestination(vs, share.destination, `spec.${name}[${i}].route[${j}].destination`, known, say);
+      });
+    });
+  }
 }
 
 function checkDestination(vs: VirtualService, destination: Destination, field: string, known: Known, say: Say): void {
