@@ -240,4 +240,39 @@ describe('files', () => {
     expect(event.locate?.('spec.ports[0].name')).toBe(7);
     await stop();
   });
+
+  test('what cannot be read is named, costs no time, and takes nobody with it', async () => {
+    const aliases = Array.from({ length: 30 }, (_, i) => `a${i + 1}: &a${i + 1} [*a${i}, *a${i}, *a${i}]`).join('\n');
+    const texts = {
+      large: `apiVersion: v1\nkind: Service\nmetadata:\n  name: large\n# ${'x'.repeat(4 * 1024 * 1024)}\n`,
+      deep: `apiVersion: v1\nkind: Service\nmetadata:\n  name: deep\nspec: ${'['.repeat(100_000)}\n`,
+      aliases: `a0: &a0 [x]\n${aliases}\n`,
+    };
+    const { recorder, stop } = await start([GOOD, ...Object.values(texts)].join('---\n'));
+    expect([...recorder.state.keys()]).toEqual(['/Service/default/a']);
+    expect(recorder.problems).toMatchObject([
+      { where: 'mesh.yaml:8', message: 'Service large has 5 MB, and 4 MB is the most' },
+      { where: 'mesh.yaml:19', message: 'it is nested too deeply' },
+      { where: 'mesh.yaml:20', message: expect.stringContaining('alias') },
+    ]);
+    await stop();
+  });
+
+  test('a thousand faults are told by the first fifty', async () => {
+    const { recorder, stop } = await start(`${GOOD}---\n${'word\n---\n'.repeat(1000)}`);
+    expect(recorder.problems).toHaveLength(51);
+    expect(recorder.problems.at(-1)?.message).toBe('and 950 more like these');
+    await stop();
+  });
+
+  test('a document that did not change is not read again: the very same object', async () => {
+    const other = stringify(service('b', '10.0.0.2'));
+    const { file, source, recorder, stop } = await start(`${GOOD}---\n${other}`);
+    const before = recorder.events.map((event) => (event.kind === 'upsert' ? event.object : undefined));
+    writeFileSync(file, `# a line more\n${GOOD.replace('10.0.0.1', '10.0.0.7')}---\n${other}`);
+    await recorder.until(() => recorder.state.get('/Service/default/a') === '10.0.0.7');
+    expect(recorder.count('upsert')).toBe(3);
+    expect(source.locate(before[1]!, 'spec.clusterIP')).toEqual({ file: 'mesh.yaml', line: 16 });
+    await stop();
+  });
 });

@@ -1,29 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// One YAML file of Kubernetes objects, and where in it a field stands.
-import { parseYamlObjects } from '../api/yaml-documents.ts';
+// A file of YAML documents, each read by itself and only when it changed.
+import { createHash } from 'node:crypto';
+import type { Locate } from '../api/report.ts';
+import { parseYamlPart, type YamlFault, type YamlPart } from '../api/yaml-documents.ts';
 import type { KubeObject } from '../kube/types.ts';
-import { identityKey, type ObjectIdentity } from './contract.ts';
+import { identityKey } from './contract.ts';
 
-export interface YamlFileProblem {
-  /** 1-based. */
-  readonly line: number;
-  readonly message: string;
+/** One document, as long as its text stays the same; it keeps neither the text nor the parser's tree. */
+export interface YamlDocument {
+  readonly hash: string;
+  readonly objects: readonly KubeObject[];
+  /** Lines count from the document's first. */
+  readonly faults: readonly YamlFault[];
+  /** Lines that were asked for, by object and field: the same are asked for again and again. */
+  readonly lines: Map<string, number>;
 }
 
 const CLUSTER_SCOPED = new Set(['Namespace', 'Node', 'CustomResourceDefinition', 'PersistentVolume']);
 
-/** Every document stands alone: a broken one becomes a problem and its neighbours stay. */
-export function parseYamlFile(text: string): { objects: readonly KubeObject[]; problems: readonly YamlFileProblem[] } {
-  const { objects, faults } = parseYamlObjects(text);
-  return { objects: objects.map(({ object }) => inNamespace(object)), problems: faults };
+export function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
 }
 
-/** The 1-based line on which `field` (`spec.http[0].route`) or its nearest present parent stands; undefined without the object. */
-export function findLine(text: string, identity: ObjectIdentity, field: string): number | undefined {
-  const wanted = identityKey(identity);
-  return parseYamlObjects(text)
-    .objects.find(({ object }) => identityKey(inNamespace(object)) === wanted)
-    ?.locate(field);
+export function readDocument(part: YamlPart, hash: string): YamlDocument {
+  const { objects, faults } = parseYamlPart({ text: part.text, line: 1 });
+  return { hash, objects: objects.map(({ object }) => inNamespace(object)), faults, lines: new Map() };
+}
+
+/** Of each object in a document, by its key: the line of a field, counted from the document's first. */
+export function linesOf({ text }: YamlPart): ReadonlyMap<string, Locate> {
+  const { objects } = parseYamlPart({ text, line: 1 });
+  return new Map(objects.map(({ object, locate }) => [identityKey(inNamespace(object)), locate]));
 }
 
 /** As kubectl would: what has no namespace goes to `default`. */
