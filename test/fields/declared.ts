@@ -24,6 +24,7 @@ export interface Place {
 
 export interface OwnPlace {
   readonly path: string;
+  readonly key: string;
   readonly status: 'carried' | 'refused' | 'idle';
   readonly cure: string | undefined;
 }
@@ -64,8 +65,9 @@ function walkMessage(walk: Walk, message: string, schema: JsonSchema, path: stri
   const fields = walk.inventory.messages.get(message)!;
   const properties = (schema['properties'] ?? {}) as Readonly<Record<string, JsonSchema>>;
   for (const [name, inner] of Object.entries(properties)) {
-    if (!fields.has(name))
-      walk.own.push({ path: `${path}.${name}`, status: 'carried', cure: undefined, ...absence(inner) });
+    if (fields.has(name)) continue;
+    const place = { path: `${path}.${name}`, key: `${message}.${name}` };
+    walk.own.push({ ...place, status: 'carried', cure: undefined, ...absence(inner) });
   }
   for (const field of fields.values()) walkField(walk, message, field, properties[field.name], `${path}.${field.name}`);
 }
@@ -115,8 +117,10 @@ function walkValues(walk: Walk, key: string, values: readonly string[], schema: 
   const ours = (schema['enum'] ?? []) as readonly string[];
   const [, refused] = /^Values not supported: (.*)\.$/.exec(String(schema['description'] ?? '')) ?? [];
   const refusals = refused?.split(', ') ?? [];
-  for (const value of ours)
-    if (!values.includes(value)) walk.own.push({ path: `${path}=${value}`, status: 'carried', cure: undefined });
+  for (const value of ours) {
+    if (values.includes(value)) continue;
+    walk.own.push({ path: `${path}=${value}`, key: `${key}=${value}`, status: 'carried', cure: undefined });
+  }
   for (const value of values) {
     const status = refusals.includes(value) ? 'refused' : ours.includes(value) ? 'carried' : 'unknown';
     walk.places.push({ path: `${path}=${value}`, key: `${key}=${value}`, status, cure: undefined });

@@ -114,9 +114,13 @@ function walkMessage(inventory: Inventory, message: string, raw: unknown, path: 
   const fields = inventory.messages.get(message);
   if (fields === undefined || !isRecord(raw)) return;
   for (const [name, value] of Object.entries(raw)) {
-    const field = fields.get(name) ?? fields.get(camelCase(name));
-    if (field === undefined || value === null) continue;
+    const field = fields.get(name) ?? (message.startsWith('mesh.') ? fields.get(camelCase(name)) : undefined);
     const at = member(path, name);
+    if (value === null) continue;
+    if (field === undefined) {
+      visit(`${message}.${name}`, at); // ours, or none at all
+      continue;
+    }
     visit(`${message}.${field.name}`, at);
     for (const [entry, where] of entriesOf(field, value, at)) {
       if (inventory.enums.has(field.type)) visit(`${message}.${field.name}=${String(entry)}`, where);

@@ -27,7 +27,7 @@ export function fieldTable(): string {
     head(inventory),
     ...sections,
     shared.length === 0 ? '' : section('What several kinds have', shared, sources),
-    ownSection(sources.declarations.own),
+    ownSection(sources),
   ].join('');
 }
 
@@ -107,10 +107,12 @@ function fewestCases(used: ReadonlyMap<string, ReadonlySet<string>>): [names: st
   return rows;
 }
 
-function ownSection(own: readonly OwnPlace[]): string {
-  const rows = own.map((place) => {
+function ownSection({ declarations, shown }: Sources): string {
+  const rows = declarations.own.map((place) => {
     const page = OWN_FIELDS.get(place.path);
-    return `| \`${place.path}\` | ${page === undefined ? sayingOf(place) : `ours: [${page}](${page})`} |`;
+    const [case_ = '**nothing yet**'] = [...(shown.used.get(place.key) ?? [])];
+    const by = place.status === 'carried' ? case_ : sayingOf(place);
+    return `| \`${place.path}\` | ${page === undefined ? 'of Istio 1.4' : `ours: [${page}](${page})`} | ${by} |`;
   });
-  return `\n## What Istio does not have, or no longer\n\n| field | |\n|---|---|\n${rows.join('\n')}\n`;
+  return `\n## What Istio does not have, or no longer\n\n| field | | shown by |\n|---|---|---|\n${rows.join('\n')}\n`;
 }
