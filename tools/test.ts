@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `make test`: the checks, then every test by Vitest; the last line is `N passed, N failed, N skipped`, which CI reads.
 // `--all` runs the full counts and keeps the dated result in docs/test-all.md.
-import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,23 +26,60 @@ const startedAt = Date.now();
 
 const checked =
   filters.length > 0 || spawnSync(process.execPath, [join(root, 'tools/check.ts')], { stdio: 'inherit' }).status === 0;
-// Unit tests share the cores; tests that start clusters, Envoy or a browser run one after another.
-const unit = runVitest('unit');
-const system = runVitest('system');
-const passed = unit.passed + system.passed + (checked ? 1 : 0);
-const failed = unit.failed + system.failed + (checked ? 0 : 1);
-const skipped = unit.skipped + system.skipped;
+// Whole clusters, a browser, a fresh clone: these mostly wait. What is in no such place needs a few processes at most.
+const CLUSTERS = [
+  'sandbox/',
+  'faults/',
+  'setup/',
+  'seed-',
+  'mesh/on-sandbox',
+  'analyze',
+  'demo',
+  'everyday',
+  'global-names',
+  'install-lines',
+];
+// Unit tests share the cores. Then two files at a time: one with clusters, one without.
+const results = [await runVitest('unit', filters)];
+if (filters.length > 0) results.push(await runVitest('system', filters));
+else {
+  results.push(
+    ...(await Promise.all([
+      runVitest(
+        'system',
+        CLUSTERS.map((start) => `test/${start}`),
+      ),
+      runVitest(
+        'system',
+        CLUSTERS.map((start) => `--exclude=test/${start}${start.endsWith('/') ? '**' : '*'}`),
+        'afterwards',
+      ),
+    ])),
+  );
+}
+const sum = (of: (result: Counts) => number): number => results.reduce((all, result) => all + of(result), 0);
+const passed = sum((r) => r.passed) + (checked ? 1 : 0);
+const failed = sum((r) => r.failed) + (checked ? 0 : 1);
+const skipped = sum((r) => r.skipped);
 const summary = `${passed} passed, ${failed} failed, ${skipped} skipped`;
 if (all && filters.length === 0) keepResult(summary);
 console.log(`\nin ${Math.round((Date.now() - startedAt) / 1000)} s`);
 console.log(summary);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 
-function runVitest(project: string): { passed: number; failed: number; skipped: number } {
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+/** `afterwards`: what it prints is shown when it has ended, since another run prints meanwhile. */
+async function runVitest(project: string, args: readonly string[], show?: 'afterwards'): Promise<Counts> {
   const dir = mkdtempSync(join(tmpdir(), 'isthmus-test-'));
-  const file = join(dir, 'report.json');
+  const [file, printed] = [join(dir, 'report.json'), join(dir, 'printed')];
   try {
-    const result = spawnSync(
+    const out = show === undefined ? 'inherit' : openSync(printed, 'w');
+    const vitest = spawn(
       process.execPath,
       [
         join(root, 'node_modules/vitest/vitest.mjs'),
@@ -52,10 +90,16 @@ function runVitest(project: string): { passed: number; failed: number; skipped: 
         '--reporter=default',
         '--reporter=json',
         `--outputFile.json=${file}`,
-        ...filters,
+        ...args,
       ],
-      { cwd: root, stdio: 'inherit', env: { ...process.env, ...(all ? { ISTHMUS_TEST_ALL: '1' } : {}) } },
+      {
+        cwd: root,
+        stdio: ['inherit', out, out],
+        env: { ...process.env, ...(all ? { ISTHMUS_TEST_ALL: '1' } : {}) },
+      },
     );
+    const [status] = await once(vitest, 'exit');
+    if (show === 'afterwards') process.stdout.write(readFileSync(printed));
     if (!existsSync(file)) return { passed: 0, failed: 1, skipped: 0 };
     const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
     // A file that cannot be loaded has no tests: it counts as one failure.
@@ -63,7 +107,7 @@ function runVitest(project: string): { passed: number; failed: number; skipped: 
     const failures = report.numFailedTests + broken;
     return {
       passed: report.numPassedTests,
-      failed: failures === 0 && result.status !== 0 ? 1 : failures,
+      failed: failures === 0 && status !== 0 ? 1 : failures,
       skipped: report.numPendingTests,
     };
   } finally {
