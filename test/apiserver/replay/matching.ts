@@ -293,9 +293,9 @@ function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A little more than the range: the recorded dry run was given a port beyond it. */
+/** The range of node ports, and the one beyond it that the recorded dry run was given; other high ports are this machine's. */
 function isPort(value: unknown): boolean {
-  return typeof value === 'number' && value >= 30_000 && value < 33_000;
+  return typeof value === 'number' && ((value >= 30_000 && value < 32_768) || value === 32_769);
 }
 
 function escaped(text: string): string {
