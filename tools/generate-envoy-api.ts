@@ -23,9 +23,11 @@ const WANTED = [
   'envoy/config/accesslog/v3/accesslog.proto',
   'envoy/config/grpc_credential/v3/file_based_metadata.proto',
   'envoy/config/rbac/v3/rbac.proto',
+  'envoy/config/trace/v3/opentelemetry.proto',
   'envoy/admin/v3/config_dump.proto',
   'envoy/extensions/access_loggers/file/v3/file.proto',
   'envoy/extensions/access_loggers/stream/v3/stream.proto',
+  'envoy/extensions/access_loggers/filters/cel/v3/cel.proto',
   'envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.proto',
   'envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.proto',
   'envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto',
@@ -50,7 +52,12 @@ const WANTED = [
   'envoy/type/v3/percent.proto',
 ];
 
-const only = WANTED.filter((path) => {
+/** Messages that the package lacks, or has without the fields that we use. */
+const OWN = join(root, 'proto');
+const own = readdirSync(OWN, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.proto'));
+
+const only = [...new Set([...WANTED, ...own])].filter((path) => {
+  if (own.includes(path)) return true;
   try {
     statSync(join(deps, 'envoy-api', path));
     return true;
@@ -74,9 +81,7 @@ try {
   ]) {
     cpSync(join(deps, tree), join(src, tree.split('/').slice(1).join('/')), { recursive: true });
   }
-  if (readdirSync(join(root, 'proto')).length > 0)
-    cpSync(join(root, 'proto'), src, { recursive: true, filter: (f) => !f.endsWith('.md') });
-  // opentelemetry/ is not in the package: what imports it would not resolve, and we do not use it.
+  // opentelemetry/ is not in the package: what imports it would not resolve.
   for (const unresolved of [
     'envoy/extensions/access_loggers/open_telemetry',
     'envoy/extensions/tracers/opentelemetry',
@@ -84,6 +89,8 @@ try {
   ]) {
     rmSync(join(src, unresolved), { recursive: true, force: true });
   }
+  // Last, for some of our own messages take the place of older ones.
+  cpSync(OWN, src, { recursive: true });
   // The packaged validate.proto is older than the files that use it; the rules are of no use to us, so the one option
   // that it does not know is taken out.
   for (const file of readdirSync(src, { recursive: true, encoding: 'utf8' })) {

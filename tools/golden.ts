@@ -9,7 +9,7 @@ import { DEFINITIONS, definitionFiles } from './definitions.ts';
 let changed = 0;
 for (const name of findCases()) {
   const folder = join(SCENARIOS, name);
-  const files = goldensOf(loadCase(name));
+  const files = goldensOf(loadCase(name), name.startsWith('telemetry/'));
   for (const file of readdirSync(folder)) {
     if (!isGolden(file) || files.has(file)) continue;
     rmSync(join(folder, file));

@@ -3,6 +3,7 @@
 // or from a user's files; so what is missing or of the wrong type counts as absent, and nothing throws.
 import { isIP } from 'node:net';
 import type { KubeObject } from '../kube/types.ts';
+import { type WorkloadFacts, workloadFacts } from '../kube/workload-facts.ts';
 import type { ObjectRef } from './diagnostics.ts';
 import { refOf } from './kind.ts';
 import { type Protocol, servicePortProtocol } from './protocol.ts';
@@ -58,6 +59,7 @@ export interface Workload {
   readonly serviceAccount: string;
   /** Name of a container port -> number. */
   readonly ports: Readonly<Record<string, number>>;
+  readonly facts: WorkloadFacts;
   /** It has a sidecar, so that mTLS can be spoken with it (label security.istio.io/tlsMode: istio). */
   readonly meshed: boolean;
 }
@@ -139,6 +141,7 @@ export function decodePod(raw: KubeObject, cluster: string): Workload {
     ref: refOf(raw, cluster),
     ip: string(record(raw['status'])['podIP']) ?? '',
     labels,
+    facts: workloadFacts(raw.metadata, cluster),
     serviceAccount: string(spec['serviceAccountName']) ?? 'default',
     ports: Object.fromEntries(ports),
     meshed: labels['security.istio.io/tlsMode'] === 'istio',

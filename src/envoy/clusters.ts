@@ -16,6 +16,7 @@ import type { DestinationIntent, InboundPortIntent, OutlierIntent, PoolIntent } 
 import { buildLoadAssignment } from './endpoints.ts';
 import { byAds, duration, packed } from './messages.ts';
 import { BLACK_HOLE, destinationName, INBOUND_PASSTHROUGH, inboundName, PASSTHROUGH } from './names.ts';
+import { type ServiceLabels, serviceMetadata } from './telemetry-metadata.ts';
 import { clientSocket, RAW_BUFFER } from './tls.ts';
 
 const UNLIMITED = 0xffff_ffff;
@@ -26,6 +27,7 @@ export function buildCluster(destination: DestinationIntent, secrets: ConfigSour
   const { pool, discovery } = destination;
   return create(ClusterSchema, {
     name: destinationName(destination.ref, destination.use),
+    metadata: serviceMetadata({ host: destination.ref.host, ...destination.service }),
     connectTimeout: duration(destination.connectTimeoutMs),
     ...discoveryOf(destination),
     ...transport(destination, secrets),
@@ -51,6 +53,7 @@ export function buildCluster(destination: DestinationIntent, secrets: ConfigSour
 export function buildPassthrough(connectTimeoutMs: number): Cluster {
   return create(ClusterSchema, {
     name: PASSTHROUGH,
+    metadata: serviceMetadata(strangers(PASSTHROUGH)),
     connectTimeout: duration(connectTimeoutMs),
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
@@ -63,6 +66,7 @@ export function buildPassthrough(connectTimeoutMs: number): Cluster {
 export function buildBlackHole(): Cluster {
   return create(ClusterSchema, {
     name: BLACK_HOLE,
+    metadata: serviceMetadata(strangers(BLACK_HOLE)),
     connectTimeout: duration(10_000),
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
   });
@@ -72,6 +76,7 @@ export function buildBlackHole(): Cluster {
 export function buildInboundCluster(port: InboundPortIntent | undefined, mark: number | undefined): Cluster {
   return create(ClusterSchema, {
     name: port === undefined ? INBOUND_PASSTHROUGH : inboundName(port.port),
+    metadata: serviceMetadata(port === undefined ? strangers(INBOUND_PASSTHROUGH) : ownService(port)),
     connectTimeout: duration(10_000),
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
@@ -82,6 +87,15 @@ export function buildInboundCluster(port: InboundPortIntent | undefined, mark: n
         typedExtensionProtocolOptions: httpOptions(port.protocol === 'auto' ? 'as-client' : port.protocol, {}),
       }),
   });
+}
+
+/** Istio's words for a destination that is nobody's service. */
+function strangers(name: string): ServiceLabels {
+  return { host: 'unknown', name, namespace: 'unknown' };
+}
+
+function ownService({ host, origin }: InboundPortIntent): ServiceLabels {
+  return { host, name: origin.object.name, namespace: origin.object.namespace };
 }
 
 /** A cluster with a bind configuration of its own loses the bootstrap's, and with it the mark that tells its packets. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ProxyIntent -> Envoy resources, in one explicit order.
+import { hash } from 'node:crypto';
 import type { Cluster } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts';
@@ -12,6 +13,7 @@ import type {
   GatewayPortIntent,
   HttpPortIntent,
   ProxyIntent,
+  SideTelemetry,
 } from '../intent/types.ts';
 import type { DesiredState, XdsResource } from '../xds/types.ts';
 import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough } from './clusters.ts';
@@ -46,6 +48,7 @@ export interface EndpointLookup {
 export class EnvoyCompiler {
   readonly #cache = new ResourceCache();
   readonly #maps = new IdentityMemo<ReadonlyMap<string, XdsResource>>();
+  readonly #keys = new WeakMap<SideTelemetry, string>();
   readonly #secrets: ConfigSource;
   /** Nodes for resources that no intent node stands for. */
   readonly #fixed = { passthrough: {}, blackHole: {}, inboundRest: {}, outboundTrap: {} };
@@ -80,7 +83,7 @@ export class EnvoyCompiler {
       [
         TYPE_URL.listener,
         layered(
-          this.#maps.get([shared], `listeners ${intent.accessLogFile}`, () => byName(this.#sharedListeners(intent))),
+          this.#maps.get([shared, intent.telemetry.client], 'listeners', () => byName(this.#sharedListeners(intent))),
           byName(this.#ownListeners(intent)),
         ),
       ],
@@ -118,34 +121,45 @@ export class EnvoyCompiler {
 
   /** Listeners that proxies with the same outbound intent have in common; of a gateway, all that it has. */
   *#sharedListeners(intent: ProxyIntent): Generator<XdsResource> {
-    const log = intent.accessLogFile;
-    const { outbound, gateway } = intent;
+    const { outbound, gateway, telemetry } = intent;
+    const told = telemetry.client;
+    const key = this.#keyOf(told);
     if (outbound !== undefined) {
       const { unknown } = outbound;
-      const rest = `${unknown} ${log}`;
-      yield this.#cache.get(this.#fixed.outboundTrap, rest, LISTENER, () => buildVirtualOutbound(unknown, log));
+      const rest = `${unknown} ${key}`;
+      yield this.#cache.get(this.#fixed.outboundTrap, rest, LISTENER, () => buildVirtualOutbound(unknown, told));
       for (const port of outbound.httpPorts.map(withoutRoutes)) {
         const context = `${rest} ${outbound.detectionTimeoutMs}`;
-        yield this.#cache.get(port, context, LISTENER, () => buildHttpListener(port, outbound, log));
+        yield this.#cache.get(port, context, LISTENER, () => buildHttpListener(port, outbound, told));
       }
       for (const port of outbound.tcpPorts) {
-        yield this.#cache.get(port, rest, LISTENER, () => buildTcpListener(port, unknown, log));
+        yield this.#cache.get(port, rest, LISTENER, () => buildTcpListener(port, unknown, told));
       }
     }
     for (const port of (gateway?.httpPorts ?? []).map(withoutRoutes)) {
-      yield this.#cache.get(port, `gateway ${log}`, LISTENER, () => buildGatewayHttpListener(port, log));
+      yield this.#cache.get(port, `gateway ${key}`, LISTENER, () => buildGatewayHttpListener(port, told));
     }
-    const context = { accessLogFile: log, secrets: this.#secrets };
+    const context = { telemetry: told, secrets: this.#secrets };
     for (const port of (gateway?.tcpPorts ?? []).map(withoutHttpsRoutes)) {
       if (port.chains.length + port.https.length === 0) continue;
-      yield this.#cache.get(port, `gateway ${log}`, LISTENER, () => buildGatewayTcpListener(port, context)!);
+      yield this.#cache.get(port, `gateway ${key}`, LISTENER, () => buildGatewayTcpListener(port, context)!);
     }
   }
 
   *#ownListeners(intent: ProxyIntent): Generator<XdsResource> {
-    const { inbound, accessLogFile: log } = intent;
+    const { inbound, telemetry } = intent;
     if (inbound === undefined) return;
-    yield this.#cache.get(inbound, log, LISTENER, () => buildVirtualInbound(inbound, this.#secrets, log));
+    const told = telemetry.server;
+    yield this.#cache.get(inbound, this.#keyOf(told), LISTENER, () =>
+      buildVirtualInbound(inbound, this.#secrets, told),
+    );
+  }
+
+  /** Says all of it in short. */
+  #keyOf(telemetry: SideTelemetry): string {
+    const key = this.#keys.get(telemetry) ?? hash('sha1', JSON.stringify(telemetry));
+    this.#keys.set(telemetry, key);
+    return key;
   }
 
   *#routes(intent: ProxyIntent): Generator<XdsResource> {

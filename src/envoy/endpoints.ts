@@ -4,6 +4,7 @@ import type { LbEndpointSchema } from '#gen/envoy/config/endpoint/v3/endpoint_co
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import type { EndpointIntent } from '../intent/types.ts';
 import { socketAddress } from './messages.ts';
+import { workloadMetadata } from './telemetry-metadata.ts';
 
 /** Endpoints by locality. `tlsMode` is what a cluster's transport_socket_matches ask for. */
 export function buildLoadAssignment(clusterName: string, endpoints: readonly EndpointIntent[]): ClusterLoadAssignment {
@@ -28,8 +29,13 @@ function lbEndpoint(endpoint: EndpointIntent): MessageInitShape<typeof LbEndpoin
   return {
     hostIdentifier: { case: 'endpoint', value: { address: socketAddress(endpoint.address, endpoint.port) } },
     loadBalancingWeight: endpoint.weight,
-    ...(endpoint.meshed && {
-      metadata: { filterMetadata: { 'envoy.transport_socket_match': { tlsMode: 'istio' } } },
+    ...((endpoint.meshed || endpoint.workload) && {
+      metadata: {
+        filterMetadata: {
+          ...(endpoint.meshed && { 'envoy.transport_socket_match': { tlsMode: 'istio' } }),
+          ...(endpoint.workload && workloadMetadata(endpoint.workload)),
+        },
+      },
     }),
   };
 }

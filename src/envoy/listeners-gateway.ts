@@ -7,8 +7,14 @@ import type {
   FilterChainSchema,
 } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
-import type { GatewayPortIntent, HttpPortIntent, HttpsChainIntent, TcpChainIntent } from '../intent/types.ts';
-import { accessLog, refusedConnections } from './filters/access-log.ts';
+import type {
+  GatewayPortIntent,
+  HttpPortIntent,
+  HttpsChainIntent,
+  SideTelemetry,
+  TcpChainIntent,
+} from '../intent/types.ts';
+import { accessLogs, refusedConnections } from './filters/access-log.ts';
 import { httpConnectionManager } from './filters/http-connection-manager.ts';
 import { tlsInspector } from './filters/listener-filters.ts';
 import { chainName, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
@@ -18,13 +24,13 @@ import { ownServerSocket } from './server-tls.ts';
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>;
 
-export function buildGatewayHttpListener(intent: HttpPortIntent, accessLogFile: string): Listener {
+export function buildGatewayHttpListener(intent: HttpPortIntent, telemetry: SideTelemetry): Listener {
   const name = listenerName(intent.address ?? '', intent.port);
   const manager = httpConnectionManager({
     role: 'gateway',
     statPrefix: `outbound_${name}`,
     routes: { name: intent.table.name },
-    accessLogFile,
+    telemetry,
   });
   return create(ListenerSchema, {
     name,
@@ -39,7 +45,7 @@ const CONNECT_ATTEMPTS = 3;
 const HTTP_ALPN = ['h2', 'http/1.1'];
 
 export interface GatewayListenerContext {
-  readonly accessLogFile: string;
+  readonly telemetry: SideTelemetry;
   /** Where the mesh's own keys come from. */
   readonly secrets: ConfigSource;
 }
@@ -63,32 +69,28 @@ export function buildGatewayTcpListener(
       ...chains.map((chain) => tcpChain(chain, secure, context)),
       ...https.map((chain) => httpsChain(chain, context)),
     ],
-    accessLog: accessLog(context.accessLogFile, refusedConnections()),
+    accessLog: accessLogs(context.telemetry.logs, refusedConnections()),
   });
 }
 
-function tcpChain(
-  chain: TcpChainIntent,
-  secure: boolean,
-  { accessLogFile, secrets }: GatewayListenerContext,
-): ChainInit {
+function tcpChain(chain: TcpChainIntent, secure: boolean, { telemetry, secrets }: GatewayListenerContext): ChainInit {
   const to = sharesOf(chain);
   const alpn = chain.tls?.certificates === 'mesh' ? [] : HTTP_ALPN;
   return {
     name: chainName(to),
     ...(secure && { filterChainMatch: tlsMatch(chain.serverNames) }),
-    filters: [tcpProxy({ to, accessLogFile, logOnConnected: true, connectAttempts: CONNECT_ATTEMPTS })],
+    filters: [tcpProxy({ to, telemetry, logOnConnected: true, connectAttempts: CONNECT_ATTEMPTS })],
     ...(chain.tls && { transportSocket: ownServerSocket(chain.tls, alpn, secrets) }),
   };
 }
 
-function httpsChain(chain: HttpsChainIntent, { accessLogFile, secrets }: GatewayListenerContext): ChainInit {
+function httpsChain(chain: HttpsChainIntent, { telemetry, secrets }: GatewayListenerContext): ChainInit {
   const { name } = chain.table;
   const manager = httpConnectionManager({
     role: 'gateway',
     statPrefix: `outbound_${name}`,
     routes: { name },
-    accessLogFile,
+    telemetry,
   });
   return {
     name,

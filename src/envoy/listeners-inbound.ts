@@ -7,19 +7,23 @@ import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts
 import type { FilterChainSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
-import type { InboundIntent, InboundPortIntent } from '../intent/types.ts';
-import { accessLog, refusedConnections } from './filters/access-log.ts';
+import type { InboundIntent, InboundPortIntent, SideTelemetry } from '../intent/types.ts';
+import { accessLogs, refusedConnections } from './filters/access-log.ts';
 import { httpConnectionManager } from './filters/http-connection-manager.ts';
 import { originalDst, tlsInspector } from './filters/listener-filters.ts';
+import { peerIdentity } from './filters/peer-identity.ts';
 import { tcpProxy } from './filters/tcp-proxy.ts';
 import { duration, socketAddress } from './messages.ts';
 import { BLACK_HOLE, INBOUND_PASSTHROUGH, INBOUND_PORT, inboundName, VIRTUAL_INBOUND } from './names.ts';
 import { LOCAL_RETRIES, UNSERVED_HEADER } from './retries.ts';
 import { serverSocket } from './tls.ts';
 
+/** Every chain asks for a certificate of the mesh. */
+const SERVER = { side: 'server', secured: true } as const;
+
 type ChainInit = MessageInitShape<typeof FilterChainSchema>;
 
-export function buildVirtualInbound(inbound: InboundIntent, secrets: ConfigSource, accessLogFile: string): Listener {
+export function buildVirtualInbound(inbound: InboundIntent, secrets: ConfigSource, telemetry: SideTelemetry): Listener {
   return create(ListenerSchema, {
     name: VIRTUAL_INBOUND,
     address: socketAddress('0.0.0.0', INBOUND_PORT),
@@ -30,22 +34,22 @@ export function buildVirtualInbound(inbound: InboundIntent, secrets: ConfigSourc
       {
         name: 'virtualInbound-trap',
         filterChainMatch: { destinationPort: INBOUND_PORT },
-        filters: [tcpProxy({ to: BLACK_HOLE, accessLogFile })],
+        filters: [tcpProxy({ to: BLACK_HOLE, telemetry })],
       },
-      ...inbound.ports.flatMap((port) => portChains(port, secrets, accessLogFile)),
+      ...inbound.ports.flatMap((port) => portChains(port, secrets, telemetry)),
       {
         name: 'virtualInbound-rest',
         filterChainMatch: { transportProtocol: 'tls' },
         transportSocket: serverSocket('tcp', secrets),
-        filters: [tcpProxy({ to: INBOUND_PASSTHROUGH, accessLogFile })],
+        filters: [peerIdentity(), tcpProxy({ to: INBOUND_PASSTHROUGH, telemetry, ...SERVER })],
       },
     ],
-    accessLog: accessLog(accessLogFile, refusedConnections()),
+    accessLog: accessLogs(telemetry.logs, refusedConnections()),
   });
 }
 
 /** Where nobody says what a port speaks, the client's sidecar knows: it offers HTTP within its TLS, or nothing. */
-function portChains(port: InboundPortIntent, secrets: ConfigSource, accessLogFile: string): ChainInit[] {
+function portChains(port: InboundPortIntent, secrets: ConfigSource, telemetry: SideTelemetry): ChainInit[] {
   const name = `0.0.0.0_${port.port}`;
   const cluster = inboundName(port.port);
   const match = { destinationPort: port.port, transportProtocol: 'tls' };
@@ -53,18 +57,20 @@ function portChains(port: InboundPortIntent, secrets: ConfigSource, accessLogFil
     name,
     filterChainMatch: match,
     transportSocket: serverSocket('tcp', secrets),
-    filters: [tcpProxy({ to: cluster, accessLogFile })],
+    filters: [peerIdentity(), tcpProxy({ to: cluster, telemetry, ...SERVER })],
   });
   const http = (chainName: string, applicationProtocols: string[]): ChainInit => ({
     name: chainName,
     filterChainMatch: { ...match, applicationProtocols },
     transportSocket: serverSocket('http', secrets),
     filters: [
+      peerIdentity(),
       httpConnectionManager({
         role: 'inbound',
         statPrefix: `inbound_0.0.0.0_${port.port}`,
         routes: { table: inboundTable(port, cluster) },
-        accessLogFile,
+        telemetry,
+        secured: true,
       }),
     ],
   });

@@ -5,7 +5,13 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { TrafficDirection } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { FilterChainSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
-import type { OutboundHttpPortIntent, OutboundIntent, TcpChainIntent, TcpPortIntent } from '../intent/types.ts';
+import type {
+  OutboundHttpPortIntent,
+  OutboundIntent,
+  SideTelemetry,
+  TcpChainIntent,
+  TcpPortIntent,
+} from '../intent/types.ts';
 import { httpConnectionManager } from './filters/http-connection-manager.ts';
 import { HTTP_PROTOCOLS, httpInspector, tlsInspector } from './filters/listener-filters.ts';
 import { chainName, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
@@ -15,7 +21,7 @@ import { BLACK_HOLE, listenerName, OUTBOUND_PORT, PASSTHROUGH, VIRTUAL_OUTBOUND 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>;
 type MatchInit = { readonly transportProtocol?: string };
 
-export function buildVirtualOutbound(unknown: OutboundIntent['unknown'], accessLogFile: string): Listener {
+export function buildVirtualOutbound(unknown: OutboundIntent['unknown'], telemetry: SideTelemetry): Listener {
   return create(ListenerSchema, {
     name: VIRTUAL_OUTBOUND,
     address: socketAddress('0.0.0.0', OUTBOUND_PORT),
@@ -26,9 +32,9 @@ export function buildVirtualOutbound(unknown: OutboundIntent['unknown'], accessL
       {
         name: 'virtualOutbound-trap',
         filterChainMatch: { destinationPort: OUTBOUND_PORT },
-        filters: [tcpProxy({ to: BLACK_HOLE, accessLogFile })],
+        filters: [tcpProxy({ to: BLACK_HOLE, telemetry })],
       },
-      { name: 'virtualOutbound-rest', filters: [unclaimed(unknown, accessLogFile)] },
+      { name: 'virtualOutbound-rest', filters: [unclaimed(unknown, telemetry)] },
     ],
   });
 }
@@ -37,7 +43,7 @@ export function buildVirtualOutbound(unknown: OutboundIntent['unknown'], accessL
 export function buildHttpListener(
   intent: OutboundHttpPortIntent,
   { unknown, detectionTimeoutMs }: Pick<OutboundIntent, 'unknown' | 'detectionTimeoutMs'>,
-  accessLogFile: string,
+  telemetry: SideTelemetry,
 ): Listener {
   const { chains, httpBlocks } = intent;
   const name = listenerName(intent.address, intent.port);
@@ -45,7 +51,7 @@ export function buildHttpListener(
     role: 'outbound',
     statPrefix: `outbound_${name}`,
     routes: { name: intent.table.name },
-    accessLogFile,
+    telemetry,
   });
   const rest = chains.find(takesAll);
   const named = chains.some(isNamed);
@@ -70,11 +76,10 @@ export function buildHttpListener(
         .filter((chain) => chain !== rest)
         .flatMap((chain) => {
           const shared = named && chain.blocks.some((block) => httpBlocks.includes(block));
-          return [tcpChain(chain, accessLogFile), ...(shared ? [tcpChain(chain, accessLogFile, plaintext)] : [])];
+          return [tcpChain(chain, telemetry), ...(shared ? [tcpChain(chain, telemetry, plaintext)] : [])];
         }),
     ],
-    defaultFilterChain:
-      rest === undefined ? { filters: [unclaimed(unknown, accessLogFile)] } : tcpChain(rest, accessLogFile),
+    defaultFilterChain: rest === undefined ? { filters: [unclaimed(unknown, telemetry)] } : tcpChain(rest, telemetry),
   });
 }
 
@@ -93,7 +98,7 @@ function listenAddress({ address, port }: { address: string; port: number }) {
 export function buildTcpListener(
   intent: TcpPortIntent,
   unknown: OutboundIntent['unknown'],
-  accessLogFile: string,
+  telemetry: SideTelemetry,
 ): Listener {
   const named = intent.chains.some(isNamed);
   const complete = intent.chains.some(takesAll);
@@ -102,8 +107,8 @@ export function buildTcpListener(
     address: listenAddress(intent),
     bindToPort: false,
     trafficDirection: TrafficDirection.OUTBOUND,
-    filterChains: intent.chains.map((chain) => tcpChain(chain, accessLogFile)),
-    ...(!complete && { defaultFilterChain: { filters: [unclaimed(unknown, accessLogFile)] } }),
+    filterChains: intent.chains.map((chain) => tcpChain(chain, telemetry)),
+    ...(!complete && { defaultFilterChain: { filters: [unclaimed(unknown, telemetry)] } }),
     ...(named && {
       listenerFilters: [tlsInspector()],
       // A client that waits for the server to speak first is no TLS client.
@@ -113,7 +118,7 @@ export function buildTcpListener(
   });
 }
 
-function tcpChain(chain: TcpChainIntent, accessLogFile: string, also: MatchInit = {}): ChainInit {
+function tcpChain(chain: TcpChainIntent, telemetry: SideTelemetry, also: MatchInit = {}): ChainInit {
   const to = sharesOf(chain);
   return {
     name: chainName(to),
@@ -123,7 +128,7 @@ function tcpChain(chain: TcpChainIntent, accessLogFile: string, also: MatchInit 
       prefixRanges: chain.blocks.map(prefixRange),
       ...also,
     },
-    filters: [tcpProxy({ to, accessLogFile })],
+    filters: [tcpProxy({ to, telemetry })],
   };
 }
 
@@ -132,6 +137,6 @@ function prefixRange(block: string) {
   return { addressPrefix, prefixLen: bits === '' ? 32 : Number(bits) };
 }
 
-function unclaimed(unknown: OutboundIntent['unknown'], accessLogFile: string) {
-  return tcpProxy({ to: unknown === 'pass-through' ? PASSTHROUGH : BLACK_HOLE, accessLogFile });
+function unclaimed(unknown: OutboundIntent['unknown'], telemetry: SideTelemetry) {
+  return tcpProxy({ to: unknown === 'pass-through' ? PASSTHROUGH : BLACK_HOLE, telemetry });
 }

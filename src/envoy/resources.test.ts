@@ -6,6 +6,7 @@ import { ACCESS_LOG_FORMAT } from './filters/access-log.ts';
 import { layered } from './layered-map.ts';
 import { destinationName, TYPE_URL } from './names.ts';
 
+const SILENT = { logs: [], metrics: undefined, tracing: undefined };
 const ORIGIN = {
   object: { apiVersion: 'v1', kind: 'Service', namespace: 'default', name: 'a' },
   field: 'spec.ports[0]',
@@ -18,6 +19,7 @@ function destination(connectTimeoutMs = 1000): DestinationIntent {
     protocol: 'http',
     discovery: { kind: 'original' },
     security: { kind: 'plain' },
+    service: { name: 'x', namespace: 'default' },
     balancing: { kind: 'random' },
     connectTimeoutMs,
     pool: {},
@@ -29,7 +31,7 @@ function destination(connectTimeoutMs = 1000): DestinationIntent {
 function intent(destinations: readonly DestinationIntent[], upstreamMark?: number): ProxyIntent {
   return {
     kind: 'sidecar',
-    accessLogFile: '',
+    telemetry: { client: SILENT, server: SILENT },
     upstreamMark,
     outbound: { unknown: 'refuse', detectionTimeoutMs: 0, httpPorts: [], tcpPorts: [] },
     inbound: { mtls: 'strict', ports: [{ port: 80, protocol: 'http', host: 'a', origin: ORIGIN }] },

@@ -18,6 +18,7 @@ import { IdentityMemo } from './identity-memo.ts';
 import { buildInbound, groupServices, type ServicesByNamespace, servicesOfWorkload } from './inbound.ts';
 import { buildOutbound } from './outbound.ts';
 import { refsOf } from './route-refs.ts';
+import { buildTelemetry } from './telemetry.ts';
 import type {
   DestinationIntent,
   DestinationRef,
@@ -25,6 +26,7 @@ import type {
   OutboundIntent,
   ProxyIntent,
   RouteTableIntent,
+  TelemetryIntent,
 } from './types.ts';
 import { VirtualHostCache } from './virtual-hosts.ts';
 
@@ -34,6 +36,7 @@ export class IntentCache {
   readonly dnsNetworks = new IdentityMemo<readonly string[]>();
   readonly outbound = new IdentityMemo<OutboundIntent>();
   readonly services = new IdentityMemo<ServicesByNamespace>();
+  readonly telemetry = new IdentityMemo<TelemetryIntent>();
   readonly virtualHosts = new VirtualHostCache();
 }
 
@@ -48,7 +51,8 @@ export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyInte
   const { view, proxy } = inputs;
   const all = cache.services.get([inputs.index.services], '', () => groupServices(inputs.index.services));
   const services = servicesOfWorkload(all, proxy);
-  const frame = { kind: proxy.kind, accessLogFile: view.mesh.accessLogFile, upstreamMark: proxy.upstreamMark };
+  const telemetry = cache.telemetry.get([view.mesh], '', () => buildTelemetry(view.mesh));
+  const frame = { kind: proxy.kind, telemetry, upstreamMark: proxy.upstreamMark };
   if (proxy.kind === 'gateway') {
     const sniDestinations = allDestinations(view, cache, isExit(proxy) ? 'exit' : 'sni');
     const gateway = buildGateway({ view, proxy, workload: inputs.workload, services, sniDestinations });

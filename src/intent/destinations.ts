@@ -85,6 +85,7 @@ function buildDestination(inputs: DestinationInputs, port: ServicePort, subset: 
     protocol,
     discovery: discoveryOf(inputs, port, subset),
     security: clientSecurity(inputs, ref, policy?.tls),
+    service: serviceName(service),
     balancing: balancingOf(policy, inputs),
     connectTimeoutMs: policy?.connectionPool?.tcp?.connectTimeout ?? mesh.connectTimeout,
     pool: {
@@ -116,6 +117,11 @@ const LOST_GATEWAYS: OutlierIntent = {
   maxEjectionPercent: 100,
   minHealthPercent: 1,
 };
+
+/** A Kubernetes service by its short name; what others have is known by its host. */
+function serviceName({ registry, hostname, namespace, origin }: MeshService): DestinationIntent['service'] {
+  return { name: registry === 'kubernetes' ? origin.name : hostname, namespace };
+}
 
 function originOf(service: MeshService, rule: DestinationRule | undefined, subset: Subset | undefined): Origin {
   if (rule === undefined || subset === undefined) return { object: service.origin, field: 'spec.ports' };

@@ -44,6 +44,7 @@ export function placeEndpoints(
       weight: endpoint.weight * unit,
       locality: endpoint.locality,
       meshed: endpoint.meshed,
+      ...(endpoint.workload && { workload: endpoint.workload }),
     })),
     ...shareAmongGateways(remote, unit),
   ]);

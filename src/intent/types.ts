@@ -16,8 +16,7 @@ export interface Origin {
 
 export interface ProxyIntent {
   readonly kind: 'sidecar' | 'gateway';
-  /** File that access logs go to; '' for none. */
-  readonly accessLogFile: string;
+  readonly telemetry: TelemetryIntent;
   /** SO_MARK of the proxy's own connections. */
   readonly upstreamMark: number | undefined;
   readonly outbound: OutboundIntent | undefined;
@@ -25,6 +24,91 @@ export interface ProxyIntent {
   readonly gateway: GatewayIntent | undefined;
   /** Everything that traffic can be sent to, sorted by name. */
   readonly destinations: readonly DestinationIntent[];
+}
+
+/** What is told of requests and connections: those that the proxy makes (a gateway: passes on), and those that come to it. */
+export interface TelemetryIntent {
+  readonly client: SideTelemetry;
+  readonly server: SideTelemetry;
+}
+
+export interface SideTelemetry {
+  readonly logs: readonly LogIntent[];
+  /** undefined: nothing is counted. */
+  readonly metrics: MetricsIntent | undefined;
+  readonly tracing: TracingIntent | undefined;
+}
+
+export interface LogIntent {
+  readonly sink:
+    | { readonly kind: 'file'; readonly path: string }
+    | { readonly kind: 'otlp'; readonly collector: CollectorIntent; readonly name: string };
+  /** In Envoy's format commands; undefined: the usual line. */
+  readonly format:
+    | { readonly kind: 'text'; readonly text: string }
+    | { readonly kind: 'json'; readonly members: JsonFormat }
+    | undefined;
+  /** An expression (CEL) over Envoy's attributes: what it is true of is logged. */
+  readonly filter: string | undefined;
+}
+
+/** Texts with format commands, or more of the same inside. */
+export interface JsonFormat {
+  readonly [member: string]: string | JsonFormat;
+}
+
+/** A service of the mesh that takes what proxies tell. */
+export interface CollectorIntent {
+  readonly to: DestinationRef;
+  readonly timeoutMs: number | undefined;
+}
+
+/** Istio's names of metrics, without `istio_`. */
+export type IstioMetric =
+  | 'requests_total'
+  | 'request_duration_milliseconds'
+  | 'request_bytes'
+  | 'response_bytes'
+  | 'tcp_connections_opened_total'
+  | 'tcp_connections_closed_total'
+  | 'tcp_sent_bytes_total'
+  | 'tcp_received_bytes_total';
+
+export interface MetricsIntent {
+  readonly off: readonly IstioMetric[];
+  readonly edits: Readonly<Partial<Record<IstioMetric, LabelEdits>>>;
+}
+
+/** `set`: label -> expression (CEL). */
+export interface LabelEdits {
+  readonly removed: readonly string[];
+  readonly set: Readonly<Record<string, string>>;
+}
+
+export interface TracingIntent {
+  readonly exporter:
+    | { readonly kind: 'zipkin'; readonly collector: CollectorIntent; readonly path: string; readonly w3c: boolean }
+    | {
+        readonly kind: 'otlp';
+        readonly collector: CollectorIntent;
+        /** By HTTP to this path; undefined: by gRPC. */
+        readonly httpPath: string | undefined;
+        readonly headers: Readonly<Record<string, string>>;
+      }
+    /** Headers are passed on, and nothing is told. */
+    | { readonly kind: 'none' };
+  /** Of requests about which nobody has decided yet. */
+  readonly samplingPercent: number;
+  readonly tags: readonly SpanTag[];
+  readonly maxPathLength: number | undefined;
+}
+
+export interface SpanTag {
+  readonly name: string;
+  readonly from: 'literal' | 'environment' | 'header';
+  /** The text, or the name of the variable or header. */
+  readonly value: string;
+  readonly otherwise: string;
 }
 
 /** A service's port, or the part of its endpoints that a subset names. */
@@ -43,6 +127,8 @@ export interface DestinationIntent {
   readonly protocol: 'http' | 'http2' | 'as-client' | 'tcp';
   readonly discovery: Discovery;
   readonly security: ClientSecurity;
+  /** As telemetry names it. */
+  readonly service: { readonly name: string; readonly namespace: string };
   readonly balancing: BalancingIntent;
   /** How near endpoints go before far ones; undefined: where they are makes no difference. */
   readonly locality?: LocalityIntent;
@@ -134,6 +220,18 @@ export interface EndpointIntent {
   readonly weight: number;
   readonly locality: string;
   readonly meshed: boolean;
+  /** Whose it is, for telemetry; absent where nobody knows. */
+  readonly workload?: WorkloadIntent;
+}
+
+export interface WorkloadIntent {
+  readonly workload: string;
+  readonly namespace: string;
+  readonly service: string;
+  readonly revision: string;
+  readonly app: string;
+  readonly version: string;
+  readonly cluster: string;
 }
 
 /** How the proxy proves itself to a destination, and what it asks of it. */

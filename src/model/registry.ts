@@ -147,6 +147,7 @@ export function endpointsOfSlices(
           identity: pod === undefined ? undefined : spiffeId(trustDomain, slice.namespace, pod.serviceAccount),
           meshed: pod?.meshed ?? false,
           draining: endpoint.draining,
+          ...(pod && { workload: pod.facts }),
         });
       }
     }

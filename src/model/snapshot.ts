@@ -9,6 +9,7 @@ import type { MeshConfig } from '../api/mesh-config.ts';
 import type { ClusterName, Hostname, SpiffeId } from '../api/names.ts';
 import type { Protocol } from '../api/protocol.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
+import type { WorkloadFacts } from '../kube/workload-facts.ts';
 import type { NetworkIndex } from './networks.ts';
 
 /** `NAMESPACE/HOST`, and `/NAME` of the ServiceEntry behind it: several may give one host. */
@@ -69,6 +70,8 @@ export interface Endpoint {
   readonly identity: SpiffeId | undefined;
   /** A sidecar answers there, so that mTLS can be spoken. */
   readonly meshed: boolean;
+  /** Whose it is, for telemetry; absent where no pod is known. */
+  readonly workload?: WorkloadFacts;
   /** On its way out: for traffic that would have nowhere to go otherwise. */
   readonly draining: boolean;
 }

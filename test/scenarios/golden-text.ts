@@ -2,13 +2,19 @@
 // What goldens say, as YAML that a person can review.
 import { createRegistry, type DescMessage, fromBinary, toJson } from '@bufbuild/protobuf';
 import { stringify } from 'yaml';
+import { AccessLogSchema } from '#gen/envoy/config/accesslog/v3/accesslog_pb.ts';
 import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { FileBasedMetadataConfigSchema } from '#gen/envoy/config/grpc_credential/v3/file_based_metadata_pb.ts';
 import { ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { RetryPolicySchema } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
+import { OpenTelemetryConfigSchema } from '#gen/envoy/config/trace/v3/opentelemetry_pb.ts';
+import { ZipkinConfigSchema } from '#gen/envoy/config/trace/v3/zipkin_pb.ts';
 import { FileAccessLogSchema } from '#gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
+import { ExpressionFilterSchema } from '#gen/envoy/extensions/access_loggers/filters/cel/v3/cel_pb.ts';
+import { OpenTelemetryAccessLogConfigSchema } from '#gen/envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.ts';
+import { ConfigSchema as StatsConfigSchema } from '#gen/envoy/extensions/access_loggers/stats/v3/stats_pb.ts';
 import {
   StderrAccessLogSchema,
   StdoutAccessLogSchema,
@@ -20,9 +26,12 @@ import { HttpInspectorSchema } from '#gen/envoy/extensions/filters/listener/http
 import { OriginalDstSchema } from '#gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.ts';
 import { TlsInspectorSchema } from '#gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.ts';
 import { HttpConnectionManagerSchema } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { ConfigSchema as SetFilterStateSchema } from '#gen/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts';
 import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
+import { CelSchema } from '#gen/envoy/extensions/formatter/cel/v3/cel_pb.ts';
 import { PreviousHostsPredicateSchema } from '#gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
 import { PreviousPrioritiesConfigSchema } from '#gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts';
+import { EnvironmentResourceDetectorConfigSchema } from '#gen/envoy/extensions/tracers/opentelemetry/resource_detectors/v3/environment_resource_detector_pb.ts';
 import { RawBufferSchema } from '#gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts';
 import {
   DownstreamTlsContextSchema,
@@ -30,10 +39,12 @@ import {
 } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import type { Diagnostic } from '../../src/api/diagnostics.ts';
-import { ExpressionFilterSchema } from '../../src/envoy/filters/expression-filter.ts';
+import { ACCESS_LOG_FORMAT } from '../../src/envoy/filters/access-log.ts';
+import { httpMetrics, tcpMetrics } from '../../src/envoy/filters/metrics.ts';
 import { TYPE_URL } from '../../src/envoy/names.ts';
 import { buildRetryPolicy } from '../../src/envoy/retries.ts';
 import { DEFAULT_RETRIES } from '../../src/intent/http-routes.ts';
+import { ALL_METRICS } from '../../src/intent/telemetry.ts';
 import type { ProxyIntent } from '../../src/intent/types.ts';
 import type { DesiredState } from '../../src/xds/types.ts';
 
@@ -43,6 +54,13 @@ const REGISTRY = createRegistry(
   StdoutAccessLogSchema,
   StderrAccessLogSchema,
   ExpressionFilterSchema,
+  StatsConfigSchema,
+  SetFilterStateSchema,
+  CelSchema,
+  OpenTelemetryAccessLogConfigSchema,
+  OpenTelemetryConfigSchema,
+  EnvironmentResourceDetectorConfigSchema,
+  ZipkinConfigSchema,
   PreviousHostsPredicateSchema,
   PreviousPrioritiesConfigSchema,
   CorsSchema,
@@ -68,14 +86,15 @@ const SCHEMAS: Readonly<Record<string, readonly [title: string, schema: DescMess
 };
 
 /** Resources that the bare mesh does not have just so, by type and name. */
-export function envoyGolden(desired: DesiredState, bare: DesiredState): string {
+export function envoyGolden(desired: DesiredState, bare: DesiredState, telemetry = false): string {
   const shown: Record<string, Record<string, unknown>> = {};
   for (const [typeUrl, resources] of desired) {
     const [title, schema] = SCHEMAS[typeUrl]!;
     for (const resource of [...resources.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
       if (bare.get(typeUrl)?.get(resource.name) === resource) continue;
       shown[title] ??= {};
-      shown[title][resource.name] = brief(toJson(schema, fromBinary(schema, resource.value), { registry: REGISTRY }));
+      const json = toJson(schema, fromBinary(schema, resource.value), { registry: REGISTRY });
+      shown[title][resource.name] = brief(telemetry ? json : withoutTelemetry(json));
     }
   }
   return text(shown);
@@ -90,10 +109,61 @@ const USUAL_RETRIES = JSON.stringify(
   toJson(RetryPolicySchema, buildRetryPolicy(DEFAULT_RETRIES), { registry: REGISTRY }),
 );
 
+type Json = Readonly<Record<string, unknown>>;
+
+/** Of a case that is about something else. */
+function withoutTelemetry(value: unknown, key = ''): unknown {
+  if (key === 'accessLog') return '<the usual line>';
+  if (Array.isArray(value)) {
+    return value.filter((entry) => !isPeerIdentity(entry)).map((entry) => withoutTelemetry(entry));
+  }
+  if (typeof value !== 'object' || value === null) return value;
+  const members = Object.entries(value)
+    .filter(([k, v]) => !(k === 'istio' && key === 'filterMetadata' && isTelemetryMetadata(v)))
+    .map(([k, v]) => [k, withoutTelemetry(v, k)] as const)
+    .filter(([k, v]) => !(k === 'metadata' && isEmptyMetadata(v)) && k !== 'accessLogOptions');
+  return Object.fromEntries(members);
+}
+
+function isPeerIdentity(value: unknown): boolean {
+  return (value as { name?: unknown } | null)?.name === 'envoy.filters.network.set_filter_state';
+}
+
+function isTelemetryMetadata(value: unknown): boolean {
+  const names = Object.keys(value as Json)
+    .sort()
+    .join();
+  return names === 'host,name,namespace' || names === 'a,c,n,r,s,v,w';
+}
+
+function isEmptyMetadata(value: unknown): boolean {
+  return JSON.stringify(value) === '{"filterMetadata":{}}';
+}
+
+const USUAL_LINE = JSON.stringify({ textFormatSource: { inlineString: ACCESS_LOG_FORMAT } });
+const STATS_LOGGER = 'envoy.access_loggers.stats';
+const USUAL_METRICS: ReadonlySet<string> = new Set(
+  (['client', 'server'] as const).flatMap((side) =>
+    [true, false].flatMap((secured) =>
+      [...httpMetrics(ALL_METRICS, side, secured), ...tcpMetrics(ALL_METRICS, side, secured)].map((log) =>
+        JSON.stringify(toJson(AccessLogSchema, log, { registry: REGISTRY })),
+      ),
+    ),
+  ),
+);
+
+function briefLog(log: Json): unknown {
+  if (log['name'] === STATS_LOGGER && USUAL_METRICS.has(JSON.stringify(log))) return '<the usual metrics>';
+  const config = log['typedConfig'] as Json;
+  if (JSON.stringify(config['logFormat']) !== USUAL_LINE) return brief(log);
+  return brief({ ...log, typedConfig: { ...config, logFormat: '<the usual line>' } });
+}
+
 /** What is the same everywhere, and long, is named in a word. */
 function brief(value: unknown, key = ''): unknown {
   if (key === 'sdsConfig') return '<the control plane, by SDS>';
-  if (key === 'accessLog') return '<the usual line>';
+  if (key === 'formatters') return '<CEL>';
+  if (Array.isArray(value) && key === 'accessLog') return value.map((log) => briefLog(log as Json));
   if (key === 'circuitBreakers' && JSON.stringify(value) === UNLIMITED) return '<no limits>';
   if (key === 'retryPolicy' && JSON.stringify(value) === USUAL_RETRIES) return '<the usual two>';
   if (Array.isArray(value)) return value.map((entry) => brief(entry));
@@ -101,8 +171,22 @@ function brief(value: unknown, key = ''): unknown {
   return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, brief(v, k)]));
 }
 
-export function intentGolden(intent: ProxyIntent): string {
-  return text(JSON.parse(JSON.stringify(intent), dropEmpty));
+export function intentGolden(intent: ProxyIntent, telemetry = false): string {
+  const { telemetry: told, ...rest } = intent;
+  const shown = JSON.parse(JSON.stringify(telemetry ? intent : rest), dropEmpty) as Json;
+  return text(telemetry ? shown : withoutNames(shown));
+}
+
+/** Of a case that is about something else: names by which only telemetry knows services and workloads. */
+function withoutNames(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNames);
+  if (typeof value !== 'object' || value === null) return value;
+  const isName = ([k, v]: [string, unknown]) => (k === 'service' || k === 'workload') && typeof v === 'object';
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter((member) => !isName(member))
+      .map(([k, v]) => [k, withoutNames(v)]),
+  );
 }
 
 function dropEmpty(key: string, value: unknown): unknown {

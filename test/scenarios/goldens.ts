@@ -16,11 +16,12 @@ export function findCases(): string[] {
 }
 
 /** File name -> what it should hold. No diagnostics.yaml: there is nothing to say. */
-export function goldensOf(scenario: Scenario): Map<string, string> {
+/** What is told of requests is the same in nearly all of them: `telemetry` shows it. */
+export function goldensOf(scenario: Scenario, telemetry: boolean): Map<string, string> {
   const files = new Map<string, string>();
   for (const [name, { compiled, bare }] of scenario.proxies) {
-    files.set(`intent.${name}.yaml`, intentGolden(compiled.intent));
-    files.set(`envoy.${name}.yaml`, envoyGolden(compiled.desired, bare.desired));
+    files.set(`intent.${name}.yaml`, intentGolden(compiled.intent, telemetry));
+    files.set(`envoy.${name}.yaml`, envoyGolden(compiled.desired, bare.desired, telemetry));
   }
   if (scenario.diagnostics.length > 0) files.set('diagnostics.yaml', diagnosticsGolden(scenario.diagnostics));
   return files;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import {
   type AccessLog,
@@ -7,13 +7,19 @@ import {
   AccessLogFilterSchema,
   AccessLogSchema,
 } from '#gen/envoy/config/accesslog/v3/accesslog_pb.ts';
+import type { SubstitutionFormatStringSchema } from '#gen/envoy/config/core/v3/substitution_format_string_pb.ts';
+import { AccessLogType } from '#gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { FileAccessLogSchema } from '#gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
+import { OpenTelemetryAccessLogConfigSchema } from '#gen/envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.ts';
 import {
   StderrAccessLogSchema,
   StdoutAccessLogSchema,
 } from '#gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
+import type { AnyValueSchema, KeyValueListSchema } from '#gen/opentelemetry/proto/common/v1/common_pb.ts';
+import type { JsonFormat, LogIntent } from '../../intent/types.ts';
 import { packed } from '../messages.ts';
-import { expressionFilter } from './expression-filter.ts';
+import { collectorService } from './collector.ts';
+import { CEL_FILTER, expressionFilter } from './expression-filter.ts';
 
 /** The members of Istio's default line, in its order: https://istio.io/latest/docs/tasks/observability/logs/access-log/ */
 const ISTIO_LINE = [
@@ -55,30 +61,74 @@ const PEERS = [
 
 export const ACCESS_LOG_FORMAT = `${[...ISTIO_LINE, ...PEERS].join(' ')}\n`;
 
-/** No logger for an empty file name. */
-export function accessLog(file: string, filter?: AccessLogFilter): AccessLog[] {
-  if (file === '') return [];
-  const { name, config } = logger(file);
-  return [
-    create(AccessLogSchema, { name, ...(filter && { filter }), configType: { case: 'typedConfig', value: config } }),
-  ];
+/** What is said of a request or of a connection; `filter` goes before what the log asks for itself. */
+export function accessLogs(logs: readonly LogIntent[], filter?: AccessLogFilter): AccessLog[] {
+  return logs.map((log) => {
+    const { name, config } = log.sink.kind === 'file' ? fileLogger(log.sink.path, log) : otlpLogger(log.sink, log);
+    const filters = [filter, log.filter === undefined ? undefined : byExpression(log.filter)].filter(
+      (f) => f !== undefined,
+    );
+    const whole = filters.length > 1 ? allOf(filters) : filters[0];
+    return create(AccessLogSchema, {
+      name,
+      ...(whole && { filter: whole }),
+      configType: { case: 'typedConfig', value: config },
+    });
+  });
 }
 
 /** Standard output may be a socket, or belong to another user: written to it can be, but opened by its name it cannot. */
-function logger(file: string): { name: string; config: Any } {
-  const format = { format: { case: 'textFormatSource' as const, value: inline(ACCESS_LOG_FORMAT) } };
-  const accessLogFormat = { case: 'logFormat' as const, value: format };
-  switch (file) {
+function fileLogger(path: string, { format }: LogIntent): { name: string; config: Any } {
+  const accessLogFormat = { case: 'logFormat' as const, value: formatOf(format) };
+  switch (path) {
     case '/dev/stdout':
       return { name: 'envoy.access_loggers.stdout', config: packed(StdoutAccessLogSchema, { accessLogFormat }) };
     case '/dev/stderr':
       return { name: 'envoy.access_loggers.stderr', config: packed(StderrAccessLogSchema, { accessLogFormat }) };
     default:
-      return {
-        name: 'envoy.access_loggers.file',
-        config: packed(FileAccessLogSchema, { path: file, accessLogFormat }),
-      };
+      return { name: 'envoy.access_loggers.file', config: packed(FileAccessLogSchema, { path, accessLogFormat }) };
   }
+}
+
+type FormatInit = MessageInitShape<typeof SubstitutionFormatStringSchema>;
+
+function formatOf(format: LogIntent['format']): FormatInit {
+  const jsonFormatOptions = { sortProperties: false };
+  if (format?.kind === 'json')
+    return { format: { case: 'jsonFormat', value: { ...format.members } }, jsonFormatOptions };
+  const value = inline(format?.text ?? ACCESS_LOG_FORMAT);
+  return { format: { case: 'textFormatSource', value } };
+}
+
+function otlpLogger(
+  { collector, name }: Extract<LogIntent['sink'], { kind: 'otlp' }>,
+  { format }: LogIntent,
+): { name: string; config: Any } {
+  const text = format?.kind === 'text' ? format.text : ACCESS_LOG_FORMAT;
+  const config = packed(OpenTelemetryAccessLogConfigSchema, {
+    logName: name,
+    grpcService: collectorService(collector),
+    body: { value: { case: 'stringValue', value: text.replace(/\n$/, '') } },
+    ...(format?.kind === 'json' && { attributes: attributes(format.members) }),
+  });
+  return { name: 'envoy.access_loggers.open_telemetry', config };
+}
+
+function attributes(members: JsonFormat): MessageInitShape<typeof KeyValueListSchema> {
+  const anyValue = (value: string | JsonFormat): MessageInitShape<typeof AnyValueSchema> =>
+    typeof value === 'string'
+      ? { value: { case: 'stringValue', value } }
+      : { value: { case: 'kvlistValue', value: attributes(value) } };
+  return { values: Object.entries(members).map(([key, value]) => ({ key, value: anyValue(value) })) };
+}
+
+function byExpression(expression: string): AccessLogFilter {
+  const value = { name: CEL_FILTER, configType: { case: 'typedConfig' as const, value: expressionFilter(expression) } };
+  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'extensionFilter', value } });
+}
+
+function allOf(filters: AccessLogFilter[]): AccessLogFilter {
+  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'andFilter', value: { filters } } });
 }
 
 /**
@@ -86,18 +136,17 @@ function logger(file: string): { name: string; config: Any } {
  * their handshake fails, which the client's side often cannot know: with TLS 1.3 it is done before its certificate is read.
  */
 export function refusedConnections(): AccessLogFilter {
-  const name = 'envoy.access_loggers.extension_filters.cel';
-  const value = expressionFilter('connection.transport_failure_reason != ""');
   const filters = [
-    { filterSpecifier: { case: 'responseFlagFilter' as const, value: { flags: ['NR'] } } },
-    {
-      filterSpecifier: {
-        case: 'extensionFilter' as const,
-        value: { name, configType: { case: 'typedConfig' as const, value } },
-      },
-    },
+    create(AccessLogFilterSchema, { filterSpecifier: { case: 'responseFlagFilter', value: { flags: ['NR'] } } }),
+    byExpression('connection.transport_failure_reason != ""'),
   ];
   return create(AccessLogFilterSchema, { filterSpecifier: { case: 'orFilter', value: { filters } } });
+}
+
+/** Of a proxy of connections that logs when they are made: what the metrics ask for is no line. */
+export function endedConnections(): AccessLogFilter {
+  const value = { types: [AccessLogType.TcpUpstreamConnected], exclude: true };
+  return create(AccessLogFilterSchema, { filterSpecifier: { case: 'logTypeFilter', value } });
 }
 
 function inline(text: string) {

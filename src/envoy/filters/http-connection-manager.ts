@@ -8,10 +8,13 @@ import {
   type ResponseMapperSchema,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import type { SideTelemetry } from '../../intent/types.ts';
 import { byAds, duration, packed } from '../messages.ts';
 import { UNSERVED_HEADER } from '../retries.ts';
-import { accessLog } from './access-log.ts';
+import { accessLogs } from './access-log.ts';
 import { httpFilters } from './http-order.ts';
+import { httpMetrics } from './metrics.ts';
+import { tracing } from './tracing.ts';
 
 type ManagerInit = MessageInitShape<typeof HttpConnectionManagerSchema>;
 
@@ -20,11 +23,14 @@ export interface HttpManagerOptions {
   readonly statPrefix: string;
   /** A table that is discovered by name, or one given here and now. */
   readonly routes: { readonly name: string } | { readonly table: RouteConfiguration };
-  readonly accessLogFile: string;
+  readonly telemetry: SideTelemetry;
+  /** Every client has shown a certificate of the mesh. */
+  readonly secured?: boolean;
 }
 
 export function httpConnectionManager(options: HttpManagerOptions): Filter {
-  const { role, routes } = options;
+  const { role, routes, telemetry } = options;
+  const side = role === 'inbound' ? 'server' : 'client';
   return create(FilterSchema, {
     name: 'envoy.filters.network.http_connection_manager',
     configType: {
@@ -35,8 +41,12 @@ export function httpConnectionManager(options: HttpManagerOptions): Filter {
           'name' in routes
             ? { case: 'rds', value: { routeConfigName: routes.name, configSource: byAds() } }
             : { case: 'routeConfig', value: routes.table },
-        httpFilters: httpFilters(role === 'inbound' ? 'server' : 'client'),
-        accessLog: accessLog(options.accessLogFile),
+        httpFilters: httpFilters(side),
+        accessLog: [
+          ...accessLogs(telemetry.logs),
+          ...(telemetry.metrics ? httpMetrics(telemetry.metrics, side, options.secured === true) : []),
+        ],
+        ...(telemetry.tracing && { tracing: tracing(telemetry.tracing) }),
         // Streams may be silent for as long as their application likes.
         streamIdleTimeout: duration(0),
         normalizePath: true,

@@ -2,10 +2,11 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type Filter, FilterSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
-import type { TcpChainIntent } from '../../intent/types.ts';
+import type { SideTelemetry, TcpChainIntent } from '../../intent/types.ts';
 import { packed } from '../messages.ts';
-import { destinationName } from '../names.ts';
-import { accessLog } from './access-log.ts';
+import { BLACK_HOLE, destinationName } from '../names.ts';
+import { accessLogs, endedConnections } from './access-log.ts';
+import { type Side, tcpMetrics } from './metrics.ts';
 
 /** A cluster, or several with the weight of each. */
 export type TcpTarget = string | readonly TcpShare[];
@@ -17,7 +18,11 @@ interface TcpShare {
 
 export interface TcpProxyOptions {
   readonly to: TcpTarget;
-  readonly accessLogFile: string;
+  readonly telemetry: SideTelemetry;
+  /** Default: client. */
+  readonly side?: Side;
+  /** Every client has shown a certificate of the mesh. */
+  readonly secured?: boolean;
   /** Log when the connection is made, not only when it ends: pooled connections live long. */
   readonly logOnConnected?: boolean;
   /** Endpoints to try until one takes the connection; 1 unless given. */
@@ -33,15 +38,17 @@ export function chainName(to: readonly TcpShare[]): string {
 }
 
 export function tcpProxy(options: TcpProxyOptions): Filter {
+  const { telemetry, side = 'client', secured = false } = options;
+  const counted = telemetry.metrics && options.to !== BLACK_HOLE ? tcpMetrics(telemetry.metrics, side, secured) : [];
   return create(FilterSchema, {
     name: 'envoy.filters.network.tcp_proxy',
     configType: {
       case: 'typedConfig',
       value: packed(TcpProxySchema, {
         ...specifier(options.to),
-        accessLog: accessLog(options.accessLogFile),
+        accessLog: [...accessLogs(telemetry.logs, options.logOnConnected ? undefined : endedConnections()), ...counted],
         ...(options.connectAttempts !== undefined && { maxConnectAttempts: options.connectAttempts }),
-        ...(options.logOnConnected && { accessLogOptions: { flushAccessLogOnConnected: true } }),
+        accessLogOptions: { flushAccessLogOnConnected: true },
       }),
     },
   });

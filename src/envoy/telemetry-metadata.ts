@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// What metrics read of the destination of a request: metadata `istio` of its cluster, and of its endpoint in short names,
+// for there are many.
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { MetadataSchema } from '#gen/envoy/config/core/v3/base_pb.ts';
+import type { WorkloadIntent } from '../intent/types.ts';
+
+const NAMESPACE = 'istio';
+
+const MEMBER = {
+  workload: 'w',
+  namespace: 'n',
+  service: 's',
+  revision: 'r',
+  app: 'a',
+  version: 'v',
+  cluster: 'c',
+} as const satisfies Record<keyof WorkloadIntent, string>;
+
+type Metadata = Exclude<MessageInitShape<typeof MetadataSchema>, { $typeName: string }>;
+type FilterMetadata = NonNullable<Metadata['filterMetadata']>;
+
+export interface ServiceLabels {
+  readonly host: string;
+  readonly name: string;
+  readonly namespace: string;
+}
+
+export function serviceMetadata(service: ServiceLabels): Metadata {
+  return { filterMetadata: { [NAMESPACE]: { ...service } } };
+}
+
+/** A format command. */
+export function ofService(member: keyof ServiceLabels): string {
+  return `%METADATA(CLUSTER:${NAMESPACE}:${member})%`;
+}
+
+export function workloadMetadata(workload: WorkloadIntent): FilterMetadata {
+  const members = Object.entries(MEMBER).map(([fact, short]) => [short, workload[fact as keyof WorkloadIntent]]);
+  return { [NAMESPACE]: Object.fromEntries(members) as Record<string, string> };
+}
+
+/** A format command. */
+export function ofEndpoint(fact: keyof WorkloadIntent): string {
+  return `%METADATA(UPSTREAM_HOST:${NAMESPACE}:${MEMBER[fact]})%`;
+}
