@@ -3,20 +3,25 @@
 // nothing that could not be computed again.
 import { EnvoyCompiler } from './envoy/compile.ts';
 import { destinationName, TYPE_URL } from './envoy/names.ts';
+import { secretName } from './envoy/secrets.ts';
 import type { SecretSource } from './envoy/tls.ts';
 import { buildIntent, IntentCache } from './intent/build.ts';
 import { buildEndpoints } from './intent/endpoints.ts';
+import { type SecretUse, SecretUseCache, secretsOf } from './intent/secrets.ts';
 import type { DestinationIntent, EndpointIntent, Origin, ProxyIntent } from './intent/types.ts';
 import { IdentityMemo } from './model/identity-memo.ts';
 import { networksOf, type Vantage, vantageKeys } from './model/networks.ts';
 import type { MeshProxy } from './model/proxy.ts';
 import { type EndpointSet, type MeshIndex, type MeshSnapshot, workloadKey } from './model/snapshot.ts';
 import { buildView, type ProxyView, selectDestinationRule, ViewCache, viewKey } from './model/view.ts';
+import { SECRET_TYPE } from './xds/session/type-urls.ts';
 import type { DesiredState } from './xds/types.ts';
 
 export interface CompiledProxy {
   readonly desired: DesiredState;
   readonly intent: ProxyIntent;
+  /** Keys and roots that it is to get apart. */
+  readonly secrets: readonly SecretUse[];
   /** The objects behind a resource, for the blame of a refused one; empty where no object of a user is. */
   origins(typeUrl: string, resourceName: string): readonly Origin[];
 }
@@ -25,6 +30,7 @@ export interface CompiledProxy {
 export class CompileCache {
   readonly envoy: EnvoyCompiler;
   readonly intents = new IntentCache();
+  readonly secrets = new SecretUseCache();
   readonly endpoints = new IdentityMemo<readonly EndpointIntent[]>();
   /** Networks that a service's endpoints are on. */
   readonly networks = new IdentityMemo<readonly string[]>();
@@ -57,7 +63,8 @@ export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: Co
     scope: view.vantage.key,
     of: (destination) => endpointsOf(snapshot, destination, view.vantage, cache),
   });
-  return { desired, intent, origins: (typeUrl, name) => originsOf(intent, view, typeUrl, name) };
+  const secrets = secretsOf(intent, cache.secrets);
+  return { desired, intent, secrets, origins: (typeUrl, name) => originsOf({ intent, view, secrets }, typeUrl, name) };
 }
 
 function endpointsOf(
@@ -81,7 +88,13 @@ function ruleOf({ ref }: DestinationIntent, view: ProxyView): Origin[] {
   return rule === undefined ? [] : [{ object: rule.ref, field: 'spec' }];
 }
 
-function originsOf(intent: ProxyIntent, view: ProxyView, typeUrl: string, name: string): readonly Origin[] {
+interface Compiled {
+  readonly intent: ProxyIntent;
+  readonly view: ProxyView;
+  readonly secrets: readonly SecretUse[];
+}
+
+function originsOf({ intent, view, secrets }: Compiled, typeUrl: string, name: string): readonly Origin[] {
   const { outbound, inbound, gateway } = intent;
   switch (typeUrl) {
     case TYPE_URL.cluster:
@@ -101,6 +114,8 @@ function originsOf(intent: ProxyIntent, view: ProxyView, typeUrl: string, name: 
       const https = gateway?.tcpPorts.flatMap((port) => port.https) ?? [];
       return [...tcp, ...https, ...(inbound?.ports ?? [])].map(({ origin }) => origin);
     }
+    case SECRET_TYPE:
+      return secrets.filter((use) => secretName(use) === name).map(({ origin }) => origin);
     default:
       return [];
   }

@@ -58,6 +58,7 @@ export const DIAGNOSTICS = {
   ISM0113: { severity: 'warning', title: 'no sidecar behind a gateway' },
   ISM0114: { severity: 'warning', title: 'cluster of a network not found' },
   ISM0201: { severity: 'error', title: 'refused by Envoy' },
+  ISM0202: { severity: 'error', title: 'Secret that proxies cannot be served' },
   ISM0301: { severity: 'error', title: 'mesh not installed' },
   ISM0302: { severity: 'error', title: 'control plane not ready' },
   ISM0303: { severity: 'warning', title: 'certificate of the CA ends soon' },
@@ -78,6 +79,11 @@ export const DIAGNOSTICS = {
 } as const satisfies Record<string, { severity: Severity; title: string }>;
 
 export type DiagnosticCode = keyof typeof DIAGNOSTICS;
+
+/** Known only to the replica of the control plane that the proxies in question are connected to. */
+export function isOfProxies({ code }: Pick<Diagnostic, 'code'>): boolean {
+  return code === 'ISM0201' || code === 'ISM0202';
+}
 
 /** At least as serious as `threshold`. */
 export function isAtLeast(severity: Severity, threshold: Severity): boolean {

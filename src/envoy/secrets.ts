@@ -11,6 +11,7 @@ import {
   type Secret,
   SecretSchema,
 } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
+import type { SecretUse } from '../intent/secrets.ts';
 import type { CertificateSource, RootsSource } from '../intent/types.ts';
 import { SECRET_TYPE } from '../xds/session/type-urls.ts';
 import type { XdsResource } from '../xds/types.ts';
@@ -36,6 +37,12 @@ export function certificateName(source: CertificateSource): string {
 export function rootsName(source: RootsSource): string {
   if (source.kind === 'secret') return `kubernetes://${source.name}-cacert`;
   return `file-root:${source.roots}${source.crl === undefined ? '' : `~${source.crl}`}`;
+}
+
+export function secretName(use: Pick<SecretUse, 'what' | 'source'>): string {
+  return use.what === 'certificate'
+    ? certificateName(use.source as CertificateSource)
+    : rootsName(use.source as RootsSource);
 }
 
 /**

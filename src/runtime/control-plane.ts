@@ -37,6 +37,8 @@ import { followRoots } from './registries/followed-roots.ts';
 import { Registries } from './registries/registries.ts';
 import { RegistryFiles } from './registries/registry-files.ts';
 import { clusterUidOf } from './registries/remote-registry.ts';
+import { ProxySecrets } from './secrets/proxy-secrets.ts';
+import { KubeSecretReader } from './secrets/secret-reader.ts';
 import { AdsBackend, type Refusal } from './streams/ads-backend.ts';
 import { SdsBackend } from './streams/sds-backend.ts';
 import { TokenAuthenticator } from './streams/token-authenticator.ts';
@@ -127,6 +129,7 @@ class ControlPlane {
   #secrets: WorkloadSecrets | undefined;
   #webhooks: Webhooks | undefined;
   #refusals: (Refusal & { at: string })[] = [];
+  #said: Readonly<Record<'objects' | 'secrets', readonly Diagnostic[]>> = { objects: [], secrets: [] };
 
   constructor(options: ControlPlaneOptions, signal: AbortSignal) {
     this.#options = options;
@@ -155,7 +158,8 @@ class ControlPlane {
       onProblems: () => problemLog.take(this.#engine.problems.filter((problem) => problem.cluster === cluster)),
       onDiagnostics: (diagnostics) => {
         diagnosticLog.take(diagnostics);
-        this.#findings.take(diagnostics);
+        this.#said = { ...this.#said, objects: diagnostics };
+        this.#tellFindings();
       },
       onGatewayNames: (names) => this.#names.follow('meshNetworks', names),
     });
@@ -173,6 +177,10 @@ class ControlPlane {
       snapshot: () => this.#engine.snapshot,
     });
     this.#registries = this.#roles.has('pilot') ? this.#createRegistries() : undefined;
+  }
+
+  #tellFindings(): void {
+    this.#findings.take([...this.#said.objects, ...this.#said.secrets]);
   }
 
   #found(diagnostics: readonly Diagnostic[]): void {
@@ -373,7 +381,8 @@ class ControlPlane {
     const observe = this.#metrics.tokenReviewed;
     const onCompiled = this.#metrics.compiled;
     const engine = this.#engine;
-    const ads = new AdsBackend({ engine, trustDomain, cluster, identity: 'token', onRefusal, onCompiled });
+    const named = this.#namedSecrets(events);
+    const ads = new AdsBackend({ engine, trustDomain, cluster, identity: 'token', named, onRefusal, onCompiled });
     const sds = new SdsBackend(secrets, cluster, (proxy, message) =>
       log.error({ proxy, reason: message }, 'Envoy refused its secrets'),
     );
@@ -417,6 +426,30 @@ class ControlPlane {
     this.#onRenewal.push(() => server.setTls(this.#mutualTls(certificate)));
     this.#closers.push(() => server.close());
     this.#xds = server;
+  }
+
+  /** Keys and roots that rules name: of this cluster, and of the others by the accounts that they are watched by. */
+  #namedSecrets(events: RefusalEvents): ProxySecrets {
+    const { client, cluster, log } = this.#options;
+    const accessTo = (of: string) => {
+      if (of === cluster) return { client, account: `${ISTIO_NAMESPACE}:istiod` };
+      const other = this.#registries?.reviewers().find((reviewer) => reviewer.cluster === of);
+      return other && { client: other.client, account: `${ISTIO_NAMESPACE}:istio-multi` };
+    };
+    const diagnosticLog = new DiagnosticLog(log);
+    const named = new ProxySecrets({
+      reader: new KubeSecretReader(accessTo),
+      clock: this.#clock,
+      onDiagnostics: (diagnostics) => {
+        diagnosticLog.take(diagnostics);
+        for (const { object, message, cure } of diagnostics)
+          void events.tellOf(object, 'SecretNotServed', `${message}: ${cure}`);
+        this.#said = { ...this.#said, secrets: diagnostics };
+        this.#tellFindings();
+      },
+    });
+    this.#closers.push(() => named.close());
+    return named;
   }
 
   #mutualTls(certificate: RenewedCertificate): TlsIdentity {

@@ -2,6 +2,7 @@
 // From what the sources say to what each proxy should have. One loop: events change the snapshot, a changed snapshot
 // wakes the proxies' streams, and each stream asks for its own state when its turn comes.
 import type { Diagnostic, ObjectRef } from '../api/diagnostics.ts';
+import type { SecretUse } from '../intent/secrets.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshSnapshot } from '../model/snapshot.ts';
 import type { MeshStore, StoreUpdate } from '../model/store.ts';
@@ -11,6 +12,8 @@ import type { DesiredState } from '../xds/types.ts';
 /** What the compile stages give for one proxy. */
 export interface CompiledProxy {
   readonly desired: DesiredState;
+  /** Keys and roots that it is to get apart. */
+  readonly secrets: readonly SecretUse[];
   /** The objects behind a resource, for blame. */
   origins(typeUrl: string, name: string): readonly { readonly object: ObjectRef }[];
 }

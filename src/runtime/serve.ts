@@ -6,8 +6,10 @@ import type { Logger } from 'pino';
 import { startAdminServer } from '../admin/server.ts';
 import { Authority } from '../identity/authority.ts';
 import { makeSelfSignedCa } from '../identity/ca-material.ts';
+import { systemClock } from '../identity/renewal.ts';
 import { WorkloadSecrets } from '../identity/workload-secrets.ts';
 import { MeshStore } from '../model/store.ts';
+import type { SourceListener } from '../sources/contract.ts';
 import { FileSource } from '../sources/file.ts';
 import { startXdsServer, trustLoopback } from '../xds/server.ts';
 import { createCompile } from './compile.ts';
@@ -15,6 +17,8 @@ import { MeshEngine } from './mesh-engine.ts';
 import { ISTIO_NAMESPACE } from './mesh-resources.ts';
 import { createMetrics } from './metrics.ts';
 import { followGatewayNames } from './networks/gateway-names.ts';
+import { ProxySecrets } from './secrets/proxy-secrets.ts';
+import { GivenSecrets } from './secrets/secret-reader.ts';
 import { AdsBackend, type Refusal } from './streams/ads-backend.ts';
 import { DiagnosticLog, logRefusal, XdsLog } from './streams/xds-log.ts';
 
@@ -65,6 +69,13 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
   const onCompiled = metrics.compiled;
   const secrets = options.keys ? throwawayKeys(trustDomain) : undefined;
   const keys = secrets === undefined ? {} : { secrets };
+  const given = new GivenSecrets();
+  const secretLog = new DiagnosticLog(log);
+  const named = new ProxySecrets({
+    reader: given,
+    clock: systemClock,
+    onDiagnostics: (diagnostics) => secretLog.take(diagnostics),
+  });
   const xds = await startXdsServer(
     {
       listen: { host, port },
@@ -76,7 +87,7 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
         podName: '',
         podUid: '',
       }),
-      ads: new AdsBackend({ engine, trustDomain, cluster, identity: 'node', onRefusal, onCompiled, ...keys }),
+      ads: new AdsBackend({ engine, trustDomain, cluster, identity: 'node', named, onRefusal, onCompiled, ...keys }),
       observe: (event) => {
         metrics.xds(event);
         xdsLog.take(event);
@@ -99,13 +110,29 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
     log.info({ host, xds: xds.port, admin: admin.port }, 'listening');
     options.onListening?.({ xds: xds.port, admin: admin.port });
     await Promise.all([
-      new FileSource(cluster, configDir).run(engine.listener(configDir), signal),
+      new FileSource(cluster, configDir).run(withSecrets(engine.listener(configDir), given), signal),
       follower.run(signal),
     ]);
   } finally {
     await xds.close();
+    named.close();
     secrets?.close();
   }
+}
+
+/** Secrets go apart from the objects that the mesh is made of. */
+function withSecrets(listener: SourceListener, given: GivenSecrets): SourceListener {
+  return {
+    ...listener,
+    events: (batch) => {
+      for (const event of batch) {
+        if (event.kind === 'synced' || event.object.kind !== 'Secret') continue;
+        if (event.kind === 'upsert') given.upsert(event.object);
+        else given.delete(event.object);
+      }
+      listener.events(batch);
+    },
+  };
 }
 
 /** So that proxies on this machine can speak mutual TLS with one another; nobody else trusts this CA. */

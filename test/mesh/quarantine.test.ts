@@ -35,7 +35,7 @@ function spoiled(compile: Compile): Compile {
     const table = tables?.get(TABLE);
     if (!tables || !table || !snapshot.index.virtualServices.some((vs) => vs.ref.name === 'bad')) return compiled;
     const desired = new Map([...compiled.desired, [TYPE_URL.routes, new Map([...tables, [TABLE, withTwin(table)]])]]);
-    return { desired, origins: (typeUrl, name) => compiled.origins(typeUrl, name) };
+    return { ...compiled, desired, origins: (typeUrl, name) => compiled.origins(typeUrl, name) };
   };
 }
 

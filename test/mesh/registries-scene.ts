@@ -209,7 +209,7 @@ class TestPlane {
     const settings = { trustDomain: 'cluster.local', dnsDomain: 'cluster.local', rootNamespace: 'istio-system' };
     this.engine = new MeshEngine({
       store: new MeshStore({ ...settings, configCluster: 'home' }),
-      compile: () => ({ desired: new Map(), origins: () => [] }),
+      compile: () => ({ desired: new Map(), secrets: [], origins: () => [] }),
       clusters: ['home'],
       awaited: ['others'],
     });

@@ -6,7 +6,7 @@ import { kindOf } from '../../api/kinds.ts';
 import { decodeMeshConfig } from '../../api/mesh-config.ts';
 import { diagnose } from '../../api/report.ts';
 import { MeshStore, type StoreEvent } from '../../model/store.ts';
-import { PROGRAMMED, readStatus } from '../../runtime/findings/object-status.ts';
+import { PROGRAMMED, readStatus, SECRET_NOT_SERVED } from '../../runtime/findings/object-status.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
 import type { Collected, CollectedObject } from './collect.ts';
 
@@ -67,6 +67,10 @@ function refusalOf({ object }: CollectedObject): Diagnostic[] {
   if (kindOf(object) === undefined) return [];
   const told = readStatus(object['status']).conditions.find(({ type }) => type === PROGRAMMED);
   if (told?.status !== 'False' || told.observedGeneration !== object.metadata.generation) return [];
+  if (told.reason === SECRET_NOT_SERVED) {
+    const cure = 'mend the Secret; `kubectl describe` of the Gateway says how';
+    return [diagnose(refOf(object), 'ISM0202', 'spec', told.message ?? 'a Secret is not served', cure)];
+  }
   const cure = 'mend what Envoy names; until then the earlier state of the object stays in force, or none';
   return [diagnose(refOf(object), 'ISM0201', 'spec', told.message ?? 'Envoy refuses it', cure)];
 }

@@ -3,7 +3,7 @@
 // (https://istio.io/latest/docs/reference/config/meta/v1beta1/istio-status/): conditions, validationMessages and
 // observedGeneration. An object that is taken as it is has none of them: writing to thousands of objects that they are
 // well tells nobody anything, and costs every watcher an event.
-import { DIAGNOSTICS, type Diagnostic } from '../../api/diagnostics.ts';
+import { DIAGNOSTICS, type Diagnostic, isOfProxies } from '../../api/diagnostics.ts';
 import { isRecord } from '../../api/shape.ts';
 import { describe } from '../cluster/validation.ts';
 
@@ -12,7 +12,6 @@ export const RECONCILED = 'Reconciled';
 /** False while a proxy refuses what the object asks for. Written by the replica that the proxy told. */
 export const PROGRAMMED = 'Programmed';
 
-const REFUSED_BY_ENVOY = 'ISM0201';
 const MAX_MESSAGE = 1_000;
 /** Of a list that could be longer than the object itself. */
 const MAX_MESSAGES = 20;
@@ -58,8 +57,8 @@ export function nextStatus(
   diagnostics: readonly Diagnostic[],
   { generation, nowMs, may }: { generation: number; nowMs: number; may: Authorship },
 ): ObjectStatus {
-  const refusals = diagnostics.filter(({ code }) => code === REFUSED_BY_ENVOY);
-  const remarks = diagnostics.filter(({ code }) => code !== REFUSED_BY_ENVOY);
+  const refusals = diagnostics.filter(isOfProxies);
+  const remarks = diagnostics.filter((found) => !isOfProxies(found));
   const errors = remarks.filter(({ severity }) => severity === 'error');
   const held = (type: string) => before.conditions.find((condition) => condition.type === type);
   const failed = (type: string, reason: string, found: readonly Diagnostic[], message: string): Condition => {
@@ -77,7 +76,7 @@ export function nextStatus(
   const [error] = errors;
   const reconciled = error && failed(RECONCILED, 'Invalid', errors, describe(error));
   const [refusal] = refusals;
-  const programmed = refusal && failed(PROGRAMMED, 'RefusedByEnvoy', refusals, refusal.message);
+  const programmed = refusal && failed(PROGRAMMED, reasonOf(refusal), refusals, refusal.message);
   const others = before.conditions.filter(({ type }) => type !== RECONCILED && type !== PROGRAMMED);
   const conditions = [
     ...others,
@@ -94,6 +93,13 @@ export function nextStatus(
     validationMessages,
     observedGeneration: may.ofValidation ? observed : before.observedGeneration,
   };
+}
+
+/** Of a Programmed condition. */
+export const SECRET_NOT_SERVED = 'SecretNotServed';
+
+function reasonOf({ code }: Diagnostic): string {
+  return code === 'ISM0202' ? SECRET_NOT_SERVED : 'RefusedByEnvoy';
 }
 
 /** Istio's AnalysisMessageBase, and the words. */

@@ -22,7 +22,11 @@ const ref = (name: string): ObjectRef => ({ apiVersion: API, kind: 'VirtualServi
 function start(...bad: string[]) {
   const settings = { trustDomain: 'cluster.local', dnsDomain: 'cluster.local', rootNamespace: 'istio-system' };
   const store = new MeshStore({ ...settings, configCluster: 'c1' });
-  const engine = new MeshEngine({ store, clusters: [], compile: () => ({ desired: new Map(), origins: () => [] }) });
+  const engine = new MeshEngine({
+    store,
+    clusters: [],
+    compile: () => ({ desired: new Map(), secrets: [], origins: () => [] }),
+  });
   const source = engine.listener('test');
   let nowMs = 0;
   const quarantine = new Quarantine(engine, () => nowMs);

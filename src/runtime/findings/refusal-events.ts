@@ -35,13 +35,16 @@ export class RefusalEvents {
   /** Never throws: an Event that cannot be written is logged. */
   async tell(refusal: Refusal): Promise<void> {
     // A table of routes has many objects in it: all their owners would be told of one mistake.
-    for (const blamed of refusal.blamed.slice(0, MAX_BLAMED)) await this.#tellOne(refusal, blamed);
+    const { resource, message } = refusal;
+    const told = `${resource}: ${message}; the proxies keep what they had before`;
+    for (const blamed of refusal.blamed.slice(0, MAX_BLAMED)) await this.tellOf(blamed, 'RefusedByEnvoy', told);
   }
 
-  async #tellOne(refusal: Refusal, blamed: ObjectRef): Promise<void> {
+  /** The same for whatever else keeps proxies from doing what an object says. Never throws. */
+  async tellOf(blamed: ObjectRef, reason: string, message: string): Promise<void> {
     const nowMs = this.#nowMs();
     const { kind, namespace, name } = blamed;
-    const key = [kind, namespace, name, refusal.resource, refusal.message].join('\0');
+    const key = [kind, namespace, name, reason, message].join('\0');
     const before = this.#told.get(key);
     if (before !== undefined && nowMs - before.writtenAtMs < REPEAT_MS) {
       before.count++;
@@ -57,7 +60,7 @@ export class RefusalEvents {
       const object = type === undefined ? undefined : await this.#client.get(type, name, namespace);
       if (object === undefined) return;
       const changing = { lastTimestamp: eventTime(nowMs), count };
-      const event = { ...buildEvent(refusal, blamed, object.metadata.uid ?? '', nowMs), ...changing };
+      const event = { ...buildEvent(blamed, { reason, message, uid: object.metadata.uid ?? '', nowMs }), ...changing };
       await writeEvent(this.#client, event, changing);
     } catch (error) {
       this.#log.warn({ object: `${kind} ${namespace}/${name}`, err: (error as Error).message }, 'no Event was written');
@@ -74,11 +77,12 @@ export class RefusalEvents {
 }
 
 /** `uid`: kubectl describe shows the Events of this very object, not of an earlier one of its name. */
-function buildEvent(refusal: Refusal, blamed: ObjectRef, uid: string, nowMs: number): KubeObject {
-  const hash = createHash('sha256')
-    .update(`${uid}\0${refusal.resource}\0${refusal.message}`)
-    .digest('hex')
-    .slice(0, 16);
+function buildEvent(
+  blamed: ObjectRef,
+  told: { reason: string; message: string; uid: string; nowMs: number },
+): KubeObject {
+  const { reason, message, uid, nowMs } = told;
+  const hash = createHash('sha256').update(`${uid}\0${message}`).digest('hex').slice(0, 16);
   const { apiVersion, kind, namespace, name } = blamed;
   return {
     apiVersion: 'v1',
@@ -86,8 +90,8 @@ function buildEvent(refusal: Refusal, blamed: ObjectRef, uid: string, nowMs: num
     metadata: { name: `${name}.${hash}`, namespace },
     involvedObject: { apiVersion, kind, namespace, name, uid },
     type: 'Warning',
-    reason: 'RefusedByEnvoy',
-    message: `${refusal.resource}: ${refusal.message}; the proxies keep what they had before`.slice(0, 1_000),
+    reason,
+    message: message.slice(0, 1_000),
     firstTimestamp: eventTime(nowMs),
     ...EVENT_SOURCE,
   };

@@ -3,7 +3,7 @@
 // never because time passes; of several replicas one writes, but for what only another one's proxies know.
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import type { Diagnostic } from '../../api/diagnostics.ts';
+import { type Diagnostic, isOfProxies } from '../../api/diagnostics.ts';
 import { kindOf } from '../../api/kinds.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { holdLease } from '../../kube/lease.ts';
@@ -188,7 +188,7 @@ export class StatusWriter {
     const isStale = told !== undefined && told.observedGeneration !== generation;
     const ofRefusal = this.#refusals.has(key) || (this.#isLeader && (isStale || this.#swept.has(key)));
     this.#swept.delete(key);
-    if (diagnostics.some(({ code }) => code === 'ISM0201')) this.#refusals.add(key);
+    if (diagnostics.some(isOfProxies)) this.#refusals.add(key);
     else if (told === undefined) this.#refusals.delete(key);
     const may = { ofValidation: this.#isLeader, ofRefusal };
     return nextStatus(status, diagnostics, { generation, nowMs: this.#nowMs(), may });

@@ -11,15 +11,18 @@ import type { MeshProxy } from '../../model/proxy.ts';
 import { workloadKey } from '../../model/snapshot.ts';
 import { SECRET_TYPE } from '../../xds/session/type-urls.ts';
 import {
+  type DesiredState,
   type PeerIdentity,
   type XdsBackend,
   type XdsNack,
   type XdsNode,
   type XdsProxy,
   XdsRefusal,
+  type XdsResource,
 } from '../../xds/types.ts';
 import { Quarantine } from '../findings/quarantine.ts';
 import type { CompiledProxy, MeshEngine } from '../mesh-engine.ts';
+import type { ProxySecrets, SecretsOfProxy } from '../secrets/proxy-secrets.ts';
 import { checkClaims, type NodeClaims, readNode } from './proxy-node.ts';
 
 /** A resource that Envoy refused, and the objects that it was made of. */
@@ -40,6 +43,8 @@ export interface AdsBackendOptions {
   readonly identity: 'token' | 'node';
   /** Keys come by the same stream, for whom the node says it is: only ever together with `node`. */
   readonly secrets?: WorkloadSecrets;
+  /** Keys and roots that rules name. */
+  readonly named?: ProxySecrets;
   readonly onRefusal: (refusal: Refusal) => void;
   readonly onCompiled?: (seconds: number) => void;
   /** How long to wait for a pod that the API server knows and our watch does not yet. */
@@ -71,13 +76,29 @@ export class AdsBackend implements XdsBackend {
     await engine.whenSynced();
     const cluster = identity === 'token' ? peer.clusterName : claims.clusterId || this.#options.cluster;
     if (identity === 'token') await this.#waitForPod(cluster, claims);
-    return this.#proxy({ id: node.id, cluster, claims }, changed);
+    const known = { id: node.id, cluster, claims };
+    const named = this.#options.named?.open({ cluster, namespace: claims.namespace }, changed);
+    try {
+      if (named !== undefined && claims.kind === 'gateway') await this.#readSecrets(known, named);
+      return this.#proxy(known, named, changed);
+    } catch (error) {
+      named?.close();
+      throw error;
+    }
   }
 
-  #proxy(known: KnownProxy, changed: () => void): XdsProxy {
+  /** A gateway that starts must not refuse its first clients for want of a certificate that is there. */
+  async #readSecrets(known: KnownProxy, named: SecretsOfProxy): Promise<void> {
+    named.want(this.#options.engine.compile(this.#meshProxy(known)).secrets);
+    await named.read();
+  }
+
+  #proxy(known: KnownProxy, named: SecretsOfProxy | undefined, changed: () => void): XdsProxy {
     const { id, claims } = known;
     const { engine, onRefusal, onCompiled } = this.#options;
     let compiled: CompiledProxy | undefined;
+    let last: DesiredState | undefined;
+    const withSecrets = secretsJoiner();
     const unsubscribe = engine.subscribe(changed);
     const keys = this.#keys(claims, changed);
     const compile = (): CompiledProxy => engine.compile(this.#meshProxy(known));
@@ -86,7 +107,11 @@ export class AdsBackend implements XdsBackend {
         const startedAt = performance.now();
         compiled = compile();
         onCompiled?.((performance.now() - startedAt) / 1000);
-        return keys === undefined ? compiled.desired : new Map([...compiled.desired, [SECRET_TYPE, keys.resources()]]);
+        named?.want(compiled.secrets);
+        // A listener goes out together with what it shows to its clients.
+        if (last !== undefined && named?.isRead === false) return last;
+        last = withSecrets(compiled.desired, [keys?.resources(), named?.resources()]);
+        return last;
       },
       acknowledged: () => {},
       rejected: (nack: XdsNack) => {
@@ -100,6 +125,7 @@ export class AdsBackend implements XdsBackend {
       closed: () => {
         unsubscribe();
         keys?.close();
+        named?.close();
       },
     };
   }
@@ -176,6 +202,20 @@ export class AdsBackend implements XdsBackend {
       );
     }
   }
+}
+
+type Resources = ReadonlyMap<string, XdsResource>;
+
+/** Puts them beside the rest: in the same map as before while they are the same. */
+function secretsJoiner(): (desired: DesiredState, parts: readonly (Resources | undefined)[]) => DesiredState {
+  let joined: { readonly parts: readonly Resources[]; readonly all: Resources } = { parts: [], all: new Map() };
+  return (desired, given) => {
+    const parts = given.filter((part) => part !== undefined);
+    if (parts.length === 0) return desired;
+    const same = parts.length === joined.parts.length && parts.every((part, i) => part === joined.parts[i]);
+    if (!same) joined = { parts, all: new Map(parts.flatMap((part) => [...part])) };
+    return new Map([...desired, [SECRET_TYPE, joined.all]]);
+  };
 }
 
 /**
