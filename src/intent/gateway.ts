@@ -11,7 +11,7 @@ import { compareHosts } from '../model/hosts.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshService } from '../model/snapshot.ts';
 import { boundGateways, type ProxyView } from '../model/view.ts';
-import { distinctRoutes, tlsRoutes } from './connection-routes.ts';
+import { distinctRoutes, tcpRoutes, tlsRoutes } from './connection-routes.ts';
 import { sniNames } from './destinations.ts';
 import { buildRoutes, catchAllLast } from './http-routes.ts';
 import { targetPort } from './inbound.ts';
@@ -108,7 +108,12 @@ function buildVirtualHosts(inputs: GatewayInputs, servers: readonly PlacedServer
     };
     for (const rule of rulesOf(inputs, gateway)) {
       if (rule.spec.http.length === 0) continue;
-      const client = { view: inputs.view, gateway: name, port: server.port.number };
+      const client = {
+        view: inputs.view,
+        gateway: name,
+        port: server.port.number,
+        tls: layerOf(server.port.protocol) === 'tls',
+      };
       for (const host of rule.spec.hosts.flatMap((h) => servedHosts(h, server.hosts, rule, gateway))) {
         put(host, { routes: buildRoutes(rule, client), origin: { object: rule.ref, field: 'spec.hosts' } });
       }
@@ -166,6 +171,7 @@ function buildTcpPorts(inputs: GatewayInputs, servers: readonly PlacedServer[]):
       );
     } else if (tls?.mode === 'PASSTHROUGH') draft.add(ruledChains(inputs, placed));
     else if (terminatesHttps(server)) draft.addHttps(httpsChain(inputs, placed));
+    else draft.add(openedChains(inputs, placed));
   }
   return [...ports.values()]
     .map((draft) => draft.done())
@@ -252,6 +258,21 @@ function meshChains(inputs: GatewayInputs, offered: readonly string[]): TcpChain
       },
     ];
   });
+}
+
+/** Bytes that nobody reads, behind TLS that is opened here or in plain text: they go by the first TCP route for the server. */
+function openedChains(inputs: GatewayInputs, placed: PlacedServer): TcpChainIntent[] {
+  const { gateway, server } = placed;
+  const client = { view: inputs.view, gateway: nameOf(gateway), port: server.port.number };
+  for (const rule of rulesOf(inputs, gateway)) {
+    if (rule.spec.hosts.every((host) => servedHosts(host, server.hosts, rule, gateway).length === 0)) continue;
+    const [route] = tcpRoutes(rule, client);
+    if (route === undefined) continue;
+    const { to, origin } = route;
+    const opened = server.tls && { serverNames: sniOf(placed), tls: buildServerTls(server.tls) };
+    return [{ serverNames: [], blocks: [], to, use: 'proxy', origin, ...opened }];
+  }
+  return [];
 }
 
 /** Strangers' TLS, as VirtualServices route it. */
