@@ -3,6 +3,7 @@
 // nothing that could not be computed again.
 import { EnvoyCompiler } from './envoy/compile.ts';
 import { destinationName, TYPE_URL } from './envoy/names.ts';
+import { hostResourceName } from './envoy/on-demand.ts';
 import { secretName } from './envoy/secrets.ts';
 import type { SecretSource } from './envoy/tls.ts';
 import { buildIntent, IntentCache } from './intent/build.ts';
@@ -15,10 +16,12 @@ import type { MeshProxy } from './model/proxy.ts';
 import { type EndpointSet, type MeshIndex, type MeshSnapshot, workloadKey } from './model/snapshot.ts';
 import { buildView, type ProxyView, selectDestinationRule, ViewCache, viewKey } from './model/view.ts';
 import { SECRET_TYPE } from './xds/session/type-urls.ts';
-import type { DesiredState } from './xds/types.ts';
+import type { DesiredState, OfferedState } from './xds/types.ts';
 
 export interface CompiledProxy {
   readonly desired: DesiredState;
+  /** What the proxy may ask for beyond that. */
+  readonly offered: OfferedState;
   readonly intent: ProxyIntent;
   /** Keys and roots that it is to get apart. */
   readonly secrets: readonly SecretUse[];
@@ -51,6 +54,7 @@ export class CompileCache {
   }
 }
 
+const NOTHING_OFFERED: OfferedState = new Map();
 const NO_ENDPOINTS: EndpointSet = Object.freeze([]);
 
 export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: CompileCache): CompiledProxy {
@@ -58,13 +62,19 @@ export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: Co
   const view = cache.view(index, proxy);
   const workload = snapshot.workloads.get(workloadKey(proxy.cluster, proxy.namespace, proxy.podName));
   const intent = buildIntent({ index, view, proxy, workload }, cache.intents);
-  const desired = cache.envoy.compile(intent, {
+  const lookup = {
     versions: [snapshot.endpoints, index.networks.gateways],
     scope: view.vantage.key,
-    of: (destination) => endpointsOf(snapshot, destination, view.vantage, cache),
-  });
+    of: (destination: DestinationIntent) => endpointsOf(snapshot, destination, view.vantage, cache),
+  };
+  const { onDemand, outbound } = intent;
+  const { desired, offered } =
+    onDemand === undefined || outbound === undefined
+      ? { desired: cache.envoy.compile(intent, lookup), offered: NOTHING_OFFERED }
+      : cache.envoy.compileOnDemand(intent, outbound, onDemand, lookup);
   const secrets = secretsOf(intent, cache.secrets);
-  return { desired, intent, secrets, origins: (typeUrl, name) => originsOf({ intent, view, secrets }, typeUrl, name) };
+  const origins = (typeUrl: string, name: string) => originsOf({ intent, view, secrets }, typeUrl, name);
+  return { desired, offered, intent, secrets, origins };
 }
 
 function endpointsOf(
@@ -102,10 +112,14 @@ function originsOf({ intent, view, secrets }: Compiled, typeUrl: string, name: s
       return intent.destinations
         .filter((d) => destinationName(d.ref, d.use) === name)
         .flatMap((d) => [...ruleOf(d, view), d.origin]);
-    case TYPE_URL.routes: {
+    case TYPE_URL.routes:
+    case TYPE_URL.virtualHost: {
       const https = gateway?.tcpPorts.flatMap((port) => port.https) ?? [];
       const ports = [...(outbound?.httpPorts ?? []), ...(gateway?.httpPorts ?? []), ...https];
-      const hosts = ports.filter((p) => p.table.name === name).flatMap((p) => p.table.hosts);
+      const hosts =
+        typeUrl === TYPE_URL.routes
+          ? ports.filter((p) => p.table.name === name).flatMap((p) => p.table.hosts)
+          : ports.flatMap(({ table }) => table.hosts.filter((host) => hostResourceName(table, host) === name));
       return hosts.flatMap((host) => [host.origin, ...host.routes.map((route) => route.origin)]);
     }
     case TYPE_URL.listener: {

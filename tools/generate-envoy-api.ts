@@ -49,6 +49,7 @@ const WANTED = [
   'envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto',
   'envoy/extensions/upstreams/http/v3/http_protocol_options.proto',
   'envoy/extensions/load_balancing_policies',
+  'envoy/type/matcher/v3/filter_state.proto',
   'envoy/type/v3/percent.proto',
 ];
 

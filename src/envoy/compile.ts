@@ -12,10 +12,12 @@ import type {
   EndpointIntent,
   GatewayPortIntent,
   HttpPortIntent,
+  OnDemand,
+  OutboundIntent,
   ProxyIntent,
   SideTelemetry,
 } from '../intent/types.ts';
-import type { DesiredState, XdsResource } from '../xds/types.ts';
+import type { DesiredState, Offer, OfferedState, XdsResource } from '../xds/types.ts';
 import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough } from './clusters.ts';
 import { buildLoadAssignment } from './endpoints.ts';
 import { layered } from './layered-map.ts';
@@ -23,6 +25,14 @@ import { buildGatewayHttpListener, buildGatewayTcpListener } from './listeners-g
 import { buildVirtualInbound } from './listeners-inbound.ts';
 import { buildHttpListener, buildTcpListener, buildVirtualOutbound } from './listeners-outbound.ts';
 import { destinationName, TYPE_URL } from './names.ts';
+import {
+  destinationsNamedBy,
+  divideHosts,
+  hostResources,
+  onDemandTables,
+  standInCluster,
+  unaskedDestinations,
+} from './on-demand.ts';
 import { ResourceCache } from './resource-cache.ts';
 import { buildVirtualHost, encodeRouteConfiguration } from './routes.ts';
 import { type SecretSource, secretSource } from './tls.ts';
@@ -49,6 +59,8 @@ export class EnvoyCompiler {
   readonly #cache = new ResourceCache();
   readonly #maps = new IdentityMemo<ReadonlyMap<string, XdsResource>>();
   readonly #keys = new WeakMap<SideTelemetry, string>();
+  readonly #hosts = new IdentityMemo<ReturnType<typeof divideHosts>>();
+  readonly #offers = new WeakMap<ReadonlyMap<string, XdsResource>, Offer>();
   readonly #secrets: ConfigSource;
   /** Nodes for resources that no intent node stands for. */
   readonly #fixed = { passthrough: {}, blackHole: {}, inboundRest: {}, outboundTrap: {} };
@@ -74,12 +86,7 @@ export class EnvoyCompiler {
           byName(this.#ownClusters(intent)),
         ),
       ],
-      [
-        TYPE_URL.endpoints,
-        this.#maps.get([destinations, ...endpoints.versions], `endpoints ${endpoints.scope}`, () =>
-          byName(this.#endpoints(destinations, endpoints)),
-        ),
-      ],
+      [TYPE_URL.endpoints, this.#endpointMap(destinations, endpoints)],
       [
         TYPE_URL.listener,
         layered(
@@ -89,6 +96,66 @@ export class EnvoyCompiler {
       ],
       [TYPE_URL.routes, this.#maps.get([shared], 'routes', () => byName(this.#routes(intent)))],
     ]);
+  }
+
+  /** The same for a sidecar that fetches what a request needs: what it is pushed, and what it may ask for. */
+  compileOnDemand(
+    intent: ProxyIntent,
+    outbound: OutboundIntent,
+    onDemand: OnDemand,
+    endpoints: EndpointLookup,
+  ): { readonly desired: DesiredState; readonly offered: OfferedState } {
+    const { destinations, telemetry } = intent;
+    const clusters = this.#maps.get([destinations], 'clusters', () => byName(this.#destinationClusters(destinations)));
+    const listeners = this.#maps.get([outbound, telemetry.client], `listeners ${onDemand}`, () =>
+      byName(this.#sharedListeners(intent)),
+    );
+    const ownListeners = byName(this.#ownListeners(intent));
+    const pushed = this.#maps.get([destinations, outbound, listeners], 'pushed', () => {
+      const names = [...unaskedDestinations(destinations, outbound), ...destinationsNamedBy(listeners.values())];
+      return byName(names.flatMap((name) => clusters.get(name) ?? []));
+    });
+    const own = [...destinationsNamedBy(ownListeners.values())].flatMap((name) => clusters.get(name) ?? []);
+    const hosts = this.#hosts.get([outbound], onDemand, () => {
+      const perTable = outbound.httpPorts.map(({ table }) =>
+        this.#maps.get([table], 'virtual hosts', () => byName(hostResources(table, this.#cache))),
+      );
+      return divideHosts(outbound, byName(perTable.flatMap((map) => [...map.values()])), onDemand);
+    });
+    const desired = new Map([
+      [
+        TYPE_URL.cluster,
+        layered(pushed, byName([...this.#ownClusters(intent), ...own.filter(({ name }) => !pushed.has(name))])),
+      ],
+      [TYPE_URL.endpoints, this.#endpointMap(destinations, endpoints)],
+      [TYPE_URL.listener, layered(listeners, ownListeners)],
+      [
+        TYPE_URL.routes,
+        this.#maps.get([outbound], `routes ${onDemand}`, () => byName(onDemandTables(outbound, onDemand, this.#cache))),
+      ],
+      [TYPE_URL.virtualHost, hosts.pushed],
+    ]);
+    const offered = new Map([
+      [TYPE_URL.cluster, this.#clusterOffer(clusters)],
+      [TYPE_URL.virtualHost, hosts.offer],
+    ]);
+    return { desired, offered };
+  }
+
+  #clusterOffer(clusters: ReadonlyMap<string, XdsResource>): Offer {
+    const standIn = (name: string) => standInCluster(name, this.#cache);
+    const known = this.#offers.get(clusters) ?? { resources: clusters, standIn };
+    this.#offers.set(clusters, known);
+    return known;
+  }
+
+  #endpointMap(
+    destinations: readonly DestinationIntent[],
+    endpoints: EndpointLookup,
+  ): ReadonlyMap<string, XdsResource> {
+    return this.#maps.get([destinations, ...endpoints.versions], `endpoints ${endpoints.scope}`, () =>
+      byName(this.#endpoints(destinations, endpoints)),
+    );
   }
 
   *#destinationClusters(destinations: readonly DestinationIntent[]): Generator<XdsResource> {
@@ -121,16 +188,19 @@ export class EnvoyCompiler {
 
   /** Listeners that proxies with the same outbound intent have in common; of a gateway, all that it has. */
   *#sharedListeners(intent: ProxyIntent): Generator<XdsResource> {
-    const { outbound, gateway, telemetry } = intent;
+    const { outbound, gateway, telemetry, onDemand } = intent;
     const told = telemetry.client;
     const key = this.#keyOf(told);
+    const fetching = onDemand === undefined ? '' : ` ${onDemand}`;
     if (outbound !== undefined) {
       const { unknown } = outbound;
       const rest = `${unknown} ${key}`;
       yield this.#cache.get(this.#fixed.outboundTrap, rest, LISTENER, () => buildVirtualOutbound(unknown, told));
       for (const port of outbound.httpPorts.map(withoutRoutes)) {
         const context = `${rest} ${outbound.detectionTimeoutMs}`;
-        yield this.#cache.get(port, context, LISTENER, () => buildHttpListener(port, outbound, told));
+        yield this.#cache.get(port, `${context}${fetching}`, LISTENER, () =>
+          buildHttpListener(port, outbound, told, onDemand),
+        );
       }
       for (const port of outbound.tcpPorts) {
         yield this.#cache.get(port, rest, LISTENER, () => buildTcpListener(port, unknown, told));

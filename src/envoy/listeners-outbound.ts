@@ -6,6 +6,7 @@ import { TrafficDirection } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { FilterChainSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import type {
+  OnDemand,
   OutboundHttpPortIntent,
   OutboundIntent,
   SideTelemetry,
@@ -44,6 +45,7 @@ export function buildHttpListener(
   intent: OutboundHttpPortIntent,
   { unknown, detectionTimeoutMs }: Pick<OutboundIntent, 'unknown' | 'detectionTimeoutMs'>,
   telemetry: SideTelemetry,
+  onDemand?: OnDemand,
 ): Listener {
   const { chains, httpBlocks } = intent;
   const name = listenerName(intent.address, intent.port);
@@ -52,6 +54,7 @@ export function buildHttpListener(
     statPrefix: `outbound_${name}`,
     routes: { name: intent.table.name },
     telemetry,
+    onDemand,
   });
   const rest = chains.find(takesAll);
   const named = chains.some(isNamed);

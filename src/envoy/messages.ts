@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Small messages that many resources are made of.
-import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type DescMessage, type Message, type MessageInitShape } from '@bufbuild/protobuf';
+import type { WireType } from '@bufbuild/protobuf/wire';
 import { type Any, anyPack, type Duration, DurationSchema } from '@bufbuild/protobuf/wkt';
 import { type Address, AddressSchema } from '#gen/envoy/config/core/v3/address_pb.ts';
 import { ApiVersion, type ConfigSource, ConfigSourceSchema } from '#gen/envoy/config/core/v3/config_source_pb.ts';
@@ -12,6 +13,12 @@ import {
   FractionalPercentSchema,
 } from '#gen/envoy/type/v3/percent_pb.ts';
 import type { TextMatch } from '../intent/types.ts';
+
+/** A message with a field that the package's API is too old for; `data` as it is on the wire, behind the tag. */
+export function withField<M extends Message>(message: M, no: number, wireType: WireType, data: Uint8Array): M {
+  message.$unknown = [...(message.$unknown ?? []), { no, wireType, data }];
+  return message;
+}
 
 /** A message inside of an Any. */
 export function packed<D extends DescMessage>(schema: D, init: MessageInitShape<D>): Any {

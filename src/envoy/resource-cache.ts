@@ -40,12 +40,12 @@ export class ResourceCache {
     return resource;
   }
 
-  /** For a resource whose bytes are put together from parts: by the object, then by the bytes. */
-  assembled(node: object, typeUrl: string, name: string, assemble: () => Uint8Array): XdsResource {
+  /** For a resource whose bytes are put together from parts: by the object, then by the bytes. `tag`: which of its forms. */
+  assembled(node: object, typeUrl: string, name: string, assemble: () => Uint8Array, tag = typeUrl): XdsResource {
     const perNode = this.#byNode.get(node) ?? new Map<string, XdsResource>();
     this.#byNode.set(node, perNode);
-    const resource = perNode.get(typeUrl) ?? this.#intern(typeUrl, name, assemble());
-    perNode.set(typeUrl, resource);
+    const resource = perNode.get(tag) ?? this.#intern(typeUrl, name, assemble());
+    perNode.set(tag, resource);
     return resource;
   }
 

@@ -11,11 +11,14 @@ import {
   type RedirectActionSchema,
   RedirectAction_RedirectResponseCode as RedirectCode,
   type RouteActionSchema,
+  type RouteMatch,
+  RouteMatchSchema,
   type RouteSchema,
   VirtualHost_TlsRequirementType,
   VirtualHostSchema,
 } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
+import { FilterStateMatcherSchema } from '#gen/envoy/type/matcher/v3/filter_state_pb.ts';
 import type {
   HeaderEdits,
   HttpRouteIntent,
@@ -27,7 +30,8 @@ import type {
 } from '../intent/types.ts';
 import { corsConfig } from './filters/cors.ts';
 import { faultConfig } from './filters/fault.ts';
-import { duration, fraction } from './messages.ts';
+import { ASKED_STATE } from './filters/on-demand.ts';
+import { byAds, duration, fraction, stringMatcher, withField } from './messages.ts';
 import { destinationName, PASSTHROUGH } from './names.ts';
 import { buildRetryPolicy } from './retries.ts';
 import { buildMatch } from './route-match.ts';
@@ -45,10 +49,67 @@ export function encodeRouteConfiguration(
   table: RouteTableIntent,
   bytesOf: (host: VirtualHostIntent) => Uint8Array,
 ): Uint8Array {
+  return encodeTable(table.name, [...table.hosts.map(bytesOf), ...otherwise(table.otherwise).map(encodeVirtualHost)]);
+}
+
+/**
+ * The same for a proxy that gets virtual hosts as resources of their own (VHDS): what the table says of hosts that are
+ * none of the mesh's. `asked`: hosts come with the first request for them, so that those routes must wait until the proxy
+ * has asked whether there is one.
+ */
+export function encodeOnDemandTable(table: RouteTableIntent, asked: boolean): Uint8Array {
+  // Two virtual hosts of one domain are refused.
+  const isTaken = table.hosts.some((host) => host.domains.includes('*'));
+  const others = isTaken ? [] : otherwise(table.otherwise, asked);
+  const vhds = toBinary(
+    RouteConfigurationSchema,
+    create(RouteConfigurationSchema, { vhds: { configSource: byAds() } }),
+  );
+  return Buffer.concat([encodeTable(table.name, others.map(encodeVirtualHost)), vhds]);
+}
+
+/** Every request; `asked`: only after the proxy has asked whether there is a host for it. */
+function everything(asked: boolean): RouteMatch {
+  const match = create(RouteMatchSchema, { pathSpecifier: { case: 'prefix', value: '/' } });
+  if (!asked) return match;
+  const matcher = create(FilterStateMatcherSchema, {
+    key: ASKED_STATE.key,
+    matcher: { case: 'stringMatch', value: stringMatcher({ kind: 'exact', value: ASKED_STATE.value }) },
+  });
+  const data = new BinaryWriter().bytes(toBinary(FilterStateMatcherSchema, matcher)).finish();
+  // repeated FilterStateMatcher filter_state = 16
+  return withField(match, 16, WireType.LengthDelimited, data);
+}
+
+/**
+ * A virtual host as a resource: the same bytes, and behind them what is said anew (of a field that is there twice, the
+ * last one counts). A request for which it has no route is refused by itself: Envoy would ask for the host once more.
+ */
+export function encodeHostResource(host: VirtualHostIntent, name: string, bytes: Uint8Array): Uint8Array {
+  const rest = create(VirtualHostSchema, {
+    name,
+    routes: host.routes.some(takesAll)
+      ? []
+      : [
+          {
+            name: 'no_route',
+            match: { pathSpecifier: { case: 'prefix', value: '/' } },
+            action: { case: 'directResponse', value: { status: 404 } },
+          },
+        ],
+  });
+  return Buffer.concat([bytes, toBinary(VirtualHostSchema, rest)]);
+}
+
+function takesAll({ match }: HttpRouteIntent): boolean {
+  const { path, headers, query } = match;
+  return path.kind === 'prefix' && path.value === '/' && headers.length === 0 && query.length === 0;
+}
+
+function encodeTable(name: string, hosts: readonly Uint8Array[]): Uint8Array {
   const writer = new BinaryWriter();
   const field = (name: string) => RouteConfigurationSchema.fields.find((f) => f.name === name)!.number;
-  writer.tag(field('name'), WireType.LengthDelimited).string(table.name);
-  const hosts = [...table.hosts.map(bytesOf), ...otherwise(table.otherwise).map(encodeVirtualHost)];
+  writer.tag(field('name'), WireType.LengthDelimited).string(name);
   for (const host of hosts) writer.tag(field('virtual_hosts'), WireType.LengthDelimited).bytes(host);
   const rest = create(RouteConfigurationSchema, {
     // The port of `Host: reviews:9080` is known already: it chose this table.
@@ -78,8 +139,8 @@ function virtualHost(host: VirtualHostIntent): VirtualHostInit {
   };
 }
 
-function otherwise(kind: RouteTableIntent['otherwise']): VirtualHostInit[] {
-  const match = { pathSpecifier: { case: 'prefix' as const, value: '/' } };
+function otherwise(kind: RouteTableIntent['otherwise'], asked = false): VirtualHostInit[] {
+  const match = everything(asked);
   switch (kind) {
     case 'not-found':
       return [];

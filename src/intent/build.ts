@@ -64,7 +64,8 @@ export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyInte
   const outbound = cache.outbound.get(parts, client, () => buildOutbound(view, cache.virtualHosts));
   const destinations = allDestinations(view, cache, 'proxy');
   const inbound = buildInbound(services, proxy, inputs.workload);
-  return { ...frame, outbound, inbound, gateway: undefined, destinations };
+  const onDemand = proxy.delivery === undefined || proxy.delivery === 'FULL' ? {} : { onDemand: proxy.delivery };
+  return { ...frame, ...onDemand, outbound, inbound, gateway: undefined, destinations };
 }
 
 /** One array for all views that agree on services, rules for them, and identities. */

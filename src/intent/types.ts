@@ -14,9 +14,14 @@ export interface Origin {
   readonly field: string;
 }
 
+/** What a proxy is given with the first request that needs it: clusters with their endpoints, or virtual hosts as well. */
+export type OnDemand = 'CLUSTERS_ON_DEMAND' | 'ALL_ON_DEMAND';
+
 export interface ProxyIntent {
   readonly kind: 'sidecar' | 'gateway';
   readonly telemetry: TelemetryIntent;
+  /** Absent: the proxy is given everything at once. */
+  readonly onDemand?: OnDemand;
   /** SO_MARK of the proxy's own connections. */
   readonly upstreamMark: number | undefined;
   readonly outbound: OutboundIntent | undefined;

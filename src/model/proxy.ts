@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ConfigDelivery } from '../api/config-delivery.ts';
 import type { ClusterName } from '../api/names.ts';
 
 /** One Envoy, as the control plane knows it: proven by its token and its pod, never by what it says of itself. */
@@ -21,4 +22,6 @@ export interface MeshProxy {
   readonly dnsDomain: string;
   /** SO_MARK that Envoy's own connections carry where rules cannot tell them by uid. */
   readonly upstreamMark?: number;
+  /** How its bootstrap says that it wants its configuration; absent: all of it, at once. */
+  readonly delivery?: ConfigDelivery;
 }

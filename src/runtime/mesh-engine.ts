@@ -7,13 +7,15 @@ import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshSnapshot } from '../model/snapshot.ts';
 import type { MeshStore, StoreUpdate } from '../model/store.ts';
 import type { SourceEvent, SourceListener, SourceProblem } from '../sources/contract.ts';
-import type { DesiredState } from '../xds/types.ts';
+import type { DesiredState, OfferedState } from '../xds/types.ts';
 
 /** What the compile stages give for one proxy. */
 export interface CompiledProxy {
   readonly desired: DesiredState;
   /** Keys and roots that it is to get apart. */
   readonly secrets: readonly SecretUse[];
+  /** What the proxy may ask for beyond that; absent where it is given everything. */
+  readonly offered?: OfferedState;
   /** The objects behind a resource, for blame. */
   origins(typeUrl: string, name: string): readonly { readonly object: ObjectRef }[];
 }

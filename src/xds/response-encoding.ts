@@ -3,7 +3,7 @@
 // share, and a short tail of its own with type, removals and nonce.
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { SessionResponse, Variant } from './session/session.ts';
-import type { NamedAnswer } from './session/virtual-host-asks.ts';
+import { MISSING_VERSION, type NamedAnswer } from './session/virtual-host-asks.ts';
 import type { XdsResource } from './types.ts';
 
 const RESOURCES_FIELD = 2;
@@ -102,7 +102,7 @@ export class ResponseEncoder {
 function encodeNamed({ resource, asked }: NamedAnswer): Uint8Array {
   const writer = new BinaryWriter().tag(3, WireType.LengthDelimited).string(resource?.name ?? asked[0] ?? '');
   for (const name of asked) writer.tag(4, WireType.LengthDelimited).string(name);
-  writer.tag(1, WireType.LengthDelimited).string(resource?.version ?? 'none');
+  writer.tag(1, WireType.LengthDelimited).string(resource?.version ?? MISSING_VERSION);
   if (resource !== undefined) writer.tag(2, WireType.LengthDelimited).bytes(encodeAny(resource));
   return new BinaryWriter().tag(RESOURCES_FIELD, WireType.LengthDelimited).bytes(writer.finish()).finish();
 }

@@ -8,7 +8,7 @@ import {
   type ResponseMapperSchema,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
-import type { SideTelemetry } from '../../intent/types.ts';
+import type { OnDemand, SideTelemetry } from '../../intent/types.ts';
 import { byAds, duration, packed } from '../messages.ts';
 import { UNSERVED_HEADER } from '../retries.ts';
 import { accessLogs } from './access-log.ts';
@@ -26,6 +26,7 @@ export interface HttpManagerOptions {
   readonly telemetry: SideTelemetry;
   /** Every client has shown a certificate of the mesh. */
   readonly secured?: boolean;
+  readonly onDemand?: OnDemand | undefined;
 }
 
 export function httpConnectionManager(options: HttpManagerOptions): Filter {
@@ -41,7 +42,7 @@ export function httpConnectionManager(options: HttpManagerOptions): Filter {
           'name' in routes
             ? { case: 'rds', value: { routeConfigName: routes.name, configSource: byAds() } }
             : { case: 'routeConfig', value: routes.table },
-        httpFilters: httpFilters(side),
+        httpFilters: httpFilters(side, options.onDemand),
         accessLog: [
           ...accessLogs(telemetry.logs),
           ...(telemetry.metrics ? httpMetrics(telemetry.metrics, side, options.secured === true) : []),

@@ -5,16 +5,26 @@ import {
   type HttpFilter,
   HttpFilterSchema,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import type { OnDemand } from '../../intent/types.ts';
 import { corsFilter } from './cors.ts';
 import { faultFilter } from './fault.ts';
+import { askedStateFilter, onDemandFilter } from './on-demand.ts';
 import { routerFilter } from './router.ts';
 
 /** Preflight requests are answered before faults are injected, and the router is always the last. */
 const CLIENT_SIDE = [corsFilter, faultFilter, routerFilter];
 const SERVER_SIDE = [routerFilter];
 
-export function httpFilters(side: 'client' | 'server'): HttpFilter[] {
-  return (side === 'client' ? CLIENT_SIDE : SERVER_SIDE).map((make) => {
+/** First of all, since the others go by the route. */
+const FETCHING: Readonly<Record<OnDemand, typeof CLIENT_SIDE>> = {
+  CLUSTERS_ON_DEMAND: [onDemandFilter],
+  ALL_ON_DEMAND: [onDemandFilter, askedStateFilter],
+};
+
+/** `onDemand`: what of its configuration the proxy fetches when a request needs it. */
+export function httpFilters(side: 'client' | 'server', onDemand?: OnDemand): HttpFilter[] {
+  const fetching = onDemand === undefined ? [] : FETCHING[onDemand];
+  return [...fetching, ...(side === 'client' ? CLIENT_SIDE : SERVER_SIDE)].map((make) => {
     const { name, config } = make();
     return create(HttpFilterSchema, { name, configType: { case: 'typedConfig', value: config } });
   });

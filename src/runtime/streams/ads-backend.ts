@@ -12,6 +12,7 @@ import { workloadKey } from '../../model/snapshot.ts';
 import { SECRET_TYPE } from '../../xds/session/type-urls.ts';
 import {
   type DesiredState,
+  type OfferedState,
   type PeerIdentity,
   type XdsBackend,
   type XdsNack,
@@ -23,6 +24,7 @@ import {
 import { Quarantine } from '../findings/quarantine.ts';
 import type { CompiledProxy, MeshEngine } from '../mesh-engine.ts';
 import type { ProxySecrets, SecretsOfProxy } from '../secrets/proxy-secrets.ts';
+import { LearntDependencies, workloadOf } from './learnt-dependencies.ts';
 import { checkClaims, type NodeClaims, readNode } from './proxy-node.ts';
 
 /** A resource that Envoy refused, and the objects that it was made of. */
@@ -60,9 +62,12 @@ interface KnownProxy {
   readonly claims: NodeClaims;
 }
 
+const NOTHING_OFFERED: OfferedState = new Map();
+
 export class AdsBackend implements XdsBackend {
   readonly #options: AdsBackendOptions;
   readonly #quarantine: Quarantine;
+  readonly #learnt = new LearntDependencies();
 
   constructor(options: AdsBackendOptions) {
     this.#options = options;
@@ -96,6 +101,7 @@ export class AdsBackend implements XdsBackend {
   #proxy(known: KnownProxy, named: SecretsOfProxy | undefined, changed: () => void): XdsProxy {
     const { id, claims } = known;
     const { engine, onRefusal, onCompiled } = this.#options;
+    const workload = workloadOf(this.#meshProxy(known));
     let compiled: CompiledProxy | undefined;
     let last: DesiredState | undefined;
     const withSecrets = secretsJoiner();
@@ -113,6 +119,9 @@ export class AdsBackend implements XdsBackend {
         last = withSecrets(compiled.desired, [keys?.resources(), named?.resources()]);
         return last;
       },
+      offered: () => compiled?.offered ?? NOTHING_OFFERED,
+      foreseen: () => this.#learnt.of(workload),
+      asked: (typeUrl, names) => this.#learnt.note(workload, typeUrl, names),
       acknowledged: () => {},
       rejected: (nack: XdsNack) => {
         const message = shortenRefusal(nack.message);
@@ -141,9 +150,11 @@ export class AdsBackend implements XdsBackend {
   ): readonly ObjectRef[] | undefined {
     const { typeUrl, resource, version, message } = refused;
     const likely = chooseBlamed(origins);
-    if (typeUrl !== TYPE_URL.routes && typeUrl !== TYPE_URL.listener) return likely;
+    if (!QUARANTINED.has(typeUrl)) return likely;
     // Many proxies refuse one table; by the time the second says so, the first one's refusal has changed it.
-    if (compileNow().desired.get(typeUrl)?.get(resource)?.version !== version) return undefined;
+    const { desired, offered } = compileNow();
+    const current = desired.get(typeUrl)?.get(resource) ?? offered?.get(typeUrl)?.resources.get(resource);
+    if (current?.version !== version) return undefined;
     const left = this.#quarantine.take({ resource: `${typeUrl} ${resource}`, message, origins: likely });
     return left === undefined ? likely : [left];
   }
@@ -172,6 +183,7 @@ export class AdsBackend implements XdsBackend {
       requestedNetworks: claims.requestedNetworks,
       trustDomain,
       dnsDomain: claims.dnsDomain,
+      delivery: claims.delivery,
       ...(claims.upstreamMark === undefined ? {} : { upstreamMark: claims.upstreamMark }),
     };
   }
@@ -217,6 +229,8 @@ function secretsJoiner(): (desired: DesiredState, parts: readonly (Resources | u
     return new Map([...desired, [SECRET_TYPE, joined.all]]);
   };
 }
+/** Types whose resources are made of what many objects say, or in place of something that must not be missing. */
+const QUARANTINED: ReadonlySet<string> = new Set([TYPE_URL.routes, TYPE_URL.listener, TYPE_URL.virtualHost]);
 
 /**
  * Envoy puts the whole message that it refuses before the reason, and the path of errors before the one that caused them:

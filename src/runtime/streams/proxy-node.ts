@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an Envoy says of itself in its first request, and what of it its token bears out.
 import { isIP } from 'node:net';
+import { type ConfigDelivery, DELIVERY_METADATA, isConfigDelivery } from '../../api/config-delivery.ts';
 import { type PeerIdentity, type XdsNode, XdsRefusal } from '../../xds/types.ts';
 
 export interface NodeClaims {
@@ -18,6 +19,7 @@ export interface NodeClaims {
   readonly requestedNetworks: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly upstreamMark: number | undefined;
+  readonly delivery: ConfigDelivery;
 }
 
 /**
@@ -50,6 +52,7 @@ export function readNode(node: XdsNode): NodeClaims {
     }
   }
   const mark = Number(text('SO_MARK'));
+  const delivery = text(DELIVERY_METADATA);
   return {
     kind,
     ip,
@@ -62,7 +65,18 @@ export function readNode(node: XdsNode): NodeClaims {
     requestedNetworks: namesOf(text('REQUESTED_NETWORK_VIEW')),
     labels: textsOf(node.metadata['LABELS']),
     upstreamMark: Number.isInteger(mark) && mark > 0 ? mark : undefined,
+    delivery: kind === 'sidecar' && isConfigDelivery(delivery) && isAbleToFetch(node) ? delivery : 'FULL',
   };
+}
+
+/** Older ones crash or hang where a request waits for configuration. '' is no Envoy, and knows what it asks for. */
+const FETCHING_SINCE = [1, 40];
+
+function isAbleToFetch({ userAgentVersion }: XdsNode): boolean {
+  if (userAgentVersion === '') return true;
+  const [major = 0, minor = 0] = userAgentVersion.split('.').map(Number);
+  const [sinceMajor = 0, sinceMinor = 0] = FETCHING_SINCE;
+  return major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
 }
 
 /** What the token says anyway: proxies of a remote cluster do not know the name that its registry has in the mesh. */

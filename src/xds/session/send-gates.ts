@@ -3,7 +3,7 @@
 //
 //  - Listeners and routes wait until the client has taken the clusters that they may name. (Envoy acknowledges clusters
 //    when they are warm, so endpoints never wait: the clusters wait for them.)
-//  - Virtual hosts wait until all of those are sent; they are removed together with what takes their domains.
+//  - Virtual hosts wait until their tables are taken and all the rest is sent; they are removed together with what takes their domains.
 //  - Clusters are removed once no listener or route that the client may still use can name them. A refused listener or
 //    route means that an older one goes on being used: clusters stay until that is mended.
 //  - Endpoints and routes are removed behind the clusters and listeners that use them; the client drops them by itself then.
@@ -28,8 +28,9 @@ export function mayUpsert(state: TypeState, gates: Gates): boolean {
     case ROUTE_TYPE:
       return isTaken(CLUSTER_TYPE, gates) && isSent(ENDPOINT_TYPE, gates) && isSent(LISTENER_TYPE, gates);
     case VIRTUAL_HOST_TYPE:
-      // Only sent: Envoy fetches the clusters that it still lacks by itself (ODCDS), and a request may be waiting for this.
-      return isSent(CLUSTER_TYPE, gates) && isSent(ENDPOINT_TYPE, gates) && isSent(ROUTE_TYPE, gates);
+      // Envoy listens for them once it has taken their tables. Clusters need only be sent: those that it lacks it fetches
+      // by itself (ODCDS), and a request may be waiting for this.
+      return isSent(CLUSTER_TYPE, gates) && isSent(ENDPOINT_TYPE, gates) && isTaken(ROUTE_TYPE, gates);
     default:
       return true;
   }

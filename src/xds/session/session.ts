@@ -12,7 +12,7 @@ import {
   SEND_ORDER,
   VIRTUAL_HOST_TYPE,
 } from './type-urls.ts';
-import { type NamedAnswer, VirtualHostAsks } from './virtual-host-asks.ts';
+import { MISSING_VERSION, type NamedAnswer, VirtualHostAsks } from './virtual-host-asks.ts';
 
 /** Delta, or state-of-the-world. */
 export type Variant = 'delta' | 'sotw';
@@ -131,7 +131,8 @@ export class Session {
   /** The next response to send now, or undefined when there is nothing (yet). Call it until it is undefined. */
   next(nowMs: number): SessionResponse | undefined {
     for (const state of this.#ordered) {
-      state.plan(this.#resourcesOf(state.typeUrl), this.#offerOf(state.typeUrl), this.#diff);
+      const isNew = state.plan(this.#resourcesOf(state.typeUrl), this.#offerOf(state.typeUrl), this.#diff);
+      if (isNew && state.typeUrl === VIRTUAL_HOST_TYPE) this.#virtualHosts.resolveAgain(state);
       state.pruneTrials();
     }
     for (const state of this.#ordered) {
@@ -208,20 +209,33 @@ export class Session {
 
   #changeNames(state: TypeState, request: SessionRequest, isFirst: boolean, nowMs: number): void {
     if (state.typeUrl === VIRTUAL_HOST_TYPE) {
+      if (isFirst) this.#followTables();
       this.#virtualHosts.subscribe(state, request.subscribe);
       this.#virtualHosts.unsubscribe(state, request.unsubscribe);
-      state.foresee(this.#foreseenIn(state));
-      if (isFirst && request.initialVersions.length > 0) this.#resume(state, request, nowMs);
-      if (isFirst) this.#virtualHosts.resumed(state);
+      if (isFirst && request.initialVersions.length > 0) {
+        const held = request.initialVersions.filter(([, version]) => version !== MISSING_VERSION);
+        this.#resume(state, held, nowMs);
+      }
+      if (isFirst) this.#virtualHosts.resumed(state, request.initialVersions);
+      if (isFirst) this.#virtualHosts.tablesSent(this.#types.get(ROUTE_TYPE)?.names ?? []);
       return;
     }
     const asksForAll = isFirst && request.subscribe.length === 0 && FULL_STATE_TYPES.has(state.typeUrl);
     for (const name of asksForAll ? ['*'] : request.subscribe) state.subscribe(name);
     for (const name of request.unsubscribe) state.unsubscribe(name);
+    if (state.typeUrl === ROUTE_TYPE) this.#followTables();
     if (!isFirst) return;
     state.foresee(this.#foreseenIn(state));
-    if (request.initialVersions.length > 0) this.#resume(state, request, nowMs);
+    if (request.initialVersions.length > 0) this.#resume(state, request.initialVersions, nowMs);
     else state.owesAnswer = state.wildcard;
+  }
+
+  /** Of virtual hosts a client takes those of the route configurations that it has. */
+  #followTables(): void {
+    const hosts = this.#types.get(VIRTUAL_HOST_TYPE);
+    if (hosts === undefined) return;
+    hosts.followTables(this.#types.get(ROUTE_TYPE)?.names ?? new Set());
+    hosts.foresee(this.#foreseenIn(hosts));
   }
 
   *#foreseenIn(state: TypeState): Iterable<string> {
@@ -233,10 +247,10 @@ export class Session {
    * still warming when that stream broke: then only when they are warm. Those wait for endpoints that it may already
    * hold, so holding them is no reason not to send them; and listeners and routes wait until the clusters are known.
    */
-  #resume(state: TypeState, request: SessionRequest, nowMs: number): void {
+  #resume(state: TypeState, versions: SessionRequest['initialVersions'], nowMs: number): void {
     const clusters = this.#types.get(CLUSTER_TYPE);
     const isWarming = clusters === undefined;
-    state.resume(request.initialVersions, state.typeUrl === ENDPOINT_TYPE && isWarming);
+    state.resume(versions, state.typeUrl === ENDPOINT_TYPE && isWarming);
     if (isWarming) this.#resumedAtMs ??= nowMs;
     if (state.typeUrl !== ENDPOINT_TYPE) return;
     for (const { name } of clusters?.outstanding?.upserts ?? []) state.resend(name);
@@ -315,12 +329,9 @@ export class Session {
       const { plain, named, removed } = this.#virtualHosts.take(picked.upserts, picked.removals);
       return { typeUrl, nonce, resources: plain, named, removed };
     }
-    const hosts = typeUrl === ROUTE_TYPE ? this.#types.get(VIRTUAL_HOST_TYPE) : undefined;
-    if (hosts !== undefined)
-      this.#virtualHosts.tablesSent(
-        hosts,
-        picked.upserts.map(({ name }) => name),
-      );
+    if (typeUrl === ROUTE_TYPE && this.#types.has(VIRTUAL_HOST_TYPE)) {
+      this.#virtualHosts.tablesSent(picked.upserts.map(({ name }) => name));
+    }
     if (this.#variant === 'delta') return { typeUrl, nonce, resources: picked.upserts, removed: picked.removals };
     const resources = FULL_STATE_TYPES.has(typeUrl) ? state.heldResources() : picked.upserts;
     return { typeUrl, nonce, resources, removed: [] };

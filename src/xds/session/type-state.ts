@@ -75,10 +75,6 @@ export class TypeState {
     return this.wildcard || this.names.has(name) || this.#isInTable(name);
   }
 
-  hasTable(table: string): boolean {
-    return this.#tables.has(table);
-  }
-
   #isInTable(name: string): boolean {
     return this.#tables.size > 0 && this.#tables.has(tableOf(name));
   }
@@ -127,19 +123,17 @@ export class TypeState {
     this.#settle(shared);
   }
 
-  /** The client wants the virtual hosts of `tables`, as far as they are pushed. */
-  subscribeTables(tables: readonly string[]): void {
-    const added = new Set(tables.filter((table) => !this.#tables.has(table)));
+  /** The client has these tables and no others: it takes the virtual hosts that are pushed of them. */
+  followTables(tables: ReadonlySet<string>): void {
+    const added = new Set([...tables].filter((table) => !this.#tables.has(table)));
+    const lost = new Set([...this.#tables].filter((table) => !tables.has(table)));
     for (const table of added) this.#tables.add(table);
-    if (added.size === 0) return;
-    for (const name of this.#planned.keys()) if (added.has(tableOf(name))) this.#settle(name);
-  }
-
-  unsubscribeTable(table: string): void {
-    if (!this.#tables.delete(table)) return;
+    if (added.size > 0) for (const name of this.#planned.keys()) if (added.has(tableOf(name))) this.#settle(name);
+    for (const table of lost) this.#tables.delete(table);
+    if (lost.size === 0) return;
     const names = [...this.upserts.keys(), ...this.removals, ...[...this.held.values()].map(([name]) => name)];
     for (const name of names) {
-      if (tableOf(name) !== table) continue;
+      if (!lost.has(tableOf(name))) continue;
       this.names.delete(name);
       this.#forget(name);
       this.#settle(name);
@@ -200,17 +194,21 @@ export class TypeState {
     this.#settle(name);
   }
 
-  /** Works out what must be sent so that the client holds `resources`, as far as it asked for them. */
-  plan(resources: ResourceMap, offer: Offer, diff: DiffMaps): void {
+  /**
+   * Works out what must be sent so that the client holds `resources`, and what it asked for of `offer`. False when both are
+   * as they were.
+   */
+  plan(resources: ResourceMap, offer: Offer, diff: DiffMaps): boolean {
     const [from, before] = [this.#planned, this.#offer];
-    if (resources === from && offer === before) return;
+    if (resources === from && offer === before) return false;
     this.#planned = resources;
     this.#offer = offer;
     if (resources !== from) for (const name of diff(from, resources)) this.#settle(name);
-    if (offer.resources === before.resources) return;
+    if (offer.resources === before.resources) return true;
     for (const name of diff(before.resources, offer.resources)) {
       if (this.names.has(name) || this.held.has(name)) this.#settle(name);
     }
+    return true;
   }
 
   #settleAll(): void {

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Virtual hosts on demand (VHDS), as far as they differ from other types. A proxy asks for `TABLE` once it has that route
-// configuration, and for `TABLE/host` when a request needs that host; the answer is a resource of another name, which
-// says by its aliases whom it answers. What Envoy makes of the answers:
+// Virtual hosts on demand (VHDS), as far as they differ from other types. A proxy asks for `TABLE/host` when a request needs
+// that host; the answer is a resource of another name, which says by its aliases whom it answers. What is pushed of the
+// route configurations that it has asked for, it takes without asking: its first request names nothing. What Envoy makes
+// of the answers:
 //
 //  - A request waits until an answer has its name among the aliases: one without a resource means that there is no such
 //    host. Silence or a removal leaves it waiting.
+//  - It never asks by the same name twice, whatever the answer was: once there is such a host, or another one has the name,
+//    that has to be pushed.
 //  - A table starts to serve with the first answer that names something in it. Where there is nothing to send, the removal
 //    of a host that nobody has serves as well (`TABLE/none`). The same behind each new version of the table.
 //
 // https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/vhds
 import type { XdsResource } from '../types.ts';
-import { type TypeState, tableOf } from './type-state.ts';
+import type { TypeState } from './type-state.ts';
 
 /** A resource for those who asked for it by these names; without one, there is none. */
 export interface NamedAnswer {
@@ -18,7 +21,15 @@ export interface NamedAnswer {
   readonly asked: readonly string[];
 }
 
+/** The version under which a client holds that there is no such host. */
+export const MISSING_VERSION = 'none';
+
+/** Beyond that the oldest are forgotten: a client can make up as many names as it likes. */
+const MAX_NAMES = 10_000;
+
 export class VirtualHostAsks {
+  /** Every name that was asked for -> the host's own, if there is one. */
+  readonly #names = new Map<string, string | undefined>();
   /** A host's own name -> the names that it was asked by. */
   readonly #asked = new Map<string, Set<string>>();
   readonly #missing = new Set<string>();
@@ -32,12 +43,9 @@ export class VirtualHostAsks {
   }
 
   subscribe(state: TypeState, names: readonly string[]): void {
-    const tables = names.filter((name) => name === tableOf(name));
-    state.subscribeTables(tables);
-    for (const table of tables) this.#dueTables.add(table);
     for (const name of names) {
-      if (name === tableOf(name)) continue;
       const own = state.resolve(name);
+      this.#remember(name, own);
       if (own === undefined) {
         this.#missing.add(name);
         continue;
@@ -49,19 +57,32 @@ export class VirtualHostAsks {
 
   unsubscribe(state: TypeState, names: readonly string[]): void {
     for (const name of names) {
-      if (name === tableOf(name)) state.unsubscribeTable(name);
-      else state.unsubscribe(state.resolve(name) ?? name);
+      this.#names.delete(name);
+      state.unsubscribe(state.resolve(name) ?? name);
     }
   }
 
-  /** Names of an earlier stream: what the client holds already answers them. */
-  resumed(state: TypeState): void {
+  /** There are other hosts than before: names may mean others now. */
+  resolveAgain(state: TypeState): void {
+    for (const [name, before] of this.#names) {
+      const own = state.resolve(name);
+      if (own === before) continue;
+      this.#names.set(name, own);
+      if (own === undefined || state.held.has(own)) continue;
+      state.subscribe(own);
+      this.#ask(own, name);
+    }
+  }
+
+  /** Names of an earlier stream: what the client holds already answers them, and so does what it knows to be missing. */
+  resumed(state: TypeState, versions: readonly (readonly [string, string])[]): void {
+    for (const [name, version] of versions) if (version === MISSING_VERSION) this.#missing.delete(name);
     for (const own of this.#asked.keys()) if (!state.upserts.has(own)) this.#asked.delete(own);
   }
 
-  /** A new version of these tables is on its way. */
-  tablesSent(state: TypeState, tables: readonly string[]): void {
-    for (const table of tables) if (state.hasTable(table)) this.#dueTables.add(table);
+  /** The client has these tables, or a new version of them is on its way. */
+  tablesSent(tables: Iterable<string>): void {
+    for (const table of tables) this.#dueTables.add(table);
   }
 
   /** Turns what goes into a response into answers to whoever asked. */
@@ -99,6 +120,15 @@ export class VirtualHostAsks {
       }
     }
     this.#sent = [];
+  }
+
+  #remember(name: string, own: string | undefined): void {
+    this.#names.delete(name);
+    this.#names.set(name, own);
+    for (const [oldest] of this.#names) {
+      if (this.#names.size <= MAX_NAMES) return;
+      this.#names.delete(oldest);
+    }
   }
 
   #ask(own: string, name: string): void {
