@@ -47,6 +47,7 @@ test('reads what the bootstrap writes', () => {
     requestedNetworks: ['external', 'far'],
     labels: {},
     upstreamMark: 1337,
+    delivery: 'FULL',
   });
 });
 
