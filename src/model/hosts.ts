@@ -31,6 +31,7 @@ export function isExported(exportTo: readonly string[], owner: string, client: s
 
 /** Values by host pattern, so that a host finds its own without asking all of them. */
 export interface HostTable<T> {
+  /** May hold wildcards too, which `lookUpHost` does not look for there. */
   readonly exact: ReadonlyMap<string, readonly T[]>;
   /** The longest first. */
   readonly wildcards: readonly { readonly pattern: string; readonly values: readonly T[] }[];
@@ -51,7 +52,7 @@ export function hostTable<T>(entries: readonly (readonly [pattern: string, value
 
 /** All values whose pattern covers the host, the most specific pattern first. */
 export function lookUpHost<T>(table: HostTable<T>, host: string): readonly T[] {
-  const exact = table.exact.get(host);
+  const exact = host.startsWith('*') ? undefined : table.exact.get(host);
   const wide = table.wildcards.filter(({ pattern }) => covers(pattern, host)).flatMap(({ values }) => values);
   return exact === undefined ? wide : wide.length === 0 ? exact : [...exact, ...wide];
 }

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mesh API's objects, decoded once each; of a refused one only its diagnostics are kept.
 import { isDeepStrictEqual } from 'node:util';
-import { DESTINATION_RULE, type DestinationRule } from '../api/destination-rule.ts';
 import type { Diagnostic, ObjectRef } from '../api/diagnostics.ts';
-import { GATEWAY, type Gateway } from '../api/gateway.ts';
 import { decodeObject, type Kind, type MeshObject } from '../api/kind.ts';
 import type { Locate } from '../api/report.ts';
 import { SERVICE_ENTRY, type ServiceEntry } from '../api/service-entry.ts';
-import { VIRTUAL_SERVICE, type VirtualService } from '../api/virtual-service.ts';
 import type { KubeObject } from '../kube/types.ts';
 
 interface Held {
@@ -23,10 +20,8 @@ interface Held {
 }
 
 export class RuleState {
-  /** Kinds with a changed object since the last `settle`. */
-  readonly dirtyKinds = new Set<string>();
-  /** `NAMESPACE/NAME` of the ServiceEntries among them. */
-  readonly dirtyEntries = new Set<string>();
+  /** Kind -> `NAMESPACE/NAME` of the objects that have changed since the last `settle`, and what they were then. */
+  readonly dirty = new Map<string, Map<string, MeshObject<unknown> | undefined>>();
 
   readonly #kinds = new Map<string, Map<string, Held>>();
   #changes = 0;
@@ -71,19 +66,15 @@ export class RuleState {
   }
 
   settle(): void {
-    this.dirtyKinds.clear();
-    this.dirtyEntries.clear();
+    this.dirty.clear();
   }
 
-  /** Oldest first, then by namespace and name. */
-  virtualServices(): VirtualService[] {
-    return this.#sorted(VIRTUAL_SERVICE);
-  }
-  destinationRules(): DestinationRule[] {
-    return this.#sorted(DESTINATION_RULE);
-  }
-  gateways(): Gateway[] {
-    return this.#sorted(GATEWAY);
+  /** The objects of a kind that have changed, as they were and as they are. */
+  changesOf<Spec>({ kind }: Kind<Spec>): (readonly [MeshObject<Spec> | undefined, MeshObject<Spec> | undefined])[] {
+    return [...(this.dirty.get(kind) ?? [])].flatMap(([name, before]) => {
+      const after = this.#kinds.get(kind)?.get(name)?.value;
+      return before === after ? [] : [[before, after] as [MeshObject<Spec> | undefined, MeshObject<Spec> | undefined]];
+    });
   }
   serviceEntry(name: string): ServiceEntry | undefined {
     return this.#kinds.get(SERVICE_ENTRY.kind)?.get(name)?.value as ServiceEntry | undefined;
@@ -101,13 +92,6 @@ export class RuleState {
     return this.#kinds.get(kind)?.get(`${namespace}/${name}`)?.locate;
   }
 
-  #sorted<Spec>(kind: Kind<Spec>): MeshObject<Spec>[] {
-    const held = [...(this.#kinds.get(kind.kind)?.values() ?? [])];
-    const values = held.flatMap((h) => (h.value === undefined ? [] : [h.value as MeshObject<Spec>]));
-    const name = (o: MeshObject<Spec>) => `${o.ref.namespace}/${o.ref.name}`;
-    return values.sort((a, b) => a.createdAtMs - b.createdAtMs || (name(a) < name(b) ? -1 : 1));
-  }
-
   #set(kind: string, name: string, next: Held | undefined): void {
     const objects = this.#kinds.get(kind) ?? new Map<string, Held>();
     const before = objects.get(name)?.value;
@@ -117,8 +101,9 @@ export class RuleState {
     else objects.set(name, same ? { ...next, value: before } : next);
     this.#kinds.set(kind, objects);
     if (same) return;
-    this.dirtyKinds.add(kind);
-    if (kind === SERVICE_ENTRY.kind) this.dirtyEntries.add(name);
+    const dirty = this.dirty.get(kind) ?? new Map<string, MeshObject<unknown> | undefined>();
+    if (!dirty.has(name)) dirty.set(name, before);
+    this.dirty.set(kind, dirty);
   }
 }
 

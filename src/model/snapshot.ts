@@ -11,6 +11,7 @@ import type { Protocol } from '../api/protocol.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import type { WorkloadFacts } from '../kube/workload-facts.ts';
 import type { NetworkIndex } from './networks.ts';
+import type { RuleIndex } from './rule-table.ts';
 
 /** `NAMESPACE/HOST`, and `/NAME` of the ServiceEntry behind it: several may give one host. */
 export type ServiceKey = string;
@@ -85,12 +86,21 @@ export interface MeshIndex {
   readonly mesh: MeshConfig;
   readonly networks: NetworkIndex;
   readonly services: ReadonlyMap<ServiceKey, MeshService>;
+  /** The same by host, those of one host by key; and by namespace, oldest first. */
+  readonly servicesByHost: ReadonlyMap<string, readonly MeshService[]>;
+  readonly servicesByNamespace: ReadonlyMap<string, readonly MeshService[]>;
   /** VirtualServices as they were written: `virtualServices` has each with the routes that it takes from others. */
   readonly writtenRules: readonly VirtualService[];
   /** Oldest first. */
   readonly virtualServices: readonly VirtualService[];
   readonly destinationRules: readonly DestinationRule[];
   readonly gateways: readonly Gateway[];
+  /** Rules by their hosts; of VirtualServices only those for sidecars (`mesh`). */
+  readonly meshRules: RuleIndex<VirtualService>;
+  readonly hostRules: RuleIndex<DestinationRule>;
+  /** Of the VirtualServices, those that are bound to Gateways, and those that ask their clients for labels. */
+  readonly gatewayRules: readonly VirtualService[];
+  readonly labelRules: readonly VirtualService[];
   /** Who may answer for a service: the identities of its endpoints, sorted. */
   readonly identities: ReadonlyMap<ServiceKey, readonly SpiffeId[]>;
   /** By cluster: DNS gives a pod those of its own. */

@@ -1,23 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events in, snapshots out. Nothing is read but the events, and their order does not matter to the snapshot.
 import { isDeepStrictEqual } from 'node:util';
+import { DESTINATION_RULE, type DestinationRule } from '../api/destination-rule.ts';
 import { compareDiagnostics, type Diagnostic, type ObjectRef } from '../api/diagnostics.ts';
-import { refOf } from '../api/kind.ts';
+import { GATEWAY, type Gateway } from '../api/gateway.ts';
+import { type MeshObject, refOf } from '../api/kind.ts';
 import { groupOf, kindOf, MESH_GROUPS } from '../api/kinds.ts';
 import { DEFAULT_MESH_CONFIG, decodeMeshConfig, type MeshConfig } from '../api/mesh-config.ts';
 import { decodeMeshNetworks } from '../api/mesh-networks.ts';
+import type { Workload } from '../api/kubernetes.ts';
 import { type ClusterName, clusterName, type SpiffeId } from '../api/names.ts';
 import { diagnose, type Locate } from '../api/report.ts';
+import { SERVICE_ENTRY } from '../api/service-entry.ts';
 import { unknownKind } from '../api/validate.ts';
+import { isForMesh, VIRTUAL_SERVICE, type VirtualService } from '../api/virtual-service.ts';
+import { type Change, placeSorted, regroup, without } from '../incremental/grouped-map.ts';
+import { VersionedMap } from '../incremental/versioned-map.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { diagnoseMesh } from './cross-rules/diagnose-mesh.ts';
 import { Delegation } from './delegation.ts';
 import { EndpointCensus } from './endpoint-census.ts';
+import { qualifyHost } from './hosts.ts';
 import { KubeState } from './kube-state.ts';
 import { NetworkState } from './network-state.ts';
 import { type NetworkIndex, NO_NETWORKS } from './networks.ts';
 import { endpointsOfEntry, servicesOfEntry } from './registry.ts';
 import { RuleState } from './rule-state.ts';
+import { compareAge, RuleTable } from './rule-table.ts';
 import type {
   EndpointSet,
   HeadlessState,
@@ -28,6 +37,7 @@ import type {
   ServiceKey,
 } from './snapshot.ts';
 import { UnreachableEndpoints } from './unreachable-endpoints.ts';
+import { asksForLabels } from './view.ts';
 
 /** What a source emits (structurally src/sources/contract.ts). `locate` gives the line of a field, where text is known. */
 export type StoreEvent =
@@ -65,11 +75,28 @@ export class MeshStore {
   readonly #networks: NetworkState;
   readonly #census = new EndpointCensus();
   readonly #unreachable = new UnreachableEndpoints();
+  #services = new VersionedMap<ServiceKey, MeshService>();
+  #byHost = new VersionedMap<string, readonly MeshService[]>();
+  #byNamespace = new VersionedMap<string, readonly MeshService[]>();
+  #endpoints = new VersionedMap<ServiceKey, EndpointSet>();
+  #identities = new VersionedMap<ServiceKey, readonly SpiffeId[]>();
+  #headless = new VersionedMap<ServiceKey, Readonly<Record<ClusterName, HeadlessState>>>();
+  #workloads = new VersionedMap<string, Workload>();
+  readonly #writtenRules = new RuleTable<VirtualService>(() => []);
+  #resolvedRules: readonly VirtualService[] = this.#writtenRules.index.all;
+  readonly #meshRules: RuleTable<VirtualService>;
+  readonly #hostRules: RuleTable<DestinationRule>;
+  #gateways: readonly Gateway[] = [];
   #snapshot: MeshSnapshot;
 
   constructor(options: MeshStoreOptions) {
     this.#options = options;
     this.#delegation = new Delegation(options.dnsDomain);
+    const { dnsDomain } = options;
+    this.#meshRules = new RuleTable(({ spec, ref }) =>
+      isForMesh(spec) ? spec.hosts.map((host) => qualifyHost(host, ref.namespace, dnsDomain)) : [],
+    );
+    this.#hostRules = new RuleTable(({ spec, ref }) => [qualifyHost(spec.host, ref.namespace, dnsDomain)]);
     this.#networks = new NetworkState(options.configCluster);
     this.#snapshot = emptySnapshot(options);
   }
@@ -174,28 +201,29 @@ export class MeshStore {
     const before = this.#snapshot;
     this.#networks.settle((cluster, name) => this.#kube.externalAddressesOf(cluster, name));
     if (this.#networks.members !== before.index.networks.members) this.#kube.recountEndpoints();
-    const services = new Changes(before.index.services);
-    const endpoints = new Changes(before.endpoints);
+    const services = new Changes(this.#services);
+    const endpoints = new Changes(this.#endpoints);
     this.#advanceEntries(services, endpoints);
     this.#advanceKube(services, endpoints);
-    const identities = new Changes(before.index.identities);
-    const headless = new Changes(before.index.headless);
+    const identities = new Changes(this.#identities);
+    const headless = new Changes(this.#headless);
     for (const key of endpoints.keys) {
       identities.set(key, identitiesOf(endpoints.get(key)));
       headless.set(key, headlessStatesOf(services.get(key), endpoints.get(key)));
     }
     this.#census.update([...endpoints.keys].map((key) => [key, before.endpoints.get(key), endpoints.get(key)]));
-    const workloads = new Changes(before.workloads);
+    const workloads = new Changes(this.#workloads);
     for (const key of this.#kube.dirtyWorkloads) workloads.set(key, this.#kube.workload(key));
 
-    const index = this.#nextIndex({
-      services: services.done(),
-      identities: identities.done(),
-      headless: headless.done(),
-      networks: this.#nextNetworks(),
-    });
+    this.#regroupServices(services);
+    this.#services = services.done();
+    this.#identities = identities.done();
+    this.#headless = headless.done();
+    this.#endpoints = endpoints.done();
+    this.#workloads = workloads.done();
+    const index = this.#nextIndex();
     this.#unreachable.update(index, this.#census.unmeshed);
-    const next = { index, endpoints: endpoints.done(), workloads: workloads.done() };
+    const next = { index, endpoints: this.#endpoints, workloads: this.#workloads };
     const same =
       next.index === before.index && next.endpoints === before.endpoints && next.workloads === before.workloads;
     if (same) return;
@@ -215,39 +243,58 @@ export class MeshStore {
     return same ? before : Object.freeze({ members, gateways, occupied });
   }
 
-  #nextIndex(derived: Pick<MeshIndex, 'services' | 'identities' | 'headless' | 'networks'>): MeshIndex {
-    const before = this.#snapshot.index;
-    const dirty = this.#rules.dirtyKinds;
-    const ruled = ['VirtualService', 'DestinationRule', 'Gateway'].some((kind) => dirty.has(kind));
-    const { services, identities, headless, networks } = derived;
-    const same =
-      services === before.services &&
-      identities === before.identities &&
-      headless === before.headless &&
-      networks === before.networks;
-    if (same && this.#mesh === before.mesh && !ruled) return before;
-    return Object.freeze({
-      settings: before.settings,
-      mesh: this.#mesh,
-      networks,
-      services,
-      ...this.#nextRules(),
-      destinationRules: dirty.has('DestinationRule') ? this.#rules.destinationRules() : before.destinationRules,
-      gateways: dirty.has('Gateway') ? this.#rules.gateways() : before.gateways,
-      identities,
-      headless,
-    });
+  #regroupServices(services: Changes<MeshService>): void {
+    const changes = services.list();
+    if (changes.length === 0) return;
+    this.#byHost = regroup(this.#byHost, changes, (s) => [s.hostname], byKey);
+    this.#byNamespace = regroup(this.#byNamespace, changes, (s) => [s.namespace], byAge);
   }
 
-  #nextRules(): Pick<MeshIndex, 'virtualServices' | 'writtenRules'> {
-    const { virtualServices, writtenRules } = this.#snapshot.index;
-    if (!this.#rules.dirtyKinds.has('VirtualService')) return { virtualServices, writtenRules };
-    const written = this.#rules.virtualServices();
-    return { virtualServices: this.#delegation.resolve(written), writtenRules: written };
+  #nextIndex(): MeshIndex {
+    const before = this.#snapshot.index;
+    const { settings } = before;
+    const networks = this.#nextNetworks();
+    const rules = this.#changedRules();
+    this.#meshRules.update(rules);
+    this.#hostRules.update(this.#rules.changesOf(DESTINATION_RULE));
+    const gateways = this.#rules.changesOf(GATEWAY);
+    if (gateways.length > 0) this.#gateways = changed(this.#gateways, gateways, () => true);
+    const next: MeshIndex = {
+      settings,
+      mesh: this.#mesh,
+      networks,
+      services: this.#services,
+      servicesByHost: this.#byHost,
+      servicesByNamespace: this.#byNamespace,
+      writtenRules: this.#writtenRules.index.all,
+      virtualServices: this.#meshRules.index.all,
+      destinationRules: this.#hostRules.index.all,
+      gateways: this.#gateways,
+      meshRules: this.#meshRules.index,
+      hostRules: this.#hostRules.index,
+      gatewayRules: changed(before.gatewayRules, rules, isBound),
+      labelRules: changed(before.labelRules, rules, asksForLabels),
+      identities: this.#identities,
+      headless: this.#headless,
+    };
+    const same = (Object.keys(next) as (keyof MeshIndex)[]).every((part) => next[part] === before[part]);
+    return same ? before : Object.freeze(next);
+  }
+
+  /** VirtualServices that have changed, each with the routes that it takes from others. */
+  #changedRules(): readonly Change<VirtualService>[] {
+    const changes = this.#rules.changesOf(VIRTUAL_SERVICE);
+    if (changes.length === 0) return changes;
+    const before = { written: this.#writtenRules.index.all, resolved: this.#resolvedRules };
+    this.#writtenRules.update(changes);
+    const written = this.#writtenRules.index.all;
+    this.#resolvedRules = this.#delegation.resolve(written);
+    const isPlain = before.resolved === before.written && this.#resolvedRules === written;
+    return isPlain ? changes : differences(before.resolved, this.#resolvedRules);
   }
 
   #advanceEntries(services: Changes<MeshService>, endpoints: Changes<EndpointSet>): void {
-    for (const name of this.#rules.dirtyEntries) {
+    for (const name of this.#rules.dirty.get(SERVICE_ENTRY.kind)?.keys() ?? []) {
       const entry = this.#rules.serviceEntry(name);
       const made = entry === undefined ? [] : servicesOfEntry(entry);
       for (const key of this.#keysOfEntry.get(name) ?? []) {
@@ -293,38 +340,71 @@ export class MeshStore {
   }
 }
 
-/** Changes to a map that is published: copied at the first real change, and returned as it was without one. */
-class Changes<V> {
-  readonly #before: ReadonlyMap<string, V>;
-  #after: Map<string, V> | undefined;
-  /** Every key that was set, changed or not. */
-  readonly keys = new Set<string>();
+/** Changes to a map that is published; equal values keep their identity. */
+class Changes<V extends object> {
+  readonly #before: VersionedMap<string, V>;
+  readonly #after = new Map<string, V | undefined>();
 
-  constructor(before: ReadonlyMap<string, V>) {
+  constructor(before: VersionedMap<string, V>) {
     this.#before = before;
   }
 
+  /** Every key that was set, changed or not. */
+  get keys(): Iterable<string> {
+    return this.#after.keys();
+  }
+
   set(key: string, next: V | undefined): void {
-    this.keys.add(key);
-    if (isDeepStrictEqual(this.get(key), next)) return;
-    this.#after ??= new Map(this.#before);
     const published = this.#before.get(key);
-    if (next === undefined) this.#after.delete(key);
-    else this.#after.set(key, isDeepStrictEqual(published, next) ? published! : next);
+    this.#after.set(key, isDeepStrictEqual(published, next) ? published : next);
   }
 
   get(key: string): V | undefined {
-    return (this.#after ?? this.#before).get(key);
+    return this.#after.has(key) ? this.#after.get(key) : this.#before.get(key);
   }
 
-  done(): ReadonlyMap<string, V> {
-    if (this.#after === undefined) return this.#before;
-    // What was taken out and put back again is no change.
-    const same =
-      this.#after.size === this.#before.size &&
-      [...this.keys].every((k) => this.#after!.get(k) === this.#before.get(k));
-    return same ? this.#before : this.#after;
+  /** What has really changed. */
+  list(): Change<V>[] {
+    return [...this.#after].flatMap(([key, after]): Change<V>[] => {
+      const before = this.#before.get(key);
+      return before === after ? [] : [[before, after]];
+    });
   }
+
+  done(): VersionedMap<string, V> {
+    return this.#before.with(this.#after);
+  }
+}
+
+/** The rules of a kind for which `holds`; the same array when none of the changes concerns one. */
+function changed<R extends MeshObject<unknown>>(
+  rules: readonly R[],
+  changes: readonly Change<R>[],
+  holds: (rule: R) => boolean,
+): readonly R[] {
+  const gone = new Set(changes.flatMap(([rule]) => (rule !== undefined && holds(rule) ? rule : [])));
+  const come = changes.flatMap(([, rule]) => (rule !== undefined && holds(rule) ? rule : []));
+  return gone.size + come.length === 0 ? rules : placeSorted(without(rules, gone), come, compareAge);
+}
+
+function differences<R>(before: readonly R[], after: readonly R[]): Change<R>[] {
+  const [old, now] = [new Set(before), new Set(after)];
+  return [
+    ...before.filter((rule) => !now.has(rule)).map((rule) => [rule, undefined] as const),
+    ...after.filter((rule) => !old.has(rule)).map((rule) => [undefined, rule] as const),
+  ];
+}
+
+function isBound({ spec }: VirtualService): boolean {
+  return spec.gateways.some((gateway) => gateway !== 'mesh');
+}
+
+function byKey(a: MeshService, b: MeshService): number {
+  return a.key < b.key ? -1 : 1;
+}
+
+function byAge(a: MeshService, b: MeshService): number {
+  return a.createdAtMs - b.createdAtMs || byKey(a, b);
 }
 
 function identitiesOf(endpoints: EndpointSet | undefined): readonly SpiffeId[] | undefined {
@@ -351,10 +431,16 @@ function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {
     mesh: DEFAULT_MESH_CONFIG,
     networks: NO_NETWORKS,
     services: new Map(),
+    servicesByHost: new Map(),
+    servicesByNamespace: new Map(),
     virtualServices: [],
     writtenRules: [],
     destinationRules: [],
     gateways: [],
+    meshRules: new RuleTable<VirtualService>(() => []).index,
+    hostRules: new RuleTable<DestinationRule>(() => []).index,
+    gatewayRules: [],
+    labelRules: [],
     identities: new Map(),
     headless: new Map(),
   });

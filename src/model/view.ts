@@ -2,19 +2,25 @@
 // What one proxy may see: the only place that decides it. Later stages get the view and nothing else, so that what a
 // view holds is all that they can depend on. Proxies that see the same share one view.
 import type { DestinationRule } from '../api/destination-rule.ts';
+import type { ObjectRef } from '../api/diagnostics.ts';
 import type { Gateway } from '../api/gateway.ts';
 import { selects } from '../api/kubernetes.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
-import type { ClusterName, Hostname } from '../api/names.ts';
-import { isForMesh, type VirtualService } from '../api/virtual-service.ts';
-import { type HostTable, hostTable, isExported, lookUpHost, qualifyHost } from './hosts.ts';
+import type { ClusterName } from '../api/names.ts';
+import type { VirtualService } from '../api/virtual-service.ts';
+import { DerivedMap } from '../incremental/derived-map.ts';
+import { RecentValues } from '../incremental/recent-values.ts';
+import { type HostTable, isExported, lookUpHost } from './hosts.ts';
 import { IdentityMemo } from './identity-memo.ts';
 import { networkOf, type Reach, reachOf, type Vantage } from './networks.ts';
 import type { MeshProxy } from './proxy.ts';
 import { qualifyGateway } from './qualify-gateway.ts';
+import type { RuleIndex } from './rule-table.ts';
 import type { HeadlessState, MeshIndex, MeshService, MeshSettings } from './snapshot.ts';
 
 export interface ProxyView {
+  /** Equal for views of proxies that see the same; of one key and one index there is one view. */
+  readonly key: string;
   readonly kind: MeshProxy['kind'];
   readonly cluster: ClusterName;
   readonly namespace: string;
@@ -23,11 +29,10 @@ export interface ProxyView {
   readonly settings: MeshSettings;
   readonly mesh: MeshConfig;
   readonly vantage: Vantage;
-  /** One for each host, the most important first: what comes later never takes a name or an address from it. */
-  readonly services: readonly MeshService[];
-  readonly serviceOf: ReadonlyMap<Hostname, MeshService>;
-  /** Rules for the proxy's own clients (`mesh`), by precedence. */
-  readonly virtualServices: readonly VirtualService[];
+  /** One for each host: the most important of those that the proxy sees. */
+  readonly serviceOf: ReadonlyMap<string, MeshService>;
+  /** Rules for the proxy's own clients (`mesh`); those of one host by precedence. */
+  readonly rules: HostTable<VirtualService>;
   readonly destinationRules: HostTable<DestinationRule>;
   readonly identities: MeshIndex['identities'];
   readonly headless: MeshIndex['headless'];
@@ -36,57 +41,105 @@ export interface ProxyView {
   readonly gatewayRules: readonly VirtualService[];
 }
 
-/** Keeps the parts of views that depend on less than a whole index. */
+/** Keeps the parts of views that depend on less than a whole index, and brings them up to date with the next one. */
 export class ViewCache {
-  readonly services = new IdentityMemo<Pick<ProxyView, 'services' | 'serviceOf'>>();
-  readonly destinationRules = new IdentityMemo<HostTable<DestinationRule>>();
-  readonly rules = new IdentityMemo<VisibleRules>();
+  readonly services = new RecentValues<DerivedMap<string, readonly MeshService[], MeshService>>();
+  readonly rules = new RecentValues<VisibleRules<VirtualService>>();
+  readonly destinationRules = new RecentValues<VisibleRules<DestinationRule>>();
+  readonly labels = new IdentityMemo<readonly string[]>();
+  readonly gateways = new IdentityMemo<readonly Gateway[]>();
+  readonly gatewayRules = new IdentityMemo<readonly VirtualService[]>();
+  readonly vantages = new IdentityMemo<Vantage>();
+  readonly keys = new WeakMap<MeshProxy, { readonly of: readonly unknown[]; readonly key: string }>();
+
+  turn(): void {
+    for (const values of [this.services, this.rules, this.destinationRules]) values.turn();
+  }
 }
 
-interface VisibleRules {
-  readonly all: readonly VirtualService[];
-  /** Those for sidecars, by precedence. */
-  readonly ofMesh: readonly VirtualService[];
-  /** Labels that a rule asks its clients for. */
-  readonly labels: readonly string[];
+/** The rules that one namespace sees, by host. */
+class VisibleRules<R extends Ruled> {
+  readonly #visible: DerivedMap<string, readonly R[], readonly R[]>;
+  #of: RuleIndex<R> | undefined;
+  #table: HostTable<R> = { exact: new Map(), wildcards: [] };
+
+  constructor(namespace: string, sort: (rules: readonly R[]) => readonly R[]) {
+    this.#visible = new DerivedMap((rules) => {
+      const seen = rules.filter((rule) => isExported(rule.spec.exportTo, rule.ref.namespace, namespace));
+      if (seen.length === 0) return undefined;
+      // Where all are seen, as they mostly are, all namespaces share one list.
+      return sort(seen.length === rules.length ? rules : seen);
+    });
+  }
+
+  of(index: RuleIndex<R>): HostTable<R> {
+    if (index === this.#of) return this.#table;
+    this.#of = index;
+    const exact = this.#visible.of(index.byHost);
+    const wildcards = index.wildcards.flatMap((pattern) => {
+      const values = exact.get(pattern);
+      return values === undefined ? [] : [{ pattern, values }];
+    });
+    this.#table = { exact, wildcards };
+    return this.#table;
+  }
+}
+
+interface Ruled {
+  readonly ref: ObjectRef;
+  readonly spec: { readonly exportTo: readonly string[] };
 }
 
 export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): ProxyView {
   const { namespace, kind } = proxy;
   const { settings, mesh, identities, headless } = index;
-  const rules = rulesFor(index, namespace, cache);
-  const gateways = kind === 'gateway' ? index.gateways.filter((g) => selects(g.spec.selector, proxy.labels)) : NONE;
-  const bound = new Set(gateways.map((g) => `${g.ref.namespace}/${g.ref.name}`));
+  const gateways = kind === 'gateway' ? gatewaysOf(index, proxy, cache) : NONE;
   return {
+    key: viewKey(index, proxy, cache),
     kind,
     cluster: proxy.cluster,
     namespace,
-    labels: pickLabels(rules.labels, proxy.labels),
+    labels: pickLabels(askedLabels(index, namespace, cache), proxy.labels),
     settings,
     mesh,
-    vantage: vantageOf(index, proxy),
-    ...cache.services.get([index.services], `${namespace} ${proxy.requestedNetworks}`, () =>
-      visibleServices(index, proxy),
-    ),
-    virtualServices: kind === 'gateway' ? NONE : rules.ofMesh,
-    destinationRules: cache.destinationRules.get([index.destinationRules, settings], namespace, () =>
-      visibleDestinationRules(index, namespace),
-    ),
+    vantage: vantageOf(index, proxy, cache),
+    serviceOf: servicesFor(proxy, cache).of(index.servicesByHost),
+    rules: cache.rules.get(namespace, () => new VisibleRules(namespace, privateFirst)).of(index.meshRules),
+    destinationRules: cache.destinationRules
+      .get(namespace, () => new VisibleRules(namespace, (rules) => rules))
+      .of(index.hostRules),
     identities,
     headless,
     gateways,
-    gatewayRules: rules.all.filter((vs) => boundGateways(vs).some((g) => bound.has(g))),
+    gatewayRules: cache.gatewayRules.get([index.gatewayRules, gateways], namespace, () => {
+      const bound = new Set(gateways.map((g) => `${g.ref.namespace}/${g.ref.name}`));
+      return index.gatewayRules.filter(
+        (vs) =>
+          isExported(vs.spec.exportTo, vs.ref.namespace, namespace) && boundGateways(vs).some((g) => bound.has(g)),
+      );
+    }),
   };
 }
 
 const NONE: readonly never[] = Object.freeze([]);
 
+function gatewaysOf({ gateways }: MeshIndex, { labels }: MeshProxy, cache: ViewCache): readonly Gateway[] {
+  return cache.gateways.get([gateways], JSON.stringify(Object.entries(labels).sort()), () =>
+    gateways.filter((g) => selects(g.spec.selector, labels)),
+  );
+}
+
 /** Proxies with equal keys have equal views of one index. */
 export function viewKey(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): string {
+  const of = [index.networks, index.mesh, index.labelRules];
+  const known = cache.keys.get(proxy);
+  if (known?.of.every((each, i) => each === of[i])) return known.key;
   const { kind, cluster, namespace } = proxy;
-  const { key } = standpointOf(index, proxy);
-  const names = kind === 'gateway' ? Object.keys(proxy.labels).sort() : rulesFor(index, namespace, cache).labels;
-  return JSON.stringify([kind, cluster, namespace, key, pickLabels(names, proxy.labels)]);
+  const standpoint = standpointOf(index, proxy).key;
+  const names = kind === 'gateway' ? Object.keys(proxy.labels).sort() : askedLabels(index, namespace, cache);
+  const key = JSON.stringify([kind, cluster, namespace, standpoint, pickLabels(names, proxy.labels)]);
+  cache.keys.set(proxy, { of, key });
+  return key;
 }
 
 /** What a proxy says of its network goes before what the mesh knows of its pod. */
@@ -98,9 +151,12 @@ function standpointOf({ networks, mesh }: MeshIndex, proxy: MeshProxy): Omit<Van
   return { network, requested, gateways: networks.gateways, withoutGateway, key };
 }
 
-function vantageOf(index: MeshIndex, proxy: MeshProxy): Vantage {
-  const { members, occupied } = index.networks;
+function vantageOf(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): Vantage {
   const standpoint = standpointOf(index, proxy);
+  return cache.vantages.get([index.networks], standpoint.key, () => lookFrom(standpoint, index.networks));
+}
+
+function lookFrom(standpoint: Omit<Vantage, 'far'>, { members, occupied }: MeshIndex['networks']): Vantage {
   // Whole clusters first, so that the first and the last pod of one change nothing.
   const clusters = Object.entries(members.registries).map(([cluster, network]) => ({ cluster, network }));
   const others = [...clusters, ...occupied].filter(({ network }) => network !== standpoint.network);
@@ -109,8 +165,21 @@ function vantageOf(index: MeshIndex, proxy: MeshProxy): Vantage {
   return { ...standpoint, far: { direct: far('direct'), gateway: far('gateway') } };
 }
 
-function rulesFor(index: MeshIndex, namespace: string, cache: ViewCache): VisibleRules {
-  return cache.rules.get([index.virtualServices], namespace, () => visibleRules(index, namespace));
+/** Labels that a visible rule asks its clients for. */
+function askedLabels(index: MeshIndex, namespace: string, cache: ViewCache): readonly string[] {
+  return cache.labels.get([index.labelRules], namespace, () => {
+    const seen = index.labelRules.filter((vs) => isExported(vs.spec.exportTo, vs.ref.namespace, namespace));
+    return [...new Set(seen.flatMap(labelsAsked))].sort();
+  });
+}
+
+export function asksForLabels(vs: VirtualService): boolean {
+  return labelsAsked(vs).length > 0;
+}
+
+function labelsAsked({ spec }: VirtualService): string[] {
+  const routes = [...spec.http, ...spec.tls, ...spec.tcp];
+  return routes.flatMap((route) => route.match.flatMap((match) => Object.keys(match.sourceLabels)));
 }
 
 /** The gateways of a VirtualService as NAMESPACE/NAME, without `mesh`. */
@@ -135,39 +204,34 @@ export function selectDestinationRule(view: ProxyView, service: MeshService): De
   return inNamespace(view.namespace) ?? inNamespace(service.namespace) ?? inNamespace(view.settings.rootNamespace);
 }
 
-function visibleServices(
-  index: MeshIndex,
-  { namespace, requestedNetworks }: MeshProxy,
-): Pick<ProxyView, 'services' | 'serviceOf'> {
-  // Of two entries for one host only that with endpoints there is the business of a proxy that requests a network.
-  const isAsked = (s: MeshService) => s.networks.some((network) => requestedNetworks.includes(network));
-  const rank = (s: MeshService) =>
-    (s.registry === 'kubernetes' ? 0 : isAsked(s) ? 2 : 4) + (s.namespace === namespace ? 0 : 1);
-  const visible = [...index.services.values()]
-    .filter((s) => isExported(s.exportTo, s.namespace, namespace))
-    .sort((a, b) => rank(a) - rank(b) || a.createdAtMs - b.createdAtMs || (a.key < b.key ? -1 : 1));
-  const serviceOf = new Map<Hostname, MeshService>();
-  for (const service of visible) if (!serviceOf.has(service.hostname)) serviceOf.set(service.hostname, service);
-  return { services: [...serviceOf.values()], serviceOf };
+function servicesFor({ namespace, requestedNetworks: requested }: MeshProxy, cache: ViewCache) {
+  return cache.services.get(`${namespace} ${requested}`, () => {
+    const compare = importance(namespace, requested);
+    return new DerivedMap((services) => {
+      const [first, ...others] = services.filter((s) => isExported(s.exportTo, s.namespace, namespace));
+      return others.reduce((best, other) => (compare(other, best!) < 0 ? other : best), first);
+    });
+  });
 }
 
-function visibleDestinationRules(index: MeshIndex, namespace: string): HostTable<DestinationRule> {
-  return hostTable(
-    index.destinationRules
-      .filter((rule) => isExported(rule.spec.exportTo, rule.ref.namespace, namespace))
-      .map((rule) => [qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain), rule]),
-  );
+/** The order in which services have a name or an address that several claim: the most important first. */
+export function compareServices({ namespace, vantage }: ProxyView): (a: MeshService, b: MeshService) => number {
+  return importance(namespace, vantage.requested);
+}
+
+function importance(namespace: string, requested: readonly string[]): (a: MeshService, b: MeshService) => number {
+  // Of two entries for one host only that with endpoints there is the business of a proxy that requests a network.
+  const isAsked = (s: MeshService) => s.networks.some((network) => requested.includes(network));
+  const rank = (s: MeshService) =>
+    (s.registry === 'kubernetes' ? 0 : isAsked(s) ? 2 : 4) + (s.namespace === namespace ? 0 : 1);
+  return (a, b) => rank(a) - rank(b) || a.createdAtMs - b.createdAtMs || (a.key < b.key ? -1 : 1);
 }
 
 /** Rules that are not for everybody go before those that are; the older before the younger. */
-function visibleRules(index: MeshIndex, namespace: string): VisibleRules {
-  const all = index.virtualServices.filter((vs) => isExported(vs.spec.exportTo, vs.ref.namespace, namespace));
-  const ofMesh = all.filter((vs) => isForMesh(vs.spec));
+function privateFirst(rules: readonly VirtualService[]): readonly VirtualService[] {
   const isPrivate = (vs: VirtualService) => !vs.spec.exportTo.includes('*');
-  const routes = all.flatMap(({ spec }) => [...spec.http, ...spec.tls, ...spec.tcp]);
-  const asked = routes.flatMap((route) => route.match.flatMap((m) => Object.keys(m.sourceLabels)));
-  const labels = [...new Set(asked)].sort();
-  return { all, labels, ofMesh: [...ofMesh.filter(isPrivate), ...ofMesh.filter((vs) => !isPrivate(vs))] };
+  if (rules.length < 2 || !rules.some(isPrivate)) return rules;
+  return [...rules.filter(isPrivate), ...rules.filter((vs) => !isPrivate(vs))];
 }
 
 function pickLabels(names: readonly string[], labels: MeshProxy['labels']): Readonly<Record<string, string>> {

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { VersionedMap } from './versioned-map.ts';
+
+/** An item that has changed, as it was and as it is. */
+export type Change<T> = readonly [before: T | undefined, after: T | undefined];
+
+/** The groups after the changes; items of one group are sorted, and a group without items is none. */
+export function regroup<T extends object>(
+  groups: VersionedMap<string, readonly T[]>,
+  changes: readonly Change<T>[],
+  keysOf: (item: T) => Iterable<string>,
+  compare: (a: T, b: T) => number,
+): VersionedMap<string, readonly T[]> {
+  const gone = new Set(changes.flatMap(([before]) => before ?? []));
+  const touched = new Map<string, T[]>();
+  for (const item of gone) for (const key of keysOf(item)) touched.set(key, []);
+  for (const [, item] of changes) {
+    if (item === undefined) continue;
+    for (const key of new Set(keysOf(item))) touched.set(key, [...(touched.get(key) ?? []), item]);
+  }
+  return groups.with(
+    [...touched].map(([key, come]) => {
+      const items = placeSorted(without(groups.get(key) ?? [], gone), come, compare);
+      return [key, items.length === 0 ? undefined : items] as const;
+    }),
+  );
+}
+
+export function without<T>(items: readonly T[], gone: ReadonlySet<T>): T[] {
+  return items.filter((item) => !gone.has(item));
+}
+
+/** Past so many, sorting all is cheaper than finding each one's place. */
+const FEW = 16;
+
+/** Both in one order; changes `sorted`, or leaves it to itself. */
+export function placeSorted<T>(sorted: T[], come: readonly T[], compare: (a: T, b: T) => number): T[] {
+  if (come.length > FEW) return [...sorted, ...come].sort(compare);
+  for (const item of come) {
+    let [low, high] = [0, sorted.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (compare(sorted[middle]!, item) < 0) low = middle + 1;
+      else high = middle;
+    }
+    sorted.splice(low, 0, item);
+  }
+  return sorted;
+}

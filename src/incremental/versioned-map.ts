@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/**
+ * A map that never changes, and knows how its later versions differ from it. A new version costs what has changed: the
+ * newest owns the entries, and each older one keeps only what is different in it. So `changesSince` is known, and not
+ * found by comparing.
+ */
+export class VersionedMap<K, V> implements ReadonlyMap<K, V> {
+  /** Of the newest version. */
+  #entries: Map<K, V> | undefined;
+  /** Of every other: the version after it (or a later one), and what this one has in the place of that one's values. */
+  #newer: { next: VersionedMap<K, V>; readonly before: Map<K, V | undefined> } | undefined;
+  readonly #size: number;
+
+  /** Takes the entries over: whoever gives them changes them no more. */
+  constructor(entries: Map<K, V> = new Map()) {
+    this.#entries = entries;
+    this.#size = entries.size;
+  }
+
+  /** A version with these entries; undefined takes one away. This very map when they change nothing. */
+  with(changes: Iterable<readonly [K, V | undefined]>): VersionedMap<K, V> {
+    const entries = this.#entries ?? new Map(this);
+    const before = new Map<K, V | undefined>();
+    for (const [key, value] of changes) {
+      const old = entries.get(key);
+      if (old === value) continue;
+      if (!before.has(key)) before.set(key, old);
+      else if (before.get(key) === value) before.delete(key);
+      if (value === undefined) entries.delete(key);
+      else entries.set(key, value);
+    }
+    if (before.size === 0) return this;
+    const next = new VersionedMap(entries);
+    if (this.#entries !== undefined) {
+      this.#entries = undefined;
+      this.#newer = { next, before };
+    }
+    return next;
+  }
+
+  /**
+   * Keys whose values are others than in `older`, which is an earlier version of this map; undefined when it is not. May
+   * name a key that has come back to its old value.
+   */
+  changesSince(older: ReadonlyMap<K, V>): ReadonlySet<K> | ReadonlyMap<K, unknown> | undefined {
+    if (older === this) return NOTHING;
+    if (!(older instanceof VersionedMap)) return undefined;
+    if (this.#entries !== undefined) return older.#link()?.next === this ? older.#newer!.before : undefined;
+    const keys = new Set<K>();
+    for (let at: VersionedMap<K, V> = older; at !== this; at = at.#newer.next) {
+      if (at.#newer === undefined) return undefined;
+      for (const key of at.#newer.before.keys()) keys.add(key);
+    }
+    return keys;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(key: K): V | undefined {
+    if (this.#entries !== undefined) return this.#entries.get(key);
+    const { before, next } = this.#link()!;
+    return before.has(key) ? before.get(key) : next.get(key);
+  }
+
+  has(key: K): boolean {
+    return this.get(key) !== undefined;
+  }
+
+  forEach(call: (value: V, key: K, map: ReadonlyMap<K, V>) => void): void {
+    for (const [key, value] of this) call(value, key, this);
+  }
+
+  *entries(): MapIterator<[K, V]> {
+    if (this.#entries !== undefined) {
+      yield* this.#entries;
+      return;
+    }
+    const { before, next } = this.#link()!;
+    for (const entry of next.#entries!) if (!before.has(entry[0])) yield entry;
+    for (const [key, value] of before) if (value !== undefined) yield [key, value];
+  }
+  *keys(): MapIterator<K> {
+    for (const [key] of this) yield key;
+  }
+  *values(): MapIterator<V> {
+    for (const [, value] of this) yield value;
+  }
+  [Symbol.iterator](): MapIterator<[K, V]> {
+    return this.entries();
+  }
+
+  /** Of an older version the way to the newest, in one step: however many lie between, each is walked once. */
+  #link(): { next: VersionedMap<K, V>; readonly before: Map<K, V | undefined> } | undefined {
+    const link = this.#newer;
+    if (link === undefined) return undefined;
+    for (let after = link.next.#newer; after !== undefined; after = link.next.#newer) {
+      for (const [key, value] of after.before) if (!link.before.has(key)) link.before.set(key, value);
+      link.next = after.next;
+    }
+    return link;
+  }
+}
+
+const NOTHING: ReadonlySet<never> = new Set();
