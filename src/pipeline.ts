@@ -46,11 +46,17 @@ export class CompileCache {
 
   view(index: MeshIndex, proxy: MeshProxy): ProxyView {
     const views = this.#views.get(index) ?? new Map<string, ProxyView>();
+    if (views.size === 0) this.#turn();
     this.#views.set(index, views);
     const key = viewKey(index, proxy, this.#parts);
     const view = views.get(key) ?? buildView(index, proxy, this.#parts);
     views.set(key, view);
     return view;
+  }
+
+  #turn(): void {
+    this.#parts.turn();
+    this.intents.turn();
   }
 }
 
@@ -63,7 +69,8 @@ export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: Co
   const workload = snapshot.workloads.get(workloadKey(proxy.cluster, proxy.namespace, proxy.podName));
   const intent = buildIntent({ index, view, proxy, workload }, cache.intents);
   const lookup = {
-    versions: [snapshot.endpoints, index.networks.gateways],
+    endpoints: snapshot.endpoints,
+    ways: index.networks.gateways,
     scope: view.vantage.key,
     of: (destination: DestinationIntent) => endpointsOf(snapshot, destination, view.vantage, cache),
   };
@@ -93,7 +100,7 @@ function endpointsOf(
 
 /** The DestinationRule that says how the destination is to be reached. */
 function ruleOf({ ref }: DestinationIntent, view: ProxyView): Origin[] {
-  const service = view.services.find(({ hostname }) => hostname === ref.host);
+  const service = view.serviceOf.get(ref.host);
   const rule = service && selectDestinationRule(view, service);
   return rule === undefined ? [] : [{ object: rule.ref, field: 'spec' }];
 }
@@ -109,22 +116,23 @@ function originsOf({ intent, view, secrets }: Compiled, typeUrl: string, name: s
   switch (typeUrl) {
     case TYPE_URL.cluster:
     case TYPE_URL.endpoints:
-      return intent.destinations
+      return [...intent.destinations.values()]
         .filter((d) => destinationName(d.ref, d.use) === name)
         .flatMap((d) => [...ruleOf(d, view), d.origin]);
     case TYPE_URL.routes:
     case TYPE_URL.virtualHost: {
       const https = gateway?.tcpPorts.flatMap((port) => port.https) ?? [];
-      const ports = [...(outbound?.httpPorts ?? []), ...(gateway?.httpPorts ?? []), ...https];
-      const hosts =
-        typeUrl === TYPE_URL.routes
-          ? ports.filter((p) => p.table.name === name).flatMap((p) => p.table.hosts)
-          : ports.flatMap(({ table }) => table.hosts.filter((host) => hostResourceName(table, host) === name));
+      const ports = [...(outbound?.httpPorts.values() ?? []), ...(gateway?.httpPorts ?? []), ...https];
+      const hosts = ports.flatMap(({ table }) =>
+        [...table.hosts.values()].filter((host) =>
+          typeUrl === TYPE_URL.routes ? table.name === name : hostResourceName(table, host) === name,
+        ),
+      );
       return hosts.flatMap((host) => [host.origin, ...host.routes.map((route) => route.origin)]);
     }
     case TYPE_URL.listener: {
-      const { httpPorts = [], tcpPorts = [] } = outbound ?? {};
-      const tcp = [...httpPorts, ...tcpPorts, ...(gateway?.tcpPorts ?? [])].flatMap((port) => port.chains);
+      const outgoing = [...(outbound?.httpPorts.values() ?? []), ...(outbound?.tcpPorts.values() ?? [])];
+      const tcp = [...outgoing, ...(gateway?.tcpPorts ?? [])].flatMap((port) => port.chains);
       const https = gateway?.tcpPorts.flatMap((port) => port.https) ?? [];
       return [...tcp, ...https, ...(inbound?.ports ?? [])].map(({ origin }) => origin);
     }

@@ -118,8 +118,8 @@ function compileIn(objects: readonly KubeObject[], direction: 'outbound' | 'gate
   const store = new MeshStore({ ...settings, configCluster: 'cluster1' });
   const { snapshot } = store.apply(objects.map((object) => ({ kind: 'upsert', cluster: 'cluster1', object })));
   const { desired, intent } = compileProxy(snapshot, PROXIES[direction], new CompileCache());
-  const hosts = [...(intent.outbound?.httpPorts ?? []), ...(intent.gateway?.httpPorts ?? [])].flatMap(
-    ({ port, table }) => table.hosts.flatMap((h) => h.domains.map((domain) => ({ port, domain }))),
+  const hosts = [...(intent.outbound?.httpPorts.values() ?? []), ...(intent.gateway?.httpPorts ?? [])].flatMap(
+    ({ port, table }) => [...table.hosts.values()].flatMap((h) => h.domains.map((domain) => ({ port, domain }))),
   );
   return hosts.length === 0 ? undefined : { desired, hosts };
 }

@@ -6,21 +6,30 @@ import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
+import { DerivedMap } from '../incremental/derived-map.ts';
+import { Layers } from '../incremental/layered-map.ts';
+import { LineageMemo } from '../incremental/lineage-memo.ts';
+import { RecentValues } from '../incremental/recent-values.ts';
 import { IdentityMemo } from '../intent/identity-memo.ts';
 import type {
   DestinationIntent,
   EndpointIntent,
+  GatewayIntent,
   GatewayPortIntent,
   HttpPortIntent,
   OnDemand,
+  OutboundHttpPortIntent,
   OutboundIntent,
   ProxyIntent,
+  RouteTableIntent,
   SideTelemetry,
+  TcpPortIntent,
+  VirtualHostIntent,
 } from '../intent/types.ts';
 import type { DesiredState, Offer, OfferedState, XdsResource } from '../xds/types.ts';
 import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough } from './clusters.ts';
+import { EndpointResources } from './endpoint-resources.ts';
 import { buildLoadAssignment } from './endpoints.ts';
-import { layered } from './layered-map.ts';
 import { buildGatewayHttpListener, buildGatewayTcpListener } from './listeners-gateway.ts';
 import { buildVirtualInbound } from './listeners-inbound.ts';
 import { buildHttpListener, buildTcpListener, buildVirtualOutbound } from './listeners-outbound.ts';
@@ -28,13 +37,13 @@ import { destinationName, TYPE_URL } from './names.ts';
 import {
   destinationsNamedBy,
   divideHosts,
-  hostResources,
+  hostResource,
   onDemandTables,
   standInCluster,
   unaskedDestinations,
 } from './on-demand.ts';
 import { ResourceCache } from './resource-cache.ts';
-import { buildVirtualHost, encodeRouteConfiguration } from './routes.ts';
+import { RouteTables } from './route-tables.ts';
 import { type SecretSource, secretSource } from './tls.ts';
 
 const CLUSTER = { typeUrl: TYPE_URL.cluster, schema: ClusterSchema, name: (m: Cluster) => m.name };
@@ -46,24 +55,42 @@ const ENDPOINTS = {
 const LISTENER = { typeUrl: TYPE_URL.listener, schema: ListenerSchema, name: (m: Listener) => m.name };
 
 export interface EndpointLookup {
-  /** The same objects while no endpoint of any service has changed, and no way to one. */
-  readonly versions: readonly object[];
+  /** All endpoints, by service. */
+  readonly endpoints: ReadonlyMap<string, unknown>;
+  /** The same object while the ways to endpoints of other networks are the same. */
+  readonly ways: object;
   /** Equal for proxies that reach the same endpoints in the same way. */
   readonly scope: string;
   /** Asked for every destination whose endpoints come from us; equal answers must be one array. */
   of(destination: DestinationIntent): readonly EndpointIntent[];
 }
 
+type ResourceMap = ReadonlyMap<string, XdsResource>;
+
+const NO_RESOURCES: ResourceMap = new Map();
+
+const nameOf = (resource: XdsResource): string => resource.name;
+
 /** Compiles intents; keeps what it made. One for each process: its proxies share resources through it. */
 export class EnvoyCompiler {
   readonly #cache = new ResourceCache();
-  readonly #maps = new IdentityMemo<ReadonlyMap<string, XdsResource>>();
   readonly #keys = new WeakMap<SideTelemetry, string>();
   readonly #hosts = new IdentityMemo<ReturnType<typeof divideHosts>>();
   readonly #offers = new WeakMap<ReadonlyMap<string, XdsResource>, Offer>();
+  readonly #layers = new Layers<XdsResource>();
+  readonly #own = new IdentityMemo<ResourceMap>();
+  readonly #states = new IdentityMemo<DesiredState>();
+  /** Of the maps of an intent, and all their later versions: what they become. */
+  readonly #clusters = new LineageMemo<DerivedMap<DestinationIntent, XdsResource>>();
+  readonly #endpoints = new LineageMemo<RecentValues<EndpointResources>>();
+  readonly #httpListeners = new LineageMemo<DerivedMap<OutboundHttpPortIntent, XdsResource>>();
+  readonly #tcpListeners = new LineageMemo<DerivedMap<TcpPortIntent, XdsResource>>();
+  readonly #routes = new LineageMemo<DerivedMap<OutboundHttpPortIntent, XdsResource>>();
+  readonly #hostMaps = new LineageMemo<DerivedMap<VirtualHostIntent, XdsResource>>();
+  readonly #routeTables = new RouteTables(this.#cache);
   readonly #secrets: ConfigSource;
   /** Nodes for resources that no intent node stands for. */
-  readonly #fixed = { passthrough: {}, blackHole: {}, inboundRest: {}, outboundTrap: {} };
+  readonly #fixed = { passthrough: {}, blackHole: {}, inboundRest: {}, outboundTrap: {}, nothing: {} };
 
   /** `secrets`: where proxies get their keys, if not at SDS_ADDRESS. */
   constructor(options: { secrets?: SecretSource } = {}) {
@@ -75,27 +102,33 @@ export class EnvoyCompiler {
     return this.#cache.builds;
   }
 
+  /** The very same state for the same intent and endpoints; of a later intent, what has changed is compiled. */
   compile(intent: ProxyIntent, endpoints: EndpointLookup): DesiredState {
-    const { destinations, outbound } = intent;
-    const shared = outbound ?? intent;
-    return new Map([
-      [
-        TYPE_URL.cluster,
-        layered(
-          this.#maps.get([destinations], 'clusters', () => byName(this.#destinationClusters(destinations))),
-          byName(this.#ownClusters(intent)),
-        ),
-      ],
-      [TYPE_URL.endpoints, this.#endpointMap(destinations, endpoints)],
-      [
-        TYPE_URL.listener,
-        layered(
-          this.#maps.get([shared, intent.telemetry.client], 'listeners', () => byName(this.#sharedListeners(intent))),
-          byName(this.#ownListeners(intent)),
-        ),
-      ],
-      [TYPE_URL.routes, this.#maps.get([shared], 'routes', () => byName(this.#routes(intent)))],
-    ]);
+    const { destinations, outbound, gateway, telemetry } = intent;
+    const clusters = this.#layers.of(this.#destinationClusters(destinations), this.#ownClusterMap(intent));
+    const ownListeners = this.#ownListenerMap(intent);
+    const listeners =
+      outbound === undefined
+        ? ownListeners
+        : this.#layers.of(this.#outboundListeners(outbound, telemetry.client), ownListeners);
+    const routes =
+      outbound === undefined
+        ? this.#own.get([gateway ?? this.#fixed.nothing], 'routes', () => byName(this.#gatewayRoutes(gateway)))
+        : this.#routes
+            .get(outbound.httpPorts, '', () => new DerivedMap((port) => this.#routeTables.of(port.table), nameOf))
+            .of(outbound.httpPorts);
+    const loadAssignments = this.#endpointsOf(destinations, endpoints);
+    return this.#states.get(
+      [clusters, loadAssignments, listeners, routes],
+      '',
+      () =>
+        new Map([
+          [TYPE_URL.cluster, clusters],
+          [TYPE_URL.endpoints, loadAssignments],
+          [TYPE_URL.listener, listeners],
+          [TYPE_URL.routes, routes],
+        ]),
+    );
   }
 
   /** The same for a sidecar that fetches what a request needs: what it is pushed, and what it may ask for. */
@@ -106,32 +139,38 @@ export class EnvoyCompiler {
     endpoints: EndpointLookup,
   ): { readonly desired: DesiredState; readonly offered: OfferedState } {
     const { destinations, telemetry } = intent;
-    const clusters = this.#maps.get([destinations], 'clusters', () => byName(this.#destinationClusters(destinations)));
-    const listeners = this.#maps.get([outbound, telemetry.client], `listeners ${onDemand}`, () =>
-      byName(this.#sharedListeners(intent)),
-    );
-    const ownListeners = byName(this.#ownListeners(intent));
-    const pushed = this.#maps.get([destinations, outbound, listeners], 'pushed', () => {
-      const names = [...unaskedDestinations(destinations, outbound), ...destinationsNamedBy(listeners.values())];
+    const clusters = this.#destinationClusters(destinations);
+    const listeners = this.#outboundListeners(outbound, telemetry.client, onDemand);
+    const ownListeners = this.#ownListenerMap(intent);
+    const pushed = this.#own.get([destinations, outbound, listeners], 'pushed', () => {
+      const names = [
+        ...unaskedDestinations(destinations.values(), outbound),
+        ...destinationsNamedBy(listeners.values()),
+      ];
       return byName(names.flatMap((name) => clusters.get(name) ?? []));
     });
     const own = [...destinationsNamedBy(ownListeners.values())].flatMap((name) => clusters.get(name) ?? []);
     const hosts = this.#hosts.get([outbound], onDemand, () => {
-      const perTable = outbound.httpPorts.map(({ table }) =>
-        this.#maps.get([table], 'virtual hosts', () => byName(hostResources(table, this.#cache))),
-      );
-      return divideHosts(outbound, byName(perTable.flatMap((map) => [...map.values()])), onDemand);
+      const tables = [...outbound.httpPorts.values()].map(({ table }) => this.#hostResources(table));
+      const all = tables.reduce((sum, table) => this.#layers.of(sum, table), NO_RESOURCES);
+      return divideHosts(outbound, all, onDemand);
     });
+    const ownClusters = this.#ownClusterMap(intent);
     const desired = new Map([
       [
         TYPE_URL.cluster,
-        layered(pushed, byName([...this.#ownClusters(intent), ...own.filter(({ name }) => !pushed.has(name))])),
+        this.#layers.of(
+          pushed,
+          this.#own.get([ownClusters, ownListeners, pushed, clusters], 'own', () =>
+            byName([...ownClusters.values(), ...own.filter(({ name }) => !pushed.has(name))]),
+          ),
+        ),
       ],
-      [TYPE_URL.endpoints, this.#endpointMap(destinations, endpoints)],
-      [TYPE_URL.listener, layered(listeners, ownListeners)],
+      [TYPE_URL.endpoints, this.#endpointsOf(destinations, endpoints)],
+      [TYPE_URL.listener, this.#layers.of(listeners, ownListeners)],
       [
         TYPE_URL.routes,
-        this.#maps.get([outbound], `routes ${onDemand}`, () => byName(onDemandTables(outbound, onDemand, this.#cache))),
+        this.#own.get([outbound], `routes ${onDemand}`, () => byName(onDemandTables(outbound, onDemand, this.#cache))),
       ],
       [TYPE_URL.virtualHost, hosts.pushed],
     ]);
@@ -142,26 +181,36 @@ export class EnvoyCompiler {
     return { desired, offered };
   }
 
-  #clusterOffer(clusters: ReadonlyMap<string, XdsResource>): Offer {
+  #hostResources(table: RouteTableIntent): ResourceMap {
+    return this.#hostMaps
+      .get(table.hosts, table.name, () => new DerivedMap((host) => hostResource(table.name, host, this.#cache), nameOf))
+      .of(table.hosts);
+  }
+
+  #clusterOffer(clusters: ResourceMap): Offer {
     const standIn = (name: string) => standInCluster(name, this.#cache);
     const known = this.#offers.get(clusters) ?? { resources: clusters, standIn };
     this.#offers.set(clusters, known);
     return known;
   }
 
-  #endpointMap(
-    destinations: readonly DestinationIntent[],
-    endpoints: EndpointLookup,
-  ): ReadonlyMap<string, XdsResource> {
-    return this.#maps.get([destinations, ...endpoints.versions], `endpoints ${endpoints.scope}`, () =>
-      byName(this.#endpoints(destinations, endpoints)),
-    );
+  #destinationClusters(destinations: ProxyIntent['destinations']): ResourceMap {
+    return this.#clusters.get(destinations, '', () => new DerivedMap((d) => this.#cluster(d), nameOf)).of(destinations);
   }
 
-  *#destinationClusters(destinations: readonly DestinationIntent[]): Generator<XdsResource> {
-    for (const destination of destinations) {
-      yield this.#cache.get(destination, '', CLUSTER, () => buildCluster(destination, this.#secrets));
-    }
+  #ownClusterMap(intent: ProxyIntent): ResourceMap {
+    const tag = `clusters ${intent.kind} ${intent.upstreamMark}`;
+    return this.#own.get([intent.inbound ?? this.#fixed.nothing], tag, () => byName(this.#ownClusters(intent)));
+  }
+
+  #ownListenerMap(intent: ProxyIntent): ResourceMap {
+    const { inbound, gateway, telemetry, outbound } = intent;
+    const parts = [inbound ?? gateway ?? this.#fixed.nothing, telemetry.client, telemetry.server];
+    return this.#own.get(parts, `listeners ${outbound?.unknown}`, () => byName(this.#ownListeners(intent)));
+  }
+
+  #cluster(destination: DestinationIntent): XdsResource {
+    return this.#cache.get(destination, '', CLUSTER, () => buildCluster(destination, this.#secrets));
   }
 
   *#ownClusters(intent: ProxyIntent): Generator<XdsResource> {
@@ -177,34 +226,51 @@ export class EnvoyCompiler {
     );
   }
 
-  *#endpoints(destinations: readonly DestinationIntent[], lookup: EndpointLookup): Generator<XdsResource> {
-    for (const destination of destinations) {
-      if (destination.discovery.kind !== 'endpoints') continue;
-      const endpoints = lookup.of(destination);
+  #endpointsOf(destinations: ProxyIntent['destinations'], lookup: EndpointLookup): ResourceMap {
+    const scopes = this.#endpoints.get(destinations, '', () => new RecentValues());
+    const build = (destination: DestinationIntent, endpoints: readonly EndpointIntent[]): XdsResource => {
       const name = destinationName(destination.ref, destination.use);
-      yield this.#cache.get(endpoints, name, ENDPOINTS, () => buildLoadAssignment(name, endpoints));
-    }
+      return this.#cache.get(endpoints, name, ENDPOINTS, () => buildLoadAssignment(name, endpoints));
+    };
+    const { resources, isNew } = scopes.get(lookup.scope, () => new EndpointResources(build)).of(destinations, lookup);
+    if (isNew) scopes.turn();
+    return resources;
   }
 
-  /** Listeners that proxies with the same outbound intent have in common; of a gateway, all that it has. */
-  *#sharedListeners(intent: ProxyIntent): Generator<XdsResource> {
-    const { outbound, gateway, telemetry, onDemand } = intent;
+  #outboundListeners(outbound: OutboundIntent, told: SideTelemetry, onDemand?: OnDemand): ResourceMap {
+    const { unknown, detectionTimeoutMs, httpPorts, tcpPorts } = outbound;
+    const rest = `${unknown} ${this.#keyOf(told)}`;
+    const context = `${rest} ${detectionTimeoutMs}${onDemand === undefined ? '' : ` ${onDemand}`}`;
+    const http = this.#httpListeners.get(httpPorts, context, () => {
+      const frames = new WeakMap<object, OutboundHttpPortIntent>();
+      return new DerivedMap((port) => {
+        // Hashing its chains anew for each changed route would cost what the services of the port are.
+        const frame = frames.get(port.chains) ?? withoutRoutes(port);
+        frames.set(port.chains, frame);
+        return this.#cache.get(frame, context, LISTENER, () => buildHttpListener(frame, outbound, told, onDemand));
+      }, nameOf);
+    });
+    const tcp = this.#tcpListeners.get(
+      tcpPorts,
+      rest,
+      () =>
+        new DerivedMap(
+          (port) => this.#cache.get(port, rest, LISTENER, () => buildTcpListener(port, unknown, told)),
+          nameOf,
+        ),
+    );
+    return this.#layers.of(http.of(httpPorts), tcp.of(tcpPorts));
+  }
+
+  /** Of a gateway, all that it has. */
+  *#ownListeners(intent: ProxyIntent): Generator<XdsResource> {
+    const { inbound, outbound, gateway, telemetry } = intent;
     const told = telemetry.client;
     const key = this.#keyOf(told);
-    const fetching = onDemand === undefined ? '' : ` ${onDemand}`;
     if (outbound !== undefined) {
       const { unknown } = outbound;
       const rest = `${unknown} ${key}`;
       yield this.#cache.get(this.#fixed.outboundTrap, rest, LISTENER, () => buildVirtualOutbound(unknown, told));
-      for (const port of outbound.httpPorts.map(withoutRoutes)) {
-        const context = `${rest} ${outbound.detectionTimeoutMs}`;
-        yield this.#cache.get(port, `${context}${fetching}`, LISTENER, () =>
-          buildHttpListener(port, outbound, told, onDemand),
-        );
-      }
-      for (const port of outbound.tcpPorts) {
-        yield this.#cache.get(port, rest, LISTENER, () => buildTcpListener(port, unknown, told));
-      }
     }
     for (const port of (gateway?.httpPorts ?? []).map(withoutRoutes)) {
       yield this.#cache.get(port, `gateway ${key}`, LISTENER, () => buildGatewayHttpListener(port, told));
@@ -214,14 +280,10 @@ export class EnvoyCompiler {
       if (port.chains.length + port.https.length === 0) continue;
       yield this.#cache.get(port, `gateway ${key}`, LISTENER, () => buildGatewayTcpListener(port, context)!);
     }
-  }
-
-  *#ownListeners(intent: ProxyIntent): Generator<XdsResource> {
-    const { inbound, telemetry } = intent;
     if (inbound === undefined) return;
-    const told = telemetry.server;
-    yield this.#cache.get(inbound, this.#keyOf(told), LISTENER, () =>
-      buildVirtualInbound(inbound, this.#secrets, told),
+    const { server } = telemetry;
+    yield this.#cache.get(inbound, this.#keyOf(server), LISTENER, () =>
+      buildVirtualInbound(inbound, this.#secrets, server),
     );
   }
 
@@ -232,27 +294,24 @@ export class EnvoyCompiler {
     return key;
   }
 
-  *#routes(intent: ProxyIntent): Generator<XdsResource> {
-    const { outbound, gateway } = intent;
+  *#gatewayRoutes(gateway: GatewayIntent | undefined): Generator<XdsResource> {
     const https = gateway?.tcpPorts.flatMap((port) => port.https) ?? [];
-    for (const { table } of [...(outbound?.httpPorts ?? []), ...(gateway?.httpPorts ?? []), ...https]) {
-      yield this.#cache.assembled(table, TYPE_URL.routes, table.name, () =>
-        encodeRouteConfiguration(table, (host) => this.#cache.part(host, buildVirtualHost)),
-      );
-    }
+    for (const { table } of [...(gateway?.httpPorts ?? []), ...https]) yield this.#routeTables.of(table);
   }
 }
 
+const NO_HOSTS: ReadonlyMap<string, VirtualHostIntent> = new Map();
+
 /** The routes come by a resource of their own, so that a listener stays as it is when they change. */
 function withoutRoutes<P extends HttpPortIntent>(port: P): P {
-  return { ...port, table: { ...port.table, hosts: [] } };
+  return { ...port, table: { ...port.table, hosts: NO_HOSTS } };
 }
 
 function withoutHttpsRoutes(port: GatewayPortIntent): GatewayPortIntent {
-  return { ...port, https: port.https.map((chain) => ({ ...chain, table: { ...chain.table, hosts: [] } })) };
+  return { ...port, https: port.https.map((chain) => ({ ...chain, table: { ...chain.table, hosts: NO_HOSTS } })) };
 }
 
-function byName(resources: Iterable<XdsResource>): ReadonlyMap<string, XdsResource> {
+function byName(resources: Iterable<XdsResource>): ResourceMap {
   const map = new Map<string, XdsResource>();
   for (const resource of resources) map.set(resource.name, resource);
   return map;

@@ -17,7 +17,7 @@ import { DomainIndex } from './domain-index.ts';
 import { duration } from './messages.ts';
 import { destinationName, TYPE_URL } from './names.ts';
 import type { ResourceCache } from './resource-cache.ts';
-import { buildVirtualHost, encodeHostResource, encodeOnDemandTable } from './routes.ts';
+import { buildVirtualHost, encodeHostResource, encodeOnDemandTable, takesAllHosts } from './routes.ts';
 
 export type ResourceMap = ReadonlyMap<string, XdsResource>;
 
@@ -29,29 +29,26 @@ export function* onDemandTables(
   onDemand: OnDemand,
   cache: ResourceCache,
 ): Generator<XdsResource> {
-  for (const { table } of outbound.httpPorts) {
-    const tag = `${TYPE_URL.routes} ${onDemand}`;
-    yield cache.assembled(
-      table,
-      TYPE_URL.routes,
-      table.name,
-      () => encodeOnDemandTable(table, onDemand === 'ALL_ON_DEMAND'),
-      tag,
+  for (const { table } of outbound.httpPorts.values()) {
+    const isAsked = onDemand === 'ALL_ON_DEMAND';
+    const isTaken = takesAllHosts(table);
+    const context = `${table.otherwise} ${onDemand} ${isTaken}`;
+    yield cache.assembled(table, { typeUrl: TYPE_URL.routes, name: table.name, context }, [], () =>
+      encodeOnDemandTable(table, isAsked),
     );
   }
 }
 
-/** Virtual hosts of one table, as resources. */
-export function* hostResources(table: RouteTableIntent, cache: ResourceCache): Generator<XdsResource> {
-  for (const host of table.hosts) {
-    const name = hostResourceName(table, host);
-    yield cache.assembled(host, TYPE_URL.virtualHost, name, () =>
-      encodeHostResource(host, name, cache.part(host, buildVirtualHost)),
-    );
-  }
+/** A virtual host of a table, as a resource. */
+export function hostResource(table: string, host: VirtualHostIntent, cache: ResourceCache): XdsResource {
+  const name = hostResourceName({ name: table }, host);
+  const part = cache.part(host, buildVirtualHost);
+  return cache.assembled(host, { typeUrl: TYPE_URL.virtualHost, name, context: name }, [part], () =>
+    encodeHostResource(host, name, part.bytes),
+  );
 }
 
-export function hostResourceName(table: RouteTableIntent, host: VirtualHostIntent): string {
+export function hostResourceName(table: Pick<RouteTableIntent, 'name'>, host: VirtualHostIntent): string {
   return `${table.name}/${host.name}`;
 }
 
@@ -61,11 +58,11 @@ export function divideHosts(
   hosts: ResourceMap,
   onDemand: OnDemand,
 ): { pushed: ResourceMap; offer: Offer } {
-  const tables = new Map(outbound.httpPorts.map(({ table }) => [table.name, table]));
+  const tables = new Map([...outbound.httpPorts.values()].map(({ table }) => [table.name, table]));
   const indexes = new Map<string, DomainIndex>();
   const indexOf = (name: string): DomainIndex | undefined => {
     const table = tables.get(name);
-    const index = indexes.get(name) ?? (table && new DomainIndex(table.hosts));
+    const index = indexes.get(name) ?? (table && new DomainIndex([...table.hosts.values()]));
     if (index !== undefined) indexes.set(name, index);
     return index;
   };
@@ -92,18 +89,18 @@ function shadowable(
   table: RouteTableIntent,
   indexOf: (name: string) => DomainIndex | undefined,
 ): readonly VirtualHostIntent[] {
-  const hasWildcards = table.hosts.some((host) => host.domains.some((domain) => domain.includes('*')));
+  const hasWildcards = [...table.hosts.values()].some((host) => host.domains.some((domain) => domain.includes('*')));
   return hasWildcards ? (indexOf(table.name)?.shadowable() ?? []) : [];
 }
 
 /** Names of the destinations of routes whose clusters no request asks for. */
 export function unaskedDestinations(
-  destinations: readonly DestinationIntent[],
+  destinations: Iterable<DestinationIntent>,
   outbound: OutboundIntent,
 ): ReadonlySet<string> {
   const names = new Set<string>();
-  for (const { table } of outbound.httpPorts) {
-    for (const host of table.hosts) for (const name of mirrorsOf(host)) names.add(name);
+  for (const { table } of outbound.httpPorts.values()) {
+    for (const host of table.hosts.values()) for (const name of mirrorsOf(host)) names.add(name);
   }
   for (const { ref, use, discovery } of destinations)
     if (discovery.kind === 'dns') names.add(destinationName(ref, use));
@@ -146,7 +143,7 @@ export function destinationNamesIn(message: Uint8Array): string[] {
  */
 export function standInCluster(name: string, cache: ResourceCache): XdsResource | undefined {
   if (!name.startsWith('outbound')) return undefined;
-  return cache.assembled({}, TYPE_URL.cluster, name, () =>
+  return cache.assembled({}, { typeUrl: TYPE_URL.cluster, name, context: 'stand-in' }, [], () =>
     toBinary(
       ClusterSchema,
       create(ClusterSchema, {

@@ -3,6 +3,12 @@ import { hash } from 'node:crypto';
 import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import type { XdsResource } from '../xds/types.ts';
 
+/** A piece of the bytes of resources, and what tells it from every other. */
+export interface ResourcePart {
+  readonly bytes: Uint8Array;
+  readonly digest: string;
+}
+
 /**
  * Resources by the intent that they were built from: first by the very object, then by its content. Equal resources
  * are one object, whoever gets them; what no proxy holds any more is forgotten.
@@ -11,8 +17,8 @@ export class ResourceCache {
   readonly #byNode = new WeakMap<object, Map<string, XdsResource>>();
   readonly #byContent = new Map<string, WeakRef<XdsResource>>();
   readonly #byVersion = new Map<string, WeakRef<XdsResource>>();
-  readonly #parts = new WeakMap<object, Uint8Array>();
-  readonly #partsByContent = new Map<string, WeakRef<Uint8Array>>();
+  readonly #parts = new WeakMap<object, ResourcePart>();
+  readonly #partsByContent = new Map<string, WeakRef<ResourcePart>>();
   readonly #forget = new FinalizationRegistry<string>((key) => {
     for (const map of [this.#byContent, this.#byVersion, this.#partsByContent]) {
       if (map.get(key)?.deref() === undefined) map.delete(key);
@@ -40,29 +46,41 @@ export class ResourceCache {
     return resource;
   }
 
-  /** For a resource whose bytes are put together from parts: by the object, then by the bytes. `tag`: which of its forms. */
-  assembled(node: object, typeUrl: string, name: string, assemble: () => Uint8Array, tag = typeUrl): XdsResource {
+  /**
+   * For a resource whose bytes are put together from parts: by the object, then by the parts and what else is in it. Bytes
+   * that are known are not put together. `context` tells its forms apart.
+   */
+  assembled(
+    node: object,
+    { typeUrl, name, context }: { readonly typeUrl: string; readonly name: string; readonly context: string },
+    parts: readonly ResourcePart[],
+    assemble: () => Uint8Array,
+  ): XdsResource {
     const perNode = this.#byNode.get(node) ?? new Map<string, XdsResource>();
     this.#byNode.set(node, perNode);
-    const resource = perNode.get(tag) ?? this.#intern(typeUrl, name, assemble());
-    perNode.set(tag, resource);
+    const known = perNode.get(`${typeUrl} ${context}`);
+    if (known !== undefined) return known;
+    const version = hash('sha256', `${context} ${parts.map(({ digest }) => digest).join(' ')}`).slice(0, 16);
+    const resource = this.#intern(typeUrl, name, version, assemble);
+    perNode.set(`${typeUrl} ${context}`, resource);
     return resource;
   }
 
   /** A part of resources, serialized once: by the object, then by its content. */
-  part<T extends object>(node: T, serialize: (node: T) => Uint8Array): Uint8Array {
+  part<T extends object>(node: T, serialize: (node: T) => Uint8Array): ResourcePart {
     const known = this.#parts.get(node);
     if (known !== undefined) return known;
     const content = hash('sha1', JSON.stringify(node));
-    const bytes = this.#partsByContent.get(content)?.deref() ?? this.#serialize(node, serialize);
-    this.#remember(this.#partsByContent, content, bytes);
-    this.#parts.set(node, bytes);
-    return bytes;
+    const part = this.#partsByContent.get(content)?.deref() ?? this.#serialize(node, serialize);
+    this.#remember(this.#partsByContent, content, part);
+    this.#parts.set(node, part);
+    return part;
   }
 
-  #serialize<T>(node: T, serialize: (node: T) => Uint8Array): Uint8Array {
+  #serialize<T>(node: T, serialize: (node: T) => Uint8Array): ResourcePart {
     this.builds++;
-    return serialize(node);
+    const bytes = serialize(node);
+    return { bytes, digest: hash('sha256', bytes).slice(0, 32) };
   }
 
   #build<D extends DescMessage>(
@@ -71,15 +89,15 @@ export class ResourceCache {
   ): XdsResource {
     this.builds++;
     const message = build();
-    return this.#intern(kind.typeUrl, kind.name(message), toBinary(kind.schema, message));
+    const value = toBinary(kind.schema, message);
+    return this.#intern(kind.typeUrl, kind.name(message), hash('sha256', value).slice(0, 16), () => value);
   }
 
-  #intern(typeUrl: string, name: string, value: Uint8Array): XdsResource {
-    const version = hash('sha256', value).slice(0, 16);
+  #intern(typeUrl: string, name: string, version: string, bytes: () => Uint8Array): XdsResource {
     const key = `${typeUrl} ${name} ${version}`;
     const known = this.#byVersion.get(key)?.deref();
     if (known !== undefined) return known;
-    const resource = Object.freeze({ typeUrl, name, version, value });
+    const resource = Object.freeze({ typeUrl, name, version, value: bytes() });
     this.#remember(this.#byVersion, key, resource);
     return resource;
   }

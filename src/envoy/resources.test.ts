@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
+import { Layers } from '../incremental/layered-map.ts';
 import type { DestinationIntent, ProxyIntent } from '../intent/types.ts';
 import { EnvoyCompiler } from './compile.ts';
 import { ACCESS_LOG_FORMAT } from './filters/access-log.ts';
-import { layered } from './layered-map.ts';
 import { destinationName, TYPE_URL } from './names.ts';
 
 const SILENT = { logs: [], metrics: undefined, tracing: undefined };
@@ -33,14 +33,14 @@ function intent(destinations: readonly DestinationIntent[], upstreamMark?: numbe
     kind: 'sidecar',
     telemetry: { client: SILENT, server: SILENT },
     upstreamMark,
-    outbound: { unknown: 'refuse', detectionTimeoutMs: 0, httpPorts: [], tcpPorts: [] },
+    outbound: { unknown: 'refuse', detectionTimeoutMs: 0, httpPorts: new Map(), tcpPorts: new Map() },
     inbound: { mtls: 'strict', ports: [{ port: 80, protocol: 'http', host: 'a', origin: ORIGIN }] },
     gateway: undefined,
-    destinations,
+    destinations: new Map(destinations.map((d, i) => [String(i), d])),
   };
 }
 
-const NO_ENDPOINTS = { versions: [{}], scope: '', of: () => [] };
+const NO_ENDPOINTS = { endpoints: new Map(), ways: {}, scope: '', of: () => [] };
 const NAME = 'outbound|80||a.default.svc.cluster.local';
 
 test('equal intents give the very same resource, though they are other objects', () => {
@@ -93,7 +93,7 @@ test('the access log begins with Istio’s line, and ends with both peers', () =
 });
 
 test('a layered map shows both of its layers', () => {
-  const map = layered(new Map([['a', 1]]), new Map([['b', 2]]));
+  const map = new Layers<number>().of(new Map([['a', 1]]), new Map([['b', 2]]));
   expect([...map]).toEqual([
     ['a', 1],
     ['b', 2],

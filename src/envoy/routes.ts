@@ -45,11 +45,8 @@ type ActionInit = MessageInitShape<typeof RouteActionSchema>;
  * A serialized envoy.config.route.v3.RouteConfiguration, put together from its virtual hosts' bytes: protobuf lets a
  * repeated field be written piece by piece, and with one changed host a thousand others need not be written anew.
  */
-export function encodeRouteConfiguration(
-  table: RouteTableIntent,
-  bytesOf: (host: VirtualHostIntent) => Uint8Array,
-): Uint8Array {
-  return encodeTable(table.name, [...table.hosts.map(bytesOf), ...otherwise(table.otherwise).map(encodeVirtualHost)]);
+export function encodeRouteConfiguration(table: RouteTableIntent, virtualHosts: readonly Uint8Array[]): Uint8Array {
+  return encodeTable(table.name, [...virtualHosts, ...otherwise(table.otherwise).map(encodeVirtualHost)]);
 }
 
 /**
@@ -59,13 +56,17 @@ export function encodeRouteConfiguration(
  */
 export function encodeOnDemandTable(table: RouteTableIntent, asked: boolean): Uint8Array {
   // Two virtual hosts of one domain are refused.
-  const isTaken = table.hosts.some((host) => host.domains.includes('*'));
-  const others = isTaken ? [] : otherwise(table.otherwise, asked);
+  const others = takesAllHosts(table) ? [] : otherwise(table.otherwise, asked);
   const vhds = toBinary(
     RouteConfigurationSchema,
     create(RouteConfigurationSchema, { vhds: { configSource: byAds() } }),
   );
   return Buffer.concat([encodeTable(table.name, others.map(encodeVirtualHost)), vhds]);
+}
+
+/** A host of its own has the requests that no other host has. */
+export function takesAllHosts(table: RouteTableIntent): boolean {
+  return [...table.hosts.values()].some((host) => host.domains.includes('*'));
 }
 
 /** Every request; `asked`: only after the proxy has asked whether there is a host for it. */

@@ -3,18 +3,24 @@
 /** Who has read what: from a key that has changed to everything that has to be computed again. */
 export class Dependents {
   readonly #readers = new Map<string, Set<string>>();
-  readonly #reads = new Map<string, readonly string[]>();
+  readonly #reads = new Map<string, string[]>();
 
   /** What `reader` has read, in the place of what it read before. */
   set(reader: string, reads: Iterable<string>): void {
     this.#forget(reader);
-    const list = [...reads];
-    if (list.length === 0) return;
-    this.#reads.set(reader, list);
-    for (const read of list) {
+    this.add(reader, reads);
+  }
+
+  /** What `reader` has read besides. */
+  add(reader: string, reads: Iterable<string>): void {
+    for (const read of reads) {
       const readers = this.#readers.get(read) ?? new Set<string>();
+      if (readers.has(reader)) continue;
       readers.add(reader);
       this.#readers.set(read, readers);
+      const known = this.#reads.get(reader);
+      if (known === undefined) this.#reads.set(reader, [read]);
+      else known.push(read);
     }
   }
 

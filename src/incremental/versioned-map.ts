@@ -11,11 +11,14 @@ export class VersionedMap<K, V> implements ReadonlyMap<K, V> {
   /** Of every other: the version after it (or a later one), and what this one has in the place of that one's values. */
   #newer: { next: VersionedMap<K, V>; readonly before: Map<K, V | undefined> } | undefined;
   readonly #size: number;
+  /** One object for all versions of a map. */
+  readonly lineage: object;
 
   /** Takes the entries over: whoever gives them changes them no more. */
-  constructor(entries: Map<K, V> = new Map()) {
+  constructor(entries: Map<K, V> = new Map(), lineage: object = {}) {
     this.#entries = entries;
     this.#size = entries.size;
+    this.lineage = lineage;
   }
 
   /** A version with these entries; undefined takes one away. This very map when they change nothing. */
@@ -31,11 +34,10 @@ export class VersionedMap<K, V> implements ReadonlyMap<K, V> {
       else entries.set(key, value);
     }
     if (before.size === 0) return this;
-    const next = new VersionedMap(entries);
-    if (this.#entries !== undefined) {
-      this.#entries = undefined;
-      this.#newer = { next, before };
-    }
+    if (this.#entries === undefined) return new VersionedMap(entries);
+    const next = new VersionedMap(entries, this.lineage);
+    this.#entries = undefined;
+    this.#newer = { next, before };
     return next;
   }
 
@@ -48,9 +50,11 @@ export class VersionedMap<K, V> implements ReadonlyMap<K, V> {
     if (!(older instanceof VersionedMap)) return undefined;
     if (this.#entries !== undefined) return older.#link()?.next === this ? older.#newer!.before : undefined;
     const keys = new Set<K>();
-    for (let at: VersionedMap<K, V> = older; at !== this; at = at.#newer.next) {
+    let at: VersionedMap<K, V> = older;
+    while (at !== this) {
       if (at.#newer === undefined) return undefined;
       for (const key of at.#newer.before.keys()) keys.add(key);
+      at = at.#newer.next;
     }
     return keys;
   }

@@ -3,26 +3,28 @@
 
 import type { Workload } from '../api/kubernetes.ts';
 import { hostname } from '../api/names.ts';
-import { networksOf, type Vantage, vantageKeys } from '../model/networks.ts';
+import { RecentValues } from '../incremental/recent-values.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshIndex, MeshService } from '../model/snapshot.ts';
-import { headlessState, type ProxyView, selectDestinationRule } from '../model/view.ts';
+import type { ProxyView } from '../model/view.ts';
 import {
-  buildDestinations,
-  buildExitDestinations,
-  buildSniDestinations,
-  type DestinationInputs,
-} from './destinations.ts';
+  byName,
+  DestinationCache,
+  DestinationState,
+  type DestinationUse,
+  destinationKey,
+  refKey,
+} from './destination-state.ts';
 import { buildGateway, isExit } from './gateway.ts';
 import { IdentityMemo } from './identity-memo.ts';
-import { buildInbound, groupServices, type ServicesByNamespace, servicesOfWorkload } from './inbound.ts';
-import { buildOutbound } from './outbound.ts';
+import { buildInbound, selectServices } from './inbound.ts';
+import { OutboundState } from './outbound-state.ts';
 import { refsOf } from './route-refs.ts';
 import { buildTelemetry } from './telemetry.ts';
 import type {
   DestinationIntent,
-  DestinationRef,
   GatewayIntent,
+  InboundIntent,
   OutboundIntent,
   ProxyIntent,
   RouteTableIntent,
@@ -30,14 +32,37 @@ import type {
 } from './types.ts';
 import { VirtualHostCache } from './virtual-hosts.ts';
 
-/** Keeps what was built, by the identity of what it was built from. One for each process. */
+/** Keeps what was built, by the identity of what it was built from, or view by view. One for each process. */
 export class IntentCache {
-  readonly destinations = new IdentityMemo<readonly DestinationIntent[]>();
-  readonly dnsNetworks = new IdentityMemo<readonly string[]>();
-  readonly outbound = new IdentityMemo<OutboundIntent>();
-  readonly services = new IdentityMemo<ServicesByNamespace>();
+  readonly destinations = new DestinationCache();
   readonly telemetry = new IdentityMemo<TelemetryIntent>();
-  readonly virtualHosts = new VirtualHostCache();
+  readonly inbound = new IdentityMemo<InboundIntent>();
+  readonly gateways = new IdentityMemo<GatewayParts>();
+  readonly services = new IdentityMemo<readonly MeshService[]>();
+  readonly #virtualHosts = new VirtualHostCache();
+  readonly #outbound = new RecentValues<OutboundState>();
+  readonly #destinations = new RecentValues<DestinationState>();
+
+  sidecar(view: ProxyView): { readonly outbound: OutboundIntent; readonly destinations: ProxyIntent['destinations'] } {
+    const outbound = this.#outbound.get(view.key, () => new OutboundState(view, this.#virtualHosts)).of(view);
+    return { outbound, destinations: this.#destinationsOf(view, 'proxy') };
+  }
+
+  /** Where the TLS of others can be passed on to. */
+  passedOn(view: ProxyView, use: 'sni' | 'exit'): ProxyIntent['destinations'] {
+    return this.#destinationsOf(view, use);
+  }
+
+  turn(): void {
+    this.#outbound.turn();
+    this.#destinations.turn();
+  }
+
+  #destinationsOf(view: ProxyView, use: DestinationUse): ProxyIntent['destinations'] {
+    return this.#destinations
+      .get(`${use} ${view.key}`, () => new DestinationState(view, use, this.destinations))
+      .of(view);
+  }
 }
 
 export interface IntentInputs {
@@ -48,102 +73,76 @@ export interface IntentInputs {
 }
 
 export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyIntent {
-  const { view, proxy } = inputs;
-  const all = cache.services.get([inputs.index.services], '', () => groupServices(inputs.index.services));
-  const services = servicesOfWorkload(all, proxy);
+  const { index, view, proxy } = inputs;
+  const services = servicesOfWorkload(index.servicesByNamespace.get(proxy.namespace) ?? NO_SERVICES, proxy, cache);
   const telemetry = cache.telemetry.get([view.mesh], '', () => buildTelemetry(view.mesh));
   const frame = { kind: proxy.kind, telemetry, upstreamMark: proxy.upstreamMark };
-  if (proxy.kind === 'gateway') {
-    const sniDestinations = allDestinations(view, cache, isExit(proxy) ? 'exit' : 'sni');
-    const gateway = buildGateway({ view, proxy, workload: inputs.workload, services, sniDestinations });
-    const destinations = [...sniUsed(gateway, sniDestinations), ...referred(view, gateway, cache)].sort(byName);
-    return { ...frame, outbound: undefined, inbound: undefined, gateway, destinations };
-  }
-  const parts = [view.services, view.virtualServices, view.headless, view.mesh, view.settings];
-  const client = JSON.stringify([view.cluster, view.namespace, Object.entries(view.labels)]);
-  const outbound = cache.outbound.get(parts, client, () => buildOutbound(view, cache.virtualHosts));
-  const destinations = allDestinations(view, cache, 'proxy');
-  const inbound = buildInbound(services, proxy, inputs.workload);
+  if (proxy.kind === 'gateway') return { ...frame, ...gatewayParts(inputs, services, cache) };
+  const { outbound, destinations } = cache.sidecar(view);
   const onDemand = proxy.delivery === undefined || proxy.delivery === 'FULL' ? {} : { onDemand: proxy.delivery };
-  return { ...frame, ...onDemand, outbound, inbound, gateway: undefined, destinations };
+  return {
+    ...frame,
+    ...onDemand,
+    outbound,
+    inbound: inboundOf(inputs, services, cache),
+    gateway: undefined,
+    destinations,
+  };
 }
 
-/** One array for all views that agree on services, rules for them, and identities. */
-function allDestinations(view: ProxyView, cache: IntentCache, use: Use): readonly DestinationIntent[] {
-  const { keys, tag } = vantageKeys(
-    cache.dnsNetworks.get([view.services], '', () => dnsNetworksOf(view)),
-    view.vantage,
-  );
-  const all = [view.services, view.destinationRules, view.identities, view.headless, view.mesh, USES[use], ...keys];
-  return cache.destinations.get(
-    all,
-    `${view.kind}/${view.vantage.requested}/${JSON.stringify(view.vantage.far)}/${tag}`,
-    () => {
-      return view.services
-        .filter((s) => isFor(use, s, view))
-        .flatMap((s) => memoized(view, s, cache, use))
-        .sort(byName);
-    },
-  );
+const NO_SERVICES: readonly MeshService[] = [];
+
+function inboundOf(
+  { proxy, workload }: IntentInputs,
+  services: readonly MeshService[],
+  cache: IntentCache,
+): InboundIntent {
+  const parts = [services, workload ?? NOTHING];
+  return cache.inbound.get(parts, proxy.cluster, () => buildInbound(services, proxy, workload));
 }
 
-/** Networks of the endpoints that are part of clusters instead of being told apart, by EDS. */
-function dnsNetworksOf(view: ProxyView): readonly string[] {
-  return [...new Set(view.services.flatMap((service) => networksOf(service.dnsEndpoints)))].sort();
+/** Services of the proxy's own cluster and namespace that select its pod, oldest first; the same array for the same. */
+function servicesOfWorkload(all: readonly MeshService[], proxy: MeshProxy, cache: IntentCache): readonly MeshService[] {
+  return cache.services.get([all, proxy], '', () => selectServices(all, proxy));
 }
 
-const NOTHING: object = Object.freeze({});
-/** `sni` and `exit`: TLS that a gateway passes on, into its cluster or out of it. */
-const USES = { proxy: {}, sni: {}, exit: {} } as const;
-type Use = keyof typeof USES;
+type GatewayParts = Pick<ProxyIntent, 'outbound' | 'inbound' | 'gateway' | 'destinations'>;
 
-function isFor(use: Use, service: MeshService, { vantage }: ProxyView): boolean {
-  if (use === 'proxy') return true;
-  if (!service.meshInternal) return false;
-  if (use === 'sni') return service.registry === 'kubernetes';
-  return service.networks.some((network) => vantage.requested.includes(network));
-}
-
-function memoized(view: ProxyView, service: MeshService, cache: IntentCache, use: Use): readonly DestinationIntent[] {
-  const rule = selectDestinationRule(view, service);
-  const identities = view.identities.get(service.key);
-  const { mesh, kind, vantage } = view;
-  const headlessMeshed = headlessState(view, service)?.meshed ?? false;
-  const { keys: ways, tag } = vantageKeys(networksOf(service.dnsEndpoints), vantage);
-  const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use], ...ways];
-  const far = use === 'sni' ? undefined : farFrom(service, vantage);
-  const inputs = { service, rule, identities: identities ?? [], headlessMeshed, mesh, kind, vantage, far };
-  return cache.destinations.get(keys, `${kind}/${headlessMeshed}/${far}/${tag}`, () => {
-    switch (use) {
-      case 'proxy':
-        return buildDestinations(inputs);
-      case 'sni':
-        return buildSniDestinations(inputs);
-      case 'exit':
-        return buildExitDestinations(inputs);
-    }
+/** A gateway's own whole: what its Gateways and rules say, and what those lead to. */
+function gatewayParts(
+  { view, proxy, workload }: IntentInputs,
+  services: readonly MeshService[],
+  cache: IntentCache,
+): GatewayParts {
+  const sni = cache.passedOn(view, isExit(proxy) ? 'exit' : 'sni');
+  const { serviceOf, destinationRules, identities, headless, mesh, gateways, gatewayRules, vantage } = view;
+  const tables = [serviceOf, destinationRules, identities, headless, mesh, vantage];
+  return cache.gateways.get([...tables, gateways, gatewayRules, services, workload ?? NOTHING, sni], view.key, () => {
+    const sniDestinations = [...sni.values()].sort(byName);
+    const gateway = buildGateway({ view, proxy, workload, services, sniDestinations });
+    const used = [...sniUsed(gateway, sniDestinations), ...referred(view, gateway, cache)].sort(byName);
+    const destinations = new Map(used.map((destination) => [destinationKey(destination), destination]));
+    return { outbound: undefined, inbound: undefined, gateway, destinations };
   });
 }
 
-/** Endpoints of the mesh that somebody had to write down are mostly other clusters' gateways. */
-function farFrom(service: MeshService, { far }: Vantage): DestinationInputs['far'] {
-  if (service.registry === 'service-entry') return service.meshInternal ? 'gateway' : undefined;
-  const isIn = (clusters: readonly string[]) => clusters.some((cluster) => Object.hasOwn(service.clusters, cluster));
-  return isIn(far.gateway) ? 'gateway' : isIn(far.direct) ? 'direct' : undefined;
-}
+const NOTHING: object = Object.freeze({});
 
 /** A gateway gets only what its routes name: a mesh of a thousand services has a dozen of them at its edge. */
 function referred(view: ProxyView, gateway: GatewayIntent, cache: IntentCache): DestinationIntent[] {
   const passed = gateway.tcpPorts.flatMap((port) =>
     port.chains.filter((c) => c.use === 'proxy').flatMap((c) => c.to.map((share) => share.ref)),
   );
-  const refs = [...tablesOf(gateway).flatMap((table) => table.hosts.flatMap((host) => refsOf(host.routes))), ...passed];
+  const refs = [
+    ...tablesOf(gateway).flatMap((table) => [...table.hosts.values()].flatMap((host) => refsOf(host.routes))),
+    ...passed,
+  ];
   const wanted = new Set(refs.map(refKey));
   return [...new Set(refs.map((ref) => hostname(ref.host)))].flatMap((host) => {
     const service = view.serviceOf.get(host);
     return service === undefined
       ? []
-      : memoized(view, service, cache, 'proxy').filter((d) => wanted.has(refKey(d.ref)));
+      : cache.destinations.of(view, service, 'proxy').filter((d) => wanted.has(refKey(d.ref)));
   });
 }
 
@@ -156,13 +155,4 @@ function sniUsed(gateway: GatewayIntent, all: readonly DestinationIntent[]): Des
   const chains = gateway.tcpPorts.flatMap((port) => port.chains.filter((c) => c.use === 'sni'));
   const wanted = new Set(chains.flatMap((chain) => chain.to.map((share) => refKey(share.ref))));
   return all.filter((d) => wanted.has(refKey(d.ref)));
-}
-
-function refKey(ref: DestinationRef): string {
-  return `${ref.host}|${ref.port}|${ref.subset}`;
-}
-
-function byName(a: DestinationIntent, b: DestinationIntent): number {
-  const [left, right] = [`${a.use}|${refKey(a.ref)}`, `${b.use}|${refKey(b.ref)}`];
-  return left < right ? -1 : left > right ? 1 : 0;
 }

@@ -2,7 +2,7 @@
 // The tcp and tls parts of VirtualServices: what decides before anything of a connection is read but its TLS greeting.
 import type { ConnectionShare } from '../api/destination.ts';
 import type { ConnectionMatch, VirtualService } from '../api/virtual-service.ts';
-import { type HostTable, lookUpHost } from '../model/hosts.ts';
+import { lookUpHost } from '../model/hosts.ts';
 import { qualifyGateway } from '../model/qualify-gateway.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import type { ProxyView } from '../model/view.ts';
@@ -58,12 +58,11 @@ export function ruledChains(
   service: MeshService,
   port: ServicePort,
   own: TcpChainIntent,
-  rules: HostTable<VirtualService>,
 ): TcpChainIntent[] {
   const client = { view, gateway: 'mesh', port: port.number };
   const isTls = port.protocol === 'tls';
   const routes: ConnectionRoute[] = [];
-  for (const rule of lookUpHost(rules, service.hostname)) {
+  for (const rule of lookUpHost(view.rules, service.hostname)) {
     routes.push(...(isTls ? tlsRoutes(rule, client) : tcpRoutes(rule, client)));
     if (!isTls && routes.at(-1)?.blocks.length === 0) break;
   }

@@ -7,7 +7,6 @@ import { EXTERNAL_NETWORK } from '../api/mesh-networks.ts';
 import { covers } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { mergeServers, type PlacedServer } from '../model/gateway-servers.ts';
-import { compareHosts } from '../model/hosts.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshService } from '../model/snapshot.ts';
 import { boundGateways, type ProxyView } from '../model/view.ts';
@@ -91,7 +90,10 @@ function groupByListener(servers: readonly PlacedServer[]): (readonly [PlacedSer
 }
 
 /** Virtual hosts by domain; rules for one domain are joined in the order of their age. */
-function buildVirtualHosts(inputs: GatewayInputs, servers: readonly PlacedServer[]): VirtualHostIntent[] {
+function buildVirtualHosts(
+  inputs: GatewayInputs,
+  servers: readonly PlacedServer[],
+): ReadonlyMap<string, VirtualHostIntent> {
   const hosts = new Map<string, VirtualHostIntent>();
   for (const { gateway, server, index } of servers) {
     const name = nameOf(gateway);
@@ -122,8 +124,7 @@ function buildVirtualHosts(inputs: GatewayInputs, servers: readonly PlacedServer
     const origin = { object: gateway.ref, field: `spec.servers[${index}].hosts` };
     if (httpsOnly) for (const { host } of server.hosts) put(host, { routes: [], origin });
   }
-  const sorted = [...hosts.values()].map((host) => ({ ...host, routes: catchAllLast(host.routes) }));
-  return sorted.sort((a, b) => compareHosts(a.domains[0]!, b.domains[0]!));
+  return new Map([...hosts].map(([name, host]) => [name, { ...host, routes: catchAllLast(host.routes) }]));
 }
 
 function nameOf({ ref }: Gateway): string {

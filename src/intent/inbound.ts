@@ -2,21 +2,12 @@
 // What a sidecar does with the connections that come to its pod.
 import { selects, type Workload } from '../api/kubernetes.ts';
 import type { MeshProxy } from '../model/proxy.ts';
-import type { MeshIndex, MeshService } from '../model/snapshot.ts';
+import type { MeshService } from '../model/snapshot.ts';
 import type { InboundIntent, InboundPortIntent } from './types.ts';
 
-/** Kubernetes services by namespace, oldest first: a pod's own are found among few. */
-export type ServicesByNamespace = ReadonlyMap<string, readonly MeshService[]>;
-
-export function groupServices(services: MeshIndex['services']): ServicesByNamespace {
-  const kubernetes = [...services.values()].filter((s) => s.registry === 'kubernetes');
-  kubernetes.sort((a, b) => a.createdAtMs - b.createdAtMs || (a.key < b.key ? -1 : 1));
-  return Map.groupBy(kubernetes, (s) => s.namespace);
-}
-
-/** Services of the proxy's own cluster and namespace that select its pod, oldest first. */
-export function servicesOfWorkload(services: ServicesByNamespace, proxy: MeshProxy): MeshService[] {
-  return (services.get(proxy.namespace) ?? []).filter((service) => {
+/** Of a namespace's services those of the proxy's own cluster that select its pod, in their order. */
+export function selectServices(all: readonly MeshService[], proxy: MeshProxy): MeshService[] {
+  return all.filter((service) => {
     const selector = service.clusters[proxy.cluster]?.selector;
     return selector !== undefined && Object.keys(selector).length > 0 && selects(selector, proxy.labels);
   });

@@ -4,38 +4,10 @@ import { isIP } from 'node:net';
 import { type MeshService, PROXY_PORTS, type ServicePort } from '../model/snapshot.ts';
 import { addressesOf, headlessState, type ProxyView } from '../model/view.ts';
 import { ruledChains } from './connection-routes.ts';
-import type { OutboundHttpPortIntent, OutboundIntent, TcpChainIntent, TcpPortIntent } from './types.ts';
-import {
-  buildRouteTable,
-  buildServiceTable,
-  indexRules,
-  type RuleIndex,
-  type VirtualHostCache,
-} from './virtual-hosts.ts';
-
-export function buildOutbound(view: ProxyView, cache: VirtualHostCache): OutboundIntent {
-  const rules = indexRules(view);
-  const places = placesOf(view, rules);
-  const httpPorts = places.flatMap(({ http, ...place }): OutboundHttpPortIntent[] => {
-    if (http === undefined) return [];
-    const { port } = place;
-    const table =
-      http === 'port' ? buildRouteTable(view, port, rules, cache) : buildServiceTable(view, http, port, rules, cache);
-    return [{ ...place, table }];
-  });
-  const tcpPorts = places.flatMap(({ http, address, port, chains }): TcpPortIntent[] =>
-    http === undefined ? [{ address, port, chains }] : [],
-  );
-  return {
-    unknown: view.mesh.outboundTrafficPolicy.mode === 'ALLOW_ANY' ? 'pass-through' : 'refuse',
-    detectionTimeoutMs: view.mesh.protocolDetectionTimeout,
-    httpPorts,
-    tcpPorts,
-  };
-}
+import type { TcpChainIntent } from './types.ts';
 
 /** What one listener serves: several services meet where they have no address of their own. */
-interface Place {
+export interface Place {
   readonly address: string;
   readonly port: number;
   /** HTTP is routed by the table of the port, or by that of one service; undefined: HTTP is bytes like any others. */
@@ -45,30 +17,27 @@ interface Place {
 }
 
 /** A service's wish for a part of a place. */
-interface Claim {
+export interface Claim {
   readonly address: string;
+  readonly port: number;
   readonly http: Place['http'];
   readonly chain: TcpChainIntent | undefined;
 }
 
-function placesOf(view: ProxyView, rules: RuleIndex): Place[] {
-  const places = new Map<string, Place>();
-  for (const service of view.services) {
-    for (const port of service.ports) {
-      for (const claim of claimsOf(view, service, port, rules)) {
-        if (claim.address === '' && PROXY_PORTS.has(port.number)) continue;
-        const key = `${claim.address}_${port.number}`;
-        const place = places.get(key) ?? newPlace(claim.address, port.number);
-        places.set(key, place);
-        settle(place, claim);
-      }
-    }
-  }
-  return [...places.values()].sort((a, b) => a.port - b.port || (a.address < b.address ? -1 : 1));
+/** All claims of a service. */
+export function claimsOfService(view: ProxyView, service: MeshService): Claim[] {
+  return service.ports.flatMap((port) =>
+    [...claimsOf(view, service, port)].flatMap((claim) =>
+      claim.address === '' && PROXY_PORTS.has(port.number) ? [] : [{ ...claim, port: port.number }],
+    ),
+  );
 }
 
-function newPlace(address: string, port: number): Place {
-  return { address, port, http: undefined, httpBlocks: [], chains: [] };
+/** What comes of the claims to one place, the most important first. */
+export function buildPlace(address: string, port: number, claims: Iterable<Claim>): Place {
+  const place: Place = { address, port, http: undefined, httpBlocks: [], chains: [] };
+  for (const claim of claims) settle(place, claim);
+  return place;
 }
 
 /** Whoever comes first has the connections that two services claim. */
@@ -90,7 +59,9 @@ function overlap(a: TcpChainIntent, b: TcpChainIntent): boolean {
   return meet(a.serverNames, b.serverNames) && meet(a.blocks, b.blocks);
 }
 
-function* claimsOf(view: ProxyView, service: MeshService, port: ServicePort, rules: RuleIndex): Generator<Claim> {
+type PortClaim = Omit<Claim, 'port'>;
+
+function* claimsOf(view: ProxyView, service: MeshService, port: ServicePort): Generator<PortClaim> {
   switch (port.protocol) {
     case 'udp':
       return;
@@ -104,7 +75,7 @@ function* claimsOf(view: ProxyView, service: MeshService, port: ServicePort, rul
     case 'auto':
       for (const claim of connectionClaims(view, service, port, port.protocol === 'auto')) {
         if (claim.chain === undefined) yield claim;
-        else for (const chain of ruledChains(view, service, port, claim.chain, rules)) yield { ...claim, chain };
+        else for (const chain of ruledChains(view, service, port, claim.chain)) yield { ...claim, chain };
       }
   }
 }
@@ -114,7 +85,7 @@ function* connectionClaims(
   service: MeshService,
   port: ServicePort,
   sniffed: boolean,
-): Generator<Claim> {
+): Generator<PortClaim> {
   const addresses = addressesOf(service, view.cluster);
   const chain = tcpChain(service, port);
   const http = sniffed ? ('port' as const) : undefined;

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which keys and roots a proxy is to get apart from the rest: those that its intent names, and no others.
+import { DerivedMap } from '../incremental/derived-map.ts';
+import { LineageMemo } from '../incremental/lineage-memo.ts';
 import { IdentityMemo } from './identity-memo.ts';
-import type { CertificateSource, Origin, ProxyIntent, RootsSource, ServerTlsIntent } from './types.ts';
+import type {
+  CertificateSource,
+  DestinationIntent,
+  Origin,
+  ProxyIntent,
+  RootsSource,
+  ServerTlsIntent,
+} from './types.ts';
 
 export type SecretUse =
   | { readonly what: 'certificate'; readonly source: CertificateSource; readonly origin: Origin }
@@ -9,14 +18,20 @@ export type SecretUse =
 
 /** What was found, by the parts of intents that were looked at. */
 export class SecretUseCache {
-  readonly destinations = new IdentityMemo<readonly SecretUse[]>();
+  readonly #uses = new LineageMemo<DerivedMap<DestinationIntent, readonly SecretUse[]>>();
+  readonly #lists = new IdentityMemo<readonly SecretUse[]>();
+
+  ofClients(destinations: ProxyIntent['destinations']): readonly SecretUse[] {
+    const uses = this.#uses.get(destinations, '', () => new DerivedMap(usesOfClient)).of(destinations);
+    return this.#lists.get([uses], '', () => [...uses.values()].flat());
+  }
 }
 
 export function secretsOf({ gateway, destinations }: ProxyIntent, cache: SecretUseCache): readonly SecretUse[] {
   const servers = (gateway?.tcpPorts ?? []).flatMap(({ chains, https }) =>
     [...https, ...chains].flatMap(({ tls, origin }) => (tls === undefined ? [] : usesOfServer(tls, origin))),
   );
-  const clients = cache.destinations.get([destinations], '', () => usesOfClients(destinations));
+  const clients = cache.ofClients(destinations);
   return servers.length === 0 ? clients : [...servers, ...clients];
 }
 
@@ -28,14 +43,13 @@ function usesOfServer({ certificates, roots }: ServerTlsIntent, origin: Origin):
   ];
 }
 
-function usesOfClients(destinations: ProxyIntent['destinations']): readonly SecretUse[] {
-  return destinations.flatMap(({ security, origin }): SecretUse[] => {
-    if (security.kind !== 'tls' || security.credential === undefined) return [];
-    const { name, client, verify } = security.credential;
-    const source = { kind: 'secret' as const, name };
-    return [
-      ...(client ? [{ what: 'certificate' as const, source, origin }] : []),
-      ...(verify ? [{ what: 'roots' as const, source, origin }] : []),
-    ];
-  });
+/** undefined: none, as of most. */
+function usesOfClient({ security, origin }: DestinationIntent): readonly SecretUse[] | undefined {
+  if (security.kind !== 'tls' || security.credential === undefined) return undefined;
+  const { name, client, verify } = security.credential;
+  const source = { kind: 'secret' as const, name };
+  return [
+    ...(client ? [{ what: 'certificate' as const, source, origin }] : []),
+    ...(verify ? [{ what: 'roots' as const, source, origin }] : []),
+  ];
 }

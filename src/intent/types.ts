@@ -27,8 +27,8 @@ export interface ProxyIntent {
   readonly outbound: OutboundIntent | undefined;
   readonly inbound: InboundIntent | undefined;
   readonly gateway: GatewayIntent | undefined;
-  /** Everything that traffic can be sent to, sorted by name. */
-  readonly destinations: readonly DestinationIntent[];
+  /** Everything that traffic can be sent to, by use, host, port and subset. */
+  readonly destinations: ReadonlyMap<string, DestinationIntent>;
 }
 
 /** What is told of requests and connections: those that the proxy makes (a gateway: passes on), and those that come to it. */
@@ -300,8 +300,9 @@ export interface OutboundIntent {
   readonly unknown: 'pass-through' | 'refuse';
   /** How long to wait for a client's first bytes, where they decide; 0: as long as it takes. */
   readonly detectionTimeoutMs: number;
-  readonly httpPorts: readonly OutboundHttpPortIntent[];
-  readonly tcpPorts: readonly TcpPortIntent[];
+  /** By address and port. */
+  readonly httpPorts: ReadonlyMap<string, OutboundHttpPortIntent>;
+  readonly tcpPorts: ReadonlyMap<string, TcpPortIntent>;
 }
 
 export interface HttpPortIntent {
@@ -362,7 +363,8 @@ export interface TcpShare {
 
 export interface RouteTableIntent {
   readonly name: string;
-  readonly hosts: readonly VirtualHostIntent[];
+  /** By name, in no order: no domain is in two of them. */
+  readonly hosts: ReadonlyMap<string, VirtualHostIntent>;
   readonly otherwise: 'pass-through' | 'refuse' | 'not-found';
 }
 

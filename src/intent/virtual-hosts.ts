@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// The route table of one port of a sidecar: a virtual host for every service with HTTP there, under all of its names.
+// Virtual hosts of sidecars: one for every service with HTTP on a port, under all of its names.
 import { isIP } from 'node:net';
-import { covers, type Hostname, hostname } from '../api/names.ts';
+import { type Hostname, hostname } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
-import { compareHosts, type HostTable, hostTable, isRemote, lookUpHost, qualifyHost } from '../model/hosts.ts';
+import { isRemote, lookUpHost } from '../model/hosts.ts';
 import { IdentityMemo } from '../model/identity-memo.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import { addressesOf, headlessState, type ProxyView } from '../model/view.ts';
 import { buildRoutes, plainRoute } from './http-routes.ts';
 import { refsOf } from './route-refs.ts';
-import type { HttpRouteIntent, RouteTableIntent, VirtualHostIntent } from './types.ts';
+import type { HttpRouteIntent, VirtualHostIntent } from './types.ts';
 
 /**
  * Virtual hosts by what they were made from, so that one changed rule makes one new host and not a thousand. A rule's
@@ -38,56 +38,11 @@ function destinationsOf(host: VirtualHostIntent, view: ProxyView): KeptHost['des
   return [...names].map((name) => [name, view.serviceOf.get(name)] as const);
 }
 
-export function buildRouteTable(
-  view: ProxyView,
-  port: number,
-  rules: RuleIndex,
-  cache: VirtualHostCache,
-): RouteTableIntent {
-  const services = view.services.filter((s) => s.ports.some((p) => p.number === port && isRoutedByPort(view, s, p)));
-  const taken = new Set<string>(services.map((s) => s.hostname));
-  const hosts = services.map((service) => {
-    return buildVirtualHost(view, { service, port, domains: claimDomains(view, service, taken) }, rules, cache);
-  });
-  return {
-    name: String(port),
-    hosts: [...hosts, ...foreignHosts(view, port, rules, taken)],
-    otherwise: view.mesh.outboundTrafficPolicy.mode === 'ALLOW_ANY' ? 'pass-through' : 'refuse',
-  };
-}
-
-/** The table of a service that has addresses of its own: whatever host a request names, it came for this service. */
-export function buildServiceTable(
-  view: ProxyView,
-  service: MeshService,
-  port: number,
-  rules: RuleIndex,
-  cache: VirtualHostCache,
-): RouteTableIntent {
-  return {
-    name: `${service.hostname}:${port}`,
-    hosts: [buildVirtualHost(view, { service, port, domains: ['*'] }, rules, cache)],
-    otherwise: 'not-found',
-  };
-}
-
 /** HTTP for it is found by the host of its requests; where nobody says that it is HTTP, an address tells more. */
-function isRoutedByPort(view: ProxyView, service: MeshService, { protocol }: ServicePort): boolean {
+export function isRoutedByPort(view: ProxyView, service: MeshService, { protocol }: ServicePort): boolean {
   if (protocol !== 'auto') return protocol === 'http' || protocol === 'http2';
   const addresses = addressesOf(service, view.cluster);
   return addresses.length === 0 || addresses.some((address) => isIP(address) === 0);
-}
-
-/** The rules of `mesh` by their hosts in full; those of one host by precedence. */
-export type RuleIndex = HostTable<VirtualService>;
-
-export function indexRules(view: ProxyView): RuleIndex {
-  const { dnsDomain } = view.settings;
-  return hostTable(
-    view.virtualServices.flatMap((rule) =>
-      rule.spec.hosts.map((raw) => [qualifyHost(raw, rule.ref.namespace, dnsDomain), rule] as const),
-    ),
-  );
 }
 
 interface RuledRoutes {
@@ -109,14 +64,14 @@ function firstRuled(rules: readonly VirtualService[], view: ProxyView, port: num
   return undefined;
 }
 
-function buildVirtualHost(
+/** `domains`: the names that the service has in this table, its own first. */
+export function buildVirtualHost(
   view: ProxyView,
   { service, port, domains }: { service: MeshService; port: number; domains: readonly string[] },
-  rules: RuleIndex,
   cache: VirtualHostCache,
 ): VirtualHostIntent {
-  const candidates = httpRules(lookUpHost(rules, service.hostname));
-  const client = candidates.length === 0 ? '' : `${view.namespace} ${JSON.stringify(view.labels)}`;
+  const candidates = httpRules(lookUpHost(view.rules, service.hostname));
+  const client = candidates.some(asksClient) ? `${view.namespace} ${JSON.stringify(view.labels)}` : '';
   return cache.get(view, [service, ...candidates], `${port} ${client} ${domains.join()}`, () => {
     const field = `spec.ports[${service.ports.findIndex((p) => p.number === port)}]`;
     const origin = { object: service.origin, field };
@@ -132,14 +87,20 @@ function buildVirtualHost(
   });
 }
 
-/** A table with one domain twice is refused whole: whoever comes first has it. The full name is its own in any case. */
-function claimDomains(view: ProxyView, service: MeshService, taken: Set<string>): string[] {
-  const names = [service.hostname, ...shortNames(view, service)];
+/** It makes a difference who the client is. */
+function asksClient({ spec }: VirtualService): boolean {
+  return spec.http.some(({ match }) =>
+    match.some((m) => m.sourceNamespace !== undefined || Object.keys(m.sourceLabels).length > 0),
+  );
+}
+
+/** What a client may call the service, besides its full name, as far as no more important service is called so. */
+export function otherNames(view: ProxyView, service: MeshService): string[] {
+  const short = shortNames(view, service);
   // Pods of a headless service have names of their own below it: db-0.db.default.svc.cluster.local.
-  const pods = headlessState(view, service) !== undefined ? names.map((name) => `*.${name}`) : [];
-  const claimed = [...names.slice(1), ...pods, ...addressDomains(view, service)].filter((name) => !taken.has(name));
-  for (const name of claimed) taken.add(name);
-  return [service.hostname, ...new Set(claimed)];
+  const isHeadless = headlessState(view, service) !== undefined;
+  const pods = isHeadless ? [service.hostname, ...short].map((name) => `*.${name}`) : [];
+  return [...new Set([...short, ...pods, ...addressDomains(view, service)])];
 }
 
 /**
@@ -163,18 +124,14 @@ function addressDomains(view: ProxyView, service: MeshService): string[] {
   });
 }
 
-/** Hosts of rules that no service has: on port 80 a rule may make up a host of its own. */
-function foreignHosts(view: ProxyView, port: number, rules: RuleIndex, taken: Set<string>): VirtualHostIntent[] {
-  if (port !== 80) return [];
-  const exact = [...rules.exact].map(([host, own]) => ({ host, own }));
-  const wide = rules.wildcards.map(({ pattern, values }) => ({ host: pattern, own: values }));
-  return [...exact.sort((a, b) => compareHosts(a.host, b.host)), ...wide].flatMap(({ host, own }) => {
-    if (taken.has(host) || view.services.some((s) => covers(host, s.hostname))) return [];
-    const ruled = firstRuled(httpRules(own), view, port);
-    if (ruled === undefined) return [];
-    taken.add(host);
-    const origin = { object: ruled.rule.ref, field: 'spec.hosts' };
-    const domain = isIP(host) === 6 ? `[${host}]` : host;
-    return [{ name: `${host}:${port}`, domains: [domain], httpsOnly: false, routes: ruled.routes, origin }];
-  });
+/** On port 80 a rule may make up a host of its own, which no service has. */
+export const MADE_UP_PORT = 80;
+
+export function buildMadeUpHost(view: ProxyView, host: string): VirtualHostIntent | undefined {
+  const port = MADE_UP_PORT;
+  const ruled = firstRuled(httpRules(view.rules.exact.get(host) ?? []), view, port);
+  if (ruled === undefined) return undefined;
+  const origin = { object: ruled.rule.ref, field: 'spec.hosts' };
+  const domain = isIP(host) === 6 ? `[${host}]` : host;
+  return { name: `${host}:${port}`, domains: [domain], httpsOnly: false, routes: ruled.routes, origin };
 }

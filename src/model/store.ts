@@ -6,9 +6,9 @@ import { compareDiagnostics, type Diagnostic, type ObjectRef } from '../api/diag
 import { GATEWAY, type Gateway } from '../api/gateway.ts';
 import { type MeshObject, refOf } from '../api/kind.ts';
 import { groupOf, kindOf, MESH_GROUPS } from '../api/kinds.ts';
+import type { Workload } from '../api/kubernetes.ts';
 import { DEFAULT_MESH_CONFIG, decodeMeshConfig, type MeshConfig } from '../api/mesh-config.ts';
 import { decodeMeshNetworks } from '../api/mesh-networks.ts';
-import type { Workload } from '../api/kubernetes.ts';
 import { type ClusterName, clusterName, type SpiffeId } from '../api/names.ts';
 import { diagnose, type Locate } from '../api/report.ts';
 import { SERVICE_ENTRY } from '../api/service-entry.ts';

@@ -45,7 +45,7 @@ const HOST = 'cart.shop.svc.cluster.local';
 /** Name of the DestinationRule that a client in `namespace` has for the service. */
 function ruleFor(namespace: string, ...rules: KubeObject[]): string | undefined {
   const view = buildView(indexOf(SHOP, ...rules), proxyIn(namespace), new ViewCache());
-  return selectDestinationRule(view, view.services[0]!)?.ref.name;
+  return selectDestinationRule(view, [...view.serviceOf.values()][0]!)?.ref.name;
 }
 
 test('a DestinationRule of the client goes before the service’s, and that before the root’s', () => {
@@ -81,7 +81,9 @@ test('of two entries for one host a proxy sees the one with endpoints in the net
   );
   const cache = new ViewCache();
   const seen = (requestedNetworks: string[]) =>
-    buildView(index, { ...proxyIn('istio-system'), requestedNetworks }, cache).services.map((s) => s.namespace);
+    [...buildView(index, { ...proxyIn('istio-system'), requestedNetworks }, cache).serviceOf.values()].map(
+      (s) => s.namespace,
+    );
   expect(seen([])).toEqual(['old']);
   expect(seen(['external'])).toEqual(['young']);
 });

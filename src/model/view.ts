@@ -43,7 +43,7 @@ export interface ProxyView {
 
 /** Keeps the parts of views that depend on less than a whole index, and brings them up to date with the next one. */
 export class ViewCache {
-  readonly services = new RecentValues<DerivedMap<string, readonly MeshService[], MeshService>>();
+  readonly services = new RecentValues<DerivedMap<readonly MeshService[], MeshService>>();
   readonly rules = new RecentValues<VisibleRules<VirtualService>>();
   readonly destinationRules = new RecentValues<VisibleRules<DestinationRule>>();
   readonly labels = new IdentityMemo<readonly string[]>();
@@ -59,7 +59,7 @@ export class ViewCache {
 
 /** The rules that one namespace sees, by host. */
 class VisibleRules<R extends Ruled> {
-  readonly #visible: DerivedMap<string, readonly R[], readonly R[]>;
+  readonly #visible: DerivedMap<readonly R[], readonly R[]>;
   #of: RuleIndex<R> | undefined;
   #table: HostTable<R> = { exact: new Map(), wildcards: [] };
 

@@ -173,7 +173,7 @@ function brief(value: unknown, key = ''): unknown {
 
 export function intentGolden(intent: ProxyIntent, telemetry = false): string {
   const { telemetry: told, ...rest } = intent;
-  const shown = JSON.parse(JSON.stringify(telemetry ? intent : rest), dropEmpty) as Json;
+  const shown = JSON.parse(JSON.stringify(telemetry ? intent : rest, listed), dropEmpty) as Json;
   return text(telemetry ? shown : withoutNames(shown));
 }
 
@@ -187,6 +187,14 @@ function withoutNames(value: unknown): unknown {
       .filter((member) => !isName(member))
       .map(([k, v]) => [k, withoutNames(v)]),
   );
+}
+
+/** What an intent has by name, as a list in the order of the names. */
+function listed(_key: string, value: unknown): unknown {
+  const isMap = typeof value === 'object' && value !== null && Symbol.iterator in value && !Array.isArray(value);
+  if (!isMap) return value;
+  const entries = [...(value as ReadonlyMap<string, unknown>)];
+  return entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, each]) => each);
 }
 
 function dropEmpty(key: string, value: unknown): unknown {

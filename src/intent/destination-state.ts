@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// All destinations of the proxies that share a view, kept up service by service.
+import { VersionedMap } from '../incremental/versioned-map.ts';
+import { networksOf, type Vantage, vantageKeys } from '../model/networks.ts';
+import type { MeshService } from '../model/snapshot.ts';
+import { headlessState, type ProxyView, selectDestinationRule } from '../model/view.ts';
+import {
+  buildDestinations,
+  buildExitDestinations,
+  buildSniDestinations,
+  type DestinationInputs,
+} from './destinations.ts';
+import { HostChanges } from './host-changes.ts';
+import { IdentityMemo } from './identity-memo.ts';
+import type { DestinationIntent, DestinationRef } from './types.ts';
+
+/** `proxy`: connections of the proxy itself. `sni` and `exit`: TLS that a gateway passes on, into its cluster or out of it. */
+export type DestinationUse = 'proxy' | 'sni' | 'exit';
+
+const NOTHING: object = Object.freeze({});
+const USES = { proxy: {}, sni: {}, exit: {} } as const;
+
+/** Destinations of a service by what they were made from: proxies that reach it in the same way share them. */
+export class DestinationCache {
+  readonly #memo = new IdentityMemo<readonly DestinationIntent[]>();
+
+  of(view: ProxyView, service: MeshService, use: DestinationUse): readonly DestinationIntent[] {
+    const rule = selectDestinationRule(view, service);
+    const identities = view.identities.get(service.key);
+    const { mesh, kind, vantage } = view;
+    const headlessMeshed = headlessState(view, service)?.meshed ?? false;
+    const { keys: ways, tag } = vantageKeys(networksOf(service.dnsEndpoints), vantage);
+    const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use], ...ways];
+    const far = use === 'sni' ? undefined : farFrom(service, vantage);
+    const inputs = { service, rule, identities: identities ?? [], headlessMeshed, mesh, kind, vantage, far };
+    return this.#memo.get(keys, `${kind}/${headlessMeshed}/${far}/${tag}`, () => {
+      switch (use) {
+        case 'proxy':
+          return buildDestinations(inputs);
+        case 'sni':
+          return buildSniDestinations(inputs);
+        case 'exit':
+          return buildExitDestinations(inputs);
+      }
+    });
+  }
+}
+
+export class DestinationState {
+  readonly #use: DestinationUse;
+  readonly #cache: DestinationCache;
+  readonly #changes: HostChanges;
+  readonly #byHost = new Map<string, readonly DestinationIntent[]>();
+  #all = new VersionedMap<string, DestinationIntent>();
+  #of: ProxyView | undefined;
+
+  constructor(view: ProxyView, use: DestinationUse, cache: DestinationCache) {
+    this.#use = use;
+    this.#cache = cache;
+    this.#changes = new HostChanges(view);
+  }
+
+  /** The destinations of a view with the same key as the first. */
+  of(view: ProxyView): VersionedMap<string, DestinationIntent> {
+    if (view === this.#of) return this.#all;
+    this.#of = view;
+    const changes = new Map<string, DestinationIntent | undefined>();
+    for (const host of this.#changes.advance(view)) {
+      const before = this.#byHost.get(host) ?? [];
+      const after = this.#changes.compute(host, (recorded) => this.#build(recorded, host));
+      if (before === after) continue;
+      for (const destination of before) changes.set(destinationKey(destination), undefined);
+      for (const destination of after) changes.set(destinationKey(destination), destination);
+      if (after.length === 0) this.#byHost.delete(host);
+      else this.#byHost.set(host, after);
+    }
+    this.#all = this.#all.with(changes);
+    return this.#all;
+  }
+
+  #build(view: ProxyView, host: string): readonly DestinationIntent[] {
+    const service = view.serviceOf.get(host);
+    return service !== undefined && isFor(this.#use, service, view) ? this.#cache.of(view, service, this.#use) : [];
+  }
+}
+
+function isFor(use: DestinationUse, service: MeshService, { vantage }: ProxyView): boolean {
+  if (use === 'proxy') return true;
+  if (!service.meshInternal) return false;
+  if (use === 'sni') return service.registry === 'kubernetes';
+  return service.networks.some((network) => vantage.requested.includes(network));
+}
+
+/** Endpoints of the mesh that somebody had to write down are mostly other clusters' gateways. */
+function farFrom(service: MeshService, { far }: Vantage): DestinationInputs['far'] {
+  if (service.registry === 'service-entry') return service.meshInternal ? 'gateway' : undefined;
+  const isIn = (clusters: readonly string[]) => clusters.some((cluster) => Object.hasOwn(service.clusters, cluster));
+  return isIn(far.gateway) ? 'gateway' : isIn(far.direct) ? 'direct' : undefined;
+}
+
+export function destinationKey({ use, ref }: DestinationIntent): string {
+  return `${use}|${refKey(ref)}`;
+}
+
+export function refKey(ref: DestinationRef): string {
+  return `${ref.host}|${ref.port}|${ref.subset}`;
+}
+
+export function byName(a: DestinationIntent, b: DestinationIntent): number {
+  const [left, right] = [destinationKey(a), destinationKey(b)];
+  return left < right ? -1 : left > right ? 1 : 0;
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the sidecars that share a view do with outgoing connections, kept up host by host: a change costs the hosts that it
+// concerns, however many there are.
+import { covers } from '../api/names.ts';
+import { VersionedMap } from '../incremental/versioned-map.ts';
+import type { MeshService } from '../model/snapshot.ts';
+import { compareServices, type ProxyView } from '../model/view.ts';
+import { DomainClaims } from './domain-claims.ts';
+import { HostChanges } from './host-changes.ts';
+import { buildPlace, type Claim, claimsOfService, type Place } from './outbound.ts';
+import type { OutboundHttpPortIntent, OutboundIntent, TcpPortIntent, VirtualHostIntent } from './types.ts';
+import {
+  buildMadeUpHost,
+  buildVirtualHost,
+  isRoutedByPort,
+  MADE_UP_PORT,
+  otherNames,
+  type VirtualHostCache,
+} from './virtual-hosts.ts';
+
+/** What one host adds to the whole, before it meets the others. */
+interface HostPart {
+  /** undefined: no service, but a rule that may make up the host. */
+  readonly service: MeshService | undefined;
+  /** By address and port. */
+  readonly claims: ReadonlyMap<string, readonly Claim[]>;
+  /** Ports in whose route tables it is, and what it would be called there besides its own name. */
+  readonly routed: readonly number[];
+  readonly names: readonly string[];
+}
+
+const NOTHING: HostPart = { service: undefined, claims: new Map(), routed: [], names: [] };
+const NO_HOSTS = new VersionedMap<string, VirtualHostIntent>();
+
+export class OutboundState {
+  readonly #cache: VirtualHostCache;
+  readonly #changes: HostChanges;
+  readonly #parts = new Map<string, HostPart>();
+  readonly #domains = new Map<number, DomainClaims>();
+  readonly #tables = new Map<number, VersionedMap<string, VirtualHostIntent>>();
+  /** Address and port -> the hosts that claim connections there. */
+  readonly #claimants = new Map<string, Set<string>>();
+  readonly #places = new Map<string, Place>();
+  #outbound: OutboundIntent | undefined;
+  #of: ProxyView | undefined;
+
+  constructor(view: ProxyView, cache: VirtualHostCache) {
+    this.#cache = cache;
+    this.#changes = new HostChanges(view);
+  }
+
+  /** The intent of a view with the same key as the first. */
+  of(view: ProxyView): OutboundIntent {
+    if (this.#outbound !== undefined && view === this.#of) return this.#outbound;
+    this.#of = view;
+    const changed = this.#changes.advance(view);
+    const places = new Set<string>();
+    const hosts = new Map<number, Set<string>>();
+    for (const host of changed) this.#replace(host, places, hosts);
+    const tables = this.#updateTables(hosts);
+    this.#outbound = this.#join(view, places, tables);
+    return this.#outbound;
+  }
+
+  /** Puts the host's part as it is now in the place of what it was; notes the places and tables that it is or was in. */
+  #replace(host: string, places: Set<string>, hosts: Map<number, Set<string>>): void {
+    const before = this.#parts.get(host) ?? NOTHING;
+    const after = this.#changes.compute(host, (view) => partOf(view, host));
+    if (after === NOTHING) this.#parts.delete(host);
+    else this.#parts.set(host, after);
+    for (const key of before.claims.keys()) {
+      places.add(key);
+      this.#claimants.get(key)?.delete(host);
+    }
+    for (const key of after.claims.keys()) {
+      places.add(key);
+      const claimants = this.#claimants.get(key) ?? new Set<string>();
+      claimants.add(host);
+      this.#claimants.set(key, claimants);
+    }
+    for (const port of new Set([...before.routed, ...after.routed])) {
+      this.#domainsOf(port).set(host, after.routed.includes(port) ? after.names : undefined);
+      noteHost(hosts, port, host);
+    }
+    if (after.service === undefined || before.service === undefined) noteHost(hosts, MADE_UP_PORT, host);
+  }
+
+  #domainsOf(port: number): DomainClaims {
+    const known = this.#domains.get(port);
+    if (known !== undefined) return known;
+    const importance = (a: string, b: string) => this.#compare(a, b);
+    const made = new DomainClaims(importance);
+    this.#domains.set(port, made);
+    return made;
+  }
+
+  #compare(a: string, b: string): number {
+    const [left, right] = [this.#parts.get(a)?.service, this.#parts.get(b)?.service];
+    return compareServices(this.#changes.view)(left!, right!);
+  }
+
+  /** Ports whose tables have changed. */
+  #updateTables(hosts: ReadonlyMap<number, Set<string>>): Set<number> {
+    const changed = new Set<number>();
+    for (const [port, concerned] of hosts) {
+      const domains = this.#domainsOf(port);
+      for (const host of domains.settle()) concerned.add(host);
+      const before = this.#tables.get(port) ?? NO_HOSTS;
+      const after = before.with([...concerned].map((host) => [host, this.#buildHost(host, port, domains)] as const));
+      if (after === before) continue;
+      this.#tables.set(port, after);
+      changed.add(port);
+    }
+    return changed;
+  }
+
+  #buildHost(host: string, port: number, domains: DomainClaims): VirtualHostIntent | undefined {
+    const service = this.#parts.get(host)?.service;
+    if (domains.has(host) && service !== undefined) {
+      const cache = this.#cache;
+      return this.#changes.extend(host, (view) =>
+        buildVirtualHost(view, { service, port, domains: domains.domainsOf(host) }, cache),
+      );
+    }
+    if (port !== MADE_UP_PORT || domains.ownerOf(host) !== undefined || this.#isServed(host)) return undefined;
+    return this.#changes.extend(host, (view) => buildMadeUpHost(view, host));
+  }
+
+  /** Some service has the host, or a part of it. */
+  #isServed(host: string): boolean {
+    const { serviceOf } = this.#changes.view;
+    if (!host.startsWith('*')) return serviceOf.has(host);
+    return [...serviceOf.keys()].some((name) => covers(host, name));
+  }
+
+  #join(view: ProxyView, places: ReadonlySet<string>, tables: ReadonlySet<number>): OutboundIntent {
+    const before = this.#outbound;
+    const unknown = view.mesh.outboundTrafficPolicy.mode === 'ALLOW_ANY' ? 'pass-through' : 'refuse';
+    const touched = new Set(places);
+    for (const key of places) this.#settlePlace(key);
+    // A place without an address goes by the table of its port; and what others may do there, the mesh says to all.
+    for (const port of tables) touched.add(placeKey('', port));
+    if (before === undefined || before.unknown !== unknown) for (const key of this.#places.keys()) touched.add(key);
+    const http = [...touched].map((key) => [key, this.#httpPort(key, unknown)] as const);
+    const tcp = [...touched].map((key) => [key, this.#tcpPort(key)] as const);
+    return {
+      unknown,
+      detectionTimeoutMs: view.mesh.protocolDetectionTimeout,
+      httpPorts: ((before?.httpPorts as VersionedMap<string, OutboundHttpPortIntent>) ?? new VersionedMap()).with(http),
+      tcpPorts: ((before?.tcpPorts as VersionedMap<string, TcpPortIntent>) ?? new VersionedMap()).with(tcp),
+    };
+  }
+
+  #settlePlace(key: string): void {
+    const hosts = [...(this.#claimants.get(key) ?? [])].sort((a, b) => this.#compare(a, b));
+    const claims = hosts.flatMap((host) => this.#parts.get(host)?.claims.get(key) ?? []);
+    const [first] = claims;
+    if (first === undefined) {
+      this.#claimants.delete(key);
+      this.#places.delete(key);
+    } else this.#places.set(key, buildPlace(first.address, first.port, claims));
+  }
+
+  #httpPort(key: string, unknown: OutboundIntent['unknown']): OutboundHttpPortIntent | undefined {
+    const place = this.#places.get(key);
+    if (place?.http === undefined) return undefined;
+    const { http, ...rest } = place;
+    const { port } = place;
+    if (http === 'port') {
+      return { ...rest, table: { name: String(port), hosts: this.#tables.get(port) ?? NO_HOSTS, otherwise: unknown } };
+    }
+    // The place of a service that has addresses of its own: whatever host a request names, it came for this service.
+    const host = this.#changes.extend(http.hostname, (view) =>
+      buildVirtualHost(view, { service: http, port, domains: ['*'] }, this.#cache),
+    );
+    const table = { name: host.name, hosts: new Map([[http.hostname, host]]), otherwise: 'not-found' as const };
+    return { ...rest, table };
+  }
+
+  #tcpPort(key: string): TcpPortIntent | undefined {
+    const place = this.#places.get(key);
+    if (place === undefined || place.http !== undefined) return undefined;
+    const { address, port, chains } = place;
+    return { address, port, chains };
+  }
+}
+
+function partOf(view: ProxyView, host: string): HostPart {
+  const service = view.serviceOf.get(host);
+  if (service === undefined) return NOTHING;
+  const claims = Map.groupBy(claimsOfService(view, service), ({ address, port }) => placeKey(address, port));
+  const routed = service.ports.filter((port) => isRoutedByPort(view, service, port)).map(({ number }) => number);
+  return { service, claims, routed: [...new Set(routed)], names: routed.length === 0 ? [] : otherNames(view, service) };
+}
+
+function placeKey(address: string, port: number): string {
+  return `${address}_${port}`;
+}
+
+function noteHost(hosts: Map<number, Set<string>>, port: number, host: string): void {
+  const noted = hosts.get(port) ?? new Set<string>();
+  noted.add(host);
+  hosts.set(port, noted);
+}
