@@ -2,7 +2,7 @@
 // Issues certificates under a checked CA. Keys are made here, in memory, and handed to the caller.
 import type { X509Certificate } from 'node:crypto';
 import { findPublicCa } from '../pki/public-cas.ts';
-import { generateKeyPair, issueCertificate, privateKeyPem } from '../pki/x509.ts';
+import { type CertificateRequest, generateKeyPair, issueCertificate, privateKeyPem } from '../pki/x509.ts';
 import { CaError, type CaFiles, type CheckedCa, CLOCK_SKEW_MS, checkCa } from './ca-material.ts';
 import type { SpiffeId } from './spiffe.ts';
 
@@ -20,6 +20,29 @@ export interface CaExpiry {
   readonly what: string;
   readonly notAfterMs: number;
   readonly state: 'ok' | 'expires-soon' | 'expired';
+}
+
+/** As telemetry knows a workload. */
+export interface WorkloadSubject {
+  readonly workload: string;
+  readonly service: string;
+  readonly revision: string;
+  readonly app: string;
+  readonly version: string;
+  readonly cluster: string;
+}
+
+/** Parts without what would need to be quoted (RFC 2253), and no longer than X.520 lets them be. */
+function nameOf({
+  workload,
+  service,
+  revision,
+  app,
+  version,
+  cluster,
+}: WorkloadSubject): CertificateRequest['subject'] {
+  const part = (text: string) => text.replace(/[^\w.-]/g, '_').slice(0, 64) || '_';
+  return { organizationalUnits: [cluster, version, app, revision, service].map(part), commonName: part(workload) };
 }
 
 export const DEFAULT_LIFETIME_MS = 24 * 3600_000;
@@ -60,9 +83,13 @@ export class Authority {
     return Math.min(rootEndMs, ...[certificate, ...intermediates].map(({ validToDate }) => validToDate.getTime()));
   }
 
-  /** A workload's certificate: its SPIFFE id and nothing else, for both ends of mutual TLS. */
-  issueWorkload(id: SpiffeId, lifetimeMs: number, nowMs: number): IssuedCertificate {
-    return this.#issue({ uris: [id], usages: ['serverAuth', 'clientAuth'] }, lifetimeMs, nowMs);
+  /**
+   * A workload's certificate, for both ends of mutual TLS: its SPIFFE id is who it is. The subject only tells a peer's
+   * telemetry which workload of that identity it is.
+   */
+  issueWorkload(id: SpiffeId, lifetimeMs: number, nowMs: number, subject?: WorkloadSubject): IssuedCertificate {
+    const names = { uris: [id], ...(subject && { subject: nameOf(subject) }) };
+    return this.#issue({ ...names, usages: ['serverAuth', 'clientAuth'] }, lifetimeMs, nowMs);
   }
 
   /** A server's certificate for DNS names (the control plane's own ports). */
@@ -71,7 +98,7 @@ export class Authority {
   }
 
   #issue(
-    names: { uris?: string[]; dnsNames?: string[]; usages: ('serverAuth' | 'clientAuth')[] },
+    names: Pick<CertificateRequest, 'uris' | 'dnsNames' | 'usages'> & Partial<Pick<CertificateRequest, 'subject'>>,
     lifetimeMs: number,
     nowMs: number,
   ): IssuedCertificate {

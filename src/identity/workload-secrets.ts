@@ -7,7 +7,13 @@ import { SecretSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/sec
 import { ROOT_SECRET, WORKLOAD_SECRET } from '../xds/envoy-client.ts';
 import { SECRET_TYPE } from '../xds/session/type-urls.ts';
 import type { XdsResource } from '../xds/types.ts';
-import { type Authority, type CaExpiry, DEFAULT_LIFETIME_MS, type IssuedCertificate } from './authority.ts';
+import {
+  type Authority,
+  type CaExpiry,
+  DEFAULT_LIFETIME_MS,
+  type IssuedCertificate,
+  type WorkloadSubject,
+} from './authority.ts';
 import { type Clock, RenewedCertificate, systemClock } from './renewal.ts';
 import type { SpiffeId } from './spiffe.ts';
 
@@ -21,6 +27,8 @@ export interface SecretSubscription {
 export interface SecretOwner {
   readonly id: SpiffeId;
   readonly instance: string;
+  /** For its peers' telemetry. */
+  readonly subject?: WorkloadSubject | undefined;
 }
 
 export interface SecretsStatus {
@@ -69,7 +77,7 @@ export class WorkloadSecrets {
    */
   open(owner: SecretOwner, changed: () => void): SecretSubscription {
     const key = `${owner.id} ${owner.instance}`;
-    const entry = this.#entries.get(key) ?? this.#add(key, owner.id);
+    const entry = this.#entries.get(key) ?? this.#add(key, owner);
     entry.cancelLinger();
     entry.listeners.add(changed);
     return {
@@ -103,9 +111,9 @@ export class WorkloadSecrets {
     for (const key of [...this.#entries.keys()]) this.#drop(key);
   }
 
-  #add(key: string, id: SpiffeId): Entry {
+  #add(key: string, { id, subject }: SecretOwner): Entry {
     const certificate = new RenewedCertificate(
-      () => this.#authority.issueWorkload(id, this.#lifetimeMs, this.#clock.nowMs()),
+      () => this.#authority.issueWorkload(id, this.#lifetimeMs, this.#clock.nowMs(), subject),
       { changed: () => this.#renewed(entry), failed: (error) => this.#onError(error, id) },
       this.#clock,
     );

@@ -9,6 +9,7 @@ import {
 } from '../xds/envoy-client.ts';
 import type { AppProbe } from './app-probes.ts';
 import { httpListener, passOn, probeClusters, probeFilters, probeRoutes } from './health-listener.ts';
+import { statsNamespace } from './stats-namespace.ts';
 
 export interface BootstrapOptions {
   readonly kind: 'sidecar' | 'gateway';
@@ -19,6 +20,8 @@ export interface BootstrapOptions {
   readonly serviceAccount: string;
   /** The Kubernetes cluster's name in the mesh. */
   readonly clusterId: string;
+  /** The service that it counts as; its account's name where nobody says. */
+  readonly service?: string;
   /** '' when the mesh has only one network. */
   readonly network: string;
   /** More of the node's metadata, as the container's environment has it: `NETWORK` -> `$(ISTIO_META_NETWORK)`. */
@@ -51,6 +54,9 @@ export function buildBootstrap(options: BootstrapOptions): Json {
   return {
     node: buildNode(options),
     admin: { address: { pipe: { path: options.adminPipe, mode: 0o600 } } },
+    bootstrap_extensions: [statsNamespace()],
+    // Label sets that have not been counted for two of these are forgotten.
+    stats_eviction_interval: '600s',
     dynamic_resources: {
       ads_config: {
         api_type: 'DELTA_GRPC',
@@ -109,7 +115,8 @@ function buildNode(options: BootstrapOptions): Json {
   const role = kind === 'gateway' ? 'router' : 'sidecar';
   return {
     id: `${role}~${podIp}~${podName}.${namespace}~${namespace}.svc.${dnsDomain}`,
-    cluster: `${options.serviceAccount}.${namespace}`,
+    // What traces call it.
+    cluster: `${options.service ?? options.serviceAccount}.${namespace}`,
     metadata: {
       NAME: podName,
       NAMESPACE: namespace,

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import { workloadFacts } from '../kube/workload-facts.ts';
 import { type MovedProbes, moveProbes } from './app-probes.ts';
 import type { Pod } from './pod.ts';
 import {
@@ -9,6 +11,7 @@ import {
   PROXY_CONTAINER,
   PROXY_PORTS,
   PROXY_UID,
+  SCRAPING,
 } from './proxy-container.ts';
 import type { InjectorSettings } from './settings.ts';
 import { delayTermination, graceSeconds } from './termination.ts';
@@ -123,7 +126,15 @@ function buildPatch(
   const { spec, metadata } = pod;
   const grace = graceSeconds(spec);
   const network = metadata.labels?.[NETWORK_LABEL] || settings.network;
-  const proxy = buildProxyContainer('sidecar', { ...settings, network }, { probes: moved.probes, graceSeconds: grace });
+  const proxy = buildProxyContainer(
+    'sidecar',
+    { ...settings, network },
+    {
+      probes: moved.probes,
+      graceSeconds: grace,
+      facts: workloadFacts(metadata, settings.clusterId, namespace),
+    },
+  );
   const containers = settings.nativeSidecars
     ? delayTermination(moved.containers, settings.drainSeconds, grace)
     : [...moved.containers, proxy];
@@ -138,6 +149,7 @@ function buildPatch(
     [STATUS_ANNOTATION]: JSON.stringify(status),
     // Without it, `kubectl logs POD` and `kubectl exec POD` would ask which of the two is meant.
     ...(first === undefined ? {} : { 'kubectl.kubernetes.io/default-container': first }),
+    ...scraping(metadata.annotations ?? {}),
     ...metadata.annotations,
   };
   const labels = { [TLS_MODE_LABEL]: 'istio', ...(network !== '' && { [NETWORK_LABEL]: network }), ...metadata.labels };
@@ -159,6 +171,12 @@ function buildPatch(
     { op: 'add', path: '/spec/volumes', value: [...(spec.volumes ?? []), ...volumes] },
     { op: 'add', path: '/spec/dnsConfig', value: buildDnsConfig(pod, namespace, settings) },
   ];
+}
+
+/** Where Prometheus finds the proxy's metrics by the usual annotations; those that the application has are its own. */
+function scraping(annotations: Readonly<Record<string, string>>): Record<string, string> {
+  if (Object.keys(annotations).some((key) => key.startsWith('prometheus.io/'))) return {};
+  return SCRAPING;
 }
 
 /**

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The containers that make a pod part of the mesh. Gateways run the same proxy container without redirect rules.
 import { imageTag } from '../kube/image-tag.ts';
+import type { WorkloadFacts } from '../kube/workload-facts.ts';
 import { controlPlaneEndpoint } from '../xds/envoy-client.ts';
+import { PROXY_ENVIRONMENT, type WorkloadFact } from '../xds/proxy-environment.ts';
 import type { AppProbe } from './app-probes.ts';
 import { buildBootstrap, HEALTH_PATH, HEALTH_PORT, METRICS_PORT, PROXY_MARK } from './bootstrap.ts';
 import type { Container } from './pod.ts';
@@ -20,11 +22,25 @@ const OWN_INBOUND_PORTS: readonly number[] = [HEALTH_PORT, METRICS_PORT];
 /** Of SDS, and of ADS where the control plane is near. */
 const CONTROL_PLANE_PORT = 15_012;
 
+/** https://istio.io/latest/docs/ops/integrations/prometheus/ */
+export const SCRAPING: Readonly<Record<string, string>> = {
+  'prometheus.io/scrape': 'true',
+  'prometheus.io/port': String(METRICS_PORT),
+  'prometheus.io/path': '/stats/prometheus',
+};
+
 const SCRATCH_DIR = '/tmp';
 const ADMIN_PIPE = `${SCRATCH_DIR}/envoy-admin.sock`;
 const TOKEN_SECONDS = 43_200;
 
 const READY = { httpGet: { path: HEALTH_PATH, port: HEALTH_PORT }, timeoutSeconds: 3 };
+
+/** What the pod's own fields do not tell. */
+const FACTS = ['workload', 'service', 'revision', 'app', 'version', 'cluster'] as const;
+
+function environment(fact: WorkloadFact): string {
+  return `$(${PROXY_ENVIRONMENT[fact]})`;
+}
 
 /** Envoy and nothing else: its bootstrap is an argument, in which the kubelet fills in what only it knows. */
 export function buildProxyContainer(
@@ -33,9 +49,10 @@ export function buildProxyContainer(
   pod: {
     readonly probes?: readonly AppProbe[];
     readonly graceSeconds?: number;
+    readonly facts: WorkloadFacts;
     /** Variables of the container. `ISTIO_META_X` becomes the node's metadata X, as Istio has it. */
     readonly env?: Readonly<Record<string, string>>;
-  } = {},
+  },
 ): Container {
   const isNative = kind === 'sidecar' && settings.nativeSidecars;
   const bootstrap = buildBootstrap({
@@ -46,13 +63,19 @@ export function buildProxyContainer(
     serviceAccount: '$(SERVICE_ACCOUNT)',
     clusterId: settings.clusterId,
     network: settings.network,
-    metadata: { ISTIO_VERSION: imageTag(settings.proxyImage), ...metadataOf(Object.keys(pod.env ?? {})) },
+    service: environment('service'),
+    metadata: {
+      ISTIO_VERSION: imageTag(settings.proxyImage),
+      ...Object.fromEntries(FACTS.map((fact) => [PROXY_ENVIRONMENT[fact], environment(fact)])),
+      ...metadataOf(Object.keys(pod.env ?? {})),
+    },
     dnsDomain: settings.dnsDomain,
     ads: controlPlaneEndpoint(settings.adsAddress),
     adminPipe: ADMIN_PIPE,
     probes: pod.probes ?? [],
     excludeOutboundBy: kind === 'sidecar' ? settings.excludeOutboundBy : 'uid',
   });
+  const resourceAttributes = `service.name=${environment('service')}.$(POD_NAMESPACE),k8s.pod.name=$(POD_NAME)`;
   return {
     name: PROXY_CONTAINER,
     image: settings.proxyImage,
@@ -82,6 +105,9 @@ export function buildProxyContainer(
       fieldEnv('POD_NAMESPACE', 'metadata.namespace'),
       fieldEnv('INSTANCE_IP', 'status.podIP'),
       fieldEnv('SERVICE_ACCOUNT', 'spec.serviceAccountName'),
+      ...FACTS.map((fact) => ({ name: PROXY_ENVIRONMENT[fact], value: pod.facts[fact] })),
+      // By OpenTelemetry's specification, where a tracer looks for what it is part of.
+      { name: 'OTEL_RESOURCE_ATTRIBUTES', value: resourceAttributes },
       ...Object.entries(pod.env ?? {}).map(([name, value]) => ({ name, value })),
     ],
     ports: [{ name: 'http-envoy-prom', containerPort: METRICS_PORT, protocol: 'TCP' }],

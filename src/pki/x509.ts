@@ -23,7 +23,7 @@ export interface KeyPair {
 }
 
 export interface CertificateRequest {
-  subject: { commonName?: string; organization?: string | string[] };
+  subject: { commonName?: string; organization?: string | string[]; organizationalUnits?: readonly string[] };
   publicKey: KeyObject;
   /** Absent: self-signed with `selfKey`. */
   issuer?: { certPem: string; key: KeyObject };
@@ -42,6 +42,7 @@ export interface CertificateRequest {
 const OID = {
   commonName: '2.5.4.3',
   organization: '2.5.4.10',
+  organizationalUnit: '2.5.4.11',
   subjectKeyIdentifier: '2.5.29.14',
   keyUsage: '2.5.29.15',
   subjectAltName: '2.5.29.17',
@@ -129,6 +130,7 @@ function encodeName(subject: CertificateRequest['subject']): Buffer {
   const attributes: [string, string][] = [subject.organization ?? []]
     .flat()
     .map((organization): [string, string] => [OID.organization, organization]);
+  for (const unit of subject.organizationalUnits ?? []) attributes.push([OID.organizationalUnit, unit]);
   if (subject.commonName !== undefined) attributes.push([OID.commonName, subject.commonName]);
   return encodeSequence(
     ...attributes.map(([oid, value]) =>

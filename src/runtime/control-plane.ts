@@ -10,6 +10,7 @@ import { type Clock, RenewedCertificate, systemClock } from '../identity/renewal
 import { WorkloadSecrets } from '../identity/workload-secrets.ts';
 import { INJECTOR_CONFIG_MAP } from '../injector/settings.ts';
 import { type KubeClient, KubeError } from '../kube/client.ts';
+import { workloadKey } from '../model/snapshot.ts';
 import { MeshStore } from '../model/store.ts';
 import type { SourceListener } from '../sources/contract.ts';
 import { KubeSource } from '../sources/kube.ts';
@@ -383,8 +384,11 @@ class ControlPlane {
     const engine = this.#engine;
     const named = this.#namedSecrets(events);
     const ads = new AdsBackend({ engine, trustDomain, cluster, identity: 'token', named, onRefusal, onCompiled });
-    const sds = new SdsBackend(secrets, cluster, (proxy, message) =>
-      log.error({ proxy, reason: message }, 'Envoy refused its secrets'),
+    const sds = new SdsBackend(
+      secrets,
+      cluster,
+      (proxy, message) => log.error({ proxy, reason: message }, 'Envoy refused its secrets'),
+      (peer) => engine.snapshot.workloads.get(workloadKey(cluster, peer.namespace, peer.podName))?.facts,
     );
     const xdsLog = new XdsLog(log);
     const registries = this.#registries;

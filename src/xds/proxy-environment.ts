@@ -9,7 +9,7 @@ export const PROXY_ENVIRONMENT = {
   revision: 'CANONICAL_REVISION',
   app: 'WORKLOAD_APP',
   version: 'WORKLOAD_VERSION',
-  cluster: 'CLUSTER_ID',
+  cluster: 'WORKLOAD_CLUSTER',
 } as const;
 
 /** What there is to know of the workload at either end of a call. */

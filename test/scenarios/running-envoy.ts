@@ -9,15 +9,21 @@ import { join } from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { type Bootstrap, BootstrapSchema } from '#gen/envoy/config/bootstrap/v3/bootstrap_pb.ts';
 
+export interface EnvoyOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  /** More of a bootstrap, as JSON. */
+  readonly also?: string;
+}
+
 export class RunningEnvoy {
   readonly #dir = mkdtempSync(join(tmpdir(), 'isthmus-envoy-'));
   #process: ChildProcess | undefined;
 
   /** Resolves when it is ready. */
-  static async start(envoyPath: string, bootstrap: Bootstrap): Promise<RunningEnvoy> {
+  static async start(envoyPath: string, bootstrap: Bootstrap, options: EnvoyOptions = {}): Promise<RunningEnvoy> {
     const envoy = new RunningEnvoy();
     try {
-      await envoy.#start(envoyPath, bootstrap);
+      await envoy.#start(envoyPath, bootstrap, options);
       return envoy;
     } catch (error) {
       await envoy.stop();
@@ -27,7 +33,7 @@ export class RunningEnvoy {
 
   /** Name of a listener -> port that it has. */
   async listeners(): Promise<Map<string, number>> {
-    const lines = (await this.#admin('/listeners')).trim().split('\n');
+    const lines = (await this.admin('/listeners')).trim().split('\n');
     return new Map(
       lines.flatMap((line) => {
         const [, name, port] = /^(.+?)::.*:(\d+)$/.exec(line) ?? [];
@@ -44,16 +50,25 @@ export class RunningEnvoy {
     rmSync(this.#dir, { recursive: true, force: true });
   }
 
-  async #start(envoyPath: string, bootstrap: Bootstrap): Promise<void> {
+  async #start(envoyPath: string, bootstrap: Bootstrap, { environment = {}, also }: EnvoyOptions): Promise<void> {
     const address = { case: 'pipe' as const, value: { path: join(this.#dir, 'admin') } };
     bootstrap.admin = create(BootstrapSchema, { admin: { address: { address } } }).admin;
     const path = join(this.#dir, 'bootstrap.pb');
     writeFileSync(path, toBinary(BootstrapSchema, bootstrap));
-    const args = ['--disable-hot-restart', '--concurrency', '1', '--log-level', 'off', '--config-path', path];
-    this.#process = spawn(envoyPath, args, { stdio: 'ignore' });
+    const args = [
+      '--disable-hot-restart',
+      '--concurrency',
+      '1',
+      '--log-level',
+      'off',
+      '--config-path',
+      path,
+      ...(also === undefined ? [] : ['--config-yaml', also]),
+    ];
+    this.#process = spawn(envoyPath, args, { stdio: 'ignore', env: { ...process.env, ...environment } });
     const deadline = Date.now() + 15_000;
     for (;;) {
-      const ready = await this.#admin('/ready').catch(() => '');
+      const ready = await this.admin('/ready').catch(() => '');
       if (ready.startsWith('LIVE')) return;
       const { exitCode } = this.#process;
       if (exitCode !== null || Date.now() > deadline)
@@ -62,7 +77,8 @@ export class RunningEnvoy {
     }
   }
 
-  #admin(path: string): Promise<string> {
+  /** GET on the admin interface. */
+  admin(path: string): Promise<string> {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     http
       .get({ socketPath: join(this.#dir, 'admin'), path, agent: false }, (response) => {

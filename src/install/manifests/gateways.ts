@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mesh's doors: istio-ingressgateway for what comes from outside of the cluster, istio-egressgateway for what leaves.
-import { buildProxyContainer, buildProxyVolumes } from '../../injector/proxy-container.ts';
+import { buildProxyContainer, buildProxyVolumes, SCRAPING } from '../../injector/proxy-container.ts';
 import type { KubeObject } from '../../kube/types.ts';
+import { workloadFacts } from '../../kube/workload-facts.ts';
 import type { Values } from '../values/values.ts';
 import { serviceAccount } from './access.ts';
 import { injectorSettings } from './control-plane.ts';
@@ -37,7 +38,10 @@ function buildGateway(values: Values, role: 'ingressgateway' | 'egressgateway'):
   const ports = isWayToPilot ? [...PORTS, REMOTE_PILOT] : PORTS;
   // What concerns redirect rules and applications is nothing to a gateway.
   const settings = { ...injectorSettings(values), excludeOutboundBy: 'uid', nativeSidecars: false } as const;
-  const proxy = buildProxyContainer('gateway', settings, { env });
+  const proxy = buildProxyContainer('gateway', settings, {
+    env,
+    facts: workloadFacts({ name, labels: selector }, settings.clusterId),
+  });
   const ownPorts = ports.map(({ targetPort }) => ({ containerPort: targetPort, protocol: 'TCP' }));
   const annotations = Object.keys(serviceAnnotations).length === 0 ? {} : { annotations: serviceAnnotations };
   return [
@@ -61,7 +65,7 @@ function buildGateway(values: Values, role: 'ingressgateway' | 'egressgateway'):
         replicas: 1,
         selector: { matchLabels: selector },
         template: {
-          metadata: { labels: selector, annotations: { 'sidecar.istio.io/inject': 'false' } },
+          metadata: { labels: selector, annotations: { 'sidecar.istio.io/inject': 'false', ...SCRAPING } },
           spec: {
             serviceAccountName: account,
             // It speaks to the control plane with a token of that audience, and to the API server not at all.

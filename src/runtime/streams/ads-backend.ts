@@ -159,11 +159,14 @@ export class AdsBackend implements XdsBackend {
     return left === undefined ? likely : [left];
   }
 
-  #keys({ namespace, serviceAccount, podName }: NodeClaims, changed: () => void): SecretSubscription | undefined {
+  #keys(
+    { namespace, serviceAccount, podName, facts }: NodeClaims,
+    changed: () => void,
+  ): SecretSubscription | undefined {
     const { secrets, identity, trustDomain } = this.#options;
     if (identity !== 'node') return undefined;
     const id = { trustDomain, namespace, serviceAccount: serviceAccount || 'default' };
-    return secrets?.open({ id: spiffeId(id), instance: podName }, changed);
+    return secrets?.open({ id: spiffeId(id), instance: podName, subject: facts }, changed);
   }
 
   /** Anew for each snapshot: a pod's labels may change while its Envoy runs. */

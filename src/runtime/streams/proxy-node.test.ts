@@ -28,7 +28,7 @@ test('reads what the bootstrap writes', () => {
     serviceAccount: 'gw',
     clusterId: 'cluster1',
     network: 'n1',
-    metadata: { REQUESTED_NETWORK_VIEW: 'external, far,' },
+    metadata: { REQUESTED_NETWORK_VIEW: 'external, far,', WORKLOAD_NAME: 'gw', CANONICAL_REVISION: 'latest' },
     dnsDomain: 'cluster.local',
     ads: { address: 'a:1', rootCertPath: '/r', tokenPath: '/t' },
     adminPipe: '/a',
@@ -48,6 +48,14 @@ test('reads what the bootstrap writes', () => {
     labels: {},
     upstreamMark: 1337,
     delivery: 'FULL',
+    facts: {
+      workload: 'gw',
+      revision: 'latest',
+      service: 'unknown',
+      app: 'unknown',
+      version: 'unknown',
+      cluster: 'unknown',
+    },
   });
 });
 

@@ -2,6 +2,8 @@
 // What an Envoy says of itself in its first request, and what of it its token bears out.
 import { isIP } from 'node:net';
 import { type ConfigDelivery, DELIVERY_METADATA, isConfigDelivery } from '../../api/config-delivery.ts';
+import type { WorkloadSubject } from '../../identity/authority.ts';
+import { PROXY_ENVIRONMENT, type WorkloadFact } from '../../xds/proxy-environment.ts';
 import { type PeerIdentity, type XdsNode, XdsRefusal } from '../../xds/types.ts';
 
 export interface NodeClaims {
@@ -20,6 +22,8 @@ export interface NodeClaims {
   readonly labels: Readonly<Record<string, string>>;
   readonly upstreamMark: number | undefined;
   readonly delivery: ConfigDelivery;
+  /** What telemetry calls its workload. */
+  readonly facts: WorkloadSubject;
 }
 
 /**
@@ -66,6 +70,7 @@ export function readNode(node: XdsNode): NodeClaims {
     labels: textsOf(node.metadata['LABELS']),
     upstreamMark: Number.isInteger(mark) && mark > 0 ? mark : undefined,
     delivery: kind === 'sidecar' && isConfigDelivery(delivery) && isAbleToFetch(node) ? delivery : 'FULL',
+    facts: factsOf((fact) => text(PROXY_ENVIRONMENT[fact])),
   };
 }
 
@@ -100,6 +105,18 @@ export function checkClaims(claims: NodeClaims, peer: PeerIdentity, cluster: str
       `the node says that its ${what} is "${claimed}", but its token proves "${proven}"`,
     );
   }
+}
+
+function factsOf(said: (fact: WorkloadFact) => string): WorkloadSubject {
+  const of = (fact: WorkloadFact) => said(fact) || 'unknown';
+  return {
+    workload: of('workload'),
+    service: of('service'),
+    revision: of('revision'),
+    app: of('app'),
+    version: of('version'),
+    cluster: of('cluster'),
+  };
 }
 
 /** `external, other` */
