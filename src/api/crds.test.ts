@@ -54,5 +54,5 @@ test.each(buildCrds().map((crd) => [crd.metadata.name!, crd] as const))('%s expl
 
 test('short names are those that users type', () => {
   const names = buildCrds().map((crd) => (crd['spec'] as { names: { shortNames: string[] } }).names.shortNames[0]);
-  expect(names).toEqual(['dr', 'gw', 'se', 'vs']);
+  expect(names).toEqual(['dr', 'gw', 'se', 'vs', 'we', 'wg']);
 });

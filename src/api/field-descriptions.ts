@@ -188,6 +188,8 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   location: 'MESH_EXTERNAL, or MESH_INTERNAL for mutual TLS.',
   resolution: 'How endpoints are found: STATIC, DNS or NONE (the address that was called).',
   'ServiceEntry.spec.endpoints': 'Its endpoints.',
+  'ServiceEntry.spec.workloadSelector': 'Pods and WorkloadEntries of the namespace that are its endpoints.',
+  'workloadSelector.labels': 'Labels that they have.',
   'endpoints.address': 'An IP address, or a name for resolution DNS.',
   'endpoints.ports': 'Its ports, by the names above, where they differ.',
   'endpoints.labels': 'Labels that subsets select by.',
@@ -196,6 +198,22 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   'endpoints.weight': 'Its share of the traffic.',
   'endpoints.serviceAccount': 'The service account it runs as.',
   'ServiceEntry.spec.subjectAltNames': "Names that the server's certificate must have one of.",
+  // WorkloadEntry, WorkloadGroup
+  'WorkloadEntry.spec.address': 'An IP address, or a name for what resolves by DNS.',
+  'spec.ports': 'Its ports, by the names that services have for them, where they differ.',
+  'spec.labels': 'Labels that services select it by; those of its metadata go before them.',
+  'spec.network': 'The network it is on, as meshNetworks names it.',
+  'spec.locality': 'Where it is, as region/zone/subzone.',
+  'spec.serviceAccount': 'The service account it runs as: it has a sidecar that proves it.',
+  'WorkloadGroup.spec.metadata': 'What the WorkloadEntries get beside the template.',
+  'metadata.labels': 'Labels of each.',
+  'WorkloadGroup.spec.template': 'What the WorkloadEntries say when they say nothing else.',
+  'template.address': 'Of no use: each has its own.',
+  'template.ports': 'Ports by the names that services have for them, where they differ.',
+  'template.labels': 'Labels that services select them by.',
+  'template.network': 'The network they are on, as meshNetworks names it.',
+  'template.locality': 'Where they are, as region/zone/subzone.',
+  'template.serviceAccount': 'The service account they run as.',
 };
 
 /** The schema with a description on each member that has none. `path` begins with the kind: "Gateway.spec". */

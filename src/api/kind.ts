@@ -25,6 +25,8 @@ export interface Kind<Spec> {
   readonly spec: Shape<Spec>;
   /** Rules over the whole spec, run once it is well-formed. */
   check?(spec: Spec, at: At, header: ObjectHeader): void;
+  /** Adds what an object of this kind says beside its spec: in its labels, its annotations, its status. */
+  complete?(spec: Spec, raw: KubeObject): Spec;
 }
 
 export interface ObjectHeader {
@@ -60,7 +62,7 @@ export function decodeObject<Spec>(
   const spec = kind.spec.decode(raw['spec'] ?? {}, { field: 'spec', report });
   if (spec !== undefined && report.errors === 0) kind.check?.(spec, { field: 'spec', report }, header);
   if (spec === undefined || report.errors > 0) return { diagnostics: report.diagnostics };
-  return { value: { ...header, spec }, diagnostics: report.diagnostics };
+  return { value: { ...header, spec: kind.complete?.(spec, raw) ?? spec }, diagnostics: report.diagnostics };
 }
 
 export function refOf(raw: Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'>, cluster?: string): ObjectRef {

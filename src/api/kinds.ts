@@ -5,6 +5,8 @@ import { GATEWAY } from './gateway.ts';
 import type { Kind } from './kind.ts';
 import { SERVICE_ENTRY } from './service-entry.ts';
 import { VIRTUAL_SERVICE } from './virtual-service.ts';
+import { WORKLOAD_ENTRY } from './workload-entry.ts';
+import { WORKLOAD_GROUP } from './workload-group.ts';
 
 /** Every kind of the mesh API, in the order of their names. */
 export const KINDS: readonly Kind<unknown>[] = [
@@ -12,6 +14,8 @@ export const KINDS: readonly Kind<unknown>[] = [
   GATEWAY as Kind<unknown>,
   SERVICE_ENTRY as Kind<unknown>,
   VIRTUAL_SERVICE as Kind<unknown>,
+  WORKLOAD_ENTRY as Kind<unknown>,
+  WORKLOAD_GROUP as Kind<unknown>,
 ];
 
 /** Groups whose objects are ours to judge: a kind of theirs that is not in KINDS is refused by name. */

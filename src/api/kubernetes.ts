@@ -28,11 +28,18 @@ export interface KubeService {
   /** Absent: the service selects nothing, its endpoints are somebody's own. */
   readonly selector: Labels | undefined;
   readonly ports: readonly KubeServicePort[];
+  readonly sessionAffinity: 'client-ip' | 'none';
+  readonly trafficDistribution: TrafficDistribution;
+  /** Clients get no endpoint but those of their own node (internalTrafficPolicy: Local). */
+  readonly nodeLocal: boolean;
   /** From the annotation networking.istio.io/exportTo. */
   readonly exportTo: readonly string[];
   /** IP addresses and names at which others reach it: its load balancer's, and its externalIPs. */
   readonly externalAddresses: readonly string[];
 }
+
+/** Which endpoints go first: https://kubernetes.io/docs/concepts/services-networking/service/#traffic-distribution */
+export type TrafficDistribution = 'any' | 'same-zone' | 'same-node';
 
 export interface KubeEndpoint {
   readonly addresses: readonly string[];
@@ -78,9 +85,24 @@ export function decodeService(raw: KubeObject, cluster: string): KubeService {
     externalName: spec['type'] === 'ExternalName' ? string(spec['externalName']) : undefined,
     selector: isRecord(spec['selector']) ? labelsOf(spec['selector']) : undefined,
     ports: records(spec['ports']).flatMap((port) => servicePort(port)),
+    sessionAffinity: spec['sessionAffinity'] === 'ClientIP' ? 'client-ip' : 'none',
+    trafficDistribution: distributionOf(spec['trafficDistribution'], raw),
+    nodeLocal: spec['internalTrafficPolicy'] === 'Local',
     exportTo: exported === undefined ? ['*'] : exported.split(',').map((s) => s.trim()),
     externalAddresses: externalAddressesOf(raw),
   };
+}
+
+const DISTRIBUTIONS: Readonly<Record<string, TrafficDistribution>> = {
+  preferclose: 'same-zone',
+  prefersamezone: 'same-zone',
+  prefersamenode: 'same-node',
+};
+
+/** Istio's annotation is for what has no such field, and older than the field. */
+export function distributionOf(field: unknown, { metadata }: Pick<KubeObject, 'metadata'>): TrafficDistribution {
+  const annotated = metadata.annotations?.['networking.istio.io/traffic-distribution'] ?? '';
+  return DISTRIBUTIONS[(string(field) ?? '').toLowerCase()] ?? DISTRIBUTIONS[annotated.toLowerCase()] ?? 'any';
 }
 
 function externalAddressesOf(raw: KubeObject): string[] {
@@ -146,6 +168,13 @@ export function decodePod(raw: KubeObject, cluster: string): Workload {
     ports: Object.fromEntries(ports),
     meshed: labels['security.istio.io/tlsMode'] === 'istio',
   };
+}
+
+/** Takes requests, as Kubernetes has found. */
+export function isReadyPod(raw: KubeObject): boolean {
+  const conditions = records(record(raw['status'])['conditions']);
+  const isReady = conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
+  return isReady && raw.metadata.deletionTimestamp === undefined;
 }
 
 /** Every label of `selector` is there with the same value; an empty selector takes everything. */

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // networking.istio.io ServiceEntry: https://istio.io/latest/docs/reference/config/networking/service-entry/
 import { isIP } from 'node:net';
+import type { KubeObject } from '../kube/types.ts';
 import { reportDuplicates } from './duplicates.ts';
 import type { Kind, MeshObject } from './kind.ts';
-import { EXTERNAL_NETWORK, networkName } from './mesh-networks.ts';
+import { distributionOf, type TrafficDistribution } from './kubernetes.ts';
+import { EXTERNAL_NETWORK } from './mesh-networks.ts';
 import { PROTOCOL_NAMES, parseProtocol } from './protocol.ts';
 import {
   type At,
@@ -11,17 +13,17 @@ import {
   choice,
   defaulted,
   type Infer,
-  integer,
+  isRecord,
   list,
-  mapOf,
   optional,
-  refused,
   required,
   struct,
+  supportedChoice,
   text,
   turned,
 } from './shape.ts';
 import { dnsLabel, exportTo, fullHost, labels, portNumber } from './values.ts';
+import { checkLabels, isNowhere, type WorkloadAddress, workloadAddress } from './workload-entry.ts';
 
 const protocol = turned(text(), (raw, at) => {
   const found = parseProtocol(raw);
@@ -44,33 +46,7 @@ const port = struct({
   targetPort: optional(portNumber),
 });
 
-const address = checked(text(), (raw, at) => {
-  if (isNowhere(raw)) {
-    const cure = 'write the address of the workload, or of the gateway in front of it';
-    at.report.add('ISM0006', at.field, `${raw} is no address of anybody`, cure);
-    return;
-  }
-  const isName = /^[a-z0-9_]([-a-z0-9_.]{0,251}[a-z0-9_])?\.?$/i.test(raw) && !/^[0-9.]+$/.test(raw);
-  if (isIP(raw) !== 0 || isName) return;
-  at.report.add('ISM0006', at.field, `${JSON.stringify(raw)} is no address`, 'write an IP address or a DNS name');
-});
-
-/** Unspecified, broadcast or multicast: nobody is there, and a listener there is refused or takes others' connections. */
-function isNowhere(address: string): boolean {
-  return isIP(address) !== 0 && /^(0\.0\.0\.0$|255\.255\.255\.255$|22[4-9]\.|23\d\.|::$|ff)/i.test(address);
-}
-
-const endpoint = struct({
-  address: required(address),
-  ports: defaulted(mapOf(portNumber), {}),
-  labels: defaulted(labels, {}),
-  /** `external`: only the egress gateway goes there; everybody else to the endpoints beside it. */
-  network: optional(networkName),
-  locality: optional(text()),
-  weight: optional(integer()),
-  serviceAccount: optional(text()),
-});
-export type ServiceEntryEndpoint = Infer<typeof endpoint>;
+export type ServiceEntryEndpoint = WorkloadAddress;
 
 const virtualAddress = checked(text(), (raw, at) => {
   const [ip, bits, ...rest] = raw.split('/');
@@ -93,21 +69,46 @@ const virtualAddress = checked(text(), (raw, at) => {
   }
 });
 
-const spec = struct(
+const workloadSelector = checked(struct({ labels: defaulted(labels, {}) }), (value, at) => {
+  const entries = Object.entries(value.labels);
+  if (entries.length === 0) {
+    const message = 'without labels it selects every workload of the namespace';
+    at.report.add('ISM0005', at.field, message, 'give it labels');
+  }
+  for (const [name, label] of entries) {
+    if (name !== '' && !`${name}${label}`.includes('*')) continue;
+    const message = `${JSON.stringify(`${name}=${label}`)} is no label with its value`;
+    at.report.add('ISM0006', `${at.field}.labels`, message, 'write both out; there are no wildcards');
+  }
+});
+
+const fields = struct(
   {
     hosts: required(list(fullHost, { min: 1 })),
     addresses: defaulted(list(virtualAddress), []),
     ports: required(list(port, { min: 1 })),
     location: defaulted(choice(['MESH_EXTERNAL', 'MESH_INTERNAL']), 'MESH_EXTERNAL'),
-    resolution: defaulted(choice(['NONE', 'STATIC', 'DNS', 'DNS_ROUND_ROBIN']), 'NONE'),
-    endpoints: defaulted(list(endpoint), []),
+    resolution: defaulted(
+      supportedChoice(['NONE', 'STATIC', 'DNS', 'DNS_ROUND_ROBIN'], {
+        DYNAMIC_DNS: 'use NONE for names that clients look up themselves, or DNS with each name by itself',
+      }),
+      'NONE',
+    ),
+    endpoints: defaulted(list(workloadAddress), []),
     exportTo,
     subjectAltNames: defaulted(list(text()), []),
-    workloadSelector: refused('list the workloads in `endpoints`'),
+    /** Pods and WorkloadEntries of the entry's own namespace. */
+    workloadSelector: optional(workloadSelector),
   },
   'A service that Kubernetes does not know: outside of the mesh, or in another cluster.',
 );
-export type ServiceEntrySpec = Infer<typeof spec>;
+export interface ServiceEntrySpec extends Infer<typeof fields> {
+  /** Host -> the addresses that were found for it, as its status says: where it gives none itself, and takes some. */
+  readonly allocated: Readonly<Record<string, readonly string[]>>;
+  /** By an annotation. */
+  readonly trafficDistribution: TrafficDistribution;
+}
+const spec = turned(fields, (value): ServiceEntrySpec => ({ ...value, allocated: {}, trafficDistribution: 'any' }));
 export type ServiceEntry = MeshObject<ServiceEntrySpec>;
 
 export const SERVICE_ENTRY: Kind<ServiceEntrySpec> = {
@@ -137,22 +138,87 @@ export const SERVICE_ENTRY: Kind<ServiceEntrySpec> = {
       `${at.field}.ports`,
       at,
     );
+    checkHosts(value, at);
     checkResolution(value, at);
+    checkSelector(value, at);
     checkEndpoints(value, at);
     checkExternal(value, at, header.ref.namespace);
   },
+  complete: (value, raw) => ({
+    ...value,
+    allocated: takesAddresses(raw, value) ? allocatedOf(raw) : {},
+    trafficDistribution: distributionOf(undefined, raw),
+  }),
 };
+
+/** Whether it wants addresses of its own and gives none: https://istio.io/latest/docs/ops/configuration/traffic-management/dns-proxy/ */
+export function takesAddresses(
+  raw: Pick<KubeObject, 'metadata'>,
+  { addresses, resolution }: Pick<ServiceEntrySpec, 'addresses' | 'resolution'>,
+): boolean {
+  const wish = raw.metadata.labels?.['networking.istio.io/enable-autoallocate-ip'];
+  // With NONE a connection goes where it was going anyway: to an address where nobody is.
+  return addresses.length === 0 && resolution !== 'NONE' && wish?.toLowerCase() !== 'false';
+}
+
+/** `status.addresses` as Istio writes it: pairs of a host and an address. */
+export function allocatedOf(raw: KubeObject): Readonly<Record<string, readonly string[]>> {
+  const { status } = raw;
+  const pairs = isRecord(status) && Array.isArray(status['addresses']) ? status['addresses'].filter(isRecord) : [];
+  const found: Record<string, string[]> = {};
+  for (const { host, value } of pairs) {
+    if (typeof host !== 'string' || typeof value !== 'string' || isIP(value) === 0 || isNowhere(value)) continue;
+    found[host] = [...(found[host] ?? []), value].sort();
+  }
+  return found;
+}
+
+function checkHosts({ hosts, ports, resolution }: ServiceEntrySpec, at: At): void {
+  hosts.forEach((host, i) => {
+    if (host !== '*') return;
+    at.report.add(
+      'ISM0006',
+      `${at.field}.hosts[${i}]`,
+      '* is every host there is',
+      'name a domain, as in *.example.com',
+    );
+  });
+  const plain = ports.findIndex(({ protocol: p }) => p === 'tcp' || p === 'auto');
+  if (resolution === 'NONE' || hosts.length < 2 || plain < 0) return;
+  const message = 'on a port that is neither HTTP nor TLS nothing tells several hosts apart';
+  const cure = 'make a ServiceEntry for each host, with addresses of its own';
+  at.report.add('ISM0007', `${at.field}.ports[${plain}].protocol`, message, cure);
+}
+
+function checkSelector({ workloadSelector: selector, endpoints, resolution }: ServiceEntrySpec, at: At): void {
+  if (selector === undefined) return;
+  const field = `${at.field}.workloadSelector`;
+  if (endpoints.length > 0) {
+    at.report.add('ISM0007', field, 'workloadSelector and endpoints exclude one another', 'remove one of them');
+  }
+  if (resolution === 'NONE') {
+    const message = 'with resolution NONE clients choose the endpoint themselves';
+    at.report.add('ISM0005', field, message, 'use STATIC');
+  }
+}
 
 function checkResolution(value: ServiceEntrySpec, at: At): void {
   const { resolution, endpoints } = value;
   if (resolution === 'NONE' && endpoints.length > 0) {
     at.report.add('ISM0007', `${at.field}.endpoints`, 'resolution NONE has no endpoints', 'use STATIC or DNS');
   }
-  if (resolution === 'STATIC' && endpoints.length === 0) {
-    at.report.add('ISM0001', `${at.field}.endpoints`, 'resolution STATIC needs endpoints', 'add `endpoints`');
+  if (resolution === 'STATIC' && endpoints.length === 0 && value.workloadSelector === undefined) {
+    const cure = 'add `endpoints` or a `workloadSelector`';
+    at.report.add('ISM0005', `${at.field}.resolution`, 'there is no endpoint, so every request gets 503', cure);
+  }
+  const block = value.addresses.findIndex((address) => address.includes('/') && !isSingle(address));
+  if (block >= 0 && resolution.startsWith('DNS')) {
+    const field = `${at.field}.addresses[${block}]`;
+    at.report.add('ISM0007', field, 'a block of addresses goes with NONE or STATIC only', 'give single addresses');
   }
   value.hosts.forEach((host, i) => {
-    if (!host.startsWith('*') || !resolution.startsWith('DNS') || endpoints.length > 0) return;
+    const found = endpoints.length > 0 || value.workloadSelector !== undefined;
+    if (!host.startsWith('*') || !resolution.startsWith('DNS') || found) return;
     const cure = 'give the host without a wildcard, or endpoints';
     at.report.add('ISM0006', `${at.field}.hosts[${i}]`, `${host} cannot be looked up in the DNS`, cure);
   });
@@ -165,15 +231,20 @@ function checkEndpoints(value: ServiceEntrySpec, at: At): void {
   const names = new Set(value.ports.map((p) => p.name));
   value.endpoints.forEach((e, i) => {
     const field = `${at.field}.endpoints[${i}]`;
-    if (value.resolution === 'STATIC' && isIP(e.address) === 0) {
+    if (value.resolution === 'STATIC' && e.address !== '' && isIP(e.address) === 0) {
       at.report.add('ISM0006', `${field}.address`, `${e.address} is not an IP address`, 'use resolution DNS');
     }
+    checkLabels(e, { ...at, field });
     for (const name of Object.keys(e.ports)) {
       if (names.has(name)) continue;
       const cure = `use one of ${[...names].join(', ')}`;
       at.report.add('ISM0006', `${field}.ports.${name}`, `spec.ports has no port named ${name}`, cure);
     }
   });
+}
+
+function isSingle(address: string): boolean {
+  return address.endsWith(address.includes(':') ? '/128' : '/32');
 }
 
 /** Where the egress gateway runs. */

@@ -152,7 +152,7 @@ test.each([
   [
     'ServiceEntry',
     'hosts: [a.b]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n  resolution: STATIC',
-    ['ISM0001 spec.endpoints:4'],
+    ['warning ISM0005 spec.resolution:4'],
   ],
   [
     'ServiceEntry',

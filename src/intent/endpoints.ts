@@ -58,7 +58,8 @@ interface ReachedEndpoint {
 
 function reachedBy(endpoint: Endpoint, vantage: Vantage): ReachedEndpoint | undefined {
   const reach = reachOf(endpoint.network, vantage);
-  if (reach === 'direct') return { endpoint, gateways: [] };
+  // A workload without an address is reached by its network's gateway only.
+  if (reach === 'direct') return endpoint.address === '' ? undefined : { endpoint, gateways: [] };
   if (reach === 'none' || !endpoint.meshed) return undefined;
   const gateways = nearest(vantage.gateways.get(endpoint.network) ?? [], endpoint.locality);
   return gateways.length === 0 ? undefined : { endpoint, gateways };

@@ -5,6 +5,7 @@ import {
   decodeEndpointSlice,
   decodePod,
   decodeService,
+  isReadyPod,
   type KubeEndpointSlice,
   type KubeService,
   type Workload,
@@ -12,7 +13,7 @@ import {
 import type { ClusterName } from '../api/names.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { type EndpointSettings, endpointsOfSlices, mergeKubeServices, sortEndpoints } from './registry.ts';
-import { type EndpointSet, type MeshService, type MeshSettings, workloadKey } from './snapshot.ts';
+import { type Endpoint, type EndpointSet, type MeshService, type MeshSettings, workloadKey } from './snapshot.ts';
 
 type Reference = Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'>;
 /** `NAMESPACE/NAME` of a service. */
@@ -23,6 +24,8 @@ export class KubeState {
   readonly dirtyServices = new Set<ServiceName>();
   readonly dirtyEndpoints = new Set<ServiceName>();
   readonly dirtyWorkloads = new Set<string>();
+  /** Pods that take requests now, or no more; with `dirtyWorkloads`, all that a selector of pods has to know. */
+  readonly dirtyReadiness = new Set<string>();
 
   readonly #services = new Map<ServiceName, Map<ClusterName, KubeService>>();
   /** `CLUSTER/NAMESPACE/SERVICE` -> slices by name. */
@@ -30,6 +33,7 @@ export class KubeState {
   /** `CLUSTER/NAMESPACE/SLICE` -> the service that it was last seen with. */
   readonly #serviceOfSlice = new Map<string, ServiceName>();
   readonly #workloads = new Map<string, Workload>();
+  readonly #readyPods = new Set<string>();
   /** Workload -> services with an endpoint at it. */
   readonly #servicesOfWorkload = new Map<string, Set<ServiceName>>();
 
@@ -40,6 +44,7 @@ export class KubeState {
         this.#setService(cluster, object, decodeService(object, cluster));
         return true;
       case 'v1/Pod':
+        this.#setReadiness(cluster, object, isReadyPod(object));
         this.#setWorkload(cluster, object, decodePod(object, cluster));
         return true;
       case 'discovery.k8s.io/v1/EndpointSlice':
@@ -57,6 +62,7 @@ export class KubeState {
         this.#setService(cluster, object, undefined);
         break;
       case 'Pod':
+        this.#setReadiness(cluster, object, false);
         this.#setWorkload(cluster, object, undefined);
         break;
       case 'EndpointSlice':
@@ -69,10 +75,21 @@ export class KubeState {
     this.dirtyServices.clear();
     this.dirtyEndpoints.clear();
     this.dirtyWorkloads.clear();
+    this.dirtyReadiness.clear();
   }
 
   workload(key: string): Workload | undefined {
     return this.#workloads.get(key);
+  }
+
+  /** Only while it takes requests. */
+  readyWorkload(key: string): Workload | undefined {
+    return this.#readyPods.has(key) ? this.#workloads.get(key) : undefined;
+  }
+
+  /** The service as one cluster has it. */
+  copyOf(cluster: ClusterName, name: ServiceName): KubeService | undefined {
+    return this.#services.get(name)?.get(cluster);
   }
 
   serviceNamed(name: ServiceName, settings: MeshSettings): MeshService | undefined {
@@ -90,7 +107,8 @@ export class KubeState {
     for (const name of this.#services.keys()) this.dirtyEndpoints.add(name);
   }
 
-  endpointsOf(name: ServiceName, settings: EndpointSettings): EndpointSet {
+  /** `others`: what stands behind it and is no pod. */
+  endpointsOf(name: ServiceName, settings: EndpointSettings, others: readonly Endpoint[] = []): EndpointSet {
     const copies = this.#services.get(name) ?? new Map<ClusterName, KubeService>();
     const all = [...copies.keys()].flatMap((cluster) =>
       endpointsOfSlices(
@@ -100,7 +118,15 @@ export class KubeState {
         settings,
       ),
     );
-    return sortEndpoints(all);
+    return sortEndpoints([...all, ...others]);
+  }
+
+  #setReadiness(cluster: ClusterName, { metadata }: Reference, isReady: boolean): void {
+    const key = workloadKey(cluster, metadata.namespace ?? '', metadata.name ?? '');
+    if (this.#readyPods.has(key) === isReady) return;
+    if (isReady) this.#readyPods.add(key);
+    else this.#readyPods.delete(key);
+    this.dirtyReadiness.add(key);
   }
 
   #setService(cluster: ClusterName, object: Reference, next: KubeService | undefined): void {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Kubernetes services of every cluster and ServiceEntries, as one kind of service. The only place where clusters merge:
 // services of one name and namespace in several clusters are one service.
-import { isIP } from 'node:net';
 import type { KubeEndpointSlice, KubeService, Workload } from '../api/kubernetes.ts';
 import { type ClusterName, clusterName, type Hostname, hostname, spiffeId } from '../api/names.ts';
 import type { ServiceEntry, ServiceEntryEndpoint, ServiceEntrySpec } from '../api/service-entry.ts';
 import { ANY_NETWORK, type NetworkMembers, networkOf } from './networks.ts';
+import { hasSidecar, isDialled, type SelectableWorkload } from './selected-workloads.ts';
 import type { ClusterService, Endpoint, EndpointSet, MeshService, MeshSettings, ServiceKey } from './snapshot.ts';
 
 function serviceKey(namespace: string, host: string): ServiceKey {
@@ -37,7 +37,11 @@ export function mergeKubeServices(copies: ReadonlyMap<ClusterName, KubeService>,
     resolution: first.externalName !== undefined ? 'dns' : first.headless ? 'none' : 'endpoints',
     ports: first.ports,
     addresses: [],
+    allocated: [],
     clusters,
+    sessionAffinity: first.sessionAffinity,
+    trafficDistribution: first.trafficDistribution,
+    nodeLocal: first.nodeLocal,
     exportTo: first.exportTo,
     dnsEndpoints: first.externalName === undefined ? [] : [externalEndpoint(first, first.externalName)],
     subjectAltNames: [],
@@ -52,9 +56,10 @@ function externalEndpoint(service: KubeService, address: string): Endpoint {
   return { ...unknown, network: ANY_NETWORK, address, ports, cluster, weight: 1 };
 }
 
-/** One service for each host of the entry. */
-export function servicesOfEntry(entry: ServiceEntry): MeshService[] {
+/** One service for each host of the entry. `selected`: the workloads that its workloadSelector finds. */
+export function servicesOfEntry(entry: ServiceEntry, selected: readonly SelectableWorkload[] = []): MeshService[] {
   const { spec, ref } = entry;
+  const workloads = workloadsOfEntry(entry, selected);
   return spec.hosts.map((host) => ({
     key: `${serviceKey(ref.namespace, host)}/${ref.name}`,
     hostname: host,
@@ -63,57 +68,135 @@ export function servicesOfEntry(entry: ServiceEntry): MeshService[] {
     createdAtMs: entry.createdAtMs,
     registry: 'service-entry',
     meshInternal: spec.location === 'MESH_INTERNAL',
-    resolution: resolutionOf(spec),
-    ports: spec.ports.map(({ name, number, protocol }) => ({ name, number, protocol, targetPort: number })),
-    addresses: spec.addresses,
+    resolution: resolutionOf(spec, workloads),
+    ports: spec.ports.map(({ name, number, protocol, targetPort = number }) => ({
+      name,
+      number,
+      protocol,
+      targetPort,
+    })),
+    addresses: spec.addresses.map(withoutFullMask),
+    allocated: spec.allocated[host] ?? [],
     clusters: {},
+    sessionAffinity: 'none',
+    trafficDistribution: spec.trafficDistribution,
+    nodeLocal: false,
     exportTo: spec.exportTo,
-    dnsEndpoints: resolvesByDns(spec) ? dnsEndpoints(entry, host) : [],
+    dnsEndpoints: resolvesByDns(spec, workloads) ? dnsEndpoints(entry, host, workloads) : [],
     subjectAltNames: spec.subjectAltNames,
-    networks: [...new Set(spec.endpoints.flatMap((e) => e.network ?? []))].sort(),
+    networks: networksOf(workloads),
   }));
 }
 
-/** Endpoints by IP need no look-up, whatever the entry says: they work at once, and can change without a new cluster. */
-function resolvesByDns(spec: ServiceEntrySpec): boolean {
-  const byIp = spec.endpoints.length > 0 && spec.endpoints.every((e) => isIP(e.address) !== 0);
-  return spec.resolution.startsWith('DNS') && !byIp;
+/** Those that somebody named. */
+function networksOf(workloads: readonly SelectableWorkload[]): string[] {
+  return [
+    ...new Set(workloads.flatMap(({ network = ANY_NETWORK }) => (network === ANY_NETWORK ? [] : [network]))),
+  ].sort();
 }
 
-function resolutionOf(spec: ServiceEntrySpec): MeshService['resolution'] {
-  if (spec.resolution === 'NONE') return 'none';
-  if (!resolvesByDns(spec)) return 'endpoints';
-  return spec.resolution === 'DNS' ? 'dns' : 'dns-round-robin';
+function withoutFullMask(address: string): string {
+  return address.replace(address.includes(':') ? /\/128$/ : /\/32$/, '');
 }
 
-function dnsEndpoints(entry: ServiceEntry, host: Hostname): Endpoint[] {
-  if (entry.spec.endpoints.length > 0) return entry.spec.endpoints.map((e) => endpointOfEntry(entry, e));
-  return [endpointOfEntry(entry, { address: host, ports: {}, labels: {} })];
+/** Its own endpoints, or those that it selects: with resolution STATIC only those that need no look-up. */
+function workloadsOfEntry({ spec, ref }: ServiceEntry, selected: readonly SelectableWorkload[]): SelectableWorkload[] {
+  if (spec.workloadSelector === undefined) return spec.endpoints.map((e) => workloadOfEndpoint(e, ref.cluster));
+  return selected.filter((w) => spec.resolution.startsWith('DNS') || isDialled(w));
 }
 
-type EntryEndpoint = Pick<ServiceEntryEndpoint, 'address' | 'ports' | 'labels'> & Partial<ServiceEntryEndpoint>;
-
-function endpointOfEntry(entry: ServiceEntry, raw: EntryEndpoint, trustDomain = ''): Endpoint {
-  const account = raw.serviceAccount;
-  const target = (p: ServiceEntrySpec['ports'][number]) => raw.ports[p.name] ?? p.targetPort ?? p.number;
+function workloadOfEndpoint(raw: ServiceEntryEndpoint, cluster: string | undefined): SelectableWorkload {
   return {
     address: raw.address,
-    ports: Object.fromEntries(entry.spec.ports.map((p) => [p.name, target(p)])),
+    ports: raw.ports,
     labels: raw.labels,
-    cluster: clusterName(entry.ref.cluster ?? ''),
-    network: raw.network ?? ANY_NETWORK,
+    cluster: clusterName(cluster ?? ''),
+    network: raw.network || ANY_NETWORK,
     locality: raw.locality ?? '',
     // In Istio's API a weight of 0 is one that nobody gave; Envoy would refuse it.
     weight: raw.weight || 1,
-    identity: account === undefined ? undefined : spiffeId(trustDomain, entry.ref.namespace, account),
-    meshed: raw.labels['security.istio.io/tlsMode'] === 'istio' || account !== undefined,
+    serviceAccount: raw.serviceAccount,
+    meshed: hasSidecar(raw.labels, raw.serviceAccount),
+  };
+}
+
+/** Endpoints by IP need no look-up, whatever the entry says: they work at once, and can change without a new cluster. */
+function resolvesByDns(spec: ServiceEntrySpec, workloads: readonly SelectableWorkload[]): boolean {
+  const byIp = workloads.length > 0 && workloads.every(isDialled);
+  return spec.resolution.startsWith('DNS') && !byIp;
+}
+
+function resolutionOf(spec: ServiceEntrySpec, workloads: readonly SelectableWorkload[]): MeshService['resolution'] {
+  if (spec.resolution === 'NONE') return 'none';
+  if (!resolvesByDns(spec, workloads)) return 'endpoints';
+  return spec.resolution === 'DNS' ? 'dns' : 'dns-round-robin';
+}
+
+function dnsEndpoints(entry: ServiceEntry, host: Hostname, workloads: readonly SelectableWorkload[]): Endpoint[] {
+  const { spec, ref } = entry;
+  const itself = { address: host, ports: {}, labels: {}, network: undefined, locality: undefined };
+  const alone = workloadOfEndpoint({ ...itself, weight: undefined, serviceAccount: undefined }, ref.cluster);
+  const all = workloads.length > 0 || spec.workloadSelector !== undefined ? workloads : [alone];
+  // A name that is looked up once for all has one endpoint (Envoy's LOGICAL_DNS): the first.
+  const some = spec.resolution === 'DNS_ROUND_ROBIN' ? all.slice(0, 1) : all;
+  return some.map((workload) => endpointOf(workload, portsOfEntry(spec, workload), ref.namespace));
+}
+
+/** By the name of a service's port: the port that the workload itself names so, else the service's own target. */
+function portsOfEntry(spec: ServiceEntrySpec, { ports }: SelectableWorkload): Record<string, number> {
+  return Object.fromEntries(spec.ports.map((p) => [p.name, ports[p.name] ?? p.targetPort ?? p.number]));
+}
+
+function endpointOf(
+  workload: SelectableWorkload,
+  ports: Readonly<Record<string, number>>,
+  namespace: string,
+  settings?: EndpointSettings,
+): Endpoint {
+  const { address, labels, cluster, network, locality, weight, serviceAccount, meshed } = workload;
+  const found = settings && networkOf(settings.members, { cluster, ip: address, labels });
+  return {
+    address,
+    ports,
+    labels,
+    cluster,
+    network: network ?? found ?? ANY_NETWORK,
+    locality,
+    weight,
+    identity:
+      serviceAccount === undefined ? undefined : spiffeId(settings?.trustDomain ?? '', namespace, serviceAccount),
+    meshed,
     draining: false,
   };
 }
 
-export function endpointsOfEntry(entry: ServiceEntry, trustDomain: string): EndpointSet {
-  if (entry.spec.resolution === 'NONE' || resolvesByDns(entry.spec)) return [];
-  return sortEndpoints(entry.spec.endpoints.map((e) => endpointOfEntry(entry, e, trustDomain)));
+export function endpointsOfEntry(
+  entry: ServiceEntry,
+  settings: EndpointSettings,
+  selected: readonly SelectableWorkload[] = [],
+): EndpointSet {
+  const { spec, ref } = entry;
+  const workloads = workloadsOfEntry(entry, selected);
+  if (spec.resolution === 'NONE' || resolvesByDns(spec, workloads)) return [];
+  return sortEndpoints(
+    workloads.map((workload) => endpointOf(workload, portsOfEntry(spec, workload), ref.namespace, settings)),
+  );
+}
+
+/** Workloads that are no pods, as endpoints of a Kubernetes service that selects them. */
+export function endpointsOfWorkloads(
+  service: Pick<KubeService, 'ports' | 'ref'>,
+  workloads: readonly SelectableWorkload[],
+  settings: EndpointSettings,
+): Endpoint[] {
+  return workloads.filter(isDialled).map((workload) => {
+    const ports = service.ports.flatMap(({ name, number, targetPort }) => {
+      const named = typeof targetPort === 'string' ? workload.ports[targetPort] : undefined;
+      const target = workload.ports[name] ?? named ?? (typeof targetPort === 'number' ? targetPort : number);
+      return [[name, target] as const];
+    });
+    return endpointOf(workload, Object.fromEntries(ports), service.ref.namespace, settings);
+  });
 }
 
 /** What endpoints are given beside what their slices and pods say. */

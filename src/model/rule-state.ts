@@ -80,6 +80,11 @@ export class RuleState {
     return this.#kinds.get(SERVICE_ENTRY.kind)?.get(name)?.value as ServiceEntry | undefined;
   }
 
+  /** `name`: NAMESPACE/NAME. */
+  valueOf<Spec>(kind: Kind<Spec>, name: string): MeshObject<Spec> | undefined {
+    return this.#kinds.get(kind.kind)?.get(name)?.value as MeshObject<Spec> | undefined;
+  }
+
   diagnostics(): Diagnostic[] {
     return [...this.#kinds.values()].flatMap((held) => [...held.values()].flatMap((h) => h.diagnostics));
   }

@@ -4,7 +4,7 @@
 import type { DestinationRule } from '../api/destination-rule.ts';
 import type { ObjectRef } from '../api/diagnostics.ts';
 import type { Gateway } from '../api/gateway.ts';
-import type { Workload } from '../api/kubernetes.ts';
+import type { KubeService, TrafficDistribution, Workload } from '../api/kubernetes.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
 import type { ClusterName, Hostname, SpiffeId } from '../api/names.ts';
 import type { Protocol } from '../api/protocol.ts';
@@ -46,8 +46,14 @@ export interface MeshService {
   readonly ports: readonly ServicePort[];
   /** Of a ServiceEntry, the same in every cluster: IPs or CIDR blocks. */
   readonly addresses: readonly string[];
+  /** Of a ServiceEntry without addresses: those that were found for it, sorted. Only who asks for them knows them. */
+  readonly allocated: readonly string[];
   /** Of a Kubernetes service, by cluster. */
   readonly clusters: Readonly<Record<ClusterName, ClusterService>>;
+  readonly sessionAffinity: KubeService['sessionAffinity'];
+  readonly trafficDistribution: TrafficDistribution;
+  /** Of a Kubernetes service: see KubeService. */
+  readonly nodeLocal: boolean;
   readonly exportTo: readonly string[];
   /** Resolution by DNS: the names to look up. */
   readonly dnsEndpoints: readonly Endpoint[];

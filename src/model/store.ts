@@ -11,9 +11,11 @@ import { DEFAULT_MESH_CONFIG, decodeMeshConfig, type MeshConfig } from '../api/m
 import { decodeMeshNetworks } from '../api/mesh-networks.ts';
 import { type ClusterName, clusterName, type SpiffeId } from '../api/names.ts';
 import { diagnose, type Locate } from '../api/report.ts';
-import { SERVICE_ENTRY } from '../api/service-entry.ts';
+import { SERVICE_ENTRY, type ServiceEntry } from '../api/service-entry.ts';
 import { unknownKind } from '../api/validate.ts';
 import { isForMesh, VIRTUAL_SERVICE, type VirtualService } from '../api/virtual-service.ts';
+import { WORKLOAD_ENTRY } from '../api/workload-entry.ts';
+import { WORKLOAD_GROUP } from '../api/workload-group.ts';
 import { type Change, placeSorted, regroup, without } from '../incremental/grouped-map.ts';
 import { VersionedMap } from '../incremental/versioned-map.ts';
 import type { KubeObject } from '../kube/types.ts';
@@ -24,10 +26,12 @@ import { qualifyHost } from './hosts.ts';
 import { KubeState } from './kube-state.ts';
 import { NetworkState } from './network-state.ts';
 import { type NetworkIndex, NO_NETWORKS } from './networks.ts';
-import { endpointsOfEntry, servicesOfEntry } from './registry.ts';
+import { type EndpointSettings, endpointsOfEntry, endpointsOfWorkloads, servicesOfEntry } from './registry.ts';
 import { RuleState } from './rule-state.ts';
 import { compareAge, RuleTable } from './rule-table.ts';
+import { type SelectableWorkload, SelectedWorkloads } from './selected-workloads.ts';
 import type {
+  Endpoint,
   EndpointSet,
   HeadlessState,
   MeshIndex,
@@ -72,6 +76,9 @@ export class MeshStore {
   #crossDiagnostics: readonly Diagnostic[] = [];
   #mesh: MeshConfig = DEFAULT_MESH_CONFIG;
   #locateMesh: Locate | undefined;
+  readonly #selected = new SelectedWorkloads();
+  /** WorkloadEntries and WorkloadGroups of which there is news: kind and `NAMESPACE/NAME`. */
+  readonly #news = new Map<string, readonly [kind: string, name: string]>();
   readonly #networks: NetworkState;
   readonly #census = new EndpointCensus();
   readonly #unreachable = new UnreachableEndpoints();
@@ -141,6 +148,8 @@ export class MeshStore {
   #update(): StoreUpdate {
     this.#advance();
     this.#kube.settle();
+    this.#selected.settle();
+    this.#news.clear();
     this.#rules.settle();
     return { snapshot: this.#snapshot, diagnostics: this.#diagnostics() };
   }
@@ -161,8 +170,13 @@ export class MeshStore {
       const key = `${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name ?? ''}`;
       if (event.kind === 'delete') this.#strangers.delete(key);
       else this.#strangers.set(key, unknownKind(object, event.locate, cluster));
-    } else if (event.kind === 'delete') this.#rules.delete(kind, object);
-    else this.#rules.upsert(kind, event.object, cluster, event.locate);
+    } else {
+      if (event.kind === 'delete') this.#rules.delete(kind, object);
+      else this.#rules.upsert(kind, event.object, cluster, event.locate);
+      if (!object.kind.startsWith('Workload')) return;
+      const name = `${object.metadata.namespace ?? ''}/${object.metadata.name ?? ''}`;
+      this.#news.set(`${object.kind} ${name}`, [object.kind, name]);
+    }
   }
 
   #takeMeshConfig(event: Exclude<StoreEvent, { kind: 'synced' }>): void {
@@ -200,7 +214,11 @@ export class MeshStore {
   #advance(): void {
     const before = this.#snapshot;
     this.#networks.settle((cluster, name) => this.#kube.externalAddressesOf(cluster, name));
-    if (this.#networks.members !== before.index.networks.members) this.#kube.recountEndpoints();
+    if (this.#networks.members !== before.index.networks.members) {
+      this.#kube.recountEndpoints();
+      this.#selected.recount();
+    }
+    this.#select();
     const services = new Changes(this.#services);
     const endpoints = new Changes(this.#endpoints);
     this.#advanceEntries(services, endpoints);
@@ -293,17 +311,55 @@ export class MeshStore {
     return isPlain ? changes : differences(before.resolved, this.#resolvedRules);
   }
 
+  /** Who selects workloads learns what there is now, and looks again where it concerns him. */
+  #select(): void {
+    const selected = this.#selected;
+    for (const [kind, name] of this.#news.values()) {
+      const [namespace = '', own = ''] = name.split('/');
+      if (kind === WORKLOAD_GROUP.kind) selected.setGroup(namespace, own, this.#rules.valueOf(WORKLOAD_GROUP, name));
+      else selected.setEntry(namespace, own, this.#rules.valueOf(WORKLOAD_ENTRY, name));
+    }
+    for (const key of new Set([...this.#kube.dirtyWorkloads, ...this.#kube.dirtyReadiness])) {
+      selected.setPod(key.split('/')[1]!, key, this.#kube.readyWorkload(key));
+    }
+    for (const name of this.#kube.dirtyServices) {
+      const [namespace = '', own = ''] = name.split('/');
+      const { selector = {} } = this.#kube.copyOf(clusterName(this.#options.configCluster), name) ?? {};
+      selected.setSelector('service', namespace, own, Object.keys(selector).length > 0 ? selector : undefined);
+    }
+    for (const name of selected.dirty.service) this.#kube.dirtyEndpoints.add(name);
+  }
+
+  /** Workloads that are no pods, behind a Kubernetes service. */
+  #workloadsBehind(name: string, settings: EndpointSettings): Endpoint[] {
+    const copy = this.#kube.copyOf(clusterName(this.#options.configCluster), name);
+    if (copy?.selector === undefined || Object.keys(copy.selector).length === 0) return [];
+    return endpointsOfWorkloads(copy, this.#selected.entries(copy.ref.namespace, copy.selector), settings);
+  }
+
+  #selectedBy(entry: ServiceEntry | undefined): SelectableWorkload[] {
+    const labels = entry?.spec.workloadSelector?.labels;
+    if (entry === undefined || labels === undefined) return [];
+    const { namespace } = entry.ref;
+    return [...this.#selected.entries(namespace, labels), ...this.#selected.pods(namespace, labels)];
+  }
+
   #advanceEntries(services: Changes<MeshService>, endpoints: Changes<EndpointSet>): void {
-    for (const name of this.#rules.dirty.get(SERVICE_ENTRY.kind)?.keys() ?? []) {
+    const settings = this.#endpointSettings;
+    const changed = this.#rules.dirty.get(SERVICE_ENTRY.kind)?.keys() ?? [];
+    for (const name of new Set([...changed, ...this.#selected.dirty.entry])) {
       const entry = this.#rules.serviceEntry(name);
-      const made = entry === undefined ? [] : servicesOfEntry(entry);
+      const [namespace = '', own = ''] = name.split('/');
+      this.#selected.setSelector('entry', namespace, own, entry?.spec.workloadSelector?.labels);
+      const selected = this.#selectedBy(entry);
+      const made = entry === undefined ? [] : servicesOfEntry(entry, selected);
       for (const key of this.#keysOfEntry.get(name) ?? []) {
         services.set(key, undefined);
         endpoints.set(key, undefined);
       }
       for (const service of made) {
         services.set(service.key, service);
-        const found = endpointsOfEntry(entry!, this.#options.trustDomain);
+        const found = endpointsOfEntry(entry!, settings, selected);
         if (service.resolution === 'endpoints') endpoints.set(service.key, found);
       }
       if (made.length === 0) this.#keysOfEntry.delete(name);
@@ -315,8 +371,12 @@ export class MeshStore {
     }
   }
 
+  get #endpointSettings(): EndpointSettings {
+    return { trustDomain: this.#options.trustDomain, members: this.#networks.members };
+  }
+
   #advanceKube(services: Changes<MeshService>, endpoints: Changes<EndpointSet>): void {
-    const settings = { trustDomain: this.#options.trustDomain, members: this.#networks.members };
+    const settings = this.#endpointSettings;
     for (const name of this.#kube.dirtyServices) {
       const service = this.#kube.serviceNamed(name, this.#options);
       const key = service?.key ?? this.#keyOfService.get(name);
@@ -329,7 +389,8 @@ export class MeshStore {
     }
     for (const name of this.#kube.dirtyEndpoints) {
       const key = this.#keyOfService.get(name);
-      if (key !== undefined) endpoints.set(key, this.#kube.endpointsOf(name, settings));
+      if (key !== undefined)
+        endpoints.set(key, this.#kube.endpointsOf(name, settings, this.#workloadsBehind(name, settings)));
     }
   }
 

@@ -11,6 +11,7 @@ const PORTS = [
   { name: 'http-admin', port: 8080 },
   { name: 'grpc', port: 7070, targetPort: 7071 },
   { name: 'tcp-db', port: 5432 },
+  { name: 'odd', port: 6060 },
   { name: 'https', port: 443, targetPort: 8443 },
   { name: 'web', port: 80, targetPort: 'web', appProtocol: 'http' },
 ] as const;
@@ -47,7 +48,7 @@ const pod = fc.record({ namespace, name, version: fc.constantFrom(...VERSIONS), 
       labels: { app: p.name, version: p.version, ...(p.meshed && { 'security.istio.io/tlsMode': 'istio' }) },
     },
     spec: { serviceAccountName: p.name, containers: [{ ports: [{ name: 'web', containerPort: 8000 }] }] },
-    status: { podIP: p.ip },
+    status: { podIP: p.ip, conditions: [{ type: 'Ready', status: p.meshed ? 'True' : 'False' }] },
   }),
 );
 
@@ -83,7 +84,7 @@ const serviceEntry = fc
     exportTo,
     remote: fc.boolean(),
     address: fc.option(fc.oneof(ip(127), fc.constant('240.1.0.0/16')), { nil: undefined }),
-    ports: fc.uniqueArray(fc.constantFrom('http', 'http2', 'tcp', 'tls'), { minLength: 1 }),
+    ports: fc.uniqueArray(fc.constantFrom('http', 'http2', 'tcp', 'tls', 'any'), { minLength: 1, maxLength: 4 }),
     endpoints: fc.uniqueArray(fc.oneof(ip(9), fc.constantFrom('a.example.com', 'b.example.com')), {
       minLength: 1,
       maxLength: 3,
@@ -92,12 +93,16 @@ const serviceEntry = fc
   })
   .map((e) =>
     mesh('ServiceEntry', `${e.name}-entry`, e.namespace, e.created, {
-      hosts: e.remote ? [`${e.name}.${e.namespace}.global`] : ['www.example.com', '*.example.com'],
+      hosts: hostsOf(e),
       ...(e.exportTo && { exportTo: e.exportTo }),
       location: e.remote ? 'MESH_INTERNAL' : 'MESH_EXTERNAL',
-      ...(e.address && { addresses: [e.address] }),
-      ports: e.ports.map((protocol, i) => ({ number: [9080, 7070, 5432, 443][i], name: `p${i}`, protocol })),
-      resolution: e.once && e.endpoints.length === 1 ? 'DNS_ROUND_ROBIN' : 'DNS',
+      ...(e.address && !(isBlock(e) && !isByIp(e)) && { addresses: [e.address] }),
+      ports: e.ports.map((protocol, i) => ({
+        number: [9080, 7070, 5432, 443][i],
+        name: `p${i}`,
+        ...(protocol !== 'any' && { protocol }),
+      })),
+      resolution: isBlock(e) && isByIp(e) ? 'STATIC' : e.once && e.endpoints.length === 1 ? 'DNS_ROUND_ROBIN' : 'DNS',
       endpoints: e.endpoints.map((address, i) => ({
         address,
         labels: { version: VERSIONS[i]! },
@@ -105,6 +110,56 @@ const serviceEntry = fc
       })),
     }),
   );
+
+interface EntryDraft {
+  name: string;
+  namespace: string;
+  remote: boolean;
+  ports: readonly string[];
+  address: string | undefined;
+  endpoints: readonly string[];
+}
+
+/** Nothing but HTTP and TLS tells several hosts apart. */
+function hostsOf({ name, namespace, remote, ports: protocols }: EntryDraft): string[] {
+  if (remote) return [`${name}.${namespace}.global`];
+  const plain = protocols.some((protocol) => protocol === 'tcp' || protocol === 'any');
+  return plain ? ['www.example.com'] : ['www.example.com', '*.example.com'];
+}
+
+function isBlock({ address }: EntryDraft): boolean {
+  return address?.includes('/') === true;
+}
+
+function isByIp({ endpoints }: EntryDraft): boolean {
+  return endpoints.every((address) => /^[\d.]+$/.test(address));
+}
+
+/** Workloads that Services and entries select. */
+const workloadEntry = fc
+  .record({ namespace, name, version: fc.constantFrom(...VERSIONS), created, ip: ip(7), weight: fc.nat(3) })
+  .map((w) =>
+    mesh('WorkloadEntry', `${w.name}-${w.version}`, w.namespace, w.created, {
+      address: w.ip,
+      labels: { app: w.name, version: w.version },
+      ports: { http: 9081, p0: 15444 },
+      weight: w.weight,
+      serviceAccount: w.name,
+    }),
+  );
+
+const selectingEntry = fc.record({ namespace, name, created, resolution: fc.constantFrom('STATIC', 'DNS') }).map((e) =>
+  mesh('ServiceEntry', `${e.name}-selecting`, e.namespace, e.created, {
+    hosts: [`${e.name}.selected.example.com`],
+    location: 'MESH_INTERNAL',
+    ports: [
+      { number: 9080, name: 'p0', protocol: 'HTTP' },
+      { number: 6061, name: 'p1' },
+    ],
+    resolution: e.resolution,
+    workloadSelector: { labels: { app: e.name } },
+  }),
+);
 
 const policy = fc.record(
   {
@@ -170,7 +225,7 @@ const destination = fc
 const headers = fc.constantFrom(
   {
     request: {
-      set: { 'x-by': '%PROTOCOL% 100%%', Host: 'other.example.com' },
+      set: { 'x-by': '%PROTOCOL% 100%%' },
       add: { 'x-more': '1' },
       remove: ['x-old'],
     },
@@ -279,7 +334,7 @@ function mesh(kind: string, name: string, namespace: string, creationTimestamp: 
 
 /** Objects with distinct kind, namespace and name. */
 export const arbitraryMesh: fc.Arbitrary<KubeObject[]> = fc.uniqueArray(
-  fc.oneof(service, pod, slice, serviceEntry, destinationRule, virtualService, gateway),
+  fc.oneof(service, pod, slice, serviceEntry, workloadEntry, selectingEntry, destinationRule, virtualService, gateway),
   { minLength: 1, maxLength: 30, selector: (o) => `${o.kind}/${o.metadata.namespace}/${o.metadata.name}` },
 );
 

@@ -167,7 +167,7 @@ function podOf(spec: WorkloadSpec): KubeObject {
     kind: 'Pod',
     metadata: { name: spec.name, namespace: spec.namespace ?? 'default', labels: { ...spec.labels, ...tls } },
     spec: { serviceAccountName: spec.serviceAccount ?? 'default', containers: [{ ports }] },
-    status: { podIP: spec.ip },
+    status: { podIP: spec.ip, conditions: [{ type: 'Ready', status: 'True' }] },
   };
 }
 
