@@ -57,6 +57,7 @@ export const DIAGNOSTICS = {
   ISM0112: { severity: 'warning', title: 'gateway that leads nowhere yet' },
   ISM0113: { severity: 'warning', title: 'no sidecar behind a gateway' },
   ISM0114: { severity: 'warning', title: 'cluster of a network not found' },
+  ISM0115: { severity: 'warning', title: 'routes that are not taken over' },
   ISM0201: { severity: 'error', title: 'refused by Envoy' },
   ISM0202: { severity: 'error', title: 'Secret that proxies cannot be served' },
   ISM0301: { severity: 'error', title: 'mesh not installed' },

@@ -20,6 +20,7 @@ import { tlsInspector } from './filters/listener-filters.ts';
 import { chainName, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
 import { listenAddress } from './messages.ts';
 import { listenerName } from './names.ts';
+import { ruleMetadata } from './rule-metadata.ts';
 import { ownServerSocket } from './server-tls.ts';
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>;
@@ -78,6 +79,7 @@ function tcpChain(chain: TcpChainIntent, secure: boolean, { telemetry, secrets }
   const alpn = chain.tls?.certificates === 'mesh' ? [] : HTTP_ALPN;
   return {
     name: chainName(to),
+    ...ruleMetadata(chain.origin),
     ...(secure && { filterChainMatch: tlsMatch(chain.serverNames) }),
     filters: [tcpProxy({ to, telemetry, logOnConnected: true, connectAttempts: CONNECT_ATTEMPTS })],
     ...(chain.tls && { transportSocket: ownServerSocket(chain.tls, alpn, secrets) }),

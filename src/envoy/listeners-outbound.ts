@@ -18,6 +18,7 @@ import { HTTP_PROTOCOLS, httpInspector, tlsInspector } from './filters/listener-
 import { chainName, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
 import { duration, socketAddress } from './messages.ts';
 import { BLACK_HOLE, listenerName, OUTBOUND_PORT, PASSTHROUGH, VIRTUAL_OUTBOUND } from './names.ts';
+import { ruleMetadata } from './rule-metadata.ts';
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>;
 type MatchInit = { readonly transportProtocol?: string };
@@ -125,6 +126,7 @@ function tcpChain(chain: TcpChainIntent, telemetry: SideTelemetry, also: MatchIn
   const to = sharesOf(chain);
   return {
     name: chainName(to),
+    ...ruleMetadata(chain.origin),
     filterChainMatch: {
       serverNames: [...chain.serverNames],
       ...(chain.serverNames.length > 0 && { transportProtocol: 'tls' }),

@@ -67,11 +67,18 @@ export function ruledChains(
     if (!isTls && routes.at(-1)?.blocks.length === 0) break;
   }
   if (routes.length === 0) return [own];
-  const chains = distinctRoutes(
-    routes.map((route) => ({ ...route, blocks: route.blocks.length === 0 ? own.blocks : route.blocks })),
-  ).map((route): TcpChainIntent => ({ ...route, use: own.use }));
+  const placed = routes.map((route) => ({ ...route, blocks: route.blocks.length === 0 ? own.blocks : route.blocks }));
+  const chains = distinctRoutes(isTls ? placed.flatMap((route) => withBlocks(route, placed)) : placed).map(
+    (route): TcpChainIntent => ({ ...route, use: own.use }),
+  );
   const complete = isTls || routes.at(-1)!.blocks.length === 0;
   return complete ? chains : [...chains, own];
+}
+
+/** A proxy asks for the address before the name, and never comes back: what holds everywhere holds in each block too. */
+function withBlocks(route: ConnectionRoute, all: readonly ConnectionRoute[]): ConnectionRoute[] {
+  const blocks = route.blocks.length > 0 ? [] : [...new Set(all.flatMap((other) => other.blocks))];
+  return blocks.length === 0 ? [route] : [{ ...route, blocks }, route];
 }
 
 function sharesOf(route: readonly ConnectionShare[], vs: VirtualService, client: RouteClient): TcpShare[] {

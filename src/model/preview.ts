@@ -24,7 +24,7 @@ export function previewObject(index: MeshIndex, raw: KubeObject): Diagnostic[] {
 function withObject(index: MeshIndex, kind: string, object: MeshObject<unknown>): MeshIndex {
   switch (kind) {
     case VIRTUAL_SERVICE.kind:
-      return { ...index, virtualServices: replaced(index.virtualServices, object as VirtualService) };
+      return { ...index, writtenRules: replaced(index.writtenRules, object as VirtualService) };
     case DESTINATION_RULE.kind:
       return { ...index, destinationRules: replaced(index.destinationRules, object as DestinationRule) };
     case GATEWAY.kind:

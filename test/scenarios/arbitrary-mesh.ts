@@ -232,33 +232,37 @@ const headers = fc.constantFrom(
   },
   { response: { set: { 'x-by': 'mesh' }, remove: ['server'] } },
 );
-const extras = fc.record(
-  {
-    timeout: fc.constantFrom('0s', '1.5s'),
-    retries: fc.constantFrom(
-      { attempts: 0 },
-      { attempts: 3, perTryTimeout: '200ms', retryOn: '5xx,503,reset', backoff: '10ms' },
-    ),
-    fault: fc.constantFrom(
-      { delay: { fixedDelay: '1s', percentage: { value: 12.5 } } },
-      { abort: { httpStatus: 503, percentage: { value: 0.1 } } },
-    ),
-    corsPolicy: fc.constant({
-      allowOrigins: [{ prefix: 'https://' }],
-      allowMethods: ['GET'],
-      maxAge: '24h',
-      allowCredentials: true,
-    }),
-    headers,
-    rewrite: fc.constantFrom(
-      { uri: '/new' },
-      { authority: 'new.example.com' },
-      { uriRegexRewrite: { match: '^/(a)/', rewrite: '/\\1' } },
-    ),
-    mirror: destination,
-  },
-  { requiredKeys: [] },
-);
+const extras = fc
+  .record(
+    {
+      timeout: fc.constantFrom('0s', '1.5s'),
+      retries: fc.constantFrom(
+        { attempts: 0 },
+        { attempts: 3, perTryTimeout: '200ms', retryOn: '5xx,503,reset', backoff: '10ms' },
+      ),
+      fault: fc.constantFrom(
+        { delay: { fixedDelay: '1s', percentage: { value: 12.5 } } },
+        { abort: { httpStatus: 503, percentage: { value: 0.1 } } },
+        { abort: { grpcStatus: 'NOT_FOUND', percentage: { value: 100 } } },
+      ),
+      corsPolicy: fc.constant({
+        allowOrigins: [{ prefix: 'https://' }],
+        allowMethods: ['GET'],
+        maxAge: '24h',
+        allowCredentials: true,
+      }),
+      headers,
+      rewrite: fc.constantFrom(
+        { uri: '/new' },
+        { authority: 'new.example.com' },
+        { uriRegexRewrite: { match: '^/(a)/', rewrite: '/\\1' } },
+      ),
+      mirror: destination,
+    },
+    { requiredKeys: [] },
+  )
+  // The authority can be set once.
+  .map(({ headers, ...rest }) => (rest.rewrite !== undefined || headers === undefined ? rest : { ...rest, headers }));
 const action = fc.oneof(
   {
     weight: 6,
@@ -280,6 +284,7 @@ const action = fc.oneof(
     weight: 1,
     arbitrary: fc.constantFrom(
       { redirect: { uri: '/there', redirectCode: 308, port: 8443 } },
+      { redirect: { authority: 'there.example.com', derivePort: 'FROM_REQUEST_PORT' } },
       { directResponse: { status: 418, body: { string: 'tea' } } },
     ),
   },
@@ -294,7 +299,8 @@ const virtualService = fc
     name,
     created,
     exportTo,
-    hosts: fc.uniqueArray(host, { minLength: 1, maxLength: 2 }),
+    // One of two that cover one another would never be asked.
+    hosts: fc.uniqueArray(host, { minLength: 1, maxLength: 2, selector: (h) => h.replace('www.', '*.') }),
     gateways: fc.subarray(['mesh', 'edge', 'alpha/edge'], { minLength: 1 }),
     http: fc.array(route, { minLength: 1, maxLength: 3 }),
   })

@@ -4,10 +4,14 @@
 import { once } from 'node:events';
 import http, { type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { create, fromBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { anyPack, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { BootstrapSchema } from '#gen/envoy/config/bootstrap/v3/bootstrap_pb.ts';
 import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
+import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
+import { HTTPFaultSchema } from '#gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
+import { TYPE_URL } from '../../src/envoy/names.ts';
 import type { HttpRequest } from '../../src/envoy/simulate/route-choice.ts';
 import type { DesiredState } from '../../src/xds/types.ts';
 import { RunningEnvoy } from './running-envoy.ts';
@@ -85,14 +89,10 @@ export class LoopbackEnvoy {
   }
 
   async #start(envoyPath: string, desired: DesiredState): Promise<void> {
-    const bootstrap = fromBinary(BootstrapSchema, staticBootstrap(desired));
+    const bootstrap = fromBinary(BootstrapSchema, staticBootstrap(withoutChance(desired)));
     const resources = bootstrap.staticResources!;
     resources.clusters = await Promise.all(resources.clusters.map((cluster) => this.#localCluster(cluster)));
     resources.listeners = resources.listeners.filter(isHttp).map(onLoopback);
-    // Faults are left to chance, which no comparison needs.
-    bootstrap.layeredRuntime = create(BootstrapSchema, {
-      layeredRuntime: { layers: [{ name: 'test', layerSpecifier: { case: 'staticLayer', value: NO_FAULTS } }] },
-    }).layeredRuntime;
     this.#envoy = await RunningEnvoy.start(envoyPath, bootstrap);
     for (const [name, port] of await this.#envoy.listeners()) this.#ports.set(name, port);
   }
@@ -132,7 +132,23 @@ export class LoopbackEnvoy {
   }
 }
 
-const NO_FAULTS = { 'fault.http.abort.abort_percent': 0, 'fault.http.delay.fixed_delay_percent': 0 };
+const FAULT = 'envoy.filters.http.fault';
+
+/** Without delays, and without faults that are left to chance, which no comparison needs. */
+function withoutChance(desired: DesiredState): DesiredState {
+  const tables = [...(desired.get(TYPE_URL.routes) ?? [])].map(([name, resource]) => {
+    const table = fromBinary(RouteConfigurationSchema, resource.value);
+    for (const { typedPerFilterConfig } of table.virtualHosts.flatMap((host) => host.routes)) {
+      const fault = typedPerFilterConfig[FAULT] && anyUnpack(typedPerFilterConfig[FAULT], HTTPFaultSchema);
+      if (fault === undefined) continue;
+      const { abort } = fault;
+      const certain = abort?.percentage?.numerator === 1_000_000;
+      typedPerFilterConfig[FAULT] = anyPack(HTTPFaultSchema, create(HTTPFaultSchema, certain ? { abort } : {}));
+    }
+    return [name, { ...resource, value: toBinary(RouteConfigurationSchema, table) }] as const;
+  });
+  return new Map([...desired, [TYPE_URL.routes, new Map(tables)]]);
+}
 
 function isHttp(listener: Listener): boolean {
   return listener.filterChains.some((chain) =>

@@ -96,7 +96,7 @@ function headerValue(name: string, request: HttpRequest): string | undefined {
   }
 }
 
-function takesString({ matchPattern }: StringMatcher, value: string): boolean {
+export function takesString({ matchPattern }: StringMatcher, value: string): boolean {
   switch (matchPattern.case) {
     case 'exact':
     case 'prefix':

@@ -21,6 +21,7 @@ import { BLACK_HOLE, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../names.ts';
 import { type RuleRef, readRuleMetadata } from '../rule-metadata.ts';
 import type { DecodedState } from './decoded-state.ts';
 import { type Connection, selectChain } from './filter-chain.ts';
+import { answerBeforeRouting } from './http-filters.ts';
 import { chooseRoute, chooseVirtualHost, type HttpRequest } from './route-choice.ts';
 
 export interface Call {
@@ -100,12 +101,14 @@ function runChain(state: DecodedState, listener: Listener, chain: FilterChain, c
   if (manager !== undefined) return runHttp(state, listener, manager, call);
   const proxy = anyUnpack(config.value, TcpProxySchema);
   const specifier = proxy?.clusterSpecifier;
+  const rule = readRuleMetadata(chain.metadata);
+  const place = { listener: listener.name, ...(rule !== undefined && { rule }) };
   if (specifier?.case === 'weightedClusters') {
-    return { kind: 'forward', listener: listener.name, to: shares(state, specifier.value.clusters) };
+    return { kind: 'forward', ...place, to: shares(state, specifier.value.clusters) };
   }
   const cluster = specifier?.case === 'cluster' ? specifier.value : '';
   if (cluster === BLACK_HOLE) return { kind: 'refuse', listener: listener.name, why: 'it leads into the black hole' };
-  return { kind: 'forward', listener: listener.name, to: [target(state, cluster, 1)] };
+  return { kind: 'forward', ...place, to: [target(state, cluster, 1)] };
 }
 
 interface Share {
@@ -136,12 +139,13 @@ function runHttp(state: DecodedState, listener: Listener, manager: HttpConnectio
   const route = vhost && chooseRoute(vhost, request);
   if (vhost === undefined || route === undefined) return { kind: 'respond', listener: listener.name, status: 404 };
   const rule = readRuleMetadata(route.metadata);
+  const answer = answerBeforeRouting(route, request);
   return {
     listener: listener.name,
     virtualHost: vhost.name,
     route: route.name,
     ...(rule !== undefined && { rule }),
-    ...runRoute(state, route, request),
+    ...(answer === undefined ? runRoute(state, route, request) : { kind: 'respond', status: answer }),
   };
 }
 

@@ -27,17 +27,31 @@ export function checkClaimedHosts(index: MeshIndex, hosts: HostIndex, say: Say):
     }
   }
   const ruled = new Map<string, VirtualService>();
-  for (const vs of index.virtualServices.filter((v) => isForMesh(v.spec))) {
+  for (const vs of index.writtenRules.filter((v) => isForMesh(v.spec) && v.spec.http.length > 0)) {
     vs.spec.hosts.forEach((raw, i) => {
       const host = qualifyHost(raw, vs.ref.namespace, index.settings.dnsDomain);
       const first = ruled.get(host);
-      if (first === undefined) ruled.set(host, vs);
-      else if (first.ref.namespace === vs.ref.namespace && first.spec.exportTo.join() === vs.spec.exportTo.join()) {
+      if (first === undefined) {
+        if (concernsAll(vs)) ruled.set(host, vs);
+      } else if (first.ref.namespace === vs.ref.namespace && first.spec.exportTo.join() === vs.spec.exportTo.join()) {
         const message = `VirtualService ${first.ref.name} is older and rules ${host} already, so this one is not used`;
         say(vs.ref, 'ISM0104', `spec.hosts[${i}]`, message, `merge these routes into ${first.ref.name}`);
       }
     });
   }
+}
+
+/** Whoever calls the host, on whatever port, has a route by it. */
+function concernsAll({ spec }: VirtualService): boolean {
+  return spec.http.some(
+    ({ match }) =>
+      match.length === 0 ||
+      match.some((m) => m.port === undefined && m.sourceNamespace === undefined && isEmpty(m.sourceLabels)),
+  );
+}
+
+function isEmpty(labels: Readonly<Record<string, string>>): boolean {
+  return Object.keys(labels).length === 0;
 }
 
 /** Somebody sees both. */

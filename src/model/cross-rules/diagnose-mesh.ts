@@ -7,10 +7,12 @@ import { hostTable, qualifyHost } from '../hosts.ts';
 import type { MeshIndex } from '../snapshot.ts';
 import { checkAddressless, checkClaimedAddresses } from './addresses.ts';
 import { checkClaimedHosts } from './claims.ts';
+import { checkDelegates } from './delegates.ts';
 import { checkServers } from './gateway-servers.ts';
 import type { Say } from './known.ts';
 import { checkNetworks } from './networks.ts';
 import { checkOpenPorts, checkPorts } from './ports.ts';
+import { checkJoined, checkReach } from './reach.ts';
 import { checkDestinations, checkGateways, checkRuleHosts } from './references.ts';
 
 export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined): Diagnostic[] {
@@ -26,10 +28,14 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
       rule.spec.subsets.map((subset) => subset.name),
     ]),
   );
-  for (const vs of index.virtualServices) {
-    checkDestinations(vs, { index, hosts, subsets }, say);
-    checkGateways(vs, index, say);
+  const known = { index, hosts, subsets };
+  for (const vs of index.writtenRules) {
+    checkDestinations(vs, known, say);
+    checkGateways(vs, known, say);
+    checkReach(vs, known, say);
   }
+  checkDelegates(index, say);
+  checkJoined(index.writtenRules, say);
   checkRuleHosts(index, hosts, say);
   checkClaimedHosts(index, hosts, say);
   checkClaimedAddresses(services, say);

@@ -5,7 +5,7 @@
 import type { Destination } from '../../api/destination.ts';
 import type { ObjectRef } from '../../api/diagnostics.ts';
 import { covers } from '../../api/names.ts';
-import type { VirtualService } from '../../api/virtual-service.ts';
+import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
 import { isExported, lookUpHost, qualifyHost } from '../hosts.ts';
 import type { MeshIndex } from '../snapshot.ts';
 import { boundGateways } from '../view.ts';
@@ -55,7 +55,7 @@ function checkDestination(vs: VirtualService, destination: Destination, field: s
   say(vs.ref, 'ISM0102', `${field}.subset`, `no DestinationRule gives ${host} a subset ${destination.subset}`, cure);
 }
 
-export function checkGateways(vs: VirtualService, index: MeshIndex, say: Say): void {
+export function checkGateways(vs: VirtualService, { index, hosts }: Known, say: Say): void {
   for (const name of boundGateways(vs)) {
     const i = vs.spec.gateways.findIndex((g) => name === g || name === `${vs.ref.namespace}/${g}`);
     const gateway = index.gateways.find((g) => `${g.ref.namespace}/${g.ref.name}` === name);
@@ -65,8 +65,10 @@ export function checkGateways(vs: VirtualService, index: MeshIndex, say: Say): v
       continue;
     }
     const offered = gateway.spec.servers.flatMap((s) => s.hosts.map((h) => h.host));
+    const isOfMesh = (host: string) =>
+      isForMesh(vs.spec) && hosts.has(qualifyHost(host, vs.ref.namespace, index.settings.dnsDomain));
     vs.spec.hosts.forEach((host, h) => {
-      if (offered.some((o) => covers(o, host) || covers(host, o))) return;
+      if (isOfMesh(host) || offered.some((o) => covers(o, host) || covers(host, o))) return;
       const cure = `use a host of ${offered.join(', ')}, or add this one to the Gateway`;
       say(vs.ref, 'ISM0108', `spec.hosts[${h}]`, `the Gateway ${name} does not serve ${host}`, cure);
     });

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Routes that no connection comes to: of protocols that the host does not speak, and of ports that it does not have.
+
+import { covers, type Hostname } from '../../api/names.ts';
+import { takesAll } from '../../api/route-coverage.ts';
+import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
+import { qualifyHost } from '../hosts.ts';
+import { qualifyGateway } from '../qualify-gateway.ts';
+import type { MeshIndex, MeshService } from '../snapshot.ts';
+import { boundGateways } from '../view.ts';
+import type { HostIndex, Known, Say } from './known.ts';
+
+const SPEAKS = {
+  http: { protocols: ['http', 'http2', 'auto'], what: 'HTTP', prefix: 'http-' },
+  tls: { protocols: ['tls'], what: 'TLS', prefix: 'tls-' },
+  tcp: { protocols: ['tcp', 'auto'], what: 'plain TCP', prefix: 'tcp-' },
+} as const;
+
+export function checkReach(vs: VirtualService, known: Known, say: Say): void {
+  const services = isForMesh(vs.spec) ? servicesOf(vs, known) : [];
+  const gateways = gatewaysOf(vs, known.index);
+  checkProtocols(vs, services, say);
+  if (services.length === 0 && gateways.length === 0) return;
+  const ports = new Set([
+    ...services.flatMap((service) => service.ports.map((port) => port.number)),
+    ...gateways.flatMap((gateway) => gateway.spec.servers.map((server) => server.port.number)),
+  ]);
+  for (const name of ['http', 'tls', 'tcp'] as const) {
+    vs.spec[name].forEach((route, i) => {
+      route.match.forEach(({ port }, j) => {
+        if (port === undefined || ports.has(port)) return;
+        const field = `spec.${name}[${i}].match[${j}].port`;
+        const known = [...ports].sort((a, b) => a - b).join(', ');
+        say(
+          vs.ref,
+          'ISM0103',
+          field,
+          `nothing of ${vs.spec.hosts.join(', ')} is on port ${port}`,
+          `use one of ${known}`,
+        );
+      });
+    });
+  }
+}
+
+function servicesOf(vs: VirtualService, { index, hosts }: Known): readonly MeshService[] {
+  return vs.spec.hosts.flatMap((raw) =>
+    servicesNamed(qualifyHost(raw, vs.ref.namespace, index.settings.dnsDomain), hosts),
+  );
+}
+
+function servicesNamed(host: Hostname, hosts: HostIndex): readonly MeshService[] {
+  if (!host.startsWith('*')) return hosts.get(host) ?? [];
+  return [...hosts].filter(([name]) => covers(host, name)).flatMap(([, services]) => services);
+}
+
+function gatewaysOf(vs: VirtualService, { gateways }: MeshIndex) {
+  const bound = new Set(boundGateways(vs));
+  return gateways.filter(({ ref }) => bound.has(`${ref.namespace}/${ref.name}`));
+}
+
+/** For sidecars a route needs a port that speaks what it routes. */
+function checkProtocols(vs: VirtualService, services: readonly MeshService[], say: Say): void {
+  if (!isForMesh(vs.spec) || boundGateways(vs).length > 0) return;
+  for (const name of ['http', 'tls', 'tcp'] as const) {
+    if (vs.spec[name].length === 0) continue;
+    const { protocols, what, prefix } = SPEAKS[name];
+    const hosts = vs.spec.hosts.join(', ');
+    if (services.length === 0) {
+      if (name === 'http') continue;
+      const message = `no service ${hosts} is known, so no connection comes to these routes`;
+      say(vs.ref, 'ISM0101', `spec.${name}`, message, 'create the Service or ServiceEntry, or write the name in full');
+      continue;
+    }
+    const ports = services.flatMap((service) => service.ports);
+    if (ports.some((port) => (protocols as readonly string[]).includes(port.protocol))) continue;
+    const found = ports.map((port) => `${port.number} ${port.protocol}`).join(', ') || 'none';
+    const message = `no port of ${hosts} speaks ${what} (${found}), so nothing comes to these routes`;
+    const cure = `call a port ${prefix}..., or give it an appProtocol; or write routes for what the ports speak`;
+    say(vs.ref, 'ISM0103', `spec.${name}`, message, cure);
+  }
+}
+
+/** Rules joined at a gateway: of several that take all the rest of a host, the oldest does. */
+export function checkJoined(rules: readonly VirtualService[], say: Say): void {
+  const firsts = new Map<string, VirtualService>();
+  for (const vs of rules) {
+    const rest = vs.spec.http.findIndex((route) => route.match.length === 0 || route.match.some(takesAll));
+    if (rest < 0) continue;
+    for (const gateway of boundGateways(vs)) {
+      for (const host of vs.spec.hosts) {
+        const key = `${qualifyGateway(gateway, vs.ref.namespace)} ${host}`;
+        const first = firsts.get(key);
+        if (first === undefined) firsts.set(key, vs);
+        if (first === undefined || first === vs) continue;
+        const by = `${first.ref.namespace}/${first.ref.name}`;
+        const message = `VirtualService ${by} is older and takes all the rest of ${host} at gateway ${gateway}`;
+        say(vs.ref, 'ISM0011', `spec.http[${rest}]`, message, 'remove one of the two, or give it a match');
+      }
+    }
+  }
+}
