@@ -59,10 +59,22 @@ export function decodeObject<Spec>(
     return { diagnostics: report.diagnostics };
   }
   const header = headerOf(raw, ref);
-  const spec = kind.spec.decode(raw['spec'] ?? {}, { field: 'spec', report });
-  if (spec !== undefined && report.errors === 0) kind.check?.(spec, { field: 'spec', report }, header);
+  const spec = readSpec(kind, raw, header, report);
   if (spec === undefined || report.errors > 0) return { diagnostics: report.diagnostics };
   return { value: { ...header, spec: kind.complete?.(spec, raw) ?? spec }, diagnostics: report.diagnostics };
+}
+
+function readSpec<Spec>(kind: Kind<Spec>, raw: KubeObject, header: ObjectHeader, report: Report): Spec | undefined {
+  try {
+    const spec = kind.spec.decode(raw['spec'] ?? {}, { field: 'spec', report });
+    if (spec !== undefined && report.errors === 0) kind.check?.(spec, { field: 'spec', report }, header);
+    return spec;
+  } catch (error) {
+    // Our own mistake, or the stack's end: one object is left out, and the mesh goes on.
+    const message = `it cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+    report.add('ISM0006', 'spec', message, 'make it simpler, and tell us of it');
+    return undefined;
+  }
 }
 
 export function refOf(raw: Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'>, cluster?: string): ObjectRef {

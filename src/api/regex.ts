@@ -29,6 +29,8 @@ export function toJavaScript(source: string): RegExp {
 
 /** Instructions, roughly; the bootstrap lets Envoy take 32,768 of them. */
 const MAX_SIZE = 20_000;
+/** RE2's limit, which keeps this parser within its stack too. */
+const MAX_NESTING = 1000;
 /** RE2's limit on counted repetitions, nested ones multiplied. */
 const MAX_REPEAT = 1000;
 
@@ -45,6 +47,7 @@ class Parser {
   readonly #names = new Set<string>();
   #at = 0;
   #groups = 0;
+  #nesting = 0;
   #flags: Flags = { i: false, m: false, s: false, U: false };
 
   constructor(source: string) {
@@ -135,7 +138,9 @@ class Parser {
       this.#flags = withFlags(this.#flags, on, off);
       if (end === ')') return undefined;
     } else this.#capture();
+    if (++this.#nesting > MAX_NESTING) throw new RegexFault(`its groups are nested more than ${MAX_NESTING} deep`);
     const inside = this.#alternation();
+    this.#nesting--;
     if (!this.#take(')')) throw new RegexFault('it has a ( without a )');
     this.#flags = outer;
     return { ...inside, source: `(?:${inside.source})`, size: inside.size + 2 };

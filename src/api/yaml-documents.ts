@@ -95,7 +95,7 @@ function messageOf({ message }: Error): string {
 function nameIn(text: string): string {
   const head = text.slice(0, 4096);
   const [, kind] = /^kind: *([A-Za-z]+)/m.exec(head) ?? [];
-  const [, name] = /^ +name: *"?([-a-z0-9.]+)/m.exec(head) ?? [];
+  const [, name] = /\bname: *"?([-a-z0-9.]+)/.exec(head) ?? [];
   return kind === undefined || name === undefined ? 'a document' : `${kind} ${name}`;
 }
 

@@ -42,15 +42,25 @@ export class GrpcCall {
   readonly #reader: MessageReader;
   #ended: { code: StatusName; message: string } | undefined;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: CallPeer, limits: CallLimits) {
+  /** `account` is told of every change of the bytes that are held for messages which are still coming. */
+  constructor(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    peer: CallPeer,
+    limits: CallLimits,
+    account: (deltaBytes: number) => void = () => {},
+  ) {
     this.#stream = stream;
     this.#headers = headers;
     this.path = headers[':path'] ?? '';
     this.peer = peer;
     this.#limits = limits;
-    this.#reader = new MessageReader(limits.maxMessageBytes);
+    this.#reader = new MessageReader(limits.maxMessageBytes, account);
     this.closed = new Promise((resolve) => {
-      stream.once('close', () => resolve());
+      stream.once('close', () => {
+        this.#reader.drop();
+        resolve();
+      });
     });
     // A reset by the peer arrives as an error too; `closed` tells what is left to tell.
     stream.on('error', () => {});

@@ -41,6 +41,23 @@ describe('MessageReader', () => {
     );
   });
 
+  it('holds no more than twice what came of a message, though it comes byte by byte, and nothing once it is whole', () => {
+    let held = 0;
+    const reader = new MessageReader(1_000_000, (delta) => {
+      held += delta;
+    });
+    reader.push(messagePrefix(100_000));
+    for (let sent = 1; sent < 100_000; sent++) {
+      expect(reader.push(Buffer.from([7]))).toEqual([]);
+      if (held > Math.max(4096, 2 * sent)) expect.fail(`${held} bytes are held of ${sent}`);
+    }
+    expect(reader.push(Buffer.from([7]))).toEqual([Buffer.alloc(100_000, 7)]);
+    expect(held).toBe(0);
+    reader.push(Buffer.concat([messagePrefix(10), Buffer.from([1])]));
+    reader.drop();
+    expect(held).toBe(0);
+  });
+
   it('refuses a long or compressed message by its prefix alone', () => {
     expect(() => new MessageReader(10).push(messagePrefix(11))).toThrow(/11 bytes is over the limit of 10/);
     expect(() => new MessageReader(10).push(Buffer.from([1, 0, 0, 0, 1]))).toThrow(/compressed/);

@@ -12,19 +12,31 @@ export function messagePrefix(length: number): Buffer {
   return prefix;
 }
 
-/** Cuts a stream of chunks, however they fall, into messages. */
+const INITIAL_BYTES = 4096;
+
+/**
+ * Cuts a stream of chunks, however they fall, into messages. What it holds of an unfinished one is at most twice what came
+ * of it, even when that came byte by byte.
+ */
 export class MessageReader {
   readonly #maxMessageBytes: number;
-  #chunks: Buffer[] = [];
-  #buffered = 0;
+  readonly #account: (deltaBytes: number) => void;
+  readonly #prefix = Buffer.alloc(PREFIX_BYTES);
+  #prefixFilled = 0;
+  #length = 0;
+  /** The beginning of a message of which the rest is still to come. */
+  #body: Buffer | undefined;
+  #filled = 0;
 
-  constructor(maxMessageBytes: number) {
+  /** `account` is told of every change of the bytes that are held for an unfinished message. */
+  constructor(maxMessageBytes: number, account: (deltaBytes: number) => void = () => {}) {
     this.#maxMessageBytes = maxMessageBytes;
+    this.#account = account;
   }
 
   /** True when the chunks so far end between two messages. */
   get atBoundary(): boolean {
-    return this.#buffered === 0;
+    return this.#prefixFilled === 0;
   }
 
   /**
@@ -32,41 +44,56 @@ export class MessageReader {
    * nothing is buffered beyond the limit.
    */
   push(chunk: Buffer): Buffer[] {
-    this.#chunks.push(chunk);
-    this.#buffered += chunk.length;
     const messages: Buffer[] = [];
-    for (let length = this.#announced(); length !== undefined; length = this.#announced()) {
-      if (this.#buffered < PREFIX_BYTES + length) break;
-      messages.push(this.#take(PREFIX_BYTES + length).subarray(PREFIX_BYTES));
+    for (let at = 0; at < chunk.length; ) {
+      if (this.#prefixFilled < PREFIX_BYTES) {
+        at += this.#takePrefix(chunk, at);
+        if (this.#prefixFilled < PREFIX_BYTES) break;
+      }
+      const end = Math.min(chunk.length, at + this.#length - this.#filled);
+      if (this.#body === undefined && end - at === this.#length) messages.push(chunk.subarray(at, end));
+      else if (!this.#takeBody(chunk.subarray(at, end))) return messages;
+      else messages.push(this.#body!);
+      at = end;
+      this.drop();
     }
     return messages;
   }
 
-  #announced(): number | undefined {
-    if (this.#buffered < PREFIX_BYTES) return undefined;
-    const first = this.#chunks[0];
-    const head = first !== undefined && first.length >= PREFIX_BYTES ? first : this.#joined();
-    if (head[0] !== 0) throw new GrpcError('UNIMPLEMENTED', 'compressed messages are not supported');
-    const length = head.readUInt32BE(1);
-    if (length > this.#maxMessageBytes) {
-      throw new GrpcError(
-        'RESOURCE_EXHAUSTED',
-        `a message of ${length} bytes is over the limit of ${this.#maxMessageBytes}`,
-      );
+  /** Lets go of what is unfinished. */
+  drop(): void {
+    if (this.#body !== undefined) this.#account(-this.#body.length);
+    this.#body = undefined;
+    this.#filled = 0;
+    this.#prefixFilled = 0;
+  }
+
+  #takePrefix(chunk: Buffer, at: number): number {
+    const taken = chunk.copy(this.#prefix, this.#prefixFilled, at, at + PREFIX_BYTES - this.#prefixFilled);
+    this.#prefixFilled += taken;
+    if (this.#prefix[0] !== 0) throw new GrpcError('UNIMPLEMENTED', 'compressed messages are not supported');
+    this.#length = this.#prefix.readUInt32BE(1);
+    if (this.#prefixFilled === PREFIX_BYTES && this.#length > this.#maxMessageBytes) {
+      const message = `a message of ${this.#length} bytes is over the limit of ${this.#maxMessageBytes}`;
+      throw new GrpcError('RESOURCE_EXHAUSTED', message);
     }
-    return length;
+    return taken;
   }
 
-  #joined(): Buffer {
-    const joined = Buffer.concat(this.#chunks);
-    this.#chunks = [joined];
-    return joined;
+  /** True when the message is whole. */
+  #takeBody(piece: Buffer): boolean {
+    const needed = this.#filled + piece.length;
+    if (this.#body === undefined || this.#body.length < needed) this.#grow(needed);
+    piece.copy(this.#body!, this.#filled);
+    this.#filled = needed;
+    return needed === this.#length;
   }
 
-  #take(length: number): Buffer {
-    const all = this.#chunks.length === 1 && this.#chunks[0] !== undefined ? this.#chunks[0] : this.#joined();
-    this.#buffered -= length;
-    this.#chunks = this.#buffered === 0 ? [] : [all.subarray(length)];
-    return all.subarray(0, length);
+  #grow(needed: number): void {
+    const before = this.#body?.length ?? 0;
+    const grown = Buffer.allocUnsafe(Math.min(this.#length, Math.max(needed, before * 2, INITIAL_BYTES)));
+    this.#body?.copy(grown, 0, 0, this.#filled);
+    this.#body = grown;
+    this.#account(grown.length - before);
   }
 }

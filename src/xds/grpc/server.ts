@@ -29,6 +29,8 @@ export interface GrpcLimits extends CallLimits {
    */
   readonly maxConnectionsPerAddress: number;
   readonly maxStreamsPerConnection: number;
+  /** Of messages that are still coming, of all calls together; beyond, the connection that holds most of it is cut. */
+  readonly maxUnfinishedBytes: number;
   /** A connection without any call is closed after this. */
   readonly idleConnectionMs: number;
   readonly keepaliveIntervalMs: number;
@@ -43,6 +45,7 @@ export const DEFAULT_LIMITS: GrpcLimits = {
   maxConnectionsPerAddress: 4_000,
   maxStreamsPerConnection: 512,
   maxMessageBytes: 16 * 1024 * 1024,
+  maxUnfinishedBytes: 256 * 1024 * 1024,
   flushOnEndMs: 5000,
   idleConnectionMs: 60_000,
   keepaliveIntervalMs: 30_000,
@@ -170,6 +173,8 @@ function createHttp2Server(tls: TlsIdentity | undefined, limits: GrpcLimits): Ht
 
 class Connections {
   readonly #sessions = new Map<ServerHttp2Session, Set<GrpcCall>>();
+  readonly #unfinished = new Map<ServerHttp2Session, number>();
+  #unfinishedBytes = 0;
   readonly #sockets = new Set<Socket>();
   readonly #perAddress = new Map<string, number>();
   /** Address and port of the peers whose TLS handshake is not done. */
@@ -277,10 +282,23 @@ class Connections {
       serverName: serverNameOf(session.socket),
       ...(certificate === undefined ? {} : { certificate }),
     };
-    const call = new GrpcCall(stream, headers, peer, this.#limits);
+    const call = new GrpcCall(stream, headers, peer, this.#limits, (delta) => this.#account(session, delta));
     calls.add(call);
     void call.closed.then(() => calls.delete(call));
     void this.#run(call, headers);
+  }
+
+  #account(session: ServerHttp2Session, deltaBytes: number): void {
+    const bytes = (this.#unfinished.get(session) ?? 0) + deltaBytes;
+    if (bytes === 0) this.#unfinished.delete(session);
+    else this.#unfinished.set(session, bytes);
+    this.#unfinishedBytes += deltaBytes;
+    if (deltaBytes < 0 || this.#unfinishedBytes <= this.#limits.maxUnfinishedBytes) return;
+    const [greedy, held] = [...this.#unfinished].reduce((most, next) => (next[1] > most[1] ? next : most));
+    if (greedy.destroyed) return;
+    const address = addressOf(greedy.socket);
+    greedy.destroy();
+    this.#options.onError?.(new Error(`${address} began messages of ${held} bytes, and is cut off`), 'limit');
   }
 
   async #run(call: GrpcCall, headers: IncomingHttpHeaders): Promise<void> {

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state of one discovery stream, without any I/O: requests go in, responses come out, and time is an argument.
-import type { DesiredState, Offer, OfferedState, XdsNack, XdsResource } from '../types.ts';
+import {
+  type DesiredState,
+  type Offer,
+  type OfferedState,
+  type XdsNack,
+  XdsRefusal,
+  type XdsResource,
+} from '../types.ts';
 import { type DiffMaps, diffMaps, type ResourceMap } from './map-diff.ts';
 import { mayRemove, mayUpsert } from './send-gates.ts';
 import { NO_OFFER, type Outstanding, type Rejection, TypeState } from './type-state.ts';
@@ -74,6 +81,9 @@ export interface SessionOptions {
 }
 
 const NO_RESOURCES: ResourceMap = new Map();
+/** Beyond what any Envoy asks for, so that no client makes the server hold whatever it can think of. */
+const MAX_TYPES = 64;
+const MAX_NAMES = 250_000;
 /** Name, version and type URL around each resource, at most. */
 const WRAPPER_BYTES = 128;
 
@@ -120,11 +130,20 @@ export class Session {
 
   receive(request: SessionRequest, nowMs: number): Received {
     const known = this.#types.get(request.typeUrl);
+    if (known === undefined && this.#types.size === MAX_TYPES) {
+      throw new XdsRefusal(
+        'INVALID_ARGUMENT',
+        `a stream may ask for ${MAX_TYPES} types of resources, and not for more`,
+      );
+    }
     const state = known ?? this.#addType(request.typeUrl);
     if (this.#variant === 'sotw' && known !== undefined && this.#isStale(known, request)) return { kind: 'stale' };
     const received = this.#settleResponse(state, request, nowMs);
     if (this.#variant === 'sotw') this.#replaceNames(state, request, known === undefined);
     else this.#changeNames(state, request, known === undefined, nowMs);
+    if (state.names.size + this.#virtualHosts.size > MAX_NAMES) {
+      throw new XdsRefusal('INVALID_ARGUMENT', `a stream may name ${MAX_NAMES} resources of a type, and not more`);
+    }
     return received;
   }
 

@@ -42,6 +42,13 @@ export class VirtualHostAsks {
     return this.#asked.size + this.#missing.size + this.#dueTables.size === 0;
   }
 
+  /** How many questions stand without an answer. */
+  get size(): number {
+    let size = this.#missing.size + this.#dueTables.size;
+    for (const names of this.#asked.values()) size += names.size;
+    return size;
+  }
+
   subscribe(state: TypeState, names: readonly string[]): void {
     for (const name of names) {
       const own = state.resolve(name);
