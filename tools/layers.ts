@@ -23,7 +23,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   federation: ['api', 'model', 'kube', 'pki'],
   sources: ['kube', 'api'],
   dns: ['kube', 'api', 'sources'],
-  injector: ['kube', 'xds', 'netfilter'],
+  injector: ['api', 'kube', 'xds', 'netfilter'],
   install: ['kube', 'api', 'xds', 'injector', 'pki'],
   admin: ['kube', 'api', 'model', 'intent', 'xds'],
   console: [],

@@ -9,6 +9,9 @@
 export const CONFIG_DELIVERIES = ['FULL', 'CLUSTERS_ON_DEMAND', 'ALL_ON_DEMAND'] as const;
 export type ConfigDelivery = (typeof CONFIG_DELIVERIES)[number];
 
+/** Why: docs/decisions/0021-configuration-on-demand.md */
+export const DEFAULT_CONFIG_DELIVERY: ConfigDelivery = 'FULL';
+
 export const DELIVERY_ANNOTATION = 'isthmus.io/config-delivery';
 
 /** Member of the node's metadata by which a proxy says what its bootstrap is made for. */

@@ -3,6 +3,7 @@
 // of YAML, so its fields are named as `data.mesh: FIELD`.
 import { parseDocument } from 'yaml';
 import type { KubeObject } from '../kube/types.ts';
+import { CONFIG_DELIVERIES, DEFAULT_CONFIG_DELIVERY } from './config-delivery.ts';
 import type { Diagnostic } from './diagnostics.ts';
 import { refOf } from './kind.ts';
 import { type Locate, Report } from './report.ts';
@@ -37,6 +38,8 @@ export const meshConfig = struct({
   protocolDetectionTimeout: defaulted(durationMs({ zero: true }), 0),
   /** Endpoints on a network without a gateway, as other networks see them: at their own address, or not at all. */
   networksWithoutGateway: defaulted(choice(['DIRECT', 'LEAVE_OUT']), 'DIRECT'),
+  /** What sidecars are given before they need it, from when their pods are created. */
+  configDelivery: defaulted(choice(CONFIG_DELIVERIES), DEFAULT_CONFIG_DELIVERY),
   ingressService: ignored,
   ingressControllerMode: ignored,
   ingressClass: ignored,
@@ -56,6 +59,7 @@ export const DEFAULT_MESH_CONFIG: MeshConfig = {
   outboundTrafficPolicy: { mode: 'ALLOW_ANY' },
   protocolDetectionTimeout: 0,
   networksWithoutGateway: 'DIRECT',
+  configDelivery: DEFAULT_CONFIG_DELIVERY,
   ingressService: undefined,
   ingressControllerMode: undefined,
   ingressClass: undefined,

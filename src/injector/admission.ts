@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ConfigDelivery } from '../api/config-delivery.ts';
 import { injectPod } from './inject.ts';
 import type { Pod } from './pod.ts';
 import type { InjectorSettings } from './settings.ts';
@@ -7,6 +8,8 @@ import type { AdmissionAnswer, AdmissionRequest } from './webhook.ts';
 export interface InjectionContext {
   /** undefined until the ConfigMap has been read. */
   readonly settings: () => InjectorSettings | undefined;
+  /** Of pods that do not say otherwise. */
+  readonly delivery: () => ConfigDelivery;
   readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
   /** Told of each pod that gets a sidecar, and of each that is refused one. */
   readonly observe: (outcome: { namespace: string; pod: string; injected: boolean; reason: string }) => void;
@@ -20,7 +23,7 @@ export function admitPod(request: AdmissionRequest, context: InjectionContext): 
   if (settings === undefined) throw new Error('the sidecar injector has not read its settings yet; try again');
   const namespace = request.namespace ?? object.metadata.namespace ?? 'default';
   const pod = object.metadata.name ?? `${object.metadata.generateName ?? ''}*`;
-  const outcome = injectPod(object as Pod, namespace, context.namespaceLabels(namespace), settings);
+  const outcome = injectPod(object as Pod, namespace, context.namespaceLabels(namespace), settings, context.delivery());
   if (outcome.kind === 'skip') return { allowed: true };
   if (outcome.kind === 'refuse') {
     context.observe({ namespace, pod, injected: false, reason: outcome.reason });

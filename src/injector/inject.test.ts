@@ -93,6 +93,7 @@ describe('what is refused, and why', () => {
     ['bad port', {}, { 'traffic.sidecar.istio.io/excludeInboundPorts': '80,http' }, '"http" is not a port'],
     ['port 0', {}, { 'traffic.sidecar.istio.io/excludeOutboundPorts': '0' }, '"0" is not a port'],
     ['bad range', {}, { 'traffic.sidecar.istio.io/excludeOutboundIPRanges': '10.0.0.0/33' }, '10.0.0.0/33'],
+    ['mode', {}, { 'isthmus.io/config-delivery': 'SOME' }, '"SOME" is none of FULL, CLUSTERS_ON_DEMAND, ALL_ON_DEMAND'],
     ['unsupported', {}, { 'traffic.sidecar.istio.io/includeOutboundIPRanges': '10.0.0.0/8' }, 'not supported'],
   ] as const)('%s', (_, spec, annotations, reason) => {
     const outcome = injectPod(podWith({ spec, metadata: { annotations } }), 'default', ENABLED, SETTINGS);

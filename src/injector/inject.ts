@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import {
+  CONFIG_DELIVERIES,
+  type ConfigDelivery,
+  DEFAULT_CONFIG_DELIVERY,
+  DELIVERY_ANNOTATION,
+  isConfigDelivery,
+} from '../api/config-delivery.ts';
 import { workloadFacts } from '../kube/workload-facts.ts';
 import { type MovedProbes, moveProbes } from './app-probes.ts';
 import type { Pod } from './pod.ts';
@@ -41,6 +48,7 @@ const NEVER_IN: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'ku
 
 /**
  * Decides whether a pod gets a sidecar, and how. Idempotent: an injected pod is skipped.
+ * @param delivery of pods that have no annotation for it
  * @param namespaceLabels undefined where they are not known: the webhook's own selectors have decided then
  */
 export function injectPod(
@@ -48,6 +56,7 @@ export function injectPod(
   namespace: string,
   namespaceLabels: Readonly<Record<string, string>> | undefined,
   settings: InjectorSettings,
+  delivery: ConfigDelivery = DEFAULT_CONFIG_DELIVERY,
 ): InjectionOutcome {
   const skip = reasonToSkip(pod, namespace, namespaceLabels);
   if (skip !== undefined) return { kind: 'skip', reason: skip };
@@ -57,11 +66,19 @@ export function injectPod(
   try {
     const exclusions = readTrafficAnnotations(annotations);
     const moved = annotations[KEEP_PROBES] === 'false' ? untouched(pod) : moveProbes(pod.spec.containers);
-    const patch = buildPatch(pod, namespace, exclusions, moved, settings);
+    const own = { moved, delivery: readDelivery(annotations) ?? delivery };
+    const patch = buildPatch(pod, namespace, exclusions, own, settings);
     return { kind: 'inject', patch, warnings: warningsFor(pod) };
   } catch (error) {
     return { kind: 'refuse', reason: (error as Error).message };
   }
+}
+
+/** @throws Error naming the annotation and what it may say */
+function readDelivery(annotations: Readonly<Record<string, string>>): ConfigDelivery | undefined {
+  const value = annotations[DELIVERY_ANNOTATION];
+  if (value === undefined || isConfigDelivery(value)) return value;
+  throw new Error(`annotation ${DELIVERY_ANNOTATION}: "${value}" is none of ${CONFIG_DELIVERIES.join(', ')}`);
 }
 
 function reasonToSkip(
@@ -120,7 +137,7 @@ function buildPatch(
   pod: Pod,
   namespace: string,
   exclusions: TrafficExclusions,
-  moved: MovedProbes,
+  { moved, delivery }: { readonly moved: MovedProbes; readonly delivery: ConfigDelivery },
   settings: InjectorSettings,
 ): PatchOperation[] {
   const { spec, metadata } = pod;
@@ -133,6 +150,7 @@ function buildPatch(
       probes: moved.probes,
       graceSeconds: grace,
       facts: workloadFacts(metadata, settings.clusterId, namespace),
+      delivery,
     },
   );
   const containers = settings.nativeSidecars

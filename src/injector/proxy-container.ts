@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The containers that make a pod part of the mesh. Gateways run the same proxy container without redirect rules.
+import { type ConfigDelivery, DELIVERY_METADATA } from '../api/config-delivery.ts';
 import { imageTag } from '../kube/image-tag.ts';
 import type { WorkloadFacts } from '../kube/workload-facts.ts';
 import { controlPlaneEndpoint } from '../xds/envoy-client.ts';
@@ -50,6 +51,8 @@ export function buildProxyContainer(
     readonly probes?: readonly AppProbe[];
     readonly graceSeconds?: number;
     readonly facts: WorkloadFacts;
+    /** What the proxy is given before it needs it; absent: everything. */
+    readonly delivery?: ConfigDelivery;
     /** Variables of the container. `ISTIO_META_X` becomes the node's metadata X, as Istio has it. */
     readonly env?: Readonly<Record<string, string>>;
   },
@@ -66,6 +69,7 @@ export function buildProxyContainer(
     service: environment('service'),
     metadata: {
       ISTIO_VERSION: imageTag(settings.proxyImage),
+      ...(pod.delivery === undefined || pod.delivery === 'FULL' ? {} : { [DELIVERY_METADATA]: pod.delivery }),
       ...Object.fromEntries(FACTS.map((fact) => [PROXY_ENVIRONMENT[fact], environment(fact)])),
       ...metadataOf(Object.keys(pod.env ?? {})),
     },

@@ -17,7 +17,12 @@ const { chainPem, keyPem } = authority.issueServer(['localhost'], 3_600_000, Dat
 const server = createWebhookServer(
   {
     '/inject': (review) =>
-      admitPod(review, { settings: () => current, namespaceLabels: () => undefined, observe: () => {} }),
+      admitPod(review, {
+        settings: () => current,
+        delivery: () => 'FULL',
+        namespaceLabels: () => undefined,
+        observe: () => {},
+      }),
   },
   { cert: chainPem, key: keyPem },
   { maxConnections: 30, maxConnectionsPerAddress: 10, maxPendingBytes: 500_000, maxPendingBytesPerAddress: 200_000 },

@@ -351,6 +351,7 @@ class ControlPlane {
       injects: this.#roles.has('injector'),
       validates: this.#roles.has('validator'),
       settings: () => this.#settings.current,
+      delivery: () => this.#settings.delivery,
       roots,
       meshIndex: () => this.#engine.snapshot.index,
       metrics: this.#metrics,

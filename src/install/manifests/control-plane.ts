@@ -43,12 +43,13 @@ function suffixOf(entry: string): string {
 }
 
 export function buildConfig(values: Values): KubeObject[] {
-  const { trustDomain, proxy, meshNetworks, outboundTrafficPolicy } = values.global;
+  const { trustDomain, proxy, meshNetworks, outboundTrafficPolicy, configDelivery } = values.global;
   const mesh = {
     accessLogFile: proxy.accessLogFile,
     trustDomain,
     rootNamespace: ISTIO_NAMESPACE,
     outboundTrafficPolicy,
+    configDelivery,
   };
   return [
     {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a user may say about an installation, under the names that Istio's users know.
 import packageJson from '../../../package.json' with { type: 'json' };
+import { CONFIG_DELIVERIES, DEFAULT_CONFIG_DELIVERY } from '../../api/config-delivery.ts';
 import type { RawTree } from './helm-set.ts';
 
 export interface Resources {
@@ -33,6 +34,8 @@ export interface Values {
     /** Lets the proxies of other clusters reach this control plane by the ingress gateway, port 15011. */
     meshExpansion: { enabled: boolean };
     outboundTrafficPolicy: { mode: string };
+    /** What sidecars are given before they need it: isthmus's own, see docs/on-demand.md. */
+    configDelivery: string;
     /** This cluster has CA, injector and gateways only, and its configuration from another cluster's control plane. */
     istioRemote: boolean;
     /** Of the other cluster's ingress gateway: an IP address or a host name. */
@@ -90,6 +93,7 @@ export const DEFAULTS: Values = {
     meshNetworks: {},
     meshExpansion: { enabled: false },
     outboundTrafficPolicy: { mode: 'ALLOW_ANY' },
+    configDelivery: DEFAULT_CONFIG_DELIVERY,
     istioRemote: false,
     remotePilotAddress: '',
     createRemoteSvcEndpoints: false,
@@ -134,6 +138,7 @@ export const CHOICES: Readonly<Record<string, readonly string[]>> = {
   'global.proxy.nativeSidecars': ['auto', 'true', 'false'],
   'global.imagePullPolicy': ['Always', 'IfNotPresent', 'Never'],
   'global.outboundTrafficPolicy.mode': ['ALLOW_ANY', 'REGISTRY_ONLY'],
+  'global.configDelivery': CONFIG_DELIVERIES,
   'gateways.istio-ingressgateway.type': ['LoadBalancer', 'NodePort', 'ClusterIP'],
   'gateways.istio-egressgateway.type': ['LoadBalancer', 'NodePort', 'ClusterIP'],
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { type ConfigDelivery, DEFAULT_CONFIG_DELIVERY } from '../../api/config-delivery.ts';
+import { decodeMeshConfig } from '../../api/mesh-config.ts';
 import {
   INJECTOR_CONFIG_MAP,
   type InjectorSettings,
@@ -13,11 +15,13 @@ import type { KubeObject } from '../../kube/types.ts';
 import { watchResource } from '../../kube/watch.ts';
 import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 
+const MESH_CONFIG_MAP = 'istio';
 const RETRY_MS = 1_000;
 
 /** What `install` decided for the proxies, from its ConfigMap; a change counts from the next pod on. */
 export class FollowedSettings {
   #current: InjectorSettings | undefined;
+  #delivery: ConfigDelivery = DEFAULT_CONFIG_DELIVERY;
   /** The latest text: a slower answer about an earlier one comes too late. */
   #latest: StoredSettings | undefined;
 
@@ -26,7 +30,12 @@ export class FollowedSettings {
     return this.#current;
   }
 
-  /** Follows the ConfigMap until `signal` aborts. */
+  /** What the mesh's own settings say of sidecars: a change counts from the next pod on, too. */
+  get delivery(): ConfigDelivery {
+    return this.#delivery;
+  }
+
+  /** Follows the ConfigMaps until `signal` aborts. */
   async run(client: KubeClient, log: Logger, signal: AbortSignal): Promise<void> {
     await watchResource<KubeObject>(
       client,
@@ -35,6 +44,9 @@ export class FollowedSettings {
       {
         upsert: (object) => {
           if (object.metadata.name === INJECTOR_CONFIG_MAP) void this.#read(object, client, log, signal);
+          // One that cannot be read leaves the one before in force; what is wrong with it is told elsewhere.
+          if (object.metadata.name === MESH_CONFIG_MAP)
+            this.#delivery = decodeMeshConfig(object).value?.configDelivery ?? this.#delivery;
         },
         delete: () => {},
         synced: () => {},

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
+import type { ConfigDelivery } from '../../api/config-delivery.ts';
 import { admitPod } from '../../injector/admission.ts';
 import type { InjectorSettings } from '../../injector/settings.ts';
 import { type AdmissionHandlers, createWebhookServer } from '../../injector/webhook.ts';
@@ -19,6 +20,7 @@ export interface WebhooksOptions {
   readonly injects: boolean;
   readonly validates: boolean;
   readonly settings: () => InjectorSettings | undefined;
+  readonly delivery: () => ConfigDelivery;
   readonly roots: RootCertDistributor;
   /** What the control plane knows now, for warnings about references. */
   readonly meshIndex: () => MeshIndex;
@@ -55,6 +57,7 @@ function handlersFor({
   injects,
   validates,
   settings,
+  delivery,
   roots,
   meshIndex,
   metrics,
@@ -63,6 +66,7 @@ function handlersFor({
   const inject: AdmissionHandlers[string] = (request) => {
     const answer = admitPod(request, {
       settings,
+      delivery,
       namespaceLabels: (namespace) => roots.labelsOf(namespace),
       observe: ({ namespace, pod, injected, reason }) => {
         if (injected) log.info({ namespace, pod }, 'sidecar added');
