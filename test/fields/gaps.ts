@@ -6,7 +6,7 @@ import type { Shown } from './shown.ts';
 /** Settings that Isthmus has and Istio has not, each with its page. */
 export const OWN_FIELDS: ReadonlyMap<string, string> = new Map([
   ['MeshConfig.networksWithoutGateway', 'networks.md'],
-  ['MeshConfig.configDelivery', 'config-delivery.md'],
+  ['MeshConfig.configDelivery', 'on-demand.md'],
 ]);
 
 /** What Istio 1.4 had and today's has not, and documents of then still have. */
