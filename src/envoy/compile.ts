@@ -21,12 +21,11 @@ import type {
   OutboundHttpPortIntent,
   OutboundIntent,
   ProxyIntent,
-  RouteTableIntent,
   SideTelemetry,
   TcpPortIntent,
   VirtualHostIntent,
 } from '../intent/types.ts';
-import type { DesiredState, Offer, OfferedState, XdsResource } from '../xds/types.ts';
+import type { DesiredState, OfferedState, XdsResource } from '../xds/types.ts';
 import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough } from './clusters.ts';
 import { EndpointResources } from './endpoint-resources.ts';
 import { buildLoadAssignment } from './endpoints.ts';
@@ -34,14 +33,7 @@ import { buildGatewayHttpListener, buildGatewayTcpListener } from './listeners-g
 import { buildVirtualInbound } from './listeners-inbound.ts';
 import { buildHttpListener, buildTcpListener, buildVirtualOutbound } from './listeners-outbound.ts';
 import { destinationName, TYPE_URL } from './names.ts';
-import {
-  destinationsNamedBy,
-  divideHosts,
-  hostResource,
-  onDemandTables,
-  standInCluster,
-  unaskedDestinations,
-} from './on-demand.ts';
+import { OnDemandParts } from './on-demand.ts';
 import { ResourceCache } from './resource-cache.ts';
 import { RouteTables } from './route-tables.ts';
 import { type SecretSource, secretSource } from './tls.ts';
@@ -67,16 +59,12 @@ export interface EndpointLookup {
 
 type ResourceMap = ReadonlyMap<string, XdsResource>;
 
-const NO_RESOURCES: ResourceMap = new Map();
-
 const nameOf = (resource: XdsResource): string => resource.name;
 
 /** Compiles intents; keeps what it made. One for each process: its proxies share resources through it. */
 export class EnvoyCompiler {
   readonly #cache = new ResourceCache();
   readonly #keys = new WeakMap<SideTelemetry, string>();
-  readonly #hosts = new IdentityMemo<ReturnType<typeof divideHosts>>();
-  readonly #offers = new WeakMap<ReadonlyMap<string, XdsResource>, Offer>();
   readonly #layers = new Layers<XdsResource>();
   readonly #own = new IdentityMemo<ResourceMap>();
   readonly #states = new IdentityMemo<DesiredState>();
@@ -86,8 +74,8 @@ export class EnvoyCompiler {
   readonly #httpListeners = new LineageMemo<DerivedMap<OutboundHttpPortIntent, XdsResource>>();
   readonly #tcpListeners = new LineageMemo<DerivedMap<TcpPortIntent, XdsResource>>();
   readonly #routes = new LineageMemo<DerivedMap<OutboundHttpPortIntent, XdsResource>>();
-  readonly #hostMaps = new LineageMemo<DerivedMap<VirtualHostIntent, XdsResource>>();
   readonly #routeTables = new RouteTables(this.#cache);
+  readonly #onDemand = new OnDemandParts(this.#cache, this.#layers);
   readonly #secrets: ConfigSource;
   /** Nodes for resources that no intent node stands for. */
   readonly #fixed = { passthrough: {}, blackHole: {}, inboundRest: {}, outboundTrap: {}, nothing: {} };
@@ -140,58 +128,24 @@ export class EnvoyCompiler {
   ): { readonly desired: DesiredState; readonly offered: OfferedState } {
     const { destinations, telemetry } = intent;
     const clusters = this.#destinationClusters(destinations);
-    const listeners = this.#outboundListeners(outbound, telemetry.client, onDemand);
-    const ownListeners = this.#ownListenerMap(intent);
-    const pushed = this.#own.get([destinations, outbound, listeners], 'pushed', () => {
-      const names = [
-        ...unaskedDestinations(destinations.values(), outbound),
-        ...destinationsNamedBy(listeners.values()),
-      ];
-      return byName(names.flatMap((name) => clusters.get(name) ?? []));
-    });
-    const own = [...destinationsNamedBy(ownListeners.values())].flatMap((name) => clusters.get(name) ?? []);
-    const hosts = this.#hosts.get([outbound], onDemand, () => {
-      const tables = [...outbound.httpPorts.values()].map(({ table }) => this.#hostResources(table));
-      const all = tables.reduce((sum, table) => this.#layers.of(sum, table), NO_RESOURCES);
-      return divideHosts(outbound, all, onDemand);
-    });
-    const ownClusters = this.#ownClusterMap(intent);
+    const listeners = this.#layers.of(
+      this.#outboundListeners(outbound, telemetry.client, onDemand),
+      this.#ownListenerMap(intent),
+    );
+    const pushed = this.#onDemand.pushedClusters({ destinations, outbound }, listeners, clusters);
+    const hosts = this.#onDemand.hosts(outbound, onDemand);
     const desired = new Map([
-      [
-        TYPE_URL.cluster,
-        this.#layers.of(
-          pushed,
-          this.#own.get([ownClusters, ownListeners, pushed, clusters], 'own', () =>
-            byName([...ownClusters.values(), ...own.filter(({ name }) => !pushed.has(name))]),
-          ),
-        ),
-      ],
+      [TYPE_URL.cluster, this.#layers.of(pushed, this.#ownClusterMap(intent))],
       [TYPE_URL.endpoints, this.#endpointsOf(destinations, endpoints)],
-      [TYPE_URL.listener, this.#layers.of(listeners, ownListeners)],
-      [
-        TYPE_URL.routes,
-        this.#own.get([outbound], `routes ${onDemand}`, () => byName(onDemandTables(outbound, onDemand, this.#cache))),
-      ],
+      [TYPE_URL.listener, listeners],
+      [TYPE_URL.routes, this.#onDemand.tables(outbound, onDemand, (table) => this.#routeTables.of(table))],
       [TYPE_URL.virtualHost, hosts.pushed],
     ]);
     const offered = new Map([
-      [TYPE_URL.cluster, this.#clusterOffer(clusters)],
+      [TYPE_URL.cluster, this.#onDemand.clusterOffer(clusters)],
       [TYPE_URL.virtualHost, hosts.offer],
     ]);
     return { desired, offered };
-  }
-
-  #hostResources(table: RouteTableIntent): ResourceMap {
-    return this.#hostMaps
-      .get(table.hosts, table.name, () => new DerivedMap((host) => hostResource(table.name, host, this.#cache), nameOf))
-      .of(table.hosts);
-  }
-
-  #clusterOffer(clusters: ResourceMap): Offer {
-    const standIn = (name: string) => standInCluster(name, this.#cache);
-    const known = this.#offers.get(clusters) ?? { resources: clusters, standIn };
-    this.#offers.set(clusters, known);
-    return known;
   }
 
   #destinationClusters(destinations: ProxyIntent['destinations']): ResourceMap {

@@ -54,19 +54,16 @@ export function encodeRouteConfiguration(table: RouteTableIntent, virtualHosts: 
  * none of the mesh's. `asked`: hosts come with the first request for them, so that those routes must wait until the proxy
  * has asked whether there is one.
  */
-export function encodeOnDemandTable(table: RouteTableIntent, asked: boolean): Uint8Array {
-  // Two virtual hosts of one domain are refused.
-  const others = takesAllHosts(table) ? [] : otherwise(table.otherwise, asked);
+export function encodeOnDemandTable(
+  table: RouteTableIntent,
+  { isAsked, isTaken }: { readonly isAsked: boolean; readonly isTaken: boolean },
+): Uint8Array {
+  const others = isTaken ? [] : otherwise(table.otherwise, isAsked);
   const vhds = toBinary(
     RouteConfigurationSchema,
     create(RouteConfigurationSchema, { vhds: { configSource: byAds() } }),
   );
   return Buffer.concat([encodeTable(table.name, others.map(encodeVirtualHost)), vhds]);
-}
-
-/** A host of its own has the requests that no other host has. */
-export function takesAllHosts(table: RouteTableIntent): boolean {
-  return [...table.hosts.values()].some((host) => host.domains.includes('*'));
 }
 
 /** Every request; `asked`: only after the proxy has asked whether there is a host for it. */
