@@ -7,8 +7,9 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { clusterName } from '../src/api/names.ts';
 import { DecodedState } from '../src/envoy/simulate/decoded-state.ts';
+import type { ClientTls } from '../src/envoy/simulate/filter-chain.ts';
 import type { HttpRequest } from '../src/envoy/simulate/route-choice.ts';
-import { type Outcome, simulate } from '../src/envoy/simulate/simulate.ts';
+import { type Call, type Outcome, simulate } from '../src/envoy/simulate/simulate.ts';
 import type { KubeObject } from '../src/kube/types.ts';
 import type { MeshProxy } from '../src/model/proxy.ts';
 import { MeshStore } from '../src/model/store.ts';
@@ -41,6 +42,11 @@ function agree(simulated: Outcome, real: RealOutcome): boolean {
   }
 }
 
+/** Of a gateway's client; what leaves a sidecar's application is not opened there. */
+function tlsOf({ direction, connection }: Call): ClientTls | undefined {
+  return direction === 'gateway' ? connection.tls : undefined;
+}
+
 /** An HTTP connection manager decided. */
 function isRouted(outcome: Outcome): boolean {
   return outcome.kind !== 'forward' || outcome.virtualHost !== undefined;
@@ -61,11 +67,12 @@ describe.skipIf(envoy === undefined)('calls.yaml on real Envoys', () => {
     const http = calls
       .map((c) => ({ ...readCall(c, proxy), upstream: c.upstream }))
       .filter((c) => c.request && c.direction !== 'inbound');
-    const simulated = http
-      .map((call) => ({ call, outcome: simulate(state, call) }))
-      .filter(({ outcome }) => outcome.kind !== 'refuse');
+    const simulated = http.map((call) => ({ call, outcome: simulate(state, call) }));
     // A connection that TCP passes on is not read by Envoy.
-    const read = simulated.filter(({ outcome }) => isRouted(outcome));
+    const read = simulated.filter(({ outcome }) => outcome.kind !== 'refuse' && isRouted(outcome));
+    const closed = simulated.filter(
+      ({ call, outcome }) => outcome.kind === 'refuse' && outcome.listener !== '' && tlsOf(call),
+    );
     if (read.length === 0) return;
     const loopback = await LoopbackEnvoy.start(envoy!, proxy.compiled.desired);
     try {
@@ -74,7 +81,7 @@ describe.skipIf(envoy === undefined)('calls.yaml on real Envoys', () => {
         const reached = new Set<string | undefined>();
         // Two shares of a half each: one of them stays unseen in 60 requests once in 2^59 times; a fifth, in 6 * 10^5.
         for (let i = 0; i < (shares > 1 ? 60 : 1); i++) {
-          const real = await loopback.request(outcome.listener, call.request!);
+          const real = await loopback.request(outcome.listener, call.request!, tlsOf(call));
           expect(
             agree(outcome, real),
             `${call.request!.path}: ${JSON.stringify(real)}, not ${JSON.stringify(outcome)}`,
@@ -83,6 +90,10 @@ describe.skipIf(envoy === undefined)('calls.yaml on real Envoys', () => {
           if (call.upstream !== undefined && shares === 1) expect(real.asked).toBe(call.upstream);
         }
         expect(reached.size, call.request!.path).toBe(shares);
+      }
+      for (const { call, outcome } of closed) {
+        const request = loopback.request(outcome.listener, call.request!, tlsOf(call));
+        await expect(request, call.request!.authority).rejects.toThrow(/hang up|ECONNRESET|alert|disconnected/);
       }
     } finally {
       await loopback.stop();

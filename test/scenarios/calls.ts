@@ -19,6 +19,8 @@ export interface CallCase {
   readonly dial?: string;
   /** Server name of the client's TLS. */
   readonly sni?: string;
+  /** It presents a certificate of a CA that the server trusts. */
+  readonly certificate?: boolean;
   readonly alpn?: readonly string[];
   readonly expect: string | readonly string[];
   /** The rule that decides, `NAMESPACE/NAME FIELD`. */
@@ -34,7 +36,10 @@ export function runCall(call: CallCase, from: ScenarioProxy): { lines: string[];
 }
 
 export function readCall(call: CallCase, from: ScenarioProxy): Call {
-  const tls = call.sni === undefined ? {} : { tls: { serverName: call.sni, alpn: call.alpn ?? [] } };
+  const tls =
+    call.sni === undefined
+      ? {}
+      : { tls: { serverName: call.sni, alpn: call.alpn ?? [], certificate: call.certificate === true } };
   const direction = call.direction ?? (from.proxy.kind === 'gateway' ? 'gateway' : 'outbound');
   const [method, target] = call.call.split(' ') as [string, string];
   if (method === 'tcp') {

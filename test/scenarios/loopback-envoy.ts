@@ -3,6 +3,7 @@
 // that the answer says which cluster was chosen, and what the server was asked. Redirects, TLS and DNS are left out.
 import { once } from 'node:events';
 import http, { type IncomingMessage, type Server } from 'node:http';
+import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { anyPack, anyUnpack } from '@bufbuild/protobuf/wkt';
@@ -12,10 +13,11 @@ import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
 import { HTTPFaultSchema } from '#gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
 import { TYPE_URL } from '../../src/envoy/names.ts';
+import type { ClientTls } from '../../src/envoy/simulate/filter-chain.ts';
 import type { HttpRequest } from '../../src/envoy/simulate/route-choice.ts';
 import type { DesiredState } from '../../src/xds/types.ts';
 import { RunningEnvoy } from './running-envoy.ts';
-import { staticBootstrap } from './static-bootstrap.ts';
+import { staticBootstrap, throwAwayKeys } from './static-bootstrap.ts';
 
 export interface RealOutcome {
   readonly status: number;
@@ -31,6 +33,7 @@ export class LoopbackEnvoy {
   readonly #servers: Server[] = [];
   /** Listener -> port that Envoy has. */
   readonly #ports = new Map<string, number>();
+  readonly #keys = throwAwayKeys();
   #envoy: RunningEnvoy | undefined;
 
   static async start(envoyPath: string, desired: DesiredState): Promise<LoopbackEnvoy> {
@@ -44,7 +47,8 @@ export class LoopbackEnvoy {
     }
   }
 
-  request(listener: string, request: HttpRequest): Promise<RealOutcome> {
+  /** `client`: it speaks TLS. */
+  request(listener: string, request: HttpRequest, client?: ClientTls): Promise<RealOutcome> {
     const bound = this.#ports.get(listener);
     if (bound === undefined) return Promise.reject(new Error(`no HTTP listener ${listener}`));
     const { promise, resolve, reject } = Promise.withResolvers<RealOutcome>();
@@ -56,8 +60,13 @@ export class LoopbackEnvoy {
       path: request.path,
       headers,
       agent: false,
+      ...(client && {
+        servername: client.serverName,
+        rejectUnauthorized: false,
+        ...(client.certificate === true && { cert: this.#keys.chain, key: this.#keys.key }),
+      }),
     };
-    http
+    (client === undefined ? http : https)
       .request(options, (response) => {
         response.resume();
         response.on('end', () => resolve(this.#outcomeOf(response)));
@@ -89,7 +98,7 @@ export class LoopbackEnvoy {
   }
 
   async #start(envoyPath: string, desired: DesiredState): Promise<void> {
-    const bootstrap = fromBinary(BootstrapSchema, staticBootstrap(withoutChance(desired)));
+    const bootstrap = fromBinary(BootstrapSchema, staticBootstrap(withoutChance(desired), this.#keys));
     const resources = bootstrap.staticResources!;
     resources.clusters = await Promise.all(resources.clusters.map((cluster) => this.#localCluster(cluster)));
     resources.listeners = resources.listeners.filter(isHttp).map(onLoopback);

@@ -123,7 +123,8 @@ function inlineContext(context: CommonTlsContext | undefined, named: Names): voi
   named.roots.add(roots.name);
 }
 
-function throwAwayKeys(): WorkloadKeys {
+/** One certificate that vouches for itself, as everybody's. */
+export function throwAwayKeys(): WorkloadKeys {
   const { privateKey, publicKey } = generateKeyPair();
   const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
   const request = { subject: { commonName: 'x' }, publicKey, selfKey: privateKey, notBefore, notAfter };

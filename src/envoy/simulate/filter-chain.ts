@@ -11,7 +11,14 @@ export interface Connection {
   readonly address: string;
   readonly port: number;
   /** Of the client's TLS; absent: plaintext. */
-  readonly tls?: { readonly serverName: string; readonly alpn: readonly string[] };
+  readonly tls?: ClientTls;
+}
+
+export interface ClientTls {
+  readonly serverName: string;
+  readonly alpn: readonly string[];
+  /** The client presents one that the server takes. */
+  readonly certificate?: boolean;
 }
 
 interface Inspected extends Connection {

@@ -16,7 +16,10 @@ import {
   HttpConnectionManagerSchema,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
-import { UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import {
+  DownstreamTlsContextSchema,
+  UpstreamTlsContextSchema,
+} from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { BLACK_HOLE, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../names.ts';
 import { type RuleRef, readRuleMetadata } from '../rule-metadata.ts';
 import type { DecodedState } from './decoded-state.ts';
@@ -77,7 +80,15 @@ export function simulate(state: DecodedState, call: Call): Outcome {
   const chain = selectChain(listener, call.connection, call.request === undefined ? undefined : 'http/1.1');
   if (chain === undefined)
     return { kind: 'refuse', listener: listener.name, why: 'no filter chain takes the connection' };
+  if (call.direction === 'gateway' && asksInVain(chain, call.connection))
+    return { kind: 'refuse', listener: listener.name, why: 'it asks for a client certificate' };
   return runChain(state, listener, chain, call);
+}
+
+/** Of clients in the mesh a certificate is taken for granted. */
+function asksInVain({ transportSocket }: FilterChain, { tls }: Connection): boolean {
+  if (transportSocket?.configType.case !== 'typedConfig' || tls?.certificate === true) return false;
+  return anyUnpack(transportSocket.configType.value, DownstreamTlsContextSchema)?.requireClientCertificate === true;
 }
 
 function chooseListener(state: DecodedState, { direction, connection }: Call): Listener | undefined {
