@@ -11,10 +11,10 @@ import { buildEndpoints } from './intent/endpoints.ts';
 import { type SecretUse, SecretUseCache, secretsOf } from './intent/secrets.ts';
 import type { DestinationIntent, EndpointIntent, Origin, ProxyIntent } from './intent/types.ts';
 import { IdentityMemo } from './model/identity-memo.ts';
-import { networksOf, type Vantage, vantageKeys } from './model/networks.ts';
+import { networksOf, vantageKeys } from './model/networks.ts';
 import type { MeshProxy } from './model/proxy.ts';
 import { type EndpointSet, type MeshIndex, type MeshSnapshot, workloadKey } from './model/snapshot.ts';
-import { buildView, type ProxyView, selectDestinationRule, ViewCache, viewKey } from './model/view.ts';
+import { buildView, type ProxyView, placeIn, selectDestinationRule, ViewCache, viewKey } from './model/view.ts';
 import { SECRET_TYPE } from './xds/session/type-urls.ts';
 import type { DesiredState, OfferedState } from './xds/types.ts';
 
@@ -48,7 +48,7 @@ export class CompileCache {
     const views = this.#views.get(index) ?? new Map<string, ProxyView>();
     if (views.size === 0) this.#turn();
     this.#views.set(index, views);
-    const key = viewKey(index, proxy, this.#parts);
+    const key = `${viewKey(index, proxy, this.#parts)} ${placeIn(index, proxy, this.#parts).key}`;
     const view = views.get(key) ?? buildView(index, proxy, this.#parts);
     views.set(key, view);
     return view;
@@ -71,8 +71,8 @@ export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: Co
   const lookup = {
     endpoints: snapshot.endpoints,
     ways: index.networks.gateways,
-    scope: view.vantage.key,
-    of: (destination: DestinationIntent) => endpointsOf(snapshot, destination, view.vantage, cache),
+    scope: `${view.vantage.key} ${view.place.key}`,
+    of: (destination: DestinationIntent) => endpointsOf(snapshot, destination, view, cache),
   };
   const { onDemand, outbound } = intent;
   const { desired, offered } =
@@ -87,15 +87,19 @@ export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: Co
 function endpointsOf(
   snapshot: MeshSnapshot,
   destination: DestinationIntent,
-  vantage: Vantage,
+  { vantage, place }: ProxyView,
   cache: CompileCache,
 ): readonly EndpointIntent[] {
-  const { discovery } = destination;
+  const { discovery, locality } = destination;
   if (discovery.kind !== 'endpoints') return [];
   const set = snapshot.endpoints.get(discovery.service) ?? NO_ENDPOINTS;
   const networks = cache.networks.get([set], '', () => networksOf(set));
   const { keys, tag } = vantageKeys(networks, vantage);
-  return cache.endpoints.get([set, discovery, ...keys], tag, () => buildEndpoints(discovery, set, vantage));
+  const near = locality && { rule: locality, place };
+  // The whole destination is part of the key: its locality rule is plain data beside the discovery.
+  return cache.endpoints.get([set, destination, ...keys], `${tag} ${near ? place.key : ''}`, () =>
+    buildEndpoints(discovery, set, vantage, near),
+  );
 }
 
 /** The DestinationRule that says how the destination is to be reached. */

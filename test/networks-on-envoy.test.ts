@@ -56,7 +56,7 @@ const MESH: NetworkMesh = {
     ...['10.9.1.1', '10.9.1.2', '10.9.1.3'].map((ip) => pod('two', ip)),
     pod('three', '10.9.2.1', 'eu/a'),
     pod('three', '10.9.2.2', 'eu/a'),
-    pod('three', '10.9.2.3', 'us'),
+    pod('three', '10.9.2.3', 'us/c'),
   ],
   entry: [],
   byName: false,

@@ -1,135 +1,76 @@
 // SPDX-License-Identifier: Apache-2.0
 // networking.istio.io DestinationRule: https://istio.io/latest/docs/reference/config/networking/destination-rule/
-
+import { clientTls } from './client-tls.ts';
+import { connectionPool, notEmpty, outlierDetection, retryBudget } from './connection-pool.ts';
 import { reportDuplicates } from './duplicates.ts';
 import type { Kind, MeshObject } from './kind.ts';
+import { loadBalancer } from './load-balancer.ts';
+import { type At, checked, choice, defaulted, type Infer, list, optional, required, struct } from './shape.ts';
 import {
-  bool,
-  checked,
-  defaulted,
-  type Infer,
-  integer,
-  list,
-  optional,
-  refused,
-  required,
-  struct,
-  supportedChoice,
-  text,
-} from './shape.ts';
-import { dnsLabel, durationMs, exportTo, hostPattern, labels, portSelector } from './values.ts';
+  checkExportTo,
+  dnsLabel,
+  exportTo,
+  fullHost,
+  hostPattern,
+  labels,
+  portNumber,
+  portSelector,
+} from './values.ts';
 
-const later = (what: string) => `remove it; ${what} is not available yet`;
-
-const tls = checked(
-  struct({
-    mode: defaulted(supportedChoice(['DISABLE', 'SIMPLE', 'MUTUAL', 'ISTIO_MUTUAL'], {}), 'DISABLE'),
-    clientCertificate: optional(text()),
-    privateKey: optional(text()),
-    caCertificates: optional(text()),
-    subjectAltNames: defaulted(list(text()), []),
-    sni: optional(text()),
-    insecureSkipVerify: optional(bool),
-    credentialName: refused('give the files by clientCertificate, privateKey and caCertificates'),
-    caCrl: refused(later('a revocation list')),
-  }),
-  (value, at) => {
-    const files = [value.clientCertificate, value.privateKey];
-    if (value.mode === 'MUTUAL' && files.includes(undefined)) {
-      at.report.add(
-        'ISM0001',
-        at.field,
-        'MUTUAL needs a certificate and a key',
-        'add clientCertificate and privateKey',
-      );
-    }
-    if (value.mode === 'ISTIO_MUTUAL' && [...files, value.caCertificates].some((file) => file !== undefined)) {
-      at.report.add(
-        'ISM0007',
-        at.field,
-        'ISTIO_MUTUAL uses the certificates of the mesh',
-        'remove the file names, or use MUTUAL',
-      );
-    }
-    if (value.insecureSkipVerify === true && value.caCertificates !== undefined) {
-      at.report.add('ISM0007', at.field, 'insecureSkipVerify makes caCertificates useless', 'keep caCertificates');
-    }
-  },
-);
-export type TlsSettings = Infer<typeof tls>;
-
-const loadBalancer = struct({
-  simple: optional(
-    supportedChoice(['ROUND_ROBIN', 'LEAST_REQUEST', 'LEAST_CONN', 'RANDOM', 'UNSPECIFIED'], {
-      PASSTHROUGH: 'give the host no endpoints: its ServiceEntry can have resolution NONE',
-    }),
-  ),
-  consistentHash: refused(later('consistent hashing')),
-  localityLbSetting: refused(later('load balancing by locality')),
-  warmupDurationSecs: refused(later('warm-up')),
-  warmup: refused(later('warm-up')),
-});
-
-const connectionPool = struct({
-  tcp: optional(
-    struct({
-      maxConnections: optional(integer({ min: 1 })),
-      connectTimeout: optional(durationMs()),
-      tcpKeepalive: optional(
-        struct({
-          probes: optional(integer()),
-          time: optional(durationMs()),
-          interval: optional(durationMs()),
-        }),
-      ),
-      maxConnectionDuration: refused(later('a limit on the life of connections')),
-      idleTimeout: refused(later('a limit on idle TCP connections')),
-    }),
-  ),
-  http: optional(
-    struct({
-      http1MaxPendingRequests: optional(integer()),
-      http2MaxRequests: optional(integer()),
-      maxRequestsPerConnection: optional(integer({ max: 536870912 })),
-      maxRetries: optional(integer()),
-      idleTimeout: optional(durationMs({ zero: true })),
-      maxConcurrentStreams: optional(integer({ min: 1, max: 2147483647 })),
-      h2UpgradePolicy: refused('name the protocol in the port of the Service: http2-... or appProtocol: http2'),
-      useClientProtocol: refused('name the protocol in the port of the Service: http2-... or appProtocol: http2'),
-    }),
-  ),
-});
-export type ConnectionPool = Infer<typeof connectionPool>;
-
-const outlierDetection = struct({
-  consecutive5xxErrors: optional(integer()),
-  consecutiveGatewayErrors: optional(integer()),
-  interval: optional(durationMs()),
-  baseEjectionTime: optional(durationMs()),
-  maxEjectionPercent: optional(integer({ max: 100 })),
-  minHealthPercent: optional(integer({ max: 100 })),
-  splitExternalLocalOriginErrors: refused(later('telling local errors apart')),
-  consecutiveLocalOriginFailures: refused(later('telling local errors apart')),
-  consecutiveErrors: refused('use consecutive5xxErrors, which replaced it'),
-});
-export type OutlierDetection = Infer<typeof outlierDetection>;
+export type { TlsSettings } from './client-tls.ts';
+export type { ConnectionPool, OutlierDetection, RetryBudget } from './connection-pool.ts';
+export type { ConsistentHash, LoadBalancer } from './load-balancer.ts';
+export type { LocalityLbSetting } from './locality.ts';
 
 const policyFields = {
-  tls: optional(tls),
+  tls: optional(clientTls),
   loadBalancer: optional(loadBalancer),
   connectionPool: optional(connectionPool),
   outlierDetection: optional(outlierDetection),
 };
-const portPolicy = struct({ ...policyFields, port: required(portSelector) });
-const trafficPolicy = struct({
-  ...policyFields,
-  portLevelSettings: defaulted(list(portPolicy), []),
-  tunnel: refused(later('tunnelling')),
-  proxyProtocol: refused(later('the PROXY protocol')),
-  retryBudget: refused(later('a retry budget')),
+const POLICY = 'at least one of tls, loadBalancer, connectionPool and outlierDetection';
+
+const portPolicy = checked(struct({ ...policyFields, port: required(portSelector) }), (value, at) => {
+  const { port: _, ...policy } = value;
+  notEmpty(POLICY)(policy, at);
+  checkFailover(value, at);
 });
+const tunnel = struct({
+  protocol: defaulted(choice(['', 'CONNECT', 'POST']), 'CONNECT'),
+  targetHost: required(fullHost),
+  targetPort: required(portNumber),
+});
+const trafficPolicy = checked(
+  struct({
+    ...policyFields,
+    portLevelSettings: defaulted(list(portPolicy), []),
+    tunnel: optional(tunnel),
+    proxyProtocol: optional(struct({ version: defaulted(choice(['V1', 'V2']), 'V1') })),
+    retryBudget: optional(retryBudget),
+  }),
+  (value, at) => {
+    notEmpty(POLICY)(value, at);
+    if (value.tunnel !== undefined && value.proxyProtocol !== undefined) {
+      at.report.add('ISM0007', at.field, 'tunnel and proxyProtocol exclude one another', 'keep one of them');
+    }
+    const ports = value.portLevelSettings.map(({ port }) => String(port.number));
+    reportDuplicates(ports, `${at.field}.portLevelSettings`, at);
+    checkFailover(value, at);
+  },
+);
 export type TrafficPolicy = Infer<typeof trafficPolicy>;
 export type PortPolicy = Infer<typeof portPolicy>;
+
+function checkFailover(
+  { loadBalancer, outlierDetection }: Pick<TrafficPolicy, 'loadBalancer' | 'outlierDetection'>,
+  at: At,
+) {
+  const setting = loadBalancer?.localityLbSetting;
+  const asked = (setting?.failover.length ?? 0) > 0 || (setting?.failoverPriority.length ?? 0) > 0;
+  if (!asked || outlierDetection !== undefined) return;
+  const message = 'failover has no effect without outlierDetection: no endpoint is ever found unhealthy';
+  at.report.add('ISM0005', `${at.field}.loadBalancer.localityLbSetting`, message, 'add outlierDetection');
+}
 
 const subset = struct({
   name: required(dnsLabel),
@@ -138,13 +79,26 @@ const subset = struct({
 });
 export type Subset = Infer<typeof subset>;
 
+const workloadSelector = checked(struct({ matchLabels: defaulted(labels, {}) }), ({ matchLabels }, at) => {
+  const entries = Object.entries(matchLabels);
+  if (entries.length === 0) {
+    const cure = 'name labels of the clients, or remove it';
+    at.report.add('ISM0005', at.field, 'it names no label, so it selects every client of the namespace', cure);
+  }
+  for (const [name, value] of entries) {
+    if (name !== '' && !`${name}${value}`.includes('*')) continue;
+    const cure = 'write labels and values in full';
+    at.report.add('ISM0006', `${at.field}.matchLabels`, `${JSON.stringify(`${name}=${value}`)} is not a label`, cure);
+  }
+});
+
 const spec = struct(
   {
     host: required(hostPattern),
     trafficPolicy: optional(trafficPolicy),
     subsets: defaulted(list(subset), []),
     exportTo,
-    workloadSelector: refused(later('a rule for some clients only')),
+    workloadSelector: optional(workloadSelector),
   },
   'What applies to traffic for a service after routing: versions, TLS, load balancing.',
 );
@@ -164,8 +118,14 @@ export const DESTINATION_RULE: Kind<DestinationRuleSpec> = {
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created' },
   ],
   spec,
-  check(value, at) {
+  check(value, at, { ref }) {
     const names = value.subsets.map((s) => s.name);
     reportDuplicates(names, `${at.field}.subsets`, at);
+    checkExportTo(value.exportTo, ref.namespace, { ...at, field: `${at.field}.exportTo` });
+    const others = value.exportTo.filter((scope) => !['*', '.', ref.namespace].includes(scope));
+    if (value.workloadSelector !== undefined && others.length > 0) {
+      const message = 'a rule with a workloadSelector is for clients of its own namespace';
+      at.report.add('ISM0007', `${at.field}.exportTo`, message, 'remove exportTo, or workloadSelector');
+    }
   },
 };

@@ -6,6 +6,7 @@ import type { KubeObject } from '../kube/types.ts';
 import { type WorkloadFacts, workloadFacts } from '../kube/workload-facts.ts';
 import type { ObjectRef } from './diagnostics.ts';
 import { refOf } from './kind.ts';
+import { labelledLocality } from './localities.ts';
 import { type Protocol, servicePortProtocol } from './protocol.ts';
 import { isRecord } from './shape.ts';
 
@@ -49,6 +50,7 @@ export interface KubeEndpoint {
   /** Name of the pod in the slice's namespace. */
   readonly podName: string | undefined;
   readonly zone: string;
+  readonly nodeName: string;
 }
 
 export interface KubeEndpointSlice {
@@ -64,6 +66,9 @@ export interface Workload {
   readonly ip: string;
   readonly labels: Labels;
   readonly serviceAccount: string;
+  readonly nodeName: string;
+  /** `region/zone/subzone`: what the pod's label istio-locality says, or else its node's labels. '' where neither does. */
+  readonly locality: string;
   /** Name of a container port -> number. */
   readonly ports: Readonly<Record<string, number>>;
   readonly facts: WorkloadFacts;
@@ -147,6 +152,7 @@ function decodeEndpoint(endpoint: Readonly<Record<string, unknown>>): KubeEndpoi
     draining: ready === false && serving === true && terminating === true,
     podName: target['kind'] === 'Pod' ? string(target['name']) : undefined,
     zone: string(endpoint['zone']) ?? '',
+    nodeName: string(endpoint['nodeName']) ?? '',
   };
 }
 
@@ -165,6 +171,8 @@ export function decodePod(raw: KubeObject, cluster: string): Workload {
     labels,
     facts: workloadFacts(raw.metadata, cluster),
     serviceAccount: string(spec['serviceAccountName']) ?? 'default',
+    nodeName: string(spec['nodeName']) ?? '',
+    locality: labelledLocality(labels),
     ports: Object.fromEntries(ports),
     meshed: labels['security.istio.io/tlsMode'] === 'istio',
   };

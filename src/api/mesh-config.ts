@@ -6,6 +6,7 @@ import type { KubeObject } from '../kube/types.ts';
 import { CONFIG_DELIVERIES, DEFAULT_CONFIG_DELIVERY } from './config-delivery.ts';
 import type { Diagnostic } from './diagnostics.ts';
 import { refOf } from './kind.ts';
+import { localityLbSetting } from './locality.ts';
 import { type Locate, Report } from './report.ts';
 import {
   anything,
@@ -40,6 +41,9 @@ export const meshConfig = struct({
   networksWithoutGateway: defaulted(choice(['DIRECT', 'LEAVE_OUT']), 'DIRECT'),
   /** What sidecars are given before they need it, from when their pods are created. */
   configDelivery: defaulted(choice(CONFIG_DELIVERIES), DEFAULT_CONFIG_DELIVERY),
+  /** For destinations whose rule says nothing of it. */
+  localityLbSetting: optional(localityLbSetting),
+  h2UpgradePolicy: defaulted(choice(['DO_NOT_UPGRADE', 'UPGRADE']), 'DO_NOT_UPGRADE'),
   ingressService: ignored,
   ingressControllerMode: ignored,
   ingressClass: ignored,
@@ -60,6 +64,8 @@ export const DEFAULT_MESH_CONFIG: MeshConfig = {
   protocolDetectionTimeout: 0,
   networksWithoutGateway: 'DIRECT',
   configDelivery: DEFAULT_CONFIG_DELIVERY,
+  localityLbSetting: undefined,
+  h2UpgradePolicy: 'DO_NOT_UPGRADE',
   ingressService: undefined,
   ingressControllerMode: undefined,
   ingressClass: undefined,

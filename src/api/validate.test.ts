@@ -143,11 +143,6 @@ test.each([
   ['DestinationRule', 'host: a\n  subsets: [{name: v1}, {name: v1}]', ['ISM0009 spec.subsets[1]:6']],
   ['DestinationRule', 'host: a\n  trafficPolicy: {tls: {mode: STRICT}}', ['ISM0006 spec.trafficPolicy.tls.mode:6']],
   ['DestinationRule', 'host: a\n  trafficPolicy: {tls: {mode: MUTUAL}}', ['ISM0001 spec.trafficPolicy.tls:6']],
-  [
-    'DestinationRule',
-    'host: a\n  trafficPolicy: {loadBalancer: {consistentHash: {}}}',
-    ['ISM0004 spec.trafficPolicy.loadBalancer.consistentHash:6'],
-  ],
   ['DestinationRule', 'subsets: []', ['ISM0001 spec.host:4']],
   [
     'ServiceEntry',

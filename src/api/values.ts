@@ -5,6 +5,7 @@ import { parseCidr } from './cidr.ts';
 import { type Hostname, hostname } from './names.ts';
 import { faultOfRegex } from './regex.ts';
 import {
+  type At,
   checked,
   defaulted,
   integer,
@@ -67,11 +68,30 @@ export const dnsLabel: Shape<string> = text({
 });
 export const labels: Shape<Readonly<Record<string, string>>> = mapOf(text());
 
+const EVERYBODY: readonly string[] = Object.freeze(['*']);
 /** Namespaces that see an object: `*` all, `.` its own, `~` none, or a name. Istio's default is all. */
 export const exportTo = defaulted(
-  list(text({ pattern: /^([*.~]|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$/, what: '*, . , ~ or a namespace' })),
+  turned(
+    list(text({ pattern: /^([*.~]|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$/, what: '*, . , ~ or a namespace' })),
+    (scopes) => (scopes.length === 0 ? EVERYBODY : scopes),
+  ),
   ['*'],
 );
+/** Istio's rules for a whole list; `~` is for ServiceEntries alone. `namespace` is the object's own. */
+export function checkExportTo(scopes: readonly string[], namespace: string, at: At): void {
+  const named = scopes.map((scope) => (scope === '.' ? namespace : scope));
+  const twice = named.findIndex((scope, i) => named.indexOf(scope) !== i);
+  if (twice >= 0) {
+    const message = `${scopes[twice]} is there already`;
+    at.report.add('ISM0009', `${at.field}[${twice}]`, message, 'name each namespace once; . is its own');
+  }
+  if (named.includes('*') && named.length > 1) {
+    at.report.add('ISM0007', at.field, '* is every namespace', 'keep *, or the others');
+  }
+  if (named.includes('~')) {
+    at.report.add('ISM0006', at.field, 'a rule that nobody sees does nothing', 'use . for its own namespace');
+  }
+}
 
 export type StringMatch =
   | { readonly kind: 'exact'; readonly value: string }

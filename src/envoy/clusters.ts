@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Destinations as Envoy clusters.
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { DurationSchema } from '@bufbuild/protobuf/wkt';
+import { CircuitBreakers_Thresholds_RetryBudgetSchema } from '#gen/envoy/config/cluster/v3/circuit_breaker_pb.ts';
 import {
   type Cluster,
   Cluster_DiscoveryType,
@@ -9,15 +12,17 @@ import {
   ClusterSchema,
 } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { type BindConfig, BindConfigSchema } from '#gen/envoy/config/core/v3/address_pb.ts';
+import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts';
 import { SocketOption_SocketState } from '#gen/envoy/config/core/v3/socket_option_pb.ts';
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import type { DestinationIntent, InboundPortIntent, OutlierIntent, PoolIntent } from '../intent/types.ts';
 import { buildLoadAssignment } from './endpoints.ts';
+import { balancing, commonLb } from './load-balancing.ts';
 import { byAds, duration, packed } from './messages.ts';
 import { BLACK_HOLE, destinationName, INBOUND_PASSTHROUGH, inboundName, PASSTHROUGH } from './names.ts';
 import { type ServiceLabels, serviceMetadata } from './telemetry-metadata.ts';
-import { clientSocket, RAW_BUFFER } from './tls.ts';
+import { clientSocket, proxyProtocolSocket, RAW_BUFFER } from './tls.ts';
 
 const UNLIMITED = 0xffff_ffff;
 /** Applications see connections of their own sidecar as local ones that are not from 127.0.0.1. */
@@ -31,7 +36,9 @@ export function buildCluster(destination: DestinationIntent, secrets: ConfigSour
     connectTimeout: duration(destination.connectTimeoutMs),
     ...discoveryOf(destination),
     ...transport(destination, secrets),
-    lbPolicy: discovery.kind === 'original' ? Cluster_LbPolicy.CLUSTER_PROVIDED : balancing(destination.balancing.kind),
+    ...(discovery.kind === 'original'
+      ? { lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED }
+      : balancing(destination.balancing)),
     circuitBreakers: breakers(pool),
     ...(destination.protocol !== 'tcp' && { typedExtensionProtocolOptions: httpOptions(destination.protocol, pool) }),
     ...(pool.keepalive && {
@@ -46,6 +53,7 @@ export function buildCluster(destination: DestinationIntent, secrets: ConfigSour
       },
     }),
     ...(destination.outlier && outlier(destination.outlier)),
+    ...commonLb(destination),
   });
 }
 
@@ -147,31 +155,17 @@ function discoveryOf(destination: DestinationIntent): ClusterInit {
 }
 
 function transport(destination: DestinationIntent, secrets: ConfigSource): ClusterInit {
-  const { security, protocol } = destination;
-  if (security.kind === 'plain') return {};
-  const transportSocket = clientSocket(security, protocol, secrets);
+  const { security, protocol, proxyProtocol } = destination;
+  const wrapped = (socket: TransportSocket) => (proxyProtocol ? proxyProtocolSocket(proxyProtocol, socket) : socket);
+  if (security.kind === 'plain') return proxyProtocol ? { transportSocket: wrapped(RAW_BUFFER) } : {};
+  const transportSocket = wrapped(clientSocket(security, protocol, secrets));
   if (security.kind === 'tls' || security.when === 'always') return { transportSocket };
   return {
     transportSocketMatches: [
       { name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket },
-      { name: 'tlsMode-disabled', match: {}, transportSocket: RAW_BUFFER },
+      { name: 'tlsMode-disabled', match: {}, transportSocket: wrapped(RAW_BUFFER) },
     ],
   };
-}
-
-function balancing(policy: DestinationIntent['balancing']['kind']): Cluster_LbPolicy {
-  switch (policy) {
-    case 'least-request':
-      return Cluster_LbPolicy.LEAST_REQUEST;
-    case 'round-robin':
-      return Cluster_LbPolicy.ROUND_ROBIN;
-    case 'random':
-      return Cluster_LbPolicy.RANDOM;
-    case 'ring-hash':
-      return Cluster_LbPolicy.RING_HASH;
-    case 'maglev':
-      return Cluster_LbPolicy.MAGLEV;
-  }
 }
 
 /** No limits but those that a rule sets: Envoy's own default of 1,024 surprises. */
@@ -183,9 +177,23 @@ function breakers(pool: PoolIntent): ClusterInit['circuitBreakers'] {
         maxPendingRequests: pool.maxPendingRequests ?? UNLIMITED,
         maxRequests: pool.maxRequests ?? UNLIMITED,
         maxRetries: pool.maxRetries ?? UNLIMITED,
+        ...(pool.retryBudget && { retryBudget: retryBudget(pool.retryBudget) }),
       },
     ],
   };
+}
+
+function retryBudget(budget: NonNullable<PoolIntent['retryBudget']>) {
+  const message = create(CircuitBreakers_Thresholds_RetryBudgetSchema, {
+    budgetPercent: { value: budget.percent },
+    minRetryConcurrency: budget.minConcurrency,
+  });
+  if (budget.intervalMs !== undefined) {
+    // budget_interval: newer than the messages that we have.
+    const data = new BinaryWriter().bytes(toBinary(DurationSchema, duration(budget.intervalMs))).finish();
+    message.$unknown = [{ no: 3, wireType: WireType.LengthDelimited, data }];
+  }
+  return message;
 }
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
@@ -194,8 +202,13 @@ function httpOptions(
   protocol: 'http' | 'http2' | 'as-client',
   pool: PoolIntent,
 ): NonNullable<ClusterInit['typedExtensionProtocolOptions']> {
-  const streams = pool.maxConcurrentStreams;
-  const http2ProtocolOptions = { ...(streams !== undefined && { maxConcurrentStreams: streams }) };
+  const { maxConcurrentStreams, pings } = pool;
+  const http2ProtocolOptions = {
+    ...(maxConcurrentStreams !== undefined && { maxConcurrentStreams }),
+    ...(pings && {
+      connectionKeepalive: { interval: duration(pings.intervalMs), timeout: duration(pings.timeoutMs) },
+    }),
+  };
   return {
     [HTTP_OPTIONS]: packed(HttpProtocolOptionsSchema, {
       commonHttpProtocolOptions: {
@@ -252,6 +265,5 @@ function outlier(intent: OutlierIntent): ClusterInit {
       baseEjectionTime: duration(intent.baseEjectionMs),
       maxEjectionPercent: intent.maxEjectionPercent,
     },
-    commonLbConfig: { healthyPanicThreshold: { value: intent.minHealthPercent } },
   };
 }

@@ -6,23 +6,27 @@ import type { EndpointIntent } from '../intent/types.ts';
 import { socketAddress } from './messages.ts';
 import { workloadMetadata } from './telemetry-metadata.ts';
 
-/** Endpoints by locality. `tlsMode` is what a cluster's transport_socket_matches ask for. */
+/** Endpoints by priority and locality. `tlsMode` is what a cluster's transport_socket_matches ask for. */
 export function buildLoadAssignment(clusterName: string, endpoints: readonly EndpointIntent[]): ClusterLoadAssignment {
-  const localities = Map.groupBy(endpoints, (endpoint) => endpoint.locality);
+  const localities = Map.groupBy(endpoints, ({ priority = 0, locality }) => `${priority} ${locality}`);
   return create(ClusterLoadAssignmentSchema, {
     clusterName,
-    endpoints: [...localities]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([locality, members]) => {
-        const [region = '', zone = '', subZone = ''] = locality.split('/');
-        return {
-          ...(locality !== '' && { locality: { region, zone, subZone } }),
-          // Without it Envoy, weighing by locality, would send nothing there.
-          loadBalancingWeight: members.reduce((sum, member) => sum + member.weight, 0),
-          lbEndpoints: members.map(lbEndpoint),
-        };
-      }),
+    endpoints: [...localities.values()].sort(byPlace).map((members) => {
+      const { priority = 0, locality, localityWeight } = members[0]!;
+      const [region = '', zone = '', subZone = ''] = locality.split('/');
+      return {
+        ...(locality !== '' && { locality: { region, zone, subZone } }),
+        ...(priority > 0 && { priority }),
+        // Without it Envoy, weighing by locality, would send nothing there.
+        loadBalancingWeight: localityWeight ?? members.reduce((sum, member) => sum + member.weight, 0),
+        lbEndpoints: members.map(lbEndpoint),
+      };
+    }),
   });
+}
+
+function byPlace([a]: readonly EndpointIntent[], [b]: readonly EndpointIntent[]): number {
+  return (a!.priority ?? 0) - (b!.priority ?? 0) || (a!.locality < b!.locality ? -1 : 1);
 }
 
 function lbEndpoint(endpoint: EndpointIntent): MessageInitShape<typeof LbEndpointSchema> {

@@ -81,7 +81,9 @@ function tcpChain(chain: TcpChainIntent, secure: boolean, { telemetry, secrets }
     name: chainName(to),
     ...ruleMetadata(chain.origin),
     ...(secure && { filterChainMatch: tlsMatch(chain.serverNames) }),
-    filters: [tcpProxy({ to, telemetry, logOnConnected: true, connectAttempts: CONNECT_ATTEMPTS })],
+    filters: [
+      tcpProxy({ to, telemetry, logOnConnected: true, connectAttempts: CONNECT_ATTEMPTS, policy: chain.policy }),
+    ],
     ...(chain.tls && { transportSocket: ownServerSocket(chain.tls, alpn, secrets) }),
   };
 }

@@ -133,7 +133,7 @@ function tcpChain(chain: TcpChainIntent, telemetry: SideTelemetry, also: MatchIn
       prefixRanges: chain.blocks.map(prefixRange),
       ...also,
     },
-    filters: [tcpProxy({ to, telemetry })],
+    filters: [tcpProxy({ to, telemetry, policy: chain.policy })],
   };
 }
 

@@ -31,6 +31,7 @@ import type {
 import { corsConfig } from './filters/cors.ts';
 import { faultConfig } from './filters/fault.ts';
 import { ASKED_STATE } from './filters/on-demand.ts';
+import { hashPolicy } from './hash-policies.ts';
 import { byAds, duration, fraction, stringMatcher, withField } from './messages.ts';
 import { destinationName, PASSTHROUGH } from './names.ts';
 import { buildRetryPolicy } from './retries.ts';
@@ -198,6 +199,7 @@ function forward(action: Extract<RouteAction, { kind: 'forward' }>): ActionInit 
     ...(rewrite.authority !== undefined && {
       hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: rewrite.authority },
     }),
+    ...(action.hashes && { hashPolicy: action.hashes.map(hashPolicy) }),
     requestMirrorPolicies: action.mirrors.map((mirror) => ({
       cluster: destinationName(mirror.to),
       runtimeFraction: { defaultValue: fraction(mirror.percent) },

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Transport sockets: the mesh's mutual TLS on both sides, a rule's own TLS, plaintext.
-import { create, createRegistry, fromJson, type JsonValue } from '@bufbuild/protobuf';
+import { create, createRegistry, fromJson, type JsonValue, type MessageInitShape } from '@bufbuild/protobuf';
 import { type TransportSocket, TransportSocketSchema } from '#gen/envoy/config/core/v3/base_pb.ts';
 import { type ConfigSource, ConfigSourceSchema } from '#gen/envoy/config/core/v3/config_source_pb.ts';
+import { ProxyProtocolConfig_Version } from '#gen/envoy/config/core/v3/proxy_protocol_pb.ts';
 import { FileBasedMetadataConfigSchema } from '#gen/envoy/config/grpc_credential/v3/file_based_metadata_pb.ts';
+import { ProxyProtocolUpstreamTransportSchema } from '#gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts';
 import { RawBufferSchema } from '#gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts';
 import {
   type CertificateValidationContext,
@@ -22,9 +24,10 @@ import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
-import type { ClientSecurity, DestinationIntent } from '../intent/types.ts';
+import type { CertificateSource, ClientSecurity, DestinationIntent, RootsSource } from '../intent/types.ts';
 import { type ControlPlaneEndpoint, ROOT_SECRET, sdsConfigSource, WORKLOAD_SECRET } from '../xds/envoy-client.ts';
 import { packed, stringMatcher } from './messages.ts';
+import { certificateName, rootsName, secretConfig } from './secrets.ts';
 
 const TLS = 'envoy.transport_sockets.tls';
 /** Envoy's clients stop at 1.2 unless they are told otherwise. */
@@ -79,6 +82,20 @@ export function clientSocket(
   });
 }
 
+/** The PROXY protocol's header goes out in the clear, before the TLS of the socket within. */
+export function proxyProtocolSocket(version: 'v1' | 'v2', transportSocket: TransportSocket): TransportSocket {
+  return create(TransportSocketSchema, {
+    name: 'envoy.transport_sockets.upstream_proxy_protocol',
+    configType: {
+      case: 'typedConfig',
+      value: packed(ProxyProtocolUpstreamTransportSchema, {
+        config: { version: version === 'v1' ? ProxyProtocolConfig_Version.V1 : ProxyProtocolConfig_Version.V2 },
+        transportSocket,
+      }),
+    },
+  });
+}
+
 /** A certificate of the mesh is asked of every client. */
 export function serverSocket(protocol: 'http' | 'tcp', secrets: ConfigSource): TransportSocket {
   const alpn = protocol === 'tcp' ? [] : ['h2', 'http/1.1'];
@@ -110,35 +127,38 @@ function meshContext(secrets: ConfigSource, alpnProtocols: string[], peers: read
 }
 
 function ownContext(security: Extract<ClientSecurity, { kind: 'tls' }>, alpnProtocols: string[]): CommonTlsContext {
-  const { certificate, roots } = security;
+  const { certificate, roots, peers } = security;
   return create(CommonTlsContextSchema, {
     tlsParams: VERSIONS,
     alpnProtocols,
-    ...(certificate && {
-      tlsCertificates: [{ certificateChain: file(certificate.chain), privateKey: file(certificate.key) }],
-    }),
-    ...(roots !== undefined && {
-      validationContextType: {
-        case: 'validationContext',
-        value: validation(security.peers, SubjectAltNameMatcher_SanType.DNS, roots),
-      },
-    }),
+    ...(certificate && ownCertificate(certificate)),
+    ...(roots && { validationContextType: ownValidation(roots, peers) }),
   });
 }
 
-function validation(
+type ContextInit = Exclude<MessageInitShape<typeof CommonTlsContextSchema>, CommonTlsContext>;
+
+function ownCertificate(source: CertificateSource): ContextInit {
+  return { tlsCertificateSdsSecretConfigs: [secretConfig(certificateName(source))] };
+}
+
+function ownValidation(
+  source: RootsSource,
   peers: readonly string[],
-  sanType: SubjectAltNameMatcher_SanType,
-  roots?: string,
-): CertificateValidationContext {
+): NonNullable<ContextInit['validationContextType']> {
+  return {
+    case: 'combinedValidationContext',
+    value: {
+      defaultValidationContext: validation(peers, SubjectAltNameMatcher_SanType.DNS),
+      validationContextSdsSecretConfig: secretConfig(rootsName(source)),
+    },
+  };
+}
+
+function validation(peers: readonly string[], sanType: SubjectAltNameMatcher_SanType): CertificateValidationContext {
   return create(CertificateValidationContextSchema, {
     matchTypedSubjectAltNames: peers.map((value) => ({ sanType, matcher: stringMatcher({ kind: 'exact', value }) })),
-    ...(roots !== undefined && { trustedCa: file(roots) }),
   });
-}
-
-function file(filename: string) {
-  return { specifier: { case: 'filename' as const, value: filename } };
 }
 
 function secret(name: string, sdsConfig: ConfigSource): SdsSecretConfig {

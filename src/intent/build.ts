@@ -59,9 +59,12 @@ export class IntentCache {
   }
 
   #destinationsOf(view: ProxyView, use: DestinationUse): ProxyIntent['destinations'] {
-    return this.#destinations
-      .get(`${use} ${view.key}`, () => new DestinationState(view, use, this.destinations))
-      .of(view);
+    return (
+      this.#destinations
+        // Of endpoints that are part of clusters, where the proxy is makes the order.
+        .get(`${use} ${view.key} ${view.place.key}`, () => new DestinationState(view, use, this.destinations))
+        .of(view)
+    );
   }
 }
 
@@ -117,13 +120,17 @@ function gatewayParts(
   const sni = cache.passedOn(view, isExit(proxy) ? 'exit' : 'sni');
   const { serviceOf, destinationRules, identities, headless, mesh, gateways, gatewayRules, vantage } = view;
   const tables = [serviceOf, destinationRules, identities, headless, mesh, vantage];
-  return cache.gateways.get([...tables, gateways, gatewayRules, services, workload ?? NOTHING, sni], view.key, () => {
-    const sniDestinations = [...sni.values()].sort(byName);
-    const gateway = buildGateway({ view, proxy, workload, services, sniDestinations });
-    const used = [...sniUsed(gateway, sniDestinations), ...referred(view, gateway, cache)].sort(byName);
-    const destinations = new Map(used.map((destination) => [destinationKey(destination), destination]));
-    return { outbound: undefined, inbound: undefined, gateway, destinations };
-  });
+  return cache.gateways.get(
+    [...tables, gateways, gatewayRules, services, workload ?? NOTHING, sni],
+    `${view.key} ${view.place.key}`,
+    () => {
+      const sniDestinations = [...sni.values()].sort(byName);
+      const gateway = buildGateway({ view, proxy, workload, services, sniDestinations });
+      const used = [...sniUsed(gateway, sniDestinations), ...referred(view, gateway, cache)].sort(byName);
+      const destinations = new Map(used.map((destination) => [destinationKey(destination), destination]));
+      return { outbound: undefined, inbound: undefined, gateway, destinations };
+    },
+  );
 }
 
 const NOTHING: object = Object.freeze({});

@@ -27,13 +27,14 @@ export class DestinationCache {
   of(view: ProxyView, service: MeshService, use: DestinationUse): readonly DestinationIntent[] {
     const rule = selectDestinationRule(view, service);
     const identities = view.identities.get(service.key);
-    const { mesh, kind, vantage } = view;
+    const { mesh, kind, vantage, place } = view;
     const headlessMeshed = headlessState(view, service)?.meshed ?? false;
     const { keys: ways, tag } = vantageKeys(networksOf(service.dnsEndpoints), vantage);
+    const near = placeMatters(service, rule, mesh) ? place.key : '';
     const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use], ...ways];
     const far = use === 'sni' ? undefined : farFrom(service, vantage);
-    const inputs = { service, rule, identities: identities ?? [], headlessMeshed, mesh, kind, vantage, far };
-    return this.#memo.get(keys, `${kind}/${headlessMeshed}/${far}/${tag}`, () => {
+    const inputs = { service, rule, identities: identities ?? [], headlessMeshed, mesh, kind, vantage, place, far };
+    return this.#memo.get(keys, `${kind}/${headlessMeshed}/${far}/${tag}/${near}`, () => {
       switch (use) {
         case 'proxy':
           return buildDestinations(inputs);
@@ -89,6 +90,11 @@ function isFor(use: DestinationUse, service: MeshService, { vantage }: ProxyView
   if (!service.meshInternal) return false;
   if (use === 'sni') return service.registry === 'kubernetes';
   return service.networks.some((network) => vantage.requested.includes(network));
+}
+
+/** Of endpoints that are part of the cluster, their order is too. */
+function placeMatters(service: MeshService, rule: object | undefined, mesh: ProxyView['mesh']): boolean {
+  return service.dnsEndpoints.length > 0 && (rule !== undefined || mesh.localityLbSetting !== undefined);
 }
 
 /** Endpoints of the mesh that somebody had to write down are mostly other clusters' gateways. */

@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // What traffic can be sent to: for each port of a service, all of its endpoints and each subset that its rule names.
-import type {
-  ConnectionPool,
-  DestinationRule,
-  OutlierDetection,
-  PortPolicy,
-  Subset,
-  TrafficPolicy,
-} from '../api/destination-rule.ts';
+
+import type { Place } from '../api/localities.ts';
+import type { DestinationPolicy, PolicySubset } from '../model/destination-policies.ts';
 import type { Vantage } from '../model/networks.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import type { ProxyView } from '../model/view.ts';
 import { chooseNetworks, placeEndpoints } from './endpoints.ts';
-import { clientSecurity, sniName } from './security.ts';
+import { asDialled, clientSecurity, sniName } from './security.ts';
+import {
+  balancingOf,
+  effectivePolicy,
+  localityOf,
+  outlierOf,
+  type Policy,
+  poolOf,
+  protocolOf,
+} from './traffic-policy.ts';
 import type {
   DestinationIntent,
   DestinationRef,
   Discovery,
   EndpointIntent,
-  Origin,
+  LocalityIntent,
   OutlierIntent,
   PoolIntent,
 } from './types.ts';
@@ -26,7 +30,7 @@ import type {
 /** What a destination is made of, so that equal inputs give the very same destinations. */
 export interface DestinationInputs {
   readonly service: MeshService;
-  readonly rule: DestinationRule | undefined;
+  readonly rule: DestinationPolicy | undefined;
   readonly identities: readonly string[];
   /** Of a headless service: every endpoint has a sidecar. */
   readonly headlessMeshed: boolean;
@@ -35,6 +39,7 @@ export interface DestinationInputs {
   readonly exit?: boolean;
   readonly kind: ProxyView['kind'];
   readonly vantage: Vantage;
+  readonly place: Place;
   /** Some of its endpoints are gateways to others, or on another network that may not be reached from here. */
   readonly far: 'gateway' | 'direct' | undefined;
 }
@@ -44,9 +49,7 @@ export function buildDestinations(inputs: DestinationInputs): DestinationIntent[
   const { service, rule } = inputs;
   return service.ports
     .filter((port) => port.protocol !== 'udp')
-    .flatMap((port) =>
-      [undefined, ...(rule?.spec.subsets ?? [])].map((subset) => buildDestination(inputs, port, subset)),
-    );
+    .flatMap((port) => [undefined, ...(rule?.subsets ?? [])].map((subset) => buildDestination(inputs, port, subset)));
 }
 
 /** Destinations for TLS that passes through a gateway: only workloads of its own network that can answer with a sidecar. */
@@ -74,27 +77,38 @@ export function sniNames(ref: DestinationRef, dnsDomain: string): string[] {
   return names;
 }
 
-function buildDestination(inputs: DestinationInputs, port: ServicePort, subset: Subset | undefined): DestinationIntent {
-  const { service, rule, mesh } = inputs;
+function buildDestination(
+  inputs: DestinationInputs,
+  port: ServicePort,
+  subset: PolicySubset | undefined,
+): DestinationIntent {
+  const { service, rule, mesh, far } = inputs;
   const ref = { host: service.hostname, port: port.number, subset: subset?.name ?? '' };
-  const policy = effectivePolicy(rule, subset, port.number);
-  const protocol = destinationProtocol(port, inputs.kind);
+  const policy = effectivePolicy(rule, ref.subset, port.number);
+  const locality = localityOf(policy, mesh);
+  // Requests under way count against a gateway as against one pod, however many stand behind it: in turn, its share is
+  // theirs under any load.
+  const usual = far === 'gateway' && service.registry === 'kubernetes' ? 'round-robin' : 'least-request';
   return {
     use: 'proxy',
     ref,
-    protocol,
-    discovery: discoveryOf(inputs, port, subset),
-    security: clientSecurity(inputs, ref, policy?.tls),
+    protocol: protocolOf(port, policy, inputs),
+    discovery: discoveryOf(inputs, port, subset, { policy, locality }),
+    security: clientSecurity(inputs, ref, policy),
     service: serviceName(service),
-    balancing: balancingOf(policy, inputs),
+    balancing: balancingOf(policy?.loadBalancer, usual),
+    ...(locality && { locality }),
+    ...(policy?.proxyProtocol && { proxyProtocol: policy.proxyProtocol.version === 'V2' ? 'v2' : 'v1' }),
     connectTimeoutMs: policy?.connectionPool?.tcp?.connectTimeout ?? mesh.connectTimeout,
-    pool: {
-      ...poolOf(policy?.connectionPool),
-      ...(inputs.far === 'gateway' && { lifetimeMs: GATEWAY_POOL_LIFETIME_MS }),
-    },
-    outlier: outlierOf(policy?.outlierDetection) ?? (inputs.far === undefined ? undefined : LOST_GATEWAYS),
-    origin: originOf(service, rule, subset),
+    pool: limited(poolOf(policy?.connectionPool, policy?.retryBudget), far),
+    outlier: outlierOf(policy?.outlierDetection) ?? (far === undefined ? undefined : LOST_GATEWAYS),
+    origin: subset?.origin ?? { object: service.origin, field: 'spec.ports' },
   };
+}
+
+function limited(pool: PoolIntent, far: DestinationInputs['far']): PoolIntent {
+  if (far !== 'gateway') return pool;
+  return { ...pool, lifetimeMs: Math.min(pool.lifetimeMs ?? GATEWAY_POOL_LIFETIME_MS, GATEWAY_POOL_LIFETIME_MS) };
 }
 
 /**
@@ -123,42 +137,15 @@ function serviceName({ registry, hostname, namespace, origin }: MeshService): De
   return { name: registry === 'kubernetes' ? origin.name : hostname, namespace };
 }
 
-function originOf(service: MeshService, rule: DestinationRule | undefined, subset: Subset | undefined): Origin {
-  if (rule === undefined || subset === undefined) return { object: service.origin, field: 'spec.ports' };
-  return { object: rule.ref, field: `spec.subsets[${rule.spec.subsets.indexOf(subset)}]` };
-}
-
-/** A gateway cannot ask its client what the destination speaks; what it routes by requests is HTTP, and every server has 1.1. */
-function destinationProtocol({ protocol }: ServicePort, kind: ProxyView['kind']): DestinationIntent['protocol'] {
-  if (protocol === 'auto') return kind === 'sidecar' ? 'as-client' : 'http';
-  return protocol === 'http' || protocol === 'http2' ? protocol : 'tcp';
-}
-
-type Policy = Pick<TrafficPolicy, 'tls' | 'loadBalancer' | 'connectionPool' | 'outlierDetection'>;
-
-/** A subset's setting replaces the rule's; a port's settings replace all of the others, as Istio has it. */
-function effectivePolicy(
-  rule: DestinationRule | undefined,
-  subset: Subset | undefined,
-  port: number,
-): Policy | undefined {
-  const [outer, inner] = [rule?.spec.trafficPolicy, subset?.trafficPolicy];
-  const forPort = (policy: TrafficPolicy | undefined): PortPolicy | undefined =>
-    policy?.portLevelSettings.find((p) => p.port.number === port);
-  const byPort = forPort(inner) ?? forPort(outer);
-  if (byPort !== undefined) return byPort;
-  if (outer === undefined || inner === undefined) return inner ?? outer;
-  return {
-    tls: inner.tls ?? outer.tls,
-    loadBalancer: inner.loadBalancer ?? outer.loadBalancer,
-    connectionPool: inner.connectionPool ?? outer.connectionPool,
-    outlierDetection: inner.outlierDetection ?? outer.outlierDetection,
-  };
-}
-
-function discoveryOf(inputs: DestinationInputs, port: ServicePort, subset: Subset | undefined): Discovery {
+function discoveryOf(
+  inputs: DestinationInputs,
+  port: ServicePort,
+  subset: PolicySubset | undefined,
+  { policy, locality }: { policy: Partial<Policy> | undefined; locality: LocalityIntent | undefined },
+): Discovery {
   const { service, kind } = inputs;
   const labels = subset?.labels ?? {};
+  if (asDialled(inputs, policy)) return { kind: 'original' };
   switch (service.resolution) {
     case 'none':
       // A gateway's clients were going to the gateway, so it has to know the endpoints of a headless service.
@@ -169,7 +156,7 @@ function discoveryOf(inputs: DestinationInputs, port: ServicePort, subset: Subse
       return {
         kind: 'dns',
         once: service.resolution === 'dns-round-robin',
-        endpoints: dnsEndpoints(inputs, port, labels),
+        endpoints: dnsEndpoints(inputs, port, labels, locality),
       };
     case 'endpoints':
   }
@@ -182,67 +169,15 @@ function discoveryOf(inputs: DestinationInputs, port: ServicePort, subset: Subse
 }
 
 function dnsEndpoints(
-  { service, vantage, exit }: DestinationInputs,
+  { service, vantage, place, exit }: DestinationInputs,
   port: ServicePort,
   labels: Readonly<Record<string, string>>,
+  locality: LocalityIntent | undefined,
 ): EndpointIntent[] {
   const choice = exit ? 'requested' : 'all';
   const wanted = Object.entries(labels);
   const able = chooseNetworks(service.dnsEndpoints, choice, vantage).filter((e) =>
     wanted.every(([key, value]) => e.labels[key] === value),
   );
-  return placeEndpoints(able, (e) => e.ports[port.name] ?? port.number, vantage);
-}
-
-function balancingOf(policy: Policy | undefined, { service, far }: DestinationInputs): DestinationIntent['balancing'] {
-  switch (policy?.loadBalancer?.simple) {
-    case 'ROUND_ROBIN':
-      return { kind: 'round-robin' };
-    case 'RANDOM':
-      return { kind: 'random' };
-    case undefined:
-      // Requests under way count against a gateway as against one pod, however many stand behind it: in turn, its share is
-      // theirs under any load.
-      return { kind: far === 'gateway' && service.registry === 'kubernetes' ? 'round-robin' : 'least-request' };
-    default:
-      return { kind: 'least-request' };
-  }
-}
-
-function poolOf(pool: ConnectionPool | undefined): PoolIntent {
-  const { tcp, http } = pool ?? {};
-  const keepalive = tcp?.tcpKeepalive;
-  return present({
-    maxConnections: tcp?.maxConnections,
-    maxPendingRequests: http?.http1MaxPendingRequests,
-    maxRequests: http?.http2MaxRequests,
-    maxRequestsPerConnection: http?.maxRequestsPerConnection,
-    maxRetries: http?.maxRetries,
-    maxConcurrentStreams: http?.maxConcurrentStreams,
-    idleTimeoutMs: http?.idleTimeout,
-    keepalive:
-      keepalive && present({ probes: keepalive.probes, timeMs: keepalive.time, intervalMs: keepalive.interval }),
-  });
-}
-
-/** Istio's defaults, which are Envoy's but for the ejection by gateway errors. */
-function outlierOf(detection: OutlierDetection | undefined): OutlierIntent | undefined {
-  if (detection === undefined) return undefined;
-  return {
-    consecutive5xx: detection.consecutive5xxErrors ?? 5,
-    consecutiveGatewayErrors: detection.consecutiveGatewayErrors ?? 0,
-    connectFailures: undefined,
-    intervalMs: detection.interval ?? 10_000,
-    baseEjectionMs: detection.baseEjectionTime ?? 30_000,
-    maxEjectionMs: undefined,
-    maxEjectionPercent: detection.maxEjectionPercent ?? 10,
-    minHealthPercent: detection.minHealthPercent ?? 0,
-  };
-}
-
-type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-
-/** The same object without its undefined members. */
-function present<T extends object>(value: T): Present<T> {
-  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as Present<T>;
+  return placeEndpoints(able, (e) => e.ports[port.name] ?? port.number, vantage, locality && { rule: locality, place });
 }

@@ -7,8 +7,8 @@ import { buildEndpoints } from './endpoints.ts';
 import type { NetworkChoice } from './types.ts';
 
 function endpoint(address: string, version: string, draining: boolean, network = ''): Endpoint {
-  const rest = { network, cluster: clusterName('one'), locality: '', weight: 1, identity: undefined, meshed: true };
-  return { address, ports: { http: 9080 }, labels: { version }, draining, ...rest };
+  const rest = { network, cluster: clusterName('one'), locality: '', nodeName: '', weight: 1, identity: undefined };
+  return { address, ports: { http: 9080 }, labels: { version }, draining, meshed: true, ...rest };
 }
 
 const HERE: Vantage = {

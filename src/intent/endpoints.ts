@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type GatewayAddress, reachOf, type Vantage } from '../model/networks.ts';
+import type { Whereabouts } from '../api/localities.ts';
+import { ANY_NETWORK, type GatewayAddress, reachOf, type Vantage } from '../model/networks.ts';
 import type { Endpoint, EndpointSet } from '../model/snapshot.ts';
+import { arrangeEndpoints, type Nearness, type PlacedEndpoint } from './localities.ts';
 import type { Discovery, EndpointIntent, NetworkChoice } from './types.ts';
 
 /** The endpoints that a destination takes of its service's, as the proxy reaches them. */
@@ -8,6 +10,7 @@ export function buildEndpoints(
   discovery: Extract<Discovery, { kind: 'endpoints' }>,
   set: EndpointSet,
   vantage: Vantage,
+  nearness?: Nearness,
 ): EndpointIntent[] {
   const { portName, filter } = discovery;
   const wanted = Object.entries(filter.labels);
@@ -16,19 +19,20 @@ export function buildEndpoints(
     if (filter.meshedOnly && !endpoint.meshed) return false;
     return wanted.every(([key, value]) => endpoint.labels[key] === value);
   });
-  return placeEndpoints(able, (endpoint) => endpoint.ports[portName]!, vantage);
+  return placeEndpoints(able, (endpoint) => endpoint.ports[portName]!, vantage, nearness);
 }
 
 /**
  * Endpoints where the proxy finds them: those that it reaches directly in the order of the set, then the gateways that
  * stand for the others. Those on their way out only when there are no others, as kube-proxy has it: a pod that is deleted
  * serves until the one that replaces it is ready. Behind a gateway, only those with a sidecar: it passes on nothing but the
- * mesh's own TLS.
+ * mesh's own TLS. `nearness`: where they are makes a difference.
  */
 export function placeEndpoints(
   set: EndpointSet,
   portOf: (endpoint: Endpoint) => number,
   vantage: Vantage,
+  nearness?: Nearness,
 ): EndpointIntent[] {
   const reached = set.flatMap((endpoint) => reachedBy(endpoint, vantage) ?? []);
   const staying = reached.filter(({ endpoint }) => !endpoint.draining);
@@ -37,17 +41,27 @@ export function placeEndpoints(
   const remote = chosen.filter(({ gateways }) => gateways.length > 0);
   // Shares are whole numbers, and exact, in units of one part of an endpoint's weight.
   const unit = remote.reduce((lcm, { gateways }) => leastCommonMultiple(lcm, gateways.length), 1);
-  return bounded([
+  const placed: PlacedEndpoint[] = [
     ...direct.map(({ endpoint }) => ({
-      address: endpoint.address,
-      port: portOf(endpoint),
-      weight: endpoint.weight * unit,
-      locality: endpoint.locality,
-      meshed: endpoint.meshed,
-      ...(endpoint.workload && { workload: endpoint.workload }),
+      intent: {
+        address: endpoint.address,
+        port: portOf(endpoint),
+        weight: endpoint.weight * unit,
+        locality: endpoint.locality,
+        meshed: endpoint.meshed,
+        ...(endpoint.workload && { workload: endpoint.workload }),
+      },
+      where: whereabouts(endpoint, vantage),
     })),
     ...shareAmongGateways(remote, unit),
-  ]);
+  ];
+  return bounded(nearness === undefined ? placed.map(({ intent }) => intent) : arrangeEndpoints(placed, nearness));
+}
+
+/** What is reached from everywhere is nowhere farther away than on the proxy's own network. */
+function whereabouts(endpoint: Endpoint, { network }: Vantage): Whereabouts {
+  const { locality, labels, cluster, nodeName: node = '' } = endpoint;
+  return { locality, labels, cluster, node, network: endpoint.network === ANY_NETWORK ? network : endpoint.network };
 }
 
 interface ReachedEndpoint {
@@ -65,25 +79,39 @@ function reachedBy(endpoint: Endpoint, vantage: Vantage): ReachedEndpoint | unde
   return gateways.length === 0 ? undefined : { endpoint, gateways };
 }
 
+interface GatewayShare {
+  readonly gateway: GatewayAddress;
+  weight: number;
+  readonly behind: Endpoint[];
+}
+
 /** Each gateway once, as Envoy knows an address once only, with the weight of what stands behind it. */
-function shareAmongGateways(remote: readonly ReachedEndpoint[], unit: number): EndpointIntent[] {
-  const shares = new Map<string, { gateway: GatewayAddress; weight: number; localities: Set<string> }>();
+function shareAmongGateways(remote: readonly ReachedEndpoint[], unit: number): PlacedEndpoint[] {
+  const shares = new Map<string, GatewayShare>();
   for (const { endpoint, gateways } of remote) {
     for (const gateway of gateways) {
       const key = `${gateway.address} ${gateway.port}`;
-      const share = shares.get(key) ?? { gateway, weight: 0, localities: new Set<string>() };
+      const share = shares.get(key) ?? { gateway, weight: 0, behind: [] };
       share.weight += (endpoint.weight * unit) / gateways.length;
-      share.localities.add(endpoint.locality);
+      share.behind.push(endpoint);
       shares.set(key, share);
     }
   }
-  return [...shares]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, { gateway, weight, localities }]) => {
-      const [behind = ''] = localities.size === 1 ? localities : [];
-      const { address, port } = gateway;
-      return { address, port, weight, locality: gateway.locality || behind, meshed: true };
-    });
+  return [...shares].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, share]) => placeGateway(share));
+}
+
+/** A gateway is where it says it is, or else where all behind it are; it has the labels that all of them have. */
+function placeGateway({ gateway, weight, behind }: GatewayShare): PlacedEndpoint {
+  const common = (of: (endpoint: Endpoint) => string | undefined): string => {
+    const value = of(behind[0]!) ?? '';
+    return behind.every((endpoint) => (of(endpoint) ?? '') === value) ? value : '';
+  };
+  const { address, port } = gateway;
+  const locality = gateway.locality || common((e) => e.locality);
+  const names = Object.keys(behind[0]!.labels);
+  const labels = Object.fromEntries(names.map((name) => [name, common((e) => e.labels[name])]));
+  const where = { locality, labels, cluster: common((e) => e.cluster), network: common((e) => e.network), node: '' };
+  return { intent: { address, port, weight, locality, meshed: true }, where };
 }
 
 /** The gateways of the endpoint's own locality; all of the network's where there are none. */

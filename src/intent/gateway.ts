@@ -11,6 +11,7 @@ import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshService } from '../model/snapshot.ts';
 import { boundGateways, type ProxyView } from '../model/view.ts';
 import { distinctRoutes, tcpRoutes, tlsRoutes } from './connection-routes.ts';
+import { withHashes, withPolicy } from './destination-hints.ts';
 import { sniNames } from './destinations.ts';
 import { buildRoutes, catchAllLast } from './http-routes.ts';
 import { targetPort } from './inbound.ts';
@@ -117,7 +118,10 @@ function buildVirtualHosts(
         tls: layerOf(server.port.protocol) === 'tls',
       };
       for (const host of rule.spec.hosts.flatMap((h) => servedHosts(h, server.hosts, rule, gateway))) {
-        put(host, { routes: buildRoutes(rule, client), origin: { object: rule.ref, field: 'spec.hosts' } });
+        put(host, {
+          routes: withHashes(buildRoutes(rule, client), inputs.view),
+          origin: { object: rule.ref, field: 'spec.hosts' },
+        });
       }
     }
     // A server that only redirects needs no rule.
@@ -271,7 +275,7 @@ function openedChains(inputs: GatewayInputs, placed: PlacedServer): TcpChainInte
     if (route === undefined) continue;
     const { to, origin } = route;
     const opened = server.tls && { serverNames: sniOf(placed), tls: buildServerTls(server.tls) };
-    return [{ serverNames: [], blocks: [], to, use: 'proxy', origin, ...opened }];
+    return [withPolicy({ serverNames: [], blocks: [], to, use: 'proxy', origin, ...opened }, inputs.view)];
   }
   return [];
 }
@@ -286,8 +290,7 @@ function ruledChains(inputs: GatewayInputs, { gateway, server }: PlacedServer): 
       blocks: [],
     })),
   );
-  return distinctRoutes(routes.filter((route) => route.serverNames.length > 0)).map((route) => ({
-    ...route,
-    use: 'proxy' as const,
-  }));
+  return distinctRoutes(routes.filter((route) => route.serverNames.length > 0)).map((route) =>
+    withPolicy({ ...route, use: 'proxy' }, inputs.view),
+  );
 }

@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import { type MeshService, PROXY_PORTS, type ServicePort } from '../model/snapshot.ts';
 import { addressesOf, headlessState, type ProxyView } from '../model/view.ts';
 import { ruledChains } from './connection-routes.ts';
+import { withPolicy } from './destination-hints.ts';
 import type { TcpChainIntent } from './types.ts';
 
 /** What one listener serves: several services meet where they have no address of their own. */
@@ -75,7 +76,10 @@ function* claimsOf(view: ProxyView, service: MeshService, port: ServicePort): Ge
     case 'auto':
       for (const claim of connectionClaims(view, service, port, port.protocol === 'auto')) {
         if (claim.chain === undefined) yield claim;
-        else for (const chain of ruledChains(view, service, port, claim.chain)) yield { ...claim, chain };
+        else
+          for (const chain of ruledChains(view, service, port, claim.chain)) {
+            yield { ...claim, chain: withPolicy(chain, view) };
+          }
       }
   }
 }

@@ -45,11 +45,10 @@ function usesOfServer({ certificates, roots }: ServerTlsIntent, origin: Origin):
 
 /** undefined: none, as of most. */
 function usesOfClient({ security, origin }: DestinationIntent): readonly SecretUse[] | undefined {
-  if (security.kind !== 'tls' || security.credential === undefined) return undefined;
-  const { name, client, verify } = security.credential;
-  const source = { kind: 'secret' as const, name };
+  if (security.kind !== 'tls') return undefined;
+  const { certificate, roots } = security;
   return [
-    ...(client ? [{ what: 'certificate' as const, source, origin }] : []),
-    ...(verify ? [{ what: 'roots' as const, source, origin }] : []),
+    ...(certificate ? [{ what: 'certificate' as const, source: certificate, origin }] : []),
+    ...(roots ? [{ what: 'roots' as const, source: roots, origin }] : []),
   ];
 }

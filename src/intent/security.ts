@@ -5,11 +5,19 @@
 import type { TlsSettings } from '../api/destination-rule.ts';
 import { isRemote } from '../model/hosts.ts';
 import type { DestinationInputs } from './destinations.ts';
-import type { ClientSecurity, DestinationRef } from './types.ts';
+import type { Policy } from './traffic-policy.ts';
+import type { CertificateSource, ClientSecurity, DestinationRef, RootsSource } from './types.ts';
 
 /** `outbound_.9080_.v2_.reviews.default.svc.cluster.local`: by it a gateway finds the way without opening the TLS. */
 export function sniName(ref: DestinationRef): string {
   return `outbound_.${ref.port}_.${ref.subset}_.${ref.host}`;
+}
+
+const PLAIN: ClientSecurity = { kind: 'plain' };
+
+/** Connections go on to the address that the sidecar's client dialled. A gateway's clients dialled the gateway. */
+export function asDialled({ kind, exit }: DestinationInputs, policy: Partial<Policy> | undefined): boolean {
+  return policy?.loadBalancer?.simple === 'PASSTHROUGH' && kind === 'sidecar' && exit !== true;
 }
 
 /** A sidecar's clients of a headless service choose the pod themselves. */
@@ -20,12 +28,17 @@ function dialsPods({ service, kind }: DestinationInputs): boolean {
 export function clientSecurity(
   inputs: DestinationInputs,
   ref: DestinationRef,
-  tls: TlsSettings | undefined,
+  policy: Partial<Policy> | undefined,
 ): ClientSecurity {
-  const { service, mesh } = inputs;
+  const { service, mesh, rule } = inputs;
+  const tls = policy?.tls;
   const peers = service.subjectAltNames.length > 0 ? service.subjectAltNames : inputs.identities;
   if (tls === undefined) {
     if (!mesh.enableAutoMtls || !service.meshInternal) return { kind: 'plain' };
+    if (asDialled(inputs, policy) && service.resolution !== 'none') {
+      // Where the connection ends up is not known here: what is in the mesh takes nothing but its TLS.
+      return inputs.identities.length > 0 ? { kind: 'mesh', when: 'always', sni: sniName(ref), peers } : PLAIN;
+    }
     if (dialsPods(inputs)) {
       // Envoy learns such an endpoint only when it is dialled, and cannot know whether it has a sidecar.
       return inputs.headlessMeshed ? { kind: 'mesh', when: 'always', sni: sniName(ref), peers } : { kind: 'plain' };
@@ -40,6 +53,8 @@ export function clientSecurity(
       return { kind: 'mesh', when: 'always', sni: tls.sni ?? sniName(ref), peers: asked ?? peers };
     case 'SIMPLE':
     case 'MUTUAL':
+      // A Secret of the namespace is for those clients alone that a rule selects, or for gateways, which all may have it.
+      if (tls.credentialName && inputs.kind === 'sidecar' && rule?.selective !== true) return PLAIN;
       return ownTls(tls, ref, asked ?? service.subjectAltNames);
   }
 }
@@ -48,13 +63,24 @@ export function clientSecurity(
 const SYSTEM_ROOTS = '/etc/ssl/certs/ca-certificates.crt';
 
 function ownTls(tls: TlsSettings, ref: DestinationRef, asked: readonly string[]): ClientSecurity {
-  const sni = tls.sni ?? (ref.host.startsWith('*') ? '' : ref.host);
+  const sni = tls.sni || (ref.host.startsWith('*') ? '' : ref.host);
   const verify = tls.insecureSkipVerify !== true;
-  return {
-    kind: 'tls',
-    sni,
-    peers: !verify || asked.length > 0 || sni === '' ? asked : [sni],
-    roots: verify ? (tls.caCertificates ?? SYSTEM_ROOTS) : undefined,
-    certificate: tls.mode === 'MUTUAL' ? { chain: tls.clientCertificate ?? '', key: tls.privateKey ?? '' } : undefined,
-  };
+  const peers = !verify || asked.length > 0 || sni === '' ? asked : [sni];
+  return { kind: 'tls', sni, peers, roots: verify ? rootsOf(tls) : undefined, certificate: certificateOf(tls) };
+}
+
+function rootsOf({ credentialName, caCertificates, caCrl }: TlsSettings): RootsSource {
+  if (credentialName) return { kind: 'secret', name: credentialName };
+  return { kind: 'files', roots: caCertificates || SYSTEM_ROOTS, crl: caCrl || undefined };
+}
+
+function certificateOf({
+  mode,
+  credentialName,
+  clientCertificate,
+  privateKey,
+}: TlsSettings): CertificateSource | undefined {
+  if (mode !== 'MUTUAL') return undefined;
+  if (credentialName) return { kind: 'secret', name: credentialName };
+  return { kind: 'files', chain: clientCertificate ?? '', key: privateKey ?? '' };
 }

@@ -227,6 +227,10 @@ export interface EndpointIntent {
   readonly meshed: boolean;
   /** Whose it is, for telemetry; absent where nobody knows. */
   readonly workload?: WorkloadIntent;
+  /** Endpoints of a higher one are for when those of lower ones are unhealthy. Absent: 0. */
+  readonly priority?: number;
+  /** Its locality's part of the traffic, among localities of the same priority. Absent: the sum of its endpoints' weights. */
+  readonly localityWeight?: number;
 }
 
 export interface WorkloadIntent {
@@ -254,13 +258,9 @@ export type ClientSecurity =
       readonly kind: 'tls';
       readonly sni: string;
       readonly peers: readonly string[];
-      /** A file in the proxy; undefined: any certificate will do. */
-      readonly roots: string | undefined;
-      /** A file with a revocation list. */
-      readonly revocations?: string;
-      readonly certificate: { readonly chain: string; readonly key: string } | undefined;
-      /** A Secret whose certificate, key and roots are used instead of files. */
-      readonly credential?: { readonly name: string; readonly client: boolean; readonly verify: boolean };
+      /** undefined: any certificate will do. */
+      readonly roots: RootsSource | undefined;
+      readonly certificate: CertificateSource | undefined;
     };
 
 export interface PoolIntent {
@@ -285,8 +285,6 @@ export interface OutlierIntent {
   readonly consecutiveGatewayErrors: number;
   /** Connections that could not be made, or broke; 0: no ejection for those. undefined: they count as answers with 5xx do. */
   readonly connectFailures: number | undefined;
-  /** Statuses that count as errors instead of 5xx. */
-  readonly statusCodes?: readonly number[];
   readonly intervalMs: number;
   readonly baseEjectionMs: number;
   /** An endpoint that is ejected again and again stays away longer each time, up to this; undefined: five minutes. */
@@ -420,7 +418,7 @@ export type RouteAction =
       readonly retries: RetryIntent | undefined;
       readonly rewrite: RewriteIntent;
       readonly mirrors: readonly { readonly to: DestinationRef; readonly percent: number }[];
-      /** Of the destinations that balance by hash; the first that gives one counts. Absent: none. */
+      /** Of the destinations that balance by hash; all of them count together. Absent: none. */
       readonly hashes?: readonly HashIntent[];
     }
   | {

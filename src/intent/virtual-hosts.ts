@@ -3,10 +3,12 @@
 import { isIP } from 'node:net';
 import { type Hostname, hostname } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
+import type { DestinationPolicy } from '../model/destination-policies.ts';
 import { isRemote, lookUpHost } from '../model/hosts.ts';
 import { IdentityMemo } from '../model/identity-memo.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
-import { addressesOf, headlessState, type ProxyView } from '../model/view.ts';
+import { addressesOf, headlessState, type ProxyView, selectDestinationRule } from '../model/view.ts';
+import { withHashes } from './destination-hints.ts';
 import { buildRoutes, plainRoute } from './http-routes.ts';
 import { refsOf } from './route-refs.ts';
 import type { HttpRouteIntent, VirtualHostIntent } from './types.ts';
@@ -21,7 +23,7 @@ export class VirtualHostCache {
   get(view: ProxyView, made: readonly object[], tag: string, make: () => VirtualHostIntent): VirtualHostIntent {
     const kept = this.#hosts.get([...made, view.settings], '', () => new Map());
     const known = kept.get(tag);
-    if (known?.destinations.every(([host, service]) => view.serviceOf.get(host) === service)) return known.host;
+    if (known?.destinations.every((destination) => isCurrent(destination, view))) return known.host;
     const host = make();
     kept.set(tag, { host, destinations: destinationsOf(host, view) });
     return host;
@@ -30,12 +32,28 @@ export class VirtualHostCache {
 
 interface KeptHost {
   readonly host: VirtualHostIntent;
-  readonly destinations: readonly (readonly [Hostname, MeshService | undefined])[];
+  readonly destinations: readonly KeptDestination[];
+}
+
+interface KeptDestination {
+  readonly name: Hostname;
+  readonly service: MeshService | undefined;
+  readonly rule: DestinationPolicy | undefined;
+}
+
+function keepDestination(name: Hostname, view: ProxyView): KeptDestination {
+  const service = view.serviceOf.get(name);
+  return { name, service, rule: service && selectDestinationRule(view, service) };
+}
+
+function isCurrent(kept: KeptDestination, view: ProxyView): boolean {
+  const { service, rule } = keepDestination(kept.name, view);
+  return service === kept.service && rule === kept.rule;
 }
 
 function destinationsOf(host: VirtualHostIntent, view: ProxyView): KeptHost['destinations'] {
   const names = new Set(refsOf(host.routes).map((ref) => hostname(ref.host)));
-  return [...names].map((name) => [name, view.serviceOf.get(name)] as const);
+  return [...names].map((name) => keepDestination(name, view));
 }
 
 /** HTTP for it is found by the host of its requests; where nobody says that it is HTTP, an address tells more. */
@@ -81,7 +99,7 @@ export function buildVirtualHost(
       name: `${service.hostname}:${port}`,
       domains,
       httpsOnly: false,
-      routes: ruled?.routes ?? [plainRoute(to, origin)],
+      routes: withHashes(ruled?.routes ?? [plainRoute(to, origin)], view),
       origin: ruled === undefined ? origin : { object: ruled.rule.ref, field: 'spec.hosts' },
     };
   });
@@ -133,5 +151,6 @@ export function buildMadeUpHost(view: ProxyView, host: string): VirtualHostInten
   if (ruled === undefined) return undefined;
   const origin = { object: ruled.rule.ref, field: 'spec.hosts' };
   const domain = isIP(host) === 6 ? `[${host}]` : host;
-  return { name: `${host}:${port}`, domains: [domain], httpsOnly: false, routes: ruled.routes, origin };
+  const routes = withHashes(ruled.routes, view);
+  return { name: `${host}:${port}`, domains: [domain], httpsOnly: false, routes, origin };
 }

@@ -10,6 +10,7 @@ import {
   type KubeService,
   type Workload,
 } from '../api/kubernetes.ts';
+import { labelledLocality, nodeLocality } from '../api/localities.ts';
 import type { ClusterName } from '../api/names.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { type EndpointSettings, endpointsOfSlices, mergeKubeServices, sortEndpoints } from './registry.ts';
@@ -34,6 +35,10 @@ export class KubeState {
   readonly #serviceOfSlice = new Map<string, ServiceName>();
   readonly #workloads = new Map<string, Workload>();
   readonly #readyPods = new Set<string>();
+  /** `CLUSTER/NODE` -> where it is, for nodes that say so. */
+  readonly #nodes = new Map<string, string>();
+  /** `CLUSTER/NODE` -> keys of the workloads there. */
+  readonly #workloadsOfNode = new Map<string, Set<string>>();
   /** Workload -> services with an endpoint at it. */
   readonly #servicesOfWorkload = new Map<string, Set<ServiceName>>();
 
@@ -46,6 +51,9 @@ export class KubeState {
       case 'v1/Pod':
         this.#setReadiness(cluster, object, isReadyPod(object));
         this.#setWorkload(cluster, object, decodePod(object, cluster));
+        return true;
+      case 'v1/Node':
+        this.#setNode(cluster, object, nodeLocality(object));
         return true;
       case 'discovery.k8s.io/v1/EndpointSlice':
       case 'discovery.k8s.io/v1beta1/EndpointSlice':
@@ -64,6 +72,9 @@ export class KubeState {
       case 'Pod':
         this.#setReadiness(cluster, object, false);
         this.#setWorkload(cluster, object, undefined);
+        break;
+      case 'Node':
+        this.#setNode(cluster, object, '');
         break;
       case 'EndpointSlice':
         this.#setSlice(cluster, object, undefined);
@@ -141,11 +152,44 @@ export class KubeState {
     this.dirtyEndpoints.add(name);
   }
 
-  #setWorkload(cluster: ClusterName, object: Reference, next: Workload | undefined): void {
+  #setWorkload(cluster: ClusterName, object: Reference, pod: Workload | undefined): void {
     const key = workloadKey(cluster, object.metadata.namespace ?? '', object.metadata.name ?? '');
-    if (isDeepStrictEqual(this.#workloads.get(key), next)) return;
+    const before = this.#workloads.get(key);
+    const next = pod && this.#placed(cluster, pod);
+    if (isDeepStrictEqual(before, next)) return;
+    if (before?.nodeName !== next?.nodeName) {
+      if (before !== undefined) this.#workloadsOfNode.get(`${cluster}/${before.nodeName}`)?.delete(key);
+      if (next !== undefined && next.nodeName !== '') {
+        const node = `${cluster}/${next.nodeName}`;
+        const there = this.#workloadsOfNode.get(node) ?? new Set<string>();
+        this.#workloadsOfNode.set(node, there.add(key));
+      }
+    }
     if (next === undefined) this.#workloads.delete(key);
     else this.#workloads.set(key, next);
+    this.#touch(key);
+  }
+
+  /** A pod's own word about its locality goes before its node's. */
+  #placed(cluster: ClusterName, pod: Workload): Workload {
+    return { ...pod, locality: labelledLocality(pod.labels) || (this.#nodes.get(`${cluster}/${pod.nodeName}`) ?? '') };
+  }
+
+  #setNode(cluster: ClusterName, { metadata }: Reference, locality: string): void {
+    const node = `${cluster}/${metadata.name ?? ''}`;
+    if ((this.#nodes.get(node) ?? '') === locality) return;
+    if (locality === '') this.#nodes.delete(node);
+    else this.#nodes.set(node, locality);
+    for (const key of this.#workloadsOfNode.get(node) ?? []) {
+      const before = this.#workloads.get(key)!;
+      const next = this.#placed(cluster, before);
+      if (next.locality === before.locality) continue;
+      this.#workloads.set(key, next);
+      this.#touch(key);
+    }
+  }
+
+  #touch(key: string): void {
     this.dirtyWorkloads.add(key);
     for (const name of this.#servicesOfWorkload.get(key) ?? []) this.dirtyEndpoints.add(name);
   }

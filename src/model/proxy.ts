@@ -17,6 +17,10 @@ export interface MeshProxy {
   readonly network: string;
   /** REQUESTED_NETWORK_VIEW: networks that this proxy is to reach. Nobody else reaches `external`. Sorted. */
   readonly requestedNetworks: readonly string[];
+  /** `region/zone/subzone`, where it is known. */
+  readonly locality?: string;
+  /** Name of the node that it runs on, where it is known. */
+  readonly node?: string;
   readonly trustDomain: string;
   /** `cluster.local` */
   readonly dnsDomain: string;

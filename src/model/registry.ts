@@ -52,7 +52,7 @@ export function mergeKubeServices(copies: ReadonlyMap<ClusterName, KubeService>,
 function externalEndpoint(service: KubeService, address: string): Endpoint {
   const ports = Object.fromEntries(service.ports.map((p) => [p.name, p.number]));
   const cluster = clusterName(service.ref.cluster ?? '');
-  const unknown = { labels: {}, locality: '', identity: undefined, meshed: false, draining: false };
+  const unknown = { labels: {}, locality: '', nodeName: '', identity: undefined, meshed: false, draining: false };
   return { ...unknown, network: ANY_NETWORK, address, ports, cluster, weight: 1 };
 }
 
@@ -162,6 +162,7 @@ function endpointOf(
     cluster,
     network: network ?? found ?? ANY_NETWORK,
     locality,
+    nodeName: workload.nodeName ?? '',
     weight,
     identity:
       serviceAccount === undefined ? undefined : spiffeId(settings?.trustDomain ?? '', namespace, serviceAccount),
@@ -225,7 +226,8 @@ export function endpointsOfSlices(
           labels: pod?.labels ?? {},
           cluster,
           network: networkOf(members, { cluster, ip: address, labels: pod?.labels ?? {} }),
-          locality: endpoint.zone,
+          locality: pod?.locality || zoneLocality(endpoint.zone),
+          nodeName: pod?.nodeName || endpoint.nodeName,
           weight: 1,
           identity: pod === undefined ? undefined : spiffeId(trustDomain, slice.namespace, pod.serviceAccount),
           meshed: pod?.meshed ?? false,
@@ -236,6 +238,11 @@ export function endpointsOfSlices(
     }
   }
   return [...found.values()];
+}
+
+/** A slice says the zone alone; of what is in no node's hands, files may say more. */
+function zoneLocality(zone: string): string {
+  return zone === '' || zone.includes('/') ? zone : `/${zone}`;
 }
 
 export function sortEndpoints(endpoints: readonly Endpoint[]): EndpointSet {

@@ -20,6 +20,8 @@ export interface SelectableWorkload {
   /** Undefined: what its address, its labels and its cluster tell. */
   readonly network: string | undefined;
   readonly locality: string;
+  /** Of a pod: its node. */
+  readonly nodeName?: string;
   readonly weight: number;
   readonly serviceAccount: string | undefined;
   readonly meshed: boolean;
@@ -152,7 +154,8 @@ function ofPod(pod: Workload): SelectableWorkload {
     labels: pod.labels,
     cluster: clusterName(pod.ref.cluster ?? ''),
     network: undefined,
-    locality: '',
+    locality: pod.locality,
+    nodeName: pod.nodeName,
     weight: 1,
     serviceAccount: pod.serviceAccount,
     meshed: pod.meshed,

@@ -73,6 +73,8 @@ export interface Endpoint {
   readonly network: string;
   /** `region/zone/subzone`, or ''. */
   readonly locality: string;
+  /** The node that it runs on; '' where that is not known. */
+  readonly nodeName: string;
   readonly weight: number;
   readonly identity: SpiffeId | undefined;
   /** A sidecar answers there, so that mTLS can be spoken. */
@@ -107,6 +109,9 @@ export interface MeshIndex {
   /** Of the VirtualServices, those that are bound to Gateways, and those that ask their clients for labels. */
   readonly gatewayRules: readonly VirtualService[];
   readonly labelRules: readonly VirtualService[];
+  /** Of the DestinationRules, those for some clients of their namespace, and those that compare labels for failover. */
+  readonly selectiveRules: readonly DestinationRule[];
+  readonly comparingRules: readonly DestinationRule[];
   /** Who may answer for a service: the identities of its endpoints, sorted. */
   readonly identities: ReadonlyMap<ServiceKey, readonly SpiffeId[]>;
   /** By cluster: DNS gives a pod those of its own. */

@@ -21,6 +21,7 @@ import { VersionedMap } from '../incremental/versioned-map.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { diagnoseMesh } from './cross-rules/diagnose-mesh.ts';
 import { Delegation } from './delegation.ts';
+import { comparesLabels, isSelective } from './destination-policies.ts';
 import { EndpointCensus } from './endpoint-census.ts';
 import { qualifyHost } from './hosts.ts';
 import { KubeState } from './kube-state.ts';
@@ -274,7 +275,8 @@ export class MeshStore {
     const networks = this.#nextNetworks();
     const rules = this.#changedRules();
     this.#meshRules.update(rules);
-    this.#hostRules.update(this.#rules.changesOf(DESTINATION_RULE));
+    const hostRules = this.#rules.changesOf(DESTINATION_RULE);
+    this.#hostRules.update(hostRules);
     const gateways = this.#rules.changesOf(GATEWAY);
     if (gateways.length > 0) this.#gateways = changed(this.#gateways, gateways, () => true);
     const next: MeshIndex = {
@@ -292,6 +294,8 @@ export class MeshStore {
       hostRules: this.#hostRules.index,
       gatewayRules: changed(before.gatewayRules, rules, isBound),
       labelRules: changed(before.labelRules, rules, asksForLabels),
+      selectiveRules: changed(before.selectiveRules, hostRules, isSelective),
+      comparingRules: changed(before.comparingRules, hostRules, comparesLabels),
       identities: this.#identities,
       headless: this.#headless,
     };
@@ -502,6 +506,8 @@ function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {
     hostRules: new RuleTable<DestinationRule>(() => []).index,
     gatewayRules: [],
     labelRules: [],
+    selectiveRules: [],
+    comparingRules: [],
     identities: new Map(),
     headless: new Map(),
   });

@@ -2,14 +2,21 @@
 // What one proxy may see: the only place that decides it. Later stages get the view and nothing else, so that what a
 // view holds is all that they can depend on. Proxies that see the same share one view.
 import type { DestinationRule } from '../api/destination-rule.ts';
-import type { ObjectRef } from '../api/diagnostics.ts';
 import type { Gateway } from '../api/gateway.ts';
 import { selects } from '../api/kubernetes.ts';
+import { type Place, placeOf } from '../api/localities.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
 import type { ClusterName } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { DerivedMap } from '../incremental/derived-map.ts';
 import { RecentValues } from '../incremental/recent-values.ts';
+import {
+  comparedLabels,
+  type DestinationPolicy,
+  type PolicyTable,
+  policiesOfHost,
+  selectorLabels,
+} from './destination-policies.ts';
 import { type HostTable, isExported, lookUpHost } from './hosts.ts';
 import { IdentityMemo } from './identity-memo.ts';
 import { networkOf, type Reach, reachOf, type Vantage } from './networks.ts';
@@ -19,7 +26,7 @@ import type { RuleIndex } from './rule-table.ts';
 import type { HeadlessState, MeshIndex, MeshService, MeshSettings } from './snapshot.ts';
 
 export interface ProxyView {
-  /** Equal for views of proxies that see the same; of one key and one index there is one view. */
+  /** Equal for views of proxies that see the same; of one key, one place and one index there is one view. */
   readonly key: string;
   readonly kind: MeshProxy['kind'];
   readonly cluster: ClusterName;
@@ -33,7 +40,9 @@ export interface ProxyView {
   readonly serviceOf: ReadonlyMap<string, MeshService>;
   /** Rules for the proxy's own clients (`mesh`); those of one host by precedence. */
   readonly rules: HostTable<VirtualService>;
-  readonly destinationRules: HostTable<DestinationRule>;
+  readonly destinationRules: PolicyTable;
+  /** No part of the key: only endpoints and their order depend on it. */
+  readonly place: Place;
   readonly identities: MeshIndex['identities'];
   readonly headless: MeshIndex['headless'];
   /** Of a gateway: what it was selected for, and all rules bound to those. */
@@ -44,35 +53,32 @@ export interface ProxyView {
 /** Keeps the parts of views that depend on less than a whole index, and brings them up to date with the next one. */
 export class ViewCache {
   readonly services = new RecentValues<DerivedMap<readonly MeshService[], MeshService>>();
-  readonly rules = new RecentValues<VisibleRules<VirtualService>>();
-  readonly destinationRules = new RecentValues<VisibleRules<DestinationRule>>();
+  readonly rules = new RecentValues<VisibleRules<VirtualService, VirtualService>>();
+  readonly destinationRules = new RecentValues<VisibleRules<DestinationRule, DestinationPolicy>>();
+  readonly policies = new IdentityMemo<DestinationPolicy>();
   readonly labels = new IdentityMemo<readonly string[]>();
   readonly gateways = new IdentityMemo<readonly Gateway[]>();
   readonly gatewayRules = new IdentityMemo<readonly VirtualService[]>();
   readonly vantages = new IdentityMemo<Vantage>();
   readonly keys = new WeakMap<MeshProxy, { readonly of: readonly unknown[]; readonly key: string }>();
+  readonly places = new WeakMap<MeshProxy, { readonly of: readonly unknown[]; readonly place: Place }>();
 
   turn(): void {
     for (const values of [this.services, this.rules, this.destinationRules]) values.turn();
   }
 }
 
-/** The rules that one namespace sees, by host. */
-class VisibleRules<R extends Ruled> {
-  readonly #visible: DerivedMap<readonly R[], readonly R[]>;
+/** What clients make of the rules that they see, by host. */
+class VisibleRules<R, V> {
+  readonly #visible: DerivedMap<readonly R[], readonly V[]>;
   #of: RuleIndex<R> | undefined;
-  #table: HostTable<R> = { exact: new Map(), wildcards: [] };
+  #table: HostTable<V> = { exact: new Map(), wildcards: [] };
 
-  constructor(namespace: string, sort: (rules: readonly R[]) => readonly R[]) {
-    this.#visible = new DerivedMap((rules) => {
-      const seen = rules.filter((rule) => isExported(rule.spec.exportTo, rule.ref.namespace, namespace));
-      if (seen.length === 0) return undefined;
-      // Where all are seen, as they mostly are, all namespaces share one list.
-      return sort(seen.length === rules.length ? rules : seen);
-    });
+  constructor(make: (rules: readonly R[]) => readonly V[] | undefined) {
+    this.#visible = new DerivedMap(make);
   }
 
-  of(index: RuleIndex<R>): HostTable<R> {
+  of(index: RuleIndex<R>): HostTable<V> {
     if (index === this.#of) return this.#table;
     this.#of = index;
     const exact = this.#visible.of(index.byHost);
@@ -85,9 +91,39 @@ class VisibleRules<R extends Ruled> {
   }
 }
 
-interface Ruled {
-  readonly ref: ObjectRef;
-  readonly spec: { readonly exportTo: readonly string[] };
+function visibleTo(namespace: string): (rules: readonly VirtualService[]) => readonly VirtualService[] | undefined {
+  return (rules) => {
+    const seen = rules.filter((rule) => isExported(rule.spec.exportTo, rule.ref.namespace, namespace));
+    if (seen.length === 0) return undefined;
+    // Where all are seen, as they mostly are, all namespaces share one list.
+    return privateFirst(seen.length === rules.length ? rules : seen);
+  };
+}
+
+function policiesFor(index: MeshIndex, { namespace, labels }: MeshProxy, cache: ViewCache): PolicyTable {
+  const client = { namespace, labels: pickLabels(selectingLabels(index, namespace, cache), labels) };
+  const make = (rules: readonly DestinationRule[]) =>
+    policiesOfHost(rules, client, index.settings.rootNamespace, cache.policies);
+  return cache.destinationRules.get(JSON.stringify(client), () => new VisibleRules(make)).of(index.hostRules);
+}
+
+/** Labels that DestinationRules of the namespace select their clients by. */
+function selectingLabels({ selectiveRules }: MeshIndex, namespace: string, cache: ViewCache): readonly string[] {
+  return cache.labels.get([selectiveRules], namespace, () => selectorLabels(selectiveRules, namespace));
+}
+
+/** Where the proxy is, as far as a rule may ask. */
+export function placeIn(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): Place {
+  const of = [index.networks, index.mesh, index.comparingRules];
+  const known = cache.places.get(proxy);
+  if (known?.of.every((each, i) => each === of[i])) return known.place;
+  const asked = cache.labels.get([index.comparingRules, index.mesh], '', () =>
+    comparedLabels(index.comparingRules, index.mesh.localityLbSetting),
+  );
+  const { locality = '', node = '', cluster, labels } = proxy;
+  const place = placeOf({ locality, node, cluster, labels, network: standpointOf(index, proxy).network }, asked);
+  cache.places.set(proxy, { of, place });
+  return place;
 }
 
 export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): ProxyView {
@@ -103,11 +139,10 @@ export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache):
     settings,
     mesh,
     vantage: vantageOf(index, proxy, cache),
+    place: placeIn(index, proxy, cache),
     serviceOf: servicesFor(proxy, cache).of(index.servicesByHost),
-    rules: cache.rules.get(namespace, () => new VisibleRules(namespace, privateFirst)).of(index.meshRules),
-    destinationRules: cache.destinationRules
-      .get(namespace, () => new VisibleRules(namespace, (rules) => rules))
-      .of(index.hostRules),
+    rules: cache.rules.get(namespace, () => new VisibleRules(visibleTo(namespace))).of(index.meshRules),
+    destinationRules: policiesFor(index, proxy, cache),
     identities,
     headless,
     gateways,
@@ -129,15 +164,16 @@ function gatewaysOf({ gateways }: MeshIndex, { labels }: MeshProxy, cache: ViewC
   );
 }
 
-/** Proxies with equal keys have equal views of one index. */
+/** Proxies with equal keys at the same place have equal views of one index. */
 export function viewKey(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): string {
-  const of = [index.networks, index.mesh, index.labelRules];
+  const of = [index.networks, index.mesh, index.labelRules, index.selectiveRules];
   const known = cache.keys.get(proxy);
   if (known?.of.every((each, i) => each === of[i])) return known.key;
   const { kind, cluster, namespace } = proxy;
   const standpoint = standpointOf(index, proxy).key;
   const names = kind === 'gateway' ? Object.keys(proxy.labels).sort() : askedLabels(index, namespace, cache);
-  const key = JSON.stringify([kind, cluster, namespace, standpoint, pickLabels(names, proxy.labels)]);
+  const selecting = pickLabels(selectingLabels(index, namespace, cache), proxy.labels);
+  const key = JSON.stringify([kind, cluster, namespace, standpoint, pickLabels(names, proxy.labels), selecting]);
   cache.keys.set(proxy, { of, key });
   return key;
 }
@@ -197,11 +233,18 @@ export function headlessState(view: ProxyView, service: MeshService): HeadlessSt
   return view.headless.get(service.key)?.[view.cluster];
 }
 
-/** The rule for a host: the client's namespace goes before the service's, and that before the mesh's root. */
-export function selectDestinationRule(view: ProxyView, service: MeshService): DestinationRule | undefined {
-  const rules = lookUpHost(view.destinationRules, service.hostname);
-  const inNamespace = (namespace: string) => rules.find((rule) => rule.ref.namespace === namespace);
-  return inNamespace(view.namespace) ?? inNamespace(service.namespace) ?? inNamespace(view.settings.rootNamespace);
+/** The policy for a host: the client's namespace goes before the service's, and that before the mesh's root. */
+export function selectDestinationRule(view: ProxyView, service: MeshService): DestinationPolicy | undefined {
+  const found = lookUpHost(view.destinationRules, service.hostname);
+  if (found.length === 0) return undefined;
+  const { rootNamespace } = view.settings;
+  const inNamespace = (namespace: string) => found.find((policy) => policy.namespace === namespace);
+  // What the root namespace says to everybody is the last resort for its own clients too.
+  const own =
+    view.namespace === rootNamespace
+      ? found.find((policy) => policy.namespace === rootNamespace && policy.isPrivate)
+      : inNamespace(view.namespace);
+  return own ?? inNamespace(service.namespace) ?? inNamespace(rootNamespace);
 }
 
 function servicesFor({ namespace, requestedNetworks: requested }: MeshProxy, cache: ViewCache) {

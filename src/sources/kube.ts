@@ -12,6 +12,8 @@ export interface WatchedResource {
   readonly labelSelector?: string;
   /** What to keep of each object; all of it by default. Keeps metadata's identity fields. */
   readonly keep?: (object: KubeObject) => KubeObject;
+  /** The rest is in sync without it where nobody may read it. */
+  readonly optional?: boolean;
 }
 
 /** The Kubernetes API of one cluster. `synced` comes when every resource has been listed in full once. */
@@ -41,9 +43,12 @@ export class KubeSource implements Source {
     const settle = (where: string): void => {
       if (problems.delete(where) && !signal.aborted) listener.problems([...problems.values()]);
     };
+    const arrived = (resource: WatchedResource): void => {
+      if (unsynced.delete(resource) && unsynced.size === 0) batch.add({ kind: 'synced', cluster });
+    };
     await Promise.all(
       this.resources.map((resource) => {
-        const { type, namespace, fieldSelector, labelSelector, keep } = resource;
+        const { type, namespace, fieldSelector, labelSelector, keep, optional } = resource;
         const where = `${type.group === '' ? '' : `${type.group}/`}${type.version} ${type.resource}`;
         return watchResource<KubeObject>(
           this.client,
@@ -60,12 +65,15 @@ export class KubeSource implements Source {
             delete: (object) => batch.add({ kind: 'delete', cluster, object: withType(object, type) }),
             synced: () => {
               settle(where);
-              unsynced.delete(resource);
-              if (unsynced.size === 0) batch.add({ kind: 'synced', cluster });
+              arrived(resource);
             },
             resumed: () => settle(where),
             error: (error) => {
               if (signal.aborted) return;
+              if (optional === true && (error as { code?: unknown }).code === 403) {
+                arrived(resource);
+                return;
+              }
               problems.set(where, { cluster, where, message: error.message, cure: this.cureFor(error) });
               listener.problems([...problems.values()]);
             },

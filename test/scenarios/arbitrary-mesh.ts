@@ -174,14 +174,25 @@ const policy = fc.record(
   { requiredKeys: [] },
 );
 
+/** Istio's rules for a list of scopes. */
+function distinctScopes(scopes: readonly string[], namespace: string): string[] {
+  if (scopes.includes('*')) return ['*'];
+  return scopes.filter((scope) => scope !== '~' && !(scope === '.' && scopes.includes(namespace)));
+}
+
+/** An empty policy is refused. */
+function said(trafficPolicy: object): { trafficPolicy?: object } {
+  return Object.keys(trafficPolicy).length === 0 ? {} : { trafficPolicy };
+}
+
 const destinationRule = fc
   .record({ namespace, name, created, host, exportTo, subsets: fc.subarray([...VERSIONS]), policy, inner: policy })
   .map((d) =>
     mesh('DestinationRule', d.name, d.namespace, d.created, {
       host: d.host,
-      ...(d.exportTo && { exportTo: d.exportTo }),
-      trafficPolicy: d.policy,
-      subsets: d.subsets.map((v) => ({ name: v, labels: { version: v }, trafficPolicy: d.inner })),
+      ...(d.exportTo && { exportTo: distinctScopes(d.exportTo, d.namespace) }),
+      ...said(d.policy),
+      subsets: d.subsets.map((v) => ({ name: v, labels: { version: v }, ...said(d.inner) })),
     }),
   );
 

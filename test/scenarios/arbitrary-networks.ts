@@ -6,7 +6,7 @@ import type { KubeObject } from '../../src/kube/types.ts';
 
 export const OWN_CLUSTER = 'cluster1';
 const CLUSTERS = [OWN_CLUSTER, 'two', 'three'] as const;
-const LOCALITIES = ['', 'eu/a', 'eu/b', 'us'] as const;
+const LOCALITIES = ['', 'eu/a', 'eu/b', 'us/c'] as const;
 const NETWORKS = ['net1', 'net2', 'net3'] as const;
 export const SERVICE_HOST = 'cart.shop.svc.cluster.local';
 export const ENTRY_HOST = 'entry.shop.global';

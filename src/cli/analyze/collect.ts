@@ -46,8 +46,9 @@ export async function readObjectFiles(paths: readonly string[]): Promise<Collect
 /** @throws KubeError when the cluster does not let the user read something */
 export async function readClusterObjects(client: KubeClient): Promise<Collected> {
   const diagnostics: Diagnostic[] = [];
+  const required = meshResources().filter(({ optional }) => optional !== true);
   const lists = await Promise.all(
-    meshResources().map(async ({ type, namespace }) => {
+    required.map(async ({ type, namespace }) => {
       try {
         return (await client.list(type, { namespace })).items;
       } catch (error) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isIP } from 'node:net';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type Filter, FilterSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
-import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
-import type { SideTelemetry, TcpChainIntent } from '../../intent/types.ts';
-import { packed } from '../messages.ts';
+import { type TcpProxy, TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
+import type { SideTelemetry, TcpChainIntent, TcpPolicyIntent } from '../../intent/types.ts';
+import { duration, packed } from '../messages.ts';
 import { BLACK_HOLE, destinationName } from '../names.ts';
 import { accessLogs, endedConnections } from './access-log.ts';
 import { type Side, tcpMetrics } from './metrics.ts';
@@ -27,6 +28,7 @@ export interface TcpProxyOptions {
   readonly logOnConnected?: boolean;
   /** Endpoints to try until one takes the connection; 1 unless given. */
   readonly connectAttempts?: number;
+  readonly policy?: TcpPolicyIntent | undefined;
 }
 
 export function sharesOf(chain: TcpChainIntent): readonly TcpShare[] {
@@ -48,13 +50,30 @@ export function tcpProxy(options: TcpProxyOptions): Filter {
         ...specifier(options.to),
         accessLog: [...accessLogs(telemetry.logs, options.logOnConnected ? undefined : endedConnections()), ...counted],
         ...(options.connectAttempts !== undefined && { maxConnectAttempts: options.connectAttempts }),
+        ...(options.policy && policed(options.policy)),
         accessLogOptions: { flushAccessLogOnConnected: true },
       }),
     },
   });
 }
 
-function specifier(to: TcpTarget): Pick<MessageInitShape<typeof TcpProxySchema>, 'statPrefix' | 'clusterSpecifier'> {
+type ProxyInit = Exclude<MessageInitShape<typeof TcpProxySchema>, TcpProxy>;
+
+function policed({ hashed, idleTimeoutMs, lifetimeMs, tunnel }: TcpPolicyIntent): ProxyInit {
+  return {
+    ...(hashed && { hashPolicy: [{ policySpecifier: { case: 'sourceIp', value: {} } }] }),
+    ...(idleTimeoutMs !== undefined && { idleTimeout: duration(idleTimeoutMs) }),
+    ...(lifetimeMs !== undefined && { maxDownstreamConnectionDuration: duration(lifetimeMs) }),
+    ...(tunnel && {
+      tunnelingConfig: {
+        hostname: `${isIP(tunnel.host) === 6 ? `[${tunnel.host}]` : tunnel.host}:${tunnel.port}`,
+        usePost: tunnel.method === 'POST',
+      },
+    }),
+  };
+}
+
+function specifier(to: TcpTarget): Pick<ProxyInit, 'statPrefix' | 'clusterSpecifier'> {
   if (typeof to === 'string') return { statPrefix: to, clusterSpecifier: { case: 'cluster', value: to } };
   if (to.length === 1) return specifier(to[0]!.cluster);
   const clusters = to.map(({ cluster, weight }) => ({ name: cluster, weight }));

@@ -32,7 +32,7 @@ const SEE_NODES = { apiGroups: [''], resources: ['nodes'], verbs: ['list'] };
 export function buildAccess({ security }: Values): KubeObject[] {
   return account(CONTROL_PLANE_ACCOUNT, 'istiod', {
     everywhere: [
-      { apiGroups: [''], resources: ['services', 'pods', 'namespaces'], verbs: WATCH },
+      { apiGroups: [''], resources: ['services', 'pods', 'namespaces', 'nodes'], verbs: WATCH },
       { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: WATCH },
       { apiGroups: ['networking.istio.io', 'security.istio.io'], resources: ['*'], verbs: WATCH },
       // The object behind what Envoy refuses is read once more, for the Event about it.
@@ -42,7 +42,6 @@ export function buildAccess({ security }: Values): KubeObject[] {
       { apiGroups: ['networking.istio.io'], resources: MESH_STATUSES, verbs: ['patch'] },
       REVIEW_TOKENS,
       ...DISTRIBUTE_ROOT,
-      SEE_NODES,
       TELL,
       ...writeWebhooks('mutatingwebhookconfigurations', 'istio-sidecar-injector'),
       ...writeWebhooks('validatingwebhookconfigurations', 'istio-validator'),

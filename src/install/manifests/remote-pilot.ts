@@ -58,7 +58,7 @@ export function buildReader(): KubeObject[] {
       type: 'kubernetes.io/service-account-token',
     },
     clusterRole(READER_ACCOUNT, [
-      { apiGroups: [''], resources: ['services', 'pods'], verbs: WATCH },
+      { apiGroups: [''], resources: ['services', 'pods', 'nodes'], verbs: WATCH },
       { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: WATCH },
       // Public: does it trust the same root?
       { apiGroups: [''], resources: ['configmaps'], resourceNames: ['istio-ca-root-cert'], verbs: ['get'] },

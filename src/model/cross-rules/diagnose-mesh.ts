@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is wrong with objects only when they are seen together.
-import type { DestinationRule } from '../../api/destination-rule.ts';
 import type { Diagnostic, ObjectRef } from '../../api/diagnostics.ts';
 import { diagnose, type Locate } from '../../api/report.ts';
 import { hostTable, qualifyHost } from '../hosts.ts';
@@ -23,7 +22,7 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
   const services = [...index.services.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
   const hosts = Map.groupBy(services, (s) => s.hostname);
   const subsets = hostTable(
-    rulesInForce(index).map((rule) => [
+    index.destinationRules.map((rule) => [
       qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain),
       rule.spec.subsets.map((subset) => subset.name),
     ]),
@@ -50,14 +49,4 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
 /** One entry may give several services, and its mistake with each of them. */
 function distinct(diagnostics: readonly Diagnostic[]): Diagnostic[] {
   return [...new Map(diagnostics.map((d) => [JSON.stringify(d), d])).values()];
-}
-
-/** Of rules for one host in one namespace, the oldest. */
-function rulesInForce(index: MeshIndex): DestinationRule[] {
-  const oldest = new Map<string, DestinationRule>();
-  for (const rule of index.destinationRules) {
-    const key = `${rule.ref.namespace}/${qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain)}`;
-    if (!oldest.has(key)) oldest.set(key, rule);
-  }
-  return [...oldest.values()];
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // References of rules to what is not there. A dangling one is a warning as a rule: objects arrive in any order, and the
 // missing one may come a moment later.
-
 import type { Destination } from '../../api/destination.ts';
-import type { ObjectRef } from '../../api/diagnostics.ts';
+import type { DestinationRule } from '../../api/destination-rule.ts';
 import { covers } from '../../api/names.ts';
 import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
+import { groupKey } from '../destination-policies.ts';
 import { isExported, lookUpHost, qualifyHost } from '../hosts.ts';
 import type { MeshIndex } from '../snapshot.ts';
 import { boundGateways } from '../view.ts';
@@ -76,20 +76,31 @@ export function checkGateways(vs: VirtualService, { index, hosts }: Known, say: 
 }
 
 export function checkRuleHosts(index: MeshIndex, hosts: HostIndex, say: Say): void {
-  const claimed = new Map<string, ObjectRef>();
+  const groups = new Map<string, DestinationRule[]>();
   for (const rule of index.destinationRules) {
     const host = qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain);
     if (!host.startsWith('*') && !hosts.has(host)) {
       const cure = 'create the Service or ServiceEntry, or write the name in full';
       say(rule.ref, 'ISM0101', 'spec.host', `no service ${host} is known`, cure);
     }
-    const key = `${rule.ref.namespace}/${host}`;
-    const first = claimed.get(key);
-    if (first === undefined) claimed.set(key, rule.ref);
-    else {
-      const cure = `merge this rule into ${first.name}`;
-      const message = `DestinationRule ${first.name} is older and rules ${host} already, so this one is not used`;
-      say(rule.ref, 'ISM0104', 'spec.host', message, cure);
-    }
+    const key = `${host} ${groupKey(rule, index.settings.rootNamespace)}`;
+    const older = groups.get(key) ?? [];
+    checkMerged(rule, older, host, say);
+    groups.set(key, [...older, rule]);
   }
+}
+
+/** Rules of one namespace for one host are one; what two of them say is said by the older. */
+function checkMerged(rule: DestinationRule, older: readonly DestinationRule[], host: string, say: Say): void {
+  const policy = older.find(({ spec }) => spec.trafficPolicy !== undefined);
+  if (rule.spec.trafficPolicy !== undefined && policy !== undefined) {
+    const message = `DestinationRule ${policy.ref.name} is older and has a policy for ${host}, so this one is not used`;
+    say(rule.ref, 'ISM0104', 'spec.trafficPolicy', message, `merge this policy into ${policy.ref.name}`);
+  }
+  rule.spec.subsets.forEach(({ name }, i) => {
+    const first = older.find(({ spec }) => spec.subsets.some((subset) => subset.name === name));
+    if (first === undefined) return;
+    const message = `DestinationRule ${first.ref.name} is older and has the subset ${name}, so this one is not used`;
+    say(rule.ref, 'ISM0104', `spec.subsets[${i}]`, message, 'give it another name, or remove it');
+  });
 }

@@ -3,6 +3,7 @@
 
 import type { ObjectRef } from '../../api/diagnostics.ts';
 import type { Workload } from '../../api/kubernetes.ts';
+import { labelledLocality } from '../../api/localities.ts';
 import { clusterName } from '../../api/names.ts';
 import { TYPE_URL } from '../../envoy/names.ts';
 import { spiffeId } from '../../identity/spiffe.ts';
@@ -184,6 +185,8 @@ export class AdsBackend implements XdsBackend {
       serviceAccount: workload?.serviceAccount ?? claims.serviceAccount,
       network: claims.network,
       requestedNetworks: claims.requestedNetworks,
+      locality: workload?.locality || labelledLocality(claims.labels),
+      node: workload?.nodeName ?? '',
       trustDomain,
       dnsDomain: claims.dnsDomain,
       delivery: claims.delivery,

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// What routes and TCP chains have to know of the rules for their destinations.
+import { hostname } from '../api/names.ts';
+import { type ProxyView, selectDestinationRule } from '../model/view.ts';
+import { effectivePolicy, hashOf, type Policy, tcpPolicyOf } from './traffic-policy.ts';
+import type { DestinationRef, HashIntent, HttpRouteIntent, TcpChainIntent } from './types.ts';
+
+/** The same routes; those to destinations that balance by hash say what the hash is made of. */
+export function withHashes(routes: readonly HttpRouteIntent[], view: ProxyView): readonly HttpRouteIntent[] {
+  return routes.map((route) => {
+    const { action } = route;
+    if (action.kind !== 'forward') return route;
+    const hashes = distinct(action.to.flatMap(({ to }) => hashOf(policyFor(to, view)) ?? []));
+    return hashes.length === 0 ? route : { ...route, action: { ...action, hashes } };
+  });
+}
+
+/** Of several destinations the first decides: a connection's filter is chosen before its destination is. */
+export function withPolicy(chain: TcpChainIntent, view: ProxyView): TcpChainIntent {
+  const policy = chain.use === 'proxy' ? tcpPolicyOf(policyFor(chain.to[0]!.ref, view)) : undefined;
+  return policy === undefined ? chain : { ...chain, policy };
+}
+
+function policyFor({ host, subset, port }: DestinationRef, view: ProxyView): Partial<Policy> | undefined {
+  const service = view.serviceOf.get(hostname(host));
+  return service && effectivePolicy(selectDestinationRule(view, service), subset, port);
+}
+
+function distinct(hashes: readonly HashIntent[]): HashIntent[] {
+  return [...new Map(hashes.map((hash) => [JSON.stringify(hash), hash])).values()];
+}
