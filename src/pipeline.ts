@@ -37,6 +37,8 @@ export class CompileCache {
   readonly endpoints = new IdentityMemo<readonly EndpointIntent[]>();
   /** Networks that a service's endpoints are on. */
   readonly networks = new IdentityMemo<readonly string[]>();
+  /** Of each proxy the latest. */
+  readonly proxies = new WeakMap<MeshProxy, { readonly snapshot: MeshSnapshot; readonly compiled: CompiledProxy }>();
   readonly #parts = new ViewCache();
   readonly #views = new WeakMap<MeshIndex, Map<string, ProxyView>>();
 
@@ -64,6 +66,14 @@ const NOTHING_OFFERED: OfferedState = new Map();
 const NO_ENDPOINTS: EndpointSet = Object.freeze([]);
 
 export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: CompileCache): CompiledProxy {
+  const known = cache.proxies.get(proxy);
+  if (known?.snapshot === snapshot) return known.compiled;
+  const compiled = compileAnew(snapshot, proxy, cache);
+  cache.proxies.set(proxy, { snapshot, compiled });
+  return compiled;
+}
+
+function compileAnew(snapshot: MeshSnapshot, proxy: MeshProxy, cache: CompileCache): CompiledProxy {
   const { index } = snapshot;
   const view = cache.view(index, proxy);
   const workload = snapshot.workloads.get(workloadKey(proxy.cluster, proxy.namespace, proxy.podName));

@@ -108,7 +108,8 @@ export class AdsBackend implements XdsBackend {
     const withSecrets = secretsJoiner();
     const unsubscribe = engine.subscribe(changed);
     const keys = this.#keys(claims, changed);
-    const compile = (): CompiledProxy => engine.compile(this.#meshProxy(known));
+    const meshProxy = this.#followProxy(known);
+    const compile = (): CompiledProxy => engine.compile(meshProxy());
     return {
       desired: () => {
         const startedAt = performance.now();
@@ -170,7 +171,19 @@ export class AdsBackend implements XdsBackend {
     return secrets?.open({ id: spiffeId(id), instance: podName, subject: facts }, changed);
   }
 
-  /** Anew for each snapshot: a pod's labels may change while its Envoy runs. */
+  /** The same object as long as its pod is: a pod's labels may change while its Envoy runs. */
+  #followProxy(known: KnownProxy): () => MeshProxy {
+    const podNow = () => (this.#options.identity === 'token' ? this.#workload(known.cluster, known.claims) : undefined);
+    let pod = podNow();
+    let proxy = this.#meshProxy(known);
+    return () => {
+      const now = podNow();
+      if (now !== pod) proxy = this.#meshProxy(known);
+      pod = now;
+      return proxy;
+    };
+  }
+
   #meshProxy({ id, cluster, claims }: KnownProxy): MeshProxy {
     const { trustDomain, identity } = this.#options;
     const workload = identity === 'token' ? this.#workload(cluster, claims) : undefined;
@@ -227,14 +240,19 @@ type Resources = ReadonlyMap<string, XdsResource>;
 /** Puts them beside the rest: in the same map as before while they are the same. */
 function secretsJoiner(): (desired: DesiredState, parts: readonly (Resources | undefined)[]) => DesiredState {
   let joined: { readonly parts: readonly Resources[]; readonly all: Resources } = { parts: [], all: new Map() };
+  let last: { readonly of: DesiredState; readonly all: Resources; readonly state: DesiredState } | undefined;
   return (desired, given) => {
     const parts = given.filter((part) => part !== undefined);
     if (parts.length === 0) return desired;
     const same = parts.length === joined.parts.length && parts.every((part, i) => part === joined.parts[i]);
     if (!same) joined = { parts, all: new Map(parts.flatMap((part) => [...part])) };
-    return new Map([...desired, [SECRET_TYPE, joined.all]]);
+    if (last?.of !== desired || last.all !== joined.all) {
+      last = { of: desired, all: joined.all, state: new Map([...desired, [SECRET_TYPE, joined.all]]) };
+    }
+    return last.state;
   };
 }
+
 /** Types whose resources are made of what many objects say, or in place of something that must not be missing. */
 const QUARANTINED: ReadonlySet<string> = new Set([TYPE_URL.routes, TYPE_URL.listener, TYPE_URL.virtualHost]);
 

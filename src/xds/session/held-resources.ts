@@ -51,6 +51,20 @@ export class HeldResources {
     for (const [name, held] of this.#differences) if (held !== undefined) yield [name, held];
   }
 
+  /**
+   * `after` becomes the base where `before` was it, with which it differs in no more than `names`. What is held stays: but
+   * an old map would be kept, and with it all that has changed since.
+   */
+  follow(before: ResourceMap, after: ResourceMap, names: readonly string[]): void {
+    if (this.#base !== before) return;
+    const held = names.map((name) => [name, this.get(name)] as const);
+    this.#base = after;
+    for (const [name, each] of held) {
+      if (after.get(name) === each) this.#differences.delete(name);
+      else this.#differences.set(name, each);
+    }
+  }
+
   /** The client holds exactly what is in `map`. */
   becomes(map: ResourceMap): void {
     this.#base = map;

@@ -113,6 +113,11 @@ export class Session {
   update(desired: DesiredState, offered: OfferedState = this.#offered): void {
     this.#desired = desired;
     this.#offered = offered;
+    // At once, even if nothing can be sent now: of a client that reads slowly only the latest state is kept.
+    for (const state of this.#ordered) {
+      const isNew = state.plan(this.#resourcesOf(state.typeUrl), this.#offerOf(state.typeUrl), this.#diff);
+      if (isNew && state.typeUrl === VIRTUAL_HOST_TYPE) this.#virtualHosts.resolveAgain(state);
+    }
   }
 
   /** Type URL -> names on offer that are given unasked, once the client asks for anything of the type. */
@@ -149,11 +154,7 @@ export class Session {
 
   /** The next response to send now, or undefined when there is nothing (yet). Call it until it is undefined. */
   next(nowMs: number): SessionResponse | undefined {
-    for (const state of this.#ordered) {
-      const isNew = state.plan(this.#resourcesOf(state.typeUrl), this.#offerOf(state.typeUrl), this.#diff);
-      if (isNew && state.typeUrl === VIRTUAL_HOST_TYPE) this.#virtualHosts.resolveAgain(state);
-      state.pruneTrials();
-    }
+    for (const state of this.#ordered) state.pruneTrials();
     for (const state of this.#ordered) {
       if (state.outstanding !== undefined) continue;
       const picked = this.#pick(state, nowMs);

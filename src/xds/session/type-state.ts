@@ -203,7 +203,11 @@ export class TypeState {
     if (resources === from && offer === before) return false;
     this.#planned = resources;
     this.#offer = offer;
-    if (resources !== from) for (const name of diff(from, resources)) this.#settle(name);
+    if (resources !== from) {
+      const names = diff(from, resources);
+      this.held.follow(from, resources, names);
+      for (const name of names) this.#settle(name);
+    }
     if (offer.resources === before.resources) return true;
     for (const name of diff(before.resources, offer.resources)) {
       if (this.names.has(name) || this.held.has(name)) this.#settle(name);
