@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type FSWatcher, readdirSync, readFileSync, type Stats, statSync, watch } from 'node:fs';
-import { join, relative } from 'node:path';
+import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Locate } from '../api/report.ts';
@@ -14,8 +14,12 @@ import {
   type SourceListener,
   type SourceProblem,
 } from './contract.ts';
+import { DirectoryWatch, isYaml } from './directory-watch.ts';
+import { ObjectLedger } from './object-ledger.ts';
 import { hashOf, linesOf, readDocument, type YamlDocument } from './yaml-file.ts';
 
+/** A file that was put in the place of another was written before; this is for the case that it was not. */
+const REPLACED_MS = 2;
 /** Long enough that an editor's write, truncate and rename are one change, too short for a person to notice. */
 const SETTLE_MS = 20;
 /** A file that is written all the time is read all the same. */
@@ -51,13 +55,12 @@ interface OpenFile {
   readonly lines: Map<string, ReadonlyMap<string, Locate>>;
 }
 
-/** A directory of YAML files (`*.yaml`, `*.yml`, subdirectories included), read again whenever one changes. */
+/** A directory of YAML files (`*.yaml`, `*.yml`, subdirectories included); of those that change, each is read again. */
 export class FileSource implements Source {
   readonly cluster: string;
   readonly #dir: string;
-  #files = new Map<string, FileState>();
-  /** By the object's key: what was told, and the file that it came from. */
-  #told: ReadonlyMap<string, Told> = new Map();
+  readonly #files = new Map<string, FileState>();
+  readonly #ledger = new ObjectLedger<Told>();
   #problems: readonly SourceProblem[] = [];
   /** Files that lines are being looked up in, for this turn of the loop. */
   readonly #open = new Map<string, OpenFile>();
@@ -70,32 +73,55 @@ export class FileSource implements Source {
   async run(listener: SourceListener, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     readdirSync(this.#dir); // a missing directory is the caller's mistake, told at once
-    let wake = () => {};
-    let isDirty = false;
-    const watcher = watchDirectory(this.#dir, () => {
-      isDirty = true;
-      wake();
-    });
+    const watcher = new DirectoryWatch(this.#dir);
     try {
-      await this.#scan(listener, signal, { kind: 'synced', cluster: this.cluster });
+      await this.#scan(listener, signal, watcher, { kind: 'synced', cluster: this.cluster });
       while (!signal.aborted) {
-        if (!isDirty) await waitFor(RESCAN_MS, signal, (wakeUp) => (wake = wakeUp));
-        for (let i = 0; isDirty && i < MAX_SETTLE; i++) {
-          isDirty = false;
-          await waitFor(SETTLE_MS, signal);
-        }
-        isDirty = false;
-        if (!signal.aborted) await this.#scan(listener, signal);
+        const changed = await watcher.next(RESCAN_MS, signal);
+        if (signal.aborted) return;
+        if (changed === 'anything') await this.#settleAndScan(listener, signal, watcher);
+        else await this.#readAgain(changed, listener, signal, watcher);
       }
     } finally {
-      watcher?.close();
+      watcher.close();
     }
+  }
+
+  /** Files that were replaced by others are whole; others may still be written. */
+  async #readAgain(
+    files: ReadonlySet<string>,
+    listener: SourceListener,
+    signal: AbortSignal,
+    watcher: DirectoryWatch,
+  ): Promise<void> {
+    const isWhole = [...files].every((file) => this.#isReplaced(file));
+    await waitFor(isWhole ? REPLACED_MS : SETTLE_MS, signal);
+    const more = watcher.take();
+    // Still being written, as an editor does that makes its file anew.
+    if (more === 'anything' || more.size > 0) return this.#settleAndScan(listener, signal, watcher);
+    await this.#take(files, listener, signal);
+  }
+
+  /** There is another file by the name of one that is known, with something in it. */
+  #isReplaced(file: string): boolean {
+    const known = this.#files.get(file)?.stamp.split('-').at(-1);
+    const stats = statSync(join(this.#dir, file), { throwIfNoEntry: false });
+    return known !== undefined && stats !== undefined && stats.size > 0 && String(stats.ino) !== known;
+  }
+
+  async #settleAndScan(listener: SourceListener, signal: AbortSignal, watcher: DirectoryWatch): Promise<void> {
+    for (let i = 0; i < MAX_SETTLE; i++) {
+      await waitFor(SETTLE_MS, signal);
+      const more = watcher.take();
+      if (more !== 'anything' && more.size === 0) break;
+    }
+    if (!signal.aborted) await this.#scan(listener, signal, watcher);
   }
 
   /** File and line of a field of an object that this source told; undefined for one it does not know. */
   locate(identity: ObjectIdentity, field: string): { file: string; line: number } | undefined {
     const key = identityKey(identity);
-    const told = this.#told.get(key);
+    const told = this.#ledger.get(key);
     if (told?.place === undefined) return undefined;
     const { file, place } = told;
     const { document, line } = place;
@@ -125,31 +151,62 @@ export class FileSource implements Source {
     return { ...event, locate: (field) => this.locate(event.object, field)?.line };
   }
 
-  async #scan(listener: SourceListener, signal: AbortSignal, closing?: SourceEvent): Promise<void> {
-    const names = yamlFilesUnder(this.#dir);
-    if (names === undefined) {
+  async #scan(
+    listener: SourceListener,
+    signal: AbortSignal,
+    watcher: DirectoryWatch,
+    closing?: SourceEvent,
+  ): Promise<void> {
+    const found = filesUnder(this.#dir);
+    if (found === undefined) {
       // Unmounted, or replaced at this very moment: what was there last stays.
       const cure = 'put the directory back; its last good state stays';
       this.#report(listener, [this.#problem(this.#dir, 'cannot be read', cure)]);
       return;
     }
-    const files = new Map<string, FileState>();
+    watcher.follow(found.directories);
+    await this.#take(new Set([...found.files, ...this.#files.keys()]), listener, signal, closing);
+  }
+
+  /** Reads these files, as far as they have changed, and tells what has changed in them. */
+  async #take(
+    files: ReadonlySet<string>,
+    listener: SourceListener,
+    signal: AbortSignal,
+    closing?: SourceEvent,
+  ): Promise<void> {
     const slices = new Slices();
-    for (const file of names) {
+    const standings = new Map<string, readonly Told[]>();
+    for (const file of [...files].sort()) {
       const state = await this.#readFile(file, slices);
       if (signal.aborted) return;
-      if (state !== undefined) files.set(file, state);
+      if (state === this.#files.get(file)) continue;
+      if (state === undefined) this.#files.delete(file);
+      else this.#files.set(file, state);
+      standings.set(file, state === undefined ? [] : [...placesOf(file, state)]);
     }
-    const isSame = files.size === this.#files.size && [...files].every(([name, f]) => this.#files.get(name) === f);
-    if (isSame && closing === undefined) return;
-    this.#files = files;
-    const { wanted, duplicates } = mergeFiles(files);
-    const events = differences(this.cluster, this.#told, wanted).map((event) => this.#withLines(event));
-    this.#told = wanted;
+    if (standings.size === 0 && closing === undefined) {
+      this.#report(listener, this.#allProblems());
+      return;
+    }
+    const events = this.#ledger.update(standings).map(({ before, after }): SourceEvent => {
+      const { cluster } = this;
+      if (after === undefined) return { kind: 'delete', cluster, object: before!.object };
+      return this.#withLines({ kind: 'upsert', cluster, object: after.object });
+    });
     if (closing !== undefined) events.push(closing);
     if (events.length > 0) listener.events(events);
-    const twice = duplicates.map(({ file, message, cure }) => this.#problem(file, message, cure));
-    this.#report(listener, [...[...files.values()].flatMap((state) => state.problems), ...atMost(twice)]);
+    this.#report(listener, this.#allProblems());
+  }
+
+  #allProblems(): SourceProblem[] {
+    const own = [...this.#files].filter(([, { problems }]) => problems.length > 0).sort(([a], [b]) => (a < b ? -1 : 1));
+    const twice = this.#ledger.repeated().map(({ counts, out: { object, file } }) => {
+      const name = `${object.kind} ${object.metadata.namespace ?? ''}/${object.metadata.name ?? ''}`;
+      const message = `${name} stands in ${counts.file} already; this one is left out`;
+      return this.#problem(file, message, 'remove one of the two');
+    });
+    return [...own.flatMap(([, { problems }]) => problems), ...atMost(twice)];
   }
 
   #problem(where: string, message: string, cure: string): SourceProblem {
@@ -224,14 +281,8 @@ class Slices {
   }
 }
 
-async function waitFor(
-  ms: number,
-  signal: AbortSignal,
-  onWake: (wakeUp: () => void) => void = () => {},
-): Promise<void> {
-  const waking = new AbortController();
-  onWake(() => waking.abort());
-  await sleep(ms, undefined, { signal: AbortSignal.any([signal, waking.signal]) }).catch(() => {});
+async function waitFor(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => {});
 }
 
 function stampOf({ mtimeMs, size, ino }: Stats): string {
@@ -262,68 +313,22 @@ function atMost(problems: readonly SourceProblem[]): SourceProblem[] {
   return [...problems.slice(0, MAX_PROBLEMS), { ...last, message }];
 }
 
-/** One object may stand in one file only: the first file by name wins, and the second is a problem. */
-function mergeFiles(files: ReadonlyMap<string, FileState>) {
-  const wanted = new Map<string, Told>();
-  const duplicates: { file: string; message: string; cure: string }[] = [];
-  for (const [file, state] of files) {
-    for (const told of placesOf(file, state)) {
-      const { object } = told;
-      const key = identityKey(object);
-      const other = wanted.get(key);
-      if (other === undefined) {
-        wanted.set(key, told);
-        continue;
-      }
-      const name = `${object.kind} ${object.metadata.namespace ?? ''}/${object.metadata.name ?? ''}`;
-      const message = `${name} stands in ${other.file} already; this one is left out`;
-      duplicates.push({ file, message, cure: 'remove one of the two' });
-    }
-  }
-  return { wanted, duplicates };
-}
-
-function differences(
-  cluster: string,
-  before: ReadonlyMap<string, { object: KubeObject }>,
-  after: ReadonlyMap<string, { object: KubeObject }>,
-): SourceEvent[] {
-  const events: SourceEvent[] = [];
-  for (const [key, { object }] of before) if (!after.has(key)) events.push({ kind: 'delete', cluster, object });
-  for (const [key, { object }] of after) {
-    const old = before.get(key)?.object;
-    if (old !== object && !isDeepStrictEqual(old, object)) events.push({ kind: 'upsert', cluster, object });
-  }
-  return events;
-}
-
 /**
- * Sorted, relative to `dir`; hidden entries (editors' files, a ConfigMap volume's `..data`) are left out. Undefined
- * when some directory cannot be listed: what cannot be seen is not known to be gone.
+ * Relative to `dir`, which is '' among the directories; hidden entries (editors' files, a ConfigMap volume's `..data`) are
+ * left out. Undefined when some directory cannot be listed: what cannot be seen is not known to be gone.
  */
-function yamlFilesUnder(dir: string): string[] | undefined {
-  const found: string[] = [];
-  const visit = (at: string): void => {
-    for (const entry of readdirSync(at, { withFileTypes: true })) {
-      if (entry.name.startsWith('.')) continue;
-      const path = join(at, entry.name);
-      if (entry.isDirectory()) visit(path);
-      else if (/\.ya?ml$/.test(entry.name)) found.push(relative(dir, path));
+function filesUnder(dir: string): { files: string[]; directories: string[] } | undefined {
+  const files: string[] = [];
+  const directories = [''];
+  try {
+    for (const at of directories) {
+      for (const entry of readdirSync(join(dir, at), { withFileTypes: true })) {
+        if (entry.name.startsWith('.')) continue;
+        if (entry.isDirectory()) directories.push(join(at, entry.name));
+        else if (isYaml(entry.name)) files.push(join(at, entry.name));
+      }
     }
-  };
-  try {
-    visit(dir);
-    return found.sort();
-  } catch {
-    return undefined;
-  }
-}
-
-function watchDirectory(dir: string, changed: () => void): FSWatcher | undefined {
-  try {
-    const watcher = watch(dir, { recursive: true }, changed);
-    watcher.on('error', () => watcher.close()); // out of inotify watches: the periodic scan remains
-    return watcher;
+    return { files, directories };
   } catch {
     return undefined;
   }

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type FSWatcher, statSync, watch } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Files that have changed, relative to the directory; `anything` where that is not known. */
+export type Changed = ReadonlySet<string> | 'anything';
+
+export function isYaml(name: string): boolean {
+  return /\.ya?ml$/.test(name);
+}
+
+/** Follows a tree of directories. inotify is lossy on some file systems, so whoever uses it looks again now and then. */
+export class DirectoryWatch {
+  readonly #root: string;
+  readonly #watchers = new Map<string, { readonly watcher: FSWatcher; readonly ino: number }>();
+  #changed = new Set<string>();
+  #isAnything = false;
+  #wake = (): void => {};
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** The directories that there are now, relative to the root, which is ''. */
+  follow(directories: readonly string[]): void {
+    const wanted = new Set(directories);
+    for (const directory of this.#watchers.keys()) if (!wanted.has(directory)) this.#leave(directory);
+    for (const directory of wanted) {
+      const path = join(this.#root, directory);
+      const ino = statSync(path, { throwIfNoEntry: false })?.ino;
+      // Another directory may have come in its place.
+      if (this.#watchers.get(directory)?.ino === ino) continue;
+      this.#leave(directory);
+      if (ino === undefined) continue;
+      try {
+        const watcher = watch(path, (_, name) => this.#notice(directory, name));
+        watcher.on('error', () => this.#leave(directory));
+        this.#watchers.set(directory, { watcher, ino });
+      } catch {
+        // No watches left: looking again now and then remains.
+      }
+    }
+  }
+
+  #leave(directory: string): void {
+    this.#watchers.get(directory)?.watcher.close();
+    this.#watchers.delete(directory);
+  }
+
+  /** What has changed since the last time, without waiting. */
+  take(): Changed {
+    const changed = this.#isAnything ? ('anything' as const) : this.#changed;
+    this.#changed = new Set();
+    this.#isAnything = false;
+    return changed;
+  }
+
+  /** Waits for a change; after `ms` without any it may have been missed. */
+  async next(ms: number, signal: AbortSignal): Promise<Changed> {
+    if (!this.#isAnything && this.#changed.size === 0) {
+      const waiting = new AbortController();
+      this.#wake = () => waiting.abort();
+      const isOver = await sleep(ms, true, { signal: AbortSignal.any([signal, waiting.signal]) }).catch(() => false);
+      if (isOver) return 'anything';
+    }
+    return this.take();
+  }
+
+  close(): void {
+    for (const directory of this.#watchers.keys()) this.#leave(directory);
+  }
+
+  #notice(directory: string, name: string | null): void {
+    // Of a directory within, and of one that is replaced as a whole, only its own name is told.
+    if (name === null || (!isYaml(name) && !name.startsWith('.'))) this.#isAnything = true;
+    else if (isYaml(name) && !name.startsWith('.')) this.#changed.add(join(directory, name));
+    else if (name.startsWith('..')) this.#isAnything = true;
+    else return;
+    this.#wake();
+  }
+}
