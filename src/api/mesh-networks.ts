@@ -36,7 +36,7 @@ export const NETWORK_NAME = {
   pattern: /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/,
   what: 'a name of at most 63 letters, digits, dashes, dots and underscores',
 };
-export const networkName = text(NETWORK_NAME);
+const networkName = text(NETWORK_NAME);
 
 /** A kubeconfig secret's key, by which the mesh knows the cluster; or a block of addresses. */
 export type NetworkMember =

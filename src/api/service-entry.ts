@@ -103,12 +103,15 @@ const fields = struct(
   'A service that Kubernetes does not know: outside of the mesh, or in another cluster.',
 );
 export interface ServiceEntrySpec extends Infer<typeof fields> {
-  /** Host -> the addresses that were found for it, as its status says: where it gives none itself, and takes some. */
-  readonly allocated: Readonly<Record<string, readonly string[]>>;
+  /** Host -> the addresses that were found for it, as its status says; undefined: it wants none. */
+  readonly allocated: Readonly<Record<string, readonly string[]>> | undefined;
   /** By an annotation. */
   readonly trafficDistribution: TrafficDistribution;
 }
-const spec = turned(fields, (value): ServiceEntrySpec => ({ ...value, allocated: {}, trafficDistribution: 'any' }));
+const spec = turned(
+  fields,
+  (value): ServiceEntrySpec => ({ ...value, allocated: undefined, trafficDistribution: 'any' }),
+);
 export type ServiceEntry = MeshObject<ServiceEntrySpec>;
 
 export const SERVICE_ENTRY: Kind<ServiceEntrySpec> = {
@@ -146,7 +149,7 @@ export const SERVICE_ENTRY: Kind<ServiceEntrySpec> = {
   },
   complete: (value, raw) => ({
     ...value,
-    allocated: takesAddresses(raw, value) ? allocatedOf(raw) : {},
+    allocated: takesAddresses(raw, value) ? allocatedOf(raw) : undefined,
     trafficDistribution: distributionOf(undefined, raw),
   }),
 };
@@ -154,7 +157,7 @@ export const SERVICE_ENTRY: Kind<ServiceEntrySpec> = {
 /** Whether it wants addresses of its own and gives none: https://istio.io/latest/docs/ops/configuration/traffic-management/dns-proxy/ */
 export function takesAddresses(
   raw: Pick<KubeObject, 'metadata'>,
-  { addresses, resolution }: Pick<ServiceEntrySpec, 'addresses' | 'resolution'>,
+  { addresses, resolution }: { readonly addresses: readonly string[]; readonly resolution: string },
 ): boolean {
   const wish = raw.metadata.labels?.['networking.istio.io/enable-autoallocate-ip'];
   // With NONE a connection goes where it was going anyway: to an address where nobody is.

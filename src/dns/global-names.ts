@@ -2,6 +2,7 @@
 // Which addresses the ServiceEntries give to names. Reads raw objects: what the rest of a ServiceEntry says, and whether
 // it is right, is not the DNS server's business.
 import { isIPv4 } from 'node:net';
+import { allocatedOf, takesAddresses } from '../api/service-entry.ts';
 import type { KubeObject } from '../kube/types.ts';
 
 /** What a name leads to, by which ServiceEntry (`namespace/name`). */
@@ -24,12 +25,19 @@ export type NameLookup =
 export function collectNames(entries: Iterable<KubeObject>, zone: string): GlobalNames {
   const names = new Map<string, GlobalName>();
   for (const entry of [...entries].sort(byAge)) {
-    const { hosts, addresses: listed } = (entry['spec'] ?? {}) as { hosts?: unknown; addresses?: unknown };
+    const { hosts, addresses: listed, resolution } = (entry['spec'] ?? {}) as Readonly<Record<string, unknown>>;
     const { namespace = '', name: entryName = '' } = entry.metadata;
-    const addresses = textsOf(listed).map(singleAddress).filter(isIPv4);
+    const given = textsOf(listed);
+    const written = given.map(singleAddress).filter(isIPv4);
+    const takes = takesAddresses(entry, {
+      addresses: given,
+      resolution: resolution === undefined ? 'NONE' : `${resolution}`,
+    });
+    const found = takes ? allocatedOf(entry) : {};
     for (const host of textsOf(hosts)) {
       const name = normalizeName(host);
       if (!isUnder(name, zone)) continue;
+      const addresses = takes ? (found[name] ?? []).filter(isIPv4) : written;
       const known = names.get(name);
       if (known === undefined || known.addresses.length === 0)
         names.set(name, { addresses, serviceEntry: `${namespace}/${entryName}` });

@@ -136,7 +136,12 @@ function discoveryOf(destination: DestinationIntent): ClusterInit {
         edsClusterConfig: { edsConfig: byAds() },
       };
     case 'original':
-      return { clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST } };
+      return {
+        clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
+        ...(discovery.port !== undefined && {
+          lbConfig: { case: 'originalDstLbConfig' as const, value: { upstreamPortOverride: discovery.port } },
+        }),
+      };
     case 'dns': {
       const name = destinationName(destination.ref, destination.use);
       const value = discovery.once ? Cluster_DiscoveryType.LOGICAL_DNS : Cluster_DiscoveryType.STRICT_DNS;

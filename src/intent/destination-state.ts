@@ -3,7 +3,7 @@
 import { VersionedMap } from '../incremental/versioned-map.ts';
 import { networksOf, type Vantage, vantageKeys } from '../model/networks.ts';
 import type { MeshService } from '../model/snapshot.ts';
-import { headlessState, type ProxyView, selectDestinationRule } from '../model/view.ts';
+import { aliasTarget, headlessState, type ProxyView, selectDestinationRule } from '../model/view.ts';
 import {
   buildDestinations,
   buildExitDestinations,
@@ -25,6 +25,15 @@ export class DestinationCache {
   readonly #memo = new IdentityMemo<readonly DestinationIntent[]>();
 
   of(view: ProxyView, service: MeshService, use: DestinationUse): readonly DestinationIntent[] {
+    const target = aliasTarget(view, service);
+    if (target === undefined) return this.#own(view, service, use);
+    if (use !== 'proxy') return [];
+    const own = this.#own(view, target, use);
+    const { hostname: host } = service;
+    return this.#memo.get([own], `alias ${host}`, () => own.map((d) => ({ ...d, ref: { ...d.ref, host } })));
+  }
+
+  #own(view: ProxyView, service: MeshService, use: DestinationUse): readonly DestinationIntent[] {
     const rule = selectDestinationRule(view, service);
     const identities = view.identities.get(service.key);
     const { mesh, kind, vantage, place } = view;
@@ -99,7 +108,7 @@ function placeMatters(service: MeshService, rule: object | undefined, mesh: Prox
 
 /** Endpoints of the mesh that somebody had to write down are mostly other clusters' gateways. */
 function farFrom(service: MeshService, { far }: Vantage): DestinationInputs['far'] {
-  if (service.registry === 'service-entry') return service.meshInternal ? 'gateway' : undefined;
+  if (service.registry === 'service-entry') return service.meshInternal && !service.selecting ? 'gateway' : undefined;
   const isIn = (clusters: readonly string[]) => clusters.some((cluster) => Object.hasOwn(service.clusters, cluster));
   return isIn(far.gateway) ? 'gateway' : isIn(far.direct) ? 'direct' : undefined;
 }

@@ -149,7 +149,7 @@ function discoveryOf(
   switch (service.resolution) {
     case 'none':
       // A gateway's clients were going to the gateway, so it has to know the endpoints of a headless service.
-      if (kind === 'sidecar' || service.registry === 'service-entry') return { kind: 'original' };
+      if (kind === 'sidecar' || service.registry === 'service-entry') return originalOf(service, port);
       break;
     case 'dns':
     case 'dns-round-robin':
@@ -166,6 +166,12 @@ function discoveryOf(
     portName: port.name,
     filter: { labels, networks: inputs.exit ? 'requested' : 'all', meshedOnly: false },
   };
+}
+
+/** Where the client was going, at the port that the entry says it is. */
+function originalOf({ registry }: MeshService, { number, targetPort }: ServicePort): Discovery {
+  const moved = registry === 'service-entry' && typeof targetPort === 'number' && targetPort !== number;
+  return { kind: 'original', ...(moved && { port: targetPort }) };
 }
 
 function dnsEndpoints(

@@ -4,7 +4,7 @@
 import { covers } from '../api/names.ts';
 import { VersionedMap } from '../incremental/versioned-map.ts';
 import type { MeshService } from '../model/snapshot.ts';
-import { compareServices, type ProxyView } from '../model/view.ts';
+import { aliasTarget, compareServices, type ProxyView } from '../model/view.ts';
 import { DomainClaims } from './domain-claims.ts';
 import { HostChanges } from './host-changes.ts';
 import { buildPlace, type Claim, claimsOfService, type Place } from './outbound.ts';
@@ -22,6 +22,8 @@ import {
 interface HostPart {
   /** undefined: no service, but a rule that may make up the host. */
   readonly service: MeshService | undefined;
+  /** The service whose requests it takes: itself, unless it is another name of one. */
+  readonly target: MeshService | undefined;
   /** By address and port. */
   readonly claims: ReadonlyMap<string, readonly Claim[]>;
   /** Ports in whose route tables it is, and what it would be called there besides its own name. */
@@ -29,7 +31,7 @@ interface HostPart {
   readonly names: readonly string[];
 }
 
-const NOTHING: HostPart = { service: undefined, claims: new Map(), routed: [], names: [] };
+const NOTHING: HostPart = { service: undefined, target: undefined, claims: new Map(), routed: [], names: [] };
 const NO_HOSTS = new VersionedMap<string, VirtualHostIntent>();
 
 export class OutboundState {
@@ -115,11 +117,12 @@ export class OutboundState {
   }
 
   #buildHost(host: string, port: number, domains: DomainClaims): VirtualHostIntent | undefined {
-    const service = this.#parts.get(host)?.service;
-    if (domains.has(host) && service !== undefined) {
+    const { service, target } = this.#parts.get(host) ?? NOTHING;
+    if (domains.has(host) && service !== undefined && target !== undefined) {
       const cache = this.#cache;
+      const names = domains.domainsOf(host);
       return this.#changes.extend(host, (view) =>
-        buildVirtualHost(view, { service, port, domains: domains.domainsOf(host) }, cache),
+        buildVirtualHost(view, { service: target, alias: service, port, domains: names }, cache),
       );
     }
     if (port !== MADE_UP_PORT || domains.ownerOf(host) !== undefined || this.#isServed(host)) return undefined;
@@ -171,7 +174,7 @@ export class OutboundState {
     }
     // The place of a service that has addresses of its own: whatever host a request names, it came for this service.
     const host = this.#changes.extend(http.hostname, (view) =>
-      buildVirtualHost(view, { service: http, port, domains: ['*'] }, this.#cache),
+      buildVirtualHost(view, { service: http, alias: http, port, domains: ['*'] }, this.#cache),
     );
     const table = { name: host.name, hosts: new Map([[http.hostname, host]]), otherwise: 'not-found' as const };
     return { ...rest, table };
@@ -188,9 +191,18 @@ export class OutboundState {
 function partOf(view: ProxyView, host: string): HostPart {
   const service = view.serviceOf.get(host);
   if (service === undefined) return NOTHING;
-  const claims = Map.groupBy(claimsOfService(view, service), ({ address, port }) => placeKey(address, port));
-  const routed = service.ports.filter((port) => isRoutedByPort(view, service, port)).map(({ number }) => number);
-  return { service, claims, routed: [...new Set(routed)], names: routed.length === 0 ? [] : otherNames(view, service) };
+  const target = aliasTarget(view, service) ?? service;
+  // The DNS leads who dials another name to the service's own addresses.
+  const claimed = target === service ? claimsOfService(view, service) : [];
+  const claims = Map.groupBy(claimed, ({ address, port }) => placeKey(address, port));
+  const routed = target.ports.filter((port) => isRoutedByPort(view, target, port)).map(({ number }) => number);
+  return {
+    service,
+    target,
+    claims,
+    routed: [...new Set(routed)],
+    names: routed.length === 0 ? [] : otherNames(view, service),
+  };
 }
 
 function placeKey(address: string, port: number): string {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a sidecar does with the connections that its application opens: who listens where, service by service.
 import { isIP } from 'node:net';
+import { isRemote } from '../model/hosts.ts';
 import { type MeshService, PROXY_PORTS, type ServicePort } from '../model/snapshot.ts';
 import { addressesOf, headlessState, type ProxyView } from '../model/view.ts';
 import { ruledChains } from './connection-routes.ts';
@@ -98,6 +99,10 @@ function* connectionClaims(
     else yield { address: '', http, chain: { ...chain, blocks: [address] } };
   }
   if (addresses.length > 0) return;
+  const allocated = service.allocated ?? [];
+  for (const address of allocated) yield { address, http: sniffed ? service : undefined, chain };
+  // istiocoredns answers with them; clients of other names know them only where somebody else's DNS does.
+  if (allocated.length > 0 && isRemote(service)) return;
   if (service.registry === 'kubernetes') {
     const blocks = (headlessState(view, service)?.addresses ?? []).map(hostBlock);
     // Without a pod to dial there is nothing to claim, but for requests that name the service.

@@ -203,8 +203,8 @@ export type Discovery =
   | { readonly kind: 'endpoints'; readonly service: string; readonly portName: string; readonly filter: EndpointFilter }
   /** `once`: the first address that the name resolves to, per connection. */
   | { readonly kind: 'dns'; readonly once: boolean; readonly endpoints: readonly EndpointIntent[] }
-  /** Where the client was going anyway. */
-  | { readonly kind: 'original' };
+  /** Where the client was going anyway; `port`: but for the port. */
+  | { readonly kind: 'original'; readonly port?: number };
 
 /**
  * `all`: where a service has endpoints on networks that the proxy requests, those, else all but what is reserved to such

@@ -82,13 +82,22 @@ function firstRuled(rules: readonly VirtualService[], view: ProxyView, port: num
   return undefined;
 }
 
-/** `domains`: the names that the service has in this table, its own first. */
+/** What a virtual host is for: `alias` is what clients call the service, which is the service itself or another name of it. */
+export interface HostedService {
+  readonly service: MeshService;
+  readonly alias: MeshService;
+  readonly port: number;
+  /** The names that it has in this table, its own first. */
+  readonly domains: readonly string[];
+}
+
 export function buildVirtualHost(
   view: ProxyView,
-  { service, port, domains }: { service: MeshService; port: number; domains: readonly string[] },
+  { service, alias, port, domains }: HostedService,
   cache: VirtualHostCache,
 ): VirtualHostIntent {
-  const candidates = httpRules(lookUpHost(view.rules, service.hostname));
+  const own = httpRules(lookUpHost(view.rules, alias.hostname));
+  const candidates = alias === service ? own : [...own, ...httpRules(lookUpHost(view.rules, service.hostname))];
   const client = candidates.some(asksClient) ? `${view.namespace} ${JSON.stringify(view.labels)}` : '';
   return cache.get(view, [service, ...candidates], `${port} ${client} ${domains.join()}`, () => {
     const field = `spec.ports[${service.ports.findIndex((p) => p.number === port)}]`;
@@ -96,7 +105,7 @@ export function buildVirtualHost(
     const to = { host: service.hostname, port, subset: '' };
     const ruled = firstRuled(candidates, view, port);
     return {
-      name: `${service.hostname}:${port}`,
+      name: `${alias.hostname}:${port}`,
       domains,
       httpsOnly: false,
       routes: withHashes(ruled?.routes ?? [plainRoute(to, origin)], view),
@@ -136,7 +145,7 @@ function shortNames(view: ProxyView, service: MeshService): string[] {
 }
 
 function addressDomains(view: ProxyView, service: MeshService): string[] {
-  return addressesOf(service, view.cluster).flatMap((address) => {
+  return [...addressesOf(service, view.cluster), ...(service.allocated ?? [])].flatMap((address) => {
     const family = isIP(address);
     return family === 4 ? [address] : family === 6 ? [`[${address}]`] : [];
   });

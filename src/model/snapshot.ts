@@ -46,8 +46,8 @@ export interface MeshService {
   readonly ports: readonly ServicePort[];
   /** Of a ServiceEntry, the same in every cluster: IPs or CIDR blocks. */
   readonly addresses: readonly string[];
-  /** Of a ServiceEntry without addresses: those that were found for it, sorted. Only who asks for them knows them. */
-  readonly allocated: readonly string[];
+  /** Of a ServiceEntry that leaves it to us to find addresses for it: those found so far, sorted. */
+  readonly allocated: readonly string[] | undefined;
   /** Of a Kubernetes service, by cluster. */
   readonly clusters: Readonly<Record<ClusterName, ClusterService>>;
   readonly sessionAffinity: KubeService['sessionAffinity'];
@@ -57,6 +57,10 @@ export interface MeshService {
   readonly exportTo: readonly string[];
   /** Resolution by DNS: the names to look up. */
   readonly dnsEndpoints: readonly Endpoint[];
+  /** Of an ExternalName service: the name in whose place it stands. */
+  readonly aliasOf: Hostname | undefined;
+  /** Of a ServiceEntry: its endpoints are workloads that it selects, and no gateways to others. */
+  readonly selecting: boolean;
   readonly subjectAltNames: readonly string[];
   /** Of a ServiceEntry: the networks that its endpoints name, sorted. */
   readonly networks: readonly string[];

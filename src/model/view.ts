@@ -228,6 +228,23 @@ export function addressesOf(service: MeshService, cluster: ClusterName): readonl
   return service.registry === 'kubernetes' ? (service.clusters[cluster]?.addresses ?? []) : service.addresses;
 }
 
+/** The service in whose place an ExternalName service stands, where the proxy sees it: at the end of a short chain. */
+export function aliasTarget(
+  { serviceOf }: Pick<ProxyView, 'serviceOf'>,
+  service: MeshService,
+): MeshService | undefined {
+  let end = service;
+  for (let hops = 0; hops < MAX_HOPS; hops++) {
+    const next = end.aliasOf === undefined ? undefined : serviceOf.get(end.aliasOf);
+    if (next === undefined) return end === service ? undefined : end;
+    end = next;
+  }
+  return undefined;
+}
+
+/** As many as resolvers of the DNS follow without suspicion; more of them go in a circle. */
+const MAX_HOPS = 8;
+
 /** Of a headless service: the pods that the view's own cluster has. */
 export function headlessState(view: ProxyView, service: MeshService): HeadlessState | undefined {
   return view.headless.get(service.key)?.[view.cluster];

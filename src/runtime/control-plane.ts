@@ -31,6 +31,7 @@ import { PlaneHealth } from './health/plane-health.ts';
 import { MeshEngine } from './mesh-engine.ts';
 import { ISTIO_NAMESPACE, meshResources } from './mesh-resources.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
+import { EntryAddresses } from './networks/entry-addresses.ts';
 import { EntryNames } from './networks/entry-names.ts';
 import { followGatewayNames } from './networks/gateway-names.ts';
 import type { NameFollower } from './networks/name-follower.ts';
@@ -139,7 +140,15 @@ class ControlPlane {
     this.#unread = new Set([options.cluster, OTHER_CLUSTERS]);
     this.#clock = options.clock ?? systemClock;
     const { client, cluster, trustDomain, dnsDomain, log, replica = hostname() } = options;
-    this.#statuses = new StatusWriter({ client, holder: replica, log, nowMs: this.#clock.nowMs });
+    const addresses = new EntryAddresses({ client, log });
+    this.#closers.push(() => addresses.close());
+    this.#statuses = new StatusWriter({
+      client,
+      holder: replica,
+      log,
+      nowMs: this.#clock.nowMs,
+      leads: (isLeader) => addresses.lead(isLeader),
+    });
     this.#findings = new Findings({
       streams: () => this.#xds?.streams() ?? [],
       changed: (diagnostics) => this.#found(diagnostics),
@@ -167,7 +176,12 @@ class ControlPlane {
     const trouble = (message: string, name: string): void => this.#health.tellOfName(message, name);
     this.#names = followGatewayNames({ answer: (addresses) => this.#engine.answer(addresses), trouble, log });
     this.#entryNames = new EntryNames({ trouble, log });
-    this.#closers.push(this.#engine.subscribe(() => this.#entryNames.take(this.#engine.snapshot.index)));
+    this.#closers.push(
+      this.#engine.subscribe(() => {
+        this.#entryNames.take(this.#engine.snapshot.index);
+        addresses.take(this.#engine.snapshot.index);
+      }),
+    );
     this.#health = new PlaneHealth({
       client,
       replica,

@@ -105,8 +105,8 @@ function compareOwners(a: MeshService, b: MeshService): number {
 export function checkAddressless(services: readonly MeshService[], say: Say): void {
   const entries = services.filter((s) => s.registry === 'service-entry' && s.hostname.endsWith(ZONE));
   const named = new Set(entries.filter((s) => s.addresses.some(isAnswer)).map(({ hostname }) => hostname));
-  for (const { hostname, addresses, origin } of entries) {
-    if (named.has(hostname)) continue;
+  for (const { hostname, addresses, allocated, origin } of entries) {
+    if (named.has(hostname) || allocated !== undefined) continue;
     const what = addresses.length === 0 ? 'no address' : `no single IPv4 address (${addresses.join(', ')})`;
     const message = `${hostname} has ${what}, so it does not resolve by istiocoredns`;
     const cure = 'add one to spec.addresses that nothing else has, as of 240.0.0.0/4: nobody needs to route it';

@@ -3,7 +3,8 @@
 import type { Diagnostic, ObjectRef } from '../../api/diagnostics.ts';
 import { diagnose, type Locate } from '../../api/report.ts';
 import { hostTable, qualifyHost } from '../hosts.ts';
-import type { MeshIndex } from '../snapshot.ts';
+import type { MeshIndex, MeshService } from '../snapshot.ts';
+import { aliasTarget } from '../view.ts';
 import { checkAddressless, checkClaimedAddresses } from './addresses.ts';
 import { checkClaimedHosts } from './claims.ts';
 import { checkDelegates } from './delegates.ts';
@@ -20,7 +21,7 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
     found.push(diagnose(ref, code, field, message, cure, { locate: locate(ref) }));
   // The snapshot's maps are in the order of events, which must not show.
   const services = [...index.services.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
-  const hosts = Map.groupBy(services, (s) => s.hostname);
+  const hosts = Map.groupBy(servedByTargets(services), (s) => s.hostname);
   const subsets = hostTable(
     index.destinationRules.map((rule) => [
       qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain),
@@ -49,4 +50,13 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
 /** One entry may give several services, and its mistake with each of them. */
 function distinct(diagnostics: readonly Diagnostic[]): Diagnostic[] {
   return [...new Map(diagnostics.map((d) => [JSON.stringify(d), d])).values()];
+}
+
+/** What stands in the place of another service of the mesh has that one's ports. */
+function servedByTargets(services: readonly MeshService[]): MeshService[] {
+  const serviceOf = new Map(services.toReversed().map((service) => [service.hostname as string, service]));
+  return services.map((service) => {
+    const target = aliasTarget({ serviceOf }, service);
+    return target === undefined ? service : { ...service, ports: target.ports, aliasOf: target.hostname };
+  });
 }

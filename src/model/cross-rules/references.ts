@@ -48,7 +48,7 @@ function checkDestination(vs: VirtualService, destination: Destination, field: s
     say(vs.ref, 'ISM0103', `${field}.port.number`, `${host} has no port ${number}`, `use one of ${ports}`);
   }
   if (destination.subset === undefined) return;
-  const subsets = lookUpHost(known.subsets, host).flat();
+  const subsets = lookUpHost(known.subsets, services[0]!.aliasOf ?? host).flat();
   if (subsets.includes(destination.subset)) return;
   const cure =
     subsets.length > 0 ? `use one of ${subsets.join(', ')}` : `add a DestinationRule for ${host} with this subset`;

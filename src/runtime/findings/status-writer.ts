@@ -20,6 +20,8 @@ export interface StatusWriterOptions {
   readonly holder: string;
   readonly log: Logger;
   readonly nowMs?: () => number;
+  /** This replica writes now, or another one does. */
+  readonly leads?: (isLeader: boolean) => void;
   /** Objects of one file come one after another, and what one of them lacks is often the next. */
   readonly settleMs?: number;
   /** From becoming the writer until refusals that no proxy repeated are removed: proxies need time to come back. */
@@ -121,6 +123,7 @@ export class StatusWriter {
 
   #lead(isLeader: boolean): void {
     this.#isLeader = isLeader;
+    this.#options.leads?.(isLeader);
     clearTimeout(this.#sweeping);
     if (!isLeader) return;
     this.#markAll();
