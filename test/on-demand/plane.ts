@@ -74,9 +74,8 @@ export class LoopbackPlane {
           onRefusal: (refusal) => this.refusals.push(refusal),
         }),
         observe: (event) => this.observe(event),
-        onError: (error) => {
-          throw error;
-        },
+        // Envoys are killed here, in the middle of whatever they do.
+        onError: () => {},
       },
       new AbortController().signal,
     );
@@ -98,6 +97,9 @@ function throwawayKeys(): WorkloadSecrets {
   return new WorkloadSecrets(new Authority(ca, nowMs));
 }
 
+const BY_ADS = { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' };
+const RETRY_POLICY = { retry_back_off: { base_interval: '0.5s', max_interval: '5s' } };
+
 /** Of the sidecar at 127.0.1.`number`, whose pods are called `app`. */
 export function sidecarBootstrap(
   port: number,
@@ -105,6 +107,17 @@ export function sidecarBootstrap(
 ): Record<string, unknown> {
   return {
     ...plaintextBootstrap(port),
+    dynamic_resources: {
+      // As ours: Envoy waits for its first configuration, and a control plane that is back is found within seconds.
+      cds_config: BY_ADS,
+      lds_config: BY_ADS,
+      ads_config: {
+        api_type: 'DELTA_GRPC',
+        transport_api_version: 'V3',
+        set_node_on_first_message_only: true,
+        grpc_services: [{ envoy_grpc: { cluster_name: 'xds', retry_policy: RETRY_POLICY } }],
+      },
+    },
     node: {
       id: `sidecar~127.0.1.${number}~${app}-${number}.default~default.svc.cluster.local`,
       cluster: app,
