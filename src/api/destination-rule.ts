@@ -123,9 +123,27 @@ export const DESTINATION_RULE: Kind<DestinationRuleSpec> = {
     reportDuplicates(names, `${at.field}.subsets`, at);
     checkExportTo(value.exportTo, ref.namespace, { ...at, field: `${at.field}.exportTo` });
     const others = value.exportTo.filter((scope) => !['*', '.', ref.namespace].includes(scope));
-    if (value.workloadSelector !== undefined && others.length > 0) {
+    if (value.workloadSelector === undefined) reportSecrets(value, at);
+    else if (others.length > 0) {
       const message = 'a rule with a workloadSelector is for clients of its own namespace';
       at.report.add('ISM0007', `${at.field}.exportTo`, message, 'remove exportTo, or workloadSelector');
     }
   },
 };
+
+/** A Secret that all clients should have is one that none of them is given, so that not everybody's start waits for it. */
+function reportSecrets({ trafficPolicy, subsets }: DestinationRuleSpec, at: At): void {
+  const report = (policy: TrafficPolicy | undefined, field: string) => {
+    const ports = policy?.portLevelSettings.map(({ tls }, i) => ({ tls, field: `${field}.portLevelSettings[${i}]` }));
+    for (const part of [{ tls: policy?.tls, field }, ...(ports ?? [])]) {
+      if (!part.tls?.credentialName || !['SIMPLE', 'MUTUAL'].includes(part.tls.mode)) continue;
+      const message = 'only gateways use it: sidecars, which this rule does not select, speak plaintext';
+      const cure = 'select the clients by workloadSelector, or name files';
+      at.report.add('ISM0005', `${part.field}.tls.credentialName`, message, cure, 'info');
+    }
+  };
+  report(trafficPolicy, `${at.field}.trafficPolicy`);
+  subsets.forEach((subset, i) => {
+    report(subset.trafficPolicy, `${at.field}.subsets[${i}].trafficPolicy`);
+  });
+}

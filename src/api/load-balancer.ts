@@ -110,6 +110,7 @@ export const loadBalancer = checked(
     ),
     consistentHash: optional(consistentHash),
     localityLbSetting: optional(localityLbSetting),
+    backendUtilization: refused('use LEAST_REQUEST, which goes by the requests under way'),
     zoneAwareLbSetting: refused('use localityLbSetting, which prefers the nearest endpoints too'),
     warmupDurationSecs: optional(durationMs()),
     warmup: optional(warmup),

@@ -75,6 +75,11 @@ function resolve(host: string, { snapshot, proxy }: ScenarioProxy): string {
   return '203.0.113.1';
 }
 
+/** Shares of localities are in percent, whatever the units that they are written in. */
+function shareOf(weight: number, sum: number): string {
+  return sum > 1_000_000 ? ` for ${Math.round((weight / sum) * 1000) / 10}%` : ` for ${weight} of ${sum}`;
+}
+
 function describe(outcome: Outcome): string[] {
   switch (outcome.kind) {
     case 'refuse':
@@ -92,7 +97,7 @@ function describe(outcome: Outcome): string[] {
         const sum = upstream.endpoints.reduce((total, e) => total + e.weight, 0);
         const even = upstream.endpoints.every((e) => e.weight === upstream.endpoints[0]!.weight);
         const ends = upstream.endpoints.map(({ address, weight, tls }) => {
-          return `${address}${even ? '' : ` for ${weight} of ${sum}`}${tls ? ` by TLS as ${tls.serverName}` : ''}`;
+          return `${address}${even ? '' : shareOf(weight, sum)}${tls ? ` by TLS as ${tls.serverName}` : ''}`;
         });
         return `${share} at ${[...new Set(ends)].join(', ')}`;
       });

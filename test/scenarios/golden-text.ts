@@ -32,6 +32,7 @@ import { CelSchema } from '#gen/envoy/extensions/formatter/cel/v3/cel_pb.ts';
 import { PreviousHostsPredicateSchema } from '#gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
 import { PreviousPrioritiesConfigSchema } from '#gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts';
 import { EnvironmentResourceDetectorConfigSchema } from '#gen/envoy/extensions/tracers/opentelemetry/resource_detectors/v3/environment_resource_detector_pb.ts';
+import { ProxyProtocolUpstreamTransportSchema } from '#gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts';
 import { RawBufferSchema } from '#gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts';
 import {
   DownstreamTlsContextSchema,
@@ -72,6 +73,7 @@ const REGISTRY = createRegistry(
   TlsInspectorSchema,
   HttpConnectionManagerSchema,
   TcpProxySchema,
+  ProxyProtocolUpstreamTransportSchema,
   RawBufferSchema,
   UpstreamTlsContextSchema,
   DownstreamTlsContextSchema,

@@ -9,7 +9,7 @@ import { clusterName } from '../../src/api/names.ts';
 import { parseYamlObjects } from '../../src/api/yaml-documents.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import type { MeshProxy } from '../../src/model/proxy.ts';
-import type { MeshSnapshot } from '../../src/model/snapshot.ts';
+import { type MeshSnapshot, workloadKey } from '../../src/model/snapshot.ts';
 import { MeshStore, type StoreEvent } from '../../src/model/store.ts';
 import { CompileCache, type CompiledProxy, compileProxy } from '../../src/pipeline.ts';
 
@@ -56,6 +56,8 @@ interface WorkloadSpec {
   /** Without a sidecar. */
   plain?: boolean;
   zone?: string;
+  /** Name of its node. */
+  node?: string;
   ports?: Record<string, number>;
 }
 
@@ -93,8 +95,8 @@ export function loadScenario(folder: string): Scenario {
   const proxies = new Map<string, ScenarioProxy>();
   for (const [name, spec] of Object.entries(specs)) {
     const cluster = spec.cluster ?? 'cluster1';
-    const proxy = proxyOf(spec, cluster, clusters.get(cluster)?.workloads ?? []);
     const snapshot = snapshots.get(cluster)!;
+    const proxy = placed(proxyOf(spec, cluster, clusters.get(cluster)?.workloads ?? []), snapshot);
     const empty = new MeshStore({ ...OPTIONS, configCluster: cluster }).snapshot;
     proxies.set(name, {
       proxy,
@@ -166,7 +168,11 @@ function podOf(spec: WorkloadSpec): KubeObject {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name: spec.name, namespace: spec.namespace ?? 'default', labels: { ...spec.labels, ...tls } },
-    spec: { serviceAccountName: spec.serviceAccount ?? 'default', containers: [{ ports }] },
+    spec: {
+      serviceAccountName: spec.serviceAccount ?? 'default',
+      containers: [{ ports }],
+      ...(spec.node !== undefined && { nodeName: spec.node }),
+    },
     status: { podIP: spec.ip, conditions: [{ type: 'Ready', status: 'True' }] },
   };
 }
@@ -206,6 +212,12 @@ function slicesOf(events: readonly StoreEvent[], workloads: readonly WorkloadSpe
       },
     ];
   });
+}
+
+/** As the control plane places it: by its pod. */
+function placed(proxy: MeshProxy, { workloads }: MeshSnapshot): MeshProxy {
+  const workload = workloads.get(workloadKey(proxy.cluster, proxy.namespace, proxy.podName));
+  return { ...proxy, locality: workload?.locality ?? '', node: workload?.nodeName ?? '' };
 }
 
 function proxyOf(spec: ProxySpec, cluster: string, workloads: readonly WorkloadSpec[]): MeshProxy {

@@ -11,6 +11,7 @@ import type { Filter } from '#gen/envoy/config/listener/v3/listener_components_p
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { type RouteConfiguration, RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
 import { HttpConnectionManagerSchema } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { ProxyProtocolUpstreamTransportSchema } from '#gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts';
 import { SecretSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 import {
   type CommonTlsContext,
@@ -97,6 +98,11 @@ function inlineRoutes(filter: Filter, routes: ReadonlyMap<string, RouteConfigura
 
 function inlineSecrets(socket: TransportSocket | undefined, named: Names): void {
   if (socket?.configType.case !== 'typedConfig') return;
+  const wrapper = anyUnpack(socket.configType.value, ProxyProtocolUpstreamTransportSchema);
+  if (wrapper !== undefined) {
+    inlineSecrets(wrapper.transportSocket, named);
+    socket.configType.value = anyPack(ProxyProtocolUpstreamTransportSchema, wrapper);
+  }
   for (const schema of [UpstreamTlsContextSchema, DownstreamTlsContextSchema] as const) {
     const context = anyUnpack(socket.configType.value, schema);
     if (context === undefined) continue;

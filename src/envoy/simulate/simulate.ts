@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a proxy will do with a call, read off the very resources that it gets.
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
-import { Cluster_DiscoveryType } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
+import { type Cluster, Cluster_DiscoveryType } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
-import type { LbEndpoint } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
+import type { LbEndpoint, LocalityLbEndpoints } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
 import type { FilterChain } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import {
@@ -16,6 +16,7 @@ import {
   HttpConnectionManagerSchema,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
+import { ProxyProtocolUpstreamTransportSchema } from '#gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts';
 import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
@@ -214,16 +215,29 @@ function target(state: DecodedState, name: string, probability: number): Forward
     cluster.clusterDiscoveryType.case === 'type' &&
     cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.ORIGINAL_DST;
   const assignment = cluster.loadAssignment ?? state.endpoints(name);
-  const members = assignment?.endpoints.flatMap((locality) => locality.lbEndpoints) ?? [];
-  const endpoints = members.map((member): UpstreamEndpoint => {
-    const mode = member.metadata?.filterMetadata['envoy.transport_socket_match']?.['tlsMode'];
-    const matched = cluster.transportSocketMatches.find(
-      (m) => m.match?.['tlsMode'] === undefined || m.match['tlsMode'] === mode,
-    );
-    const tls = tlsOf(matched?.transportSocket ?? cluster.transportSocket);
-    return { address: addressOf(member), weight: member.loadBalancingWeight ?? 1, tls };
+  const weighted = cluster.commonLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig';
+  const endpoints = nearest(assignment?.endpoints ?? []).flatMap((locality) => {
+    const sum = locality.lbEndpoints.reduce((total, member) => total + (member.loadBalancingWeight ?? 1), 0);
+    const part = weighted ? (locality.loadBalancingWeight ?? 0) / sum : 1;
+    return locality.lbEndpoints.map((member) => upstreamOf(cluster, member, part));
   });
   return { cluster: name, probability, upstream: { endpoints, original } };
+}
+
+/** The localities of the first priority that has an endpoint: all are taken for healthy. */
+function nearest(localities: readonly LocalityLbEndpoints[]): readonly LocalityLbEndpoints[] {
+  const manned = localities.filter(({ lbEndpoints }) => lbEndpoints.length > 0);
+  const first = Math.min(...manned.map(({ priority }) => priority));
+  return manned.filter(({ priority }) => priority === first);
+}
+
+function upstreamOf(cluster: Cluster, member: LbEndpoint, part: number): UpstreamEndpoint {
+  const mode = member.metadata?.filterMetadata['envoy.transport_socket_match']?.['tlsMode'];
+  const matched = cluster.transportSocketMatches.find(
+    (m) => m.match?.['tlsMode'] === undefined || m.match['tlsMode'] === mode,
+  );
+  const tls = tlsOf(matched?.transportSocket ?? cluster.transportSocket);
+  return { address: addressOf(member), weight: (member.loadBalancingWeight ?? 1) * part, tls };
 }
 
 function addressOf(member: LbEndpoint): string {
@@ -236,6 +250,8 @@ function addressOf(member: LbEndpoint): string {
 
 function tlsOf(socket: TransportSocket | undefined): UpstreamEndpoint['tls'] {
   if (socket?.configType.case !== 'typedConfig') return undefined;
+  const inner = anyUnpack(socket.configType.value, ProxyProtocolUpstreamTransportSchema)?.transportSocket;
+  if (inner !== undefined) return tlsOf(inner);
   const context = anyUnpack(socket.configType.value, UpstreamTlsContextSchema);
   return context && { serverName: context.sni, alpn: context.commonTlsContext?.alpnProtocols ?? [] };
 }
