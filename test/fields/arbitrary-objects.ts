@@ -11,15 +11,17 @@ export class ObjectGenerator {
   readonly #inventory: Inventory;
   /** Places that are carried out. */
   readonly #carried: ReadonlySet<string>;
+  readonly #missingKinds: readonly string[];
 
   constructor(inventory: Inventory, declarations: Declarations) {
     this.#inventory = inventory;
+    this.#missingKinds = declarations.missingKinds;
     this.#carried = new Set(declarations.places.filter((p) => p.status === 'carried').map((p) => p.path));
   }
 
   /** Kinds of which there are objects. */
   get kinds(): readonly string[] {
-    return [...this.#inventory.roots.keys()].filter((kind) => kind in GROUPS);
+    return [...this.#inventory.roots.keys()].filter((kind) => kind in GROUPS && !this.#missingKinds.includes(kind));
   }
 
   object(kind: string): fc.Arbitrary<KubeObject> {
@@ -39,8 +41,10 @@ export class ObjectGenerator {
   }
 
   #message(message: string, path: string): fc.Arbitrary<Record<string, unknown>> {
-    const fields = [...this.#inventory.messages.get(message)!.values()].filter((f) =>
-      this.#carried.has(`${path}.${f.name}`),
+    const fields = [...this.#inventory.messages.get(message)!.values()].filter(
+      (f) =>
+        // A list of revoked certificates is a file that nobody here can write.
+        f.name !== 'caCrl' && this.#carried.has(`${path}.${f.name}`),
     );
     const fix = FIXES[message];
     const musts = fields.filter((f) => f.required || fix?.needs?.includes(f.name));

@@ -4,6 +4,8 @@ import fc from 'fast-check';
 
 export const NAMESPACES = ['alpha', 'beta', 'gamma'] as const;
 export const NAMES = ['reviews', 'ratings', 'details', 'orders'] as const;
+/** Where the files of rules are: test/xds/following-envoy.ts puts a folder of its own in this one's place. */
+export const CERTIFICATES = '/etc/certs1';
 const VERSIONS = ['v1', 'v2', 'v3'] as const;
 
 /** apiVersion by kind. */
@@ -70,7 +72,6 @@ export const POOLS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   weight: fc.integer({ min: 1, max: 100 }),
   sni: fc.constantFrom('www.example.com', 'a.b'),
   locality: fc.constantFrom('r1/z1/s1', 'r1/z2', 'r2'),
-  caCrl: fc.constant('/etc/certs/crl.pem'),
   // Messages.
   'networking.StringMatch': fc.oneof(
     fc.constantFrom('jason', '/api', 'https').map((exact) => ({ exact })),
@@ -112,9 +113,9 @@ export const POOLS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'networking.Delegate.name': name,
   // DestinationRule.
   'networking.Subset.name': version,
-  'networking.ClientTLSSettings.clientCertificate': fc.constant('/etc/certs/chain.pem'),
-  'networking.ClientTLSSettings.privateKey': fc.constant('/etc/certs/key.pem'),
-  'networking.ClientTLSSettings.caCertificates': fc.constant('/etc/certs/ca.pem'),
+  'networking.ClientTLSSettings.clientCertificate': fc.constant(`${CERTIFICATES}/chain.pem`),
+  'networking.ClientTLSSettings.privateKey': fc.constant(`${CERTIFICATES}/key.pem`),
+  'networking.ClientTLSSettings.caCertificates': fc.constant(`${CERTIFICATES}/ca.pem`),
   'networking.LocalityLoadBalancerSetting.Distribute.from': fc.constantFrom('r1/*', 'r1/z1/*', '*'),
   'networking.LocalityLoadBalancerSetting.Distribute.to': fc.constantFrom(
     { 'r1/z1/*': 80, 'r2/*': 20 },
@@ -146,12 +147,12 @@ export const POOLS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'networking.ServerTLSSettings.credentialName': fc.constantFrom('cert-a', 'cert-b'),
   'networking.ServerTLSSettings.credentialNames': fc.constant(['cert-a', 'cert-b']),
   'networking.ServerTLSSettings.caCertCredentialName': fc.constant('ca-only'),
-  'networking.ServerTLSSettings.serverCertificate': fc.constant('/etc/certs/chain.pem'),
-  'networking.ServerTLSSettings.privateKey': fc.constant('/etc/certs/key.pem'),
-  'networking.ServerTLSSettings.caCertificates': fc.constant('/etc/certs/ca.pem'),
-  'networking.ServerTLSSettings.TLSCertificate.serverCertificate': fc.constant('/etc/certs/chain.pem'),
-  'networking.ServerTLSSettings.TLSCertificate.privateKey': fc.constant('/etc/certs/key.pem'),
-  'networking.ServerTLSSettings.TLSCertificate.caCertificates': fc.constant('/etc/certs/ca.pem'),
+  'networking.ServerTLSSettings.serverCertificate': fc.constant(`${CERTIFICATES}/chain.pem`),
+  'networking.ServerTLSSettings.privateKey': fc.constant(`${CERTIFICATES}/key.pem`),
+  'networking.ServerTLSSettings.caCertificates': fc.constant(`${CERTIFICATES}/ca.pem`),
+  'networking.ServerTLSSettings.TLSCertificate.serverCertificate': fc.constant(`${CERTIFICATES}/chain.pem`),
+  'networking.ServerTLSSettings.TLSCertificate.privateKey': fc.constant(`${CERTIFICATES}/key.pem`),
+  'networking.ServerTLSSettings.TLSCertificate.caCertificates': fc.constant(`${CERTIFICATES}/ca.pem`),
   'networking.ServerTLSSettings.verifyCertificateSpki': fc.constant([`${'A'.repeat(43)}=`]),
   'networking.ServerTLSSettings.verifyCertificateHash': fc.constant(['ab'.repeat(32)]),
   'networking.ServerTLSSettings.cipherSuites': fc.constant(['ECDHE-RSA-AES256-GCM-SHA384', 'AES128-SHA']),
@@ -261,9 +262,9 @@ export const FIXES: Readonly<Record<string, Fix>> = {
       if (value['mode'] === 'MUTUAL') {
         return 'credentialName' in value
           ? without(value, 'clientCertificate', 'privateKey', 'caCertificates', 'insecureSkipVerify')
-          : { ...value, clientCertificate: '/etc/certs/chain.pem', privateKey: '/etc/certs/key.pem' };
+          : { ...value, clientCertificate: `${CERTIFICATES}/chain.pem`, privateKey: `${CERTIFICATES}/key.pem` };
       }
-      return without(value, 'clientCertificate', 'privateKey', 'caCertificates', 'credentialName', 'caCrl');
+      return without(value, 'clientCertificate', 'privateKey', 'caCertificates', 'credentialName');
     },
   },
   'networking.HTTPFaultInjection': { needs: ['delay'] },
