@@ -19,35 +19,35 @@ describe.skipIf(envoyPath === undefined)('metrics', () => {
   test('the server counts each caller’s requests, errors, time and bytes', async () => {
     for (let i = 0; i < 3; i++) expect((await pair.request()).status).toBe(200);
     expect((await pair.request('/', { 'x-want-status': '503' }, 'a body')).status).toBe(503);
-    const ok = await counted(pair.server, 'istio_requests_total', { response_code: '200' });
-    expect(ok).toMatchObject({ value: 3, labels: { ...BOTH_ENDS, ...AT_SERVER } });
-    const failed = await counted(pair.server, 'istio_requests_total', { response_code: '503' });
-    expect(failed).toMatchObject({ value: 1, labels: { ...BOTH_ENDS, ...AT_SERVER } });
+    const ok = await counted(pair.server, 'istio_requests_total', { response_code: '200' }, 3);
+    expect(ok).toMatchObject({ ...BOTH_ENDS, ...AT_SERVER });
+    const failed = await counted(pair.server, 'istio_requests_total', { response_code: '503' }, 1);
+    expect(failed).toMatchObject({ ...BOTH_ENDS, ...AT_SERVER });
     for (const name of ['request_duration_milliseconds', 'request_bytes', 'response_bytes']) {
-      const count = await counted(pair.server, `istio_${name}_count`, { response_code: '200' });
-      expect(count).toMatchObject({ value: 3, labels: { ...BOTH_ENDS, ...AT_SERVER } });
+      const count = await counted(pair.server, `istio_${name}_count`, { response_code: '200' }, 3);
+      expect(count).toMatchObject({ ...BOTH_ENDS, ...AT_SERVER });
     }
   });
 
   test('so does the client, whom discovery tells who serves', async () => {
-    const ok = await counted(pair.client, 'istio_requests_total', { response_code: '200' });
-    expect(ok).toMatchObject({ value: 3, labels: { ...BOTH_ENDS, ...AT_CLIENT } });
-    await counted(pair.client, 'istio_request_duration_milliseconds_count', { response_code: '503' });
+    const ok = await counted(pair.client, 'istio_requests_total', { response_code: '200' }, 3);
+    expect(ok).toMatchObject({ ...BOTH_ENDS, ...AT_CLIENT });
+    await counted(pair.client, 'istio_request_duration_milliseconds_count', { response_code: '503' }, 1);
   });
 
   test('gRPC is told by its name and status', async () => {
     await pair.request('/shop.Cart/Get', { 'content-type': 'application/grpc' });
-    await counted(pair.server, 'istio_requests_total', { request_protocol: 'grpc' });
+    await counted(pair.server, 'istio_requests_total', { request_protocol: 'grpc' }, 1);
   });
 
   test('of TCP, connections and bytes, with the very same ends', async () => {
     expect(await pair.connect()).toBe('welcome');
     const tcp = { request_protocol: 'tcp' };
-    const sent = await counted(pair.server, 'istio_tcp_sent_bytes_total', tcp);
-    expect(sent).toMatchObject({ value: 'welcome'.length, labels: { ...BOTH_ENDS, ...AT_SERVER } });
-    const closed = await counted(pair.client, 'istio_tcp_connections_closed_total', tcp);
-    expect(closed).toMatchObject({ value: 1, labels: { ...BOTH_ENDS, ...AT_CLIENT } });
-    expect((await counted(pair.client, 'istio_tcp_connections_opened_total', tcp)).value).toBe(1);
+    const sent = await counted(pair.server, 'istio_tcp_sent_bytes_total', tcp, 'welcome'.length);
+    expect(sent).toMatchObject({ ...BOTH_ENDS, ...AT_SERVER });
+    const closed = await counted(pair.client, 'istio_tcp_connections_closed_total', tcp, 1);
+    expect(closed).toMatchObject({ ...BOTH_ENDS, ...AT_CLIENT });
+    await counted(pair.client, 'istio_tcp_connections_opened_total', tcp, 1);
   });
 
   test('no header makes a caller somebody else', async () => {
@@ -56,8 +56,8 @@ describe.skipIf(envoyPath === undefined)('metrics', () => {
       'x-forwarded-client-cert': 'By=x;Subject="CN=admin"',
     };
     await pair.request('/', { ...forged, 'x-want-status': '418' });
-    const told = await counted(pair.server, 'istio_requests_total', { response_code: '418' });
-    expect(told.labels).toMatchObject(BOTH_ENDS);
+    const told = await counted(pair.server, 'istio_requests_total', { response_code: '418' }, 1);
+    expect(told).toMatchObject(BOTH_ENDS);
   });
 });
 
@@ -86,14 +86,19 @@ const BOTH_ENDS = {
 const AT_SERVER = { reporter: 'destination', connection_security_policy: 'mutual_tls' };
 const AT_CLIENT = { reporter: 'source', connection_security_policy: 'unknown' };
 
-/** The one sample of that name and those labels, as soon as it has a value: histograms are merged from time to time. */
-async function counted(envoy: RunningEnvoy, name: string, labels: Readonly<Record<string, string>>): Promise<Sample> {
+/** The one sample of that name and those labels, once it has come to `value`: logs are written after the answer. */
+async function counted(
+  envoy: RunningEnvoy,
+  name: string,
+  labels: Readonly<Record<string, string>>,
+  value: number,
+): Promise<Sample['labels']> {
   let found: Sample[] = [];
-  await until(`${name} ${JSON.stringify(labels)}`, async () => {
-    const samples = parsePrometheus(await envoy.admin('/stats/prometheus'));
-    found = samples.filter((s) => s.name === name && Object.entries(labels).every(([k, v]) => s.labels[k] === v));
-    return found.length > 0 && found.every(({ value }) => value > 0);
+  const has = (s: Sample) => s.name === name && Object.entries(labels).every(([k, v]) => s.labels[k] === v);
+  await until(`${name} ${JSON.stringify(labels)} ${value}`, async () => {
+    found = parsePrometheus(await envoy.admin('/stats/prometheus')).filter(has);
+    return found[0]?.value === value;
   });
   expect(found).toHaveLength(1);
-  return found[0]!;
+  return found[0]!.labels;
 }
