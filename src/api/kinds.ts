@@ -4,6 +4,7 @@ import { DESTINATION_RULE } from './destination-rule.ts';
 import { GATEWAY } from './gateway.ts';
 import type { Kind } from './kind.ts';
 import { SERVICE_ENTRY } from './service-entry.ts';
+import { TELEMETRY } from './telemetry.ts';
 import { VIRTUAL_SERVICE } from './virtual-service.ts';
 import { WORKLOAD_ENTRY } from './workload-entry.ts';
 import { WORKLOAD_GROUP } from './workload-group.ts';
@@ -13,6 +14,7 @@ export const KINDS: readonly Kind<unknown>[] = [
   DESTINATION_RULE as Kind<unknown>,
   GATEWAY as Kind<unknown>,
   SERVICE_ENTRY as Kind<unknown>,
+  TELEMETRY as Kind<unknown>,
   VIRTUAL_SERVICE as Kind<unknown>,
   WORKLOAD_ENTRY as Kind<unknown>,
   WORKLOAD_GROUP as Kind<unknown>,

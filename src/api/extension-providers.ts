@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// The mesh's `extensionProviders`, which Telemetry objects name: where logs and traces go.
+import {
+  anything,
+  bool,
+  checked,
+  choice,
+  defaulted,
+  type Infer,
+  idle,
+  integer,
+  isRecord,
+  list,
+  optional,
+  required,
+  type Shape,
+  struct,
+  text,
+  turned,
+} from './shape.ts';
+import { durationMs, portNumber } from './values.ts';
+
+/** `[NAMESPACE/]HOST`, as Istio writes services here: the host alone tells which one. */
+const serviceHost = turned(text({ pattern: /^([^/\s]+\/)?[^/\s]+$/, what: 'HOST or NAMESPACE/HOST' }), (raw) =>
+  raw.slice(raw.indexOf('/') + 1).toLowerCase(),
+);
+const service = { service: required(serviceHost), port: required(portNumber) };
+
+const header = struct({
+  name: required(text({ pattern: /^[\w!#$&'*+.^`|~-]+$/, what: 'the name of a header' })),
+  value: optional(text({ pattern: /^[\x20-\x7e]*$/, what: 'printable ASCII' })),
+  envName: idle('give the value itself'),
+});
+const headers = defaulted(list(header), []);
+
+/** What nobody tells otherwise: texts with Envoy's format commands. */
+export interface LogMembers {
+  readonly [member: string]: string | LogMembers;
+}
+
+/** Numbers and booleans are written as texts, as Envoy has it. */
+const logMembers: Shape<LogMembers> = {
+  schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+  decode(raw, at) {
+    if (!isRecord(raw)) {
+      at.report.add('ISM0002', at.field, 'it is no object', 'map names to format commands');
+      return undefined;
+    }
+    const members = Object.entries(raw).map(([name, value]) => {
+      const inner = isRecord(value) ? logMembers.decode(value, { ...at, field: `${at.field}.${name}` }) : String(value);
+      return [name, inner] as const;
+    });
+    return members.some(([, value]) => value === undefined) ? undefined : (Object.fromEntries(members) as LogMembers);
+  },
+};
+
+export { logMembers };
+
+const logFormat = struct({ text: optional(text()), labels: optional(logMembers) });
+
+const zipkin = struct({
+  ...service,
+  maxTagLength: optional(integer({ min: 1 })),
+  path: defaulted(text({ pattern: /^\//, what: 'a path' }), '/api/v2/spans'),
+  traceContextOption: defaulted(choice(['USE_B3', 'USE_B3_WITH_W3C_PROPAGATION']), 'USE_B3'),
+  enable64bitTraceId: idle('trace ids have 128 bits, which every collector takes'),
+  timeout: idle('a collector that does not answer holds up no request'),
+  headers: idle('send them by an EnvoyFilter, or use opentelemetry'),
+});
+
+const opentelemetry = struct({
+  ...service,
+  maxTagLength: optional(integer({ min: 1 })),
+  http: optional(
+    struct({ path: required(text({ pattern: /^\//, what: 'a path' })), timeout: optional(durationMs()), headers }),
+  ),
+  grpc: optional(struct({ timeout: optional(durationMs()), initialMetadata: headers })),
+  resourceDetectors: optional(
+    struct({ environment: optional(struct({})), dynatrace: idle('the environment is what proxies read') }),
+  ),
+  dynatraceSampler: idle('sample by randomSamplingPercentage of Telemetry'),
+  serviceAttributeEnrichment: optional(
+    checked(choice(['ISTIO_CANONICAL', 'OTEL_SEMANTIC_CONVENTIONS']), (value, at) => {
+      if (value === 'ISTIO_CANONICAL') return;
+      at.report.add(
+        'ISM0005',
+        at.field,
+        `${value} has no effect here`,
+        'set OTEL_RESOURCE_ATTRIBUTES by a ProxyConfig',
+      );
+    }),
+  ),
+});
+
+const envoyFileAccessLog = struct({
+  path: defaulted(text({ pattern: /^\//, what: 'the path of a file' }), '/dev/stdout'),
+  logFormat: optional(logFormat),
+  omitEmptyValues: optional(bool),
+});
+
+const envoyOtelAls = struct({
+  ...service,
+  logName: defaulted(text(), 'otel_envoy_accesslog'),
+  logFormat: optional(logFormat),
+});
+
+const KINDS = ['zipkin', 'opentelemetry', 'prometheus', 'envoyFileAccessLog', 'envoyOtelAls'] as const;
+
+const noTracer = idle('use opentelemetry or zipkin');
+const noLogger = idle('use envoyFileAccessLog or envoyOtelAls');
+
+const provider = checked(
+  struct({
+    name: required(text({ pattern: /./, what: 'a name' })),
+    zipkin: optional(zipkin),
+    opentelemetry: optional(opentelemetry),
+    prometheus: optional(anything),
+    envoyFileAccessLog: optional(envoyFileAccessLog),
+    envoyOtelAls: optional(envoyOtelAls),
+    envoyExtAuthzHttp: idle('external authorization is not available yet'),
+    envoyExtAuthzGrpc: idle('external authorization is not available yet'),
+    lightstep: noTracer,
+    datadog: noTracer,
+    stackdriver: noTracer,
+    opencensus: noTracer,
+    skywalking: noTracer,
+    envoyHttpAls: noLogger,
+    envoyTcpAls: noLogger,
+    sds: idle('keys come from the control plane'),
+  }),
+  (value, at) => {
+    const given = KINDS.filter((kind) => value[kind] !== undefined);
+    if (given.length < 2) return;
+    at.report.add(
+      'ISM0007',
+      at.field,
+      `a provider is one thing, and this is ${given.join(' and ')}`,
+      'write two providers',
+    );
+  },
+);
+export type ExtensionProvider = Infer<typeof provider>;
+
+export const extensionProviders = list(provider);
+
+const names = defaulted(list(text()), []);
+export const defaultProviders = struct({
+  tracing: names,
+  metrics: optional(list(text())),
+  accessLogging: optional(list(text())),
+});

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// telemetry.istio.io Telemetry: https://istio.io/latest/docs/reference/config/telemetry/
+import { expression } from './expression.ts';
+import type { Kind, MeshObject } from './kind.ts';
+import {
+  bool,
+  checked,
+  choice,
+  decimal,
+  defaulted,
+  type Infer,
+  idle,
+  list,
+  mapOf,
+  optional,
+  refused,
+  required,
+  struct,
+  text,
+} from './shape.ts';
+import { labels } from './values.ts';
+
+const providers = defaulted(list(struct({ name: required(text({ pattern: /./, what: 'a name' })) })), []);
+
+const mode = defaulted(choice(['CLIENT_AND_SERVER', 'CLIENT', 'SERVER']), 'CLIENT_AND_SERVER');
+export type WorkloadMode = Infer<typeof mode.shape>;
+
+const defaultMode = { mode: 'CLIENT_AND_SERVER' } as const;
+
+const named = struct({ name: required(text({ pattern: /./, what: 'a name' })), defaultValue: optional(text()) });
+
+const customTag = checked(
+  struct({
+    literal: optional(struct({ value: required(text()) })),
+    environment: optional(named),
+    header: optional(named),
+    formatter: refused('use literal, environment or header'),
+  }),
+  (value, at) => {
+    const given = [value.literal, value.environment, value.header].filter((one) => one !== undefined);
+    if (given.length === 1) return;
+    const cure = 'give one of literal, environment and header';
+    at.report.add(given.length === 0 ? 'ISM0001' : 'ISM0007', at.field, 'a tag has one source', cure);
+  },
+);
+export type CustomTag = Infer<typeof customTag>;
+
+const tracing = struct({
+  match: defaulted(struct({ mode }), defaultMode),
+  providers,
+  randomSamplingPercentage: optional(decimal({ min: 0, max: 100 })),
+  disableSpanReporting: optional(bool),
+  customTags: optional(mapOf(customTag)),
+  enableIstioTags: optional(bool),
+  useRequestIdForTraceSampling: idle('a request that is sampled is known by its trace headers'),
+  disableContextPropagation: idle('a proxy that traces passes the trace on'),
+});
+
+/** Istio's names -> ours, which are those of its metrics. */
+export const METRICS = {
+  REQUEST_COUNT: 'requests_total',
+  REQUEST_DURATION: 'request_duration_milliseconds',
+  REQUEST_SIZE: 'request_bytes',
+  RESPONSE_SIZE: 'response_bytes',
+  TCP_OPENED_CONNECTIONS: 'tcp_connections_opened_total',
+  TCP_CLOSED_CONNECTIONS: 'tcp_connections_closed_total',
+  TCP_SENT_BYTES: 'tcp_sent_bytes_total',
+  TCP_RECEIVED_BYTES: 'tcp_received_bytes_total',
+} as const;
+/** Envoy counts gRPC's messages by a filter of its own, which tells them to no one else. */
+const NOT_COUNTED = ['GRPC_REQUEST_MESSAGES', 'GRPC_RESPONSE_MESSAGES'] as const;
+const METRIC_NAMES = Object.keys(METRICS) as (keyof typeof METRICS)[];
+
+const tagOverride = checked(
+  struct({ operation: defaulted(choice(['UPSERT', 'REMOVE']), 'UPSERT'), value: optional(expression) }),
+  (value, at) => {
+    if (value.operation === 'UPSERT' && value.value === undefined) {
+      at.report.add('ISM0001', `${at.field}.value`, 'UPSERT needs a value', 'add a CEL expression, or use REMOVE');
+    }
+    if (value.operation === 'REMOVE' && value.value !== undefined) {
+      at.report.add('ISM0007', `${at.field}.value`, 'REMOVE takes no value', 'remove it, or use UPSERT');
+    }
+  },
+);
+
+const metricSelector = checked(
+  struct({
+    metric: defaulted(choice(['ALL_METRICS', ...METRIC_NAMES, ...NOT_COUNTED]), 'ALL_METRICS'),
+    customMetric: idle('proxies count Istio’s own metrics'),
+    mode,
+  }),
+  ({ metric }, at) => {
+    if (!NOT_COUNTED.some((name) => name === metric)) return;
+    const why = 'see the rate of its requests by REQUEST_COUNT, and their bytes by REQUEST_SIZE and RESPONSE_SIZE';
+    at.report.add('ISM0005', `${at.field}.metric`, `${metric} is not counted by proxies`, why);
+  },
+);
+
+const LABEL = text({ pattern: /^[a-zA-Z_][a-zA-Z0-9_]*$/, what: 'the name of a label' });
+
+const metrics = struct({
+  providers,
+  overrides: defaulted(
+    list(
+      struct({
+        match: defaulted(metricSelector, { metric: 'ALL_METRICS', mode: 'CLIENT_AND_SERVER' }),
+        disabled: optional(bool),
+        tagOverrides: defaulted(mapOf(tagOverride, LABEL), {}),
+      }),
+    ),
+    [],
+  ),
+  reportingInterval: idle('bytes of TCP are told when the connection ends'),
+});
+
+const accessLogging = struct({
+  match: defaulted(struct({ mode }), defaultMode),
+  providers,
+  disabled: optional(bool),
+  filter: optional(struct({ expression: required(expression) })),
+});
+
+const spec = struct(
+  {
+    selector: optional(struct({ matchLabels: defaulted(labels, {}) })),
+    targetRef: refused('select workloads by selector'),
+    targetRefs: refused('select workloads by selector'),
+    tracing: defaulted(list(tracing), []),
+    metrics: defaulted(list(metrics), []),
+    accessLogging: defaulted(list(accessLogging), []),
+  },
+  'What is told of requests: metrics, access logs and traces.',
+);
+export type TelemetrySpec = Infer<typeof spec>;
+export type Telemetry = MeshObject<TelemetrySpec>;
+
+export const TELEMETRY: Kind<TelemetrySpec> = {
+  group: 'telemetry.istio.io',
+  kind: 'Telemetry',
+  plural: 'telemetries',
+  singular: 'telemetry',
+  shortNames: ['telemetry'],
+  versions: ['v1alpha1', 'v1'],
+  description: 'What is told of requests: metrics, access logs and traces.',
+  columns: [
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created' },
+  ],
+  spec,
+};
