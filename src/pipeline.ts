@@ -148,7 +148,10 @@ function originsOf({ intent, view, secrets }: Compiled, typeUrl: string, name: s
       const outgoing = [...(outbound?.httpPorts.values() ?? []), ...(outbound?.tcpPorts.values() ?? [])];
       const tcp = [...outgoing, ...(gateway?.tcpPorts ?? [])].flatMap((port) => port.chains);
       const https = gateway?.tcpPorts.flatMap((port) => port.https) ?? [];
-      return [...tcp, ...https, ...(inbound?.ports ?? [])].map(({ origin }) => origin);
+      return [
+        ...[...tcp, ...https, ...(inbound?.ports ?? [])].map(({ origin }) => origin),
+        ...intent.telemetry.origins,
+      ];
     }
     case SECRET_TYPE:
       return secrets.filter((use) => secretName(use) === name).map(({ origin }) => origin);

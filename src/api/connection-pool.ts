@@ -21,16 +21,16 @@ import { durationMs } from './values.ts';
 const INT32_MAX = 2147483647;
 const count = integer({ max: INT32_MAX });
 
+export const tcpKeepalive = struct({
+  probes: optional(integer()),
+  time: optional(durationMs()),
+  interval: optional(durationMs()),
+});
+
 const tcp = struct({
   maxConnections: optional(count),
   connectTimeout: optional(durationMs()),
-  tcpKeepalive: optional(
-    struct({
-      probes: optional(integer()),
-      time: optional(durationMs()),
-      interval: optional(durationMs()),
-    }),
-  ),
+  tcpKeepalive: optional(tcpKeepalive),
   maxConnectionDuration: optional(durationMs()),
   idleTimeout: optional(durationMs({ zero: true })),
 });

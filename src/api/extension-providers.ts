@@ -46,15 +46,24 @@ const logMembers: Shape<LogMembers> = {
       at.report.add('ISM0002', at.field, 'it is no object', 'map names to format commands');
       return undefined;
     }
-    const members = Object.entries(raw).map(([name, value]) => {
-      const inner = isRecord(value) ? logMembers.decode(value, { ...at, field: `${at.field}.${name}` }) : String(value);
-      return [name, inner] as const;
-    });
-    return members.some(([, value]) => value === undefined) ? undefined : (Object.fromEntries(members) as LogMembers);
+    return textsOf(raw);
   },
 };
 
-export { logMembers };
+/** A JSON object of format commands, as text; '' is an empty one. Undefined: it is none. */
+export function parseLogMembers(json: string): LogMembers | undefined {
+  if (json.trim() === '') return {};
+  try {
+    const raw: unknown = JSON.parse(json);
+    return isRecord(raw) ? textsOf(raw) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function textsOf(raw: Readonly<Record<string, unknown>>): LogMembers {
+  return Object.fromEntries(Object.entries(raw).map(([k, v]) => [k, isRecord(v) ? textsOf(v) : String(v)]));
+}
 
 const logFormat = struct({ text: optional(text()), labels: optional(logMembers) });
 

@@ -3,6 +3,7 @@ import type { KubeObject } from '../kube/types.ts';
 import { DESTINATION_RULE } from './destination-rule.ts';
 import { GATEWAY } from './gateway.ts';
 import type { Kind } from './kind.ts';
+import { PROXY_CONFIG } from './proxy-config.ts';
 import { SERVICE_ENTRY } from './service-entry.ts';
 import { TELEMETRY } from './telemetry.ts';
 import { VIRTUAL_SERVICE } from './virtual-service.ts';
@@ -13,6 +14,7 @@ import { WORKLOAD_GROUP } from './workload-group.ts';
 export const KINDS: readonly Kind<unknown>[] = [
   DESTINATION_RULE as Kind<unknown>,
   GATEWAY as Kind<unknown>,
+  PROXY_CONFIG as Kind<unknown>,
   SERVICE_ENTRY as Kind<unknown>,
   TELEMETRY as Kind<unknown>,
   VIRTUAL_SERVICE as Kind<unknown>,

@@ -4,37 +4,62 @@
 import { parseDocument } from 'yaml';
 import type { KubeObject } from '../kube/types.ts';
 import { CONFIG_DELIVERIES, DEFAULT_CONFIG_DELIVERY } from './config-delivery.ts';
+import { connectionPool, outlierDetection, tcpKeepalive } from './connection-pool.ts';
 import type { Diagnostic } from './diagnostics.ts';
+import { defaultProviders, extensionProviders, parseLogMembers } from './extension-providers.ts';
 import { refOf } from './kind.ts';
 import { localityLbSetting } from './locality.ts';
+import { proxySettings } from './proxy-settings.ts';
 import { type Locate, Report } from './report.ts';
 import {
-  anything,
   bool,
   choice,
   defaulted,
-  type Field,
   type Infer,
+  idle,
   isRecord,
   optional,
   struct,
+  supportedChoice,
   text,
 } from './shape.ts';
 import { durationMs } from './values.ts';
 
-/** Fields that do no harm when they are there: they speak to parts of Istio that Isthmus does not have. */
-const ignored: Field<unknown, 'optional'> = optional(anything);
+const installed = 'the installation says it';
+const noIngress = 'Ingress objects are not read: use Gateway and VirtualService';
 
 export const meshConfig = struct({
   accessLogFile: defaulted(text(), '/dev/stdout'),
-  accessLogEncoding: defaulted(choice(['TEXT']), 'TEXT'),
+  /** In Envoy's format commands; JSON: an object of them. '': the usual line. */
+  accessLogFormat: defaulted(text(), ''),
+  accessLogEncoding: defaulted(choice(['TEXT', 'JSON']), 'TEXT'),
+  enableTracing: defaulted(bool, false),
+  extensionProviders: defaulted(extensionProviders, []),
+  defaultProviders: optional(defaultProviders),
+  defaultConfig: optional(proxySettings),
+  tcpKeepalive: optional(tcpKeepalive),
+  /** Of destinations whose rule says nothing of it. */
+  defaultTrafficPolicy: optional(
+    struct({ connectionPool: optional(connectionPool), outlierDetection: optional(outlierDetection) }),
+  ),
   connectTimeout: defaulted(durationMs(), 5_000),
   enableAutoMtls: defaulted(bool, true),
   trustDomain: optional(text()),
   rootNamespace: optional(text()),
-  outboundTrafficPolicy: defaulted(struct({ mode: defaulted(choice(['ALLOW_ANY', 'REGISTRY_ONLY']), 'ALLOW_ANY') }), {
-    mode: 'ALLOW_ANY',
-  }),
+  outboundTrafficPolicy: defaulted(
+    struct({
+      mode: defaulted(
+        supportedChoice(['ALLOW_ANY', 'REGISTRY_ONLY'], {
+          ALLOW_ANY_DYNAMIC_DNS: 'use ALLOW_ANY, or name the hosts by ServiceEntries',
+        }),
+        'ALLOW_ANY',
+      ),
+      tls: idle('say it in a DestinationRule for the host'),
+    }),
+    {
+      mode: 'ALLOW_ANY',
+    },
+  ),
   /** Milliseconds to wait for a client's first bytes where they tell the protocol; 0: as long as it takes. */
   protocolDetectionTimeout: defaulted(durationMs({ zero: true }), 0),
   /** Endpoints on a network without a gateway, as other networks see them: at their own address, or not at all. */
@@ -44,35 +69,44 @@ export const meshConfig = struct({
   /** For destinations whose rule says nothing of it. */
   localityLbSetting: optional(localityLbSetting),
   h2UpgradePolicy: defaulted(choice(['DO_NOT_UPGRADE', 'UPGRADE']), 'DO_NOT_UPGRADE'),
-  ingressService: ignored,
-  ingressControllerMode: ignored,
-  ingressClass: ignored,
-  defaultConfig: ignored,
-  proxyListenPort: ignored,
-  sdsUdsPath: ignored,
+  ca: idle(installed),
+  caCertificates: idle('roots come from Secret cacerts'),
+  certificates: idle('certificates for other purposes are yours to make'),
+  configSources: idle('the control plane reads the cluster that it runs in'),
+  defaultDestinationRuleExportTo: idle('write exportTo on the objects'),
+  defaultServiceExportTo: idle('write exportTo on the objects'),
+  defaultVirtualServiceExportTo: idle('write exportTo on the objects'),
+  disableEnvoyListenerLog: idle('connections that are refused are told in the access log'),
+  discoverySelectors: idle('every namespace is watched; Sidecar and exportTo say who sees what'),
+  dnsRefreshRate: idle('an answer of DNS holds for its TTL'),
+  enableEnvoyAccessLogService: idle('use an extension provider'),
+  enablePrometheusMerge: idle('the application’s metrics stay at its own port'),
+  hboneIdleTimeout: idle('proxies speak no HBONE'),
+  inboundClusterStatName: idle('clusters have the names of the mesh in statistics, too'),
+  inboundTrafficPolicy: idle('what no Service names is passed on to the port that was dialled'),
+  ingressClass: idle(noIngress),
+  ingressControllerMode: idle(noIngress),
+  ingressSelector: idle(noIngress),
+  ingressService: idle(noIngress),
+  meshMTLS: idle('the mesh speaks TLS 1.2 and 1.3 with ciphers that are safe'),
+  outboundClusterStatName: idle('clusters have the names of the mesh in statistics, too'),
+  pathNormalization: idle('paths are normalized as BASE says'),
+  proxyHttpPort: idle('proxies are transparent, and serve no explicit HTTP proxy'),
+  proxyInboundListenPort: idle('proxies take what comes in at 15006'),
+  proxyListenPort: idle('proxies take what goes out at 15001'),
+  sdsUdsPath: idle('keys come from the control plane'),
+  serviceEntryVisibility: idle('write exportTo on the objects'),
+  serviceScopeConfigs: idle('services are the same in all clusters of the mesh; use networks or Sidecar'),
+  serviceSettings: idle('services are the same in all clusters of the mesh; use networks or Sidecar'),
+  tlsDefaults: idle('say it in DestinationRule and Gateway'),
+  trustDomainAliases: idle('identities of other trust domains are not believed'),
+  verifyCertificateAtClient: idle('name caCertificates in the DestinationRule'),
+  zoneAwareLbSetting: idle('use localityLbSetting'),
 });
 export type MeshConfig = Infer<typeof meshConfig>;
 
-export const DEFAULT_MESH_CONFIG: MeshConfig = {
-  accessLogFile: '/dev/stdout',
-  accessLogEncoding: 'TEXT',
-  connectTimeout: 5_000,
-  enableAutoMtls: true,
-  trustDomain: undefined,
-  rootNamespace: undefined,
-  outboundTrafficPolicy: { mode: 'ALLOW_ANY' },
-  protocolDetectionTimeout: 0,
-  networksWithoutGateway: 'DIRECT',
-  configDelivery: DEFAULT_CONFIG_DELIVERY,
-  localityLbSetting: undefined,
-  h2UpgradePolicy: 'DO_NOT_UPGRADE',
-  ingressService: undefined,
-  ingressControllerMode: undefined,
-  ingressClass: undefined,
-  defaultConfig: undefined,
-  proxyListenPort: undefined,
-  sdsUdsPath: undefined,
-};
+const NOBODY = { apiVersion: 'v1', kind: 'ConfigMap', namespace: '', name: '' };
+export const DEFAULT_MESH_CONFIG: MeshConfig = meshConfig.decode({}, { field: '', report: new Report(NOBODY) })!;
 
 /** Unknown fields are reported as warnings: a ConfigMap that Istio's users have should not stop the mesh. */
 export function decodeMeshConfig(
@@ -89,6 +123,11 @@ export function decodeMeshConfig(
     return { diagnostics: report.diagnostics };
   }
   const value = meshConfig.decode(document.toJS() ?? {}, { field: 'data.mesh', report });
+  if (value?.accessLogEncoding === 'JSON' && parseLogMembers(value.accessLogFormat) === undefined) {
+    const cure = 'write a JSON object of format commands';
+    report.add('ISM0006', 'data.mesh.accessLogFormat', 'it is no JSON object, as accessLogEncoding JSON has it', cure);
+    return { diagnostics: report.diagnostics };
+  }
   const diagnostics = report.diagnostics.map((d) =>
     d.code === 'ISM0003' ? { ...d, severity: 'warning' as const } : d,
   );

@@ -217,7 +217,9 @@ test.each([
 test('a mesh configuration: unknown fields are warned of, broken YAML is refused', () => {
   const configMap = (mesh: string) =>
     `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: ${JSON.stringify(mesh)}\n`;
-  expect(said(configMap('accessLogFile: ""\ningressClass: istio'))).toEqual([]);
+  expect(said(configMap('accessLogFile: ""\ningressClass: istio'))).toEqual([
+    'warning ISM0005 data.mesh.ingressClass:5',
+  ]);
   expect(said(configMap('accesLogFile: /dev/stdout'))).toEqual(['warning ISM0003 data.mesh.accesLogFile:5']);
   expect(said(configMap('a: [b'))).toEqual(['ISM0002 data.mesh:5']);
 });

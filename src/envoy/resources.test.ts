@@ -31,7 +31,7 @@ function destination(connectTimeoutMs = 1000): DestinationIntent {
 function intent(destinations: readonly DestinationIntent[], upstreamMark?: number): ProxyIntent {
   return {
     kind: 'sidecar',
-    telemetry: { client: SILENT, server: SILENT },
+    telemetry: { client: SILENT, server: SILENT, origins: [] },
     upstreamMark,
     outbound: { unknown: 'refuse', detectionTimeoutMs: 0, httpPorts: new Map(), tcpPorts: new Map() },
     inbound: { mtls: 'strict', ports: [{ port: 80, protocol: 'http', host: 'a', origin: ORIGIN }] },

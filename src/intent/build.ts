@@ -3,6 +3,7 @@
 
 import type { Workload } from '../api/kubernetes.ts';
 import { hostname } from '../api/names.ts';
+import type { Telemetry } from '../api/telemetry.ts';
 import { RecentValues } from '../incremental/recent-values.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshIndex, MeshService } from '../model/snapshot.ts';
@@ -20,7 +21,8 @@ import { IdentityMemo } from './identity-memo.ts';
 import { buildInbound, selectServices } from './inbound.ts';
 import { OutboundState } from './outbound-state.ts';
 import { refsOf } from './route-refs.ts';
-import { buildTelemetry } from './telemetry.ts';
+import { buildTelemetry, telemetriesOf } from './telemetry.ts';
+import { needsCollectors } from './telemetry-providers.ts';
 import type {
   DestinationIntent,
   GatewayIntent,
@@ -36,6 +38,7 @@ import { VirtualHostCache } from './virtual-hosts.ts';
 export class IntentCache {
   readonly destinations = new DestinationCache();
   readonly telemetry = new IdentityMemo<TelemetryIntent>();
+  readonly telemetries = new IdentityMemo<readonly Telemetry[]>();
   readonly inbound = new IdentityMemo<InboundIntent>();
   readonly gateways = new IdentityMemo<GatewayParts>();
   readonly services = new IdentityMemo<readonly MeshService[]>();
@@ -78,7 +81,7 @@ export interface IntentInputs {
 export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyIntent {
   const { index, view, proxy } = inputs;
   const services = servicesOfWorkload(index.servicesByNamespace.get(proxy.namespace) ?? NO_SERVICES, proxy, cache);
-  const telemetry = cache.telemetry.get([view.mesh], '', () => buildTelemetry(view.mesh));
+  const telemetry = telemetryOf(inputs, cache);
   const frame = { kind: proxy.kind, telemetry, upstreamMark: proxy.upstreamMark };
   if (proxy.kind === 'gateway') return { ...frame, ...gatewayParts(inputs, services, cache) };
   const { outbound, destinations } = cache.sidecar(view);
@@ -91,6 +94,17 @@ export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyInte
     gateway: undefined,
     destinations,
   };
+}
+
+/** One object for all proxies that the same Telemetry concerns, and that see the same collectors. */
+function telemetryOf({ index, view, proxy }: IntentInputs, cache: IntentCache): TelemetryIntent {
+  const { telemetries, settings } = index;
+  const own = cache.telemetries.get([telemetries, proxy], '', () =>
+    telemetriesOf(telemetries, proxy, settings.rootNamespace),
+  );
+  // Without collectors, no service matters.
+  const seen = needsCollectors(view.mesh) ? [view.mesh, view.serviceOf, ...own] : [view.mesh, ...own];
+  return cache.telemetry.get(seen, '', () => buildTelemetry(view, own));
 }
 
 const NO_SERVICES: readonly MeshService[] = [];

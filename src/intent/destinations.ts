@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What traffic can be sent to: for each port of a service, all of its endpoints and each subset that its rule names.
 
+import type { ConnectionPool } from '../api/destination-rule.ts';
 import type { Place } from '../api/localities.ts';
 import type { DestinationPolicy, PolicySubset } from '../model/destination-policies.ts';
 import type { Vantage } from '../model/networks.ts';
@@ -86,6 +87,7 @@ function buildDestination(
   const ref = { host: service.hostname, port: port.number, subset: subset?.name ?? '' };
   const policy = effectivePolicy(rule, ref.subset, port.number);
   const locality = localityOf(policy, mesh);
+  const pool = connectionPoolOf(policy?.connectionPool, mesh);
   // Requests under way count against a gateway as against one pod, however many stand behind it: in turn, its share is
   // theirs under any load.
   const usual = far === 'gateway' && service.registry === 'kubernetes' ? 'round-robin' : 'least-request';
@@ -99,12 +101,32 @@ function buildDestination(
     balancing: balancingOf(policy?.loadBalancer, usual),
     ...(locality && { locality }),
     ...(policy?.proxyProtocol && { proxyProtocol: policy.proxyProtocol.version === 'V2' ? 'v2' : 'v1' }),
-    connectTimeoutMs: policy?.connectionPool?.tcp?.connectTimeout ?? mesh.connectTimeout,
-    pool: limited(poolOf(policy?.connectionPool, policy?.retryBudget), far),
-    outlier: outlierOf(policy?.outlierDetection) ?? (far === undefined ? undefined : LOST_GATEWAYS),
+    connectTimeoutMs: pool?.tcp?.connectTimeout ?? mesh.connectTimeout,
+    pool: limited(poolOf(pool, policy?.retryBudget), far),
+    outlier:
+      outlierOf(policy?.outlierDetection ?? mesh.defaultTrafficPolicy?.outlierDetection) ??
+      (far === undefined ? undefined : LOST_GATEWAYS),
     origin: subset?.origin ?? { object: service.origin, field: 'spec.ports' },
   };
 }
+
+/** What the rule does not say, the mesh does. */
+function connectionPoolOf(
+  ruled: ConnectionPool | undefined,
+  { defaultTrafficPolicy, tcpKeepalive }: DestinationInputs['mesh'],
+): ConnectionPool | undefined {
+  const pool = ruled ?? defaultTrafficPolicy?.connectionPool;
+  if (tcpKeepalive === undefined || pool?.tcp?.tcpKeepalive !== undefined) return pool;
+  return { http: pool?.http, tcp: { ...NO_TCP_SETTINGS, ...pool?.tcp, tcpKeepalive } };
+}
+
+const NO_TCP_SETTINGS: NonNullable<ConnectionPool['tcp']> = {
+  maxConnections: undefined,
+  connectTimeout: undefined,
+  tcpKeepalive: undefined,
+  maxConnectionDuration: undefined,
+  idleTimeout: undefined,
+};
 
 function limited(pool: PoolIntent, far: DestinationInputs['far']): PoolIntent {
   if (far !== 'gateway') return pool;

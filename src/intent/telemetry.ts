@@ -1,16 +1,105 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is told of a proxy's requests: the mesh's settings.
-import type { MeshConfig } from '../api/mesh-config.ts';
-import type { LogIntent, MetricsIntent, SideTelemetry, TelemetryIntent } from './types.ts';
+// What is told of a proxy's requests: the mesh's settings, then the Telemetry of the root namespace, that of the proxy's
+// own, and those that select it, each over the ones before, as Istio merges them.
+import { selects } from '../api/kubernetes.ts';
+import { METRICS, type Telemetry, type TelemetrySpec, type WorkloadMode } from '../api/telemetry.ts';
+import type { MeshProxy } from '../model/proxy.ts';
+import { accessLogsOf, PROMETHEUS, type TelemetryView } from './telemetry-providers.ts';
+import { tracingOf } from './tracing.ts';
+import type { IstioMetric, LabelEdits, MetricsIntent, SideTelemetry, TelemetryIntent } from './types.ts';
+
+export type Side = keyof Pick<TelemetryIntent, 'client' | 'server'>;
 
 export const ALL_METRICS: MetricsIntent = { off: [], edits: {} };
 
-export function buildTelemetry(mesh: MeshConfig): TelemetryIntent {
-  const side: SideTelemetry = { logs: defaultLogs(mesh), metrics: ALL_METRICS, tracing: undefined };
-  return { client: side, server: side };
+/**
+ * Those that concern a proxy, the most general first: of those without a selector the oldest of each namespace counts.
+ * @param all oldest first
+ */
+export function telemetriesOf(all: readonly Telemetry[], proxy: MeshProxy, rootNamespace: string): Telemetry[] {
+  const isGeneral = ({ spec }: Telemetry) => Object.keys(spec.selector?.matchLabels ?? {}).length === 0;
+  const general = (namespace: string) => all.find((t) => t.ref.namespace === namespace && isGeneral(t)) ?? [];
+  const own = all.filter(
+    (t) =>
+      t.ref.namespace === proxy.namespace && !isGeneral(t) && selects(t.spec.selector?.matchLabels ?? {}, proxy.labels),
+  );
+  const ofNamespace = proxy.namespace === rootNamespace ? [] : general(proxy.namespace);
+  return [general(rootNamespace), ofNamespace, own].flat();
 }
 
-function defaultLogs(mesh: MeshConfig): LogIntent[] {
-  if (mesh.accessLogFile === '') return [];
-  return [{ sink: { kind: 'file', path: mesh.accessLogFile }, format: undefined, filter: undefined }];
+/** `view`: of which only the mesh's settings and the services are looked at. */
+export function buildTelemetry(view: TelemetryView, telemetries: readonly Telemetry[]): TelemetryIntent {
+  const [client, server] = (['client', 'server'] as const).map(
+    (side): SideTelemetry => ({
+      logs: accessLogsOf(
+        view,
+        telemetries.flatMap((t) => t.spec.accessLogging),
+        side,
+      ),
+      metrics: metricsOf(
+        view,
+        telemetries.flatMap((t) => t.spec.metrics),
+        side,
+      ),
+      tracing: tracingOf(
+        view,
+        telemetries.flatMap((t) => t.spec.tracing),
+        side,
+      ),
+    }),
+  );
+  const origins = telemetries.map(({ ref }) => ({ object: ref, field: 'spec' }));
+  return { client: client!, server: server!, origins };
+}
+
+export function concerns(mode: WorkloadMode, side: Side): boolean {
+  return mode === 'CLIENT_AND_SERVER' || mode === (side === 'client' ? 'CLIENT' : 'SERVER');
+}
+
+/** Undefined: by nobody who counts. */
+function metricsOf({ mesh }: TelemetryView, written: TelemetrySpec['metrics'], side: Side): MetricsIntent | undefined {
+  let names: readonly string[] = mesh.defaultProviders?.metrics ?? [PROMETHEUS];
+  const isPrometheus = (name: string) =>
+    name === PROMETHEUS || mesh.extensionProviders.some((p) => p.name === name && p.prometheus !== undefined);
+  const off = new Set<IstioMetric>();
+  const edits: Partial<Record<IstioMetric, LabelEdits>> = {};
+  for (const { providers, overrides } of written) {
+    if (providers.length > 0) names = providers.map(({ name }) => name);
+    if (!names.some(isPrometheus)) continue;
+    for (const { match, disabled, tagOverrides } of overrides) {
+      if (!concerns(match.mode, side)) continue;
+      for (const metric of metricsNamed(match.metric)) {
+        if (disabled === true) off.add(metric);
+        if (disabled === false) off.delete(metric);
+        edits[metric] = edited(edits[metric], tagOverrides);
+      }
+    }
+  }
+  if (!names.some(isPrometheus)) return undefined;
+  const real = Object.entries(edits).filter(([, e]) => e.removed.length + Object.keys(e.set).length > 0);
+  const told = { off: [...off].sort(), edits: Object.fromEntries(real) };
+  return off.size === ALL.length ? undefined : told;
+}
+
+type Overrides = TelemetrySpec['metrics'][number]['overrides'][number];
+const ALL: readonly IstioMetric[] = Object.values(METRICS);
+
+function metricsNamed(name: Overrides['match']['metric']): readonly IstioMetric[] {
+  if (name === 'ALL_METRICS') return ALL;
+  return name in METRICS ? [METRICS[name as keyof typeof METRICS]] : [];
+}
+
+function edited(before: LabelEdits | undefined, overrides: Overrides['tagOverrides']): LabelEdits {
+  const set = { ...before?.set };
+  const removed = new Set(before?.removed);
+  for (const [label, { operation, value }] of Object.entries(overrides)) {
+    if (operation === 'REMOVE') {
+      removed.add(label);
+      delete set[label];
+    } else {
+      removed.delete(label);
+      set[label] = value ?? '';
+    }
+  }
+  return { removed: [...removed].sort(), set };
 }

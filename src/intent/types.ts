@@ -35,6 +35,8 @@ export interface ProxyIntent {
 export interface TelemetryIntent {
   readonly client: SideTelemetry;
   readonly server: SideTelemetry;
+  /** The objects that ask for it. */
+  readonly origins: readonly Origin[];
 }
 
 export interface SideTelemetry {

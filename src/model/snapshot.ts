@@ -8,6 +8,7 @@ import type { KubeService, TrafficDistribution, Workload } from '../api/kubernet
 import type { MeshConfig } from '../api/mesh-config.ts';
 import type { ClusterName, Hostname, SpiffeId } from '../api/names.ts';
 import type { Protocol } from '../api/protocol.ts';
+import type { Telemetry } from '../api/telemetry.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import type { WorkloadFacts } from '../kube/workload-facts.ts';
 import type { NetworkIndex } from './networks.ts';
@@ -107,6 +108,7 @@ export interface MeshIndex {
   readonly virtualServices: readonly VirtualService[];
   readonly destinationRules: readonly DestinationRule[];
   readonly gateways: readonly Gateway[];
+  readonly telemetries: readonly Telemetry[];
   /** Rules by their hosts; of VirtualServices only those for sidecars (`mesh`). */
   readonly meshRules: RuleIndex<VirtualService>;
   readonly hostRules: RuleIndex<DestinationRule>;

@@ -12,6 +12,7 @@ import { decodeMeshNetworks } from '../api/mesh-networks.ts';
 import { type ClusterName, clusterName, type SpiffeId } from '../api/names.ts';
 import { diagnose, type Locate } from '../api/report.ts';
 import { SERVICE_ENTRY, type ServiceEntry } from '../api/service-entry.ts';
+import { TELEMETRY } from '../api/telemetry.ts';
 import { unknownKind } from '../api/validate.ts';
 import { isForMesh, VIRTUAL_SERVICE, type VirtualService } from '../api/virtual-service.ts';
 import { WORKLOAD_ENTRY } from '../api/workload-entry.ts';
@@ -290,6 +291,7 @@ export class MeshStore {
       virtualServices: this.#meshRules.index.all,
       destinationRules: this.#hostRules.index.all,
       gateways: this.#gateways,
+      telemetries: changed(before.telemetries, this.#rules.changesOf(TELEMETRY), () => true),
       meshRules: this.#meshRules.index,
       hostRules: this.#hostRules.index,
       gatewayRules: changed(before.gatewayRules, rules, isBound),
@@ -502,6 +504,7 @@ function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {
     writtenRules: [],
     destinationRules: [],
     gateways: [],
+    telemetries: [],
     meshRules: new RuleTable<VirtualService>(() => []).index,
     hostRules: new RuleTable<DestinationRule>(() => []).index,
     gatewayRules: [],

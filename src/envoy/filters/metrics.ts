@@ -114,8 +114,16 @@ function counted(
 function statOf(metrics: MetricsIntent, metric: IstioMetric, labels: Labels) {
   if (metrics.off.includes(metric)) return undefined;
   const { removed = [], set = {} } = metrics.edits[metric] ?? {};
-  const edited = Object.entries({ ...labels, ...set }).filter(([name]) => !removed.includes(name));
+  const expressions = Object.entries(set).map(([name, expression]) => [name, valueOfExpression(expression)]);
+  const all: Labels = { ...labels, ...Object.fromEntries(expressions) };
+  const edited = Object.entries(all).filter(([name]) => !removed.includes(name));
   return { name: `istio_${metric}`, tags: edited.map(([name, valueFormat]) => ({ name, valueFormat })) };
+}
+
+/** A text needs no evaluation for each request. */
+function valueOfExpression(expression: string): string {
+  const [, , literal] = /^(["'])([\w .:/-]+)\1$/.exec(expression) ?? [];
+  return literal ?? `%CEL(${expression})%`;
 }
 
 function logger(

@@ -14,6 +14,9 @@ export const COREDNS_ACCOUNT = 'istiocoredns-service-account';
 const RBAC = 'rbac.authorization.k8s.io';
 /** All that a watch needs. */
 export const WATCH = ['list', 'watch'];
+const KIND_GROUPS = [...new Set(KINDS.map(({ group }) => group))];
+/** Those of kinds that are still to come too: what is of no use is told of. */
+export const MESH_GROUPS = [...new Set([...KIND_GROUPS, 'security.istio.io'])];
 const MESH_STATUSES = KINDS.map(({ plural }) => `${plural}/status`);
 
 /** Proxies prove themselves by their tokens. */
@@ -34,12 +37,12 @@ export function buildAccess({ security }: Values): KubeObject[] {
     everywhere: [
       { apiGroups: [''], resources: ['services', 'pods', 'namespaces', 'nodes'], verbs: WATCH },
       { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: WATCH },
-      { apiGroups: ['networking.istio.io', 'security.istio.io'], resources: ['*'], verbs: WATCH },
+      { apiGroups: MESH_GROUPS, resources: ['*'], verbs: WATCH },
       // The object behind what Envoy refuses is read once more, for the Event about it.
       { apiGroups: [''], resources: ['services'], verbs: ['get'] },
-      { apiGroups: ['networking.istio.io', 'security.istio.io'], resources: ['*'], verbs: ['get'] },
+      { apiGroups: MESH_GROUPS, resources: ['*'], verbs: ['get'] },
       // What is wrong with an object stands in its status: nothing else of it can be written.
-      { apiGroups: ['networking.istio.io'], resources: MESH_STATUSES, verbs: ['patch'] },
+      { apiGroups: KIND_GROUPS, resources: MESH_STATUSES, verbs: ['patch'] },
       REVIEW_TOKENS,
       ...DISTRIBUTE_ROOT,
       TELL,

@@ -2,6 +2,7 @@
 // caBundle is missing on purpose: the control plane puts its CA's root there, and keeps it there.
 import type { KubeObject } from '../../kube/types.ts';
 import { ISTIO_NAMESPACE, type Values } from '../values/values.ts';
+import { MESH_GROUPS } from './access.ts';
 import { clusterScoped } from './metadata.ts';
 
 const MUTATING_NAME = 'istio-sidecar-injector';
@@ -47,7 +48,7 @@ function buildValidation(): KubeObject {
         rules: [
           {
             operations: ['CREATE', 'UPDATE'],
-            apiGroups: ['networking.istio.io', 'security.istio.io'],
+            apiGroups: MESH_GROUPS,
             apiVersions: ['*'],
             resources: ['*'],
             scope: '*',

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// ProxyConfig of istio.mesh.v1alpha1: the mesh's `defaultConfig`, and the annotation proxy.istio.io/config of pods.
+// https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#ProxyConfig
+import {
+  bool,
+  choice,
+  decimal,
+  defaulted,
+  type Infer,
+  idle,
+  integer,
+  list,
+  mapOf,
+  optional,
+  required,
+  struct,
+  text,
+} from './shape.ts';
+import { durationMs } from './values.ts';
+
+const named = struct({ name: required(text()), defaultValue: optional(text()) });
+
+const tracing = struct({
+  zipkin: optional(struct({ address: required(text({ pattern: /^[^:\s]+:\d+$/, what: 'HOST:PORT' })) })),
+  customTags: optional(
+    mapOf(
+      struct({
+        literal: optional(struct({ value: required(text()) })),
+        environment: optional(named),
+        header: optional(named),
+      }),
+    ),
+  ),
+  maxPathTagLength: optional(integer({ min: 1 })),
+  sampling: optional(decimal({ min: 0, max: 100 })),
+  enableIstioTags: optional(bool),
+  lightstep: idle('use zipkin, or an extension provider'),
+  datadog: idle('use zipkin, or an extension provider'),
+  stackdriver: idle('use zipkin, or an extension provider'),
+  openCensusAgent: idle('use zipkin, or an extension provider'),
+  tlsSettings: idle('a DestinationRule for the collector says how it is reached'),
+});
+
+const image = struct({ imageType: optional(text({ pattern: /^[a-z0-9][\w.-]*$/i, what: 'a type of image' })) });
+
+const installed = 'the installation says it: pilot and global.proxy of its values';
+const noAgent = 'a sidecar is Envoy alone, and this is about Istio’s agent beside it';
+const byGrpc = 'use an extension provider';
+
+export const proxySettings = struct({
+  concurrency: optional(integer({ max: 1_024 })),
+  drainDuration: optional(durationMs()),
+  terminationDrainDuration: optional(durationMs()),
+  proxyStatsMatcher: optional(
+    struct({
+      inclusionPrefixes: defaulted(list(text()), []),
+      inclusionSuffixes: defaulted(list(text()), []),
+      inclusionRegexps: defaulted(list(text()), []),
+    }),
+  ),
+  tracing: optional(tracing),
+  proxyMetadata: optional(mapOf(text())),
+  runtimeValues: optional(mapOf(text())),
+  fileFlushInterval: optional(durationMs()),
+  image: optional(image),
+  gatewayTopology: optional(
+    struct({
+      numTrustedProxies: optional(integer({ max: 255 })),
+      forwardClientCertDetails: optional(
+        choice(['UNDEFINED', 'SANITIZE', 'FORWARD_ONLY', 'APPEND_FORWARD', 'SANITIZE_SET', 'ALWAYS_FORWARD_ONLY']),
+      ),
+      proxyProtocol: optional(struct({})),
+    }),
+  ),
+  holdApplicationUntilProxyStarts: optional(bool),
+  interceptionMode: optional(choice(['REDIRECT'])),
+  availabilityZone: idle('the zone is that of the pod’s node'),
+  binaryPath: idle(noAgent),
+  caCertificatesPem: idle('roots come from Secret cacerts'),
+  configPath: idle(noAgent),
+  connectionSettings: idle('use DestinationRule, Sidecar or EnvoyFilter'),
+  controlPlaneAuthPolicy: idle('the control plane is always reached by TLS'),
+  customConfigFile: idle(noAgent),
+  discoveryAddress: idle(installed),
+  discoveryRefreshDelay: idle('changes are pushed as they come'),
+  envoyAccessLogService: idle(byGrpc),
+  envoyMetricsService: idle('metrics are read by Prometheus'),
+  envoyMetricsServiceAddress: idle('metrics are read by Prometheus'),
+  extraStatTags: idle('add labels by tagOverrides of a Telemetry'),
+  fileFlushMinSizeKb: idle('use fileFlushInterval'),
+  meshId: idle('the trust domain tells meshes apart'),
+  privateKeyProvider: idle('keys are in memory, in Envoy itself'),
+  proxyAdminPort: idle('Envoy’s admin interface is a Unix socket, which no neighbour reaches'),
+  proxyBootstrapTemplatePath: idle(noAgent),
+  proxyHeaders: idle('use headers of VirtualService'),
+  readinessProbe: idle('a proxy is ready when it has its configuration'),
+  sds: idle('keys come by SDS anyway'),
+  serviceCluster: idle('traces name the canonical service and its namespace'),
+  statNameLength: idle('Envoy has no such limit any more'),
+  statsCompression: idle('metrics are told as they are'),
+  statsdUdpAddress: idle('metrics are read by Prometheus'),
+  statusPort: idle('the kubelet asks port 15021'),
+  tracingServiceName: idle('traces name the canonical service and its namespace'),
+  zipkinAddress: idle('use tracing.zipkin.address'),
+});
+export type ProxySettings = Infer<typeof proxySettings>;
+export type MeshTracing = Infer<typeof tracing>;

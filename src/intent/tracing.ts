@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { CustomTag, TelemetrySpec } from '../api/telemetry.ts';
+import { concerns, type Side } from './telemetry.ts';
+import { collectorOf, type TelemetryView } from './telemetry-providers.ts';
+import type { SpanTag, TracingIntent } from './types.ts';
+
+type View = TelemetryView;
+
+/** Istio's own, of the mesh's defaultConfig.tracing.sampling. */
+const DEFAULT_SAMPLING_PERCENT = 1;
+
+/** Undefined: no trace begins or goes on here. */
+export function tracingOf(view: View, written: TelemetrySpec['tracing'], side: Side): TracingIntent | undefined {
+  const { mesh } = view;
+  const defaults = mesh.defaultConfig?.tracing;
+  let name = mesh.defaultProviders?.tracing[0];
+  let silent = false;
+  let sampling = defaults?.sampling ?? DEFAULT_SAMPLING_PERCENT;
+  let tags: Readonly<Record<string, CustomTag>> = (defaults?.customTags ?? {}) as Readonly<Record<string, CustomTag>>;
+  let istioTags = defaults?.enableIstioTags ?? true;
+  for (const entry of written) {
+    if (!concerns(entry.match.mode, side)) continue;
+    name = entry.providers[0]?.name ?? name;
+    silent = entry.disableSpanReporting ?? silent;
+    sampling = entry.randomSamplingPercentage ?? sampling;
+    tags = entry.customTags ?? tags;
+    istioTags = entry.enableIstioTags ?? istioTags;
+  }
+  const exporter = name === undefined ? zipkinOfMesh(view) : exporterNamed(view, name);
+  if (exporter === undefined) return undefined;
+  return {
+    exporter: silent ? { kind: 'none' } : exporter.exporter,
+    samplingPercent: sampling,
+    tags: [...(istioTags ? ISTIO_TAGS : []), ...Object.entries(tags).map(([tag, from]) => spanTag(tag, from))],
+    maxPathLength: exporter.maxPathLength ?? defaults?.maxPathTagLength,
+  };
+}
+
+interface Exporter {
+  readonly exporter: TracingIntent['exporter'];
+  readonly maxPathLength?: number | undefined;
+}
+
+/** `enableTracing` with `defaultConfig.tracing.zipkin`, as it was before Telemetry. */
+function zipkinOfMesh(view: View): Exporter | undefined {
+  const address = view.mesh.defaultConfig?.tracing?.zipkin?.address;
+  if (!view.mesh.enableTracing || address === undefined) return undefined;
+  const [host = '', port = ''] = address.split(':');
+  const collector = inMesh(view, host, Number(port));
+  return collector && { exporter: { kind: 'zipkin', collector, path: '/api/v2/spans', w3c: false } };
+}
+
+/** Names as Istio's users write them there: `zipkin.istio-system`, without the cluster's domain. */
+function inMesh(view: View, host: string, port: number) {
+  const full = [...new Set([host, `${host}.svc.${view.settings.dnsDomain}`])];
+  return full.map((service) => collectorOf(view, { service, port })).find((found) => found !== undefined);
+}
+
+function exporterNamed(view: View, name: string): Exporter | undefined {
+  const provider = view.mesh.extensionProviders.find((p) => p.name === name);
+  const { zipkin, opentelemetry: otlp } = provider ?? {};
+  if (zipkin !== undefined) {
+    const collector = collectorOf(view, zipkin);
+    const w3c = zipkin.traceContextOption === 'USE_B3_WITH_W3C_PROPAGATION';
+    const maxPathLength = zipkin.maxTagLength;
+    return collector && { exporter: { kind: 'zipkin', collector, path: zipkin.path, w3c }, maxPathLength };
+  }
+  if (otlp === undefined) return undefined;
+  const collector = collectorOf(view, otlp, otlp.http?.timeout ?? otlp.grpc?.timeout);
+  const given = otlp.http?.headers ?? otlp.grpc?.initialMetadata ?? [];
+  const headers = Object.fromEntries(given.map((header) => [header.name, header.value ?? '']));
+  const exporter = collector && ({ kind: 'otlp', collector, httpPath: otlp.http?.path, headers } as const);
+  return exporter && { exporter, maxPathLength: otlp.maxTagLength };
+}
+
+/** Of the proxy's own environment: the same text for all. */
+const ISTIO_TAGS: readonly SpanTag[] = (
+  [
+    ['istio.canonical_service', 'CANONICAL_SERVICE'],
+    ['istio.canonical_revision', 'CANONICAL_REVISION'],
+    ['istio.namespace', 'POD_NAMESPACE'],
+    ['istio.cluster_id', 'WORKLOAD_CLUSTER'],
+  ] as const
+).map(([name, value]) => ({ name, from: 'environment', value, otherwise: 'unknown' }));
+
+function spanTag(name: string, { literal, environment, header }: CustomTag): SpanTag {
+  if (literal !== undefined) return { name, from: 'literal', value: literal.value, otherwise: '' };
+  const from = environment === undefined ? 'header' : 'environment';
+  const { name: value = '', defaultValue = '' } = environment ?? header ?? {};
+  return { name, from, value, otherwise: defaultValue };
+}
