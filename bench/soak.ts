@@ -92,7 +92,8 @@ class Sidecar {
     this.#envoy = startEnvoy(findEnvoy()!, own, sidecarBootstrap(adsPort, { number, delivery, app: `app-${number}` }));
     this.#traffic = new SidecarTraffic(`127.0.1.${number}`, this.#mesh, Math.random);
     this.starts++;
-    while ((await this.#envoy.admin('/ready')).status !== 200) await sleep(20);
+    // Its admin interface says that it is ready a moment before its listeners are there.
+    while (!(await this.#envoy.admin('/stats?filter=workers_started')).body.includes(': 1')) await sleep(20);
   }
 
   async restart(): Promise<void> {
@@ -135,7 +136,7 @@ async function soak(delivery: ConfigDelivery, requests: number): Promise<void> {
   await plane.start();
   const sidecars = Array.from(
     { length: Number(flags.envoys) },
-    (_, i) => new Sidecar({ dir, adsPort, number: 11 + i, delivery }, mesh),
+    (_, i) => new Sidecar({ dir, adsPort, number: 101 + i, delivery }, mesh),
   );
   await Promise.all(sidecars.map((sidecar) => sidecar.start()));
   const tallies = new Map(KINDS.map((kind): [string, Tally] => [kind, { total: 0, lost: new Map(), times: [] }]));

@@ -14,6 +14,7 @@ export async function flakyBackend(name: string): Promise<Server> {
       response.end(JSON.stringify({ name, body: '' }));
     });
   });
+  server.keepAliveTimeout = 0;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return server;

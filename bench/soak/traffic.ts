@@ -182,7 +182,7 @@ export class SidecarTraffic {
 }
 
 function judge({ status, backend, problem, body }: Answer, backends: readonly string[]): string | undefined {
-  if (status !== 200) return problem ?? `status ${status}: ${body.slice(0, 80)}`;
+  if (status !== 200) return problem ?? `status ${status}: ${body.slice(0, 160)}`;
   return backend !== undefined && backends.includes(backend) ? undefined : `answered by ${backend}`;
 }
 

@@ -18,6 +18,8 @@ export async function httpBackend(name: string): Promise<HttpServer> {
       response.end(JSON.stringify({ name, path: request.url, body: body.digest('hex') }));
     });
   });
+  // A connection that ends just as it is used again would be nobody's loss but this server's.
+  server.keepAliveTimeout = 0;
   server.on('upgrade', (_request, socket) => {
     socket.on('error', () => {});
     socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n');

@@ -308,7 +308,9 @@ export class Session {
     const removals = [...state.absent];
     if (state.removals.size > 0 && !isTrial && mayRemove(state, gates)) removals.push(...state.removals);
     const hasAsks = state.typeUrl === VIRTUAL_HOST_TYPE && isOpen && !this.#virtualHosts.isEmpty;
-    if (upserts.length === 0 && removals.length === 0 && !state.owesAnswer && !hasAsks) return undefined;
+    // An Envoy that starts takes an empty answer for all that there is, and serves without the listeners that still wait.
+    const owesAnswer = state.owesAnswer && isOpen;
+    if (upserts.length === 0 && removals.length === 0 && !owesAnswer && !hasAsks) return undefined;
     return { upserts, removals, isTrial };
   }
 

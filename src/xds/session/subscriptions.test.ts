@@ -8,7 +8,7 @@ import type { DesiredState, XdsResource } from '../types.ts';
 import { rememberDiffs } from './map-diff.ts';
 import { Session, type SessionResponse } from './session.ts';
 import { request } from './testing/model-client.ts';
-import { CLUSTER_TYPE, ENDPOINT_TYPE } from './type-urls.ts';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE } from './type-urls.ts';
 
 const NAMES = ['a', 'b', 'c', 'd'];
 
@@ -114,6 +114,17 @@ describe('subscriptions', () => {
     const client = new PlainClient(CLUSTER_TYPE);
     client.ask([]);
     expect(client.take()).toMatchObject([{ resources: [], removed: [] }]);
+  });
+
+  it('answer nothing about listeners while those that there are wait for clusters', () => {
+    const session = new Session({ variant: 'delta' });
+    session.update(new Map([...stateOf(CLUSTER_TYPE, { a: 1 }), ...stateOf(LISTENER_TYPE, { b: 1 })]));
+    session.receive(request(CLUSTER_TYPE, '', undefined), 0);
+    const clusters = session.next(0);
+    session.receive(request(LISTENER_TYPE, '', undefined), 0);
+    expect(session.next(0)).toBeUndefined();
+    session.receive(request(CLUSTER_TYPE, clusters!.nonce, undefined), 0);
+    expect(session.next(0)).toMatchObject({ typeUrl: LISTENER_TYPE, resources: [{ name: 'b' }] });
   });
 
   it('answer a name asked for again, though the client should have it', () => {
