@@ -59,15 +59,139 @@ function resourcesOf(snapshot: MeshSnapshot, cache: CompileCache): string[] {
   );
 }
 
-/** Batches of changes among the objects of several meshes, which share names, so that objects change as well as come and go. */
-const sequences = fc.array(arbitraryMesh, { minLength: 2, maxLength: 3 }).chain((meshes) => {
-  const objects = meshes.flat();
-  const step = fc.record({ object: fc.constantFrom(...objects), isThere: fc.boolean() });
-  return fc.record({
-    start: fc.constant(meshes[0]!),
-    batches: fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 8 }),
+function mesh(kind: string, namespace: string, name: string, spec: object): KubeObject {
+  return { apiVersion: 'networking.istio.io/v1', kind, metadata: { namespace, name }, spec };
+}
+
+const pick = fc.constantFrom;
+const NAMESPACES = ['alpha', 'beta'] as const;
+const HOSTS = [
+  'reviews',
+  'reviews.alpha.svc.cluster.local',
+  'orders.beta.svc.cluster.local',
+  'shop.example',
+  '*.example',
+  'reviews.alpha',
+  'made.up',
+] as const;
+const exportTo = pick(['*'], ['.'], ['beta']);
+
+const service = fc
+  .record({
+    namespace: pick(...NAMESPACES),
+    name: pick('reviews', 'orders'),
+    clusterIP: pick('10.96.0.1', '10.96.0.2', 'None'),
+    port: pick(
+      { name: 'http', port: 80 },
+      { name: 'tcp', port: 80 },
+      { name: 'http-a', port: 9080 },
+      { name: 'x', port: 7 },
+    ),
+  })
+  .map(({ namespace, name, clusterIP, port }): KubeObject => {
+    const spec = { clusterIP, selector: { app: name }, ports: [port] };
+    return { apiVersion: 'v1', kind: 'Service', metadata: { namespace, name }, spec };
   });
-});
+
+const slice = fc
+  .record({
+    namespace: pick(...NAMESPACES),
+    service: pick('reviews', 'orders'),
+    addresses: fc.uniqueArray(pick('10.1.0.1', '10.1.0.2', '10.1.0.3'), { maxLength: 3 }),
+    port: pick(80, 9080, 7),
+  })
+  .map(
+    ({ namespace, service: name, addresses, port }): KubeObject => ({
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { namespace, name: `${name}-1`, labels: { 'kubernetes.io/service-name': name } },
+      ports: [{ name: port === 80 ? 'http' : port === 7 ? 'x' : 'http-a', port }],
+      endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: true } })),
+    }),
+  );
+
+const entry = fc
+  .record({
+    namespace: pick(...NAMESPACES),
+    name: pick('one', 'two'),
+    hosts: fc.uniqueArray(pick('shop.example', 'reviews.alpha.global', 'pay.example'), { minLength: 1, maxLength: 2 }),
+    addresses: fc.subarray(['240.0.0.1', '10.96.0.1', '240.0.1.0/24']),
+    protocol: pick('HTTP', 'TCP', 'TLS'),
+    location: pick('MESH_INTERNAL', 'MESH_EXTERNAL'),
+    exportTo,
+    endpoint: pick('10.9.0.1', '10.9.0.2'),
+  })
+  .map(({ namespace, name, hosts, addresses, protocol, location, endpoint, exportTo: scope }) =>
+    mesh('ServiceEntry', namespace, name, {
+      hosts,
+      addresses,
+      location,
+      exportTo: scope,
+      resolution: 'STATIC',
+      ports: [{ number: 80, name: 'p', protocol }],
+      endpoints: [{ address: endpoint, labels: { version: 'v1' } }],
+    }),
+  );
+
+const virtualService = fc
+  .record({
+    namespace: pick(...NAMESPACES),
+    name: pick('one', 'two'),
+    host: pick(...HOSTS),
+    to: pick('reviews', 'orders.beta.svc.cluster.local', 'shop.example', 'nowhere.example'),
+    match: pick(
+      [],
+      [{ sourceLabels: { app: 'other' } }],
+      [{ sourceNamespace: 'beta' }],
+      [{ headers: { who: { exact: 'me' } } }],
+    ),
+    exportTo,
+  })
+  .map(({ namespace, name, host, to, match, exportTo: scope }) => {
+    const route = [{ destination: { host: to } }];
+    return mesh('VirtualService', namespace, name, {
+      hosts: [host],
+      exportTo: scope,
+      http: match.length === 0 ? [{ route }] : [{ match, route: [{ destination: { host: 'reviews' } }] }, { route }],
+    });
+  });
+
+const destinationRule = fc
+  .record({
+    namespace: pick(...NAMESPACES, 'istio-system'),
+    name: pick('one', 'two'),
+    host: pick('reviews', 'orders.beta.svc.cluster.local', '*.example', '*.local'),
+    subsets: fc.subarray(['v1', 'v2']),
+    exportTo,
+  })
+  .map(({ namespace, name, host, subsets, exportTo: scope }) =>
+    mesh('DestinationRule', namespace, name, {
+      host,
+      exportTo: scope,
+      subsets: subsets.map((version) => ({ name: version, labels: { version } })),
+    }),
+  );
+
+/** A small and crowded mesh: few names, hosts and addresses, which many objects want. */
+const crowded = fc.oneof(service, slice, entry, virtualService, destinationRule);
+
+/** Batches of changes; objects of one name change as well as come and go. */
+function sequencesOf(objects: fc.Arbitrary<KubeObject[]>) {
+  return objects.chain((all) =>
+    fc.record({
+      start: fc.shuffledSubarray(all),
+      batches: fc.array(
+        fc.array(fc.record({ object: pick(...all), isThere: fc.boolean() }), { minLength: 1, maxLength: 4 }),
+        { minLength: 1, maxLength: 12 },
+      ),
+    }),
+  );
+}
+
+const sequences = fc.oneof(
+  sequencesOf(fc.array(crowded, { minLength: 10, maxLength: 40 })),
+  sequencesOf(fc.array(arbitraryMesh, { minLength: 2, maxLength: 3 }).map((meshes) => meshes.flat())),
+);
 
 describe('following changes', { timeout: 120_000 * FACTOR }, () => {
   test('gives what starting anew gives', () => {

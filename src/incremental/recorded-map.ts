@@ -1,23 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
+const NONE: readonly string[] = Object.freeze([]);
+
 /** Which keys of which tables a computation has read; written by RecordedMap. */
 export class ReadLog {
-  #reads: Set<string> | undefined;
+  #own: string | undefined;
+  #reads: string[] | undefined;
 
-  /** Runs `compute` and returns what it read besides its value, as `readKey` writes it. */
-  during<T>(compute: () => T): { value: T; reads: ReadonlySet<string> } {
-    const outer = this.#reads;
-    const reads = new Set<string>();
-    this.#reads = reads;
+  /**
+   * Runs `compute` and returns what it has read besides its value, as `readKey` writes it. That it reads the key `own` goes
+   * without saying.
+   */
+  during<T>(own: string, compute: () => T): { value: T; reads: readonly string[] } {
+    this.#own = own;
+    this.#reads = undefined;
     try {
-      return { value: compute(), reads };
+      const value = compute();
+      return { value, reads: this.#reads ?? NONE };
     } finally {
-      this.#reads = outer;
+      this.#own = undefined;
+      this.#reads = undefined;
     }
   }
 
   note(table: string, key: string): void {
-    this.#reads?.add(readKey(table, key));
+    if (this.#own === undefined || key === this.#own) return;
+    this.#reads ??= [];
+    this.#reads.push(readKey(table, key));
   }
 }
 

@@ -7,22 +7,29 @@ import { ReadLog, RecordedMap, readKey, WHOLE } from '../incremental/recorded-ma
 import type { HostTable } from '../model/hosts.ts';
 import type { ProxyView } from '../model/view.ts';
 
-/** A table of the view, and what its keys are: hosts, or keys of services. */
 interface Table {
   readonly name: string;
-  readonly keys: 'hosts' | 'others';
+  /** The host that a key belongs to. */
+  hostOf(key: string): string;
   of(view: ProxyView): ReadonlyMap<string, unknown>;
 }
 
-const TABLES: readonly Table[] = [
-  { name: 'services', keys: 'hosts', of: (view) => view.serviceOf },
-  { name: 'rules', keys: 'hosts', of: (view) => view.rules.exact },
-  { name: 'destination-rules', keys: 'hosts', of: (view) => view.destinationRules.exact },
-  { name: 'identities', keys: 'others', of: (view) => view.identities },
-  { name: 'headless', keys: 'others', of: (view) => view.headless },
-];
-/** The wildcards of a table of rules, all together: whoever looks up a host looks through them. */
-const WILDCARDS = '*';
+const itself = (host: string): string => host;
+/** Of `NAMESPACE/HOST/NAME` the host. */
+const hostOfService = (key: string): string => key.split('/')[1] ?? key;
+
+const SERVICES: Table = { name: 'services', hostOf: itself, of: (view) => view.serviceOf };
+const RULES: Table = { name: 'rules', hostOf: itself, of: (view) => view.rules.exact };
+const DESTINATION_RULES: Table = {
+  name: 'destination-rules',
+  hostOf: itself,
+  of: (view) => view.destinationRules.exact,
+};
+// These are part of what a service is: whoever reads them has looked up the service.
+const IDENTITIES: Table = { name: SERVICES.name, hostOf: hostOfService, of: (view) => view.identities };
+const HEADLESS: Table = { name: SERVICES.name, hostOf: hostOfService, of: (view) => view.headless };
+
+const TABLES = [SERVICES, RULES, DESTINATION_RULES, IDENTITIES, HEADLESS];
 
 /**
  * Follows the views of proxies that see the same. What is computed for a host is computed with `compute`, by which every
@@ -48,7 +55,7 @@ export class HostChanges {
   advance(view: ProxyView): Set<string> {
     const before = this.#view;
     this.#view = view;
-    const isWhole = this.#isNew || !sameFrame(before, view);
+    const isWhole = this.#isNew || !sameFrame(before, view) || !sameWildcards(before, view);
     this.#isNew = false;
     if (isWhole) this.#recorded = this.#record();
     const changed = new Set<string>();
@@ -58,23 +65,16 @@ export class HostChanges {
 
   /** Computes something for a host; what it reads is noted in the place of what was read for the host before. */
   compute<T>(host: string, make: (view: ProxyView) => T): T {
-    const { value, reads } = this.#log.during(() => make(this.#recorded));
-    this.#note(host, reads, false);
+    const { value, reads } = this.#log.during(host, () => make(this.#recorded));
+    this.#dependents.set(host, reads);
     return value;
   }
 
   /** Computes something more for the host: what it reads is noted besides. */
   extend<T>(host: string, make: (view: ProxyView) => T): T {
-    const { value, reads } = this.#log.during(() => make(this.#recorded));
-    this.#note(host, reads, true);
+    const { value, reads } = this.#log.during(host, () => make(this.#recorded));
+    this.#dependents.add(host, reads);
     return value;
-  }
-
-  #note(host: string, reads: ReadonlySet<string>, isMore: boolean): void {
-    const own = new Set(TABLES.flatMap(({ keys, name }) => (keys === 'hosts' ? [readKey(name, host)] : [])));
-    const others = [...reads].filter((read) => !own.has(read));
-    if (isMore) this.#dependents.add(host, others);
-    else this.#dependents.set(host, others);
   }
 
   #collect(table: Table, before: ProxyView, isWhole: boolean, changed: Set<string>): void {
@@ -84,12 +84,13 @@ export class HostChanges {
     let isAny = false;
     for (const key of keys) {
       isAny = true;
-      if (table.keys === 'hosts') changed.add(key);
-      if (key.startsWith(WILDCARDS)) this.#addReaders(readKey(table.name, WILDCARDS), changed);
-      if (table.name === 'services') this.#addWildcardsOver(key, changed);
-      this.#addReaders(readKey(table.name, key), changed);
+      const host = table.hostOf(key);
+      changed.add(host);
+      if (isWhole) continue;
+      if (table === SERVICES) this.#addWildcardsOver(host, changed);
+      this.#addReaders(readKey(table.name, host), changed);
     }
-    if (isAny) this.#addReaders(readKey(table.name, WHOLE), changed);
+    if (isAny && !isWhole) this.#addReaders(readKey(table.name, WHOLE), changed);
   }
 
   #addReaders(read: string, changed: Set<string>): void {
@@ -104,26 +105,36 @@ export class HostChanges {
   #record(): ProxyView {
     const map = <V>(name: string, of: (view: ProxyView) => ReadonlyMap<string, V>) =>
       new RecordedMap(name, this.#log, () => of(this.#view));
-    const rules = <R>(name: string, of: (view: ProxyView) => HostTable<R>): HostTable<R> => {
-      const [changes, log] = [this, this.#log];
-      return {
-        exact: map(name, (view) => of(view).exact),
-        get wildcards() {
-          log.note(name, WILDCARDS);
-          return of(changes.#view).wildcards;
-        },
-      };
-    };
-    // What is no table is the same in all views of one frame, or everything is computed anew.
+    const { rules, destinationRules } = this.#view;
+    const viewNow = () => this.#view;
+    // What is no table, and wildcards, are the same in all views of one frame, or everything is computed anew.
     return {
       ...this.#view,
-      serviceOf: map('services', (view) => view.serviceOf),
-      rules: rules('rules', (view) => view.rules),
-      destinationRules: rules('destination-rules', (view) => view.destinationRules),
-      identities: map('identities', (view) => view.identities),
-      headless: map('headless', (view) => view.headless),
+      serviceOf: map(SERVICES.name, (view) => view.serviceOf),
+      rules: { exact: map(RULES.name, (view) => view.rules.exact), wildcards: rules.wildcards },
+      destinationRules: {
+        exact: map(DESTINATION_RULES.name, (view) => view.destinationRules.exact),
+        wildcards: destinationRules.wildcards,
+      },
+      get identities() {
+        return viewNow().identities;
+      },
+      get headless() {
+        return viewNow().headless;
+      },
     };
   }
+}
+
+function sameWildcards(a: ProxyView, b: ProxyView): boolean {
+  const same = (x: HostTable<unknown>, y: HostTable<unknown>) =>
+    x.wildcards === y.wildcards ||
+    (x.wildcards.length === y.wildcards.length &&
+      x.wildcards.every(({ pattern, values }, i) => {
+        const other = y.wildcards[i]!;
+        return pattern === other.pattern && values === other.values;
+      }));
+  return same(a.rules, b.rules) && same(a.destinationRules, b.destinationRules);
 }
 
 /** All that a view has besides its tables. */

@@ -139,6 +139,9 @@ export class OutboundState {
   #join(view: ProxyView, places: ReadonlySet<string>, tables: ReadonlySet<number>): OutboundIntent {
     const before = this.#outbound;
     const unknown = view.mesh.outboundTrafficPolicy.mode === 'ALLOW_ANY' ? 'pass-through' : 'refuse';
+    const detectionTimeoutMs = view.mesh.protocolDetectionTimeout;
+    const isSame = before?.unknown === unknown && before.detectionTimeoutMs === detectionTimeoutMs;
+    if (isSame && places.size + tables.size === 0) return before;
     const touched = new Set(places);
     for (const key of places) this.#settlePlace(key);
     // A place without an address goes by the table of its port; and what others may do there, the mesh says to all.
@@ -148,7 +151,7 @@ export class OutboundState {
     const tcp = [...touched].map((key) => [key, this.#tcpPort(key)] as const);
     return {
       unknown,
-      detectionTimeoutMs: view.mesh.protocolDetectionTimeout,
+      detectionTimeoutMs,
       httpPorts: ((before?.httpPorts as VersionedMap<string, OutboundHttpPortIntent>) ?? new VersionedMap()).with(http),
       tcpPorts: ((before?.tcpPorts as VersionedMap<string, TcpPortIntent>) ?? new VersionedMap()).with(tcp),
     };
