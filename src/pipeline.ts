@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Snapshot -> view -> intent -> resources for one proxy: the compile stages, joined. Pure but for its cache, which holds
 // nothing that could not be computed again.
+import { HOST_LABEL } from './api/localities.ts';
 import { EnvoyCompiler } from './envoy/compile.ts';
 import { destinationName, TYPE_URL } from './envoy/names.ts';
 import { hostResourceName } from './envoy/on-demand.ts';
@@ -107,8 +108,9 @@ function endpointsOf(
   const { keys, tag } = vantageKeys(networks, vantage);
   const near = locality && { rule: locality, place };
   // The whole destination is part of the key: its locality rule is plain data beside the discovery.
-  return cache.endpoints.get([set, destination, ...keys], `${tag} ${near ? place.key : ''}`, () =>
-    buildEndpoints(discovery, set, vantage, near),
+  const node = discovery.filter.sameNode ? place.labels[HOST_LABEL] : undefined;
+  return cache.endpoints.get([set, destination, ...keys], `${tag} ${near ? place.key : ''} ${node ?? ''}`, () =>
+    buildEndpoints(discovery, set, vantage, near, node),
   );
 }
 

@@ -8,8 +8,8 @@ export const REGION_LABEL = 'topology.kubernetes.io/region';
 export const ZONE_LABEL = 'topology.kubernetes.io/zone';
 export const SUBZONE_LABEL = 'topology.istio.io/subzone';
 const CLUSTER_LABEL = 'topology.istio.io/cluster';
-const NETWORK_LABEL = 'topology.istio.io/network';
-const HOST_LABEL = 'kubernetes.io/hostname';
+export const NETWORK_LABEL = 'topology.istio.io/network';
+export const HOST_LABEL = 'kubernetes.io/hostname';
 /** By it a pod says itself where it is; dots stand for slashes, which labels cannot have. */
 const OWN_LABEL = 'istio-locality';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What routes and TCP chains have to know of the rules for their destinations.
 import { hostname } from '../api/names.ts';
-import { type ProxyView, selectDestinationRule } from '../model/view.ts';
+import { aliasTarget, type ProxyView, selectDestinationRule } from '../model/view.ts';
 import { effectivePolicy, hashOf, type Policy, tcpPolicyOf } from './traffic-policy.ts';
 import type { DestinationRef, HashIntent, HttpRouteIntent, TcpChainIntent } from './types.ts';
 
@@ -22,8 +22,9 @@ export function withPolicy(chain: TcpChainIntent, view: ProxyView): TcpChainInte
 }
 
 function policyFor({ host, subset, port }: DestinationRef, view: ProxyView): Partial<Policy> | undefined {
-  const service = view.serviceOf.get(hostname(host));
-  return service && effectivePolicy(selectDestinationRule(view, service), subset, port);
+  const named = view.serviceOf.get(hostname(host));
+  const service = named && (aliasTarget(view, named) ?? named);
+  return service && effectivePolicy(service, selectDestinationRule(view, service), subset, port);
 }
 
 function distinct(hashes: readonly HashIntent[]): HashIntent[] {

@@ -85,8 +85,8 @@ function buildDestination(
 ): DestinationIntent {
   const { service, rule, mesh, far } = inputs;
   const ref = { host: service.hostname, port: port.number, subset: subset?.name ?? '' };
-  const policy = effectivePolicy(rule, ref.subset, port.number);
-  const locality = localityOf(policy, mesh);
+  const policy = effectivePolicy(service, rule, ref.subset, port.number);
+  const locality = localityOf(policy, mesh, service);
   const pool = connectionPoolOf(policy?.connectionPool, mesh);
   // Requests under way count against a gateway as against one pod, however many stand behind it: in turn, its share is
   // theirs under any load.
@@ -186,7 +186,12 @@ function discoveryOf(
     kind: 'endpoints',
     service: service.key,
     portName: port.name,
-    filter: { labels, networks: inputs.exit ? 'requested' : 'all', meshedOnly: false },
+    filter: {
+      labels,
+      networks: inputs.exit ? 'requested' : 'all',
+      meshedOnly: false,
+      ...(service.nodeLocal && kind === 'sidecar' && { sameNode: true as const }),
+    },
   };
 }
 

@@ -11,12 +11,14 @@ export function buildEndpoints(
   set: EndpointSet,
   vantage: Vantage,
   nearness?: Nearness,
+  node = '',
 ): EndpointIntent[] {
   const { portName, filter } = discovery;
   const wanted = Object.entries(filter.labels);
   const able = chooseNetworks(set, filter.networks, vantage).filter((endpoint) => {
     if (endpoint.ports[portName] === undefined) return false;
     if (filter.meshedOnly && !endpoint.meshed) return false;
+    if (filter.sameNode && (node === '' || endpoint.nodeName !== node)) return false;
     return wanted.every(([key, value]) => endpoint.labels[key] === value);
   });
   return placeEndpoints(able, (endpoint) => endpoint.ports[portName]!, vantage, nearness);

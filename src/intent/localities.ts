@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which endpoints a proxy turns to first, and which share of its requests each locality gets (docs/locality.md).
-import { labelOf, type Place, type Whereabouts } from '../api/localities.ts';
+import { labelOf, NETWORK_LABEL, type Place, type Whereabouts } from '../api/localities.ts';
 import type { EndpointIntent, LocalityIntent, LocalityPattern } from './types.ts';
 
 export interface Nearness {
@@ -84,8 +84,6 @@ function distance(
   const next = regions.find(({ from }) => from === ownRegion);
   return next === undefined || next.to === region ? 3 : 4;
 }
-
-const NETWORK_LABEL = 'topology.istio.io/network';
 
 /**
  * Labels in common, from the first on: the more, the lower the rank. A network that comes first only divides: within each,

@@ -10,8 +10,8 @@ import type {
 } from '../api/destination-rule.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
 import type { DestinationPolicy } from '../model/destination-policies.ts';
-import type { ServicePort } from '../model/snapshot.ts';
-import type { ProxyView } from '../model/view.ts';
+import type { MeshService, ServicePort } from '../model/snapshot.ts';
+import { PLACES, type ProxyView } from '../model/view.ts';
 import type {
   BalancingIntent,
   DestinationIntent,
@@ -30,10 +30,40 @@ export type Policy = Omit<TrafficPolicy, 'portLevelSettings'>;
  * Istio has it.
  */
 export function effectivePolicy(
+  service: MeshService,
   rule: DestinationPolicy | undefined,
   subset: string,
   port: number,
 ): Partial<Policy> | undefined {
+  return withAffinity(service, ruledPolicy(rule, subset, port));
+}
+
+/** A Service that keeps each client with one endpoint, unless a rule says how endpoints are chosen. */
+function withAffinity({ sessionAffinity }: MeshService, policy: Partial<Policy> | undefined) {
+  const { loadBalancer } = policy ?? {};
+  const isChosen = loadBalancer?.simple !== undefined || loadBalancer?.consistentHash !== undefined;
+  if (sessionAffinity === 'none' || isChosen) return policy;
+  return { ...policy, loadBalancer: { ...NO_BALANCER, ...loadBalancer, consistentHash: BY_SOURCE } };
+}
+
+const BY_SOURCE: ConsistentHash = {
+  httpHeaderName: undefined,
+  httpCookie: undefined,
+  useSourceIp: true,
+  httpQueryParameterName: undefined,
+  ringHash: undefined,
+  maglev: undefined,
+  minimumRingSize: 0,
+};
+const NO_BALANCER: LoadBalancer = {
+  simple: undefined,
+  consistentHash: undefined,
+  localityLbSetting: undefined,
+  warmup: undefined,
+  warmupDurationSecs: undefined,
+};
+
+function ruledPolicy(rule: DestinationPolicy | undefined, subset: string, port: number): Partial<Policy> | undefined {
   if (rule === undefined) return undefined;
   const outer = atPort(rule.trafficPolicy, port)?.policy;
   const inner = atPort(rule.subsets.find(({ name }) => name === subset)?.trafficPolicy, port);
@@ -129,8 +159,18 @@ export function hashOf(policy: Partial<Policy> | undefined): HashIntent | undefi
  * Shares between localities hold by themselves. To fail over, Envoy has to find endpoints unhealthy, so that without
  * outlier detection it would never leave the nearest ones.
  */
-export function localityOf(policy: Partial<Policy> | undefined, mesh: MeshConfig): LocalityIntent | undefined {
-  const setting = policy?.loadBalancer?.localityLbSetting ?? mesh.localityLbSetting;
+export function localityOf(
+  policy: Partial<Policy> | undefined,
+  mesh: MeshConfig,
+  { trafficDistribution, nodeLocal }: MeshService,
+): LocalityIntent | undefined {
+  const own = policy?.loadBalancer?.localityLbSetting;
+  if (own === undefined && !nodeLocal && trafficDistribution !== 'any') {
+    // Kubernetes asks for no health checks: who is not ready is no endpoint.
+    const labels = PLACES[trafficDistribution === 'same-node' ? 'node' : 'zone'];
+    return { kind: 'failover', labels, regions: [], weighted: false };
+  }
+  const setting = own ?? mesh.localityLbSetting;
   if (setting?.enabled === false) return undefined;
   const { distribute = [], failover = [], failoverPriority = [] } = setting ?? {};
   if (distribute.length > 0) {

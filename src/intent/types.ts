@@ -219,6 +219,8 @@ export interface EndpointFilter {
   readonly labels: Readonly<Record<string, string>>;
   readonly meshedOnly: boolean;
   readonly networks: NetworkChoice;
+  /** Only those on the proxy's own node. */
+  readonly sameNode?: true;
 }
 
 export interface EndpointIntent {

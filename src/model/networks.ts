@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is on which network, and by which addresses a network is reached from the others.
 import { blockHolds, type CidrBlock } from '../api/cidr.ts';
+import { NETWORK_LABEL } from '../api/localities.ts';
 import { EXTERNAL_NETWORK, type MeshNetworks } from '../api/mesh-networks.ts';
 import type { ClusterName } from '../api/names.ts';
 
 /** The network of a ServiceEntry's endpoint that names none: everybody reaches it where it is. */
 export const ANY_NETWORK = '*';
-/** By it a pod names its network itself. */
-const NETWORK_LABEL = 'topology.istio.io/network';
 /** What Istio calls the registry of the cluster that the control plane runs in. */
 export const OWN_REGISTRY = 'Kubernetes';
 

@@ -93,6 +93,8 @@ export interface Endpoint {
 /** Of one service, sorted by address. */
 export type EndpointSet = readonly Endpoint[];
 
+export type Placing = 'nowhere' | 'zone' | 'node';
+
 /** Everything but endpoints and workloads. */
 export interface MeshIndex {
   readonly settings: MeshSettings;
@@ -118,6 +120,8 @@ export interface MeshIndex {
   /** Of the DestinationRules, those for some clients of their namespace, and those that compare labels for failover. */
   readonly selectiveRules: readonly DestinationRule[];
   readonly comparingRules: readonly DestinationRule[];
+  /** Whether some service asks its clients for their zone, or for their node. */
+  readonly placing: Placing;
   /** Who may answer for a service: the identities of its endpoints, sorted. */
   readonly identities: ReadonlyMap<ServiceKey, readonly SpiffeId[]>;
   /** By cluster: DNS gives a pod those of its own. */

@@ -40,6 +40,7 @@ import type {
   MeshService,
   MeshSettings,
   MeshSnapshot,
+  Placing,
   ServiceKey,
 } from './snapshot.ts';
 import { UnreachableEndpoints } from './unreachable-endpoints.ts';
@@ -83,6 +84,12 @@ export class MeshStore {
   readonly #news = new Map<string, readonly [kind: string, name: string]>();
   readonly #networks: NetworkState;
   readonly #census = new EndpointCensus();
+  /** Services by what they ask their clients for. */
+  readonly #placed: Readonly<Record<Placing, Set<ServiceKey>>> = {
+    nowhere: new Set(),
+    zone: new Set(),
+    node: new Set(),
+  };
   readonly #unreachable = new UnreachableEndpoints();
   #services = new VersionedMap<ServiceKey, MeshService>();
   #byHost = new VersionedMap<string, readonly MeshService[]>();
@@ -268,6 +275,10 @@ export class MeshStore {
     if (changes.length === 0) return;
     this.#byHost = regroup(this.#byHost, changes, (s) => [s.hostname], byKey);
     this.#byNamespace = regroup(this.#byNamespace, changes, (s) => [s.namespace], byAge);
+    for (const [before, after] of changes) {
+      if (before !== undefined) this.#placed[placingOf(before)].delete(before.key);
+      if (after !== undefined) this.#placed[placingOf(after)].add(after.key);
+    }
   }
 
   #nextIndex(): MeshIndex {
@@ -298,6 +309,7 @@ export class MeshStore {
       labelRules: changed(before.labelRules, rules, asksForLabels),
       selectiveRules: changed(before.selectiveRules, hostRules, isSelective),
       comparingRules: changed(before.comparingRules, hostRules, comparesLabels),
+      placing: this.#placed.node.size > 0 ? 'node' : this.#placed.zone.size > 0 ? 'zone' : 'nowhere',
       identities: this.#identities,
       headless: this.#headless,
     };
@@ -479,6 +491,11 @@ function identitiesOf(endpoints: EndpointSet | undefined): readonly SpiffeId[] |
   return ids.size === 0 ? undefined : [...ids].sort();
 }
 
+function placingOf({ nodeLocal, trafficDistribution }: MeshService): Placing {
+  if (nodeLocal || trafficDistribution === 'same-node') return 'node';
+  return trafficDistribution === 'same-zone' ? 'zone' : 'nowhere';
+}
+
 function headlessStatesOf(
   service: MeshService | undefined,
   endpoints: EndpointSet = [],
@@ -511,6 +528,7 @@ function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {
     labelRules: [],
     selectiveRules: [],
     comparingRules: [],
+    placing: 'nowhere',
     identities: new Map(),
     headless: new Map(),
   });

@@ -4,7 +4,7 @@
 import type { DestinationRule } from '../api/destination-rule.ts';
 import type { Gateway } from '../api/gateway.ts';
 import { selects } from '../api/kubernetes.ts';
-import { type Place, placeOf } from '../api/localities.ts';
+import { HOST_LABEL, NETWORK_LABEL, type Place, placeOf, REGION_LABEL, ZONE_LABEL } from '../api/localities.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
 import type { ClusterName } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
@@ -112,14 +112,22 @@ function selectingLabels({ selectiveRules }: MeshIndex, namespace: string, cache
   return cache.labels.get([selectiveRules], namespace, () => selectorLabels(selectiveRules, namespace));
 }
 
-/** Where the proxy is, as far as a rule may ask. */
+/** What services ask for that prefer endpoints near their clients: the more important labels first. */
+export const PLACES: Readonly<Record<MeshIndex['placing'], readonly string[]>> = {
+  nowhere: [],
+  zone: [NETWORK_LABEL, REGION_LABEL, ZONE_LABEL],
+  node: [NETWORK_LABEL, REGION_LABEL, ZONE_LABEL, HOST_LABEL],
+};
+
+/** Where the proxy is, as far as a rule or a service may ask. */
 export function placeIn(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): Place {
-  const of = [index.networks, index.mesh, index.comparingRules];
+  const { placing } = index;
+  const of = [index.networks, index.mesh, index.comparingRules, placing];
   const known = cache.places.get(proxy);
   if (known?.of.every((each, i) => each === of[i])) return known.place;
-  const asked = cache.labels.get([index.comparingRules, index.mesh], '', () =>
-    comparedLabels(index.comparingRules, index.mesh.localityLbSetting),
-  );
+  const asked = cache.labels.get([index.comparingRules, index.mesh], `compared ${placing}`, () => [
+    ...new Set([...comparedLabels(index.comparingRules, index.mesh.localityLbSetting), ...PLACES[placing]]),
+  ]);
   const { locality = '', node = '', cluster, labels } = proxy;
   const place = placeOf({ locality, node, cluster, labels, network: standpointOf(index, proxy).network }, asked);
   cache.places.set(proxy, { of, place });
