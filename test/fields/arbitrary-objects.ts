@@ -50,7 +50,7 @@ export class ObjectGenerator {
     const musts = fields.filter((f) => f.required || fix?.needs?.includes(f.name));
     const others = fields.filter((f) => !musts.includes(f));
     return fc
-      .subarray(others, { maxLength: Math.min(others.length, 4) })
+      .subarray(others, { minLength: Math.min(others.length, 1), maxLength: Math.min(others.length, 4) })
       .chain((chosen) => {
         const groups = new Set<string>();
         const taken = [...musts, ...chosen].filter((field) => {

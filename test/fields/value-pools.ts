@@ -59,7 +59,7 @@ export const POOLS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   // Whatever the message.
   host,
   hosts: list(host),
-  exportTo: list(fc.constantFrom('*', '.', '~', ...NAMESPACES)).map((all) => (all.includes('~') ? ['~'] : all)),
+  exportTo: fc.oneof(list(fc.constantFrom('.', ...NAMESPACES)), fc.constantFrom(['*'], ['~'])),
   namespace,
   sourceNamespace: namespace,
   labels,
@@ -113,6 +113,8 @@ export const POOLS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'networking.Delegate.name': name,
   // DestinationRule.
   'networking.Subset.name': version,
+  'networking.DestinationRule.exportTo': fc.oneof(list(fc.constantFrom('.', ...NAMESPACES)), fc.constant(['*'])),
+  'networking.WarmupConfiguration.aggression': fc.constantFrom(1, 2.5),
   'networking.ClientTLSSettings.clientCertificate': fc.constant(`${CERTIFICATES}/chain.pem`),
   'networking.ClientTLSSettings.privateKey': fc.constant(`${CERTIFICATES}/key.pem`),
   'networking.ClientTLSSettings.caCertificates': fc.constant(`${CERTIFICATES}/ca.pem`),
@@ -194,9 +196,9 @@ export const FIXES: Readonly<Record<string, Fix>> = {
     needs: ['route'],
     mend(value) {
       if ('redirect' in value)
-        return without(value, 'route', 'directResponse', 'delegate', 'rewrite', 'mirror', 'mirrors');
+        return without(value, 'route', 'directResponse', 'delegate', 'rewrite', 'mirror', 'mirrors', 'fault');
       if ('directResponse' in value)
-        return without(value, 'route', 'redirect', 'delegate', 'rewrite', 'mirror', 'mirrors');
+        return without(value, 'route', 'redirect', 'delegate', 'rewrite', 'mirror', 'mirrors', 'fault');
       if ('delegate' in value) return without(value, 'route', 'redirect', 'directResponse');
       return 'mirror' in value ? without(value, 'mirrors') : without(value, 'mirrorPercentage', 'mirrorPercent');
     },
@@ -213,6 +215,8 @@ export const FIXES: Readonly<Record<string, Fix>> = {
   'networking.DestinationRule': {
     needs: ['host', 'trafficPolicy'],
     mend(value) {
+      const { exportTo: _, ...rest } = value;
+      if ('workloadSelector' in value) return rest;
       const subsets = value['subsets'] as object[] | undefined;
       return subsets === undefined
         ? value
@@ -266,6 +270,29 @@ export const FIXES: Readonly<Record<string, Fix>> = {
       }
       return without(value, 'clientCertificate', 'privateKey', 'caCertificates', 'credentialName');
     },
+  },
+  'networking.TrafficPolicy': {
+    mend: (value) => ('tunnel' in value ? without(value, 'proxyProtocol') : value),
+  },
+  'networking.OutlierDetection': {
+    mend(value) {
+      return 'consecutiveLocalOriginFailures' in value ? { ...value, splitExternalLocalOriginErrors: true } : value;
+    },
+  },
+  'networking.LocalityLoadBalancerSetting': {
+    mend(value) {
+      if ('distribute' in value) return without(value, 'failover', 'failoverPriority');
+      return 'failover' in value ? without(value, 'failoverPriority') : value;
+    },
+  },
+  'networking.LocalityLoadBalancerSetting.Distribute': { needs: ['from', 'to'] },
+  'networking.ConnectionPoolSettings.HTTPSettings.ConnectionKeepalive': { needs: ['interval', 'timeout'] },
+  'networking.HTTPRetry': { needs: ['attempts'] },
+  'networking.HTTPRewrite': {
+    mend: (value) => ('uriRegexRewrite' in value ? without(value, 'uri') : value),
+  },
+  'networking.HTTPRedirect': {
+    mend: (value) => ('prefixRewrite' in value ? without(value, 'uri') : value),
   },
   'networking.HTTPFaultInjection': { needs: ['delay'] },
   'networking.HTTPFaultInjection.Delay': { needs: ['fixedDelay'] },

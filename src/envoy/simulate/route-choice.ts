@@ -38,7 +38,7 @@ export function chooseRoute(vhost: VirtualHost, request: HttpRequest): Route | u
 function takes({ match }: Route, request: HttpRequest): boolean {
   if (match === undefined) return false;
   const [path = '', query = ''] = request.path.replace(/#.*$/, '').split(/\?(.*)/s);
-  if (!takesPath(match.pathSpecifier, normalize(path), match.caseSensitive ?? true)) return false;
+  if (!takesPath(match.pathSpecifier, path, match.caseSensitive ?? true)) return false;
   if (!match.headers.every((header) => takesHeader(header, request))) return false;
   const parameters = new URLSearchParams(query);
   return match.queryParameters.every(({ name, queryParameterMatchSpecifier: specifier }) => {
@@ -108,7 +108,12 @@ export function takesString({ matchPattern }: StringMatcher, value: string): boo
   }
 }
 
-/** What the connection manager's `normalize_path` does before routes are asked (RFC 3986, 6.2.2). */
+/** What the connection manager's `normalize_path` makes of a path, for routes, redirects and the server (RFC 3986, 6.2.2). */
+export function normalizedPath(whole: string): string {
+  const [path = '', query] = whole.split(/\?(.*)/s);
+  return `${normalize(path)}${query === undefined ? '' : `?${query}`}`;
+}
+
 function normalize(path: string): string {
   const decoded = path
     .replace(/%([0-9a-f]{2})/gi, (escape_, hex: string) => {

@@ -26,7 +26,7 @@ import { type RuleRef, readRuleMetadata } from '../rule-metadata.ts';
 import type { DecodedState } from './decoded-state.ts';
 import { type Connection, selectChain } from './filter-chain.ts';
 import { answerBeforeRouting } from './http-filters.ts';
-import { chooseRoute, chooseVirtualHost, type HttpRequest } from './route-choice.ts';
+import { chooseRoute, chooseVirtualHost, type HttpRequest, normalizedPath } from './route-choice.ts';
 
 export interface Call {
   /** `outbound`: from the application; `inbound`: to it; `gateway`: to a port that the proxy itself has open. */
@@ -135,7 +135,8 @@ function shares(state: DecodedState, clusters: readonly Share[]): ForwardTarget[
 
 function runHttp(state: DecodedState, listener: Listener, manager: HttpConnectionManager, call: Call): Outcome {
   if (call.request === undefined) return { kind: 'refuse', listener: listener.name, why: 'the port speaks HTTP' };
-  const request = manager.stripTrailingHostDot ? withoutFinalDot(call.request) : call.request;
+  const named = manager.stripTrailingHostDot ? withoutFinalDot(call.request) : call.request;
+  const request = manager.normalizePath === true ? { ...named, path: normalizedPath(named.path) } : named;
   const specifier = manager.routeSpecifier;
   const table =
     specifier.case === 'rds'
