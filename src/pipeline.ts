@@ -5,10 +5,12 @@ import { HOST_LABEL } from './api/localities.ts';
 import { EnvoyCompiler } from './envoy/compile.ts';
 import { destinationName, TYPE_URL } from './envoy/names.ts';
 import { hostResourceName } from './envoy/on-demand.ts';
+import { Patchers } from './envoy/patch/patcher.ts';
 import { secretName } from './envoy/secrets.ts';
 import type { SecretSource } from './envoy/tls.ts';
 import { buildIntent, IntentCache } from './intent/build.ts';
 import { buildEndpoints } from './intent/endpoints.ts';
+import { PatchCache } from './intent/patches.ts';
 import { type SecretUse, SecretUseCache, secretsOf } from './intent/secrets.ts';
 import type { DestinationIntent, EndpointIntent, Origin, ProxyIntent } from './intent/types.ts';
 import { IdentityMemo } from './model/identity-memo.ts';
@@ -28,6 +30,8 @@ export interface CompiledProxy {
   readonly secrets: readonly SecretUse[];
   /** The objects behind a resource, for the blame of a refused one; empty where no object of a user is. */
   origins(typeUrl: string, resourceName: string): readonly Origin[];
+  /** Absent where no EnvoyFilter concerns the proxy. `idle`: those of its patches that find nothing to change. */
+  readonly patches?: { readonly all: readonly Origin[]; readonly idle: () => readonly Origin[] };
 }
 
 /** Everything that compiling keeps from one proxy to the next, and from one snapshot to the next. */
@@ -35,6 +39,8 @@ export class CompileCache {
   readonly envoy: EnvoyCompiler;
   readonly intents = new IntentCache();
   readonly secrets = new SecretUseCache();
+  readonly patches = new PatchCache();
+  readonly patchers = new Patchers();
   readonly endpoints = new IdentityMemo<readonly EndpointIntent[]>();
   /** Networks that a service's endpoints are on. */
   readonly networks = new IdentityMemo<readonly string[]>();
@@ -92,7 +98,17 @@ function compileAnew(snapshot: MeshSnapshot, proxy: MeshProxy, cache: CompileCac
       : cache.envoy.compileOnDemand(intent, outbound, onDemand, lookup);
   const secrets = secretsOf(intent, cache.secrets);
   const origins = (typeUrl: string, name: string) => originsOf({ intent, view, secrets }, typeUrl, name);
-  return { desired, offered, intent, secrets, origins };
+  const patches = cache.patches.of(index, proxy);
+  if (patches.length === 0) return { desired, offered, intent, secrets, origins };
+  const patcher = cache.patchers.of(patches, proxy.kind);
+  const patched = patcher.patch(desired, offered);
+  return {
+    ...patched,
+    intent,
+    secrets,
+    origins: (typeUrl, name) => [...patcher.origins(typeUrl, name), ...origins(typeUrl, name)],
+    patches: { all: patches.map(({ origin }) => origin), idle: () => patcher.idle(desired, offered) },
+  };
 }
 
 function endpointsOf(

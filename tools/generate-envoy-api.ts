@@ -6,6 +6,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, stat
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 
 const root = resolve(fileURLToPath(new URL('..', import.meta.url)));
 const deps = join(root, 'node_modules/@grpc/grpc-js-xds/deps');
@@ -69,6 +70,19 @@ const only = [...new Set([...WANTED, ...own])].filter((path) => {
   }
 });
 
+/** What `registryModule` describes, with all that it imports. */
+const DESCRIBED = [
+  'envoy/extensions',
+  'envoy/config/listener/v3',
+  'envoy/config/route/v3',
+  'envoy/config/cluster/v3',
+  'envoy/config/core/v3',
+  'envoy/config/endpoint/v3',
+  'envoy/config/trace/v3',
+  'udpa/type',
+  'xds/type',
+];
+
 const work = mkdtempSync(join(tmpdir(), 'isthmus-proto-'));
 try {
   const src = join(work, 'src');
@@ -128,8 +142,45 @@ try {
     if (file.endsWith('.ts')) mendEnums(join(work, 'out', file));
   }
   cpSync(join(work, 'out'), join(root, 'gen'), { recursive: true });
+  writeFileSync(join(root, 'gen/registry.ts'), registryModule());
 } finally {
   rmSync(work, { recursive: true, force: true });
+}
+
+/** Every message of Envoy's API that an EnvoyFilter may name, as descriptors: read when the first one does. */
+function registryModule(): string {
+  // Of versions before the third the package has parts only, and nobody serves them.
+  for (const folder of readdirSync(join(work, 'src/envoy'), { recursive: true, encoding: 'utf8' })) {
+    if (/(^|\/)v2(alpha\d*)?$/.test(folder)) rmSync(join(work, 'src/envoy', folder), { recursive: true, force: true });
+  }
+  // These import opencensus/, which is not in the package.
+  for (const file of ['trace.proto', 'opencensus.proto']) rmSync(join(work, 'src/envoy/config/trace/v3', file));
+  const paths = DESCRIBED.flatMap((path) => ['--path', join('src', path)]);
+  const target = join(work, 'descriptors.binpb');
+  const args = [
+    join(root, 'node_modules/@bufbuild/buf/bin/buf'),
+    'build',
+    '--exclude-source-info',
+    ...paths,
+    '-o',
+    target,
+  ];
+  execFileSync(process.execPath, args, { cwd: work, stdio: 'inherit' });
+  const bytes = gzipSync(readFileSync(target), { level: 9 }).toString('base64');
+  return [
+    "import { gunzipSync } from 'node:zlib';",
+    "import { createFileRegistry, type FileRegistry, fromBinary } from '@bufbuild/protobuf';",
+    "import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';",
+    `const DESCRIPTORS = '${bytes}';`,
+    'let registry: FileRegistry | undefined;',
+    "/** Every message of Envoy's API; made at the first call, which takes some 50 ms. */",
+    'export function envoyRegistry(): FileRegistry {',
+    "  const read = () => fromBinary(FileDescriptorSetSchema, gunzipSync(Buffer.from(DESCRIPTORS, 'base64')));",
+    '  registry ??= createFileRegistry(read());',
+    '  return registry;',
+    '}',
+    '',
+  ].join('\n');
 }
 
 /** `enum` cannot be stripped from TypeScript, only compiled; an object and a type of one name do the same. */

@@ -24,6 +24,7 @@ function unstructured(node: Node, path: string): string[] {
 
 /** Of kinds that are not of Istio's first. */
 const VERSIONS: Readonly<Record<string, string[]>> = {
+  envoyfilters: ['v1alpha3'],
   proxyconfigs: ['v1beta1'],
   telemetries: ['v1alpha1', 'v1'],
 };
@@ -62,5 +63,5 @@ test('short names are those that users type', () => {
   const names = buildCrds().map(
     (crd) => (crd['spec'] as { names: { shortNames: string[] } }).names.shortNames[0] ?? '-',
   );
-  expect(names).toEqual(['dr', 'gw', '-', 'se', 'telemetry', 'vs', 'we', 'wg']);
+  expect(names).toEqual(['dr', '-', 'gw', '-', 'se', 'telemetry', 'vs', 'we', 'wg']);
 });

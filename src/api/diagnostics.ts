@@ -60,6 +60,7 @@ export const DIAGNOSTICS = {
   ISM0115: { severity: 'warning', title: 'routes that are not taken over' },
   ISM0201: { severity: 'error', title: 'refused by Envoy' },
   ISM0202: { severity: 'error', title: 'Secret that proxies cannot be served' },
+  ISM0203: { severity: 'warning', title: 'patch that changes nothing' },
   ISM0301: { severity: 'error', title: 'mesh not installed' },
   ISM0302: { severity: 'error', title: 'control plane not ready' },
   ISM0303: { severity: 'warning', title: 'certificate of the CA ends soon' },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KubeObject } from '../kube/types.ts';
 import { DESTINATION_RULE } from './destination-rule.ts';
+import { ENVOY_FILTER } from './envoy-filter.ts';
 import { GATEWAY } from './gateway.ts';
 import type { Kind } from './kind.ts';
 import { PROXY_CONFIG } from './proxy-config.ts';
@@ -13,6 +14,7 @@ import { WORKLOAD_GROUP } from './workload-group.ts';
 /** Every kind of the mesh API, in the order of their names. */
 export const KINDS: readonly Kind<unknown>[] = [
   DESTINATION_RULE as Kind<unknown>,
+  ENVOY_FILTER as Kind<unknown>,
   GATEWAY as Kind<unknown>,
   PROXY_CONFIG as Kind<unknown>,
   SERVICE_ENTRY as Kind<unknown>,

@@ -206,7 +206,7 @@ test.each([
         [...expected],
       ] as [string, string, string[]],
   ),
-  ['EnvoyFilter', 'configPatches: []', ['ISM0004 kind:2']],
+  ['NobodysKind', 'any: thing', ['ISM0004 kind:2']],
 ])('%s with %s', (kind, spec, expected) => {
   const yaml = `apiVersion: networking.istio.io/v1\nkind: ${kind}\nmetadata: {name: x, namespace: default}\nspec:\n  ${spec}\n`;
   const shown = said(yaml);

@@ -224,7 +224,7 @@ const DESTINATION = Buffer.from('outbound');
  * protobuf a text stands behind its length, so names are found without knowing the messages; something else that looks
  * like one is the name of no cluster, and harmless.
  */
-function destinationNamesIn(message: Uint8Array): string[] {
+export function destinationNamesIn(message: Uint8Array): string[] {
   const bytes = Buffer.from(message.buffer, message.byteOffset, message.length);
   const names: string[] = [];
   for (let at = bytes.indexOf(DESTINATION); at !== -1; at = bytes.indexOf(DESTINATION, at + 1)) {

@@ -28,4 +28,8 @@ export interface MeshProxy {
   readonly upstreamMark?: number;
   /** How its bootstrap says that it wants its configuration; absent: all of it, at once. */
   readonly delivery?: ConfigDelivery;
+  /** ISTIO_VERSION of its node's metadata, else Envoy's own; for EnvoyFilters alone. */
+  readonly version?: string;
+  /** Texts of its node's metadata; for EnvoyFilters alone, since nobody proves them. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }

@@ -3,6 +3,7 @@
 // which is what later stages key their caches by. Endpoints are apart, so that their churn leaves the index alone.
 import type { DestinationRule } from '../api/destination-rule.ts';
 import type { ObjectRef } from '../api/diagnostics.ts';
+import type { EnvoyFilter } from '../api/envoy-filter.ts';
 import type { Gateway } from '../api/gateway.ts';
 import type { KubeService, TrafficDistribution, Workload } from '../api/kubernetes.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
@@ -108,6 +109,8 @@ export interface MeshIndex {
   readonly writtenRules: readonly VirtualService[];
   /** Oldest first. */
   readonly virtualServices: readonly VirtualService[];
+  /** Oldest first. */
+  readonly envoyFilters: readonly EnvoyFilter[];
   readonly destinationRules: readonly DestinationRule[];
   readonly gateways: readonly Gateway[];
   readonly telemetries: readonly Telemetry[];

@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { DESTINATION_RULE, type DestinationRule } from '../api/destination-rule.ts';
 import { compareDiagnostics, type Diagnostic, type ObjectRef } from '../api/diagnostics.ts';
+import { ENVOY_FILTER, type EnvoyFilter } from '../api/envoy-filter.ts';
 import { GATEWAY, type Gateway } from '../api/gateway.ts';
 import { type MeshObject, refOf } from '../api/kind.ts';
 import { groupOf, kindOf, MESH_GROUPS } from '../api/kinds.ts';
@@ -103,6 +104,7 @@ export class MeshStore {
   readonly #meshRules: RuleTable<VirtualService>;
   readonly #hostRules: RuleTable<DestinationRule>;
   #gateways: readonly Gateway[] = [];
+  #envoyFilters: readonly EnvoyFilter[] = [];
   #snapshot: MeshSnapshot;
 
   constructor(options: MeshStoreOptions) {
@@ -291,6 +293,8 @@ export class MeshStore {
     this.#hostRules.update(hostRules);
     const gateways = this.#rules.changesOf(GATEWAY);
     if (gateways.length > 0) this.#gateways = changed(this.#gateways, gateways, () => true);
+    const filters = this.#rules.changesOf(ENVOY_FILTER);
+    if (filters.length > 0) this.#envoyFilters = changed(this.#envoyFilters, filters, () => true);
     const next: MeshIndex = {
       settings,
       mesh: this.#mesh,
@@ -303,6 +307,7 @@ export class MeshStore {
       destinationRules: this.#hostRules.index.all,
       gateways: this.#gateways,
       telemetries: changed(before.telemetries, this.#rules.changesOf(TELEMETRY), () => true),
+      envoyFilters: this.#envoyFilters,
       meshRules: this.#meshRules.index,
       hostRules: this.#hostRules.index,
       gatewayRules: changed(before.gatewayRules, rules, isBound),
@@ -522,6 +527,7 @@ function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {
     destinationRules: [],
     gateways: [],
     telemetries: [],
+    envoyFilters: [],
     meshRules: new RuleTable<VirtualService>(() => []).index,
     hostRules: new RuleTable<DestinationRule>(() => []).index,
     gatewayRules: [],

@@ -25,6 +25,7 @@ import { keepWebhooksTrusting } from './cluster/webhook-registration.ts';
 import { startWebhooks, type Webhooks } from './cluster/webhooks.ts';
 import { createCompile } from './compile.ts';
 import { Findings } from './findings/findings.ts';
+import { IdlePatches, type ProxyPatches } from './findings/idle-patches.ts';
 import { RefusalEvents } from './findings/refusal-events.ts';
 import { StatusWriter } from './findings/status-writer.ts';
 import { PlaneHealth } from './health/plane-health.ts';
@@ -131,7 +132,11 @@ class ControlPlane {
   #secrets: WorkloadSecrets | undefined;
   #webhooks: Webhooks | undefined;
   #refusals: (Refusal & { at: string })[] = [];
-  #said: Readonly<Record<'objects' | 'secrets', readonly Diagnostic[]>> = { objects: [], secrets: [] };
+  #said: Readonly<Record<'objects' | 'secrets' | 'patches', readonly Diagnostic[]>> = {
+    objects: [],
+    secrets: [],
+    patches: [],
+  };
 
   constructor(options: ControlPlaneOptions, signal: AbortSignal) {
     this.#options = options;
@@ -194,8 +199,17 @@ class ControlPlane {
     this.#registries = this.#roles.has('pilot') ? this.#createRegistries() : undefined;
   }
 
+  #followPatches(): (stream: object, patches: ProxyPatches | undefined) => void {
+    const idle = new IdlePatches((patches) => {
+      this.#said = { ...this.#said, patches };
+      this.#tellFindings();
+    });
+    this.#closers.push(() => idle.close());
+    return (stream, patches) => idle.note(stream, patches);
+  }
+
   #tellFindings(): void {
-    this.#findings.take([...this.#said.objects, ...this.#said.secrets]);
+    this.#findings.take([...this.#said.objects, ...this.#said.secrets, ...this.#said.patches]);
   }
 
   #found(diagnostics: readonly Diagnostic[]): void {
@@ -398,7 +412,8 @@ class ControlPlane {
     const onCompiled = this.#metrics.compiled;
     const engine = this.#engine;
     const named = this.#namedSecrets(events);
-    const ads = new AdsBackend({ engine, trustDomain, cluster, identity: 'token', named, onRefusal, onCompiled });
+    const told = { onRefusal, onCompiled, onPatches: this.#followPatches() };
+    const ads = new AdsBackend({ engine, trustDomain, cluster, identity: 'token', named, ...told });
     const sds = new SdsBackend(
       secrets,
       cluster,

@@ -8,6 +8,7 @@ import type { MeshSnapshot } from '../model/snapshot.ts';
 import type { MeshStore, StoreUpdate } from '../model/store.ts';
 import type { SourceEvent, SourceListener, SourceProblem } from '../sources/contract.ts';
 import type { DesiredState, OfferedState } from '../xds/types.ts';
+import type { ProxyPatches } from './findings/idle-patches.ts';
 
 /** What the compile stages give for one proxy. */
 export interface CompiledProxy {
@@ -16,6 +17,8 @@ export interface CompiledProxy {
   readonly secrets: readonly SecretUse[];
   /** What the proxy may ask for beyond that; absent where it is given everything. */
   readonly offered?: OfferedState;
+  /** What EnvoyFilters do to it; absent where none concerns the proxy. */
+  readonly patches?: ProxyPatches;
   /** The objects behind a resource, for blame. */
   origins(typeUrl: string, name: string): readonly { readonly object: ObjectRef }[];
 }

@@ -13,6 +13,7 @@ import type { SourceListener } from '../sources/contract.ts';
 import { FileSource } from '../sources/file.ts';
 import { startXdsServer, trustLoopback } from '../xds/server.ts';
 import { createCompile } from './compile.ts';
+import { IdlePatches, type ProxyPatches } from './findings/idle-patches.ts';
 import { MeshEngine } from './mesh-engine.ts';
 import { ISTIO_NAMESPACE } from './mesh-resources.ts';
 import { createMetrics } from './metrics.ts';
@@ -66,7 +67,11 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
     logRefusal(log, refusal);
     metrics.refused(refusal.typeUrl);
   };
-  const onCompiled = metrics.compiled;
+  const patchLog = new DiagnosticLog(log);
+  const idlePatches = new IdlePatches((diagnostics) => patchLog.take(diagnostics));
+  signal.addEventListener('abort', () => idlePatches.close());
+  const onPatches = (stream: object, patches: ProxyPatches | undefined) => idlePatches.note(stream, patches);
+  const told = { onRefusal, onPatches, onCompiled: metrics.compiled };
   const secrets = options.keys ? throwawayKeys(trustDomain) : undefined;
   const keys = secrets === undefined ? {} : { secrets };
   const given = new GivenSecrets();
@@ -87,7 +92,7 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
         podName: '',
         podUid: '',
       }),
-      ads: new AdsBackend({ engine, trustDomain, cluster, identity: 'node', named, onRefusal, onCompiled, ...keys }),
+      ads: new AdsBackend({ engine, trustDomain, cluster, identity: 'node', named, ...told, ...keys }),
       observe: (event) => {
         metrics.xds(event);
         xdsLog.take(event);

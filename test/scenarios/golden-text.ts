@@ -4,6 +4,7 @@ import { createRegistry, type DescMessage, fromBinary, toJson } from '@bufbuild/
 import { stringify } from 'yaml';
 import { AccessLogSchema } from '#gen/envoy/config/accesslog/v3/accesslog_pb.ts';
 import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
+import { TypedExtensionConfigSchema } from '#gen/envoy/config/core/v3/extension_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { FileBasedMetadataConfigSchema } from '#gen/envoy/config/grpc_credential/v3/file_based_metadata_pb.ts';
 import { ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
@@ -39,6 +40,7 @@ import {
   UpstreamTlsContextSchema,
 } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
+import { envoyRegistry } from '#gen/registry.ts';
 import type { Diagnostic } from '../../src/api/diagnostics.ts';
 import { ACCESS_LOG_FORMAT } from '../../src/envoy/filters/access-log.ts';
 import { httpMetrics, tcpMetrics } from '../../src/envoy/filters/metrics.ts';
@@ -50,6 +52,7 @@ import type { ProxyIntent } from '../../src/intent/types.ts';
 import type { DesiredState } from '../../src/xds/types.ts';
 
 const REGISTRY = createRegistry(
+  envoyRegistry(),
   FileBasedMetadataConfigSchema,
   FileAccessLogSchema,
   StdoutAccessLogSchema,
@@ -85,6 +88,7 @@ const SCHEMAS: Readonly<Record<string, readonly [title: string, schema: DescMess
   [TYPE_URL.endpoints]: ['endpoints', ClusterLoadAssignmentSchema],
   [TYPE_URL.listener]: ['listeners', ListenerSchema],
   [TYPE_URL.routes]: ['routes', RouteConfigurationSchema],
+  'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig': ['extensions', TypedExtensionConfigSchema],
 };
 
 /** Resources that the bare mesh does not have just so, by type and name. */

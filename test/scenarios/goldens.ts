@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { diagnoseIdlePatches } from '../../src/runtime/findings/idle-patches.ts';
 import { diagnosticsGolden, envoyGolden, intentGolden } from './golden-text.ts';
 import { loadScenario, type Scenario } from './scenario.ts';
 
@@ -23,7 +24,9 @@ export function goldensOf(scenario: Scenario, telemetry: boolean): Map<string, s
     files.set(`intent.${name}.yaml`, intentGolden(compiled.intent, telemetry));
     files.set(`envoy.${name}.yaml`, envoyGolden(compiled.desired, bare.desired, telemetry));
   }
-  if (scenario.diagnostics.length > 0) files.set('diagnostics.yaml', diagnosticsGolden(scenario.diagnostics));
+  const patches = [...scenario.proxies.values()].flatMap(({ compiled }) => compiled.patches ?? []);
+  const said = [...scenario.diagnostics, ...diagnoseIdlePatches(patches)];
+  if (said.length > 0) files.set('diagnostics.yaml', diagnosticsGolden(said));
   return files;
 }
 

@@ -45,6 +45,9 @@ interface ProxySpec {
   /** NETWORK of the node's metadata. */
   network?: string;
   requestedNetworks?: string[];
+  /** What EnvoyFilters may ask for: ISTIO_VERSION, and the rest of the node's metadata. */
+  version?: string;
+  metadata?: Record<string, string>;
 }
 
 interface WorkloadSpec {
@@ -238,6 +241,8 @@ function proxyOf(spec: ProxySpec, cluster: string, workloads: readonly WorkloadS
     requestedNetworks: spec.requestedNetworks ?? [],
     trustDomain: 'cluster.local',
     dnsDomain: 'cluster.local',
+    ...(spec.version !== undefined && { version: spec.version }),
+    ...(spec.metadata !== undefined && { metadata: spec.metadata }),
     ...(spec.upstreamMark !== undefined && { upstreamMark: spec.upstreamMark }),
   };
 }

@@ -22,6 +22,7 @@ import {
   XdsRefusal,
   type XdsResource,
 } from '../../xds/types.ts';
+import type { ProxyPatches } from '../findings/idle-patches.ts';
 import { Quarantine } from '../findings/quarantine.ts';
 import type { CompiledProxy, MeshEngine } from '../mesh-engine.ts';
 import type { ProxySecrets, SecretsOfProxy } from '../secrets/proxy-secrets.ts';
@@ -50,6 +51,8 @@ export interface AdsBackendOptions {
   readonly named?: ProxySecrets;
   readonly onRefusal: (refusal: Refusal) => void;
   readonly onCompiled?: (seconds: number) => void;
+  /** What EnvoyFilters do to a proxy, each time that it is compiled; undefined: nothing, or it is gone. */
+  readonly onPatches?: (stream: object, patches: ProxyPatches | undefined) => void;
   /** How long to wait for a pod that the API server knows and our watch does not yet. */
   readonly podWaitMs?: number;
 }
@@ -101,7 +104,7 @@ export class AdsBackend implements XdsBackend {
 
   #proxy(known: KnownProxy, named: SecretsOfProxy | undefined, changed: () => void): XdsProxy {
     const { id, claims } = known;
-    const { engine, onRefusal, onCompiled } = this.#options;
+    const { engine, onRefusal, onCompiled, onPatches } = this.#options;
     const workload = workloadOf(this.#meshProxy(known));
     let compiled: CompiledProxy | undefined;
     let last: DesiredState | undefined;
@@ -115,6 +118,7 @@ export class AdsBackend implements XdsBackend {
         const startedAt = performance.now();
         compiled = compile();
         onCompiled?.((performance.now() - startedAt) / 1000);
+        onPatches?.(known, compiled.patches);
         named?.want(compiled.secrets);
         // A listener goes out together with what it shows to its clients.
         if (last !== undefined && named?.isRead === false) return last;
@@ -134,6 +138,7 @@ export class AdsBackend implements XdsBackend {
         }
       },
       closed: () => {
+        onPatches?.(known, undefined);
         unsubscribe();
         keys?.close();
         named?.close();
@@ -152,7 +157,9 @@ export class AdsBackend implements XdsBackend {
   ): readonly ObjectRef[] | undefined {
     const { typeUrl, resource, version, message } = refused;
     const likely = chooseBlamed(origins);
-    if (!QUARANTINED.has(typeUrl)) return likely;
+    // One patch without a match changes every resource of its type, and a proxy that starts would have none.
+    const isPatched = likely.some(({ kind }) => kind === 'EnvoyFilter');
+    if (!QUARANTINED.has(typeUrl) && !isPatched) return likely;
     // Many proxies refuse one table; by the time the second says so, the first one's refusal has changed it.
     const { desired, offered } = compileNow();
     const current = desired.get(typeUrl)?.get(resource) ?? offered?.get(typeUrl)?.resources.get(resource);
@@ -203,6 +210,8 @@ export class AdsBackend implements XdsBackend {
       trustDomain,
       dnsDomain: claims.dnsDomain,
       delivery: claims.delivery,
+      version: claims.version,
+      metadata: claims.metadata,
       ...(claims.upstreamMark === undefined ? {} : { upstreamMark: claims.upstreamMark }),
     };
   }

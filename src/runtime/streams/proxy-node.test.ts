@@ -48,6 +48,8 @@ test('reads what the bootstrap writes', () => {
     labels: {},
     upstreamMark: 1337,
     delivery: 'FULL',
+    version: '1.40.0',
+    metadata: Object.fromEntries(Object.entries(written.metadata).filter(([, value]) => typeof value === 'string')),
     facts: {
       workload: 'gw',
       revision: 'latest',

@@ -22,6 +22,10 @@ export interface NodeClaims {
   readonly labels: Readonly<Record<string, string>>;
   readonly upstreamMark: number | undefined;
   readonly delivery: ConfigDelivery;
+  /** ISTIO_VERSION, else Envoy's own version; '' for what is neither. */
+  readonly version: string;
+  /** The texts of its metadata. */
+  readonly metadata: Readonly<Record<string, string>>;
   /** What telemetry calls its workload. */
   readonly facts: WorkloadSubject;
 }
@@ -70,6 +74,8 @@ export function readNode(node: XdsNode): NodeClaims {
     labels: textsOf(node.metadata['LABELS']),
     upstreamMark: Number.isInteger(mark) && mark > 0 ? mark : undefined,
     delivery: kind === 'sidecar' && isConfigDelivery(delivery) && isAbleToFetch(node) ? delivery : 'FULL',
+    version: text('ISTIO_VERSION') || node.userAgentVersion,
+    metadata: textsOf(node.metadata),
     facts: factsOf((fact) => text(PROXY_ENVIRONMENT[fact])),
   };
 }

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Cluster, ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
+import type { PatchContext } from '../../intent/types.ts';
+import { mergeSocket } from './listeners.ts';
+import { merged } from './merge.ts';
+import { type Findings, type Patch, type PatchSet, replacesLists } from './patch-set.ts';
+
+/** undefined: it is taken out. */
+export function patchCluster(
+  cluster: Cluster,
+  patches: PatchSet,
+  context: PatchContext,
+  findings: Findings,
+): Cluster | undefined {
+  let patched = cluster;
+  for (const patch of patches.of('CLUSTER', context)) {
+    if (patch.intent.operation === 'ADD' || !fitsCluster(cluster.name, patch)) continue;
+    findings.note(patch);
+    if (patch.intent.operation === 'REMOVE') return undefined;
+    patched = mergeCluster(patched, patch);
+  }
+  return patched;
+}
+
+/** A cluster has one socket, or one for each kind of endpoint; a patch's is merged into the one of its name. */
+function mergeCluster(cluster: Cluster, patch: Patch<'CLUSTER'>): Cluster {
+  const value = patch.value();
+  const socket = value.transportSocket;
+  if (socket !== undefined) {
+    const choices = cluster.transportSocketMatches.map((match) => match.transportSocket);
+    const own = [cluster.transportSocket, ...choices].find((candidate) => candidate?.name === socket.name);
+    delete value.transportSocket;
+    if (!mergeSocket(own, socket) && choices.length === 0) cluster.transportSocket = socket;
+  }
+  return merged(ClusterSchema, cluster, value, replacesLists(patch));
+}
+
+function fitsCluster(name: string, { intent }: Patch): boolean {
+  const match = intent.match.cluster;
+  if (match === undefined) return true;
+  if (match.name !== '') return match.name === name;
+  const [, port = '', subset = '', host = ''] = name.split('|');
+  return (
+    (match.subset === '' || match.subset === subset) &&
+    (match.service === '' || match.service === host) &&
+    (match.portNumber === 0 || match.portNumber === Number(port))
+  );
+}
