@@ -69,7 +69,7 @@ function logTo(view: View, name: string, filter: string | undefined): LogIntent[
   }
   const collector = otlp && collectorOf(view, otlp);
   if (collector === undefined) return [];
-  return [{ sink: { kind: 'otlp', collector, name: otlp!.logName }, format: formatOf(otlp!.logFormat), filter }];
+  return [{ sink: { kind: 'otlp', collector, name: otlp!.logName }, format: recordOf(otlp!.logFormat), filter }];
 }
 
 type LogFormat = NonNullable<ExtensionProvider['envoyFileAccessLog']>['logFormat'];
@@ -77,6 +77,11 @@ type LogFormat = NonNullable<ExtensionProvider['envoyFileAccessLog']>['logFormat
 function formatOf(format: LogFormat): LogIntent['format'] {
   if (format?.labels !== undefined) return { kind: 'json', members: format.labels };
   return format?.text === undefined ? undefined : { kind: 'text', text: format.text };
+}
+
+function recordOf(format: LogFormat): LogIntent['format'] {
+  const whole = formatOf(format);
+  return whole?.kind === 'json' && format?.text !== undefined ? { ...whole, body: format.text } : whole;
 }
 
 /** Istio's members of a line in JSON, and both ends' identities: docs/telemetry.md. */

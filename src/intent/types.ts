@@ -53,7 +53,8 @@ export interface LogIntent {
   /** In Envoy's format commands; undefined: the usual line. */
   readonly format:
     | { readonly kind: 'text'; readonly text: string }
-    | { readonly kind: 'json'; readonly members: JsonFormat }
+    /** `body`: a line beside the members, which a record of OTLP may have. */
+    | { readonly kind: 'json'; readonly members: JsonFormat; readonly body?: string }
     | undefined;
   /** An expression (CEL) over Envoy's attributes: what it is true of is logged. */
   readonly filter: string | undefined;

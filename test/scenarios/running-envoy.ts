@@ -57,12 +57,10 @@ export class RunningEnvoy {
     writeFileSync(path, toBinary(BootstrapSchema, bootstrap));
     const args = [
       '--disable-hot-restart',
-      '--concurrency',
-      '1',
-      '--log-level',
-      'off',
-      '--config-path',
-      path,
+      ...['--concurrency', '1'],
+      ...['--log-level', 'off'],
+      ...['--file-flush-interval-msec', '100'],
+      ...['--config-path', path],
       ...(also === undefined ? [] : ['--config-yaml', also]),
     ];
     this.#process = spawn(envoyPath, args, { stdio: 'ignore', env: { ...process.env, ...environment } });

@@ -282,8 +282,15 @@ const OF_EVERY_POD = (() => {
     excludeOutboundBy: 'uid',
   });
   const { bootstrap_extensions, stats_eviction_interval } = bootstrap;
-  // Histograms are complete at a flush, by default after five seconds.
-  return JSON.stringify({ bootstrap_extensions, stats_eviction_interval, stats_flush_interval: '0.2s' });
+  // By default histograms are complete, and spans are sent, every five seconds.
+  const flush = { 'tracing.zipkin.flush_interval_ms': 100, 'tracing.opentelemetry.flush_interval_ms': 100 };
+  const layered_runtime = { layers: [{ name: 'test', static_layer: flush }] };
+  return JSON.stringify({
+    bootstrap_extensions,
+    stats_eviction_interval,
+    layered_runtime,
+    stats_flush_interval: '0.2s',
+  });
 })();
 
 /** The application, which without a redirect is not where the client dialled. */

@@ -104,7 +104,7 @@ function otlpLogger(
   { collector, name }: Extract<LogIntent['sink'], { kind: 'otlp' }>,
   { format }: LogIntent,
 ): { name: string; config: Any } {
-  const text = format?.kind === 'text' ? format.text : ACCESS_LOG_FORMAT;
+  const text = (format?.kind === 'text' ? format.text : format?.body) ?? ACCESS_LOG_FORMAT;
   const config = packed(OpenTelemetryAccessLogConfigSchema, {
     logName: name,
     grpcService: collectorService(collector),

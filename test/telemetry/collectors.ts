@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small servers that take what Envoy tells: Zipkin's JSON by HTTP, and OTLP by gRPC, of which they keep the bytes.
+import { once } from 'node:events';
+import http from 'node:http';
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
+
+export interface ZipkinSpan {
+  readonly traceId: string;
+  readonly parentId?: string;
+  readonly kind: string;
+  readonly localEndpoint: { readonly serviceName: string };
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+export class ZipkinCollector {
+  readonly spans: ZipkinSpan[] = [];
+  readonly #server: http.Server;
+
+  private constructor(server: http.Server) {
+    this.#server = server;
+  }
+
+  static async start(): Promise<ZipkinCollector> {
+    const server = http.createServer((request, response) => {
+      let body = '';
+      request.setEncoding('utf8').on('data', (chunk: string) => {
+        body += chunk;
+      });
+      request.on('end', () => {
+        if (request.url === '/api/v2/spans') collector.spans.push(...(JSON.parse(body) as ZipkinSpan[]));
+        response.writeHead(202).end();
+      });
+    });
+    const collector = new ZipkinCollector(server);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return collector;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  stop(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+}
+
+/** Any OTLP service: path of the call -> the messages, as text in which strings can be found. */
+export class OtlpCollector {
+  readonly #told: { readonly path: string; readonly text: string }[] = [];
+  readonly #server: http2.Http2Server;
+  readonly #sessions = new Set<http2.ServerHttp2Session>();
+
+  private constructor(server: http2.Http2Server) {
+    this.#server = server;
+    server.on('session', (session) => this.#sessions.add(session));
+    server.on('stream', (stream, headers) => {
+      const chunks: Buffer[] = [];
+      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+      stream.on('error', () => {});
+      stream.on('end', () => {
+        this.#told.push({ path: String(headers[':path']), text: Buffer.concat(chunks).toString('latin1') });
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+        stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+        // An empty message: nothing was refused.
+        stream.end(Buffer.alloc(5));
+      });
+    });
+  }
+
+  static async start(): Promise<OtlpCollector> {
+    const collector = new OtlpCollector(http2.createServer());
+    collector.#server.listen(0, '127.0.0.1');
+    await once(collector.#server, 'listening');
+    return collector;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Everything that came by calls of this service. */
+  told(service: 'logs' | 'trace' | 'metrics'): string {
+    return this.#told
+      .filter(({ path }) => path.startsWith(`/opentelemetry.proto.collector.${service}.`))
+      .map(({ text }) => text)
+      .join('\n');
+  }
+
+  stop(): void {
+    for (const session of this.#sessions) session.destroy();
+    this.#server.close();
+  }
+}
