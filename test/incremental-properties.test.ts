@@ -27,6 +27,7 @@ function proxy(kind: MeshProxy['kind'], namespace: string, podName: string, labe
     cluster: clusterName('cluster1'),
     namespace,
     podName,
+    locality: podName === 'other' ? 'eu/a' : '',
     ip: '10.1.0.1',
     labels,
     serviceAccount: 'default',
@@ -163,11 +164,20 @@ const destinationRule = fc
     host: pick('reviews', 'orders.beta.svc.cluster.local', '*.example', '*.local'),
     subsets: fc.subarray(['v1', 'v2']),
     exportTo,
+    // What routes and chains have to know of a rule, and clients that it is for.
+    hash: pick(undefined, 'x-user', 'x-shop'),
+    selected: pick(undefined, undefined, 'reviews'),
   })
-  .map(({ namespace, name, host, subsets, exportTo: scope }) =>
+  .map(({ namespace, name, host, subsets, exportTo: scope, hash, selected }) =>
     mesh('DestinationRule', namespace, name, {
       host,
-      exportTo: scope,
+      ...(selected === undefined ? { exportTo: scope } : { workloadSelector: { matchLabels: { app: selected } } }),
+      ...(hash && {
+        trafficPolicy: {
+          loadBalancer: { consistentHash: { httpHeaderName: hash } },
+          connectionPool: { tcp: { idleTimeout: '9s' } },
+        },
+      }),
       subsets: subsets.map((version) => ({ name: version, labels: { version } })),
     }),
   );

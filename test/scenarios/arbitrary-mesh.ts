@@ -38,19 +38,27 @@ function ports() {
   return fc.uniqueArray(fc.constantFrom(...PORTS), { minLength: 1, selector: (p) => p.name });
 }
 
-const pod = fc.record({ namespace, name, version: fc.constantFrom(...VERSIONS), ip: ip(1), meshed: fc.boolean() }).map(
-  (p): KubeObject => ({
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      name: `${p.name}-${p.version}`,
-      namespace: p.namespace,
-      labels: { app: p.name, version: p.version, ...(p.meshed && { 'security.istio.io/tlsMode': 'istio' }) },
-    },
-    spec: { serviceAccountName: p.name, containers: [{ ports: [{ name: 'web', containerPort: 8000 }] }] },
-    status: { podIP: p.ip, conditions: [{ type: 'Ready', status: p.meshed ? 'True' : 'False' }] },
-  }),
-);
+const place = fc.constantFrom('', 'eu.a', 'eu.b', 'us.a');
+const pod = fc
+  .record({ namespace, name, version: fc.constantFrom(...VERSIONS), ip: ip(1), meshed: fc.boolean(), place })
+  .map(
+    (p): KubeObject => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        name: `${p.name}-${p.version}`,
+        namespace: p.namespace,
+        labels: {
+          app: p.name,
+          version: p.version,
+          'istio-locality': p.place,
+          ...(p.meshed && { 'security.istio.io/tlsMode': 'istio' }),
+        },
+      },
+      spec: { serviceAccountName: p.name, containers: [{ ports: [{ name: 'web', containerPort: 8000 }] }] },
+      status: { podIP: p.ip, conditions: [{ type: 'Ready', status: p.meshed ? 'True' : 'False' }] },
+    }),
+  );
 
 const slice = fc
   .record({ namespace, name, versions: fc.subarray([...VERSIONS]), ips: fc.tuple(ip(1), ip(1), ip(1)), ports: ports() })
@@ -164,8 +172,17 @@ const selectingEntry = fc.record({ namespace, name, created, resolution: fc.cons
 const policy = fc.record(
   {
     tls: fc.constantFrom({ mode: 'ISTIO_MUTUAL' }, { mode: 'DISABLE' }, { mode: 'SIMPLE', insecureSkipVerify: true }),
-    loadBalancer: fc.constantFrom({ simple: 'RANDOM' }, { simple: 'ROUND_ROBIN' }),
+    loadBalancer: fc.constantFrom(
+      { simple: 'RANDOM' },
+      { simple: 'PASSTHROUGH' },
+      { simple: 'ROUND_ROBIN', warmup: { duration: '10s' } },
+      { consistentHash: { httpHeaderName: 'x-user' } },
+      { consistentHash: { useSourceIp: true, maglev: { tableSize: 11 } } },
+      { localityLbSetting: { distribute: [{ from: 'eu/*', to: { 'eu/a': 60, 'us/*': 40 } }] } },
+      { localityLbSetting: { failoverPriority: ['version', 'topology.kubernetes.io/region'] } },
+    ),
     connectionPool: fc.constantFrom(
+      { tcp: { idleTimeout: '0s', maxConnectionDuration: '5m' }, http: { h2UpgradePolicy: 'UPGRADE' } },
       { tcp: { maxConnections: 5, connectTimeout: '2s', tcpKeepalive: { time: '10s' } } },
       { http: { http2MaxRequests: 9, maxRequestsPerConnection: 1, idleTimeout: '5s' } },
     ),
@@ -173,6 +190,12 @@ const policy = fc.record(
   },
   { requiredKeys: [] },
 );
+const policyOfAll = fc
+  .tuple(
+    policy,
+    fc.option(fc.constantFrom({ tunnel: { targetHost: 'db.example', targetPort: 5432 } }, { proxyProtocol: {} })),
+  )
+  .map(([common, more]) => ({ ...common, ...more }));
 
 /** Istio's rules for a list of scopes. */
 function distinctScopes(scopes: readonly string[], namespace: string): string[] {
@@ -186,11 +209,22 @@ function said(trafficPolicy: object): { trafficPolicy?: object } {
 }
 
 const destinationRule = fc
-  .record({ namespace, name, created, host, exportTo, subsets: fc.subarray([...VERSIONS]), policy, inner: policy })
+  .record({
+    namespace,
+    name,
+    created,
+    host,
+    exportTo,
+    subsets: fc.subarray([...VERSIONS]),
+    policy: policyOfAll,
+    inner: policy,
+    selected: fc.option(fc.constantFrom(...NAMES)),
+  })
   .map((d) =>
     mesh('DestinationRule', d.name, d.namespace, d.created, {
       host: d.host,
-      ...(d.exportTo && { exportTo: distinctScopes(d.exportTo, d.namespace) }),
+      ...(d.selected !== null && { workloadSelector: { matchLabels: { app: d.selected } } }),
+      ...(d.exportTo && d.selected === null && { exportTo: distinctScopes(d.exportTo, d.namespace) }),
       ...said(d.policy),
       subsets: d.subsets.map((v) => ({ name: v, labels: { version: v }, ...said(d.inner) })),
     }),
