@@ -29,6 +29,9 @@ const { values: flags } = parseArgs({
 /** Between two of a kind, at most. */
 const PAUSES_MS = { change: 100, plane: 20_000, envoy: 15_000 };
 
+/** Of the sidecars' addresses: two soaks on one machine must not answer for one another. */
+const FIRST = 10 + 8 * (process.pid % 28);
+
 class PlaneProcess {
   readonly #port: number;
   readonly #mesh: SoakMesh;
@@ -136,7 +139,7 @@ async function soak(delivery: ConfigDelivery, requests: number): Promise<void> {
   await plane.start();
   const sidecars = Array.from(
     { length: Number(flags.envoys) },
-    (_, i) => new Sidecar({ dir, adsPort, number: 101 + i, delivery }, mesh),
+    (_, i) => new Sidecar({ dir, adsPort, number: FIRST + i, delivery }, mesh),
   );
   await Promise.all(sidecars.map((sidecar) => sidecar.start()));
   const tallies = new Map(KINDS.map((kind): [string, Tally] => [kind, { total: 0, lost: new Map(), times: [] }]));
