@@ -63,5 +63,5 @@ test('short names are those that users type', () => {
   const names = buildCrds().map(
     (crd) => (crd['spec'] as { names: { shortNames: string[] } }).names.shortNames[0] ?? '-',
   );
-  expect(names).toEqual(['dr', '-', 'gw', '-', 'se', 'telemetry', 'vs', 'we', 'wg']);
+  expect(names).toEqual(['dr', '-', 'gw', '-', 'se', '-', 'telemetry', 'vs', 'we', 'wg']);
 });

@@ -6,6 +6,7 @@ import { GATEWAY } from './gateway.ts';
 import type { Kind } from './kind.ts';
 import { PROXY_CONFIG } from './proxy-config.ts';
 import { SERVICE_ENTRY } from './service-entry.ts';
+import { SIDECAR } from './sidecar.ts';
 import { TELEMETRY } from './telemetry.ts';
 import { VIRTUAL_SERVICE } from './virtual-service.ts';
 import { WORKLOAD_ENTRY } from './workload-entry.ts';
@@ -18,6 +19,7 @@ export const KINDS: readonly Kind<unknown>[] = [
   GATEWAY as Kind<unknown>,
   PROXY_CONFIG as Kind<unknown>,
   SERVICE_ENTRY as Kind<unknown>,
+  SIDECAR as Kind<unknown>,
   TELEMETRY as Kind<unknown>,
   VIRTUAL_SERVICE as Kind<unknown>,
   WORKLOAD_ENTRY as Kind<unknown>,

@@ -8,6 +8,7 @@ import {
   choice,
   defaulted,
   type Infer,
+  idle,
   list,
   optional,
   type Shape,
@@ -47,7 +48,7 @@ const path: Shape<string> = text({ pattern: /^\/.+/, what: 'a file in the proxy,
 const certificateFiles = struct({
   serverCertificate: optional(path),
   privateKey: optional(path),
-  caCertificates: optional(path),
+  caCertificates: idle('clients are verified by one bundle: give it by caCertificates beside tlsCertificates'),
 });
 
 export const serverTls = checked(
@@ -187,9 +188,6 @@ function checkFiles(value: ServerTls, at: At): void {
   tlsCertificates.forEach((files, i) => {
     need(`tlsCertificates[${i}].serverCertificate`, files.serverCertificate);
     need(`tlsCertificates[${i}].privateKey`, files.privateKey);
-    if (files.caCertificates === undefined) return;
-    const field = `${at.field}.tlsCertificates[${i}].caCertificates`;
-    at.report.add('ISM0005', field, 'clients are verified by one bundle', 'use caCertificates beside tlsCertificates');
   });
   if (mode !== 'SIMPLE' && caCertificates === undefined) {
     const cure = 'set caCertificates, or credentialName to a Secret with ca.crt';

@@ -16,10 +16,16 @@ import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts';
 import { SocketOption_SocketState } from '#gen/envoy/config/core/v3/socket_option_pb.ts';
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
-import type { DestinationIntent, InboundPortIntent, OutlierIntent, PoolIntent } from '../intent/types.ts';
+import type {
+  DestinationIntent,
+  InboundPortIntent,
+  LocalEndpointIntent,
+  OutlierIntent,
+  PoolIntent,
+} from '../intent/types.ts';
 import { buildLoadAssignment } from './endpoints.ts';
 import { balancing, commonLb } from './load-balancing.ts';
-import { byAds, duration, packed } from './messages.ts';
+import { byAds, duration, packed, socketAddress } from './messages.ts';
 import { BLACK_HOLE, destinationName, INBOUND_PASSTHROUGH, inboundName, PASSTHROUGH } from './names.ts';
 import { type ServiceLabels, serviceMetadata } from './telemetry-metadata.ts';
 import { clientSocket, proxyProtocolSocket, RAW_BUFFER } from './tls.ts';
@@ -41,20 +47,24 @@ export function buildCluster(destination: DestinationIntent, secrets: ConfigSour
       : balancing(destination.balancing)),
     circuitBreakers: breakers(pool),
     ...(destination.protocol !== 'tcp' && { typedExtensionProtocolOptions: httpOptions(destination.protocol, pool) }),
-    ...(pool.keepalive && {
-      upstreamConnectionOptions: {
-        tcpKeepalive: {
-          ...(pool.keepalive.probes !== undefined && { keepaliveProbes: pool.keepalive.probes }),
-          ...(pool.keepalive.timeMs !== undefined && { keepaliveTime: Math.ceil(pool.keepalive.timeMs / 1000) }),
-          ...(pool.keepalive.intervalMs !== undefined && {
-            keepaliveInterval: Math.ceil(pool.keepalive.intervalMs / 1000),
-          }),
-        },
-      },
-    }),
+    ...keepalive(pool),
     ...(destination.outlier && outlier(destination.outlier)),
     ...commonLb(destination),
   });
+}
+
+function keepalive(pool: PoolIntent): ClusterInit {
+  if (pool.keepalive === undefined) return {};
+  const { probes, timeMs, intervalMs } = pool.keepalive;
+  return {
+    upstreamConnectionOptions: {
+      tcpKeepalive: {
+        ...(probes !== undefined && { keepaliveProbes: probes }),
+        ...(timeMs !== undefined && { keepaliveTime: Math.ceil(timeMs / 1000) }),
+        ...(intervalMs !== undefined && { keepaliveInterval: Math.ceil(intervalMs / 1000) }),
+      },
+    },
+  };
 }
 
 /** Where the client was going anyway, without the mesh's TLS. */
@@ -82,19 +92,45 @@ export function buildBlackHole(): Cluster {
 
 /** The application behind the sidecar, at the very address that the client dialled. */
 export function buildInboundCluster(port: InboundPortIntent | undefined, mark: number | undefined): Cluster {
+  const pool = port?.pool ?? {};
   return create(ClusterSchema, {
     name: port === undefined ? INBOUND_PASSTHROUGH : inboundName(port.port),
     metadata: serviceMetadata(port === undefined ? strangers(INBOUND_PASSTHROUGH) : ownService(port)),
     connectTimeout: duration(10_000),
-    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
-    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
-    circuitBreakers: breakers({}),
-    upstreamBindConfig: bindConfig(mark),
+    ...applicationAt(port?.endpoint, port),
+    circuitBreakers: breakers(pool),
+    ...(port?.endpoint?.kind !== 'unix' && { upstreamBindConfig: bindConfig(mark) }),
+    ...keepalive(pool),
     ...(port !== undefined &&
       port.protocol !== 'tcp' && {
-        typedExtensionProtocolOptions: httpOptions(port.protocol === 'auto' ? 'as-client' : port.protocol, {}),
+        typedExtensionProtocolOptions: httpOptions(port.protocol === 'auto' ? 'as-client' : port.protocol, pool),
       }),
   });
+}
+
+/** At the address that the client dialled, on another port of it, or somewhere else in the pod. */
+function applicationAt(endpoint: LocalEndpointIntent | undefined, port: InboundPortIntent | undefined): ClusterInit {
+  if (endpoint === undefined || endpoint.kind === 'port') {
+    const lbConfig = endpoint && {
+      lbConfig: { case: 'originalDstLbConfig' as const, value: { upstreamPortOverride: endpoint.port } },
+    };
+    return {
+      clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
+      lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+      ...lbConfig,
+    };
+  }
+  const address =
+    endpoint.kind === 'unix'
+      ? { address: { case: 'pipe' as const, value: { path: endpoint.path } } }
+      : socketAddress(endpoint.address, endpoint.port);
+  return {
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+    loadAssignment: {
+      clusterName: inboundName(port!.port),
+      endpoints: [{ lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address } } }] }],
+    },
+  };
 }
 
 /** Istio's words for a destination that is nobody's service. */

@@ -30,9 +30,9 @@ import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough } f
 import { EndpointResources } from './endpoint-resources.ts';
 import { buildLoadAssignment } from './endpoints.ts';
 import { buildGatewayHttpListener, buildGatewayTcpListener } from './listeners-gateway.ts';
-import { buildVirtualInbound } from './listeners-inbound.ts';
+import { buildOpenInbound, buildVirtualInbound } from './listeners-inbound.ts';
 import { buildHttpListener, buildTcpListener, buildVirtualOutbound } from './listeners-outbound.ts';
-import { destinationName, TYPE_URL } from './names.ts';
+import { destinationName, TYPE_URL, unclaimedName } from './names.ts';
 import { OnDemandParts } from './on-demand.ts';
 import { ResourceCache } from './resource-cache.ts';
 import { RouteTables } from './route-tables.ts';
@@ -160,7 +160,9 @@ export class EnvoyCompiler {
   #ownListenerMap(intent: ProxyIntent): ResourceMap {
     const { inbound, gateway, telemetry, outbound } = intent;
     const parts = [inbound ?? gateway ?? this.#fixed.nothing, telemetry.client, telemetry.server];
-    return this.#own.get(parts, `listeners ${outbound?.unknown}`, () => byName(this.#ownListeners(intent)));
+    return this.#own.get(parts, `listeners ${outbound && unclaimedName(outbound.unknown)}`, () =>
+      byName(this.#ownListeners(intent)),
+    );
   }
 
   #cluster(destination: DestinationIntent): XdsResource {
@@ -193,7 +195,7 @@ export class EnvoyCompiler {
 
   #outboundListeners(outbound: OutboundIntent, told: SideTelemetry, onDemand?: OnDemand): ResourceMap {
     const { unknown, detectionTimeoutMs, httpPorts, tcpPorts } = outbound;
-    const rest = `${unknown} ${this.#keyOf(told)}`;
+    const rest = `${unclaimedName(unknown)} ${this.#keyOf(told)}`;
     const context = `${rest} ${detectionTimeoutMs}${onDemand === undefined ? '' : ` ${onDemand}`}`;
     const http = this.#httpListeners.get(httpPorts, context, () => {
       const frames = new WeakMap<object, OutboundHttpPortIntent>();
@@ -223,7 +225,7 @@ export class EnvoyCompiler {
     const key = this.#keyOf(told);
     if (outbound !== undefined) {
       const { unknown } = outbound;
-      const rest = `${unknown} ${key}`;
+      const rest = `${unclaimedName(unknown)} ${key}`;
       yield this.#cache.get(this.#fixed.outboundTrap, rest, LISTENER, () => buildVirtualOutbound(unknown, told));
     }
     for (const port of (gateway?.httpPorts ?? []).map(withoutRoutes)) {
@@ -239,6 +241,12 @@ export class EnvoyCompiler {
     yield this.#cache.get(inbound, this.#keyOf(server), LISTENER, () =>
       buildVirtualInbound(inbound, this.#secrets, server),
     );
+    for (const port of inbound.ports) {
+      const { open } = port;
+      if (open === undefined) continue;
+      const context = { secrets: this.#secrets, telemetry: server };
+      yield this.#cache.get(port, this.#keyOf(server), LISTENER, () => buildOpenInbound(port, open, context));
+    }
   }
 
   /** Says all of it in short. */

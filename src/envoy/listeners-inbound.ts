@@ -14,8 +14,9 @@ import { originalDst, tlsInspector } from './filters/listener-filters.ts';
 import { peerIdentity } from './filters/peer-identity.ts';
 import { tcpProxy } from './filters/tcp-proxy.ts';
 import { duration, socketAddress } from './messages.ts';
-import { BLACK_HOLE, INBOUND_PASSTHROUGH, INBOUND_PORT, inboundName, VIRTUAL_INBOUND } from './names.ts';
+import { BLACK_HOLE, INBOUND_PASSTHROUGH, INBOUND_PORT, inboundName, listenerName, VIRTUAL_INBOUND } from './names.ts';
 import { LOCAL_RETRIES, UNSERVED_HEADER } from './retries.ts';
+import { ownServerSocket } from './server-tls.ts';
 import { serverSocket } from './tls.ts';
 
 /** Every chain asks for a certificate of the mesh. */
@@ -36,7 +37,7 @@ export function buildVirtualInbound(inbound: InboundIntent, secrets: ConfigSourc
         filterChainMatch: { destinationPort: INBOUND_PORT },
         filters: [tcpProxy({ to: BLACK_HOLE, telemetry })],
       },
-      ...inbound.ports.flatMap((port) => portChains(port, secrets, telemetry)),
+      ...inbound.ports.flatMap((port) => (port.open === undefined ? portChains(port, secrets, telemetry) : [])),
       {
         name: 'virtualInbound-rest',
         filterChainMatch: { transportProtocol: 'tls' },
@@ -48,29 +49,51 @@ export function buildVirtualInbound(inbound: InboundIntent, secrets: ConfigSourc
   });
 }
 
+/** A port that the proxy has open itself, without a redirect. */
+export function buildOpenInbound(
+  port: InboundPortIntent,
+  address: string,
+  { secrets, telemetry }: { readonly secrets: ConfigSource; readonly telemetry: SideTelemetry },
+): Listener {
+  return create(ListenerSchema, {
+    name: listenerName(address, port.port),
+    address: socketAddress(address, port.port),
+    trafficDirection: TrafficDirection.INBOUND,
+    listenerFilters: [tlsInspector()],
+    filterChains: portChains(port, secrets, telemetry),
+    accessLog: accessLogs(telemetry.logs, refusedConnections()),
+  });
+}
+
 /** Where nobody says what a port speaks, the client's sidecar knows: it offers HTTP within its TLS, or nothing. */
 function portChains(port: InboundPortIntent, secrets: ConfigSource, telemetry: SideTelemetry): ChainInit[] {
   const name = `0.0.0.0_${port.port}`;
   const cluster = inboundName(port.port);
-  const match = { destinationPort: port.port, transportProtocol: 'tls' };
+  const match = { transportProtocol: 'tls', ...(port.open === undefined && { destinationPort: port.port }) };
+  const secured = port.tls === undefined;
+  const identity = secured ? [peerIdentity()] : [];
+  const socket = (protocol: 'http' | 'tcp') =>
+    port.tls === undefined
+      ? serverSocket(protocol, secrets)
+      : ownServerSocket(port.tls, protocol === 'http' ? ['h2', 'http/1.1'] : [], secrets);
   const tcp = (): ChainInit => ({
     name,
     filterChainMatch: match,
-    transportSocket: serverSocket('tcp', secrets),
-    filters: [peerIdentity(), tcpProxy({ to: cluster, telemetry, ...SERVER })],
+    transportSocket: socket('tcp'),
+    filters: [...identity, tcpProxy({ to: cluster, telemetry, ...SERVER, secured })],
   });
   const http = (chainName: string, applicationProtocols: string[]): ChainInit => ({
     name: chainName,
     filterChainMatch: { ...match, applicationProtocols },
-    transportSocket: serverSocket('http', secrets),
+    transportSocket: socket('http'),
     filters: [
-      peerIdentity(),
+      ...identity,
       httpConnectionManager({
         role: 'inbound',
         statPrefix: `inbound_0.0.0.0_${port.port}`,
         routes: { table: inboundTable(port, cluster) },
         telemetry,
-        secured: true,
+        secured,
       }),
     ],
   });

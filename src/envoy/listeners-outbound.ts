@@ -17,7 +17,7 @@ import { httpConnectionManager } from './filters/http-connection-manager.ts';
 import { HTTP_PROTOCOLS, httpInspector, tlsInspector } from './filters/listener-filters.ts';
 import { chainName, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
 import { duration, socketAddress } from './messages.ts';
-import { BLACK_HOLE, listenerName, OUTBOUND_PORT, PASSTHROUGH, VIRTUAL_OUTBOUND } from './names.ts';
+import { BLACK_HOLE, listenerName, OUTBOUND_PORT, unclaimedName, VIRTUAL_OUTBOUND } from './names.ts';
 import { ruleMetadata } from './rule-metadata.ts';
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>;
@@ -65,7 +65,7 @@ export function buildHttpListener(
   return create(ListenerSchema, {
     name,
     address: listenAddress(intent),
-    bindToPort: false,
+    bindToPort: intent.open === true,
     trafficDirection: TrafficDirection.OUTBOUND,
     listenerFilters: [...(named ? [tlsInspector()] : []), httpInspector()],
     listenerFiltersTimeout: duration(detectionTimeoutMs),
@@ -109,7 +109,7 @@ export function buildTcpListener(
   return create(ListenerSchema, {
     name: listenerName(intent.address, intent.port),
     address: listenAddress(intent),
-    bindToPort: false,
+    bindToPort: intent.open === true,
     trafficDirection: TrafficDirection.OUTBOUND,
     filterChains: intent.chains.map((chain) => tcpChain(chain, telemetry)),
     ...(!complete && { defaultFilterChain: { filters: [unclaimed(unknown, telemetry)] } }),
@@ -143,5 +143,5 @@ function prefixRange(block: string) {
 }
 
 function unclaimed(unknown: OutboundIntent['unknown'], telemetry: SideTelemetry) {
-  return tcpProxy({ to: unknown === 'pass-through' ? PASSTHROUGH : BLACK_HOLE, telemetry });
+  return tcpProxy({ to: unclaimedName(unknown), telemetry });
 }

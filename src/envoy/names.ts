@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every name that Envoy sees, as Istio's users know them from their logs and dashboards.
-import type { DestinationRef } from '../intent/types.ts';
+import type { DestinationRef, UnknownTraffic } from '../intent/types.ts';
 
 export const TYPE_URL = {
   cluster: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
@@ -13,6 +13,12 @@ export const TYPE_URL = {
 export const PASSTHROUGH = 'PassthroughCluster';
 export const BLACK_HOLE = 'BlackHoleCluster';
 export const INBOUND_PASSTHROUGH = 'InboundPassthroughCluster';
+/** Where what nobody claims goes. */
+export function unclaimedName(unknown: UnknownTraffic | 'not-found'): string {
+  if (typeof unknown !== 'string') return destinationName(unknown);
+  return unknown === 'pass-through' ? PASSTHROUGH : BLACK_HOLE;
+}
+
 export const VIRTUAL_OUTBOUND = 'virtualOutbound';
 export const VIRTUAL_INBOUND = 'virtualInbound';
 export const OUTBOUND_PORT = 15001;

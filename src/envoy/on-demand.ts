@@ -22,6 +22,7 @@ import { DomainIndex } from './domain-index.ts';
 import { duration } from './messages.ts';
 import { destinationName, TYPE_URL } from './names.ts';
 import type { ResourceCache } from './resource-cache.ts';
+import { contextOf } from './route-tables.ts';
 import { buildVirtualHost, encodeHostResource, encodeOnDemandTable } from './routes.ts';
 
 type ResourceMap = ReadonlyMap<string, XdsResource>;
@@ -62,7 +63,7 @@ export class OnDemandParts {
     // Two virtual hosts of one domain are refused.
     const isTaken = [...this.#wildcardsOf(table).values()].some((host) => host.domains.includes('*'));
     const options = { isTaken, isAsked: onDemand === 'ALL_ON_DEMAND' };
-    const context = `${table.otherwise} ${onDemand} ${isTaken}`;
+    const context = `${contextOf(table)} ${onDemand} ${isTaken}`;
     return this.#cache.assembled(table, { typeUrl: TYPE_URL.routes, name: table.name, context }, [], () =>
       encodeOnDemandTable(table, options),
     );

@@ -3,9 +3,14 @@ import { changesBetween } from '../incremental/derived-map.ts';
 import { LineageMemo } from '../incremental/lineage-memo.ts';
 import type { RouteTableIntent, VirtualHostIntent } from '../intent/types.ts';
 import type { XdsResource } from '../xds/types.ts';
-import { TYPE_URL } from './names.ts';
+import { TYPE_URL, unclaimedName } from './names.ts';
 import type { ResourceCache, ResourcePart } from './resource-cache.ts';
 import { buildVirtualHost, encodeRouteConfiguration } from './routes.ts';
+
+/** What of a table is no virtual host. */
+export function contextOf({ otherwise }: RouteTableIntent): string {
+  return otherwise === 'not-found' ? otherwise : unclaimedName(otherwise);
+}
 
 /** Route configurations put together from their virtual hosts, of which only those that have changed are serialized. */
 export class RouteTables {
@@ -20,7 +25,7 @@ export class RouteTables {
     const sorted = this.#parts.get(table.hosts, '', () => new SortedParts(this.#cache)).of(table.hosts);
     return this.#cache.assembled(
       table,
-      { typeUrl: TYPE_URL.routes, name: table.name, context: table.otherwise },
+      { typeUrl: TYPE_URL.routes, name: table.name, context: contextOf(table) },
       sorted,
       () =>
         encodeRouteConfiguration(

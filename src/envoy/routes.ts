@@ -140,6 +140,11 @@ function virtualHost(host: VirtualHostIntent): VirtualHostInit {
 
 function otherwise(kind: RouteTableIntent['otherwise'], asked = false): VirtualHostInit[] {
   const match = everything(asked);
+  const to = (cluster: string): VirtualHostInit => {
+    const value: ActionInit = { clusterSpecifier: { case: 'cluster', value: cluster }, timeout: duration(0) };
+    const action = { case: 'route' as const, value };
+    return { name: 'allow_any', domains: ['*'], routes: [{ name: 'allow_any', match, action }] };
+  };
   switch (kind) {
     case 'not-found':
       return [];
@@ -147,11 +152,10 @@ function otherwise(kind: RouteTableIntent['otherwise'], asked = false): VirtualH
       const action = { case: 'directResponse' as const, value: { status: 502 } };
       return [{ name: 'block_all', domains: ['*'], routes: [{ name: 'block_all', match, action }] }];
     }
-    case 'pass-through': {
-      const value: ActionInit = { clusterSpecifier: { case: 'cluster', value: PASSTHROUGH }, timeout: duration(0) };
-      const action = { case: 'route' as const, value };
-      return [{ name: 'allow_any', domains: ['*'], routes: [{ name: 'allow_any', match, action }] }];
-    }
+    case 'pass-through':
+      return [to(PASSTHROUGH)];
+    default:
+      return [to(destinationName(kind))];
   }
 }
 

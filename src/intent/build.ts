@@ -110,12 +110,15 @@ function telemetryOf({ index, view, proxy }: IntentInputs, cache: IntentCache): 
 const NO_SERVICES: readonly MeshService[] = [];
 
 function inboundOf(
-  { proxy, workload }: IntentInputs,
+  { proxy, workload, view }: IntentInputs,
   services: readonly MeshService[],
   cache: IntentCache,
 ): InboundIntent {
-  const parts = [services, workload ?? NOTHING];
-  return cache.inbound.get(parts, proxy.cluster, () => buildInbound(services, proxy, workload));
+  const sidecar = view.scope?.sidecar;
+  const parts = [services, workload ?? NOTHING, sidecar ?? NOTHING];
+  // Only where a Sidecar has listeners of its own does the pod's address matter.
+  const tag = sidecar?.spec.ingress.some(({ captureMode }) => captureMode === 'NONE') ? proxy.ip : '';
+  return cache.inbound.get(parts, `${proxy.cluster} ${tag}`, () => buildInbound(services, proxy, workload, sidecar));
 }
 
 /** Services of the proxy's own cluster and namespace that select its pod, oldest first; the same array for the same. */

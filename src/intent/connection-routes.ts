@@ -2,10 +2,9 @@
 // The tcp and tls parts of VirtualServices: what decides before anything of a connection is read but its TLS greeting.
 import type { ConnectionShare } from '../api/destination.ts';
 import type { ConnectionMatch, VirtualService } from '../api/virtual-service.ts';
-import { lookUpHost } from '../model/hosts.ts';
 import { qualifyGateway } from '../model/qualify-gateway.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
-import type { ProxyView } from '../model/view.ts';
+import { type ProxyView, rulesAt } from '../model/view.ts';
 import { type RouteClient, resolveDestination } from './http-routes.ts';
 import type { Origin, TcpChainIntent, TcpShare } from './types.ts';
 
@@ -62,7 +61,7 @@ export function ruledChains(
   const client = { view, gateway: 'mesh', port: port.number };
   const isTls = port.protocol === 'tls';
   const routes: ConnectionRoute[] = [];
-  for (const rule of lookUpHost(view.rules, service.hostname)) {
+  for (const rule of rulesAt(view, service.hostname, port.number)) {
     routes.push(...(isTls ? tlsRoutes(rule, client) : tcpRoutes(rule, client)));
     if (!isTls && routes.at(-1)?.blocks.length === 0) break;
   }

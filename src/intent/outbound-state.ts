@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the sidecars that share a view do with outgoing connections, kept up host by host: a change costs the hosts that it
 // concerns, however many there are.
+import { isDeepStrictEqual } from 'node:util';
+import type { Destination } from '../api/destination.ts';
 import { covers } from '../api/names.ts';
 import { VersionedMap } from '../incremental/versioned-map.ts';
-import type { MeshService } from '../model/snapshot.ts';
+import { qualifyHost } from '../model/hosts.ts';
+import { listeningPlace } from '../model/sidecar-scope.ts';
+import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import { aliasTarget, compareServices, type ProxyView } from '../model/view.ts';
 import { DomainClaims } from './domain-claims.ts';
 import { HostChanges } from './host-changes.ts';
 import { buildPlace, type Claim, claimsOfService, type Place } from './outbound.ts';
-import type { OutboundHttpPortIntent, OutboundIntent, TcpPortIntent, VirtualHostIntent } from './types.ts';
+import type {
+  OutboundHttpPortIntent,
+  OutboundIntent,
+  TcpPortIntent,
+  UnknownTraffic,
+  VirtualHostIntent,
+} from './types.ts';
 import {
   buildMadeUpHost,
   buildVirtualHost,
@@ -17,6 +27,11 @@ import {
   otherNames,
   type VirtualHostCache,
 } from './virtual-hosts.ts';
+
+interface OutboundPolicy {
+  readonly mode: string;
+  readonly egressProxy?: Destination | undefined;
+}
 
 /** What one host adds to the whole, before it meets the others. */
 interface HostPart {
@@ -138,14 +153,15 @@ export class OutboundState {
 
   #join(view: ProxyView, places: ReadonlySet<string>, tables: ReadonlySet<number>): OutboundIntent {
     const before = this.#outbound;
-    const unknown = view.mesh.outboundTrafficPolicy.mode === 'ALLOW_ANY' ? 'pass-through' : 'refuse';
+    const unknown = unknownTraffic(view, before?.unknown);
     const detectionTimeoutMs = view.mesh.protocolDetectionTimeout;
     const isSame = before?.unknown === unknown && before.detectionTimeoutMs === detectionTimeoutMs;
     if (isSame && places.size + tables.size === 0) return before;
     const touched = new Set(places);
     for (const key of places) this.#settlePlace(key);
     // A place without an address goes by the table of its port; and what others may do there, the mesh says to all.
-    for (const port of tables) touched.add(placeKey('', port));
+    for (const port of tables)
+      for (const address of ['', listeningPlace(view.scope, port)?.address ?? '']) touched.add(placeKey(address, port));
     if (before === undefined || before.unknown !== unknown) for (const key of this.#places.keys()) touched.add(key);
     const http = [...touched].map((key) => [key, this.#httpPort(key, unknown)] as const);
     const tcp = [...touched].map((key) => [key, this.#tcpPort(key)] as const);
@@ -186,19 +202,32 @@ export class OutboundState {
   #tcpPort(key: string): TcpPortIntent | undefined {
     const place = this.#places.get(key);
     if (place === undefined || place.http !== undefined) return undefined;
-    const { address, port, chains } = place;
-    return { address, port, chains };
+    const { address, port, chains, open } = place;
+    return { address, port, chains, ...(open && { open }) };
   }
+}
+
+/** `before`, if it is the same. */
+function unknownTraffic({ scope, mesh, settings }: ProxyView, before: UnknownTraffic | undefined): UnknownTraffic {
+  const { mode, egressProxy }: OutboundPolicy = scope?.sidecar.spec.outboundTrafficPolicy ?? mesh.outboundTrafficPolicy;
+  if (mode !== 'ALLOW_ANY') return 'refuse';
+  if (scope === undefined || egressProxy === undefined) return 'pass-through';
+  const host = qualifyHost(egressProxy.host, scope.sidecar.ref.namespace, settings.dnsDomain);
+  const to = { host, port: egressProxy.port!.number, subset: egressProxy.subset ?? '' };
+  return isDeepStrictEqual(before, to) ? before! : to;
 }
 
 function partOf(view: ProxyView, host: string): HostPart {
   const service = view.serviceOf.get(host);
-  if (service === undefined) return NOTHING;
+  if (service === undefined || service.unlisted) return NOTHING;
   const target = aliasTarget(view, service) ?? service;
   // The DNS leads who dials another name to the service's own addresses.
   const claimed = target === service ? claimsOfService(view, service) : [];
   const claims = Map.groupBy(claimed, ({ address, port }) => placeKey(address, port));
-  const routed = target.ports.filter((port) => isRoutedByPort(view, target, port)).map(({ number }) => number);
+  const isRouted = (port: ServicePort) =>
+    isRoutedByPort(view, target, port) ||
+    (port.protocol === 'auto' && listeningPlace(view.scope, port.number) !== undefined);
+  const routed = target.ports.filter(isRouted).map(({ number }) => number);
   return {
     service,
     target,

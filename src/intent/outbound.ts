@@ -2,6 +2,8 @@
 // What a sidecar does with the connections that its application opens: who listens where, service by service.
 import { isIP } from 'node:net';
 import { isRemote } from '../model/hosts.ts';
+import type { ListeningPlace } from '../model/sidecar-scope.ts';
+import { listeningPlace } from '../model/sidecar-scope.ts';
 import { type MeshService, PROXY_PORTS, type ServicePort } from '../model/snapshot.ts';
 import { addressesOf, headlessState, type ProxyView } from '../model/view.ts';
 import { ruledChains } from './connection-routes.ts';
@@ -16,6 +18,7 @@ export interface Place {
   http: 'port' | MeshService | undefined;
   readonly httpBlocks: string[];
   readonly chains: TcpChainIntent[];
+  open?: true;
 }
 
 /** A service's wish for a part of a place. */
@@ -24,15 +27,30 @@ export interface Claim {
   readonly port: number;
   readonly http: Place['http'];
   readonly chain: TcpChainIntent | undefined;
+  /** See TcpPortIntent. */
+  readonly open?: true;
 }
 
 /** All claims of a service. */
 export function claimsOfService(view: ProxyView, service: MeshService): Claim[] {
-  return service.ports.flatMap((port) =>
-    [...claimsOf(view, service, port)].flatMap((claim) =>
-      claim.address === '' && PROXY_PORTS.has(port.number) ? [] : [{ ...claim, port: port.number }],
-    ),
-  );
+  return service.ports.flatMap((port) => {
+    const place = listeningPlace(view.scope, port.number);
+    const claims = [...claimsOf(view, service, port)].map((claim) => ({ ...claim, port: port.number }));
+    if (place !== undefined) return PROXY_PORTS.has(port.number) ? [] : claims.map((claim) => moved(claim, place));
+    return claims.filter((claim) => claim.address !== '' || !PROXY_PORTS.has(port.number));
+  });
+}
+
+/** To where a Sidecar has it: there all that arrives is the first service's, unless its protocol says whom it is for. */
+function moved(claim: Claim, { address, open }: ListeningPlace): Claim {
+  const { chain, http } = claim;
+  return {
+    ...claim,
+    address,
+    http: http === undefined ? undefined : 'port',
+    chain: chain && { ...chain, blocks: [] },
+    ...(open && { open }),
+  };
 }
 
 /** What comes of the claims to one place, the most important first. */
@@ -43,10 +61,11 @@ export function buildPlace(address: string, port: number, claims: Iterable<Claim
 }
 
 /** Whoever comes first has the connections that two services claim. */
-function settle(place: Place, { address, http, chain }: Claim): void {
+function settle(place: Place, { address, http, chain, open }: Claim): void {
+  if (open) place.open = open;
   const beaten = chain !== undefined && place.chains.some((other) => overlap(other, chain));
   // An address is one service's alone: what it speaks there is that service's to say.
-  if (beaten && address !== '') return;
+  if (beaten && address !== '' && http !== 'port') return;
   if (chain !== undefined && !beaten) {
     place.chains.push(chain);
     if (http !== undefined) place.httpBlocks.push(...chain.blocks);

@@ -27,10 +27,15 @@ export class SecretUseCache {
   }
 }
 
-export function secretsOf({ gateway, destinations }: ProxyIntent, cache: SecretUseCache): readonly SecretUse[] {
-  const servers = (gateway?.tcpPorts ?? []).flatMap(({ chains, https }) =>
-    [...https, ...chains].flatMap(({ tls, origin }) => (tls === undefined ? [] : usesOfServer(tls, origin))),
-  );
+export function secretsOf(
+  { gateway, inbound, destinations }: ProxyIntent,
+  cache: SecretUseCache,
+): readonly SecretUse[] {
+  const opened = [
+    ...(gateway?.tcpPorts ?? []).flatMap(({ chains, https }) => [...https, ...chains]),
+    ...(inbound?.ports ?? []),
+  ];
+  const servers = opened.flatMap(({ tls, origin }) => (tls === undefined ? [] : usesOfServer(tls, origin)));
   const clients = cache.ofClients(destinations);
   return servers.length === 0 ? clients : [...servers, ...clients];
 }

@@ -300,13 +300,16 @@ export interface OutlierIntent {
 
 export interface OutboundIntent {
   /** What happens to connections that no service claims. */
-  readonly unknown: 'pass-through' | 'refuse';
+  readonly unknown: UnknownTraffic;
   /** How long to wait for a client's first bytes, where they decide; 0: as long as it takes. */
   readonly detectionTimeoutMs: number;
   /** By address and port. */
   readonly httpPorts: ReadonlyMap<string, OutboundHttpPortIntent>;
   readonly tcpPorts: ReadonlyMap<string, TcpPortIntent>;
 }
+
+/** It goes where it was going, or nowhere, or all to one destination. */
+export type UnknownTraffic = 'pass-through' | 'refuse' | DestinationRef;
 
 export interface HttpPortIntent {
   /** An IP address, or `unix://` and a path; absent or '': every address. */
@@ -319,6 +322,7 @@ export interface HttpPortIntent {
 export interface OutboundHttpPortIntent extends HttpPortIntent {
   /** As TcpPortIntent has it. */
   readonly address: string;
+  readonly open?: true;
   /** CIDR blocks of `chains` in which requests go by the table, too. */
   readonly httpBlocks: readonly string[];
   /** What takes connections that are no HTTP. */
@@ -329,6 +333,8 @@ export interface TcpPortIntent {
   /** An IP address; '' for every address that no other listener of the port has. */
   readonly address: string;
   readonly port: number;
+  /** The proxy has the port open itself; else the redirect hands over what is captured. */
+  readonly open?: true;
   readonly chains: readonly TcpChainIntent[];
 }
 
@@ -368,7 +374,7 @@ export interface RouteTableIntent {
   readonly name: string;
   /** By name, in no order: no domain is in two of them. */
   readonly hosts: ReadonlyMap<string, VirtualHostIntent>;
-  readonly otherwise: 'pass-through' | 'refuse' | 'not-found';
+  readonly otherwise: UnknownTraffic | 'not-found';
 }
 
 export interface VirtualHostIntent {
@@ -508,7 +514,20 @@ export interface InboundPortIntent {
   readonly protocol: 'http' | 'http2' | 'tcp' | 'auto';
   readonly host: string;
   readonly origin: Origin;
+  /** Where the application listens; absent: where the client dialled. */
+  readonly endpoint?: LocalEndpointIntent;
+  /** An address that the proxy listens on itself; absent: what is captured. */
+  readonly open?: string;
+  /** Instead of the mesh's own. */
+  readonly tls?: ServerTlsIntent;
+  readonly pool?: PoolIntent;
 }
+
+export type LocalEndpointIntent =
+  | { readonly kind: 'address'; readonly address: string; readonly port: number }
+  /** Of the pod, whatever its address. */
+  | { readonly kind: 'port'; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
 
 export interface GatewayIntent {
   /** Requests in plain text. */

@@ -4,10 +4,17 @@ import { isIP } from 'node:net';
 import { type Hostname, hostname } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import type { DestinationPolicy } from '../model/destination-policies.ts';
-import { isRemote, lookUpHost } from '../model/hosts.ts';
+import { isRemote } from '../model/hosts.ts';
 import { IdentityMemo } from '../model/identity-memo.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
-import { addressesOf, headlessState, type ProxyView, selectDestinationRule } from '../model/view.ts';
+import {
+  addressesOf,
+  headlessState,
+  importedAt,
+  type ProxyView,
+  rulesAt,
+  selectDestinationRule,
+} from '../model/view.ts';
 import { withHashes } from './destination-hints.ts';
 import { buildRoutes, plainRoute } from './http-routes.ts';
 import { refsOf } from './route-refs.ts';
@@ -96,8 +103,8 @@ export function buildVirtualHost(
   { service, alias, port, domains }: HostedService,
   cache: VirtualHostCache,
 ): VirtualHostIntent {
-  const own = httpRules(lookUpHost(view.rules, alias.hostname));
-  const candidates = alias === service ? own : [...own, ...httpRules(lookUpHost(view.rules, service.hostname))];
+  const own = httpRules(rulesAt(view, alias.hostname, port));
+  const candidates = alias === service ? own : [...own, ...httpRules(rulesAt(view, service.hostname, port))];
   const client = candidates.some(asksClient) ? `${view.namespace} ${JSON.stringify(view.labels)}` : '';
   return cache.get(view, [service, ...candidates], `${port} ${client} ${domains.join()}`, () => {
     const field = `spec.ports[${service.ports.findIndex((p) => p.number === port)}]`;
@@ -156,7 +163,7 @@ export const MADE_UP_PORT = 80;
 
 export function buildMadeUpHost(view: ProxyView, host: string): VirtualHostIntent | undefined {
   const port = MADE_UP_PORT;
-  const ruled = firstRuled(httpRules(view.rules.exact.get(host) ?? []), view, port);
+  const ruled = firstRuled(httpRules(importedAt(view, view.rules.exact.get(host) ?? [], port)), view, port);
   if (ruled === undefined) return undefined;
   const origin = { object: ruled.rule.ref, field: 'spec.hosts' };
   const domain = isIP(host) === 6 ? `[${host}]` : host;

@@ -6,6 +6,7 @@ import { GATEWAY, type Gateway } from '../api/gateway.ts';
 import { decodeObject, type MeshObject } from '../api/kind.ts';
 import { kindOf } from '../api/kinds.ts';
 import { SERVICE_ENTRY, type ServiceEntry } from '../api/service-entry.ts';
+import { SIDECAR, type Sidecar } from '../api/sidecar.ts';
 import { VIRTUAL_SERVICE, type VirtualService } from '../api/virtual-service.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { diagnoseMesh } from './cross-rules/diagnose-mesh.ts';
@@ -29,6 +30,8 @@ function withObject(index: MeshIndex, kind: string, object: MeshObject<unknown>)
       return { ...index, destinationRules: replaced(index.destinationRules, object as DestinationRule) };
     case GATEWAY.kind:
       return { ...index, gateways: replaced(index.gateways, object as Gateway) };
+    case SIDECAR.kind:
+      return { ...index, sidecars: replaced(index.sidecars, object as Sidecar) };
     case SERVICE_ENTRY.kind: {
       const others = [...index.services].filter(([, service]) => !isSame(service.origin, object.ref));
       const made = servicesOfEntry(object as ServiceEntry).map((service) => [service.key, service] as const);

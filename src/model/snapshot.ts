@@ -9,6 +9,7 @@ import type { KubeService, TrafficDistribution, Workload } from '../api/kubernet
 import type { MeshConfig } from '../api/mesh-config.ts';
 import type { ClusterName, Hostname, SpiffeId } from '../api/names.ts';
 import type { Protocol } from '../api/protocol.ts';
+import type { Sidecar } from '../api/sidecar.ts';
 import type { Telemetry } from '../api/telemetry.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import type { WorkloadFacts } from '../kube/workload-facts.ts';
@@ -64,6 +65,8 @@ export interface MeshService {
   /** Of a ServiceEntry: its endpoints are workloads that it selects, and no gateways to others. */
   readonly selecting: boolean;
   readonly subjectAltNames: readonly string[];
+  /** Rules lead to it; clients do not see it. */
+  readonly unlisted?: true;
   /** Of a ServiceEntry: the networks that its endpoints name, sorted. */
   readonly networks: readonly string[];
 }
@@ -114,6 +117,8 @@ export interface MeshIndex {
   readonly destinationRules: readonly DestinationRule[];
   readonly gateways: readonly Gateway[];
   readonly telemetries: readonly Telemetry[];
+  /** Oldest first. */
+  readonly sidecars: readonly Sidecar[];
   /** Rules by their hosts; of VirtualServices only those for sidecars (`mesh`). */
   readonly meshRules: RuleIndex<VirtualService>;
   readonly hostRules: RuleIndex<DestinationRule>;

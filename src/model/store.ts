@@ -13,6 +13,7 @@ import { decodeMeshNetworks } from '../api/mesh-networks.ts';
 import { type ClusterName, clusterName, type SpiffeId } from '../api/names.ts';
 import { diagnose, type Locate } from '../api/report.ts';
 import { SERVICE_ENTRY, type ServiceEntry } from '../api/service-entry.ts';
+import { SIDECAR, type Sidecar } from '../api/sidecar.ts';
 import { TELEMETRY } from '../api/telemetry.ts';
 import { unknownKind } from '../api/validate.ts';
 import { isForMesh, VIRTUAL_SERVICE, type VirtualService } from '../api/virtual-service.ts';
@@ -105,6 +106,7 @@ export class MeshStore {
   readonly #hostRules: RuleTable<DestinationRule>;
   #gateways: readonly Gateway[] = [];
   #envoyFilters: readonly EnvoyFilter[] = [];
+  #sidecars: readonly Sidecar[] = [];
   #snapshot: MeshSnapshot;
 
   constructor(options: MeshStoreOptions) {
@@ -295,6 +297,8 @@ export class MeshStore {
     if (gateways.length > 0) this.#gateways = changed(this.#gateways, gateways, () => true);
     const filters = this.#rules.changesOf(ENVOY_FILTER);
     if (filters.length > 0) this.#envoyFilters = changed(this.#envoyFilters, filters, () => true);
+    const sidecars = this.#rules.changesOf(SIDECAR);
+    if (sidecars.length > 0) this.#sidecars = changed(this.#sidecars, sidecars, () => true);
     const next: MeshIndex = {
       settings,
       mesh: this.#mesh,
@@ -308,6 +312,7 @@ export class MeshStore {
       gateways: this.#gateways,
       telemetries: changed(before.telemetries, this.#rules.changesOf(TELEMETRY), () => true),
       envoyFilters: this.#envoyFilters,
+      sidecars: this.#sidecars,
       meshRules: this.#meshRules.index,
       hostRules: this.#hostRules.index,
       gatewayRules: changed(before.gatewayRules, rules, isBound),
@@ -528,6 +533,7 @@ function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {
     gateways: [],
     telemetries: [],
     envoyFilters: [],
+    sidecars: [],
     meshRules: new RuleTable<VirtualService>(() => []).index,
     hostRules: new RuleTable<DestinationRule>(() => []).index,
     gatewayRules: [],

@@ -23,6 +23,15 @@ import { networkOf, type Reach, reachOf, type Vantage } from './networks.ts';
 import type { MeshProxy } from './proxy.ts';
 import { qualifyGateway } from './qualify-gateway.ts';
 import type { RuleIndex } from './rule-table.ts';
+import {
+  buildScope,
+  chooseSidecar,
+  destinationsOf,
+  importService,
+  importsRule,
+  type SidecarScope,
+  seesEverything,
+} from './sidecar-scope.ts';
 import type { HeadlessState, MeshIndex, MeshService, MeshSettings } from './snapshot.ts';
 
 export interface ProxyView {
@@ -45,6 +54,8 @@ export interface ProxyView {
   readonly place: Place;
   readonly identities: MeshIndex['identities'];
   readonly headless: MeshIndex['headless'];
+  /** What the Sidecar of the proxies lets them see, and says of their listeners; absent without one. */
+  readonly scope: SidecarScope | undefined;
   /** Of a gateway: what it was selected for, and all rules bound to those. */
   readonly gateways: readonly Gateway[];
   readonly gatewayRules: readonly VirtualService[];
@@ -57,11 +68,16 @@ export class ViewCache {
   readonly destinationRules = new RecentValues<VisibleRules<DestinationRule, DestinationPolicy>>();
   readonly policies = new IdentityMemo<DestinationPolicy>();
   readonly labels = new IdentityMemo<readonly string[]>();
+  readonly scopes = new IdentityMemo<SidecarScope>();
+  readonly implied = new IdentityMemo<Implied>();
   readonly gateways = new IdentityMemo<readonly Gateway[]>();
   readonly gatewayRules = new IdentityMemo<readonly VirtualService[]>();
   readonly vantages = new IdentityMemo<Vantage>();
   readonly keys = new WeakMap<MeshProxy, { readonly of: readonly unknown[]; readonly key: string }>();
   readonly places = new WeakMap<MeshProxy, { readonly of: readonly unknown[]; readonly place: Place }>();
+
+  /** Numbers tell scopes apart. */
+  scopesMade = 0;
 
   turn(): void {
     for (const values of [this.services, this.rules, this.destinationRules]) values.turn();
@@ -91,9 +107,14 @@ class VisibleRules<R, V> {
   }
 }
 
-function visibleTo(namespace: string): (rules: readonly VirtualService[]) => readonly VirtualService[] | undefined {
+function visibleTo(
+  namespace: string,
+  isImported: (rule: VirtualService) => boolean = () => true,
+): (rules: readonly VirtualService[]) => readonly VirtualService[] | undefined {
   return (rules) => {
-    const seen = rules.filter((rule) => isExported(rule.spec.exportTo, rule.ref.namespace, namespace));
+    const isSeen = (rule: VirtualService) =>
+      isExported(rule.spec.exportTo, rule.ref.namespace, namespace) && isImported(rule);
+    const seen = rules.filter(isSeen);
     if (seen.length === 0) return undefined;
     // Where all are seen, as they mostly are, all namespaces share one list.
     return privateFirst(seen.length === rules.length ? rules : seen);
@@ -138,6 +159,8 @@ export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache):
   const { namespace, kind } = proxy;
   const { settings, mesh, identities, headless } = index;
   const gateways = kind === 'gateway' ? gatewaysOf(index, proxy, cache) : NONE;
+  const scope = scopeOf(index, proxy, cache);
+  const rules = rulesFor(index, namespace, scope, cache);
   return {
     key: viewKey(index, proxy, cache),
     kind,
@@ -148,8 +171,9 @@ export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache):
     mesh,
     vantage: vantageOf(index, proxy, cache),
     place: placeIn(index, proxy, cache),
-    serviceOf: servicesFor(proxy, cache).of(index.servicesByHost),
-    rules: cache.rules.get(namespace, () => new VisibleRules(visibleTo(namespace))).of(index.meshRules),
+    serviceOf: servicesFor(proxy, limitsOf(scope, rules, settings, cache), cache).of(index.servicesByHost),
+    rules,
+    scope,
     destinationRules: policiesFor(index, proxy, cache),
     identities,
     headless,
@@ -166,6 +190,29 @@ export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache):
 
 const NONE: readonly never[] = Object.freeze([]);
 
+/** undefined without a Sidecar. */
+function scopeOf(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): SidecarScope | undefined {
+  const sidecar = chooseSidecar(index.sidecars, proxy, index.settings);
+  if (sidecar === undefined) return undefined;
+  const { namespace } = proxy;
+  return cache.scopes.get([sidecar], namespace, () => buildScope(sidecar, namespace, `${++cache.scopesMade}`));
+}
+
+function rulesFor(
+  index: MeshIndex,
+  namespace: string,
+  scope: SidecarScope | undefined,
+  cache: ViewCache,
+): HostTable<VirtualService> {
+  const { dnsDomain } = index.settings;
+  const limiting = scope === undefined || seesEverything(scope) ? undefined : scope;
+  const isImported = limiting && ((rule: VirtualService) => importsRule(limiting, rule, dnsDomain));
+  const limits = limiting === undefined ? '' : ` ${limiting.key}`;
+  return cache.rules
+    .get(`${namespace}${limits}`, () => new VisibleRules(visibleTo(namespace, isImported)))
+    .of(index.meshRules);
+}
+
 function gatewaysOf({ gateways }: MeshIndex, { labels }: MeshProxy, cache: ViewCache): readonly Gateway[] {
   return cache.gateways.get([gateways], JSON.stringify(Object.entries(labels).sort()), () =>
     gateways.filter((g) => selects(g.spec.selector, labels)),
@@ -174,14 +221,15 @@ function gatewaysOf({ gateways }: MeshIndex, { labels }: MeshProxy, cache: ViewC
 
 /** Proxies with equal keys at the same place have equal views of one index. */
 export function viewKey(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): string {
-  const of = [index.networks, index.mesh, index.labelRules, index.selectiveRules];
+  const of = [index.networks, index.mesh, index.labelRules, index.selectiveRules, index.sidecars];
   const known = cache.keys.get(proxy);
   if (known?.of.every((each, i) => each === of[i])) return known.key;
   const { kind, cluster, namespace } = proxy;
   const standpoint = standpointOf(index, proxy).key;
   const names = kind === 'gateway' ? Object.keys(proxy.labels).sort() : askedLabels(index, namespace, cache);
   const selecting = pickLabels(selectingLabels(index, namespace, cache), proxy.labels);
-  const key = JSON.stringify([kind, cluster, namespace, standpoint, pickLabels(names, proxy.labels), selecting]);
+  const scope = scopeOf(index, proxy, cache)?.key ?? '';
+  const key = JSON.stringify([kind, cluster, namespace, standpoint, pickLabels(names, proxy.labels), selecting, scope]);
   cache.keys.set(proxy, { of, key });
   return key;
 }
@@ -224,6 +272,21 @@ export function asksForLabels(vs: VirtualService): boolean {
 function labelsAsked({ spec }: VirtualService): string[] {
   const routes = [...spec.http, ...spec.tls, ...spec.tcp];
   return routes.flatMap((route) => route.match.flatMap((match) => Object.keys(match.sourceLabels)));
+}
+
+/** The rules of `mesh` for a host, as they are seen on a port. */
+export function rulesAt(view: ProxyView, host: string, port: number): readonly VirtualService[] {
+  return importedAt(view, lookUpHost(view.rules, host), port);
+}
+
+/** Of these rules those that the port's listener imports. */
+export function importedAt(
+  { scope, settings }: ProxyView,
+  rules: readonly VirtualService[],
+  port: number,
+): readonly VirtualService[] {
+  if (scope === undefined || scope.byPort.size === 0) return rules;
+  return rules.filter((rule) => importsRule(scope, rule, settings.dnsDomain, port));
 }
 
 /** The gateways of a VirtualService as NAMESPACE/NAME, without `mesh`. */
@@ -272,14 +335,51 @@ export function selectDestinationRule(view: ProxyView, service: MeshService): De
   return own ?? inNamespace(service.namespace) ?? inNamespace(rootNamespace);
 }
 
-function servicesFor({ namespace, requestedNetworks: requested }: MeshProxy, cache: ViewCache) {
-  return cache.services.get(`${namespace} ${requested}`, () => {
+/** Hosts that are not imported, but led to by rules that are. */
+interface Implied {
+  readonly hosts: ReadonlySet<string>;
+  readonly key: string;
+}
+
+function impliedBy(rules: HostTable<VirtualService>, { dnsDomain }: MeshSettings, cache: ViewCache): Implied {
+  return cache.implied.get([rules], '', () => {
+    const hosts = destinationsOf(new Set([...rules.exact.values()].flat()), dnsDomain);
+    return { hosts, key: [...hosts].sort().join() };
+  });
+}
+
+type Limits = Implied & { readonly scope: SidecarScope };
+
+function limitsOf(
+  scope: SidecarScope | undefined,
+  rules: HostTable<VirtualService>,
+  settings: MeshSettings,
+  cache: ViewCache,
+): Limits | undefined {
+  if (scope === undefined || seesEverything(scope)) return undefined;
+  return { scope, ...impliedBy(rules, settings, cache) };
+}
+
+function servicesFor(
+  { namespace, requestedNetworks: requested }: MeshProxy,
+  limits: Limits | undefined,
+  cache: ViewCache,
+) {
+  const key = limits === undefined ? '' : ` ${limits.scope.key} ${limits.key}`;
+  return cache.services.get(`${namespace} ${requested}${key}`, () => {
     const compare = importance(namespace, requested);
     return new DerivedMap((services) => {
-      const [first, ...others] = services.filter((s) => isExported(s.exportTo, s.namespace, namespace));
+      const exported = services.filter((s) => isExported(s.exportTo, s.namespace, namespace));
+      const [first, ...others] = limits === undefined ? exported : exported.flatMap((s) => limited(s, limits));
       return others.reduce((best, other) => (compare(other, best!) < 0 ? other : best), first);
     });
   });
+}
+
+function limited(service: MeshService, { scope, hosts }: Limits): MeshService[] {
+  const imported = importService(scope, service);
+  if (imported !== undefined) return [imported];
+  return hosts.has(service.hostname) ? [{ ...service, unlisted: true }] : [];
 }
 
 /** The order in which services have a name or an address that several claim: the most important first. */

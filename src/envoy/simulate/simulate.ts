@@ -244,6 +244,7 @@ function upstreamOf(cluster: Cluster, member: LbEndpoint, part: number): Upstrea
 function addressOf(member: LbEndpoint): string {
   if (member.hostIdentifier.case !== 'endpoint') return '';
   const address = member.hostIdentifier.value.address?.address;
+  if (address?.case === 'pipe') return `unix://${address.value.path}`;
   if (address?.case !== 'socketAddress') return '';
   const { address: host, portSpecifier } = address.value;
   return `${host}:${portSpecifier.case === 'portValue' ? portSpecifier.value : ''}`;

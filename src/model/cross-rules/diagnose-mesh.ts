@@ -14,6 +14,7 @@ import { checkNetworks } from './networks.ts';
 import { checkOpenPorts, checkPorts } from './ports.ts';
 import { checkJoined, checkReach } from './reach.ts';
 import { checkDestinations, checkGateways, checkRuleHosts } from './references.ts';
+import { checkSidecars } from './sidecars.ts';
 
 export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined): Diagnostic[] {
   const found: Diagnostic[] = [];
@@ -43,6 +44,7 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
   checkNetworks(index, services, say);
   checkPorts(services, say);
   checkServers(index.gateways, say);
+  checkSidecars(index.sidecars, say);
   for (const gateway of index.gateways) checkOpenPorts(gateway, services, say);
   return distinct(found);
 }
