@@ -45,6 +45,6 @@ export const WORKLOAD_GROUP: Kind<WorkloadGroupSpec> = {
     }
     const message = 'no proxy registers itself as a workload of this group';
     const cure = `write a WorkloadEntry for each, with the annotation istio.io/autoRegistrationGroup: ${ref.name}`;
-    at.report.add('ISM0005', `${at.field}.template`, message, cure, 'info');
+    at.report.add('ISM0005', at.field, message, cure, 'info');
   },
 };

@@ -105,6 +105,7 @@ function withoutFullMask(address: string): string {
 
 /** Its own endpoints, or those that it selects: with resolution STATIC only those that need no look-up. */
 function workloadsOfEntry({ spec, ref }: ServiceEntry, selected: readonly SelectableWorkload[]): SelectableWorkload[] {
+  if (spec.resolution === 'NONE') return [];
   if (spec.workloadSelector === undefined) return spec.endpoints.map((e) => workloadOfEndpoint(e, ref.cluster));
   return selected.filter((w) => spec.resolution.startsWith('DNS') || isDialled(w));
 }
