@@ -38,7 +38,7 @@ export function patchVirtualHost(
   findings: Findings,
 ): VirtualHost | undefined {
   let patched = host;
-  const fits = (patch: Patch) => fitsTable(table, patch) && fitsHost(patched, patch);
+  const fits = (patch: Patch) => fitsTable(table, patch) && fitsHost(patched, table, patch);
   for (const patch of patches.of('VIRTUAL_HOST', context)) {
     const { operation } = patch.intent;
     if (operation === 'ADD' || !fits(patch)) continue;
@@ -109,10 +109,12 @@ function fitsTable(name: string, { intent }: Patch): boolean {
   );
 }
 
-function fitsHost({ name, domains }: VirtualHost, { intent }: Patch): boolean {
+/** A host that comes by a resource of its own has the table before its name. */
+function fitsHost({ name, domains }: VirtualHost, table: string, { intent }: Patch): boolean {
   const match = intent.match.routeConfiguration?.vhost;
   if (match === undefined) return true;
-  return (match.name === '' || match.name === name) && (match.domainName === '' || domains.includes(match.domainName));
+  const isNamed = match.name === '' || match.name === name || `${table}/${match.name}` === name;
+  return isNamed && (match.domainName === '' || domains.includes(match.domainName));
 }
 
 const ACTIONS: Readonly<Record<string, string>> = {
