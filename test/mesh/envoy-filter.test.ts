@@ -147,9 +147,9 @@ describe.skipIf(envoyPath === undefined)('EnvoyFilters on a real Envoy', () => {
 
   test('one that finds nothing in any connected proxy is told, until it does or is gone', async () => {
     apply(idle);
-    await expect.poll(() => idlePatches, { timeout: 10_000 }).toMatchObject([
-      { code: 'ISM0203', object: { name: 'idle' }, field: 'spec.configPatches[0]' },
-    ]);
+    await expect
+      .poll(() => idlePatches, { timeout: 10_000 })
+      .toMatchObject([{ code: 'ISM0203', object: { name: 'idle' }, field: 'spec.configPatches[0]' }]);
     remove(idle);
     await expect.poll(() => idlePatches, { timeout: 10_000 }).toEqual([]);
   });
