@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Snapshot -> view -> intent -> resources for one proxy: the compile stages, joined. Pure but for its cache, which holds
 // nothing that could not be computed again.
+import type { Workload } from './api/kubernetes.ts';
 import { HOST_LABEL } from './api/localities.ts';
 import { EnvoyCompiler } from './envoy/compile.ts';
 import { destinationName, TYPE_URL } from './envoy/names.ts';
@@ -34,6 +35,13 @@ export interface CompiledProxy {
   readonly patches?: { readonly all: readonly Origin[]; readonly idle: () => readonly Origin[] };
 }
 
+interface KnownProxy {
+  readonly snapshot: MeshSnapshot;
+  readonly view: ProxyView;
+  readonly workload: Workload | undefined;
+  readonly compiled: CompiledProxy;
+}
+
 /** Everything that compiling keeps from one proxy to the next, and from one snapshot to the next. */
 export class CompileCache {
   readonly envoy: EnvoyCompiler;
@@ -45,7 +53,7 @@ export class CompileCache {
   /** Networks that a service's endpoints are on. */
   readonly networks = new IdentityMemo<readonly string[]>();
   /** Of each proxy the latest. */
-  readonly proxies = new WeakMap<MeshProxy, { readonly snapshot: MeshSnapshot; readonly compiled: CompiledProxy }>();
+  readonly proxies = new WeakMap<MeshProxy, KnownProxy>();
   readonly #parts = new ViewCache();
   readonly #views = new WeakMap<MeshIndex, Map<string, ProxyView>>();
 
@@ -73,18 +81,32 @@ const NOTHING_OFFERED: OfferedState = new Map();
 const NO_ENDPOINTS: EndpointSet = Object.freeze([]);
 
 export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: CompileCache): CompiledProxy {
+  const { index, endpoints } = snapshot;
   const known = cache.proxies.get(proxy);
   if (known?.snapshot === snapshot) return known.compiled;
-  const compiled = compileAnew(snapshot, proxy, cache);
-  cache.proxies.set(proxy, { snapshot, compiled });
+  const view = cache.view(index, proxy);
+  const workload = snapshot.workloads.get(workloadKey(proxy.cluster, proxy.namespace, proxy.podName));
+  // A view is of one index: with it and the pod, all but the endpoints is as it was.
+  const isSame = known?.view === view && known.workload === workload;
+  if (isSame && known.snapshot.endpoints === endpoints) {
+    cache.proxies.set(proxy, { ...known, snapshot });
+    return known.compiled;
+  }
+  const intent = isSame ? known.compiled.intent : buildIntent({ index, view, proxy, workload }, cache.intents);
+  const compiled = compileIntent({ snapshot, view, proxy, intent }, cache);
+  cache.proxies.set(proxy, { snapshot, view, workload, compiled });
   return compiled;
 }
 
-function compileAnew(snapshot: MeshSnapshot, proxy: MeshProxy, cache: CompileCache): CompiledProxy {
+interface CompileInputs {
+  readonly snapshot: MeshSnapshot;
+  readonly view: ProxyView;
+  readonly proxy: MeshProxy;
+  readonly intent: ProxyIntent;
+}
+
+function compileIntent({ snapshot, view, proxy, intent }: CompileInputs, cache: CompileCache): CompiledProxy {
   const { index } = snapshot;
-  const view = cache.view(index, proxy);
-  const workload = snapshot.workloads.get(workloadKey(proxy.cluster, proxy.namespace, proxy.podName));
-  const intent = buildIntent({ index, view, proxy, workload }, cache.intents);
   const lookup = {
     endpoints: snapshot.endpoints,
     ways: index.networks.gateways,

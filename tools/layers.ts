@@ -16,7 +16,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   model: ['api', 'kube', 'incremental'],
   intent: ['model', 'api', 'incremental'],
   envoy: ['intent', 'xds', 'incremental'],
-  'pipeline.ts': ['model', 'intent', 'envoy', 'xds', 'incremental'],
+  'pipeline.ts': ['api', 'model', 'intent', 'envoy', 'xds', 'incremental'],
   // serving
   xds: ['incremental'],
   identity: ['pki', 'xds'],

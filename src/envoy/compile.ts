@@ -67,6 +67,10 @@ export class EnvoyCompiler {
   readonly #keys = new WeakMap<SideTelemetry, string>();
   readonly #layers = new Layers<XdsResource>();
   readonly #own = new IdentityMemo<ResourceMap>();
+  readonly #ownMaps = new Map<string, WeakRef<ResourceMap>>();
+  readonly #forgetOwn = new FinalizationRegistry<string>((key) => {
+    if (this.#ownMaps.get(key)?.deref() === undefined) this.#ownMaps.delete(key);
+  });
   readonly #states = new IdentityMemo<DesiredState>();
   /** Of the maps of an intent, and all their later versions: what they become. */
   readonly #clusters = new LineageMemo<DerivedMap<DestinationIntent, XdsResource>>();
@@ -154,15 +158,27 @@ export class EnvoyCompiler {
 
   #ownClusterMap(intent: ProxyIntent): ResourceMap {
     const tag = `clusters ${intent.kind} ${intent.upstreamMark}`;
-    return this.#own.get([intent.inbound ?? this.#fixed.nothing], tag, () => byName(this.#ownClusters(intent)));
+    return this.#own.get([intent.inbound ?? this.#fixed.nothing], tag, () =>
+      this.#interned(byName(this.#ownClusters(intent))),
+    );
   }
 
   #ownListenerMap(intent: ProxyIntent): ResourceMap {
     const { inbound, gateway, telemetry, outbound } = intent;
     const parts = [inbound ?? gateway ?? this.#fixed.nothing, telemetry.client, telemetry.server];
     return this.#own.get(parts, `listeners ${outbound && unclaimedName(outbound.unknown)}`, () =>
-      byName(this.#ownListeners(intent)),
+      this.#interned(byName(this.#ownListeners(intent))),
     );
+  }
+
+  /** Pods that are copies of one another have equal maps: one map for all of them. */
+  #interned(map: ResourceMap): ResourceMap {
+    const key = hash('sha1', [...map.values()].map(({ name, version }) => `${name} ${version}`).join('\n'));
+    const known = this.#ownMaps.get(key)?.deref();
+    if (known !== undefined) return known;
+    this.#ownMaps.set(key, new WeakRef(map));
+    this.#forgetOwn.register(map, key);
+    return map;
   }
 
   #cluster(destination: DestinationIntent): XdsResource {

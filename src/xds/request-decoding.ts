@@ -6,6 +6,7 @@ import type { Node } from '#gen/envoy/config/core/v3/base_pb.ts';
 import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema } from '#gen/envoy/service/discovery/v3/discovery_pb.ts';
 import { GrpcError } from './grpc/status.ts';
 import type { SessionRequest, Variant } from './session/session.ts';
+import { SECRET_TYPE } from './session/type-urls.ts';
 import type { XdsNode } from './types.ts';
 
 export interface DecodedRequest {
@@ -26,6 +27,32 @@ export function decodeRequest(variant: Variant, bytes: Uint8Array, impliedType?:
   } catch (error) {
     if (error instanceof GrpcError) throw error;
     throw new GrpcError('INVALID_ARGUMENT', `the message is no ${variant === 'delta' ? 'Delta' : ''}DiscoveryRequest`);
+  }
+}
+
+/** From so many bytes on a request without a node is likely to be one that others have sent as well. */
+const REMEMBER_FROM_BYTES = 4096;
+const MAX_REMEMBERED_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Decodes requests, and knows the latest long ones again: sidecars of one mesh ask for the endpoints of the same thousands of
+ * clusters. Equal bytes give the very same request.
+ */
+export class RequestDecoder {
+  /** The latest last. */
+  #known: { readonly bytes: Uint8Array; readonly variant: Variant; readonly decoded: DecodedRequest }[] = [];
+
+  decode(variant: Variant, bytes: Uint8Array, impliedType?: string): DecodedRequest {
+    if (bytes.length < REMEMBER_FROM_BYTES) return decodeRequest(variant, bytes, impliedType);
+    const known = this.#known.find((each) => each.variant === variant && Buffer.compare(each.bytes, bytes) === 0);
+    if (known !== undefined) return known.decoded;
+    const decoded = decodeRequest(variant, bytes, impliedType);
+    if (decoded.node === undefined && decoded.request.typeUrl !== SECRET_TYPE) {
+      this.#known.push({ bytes: Uint8Array.from(bytes), variant, decoded });
+      let sum = this.#known.reduce((total, each) => total + each.bytes.length, 0);
+      while (sum > MAX_REMEMBERED_BYTES) sum -= this.#known.shift()!.bytes.length;
+    }
+    return decoded;
   }
 }
 

@@ -16,6 +16,7 @@ const DELTA_REMOVED_FIELD = 6;
 const REMEMBER_FROM_BYTES = 16 * 1024;
 
 const SAMPLES = 64;
+const MAX_TAILS = 4096;
 
 interface Body {
   readonly resources: readonly XdsResource[];
@@ -31,8 +32,14 @@ export class ResponseEncoder {
     delta: new WeakMap(),
     sotw: new WeakMap(),
   };
+  /** By the very list: many streams send one and the same. */
+  readonly #byList: Readonly<Record<Variant, WeakMap<readonly XdsResource[], Uint8Array>>> = {
+    delta: new WeakMap(),
+    sotw: new WeakMap(),
+  };
   /** In order of use, the oldest first. */
   readonly #bodies = new Map<string, Body>();
+  readonly #tails = new Map<string, Uint8Array>();
   readonly #maxBodyBytes: number;
   #bodyBytes = 0;
 
@@ -43,7 +50,7 @@ export class ResponseEncoder {
   /** The message in two parts; the first is shared and must not be changed. */
   encode(variant: Variant, response: SessionResponse): [Uint8Array, Uint8Array] {
     const own = response.named ?? [];
-    const tail = encodeTail(variant, response);
+    const tail = this.#tail(variant, response);
     return [
       this.#body(variant, response.resources),
       own.length === 0 ? tail : Buffer.concat([...own.map(encodeNamed), tail]),
@@ -53,17 +60,33 @@ export class ResponseEncoder {
   #body(variant: Variant, resources: readonly XdsResource[]): Uint8Array {
     const [only] = resources;
     if (resources.length === 1 && only !== undefined) return this.#wrapper(variant, only);
+    const byList = this.#byList[variant].get(resources);
+    if (byList !== undefined) return byList;
     const key = bodyKey(variant, resources);
     const known = this.#bodies.get(key);
     if (known?.resources.every((resource, index) => resource === resources[index]) === true) {
       this.#bodies.delete(key);
       this.#bodies.set(key, known);
+      this.#byList[variant].set(resources, known.bytes);
       return known.bytes;
     }
     const bytes = Buffer.concat(resources.map((resource) => this.#wrapper(variant, resource)));
     if (bytes.length >= REMEMBER_FROM_BYTES && bytes.length <= this.#maxBodyBytes)
       this.#remember(key, { resources, bytes });
+    this.#byList[variant].set(resources, bytes);
     return bytes;
+  }
+
+  /** Streams count their responses alike, so that many tails are the same. */
+  #tail(variant: Variant, response: SessionResponse): Uint8Array {
+    if (response.removed.length > 0) return encodeTail(variant, response);
+    const key = `${variant} ${response.typeUrl} ${response.nonce}`;
+    const known = this.#tails.get(key);
+    if (known !== undefined) return known;
+    const tail = encodeTail(variant, response);
+    if (this.#tails.size >= MAX_TAILS) this.#tails.clear();
+    this.#tails.set(key, tail);
+    return tail;
   }
 
   #remember(key: string, body: Body): void {

@@ -10,10 +10,11 @@ import {
   type TlsIdentity,
 } from './grpc/server.ts';
 import { GrpcError } from './grpc/status.ts';
-import { decodeRequest } from './request-decoding.ts';
+import { RequestDecoder } from './request-decoding.ts';
 import { ResponseEncoder } from './response-encoding.ts';
 import { rememberDiffs } from './session/map-diff.ts';
 import type { TypeStatus, Variant } from './session/session.ts';
+import { SharedLists } from './session/shared-lists.ts';
 import { SECRET_TYPE } from './session/type-urls.ts';
 import { type StreamContext, type StreamInfo, statusOf, type XdsEvent, XdsStream } from './stream.ts';
 import { Turns } from './turns.ts';
@@ -105,6 +106,8 @@ class DiscoveryService {
   readonly #streams = new Set<XdsStream>();
   readonly #encoder = new ResponseEncoder();
   readonly #diff = rememberDiffs();
+  readonly #lists = new SharedLists();
+  readonly #decoder = new RequestDecoder();
   readonly #turns = new Turns();
 
   constructor(options: XdsServerOptions) {
@@ -146,6 +149,7 @@ class DiscoveryService {
       backend,
       encoder: this.#encoder,
       diff: this.#diff,
+      lists: this.#lists,
       turns: this.#turns,
       nowMs,
       observe,
@@ -171,7 +175,7 @@ class DiscoveryService {
       cancelRechecks = this.#endWhenRevoked(call);
       for await (const message of call.messages()) {
         clearTimeout(firstRequest);
-        const { node, request } = decodeRequest(context.variant, message, context.impliedType);
+        const { node, request } = this.#decoder.decode(context.variant, message, context.impliedType);
         if (stream === undefined) {
           stream = await XdsStream.open(call, context, peer, node);
           this.#streams.add(stream);

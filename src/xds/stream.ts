@@ -5,6 +5,7 @@ import { GrpcError } from './grpc/status.ts';
 import type { ResponseEncoder } from './response-encoding.ts';
 import type { DiffMaps } from './session/map-diff.ts';
 import { type Received, Session, type SessionRequest, type TypeStatus, type Variant } from './session/session.ts';
+import type { SharedLists } from './session/shared-lists.ts';
 import type { Turns } from './turns.ts';
 import {
   type OfferedState,
@@ -57,6 +58,7 @@ export interface StreamContext {
   readonly backend: XdsBackend;
   readonly encoder: ResponseEncoder;
   readonly diff: DiffMaps;
+  readonly lists: SharedLists;
   readonly turns: Turns;
   readonly nowMs: () => number;
   readonly observe: (event: XdsEvent) => void;
@@ -70,6 +72,8 @@ export class XdsStream {
   readonly #session: Session;
   readonly #takeTurn = (): void => this.#refresh();
   #proxy: XdsProxy | undefined;
+  /** Asked for so far. */
+  readonly #types = new Set<string>();
   #hasDesired = false;
   #isClosed = false;
   #wake: NodeJS.Timeout | undefined;
@@ -78,8 +82,8 @@ export class XdsStream {
     this.#call = call;
     this.#context = context;
     this.info = info;
-    const { variant, diff, warmingLimitMs } = context;
-    this.#session = new Session({ variant, diff, warmingLimitMs });
+    const { variant, diff, lists, warmingLimitMs } = context;
+    this.#session = new Session({ variant, diff, lists, warmingLimitMs });
     call.onDrain(() => this.#pump());
   }
 
@@ -106,7 +110,11 @@ export class XdsStream {
 
   receive(request: SessionRequest): void {
     const { nowMs, observe } = this.#context;
-    if (!this.#hasDesired) this.#update();
+    if (!this.#types.has(request.typeUrl)) {
+      this.#types.add(request.typeUrl);
+      this.#proxy?.opens?.(request.typeUrl);
+      this.#update();
+    }
     const received = this.#session.receive(request, nowMs());
     if (received.kind === 'acknowledged') this.#proxy?.acknowledged(received.typeUrl, received.nonce);
     if (received.kind === 'rejected') this.#proxy?.rejected(received.nack);

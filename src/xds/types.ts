@@ -96,6 +96,8 @@ export interface XdsProxy {
    * ends the stream; with any other error the proxy keeps what it has.
    */
   desired(): DesiredState;
+  /** The first request for a type is about to be answered, by what `desired` says then. */
+  opens?(typeUrl: string): void;
   /** What it may ask for by name, as of the last call of `desired`. Delta only; absent where everything is pushed. */
   offered?(): OfferedState;
   /** Type URL -> names on offer that the proxy is likely to ask for: it is given them at once. */

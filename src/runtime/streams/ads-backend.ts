@@ -110,10 +110,14 @@ export class AdsBackend implements XdsBackend {
     let last: DesiredState | undefined;
     const withSecrets = secretsJoiner();
     const unsubscribe = engine.subscribe(changed);
-    const keys = this.#keys(claims, changed);
+    // A key costs a while: it is made for those who ask.
+    let keys: SecretSubscription | undefined;
     const meshProxy = this.#followProxy(known);
     const compile = (): CompiledProxy => engine.compile(meshProxy());
     return {
+      opens: (typeUrl) => {
+        if (typeUrl === SECRET_TYPE) keys ??= this.#keys(claims, changed);
+      },
       desired: () => {
         const startedAt = performance.now();
         compiled = compile();

@@ -65,6 +65,10 @@ export class HeldResources {
     }
   }
 
+  isJust(map: ResourceMap): boolean {
+    return this.#base === map && this.#differences.size === 0;
+  }
+
   /** The client holds exactly what is in `map`. */
   becomes(map: ResourceMap): void {
     this.#base = map;

@@ -10,6 +10,7 @@ import {
 } from '../types.ts';
 import { type DiffMaps, diffMaps, type ResourceMap } from './map-diff.ts';
 import { mayRemove, mayUpsert } from './send-gates.ts';
+import { SharedLists, wrappedBytes } from './shared-lists.ts';
 import { NO_OFFER, type Outstanding, type Rejection, TypeState } from './type-state.ts';
 import {
   CLUSTER_TYPE,
@@ -74,6 +75,7 @@ export interface SessionOptions {
   readonly variant: Variant;
   /** Shared by the streams of a server, so that they share the comparisons. */
   readonly diff?: DiffMaps;
+  readonly lists?: SharedLists;
   /** Larger responses are sent in several: most gRPC clients refuse messages above 4 MiB. Delta only. */
   readonly maxResponseBytes?: number;
   /** How long listeners and routes wait for a client that is still warming the clusters they may need. */
@@ -84,12 +86,11 @@ const NO_RESOURCES: ResourceMap = new Map();
 /** Beyond what any Envoy asks for, so that no client makes the server hold whatever it can think of. */
 const MAX_TYPES = 64;
 const MAX_NAMES = 250_000;
-/** Name, version and type URL around each resource, at most. */
-const WRAPPER_BYTES = 128;
 
 export class Session {
   readonly #variant: Variant;
   readonly #diff: DiffMaps;
+  readonly #lists: SharedLists;
   readonly #maxResponseBytes: number;
   readonly #warmingLimitMs: number;
   readonly #types = new Map<string, TypeState>();
@@ -105,6 +106,7 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#variant = options.variant;
     this.#diff = options.diff ?? diffMaps;
+    this.#lists = options.lists ?? new SharedLists();
     this.#maxResponseBytes = options.maxResponseBytes ?? 3.5 * 1024 * 1024;
     this.#warmingLimitMs = options.warmingLimitMs ?? 5000;
   }
@@ -156,7 +158,7 @@ export class Session {
   next(nowMs: number): SessionResponse | undefined {
     for (const state of this.#ordered) state.pruneTrials();
     for (const state of this.#ordered) {
-      if (state.outstanding !== undefined) continue;
+      if (state.outstanding !== undefined || !this.#mayHaveSomething(state)) continue;
       const picked = this.#pick(state, nowMs);
       if (picked !== undefined) return this.#send(state, picked, nowMs);
     }
@@ -241,7 +243,8 @@ export class Session {
       return;
     }
     const asksForAll = isFirst && request.subscribe.length === 0 && FULL_STATE_TYPES.has(state.typeUrl);
-    for (const name of asksForAll ? ['*'] : request.subscribe) state.subscribe(name);
+    if (asksForAll) state.subscribe('*');
+    else state.subscribeAll(request.subscribe, this.#lists);
     for (const name of request.unsubscribe) state.unsubscribe(name);
     if (state.typeUrl === ROUTE_TYPE) this.#followTables();
     if (!isFirst) return;
@@ -288,7 +291,12 @@ export class Session {
       else state.subscribe('*');
     }
     for (const name of [...state.names]) if (!wanted.has(name)) state.unsubscribe(name);
-    for (const name of wanted) if (name !== '*' && !state.names.has(name)) state.subscribe(name);
+    if (isFirst && !wanted.has('*')) state.subscribeAll(request.subscribe, this.#lists);
+    else for (const name of wanted) if (name !== '*' && !state.names.has(name)) state.subscribe(name);
+  }
+
+  #mayHaveSomething(state: TypeState): boolean {
+    return state.hasUnsent || state.removals.size > 0 || state.typeUrl === VIRTUAL_HOST_TYPE;
   }
 
   #pick(state: TypeState, nowMs: number): Omit<Outstanding, 'nonce' | 'sentAtMs'> | undefined {
@@ -320,17 +328,26 @@ export class Session {
     return picked.upserts.length > 0 || state.owesAnswer || state.absent.size > 0;
   }
 
-  #takeUpserts(state: TypeState): XdsResource[] {
+  #takeUpserts(state: TypeState): readonly XdsResource[] {
+    const all = state.upserts.shared;
+    if (all !== undefined && this.#mayBeOne(state, all)) return this.#lists.of(all);
     const taken: XdsResource[] = [];
     let bytes = 0;
     for (const resource of state.upserts.values()) {
-      bytes += resource.value.length + resource.name.length + WRAPPER_BYTES;
-      // Not virtual hosts: a domain that one of them has lost and another has gained must change hands in one response.
-      const mayDivide = this.#variant === 'delta' && state.typeUrl !== VIRTUAL_HOST_TYPE;
-      if (mayDivide && taken.length > 0 && bytes > this.#maxResponseBytes) break;
+      bytes += wrappedBytes(resource);
+      if (this.#mayDivide(state) && taken.length > 0 && bytes > this.#maxResponseBytes) break;
       taken.push(resource);
     }
     return taken;
+  }
+
+  /** Not virtual hosts: a domain that one of them has lost and another has gained must change hands in one response. */
+  #mayDivide({ typeUrl }: TypeState): boolean {
+    return this.#variant === 'delta' && typeUrl !== VIRTUAL_HOST_TYPE;
+  }
+
+  #mayBeOne(state: TypeState, all: ResourceMap): boolean {
+    return !this.#mayDivide(state) || this.#lists.bytesOf(all) <= this.#maxResponseBytes;
   }
 
   #send(state: TypeState, picked: Omit<Outstanding, 'nonce' | 'sentAtMs'>, nowMs: number): SessionResponse | undefined {
@@ -355,7 +372,7 @@ export class Session {
       this.#virtualHosts.tablesSent(picked.upserts.map(({ name }) => name));
     }
     if (this.#variant === 'delta') return { typeUrl, nonce, resources: picked.upserts, removed: picked.removals };
-    const resources = FULL_STATE_TYPES.has(typeUrl) ? state.heldResources() : picked.upserts;
+    const resources = FULL_STATE_TYPES.has(typeUrl) ? state.heldResources(this.#lists) : picked.upserts;
     return { typeUrl, nonce, resources, removed: [] };
   }
 }

@@ -4,6 +4,8 @@
 import type { Offer, XdsResource } from '../types.ts';
 import { type Held, HeldResources } from './held-resources.ts';
 import type { DiffMaps, ResourceMap } from './map-diff.ts';
+import { SharedMap, SharedSet } from './shared-collections.ts';
+import type { SharedLists } from './shared-lists.ts';
 
 export interface Outstanding {
   readonly nonce: string;
@@ -21,6 +23,9 @@ export interface Rejection {
 
 export const NO_OFFER: Offer = { resources: new Map() };
 
+/** Below that, looking for what others asked by costs more than it spares. */
+const MANY = 64;
+
 /** Equals no version: what the client holds is not known. */
 const UNKNOWN: Held = { version: '' };
 
@@ -28,13 +33,13 @@ export class TypeState {
   readonly typeUrl: string;
   wildcard = false;
   /** Asked for by name. Names are those of our own resources where there are any, so that streams share the strings. */
-  readonly names = new Set<string>();
+  readonly names = new SharedSet();
   readonly held = new HeldResources();
   /** Refused, and not replaced since. The client goes on with what it had before. */
   readonly rejected = new Map<string, Rejection>();
   outstanding: Outstanding | undefined;
   /** Upserts to send, removals to send, and names that the client waits for although there is no such resource. */
-  readonly upserts = new Map<string, XdsResource>();
+  readonly upserts = new SharedMap<XdsResource>();
   readonly removals = new Set<string>();
   readonly absent = new Set<string>();
   /** An answer is due even when there is nothing in it: a client without resources waits for its first response. */
@@ -123,8 +128,20 @@ export class TypeState {
     this.#settle(shared);
   }
 
+  /** The same for many names; `lists` knows those that others have asked by. */
+  subscribeAll(names: readonly string[], lists: SharedLists): void {
+    const isFresh = this.names.size + this.held.size + this.upserts.size + this.absent.size === 0 && !this.wildcard;
+    const all = isFresh && names.length >= MANY ? lists.allOf(names, this.#planned) : undefined;
+    if (all === undefined) {
+      for (const name of names) this.subscribe(name);
+      return;
+    }
+    this.names.becomes(all);
+    this.upserts.becomes(this.#planned);
+  }
+
   /** The client has these tables and no others: it takes the virtual hosts that are pushed of them. */
-  followTables(tables: ReadonlySet<string>): void {
+  followTables(tables: Pick<SharedSet, 'has' | typeof Symbol.iterator>): void {
     const added = new Set([...tables].filter((table) => !this.#tables.has(table)));
     const lost = new Set([...this.#tables].filter((table) => !tables.has(table)));
     for (const table of added) this.#tables.add(table);
@@ -169,7 +186,8 @@ export class TypeState {
   }
 
   /** Versions that the client brought along from an earlier stream: no need to send those again, unless `mustAnswer`. */
-  resume(versions: Iterable<readonly [string, string]>, mustAnswer: boolean): void {
+  resume(versions: readonly (readonly [string, string])[], mustAnswer: boolean): void {
+    if (!mustAnswer && this.#holdsAll(versions)) return;
     for (const [name, version] of versions) {
       const offered = this.#planned.has(name) ? undefined : this.#offer.resources.get(name);
       const known = this.#planned.get(name) ?? offered;
@@ -183,6 +201,18 @@ export class TypeState {
       this.#settle(shared);
     }
     this.#compact();
+  }
+
+  /** After a restart of ours most clients hold just what they should. */
+  #holdsAll(versions: readonly (readonly [string, string])[]): boolean {
+    if (versions.length !== this.#planned.size || this.held.size + this.absent.size > 0) return false;
+    if (this.#offer.resources.size > 0 || this.#forced.size > 0) return false;
+    const isRight = ([name, version]: readonly [string, string]) =>
+      this.#planned.get(name)?.version === version && (this.wildcard || this.names.has(name));
+    if (!versions.every(isRight)) return false;
+    this.held.becomes(this.#planned);
+    this.upserts.clear();
+    return true;
   }
 
   /** Answers for `name` again, if the client asked for it. */
@@ -217,7 +247,7 @@ export class TypeState {
 
   #settleAll(): void {
     if (this.wildcard && this.held.size + this.upserts.size + this.absent.size === 0) {
-      for (const resource of this.#planned.values()) this.upserts.set(resource.name, resource);
+      this.upserts.becomes(this.#planned);
       return;
     }
     const held = [...this.held.values()].map(([name]) => name);
@@ -252,8 +282,10 @@ export class TypeState {
 
   /** Records that the client has been sent these, as if it held them from now on. */
   recordSent(sent: Outstanding): void {
-    for (const resource of sent.upserts) this.held.set(resource.name, resource);
-    if (!sent.isTrial && sent.upserts.length === this.upserts.size) this.upserts.clear();
+    const isAll = !sent.isTrial && sent.upserts.length === this.upserts.size;
+    if (isAll && this.held.size === 0 && this.upserts.shared === this.#planned) this.held.becomes(this.#planned);
+    else for (const resource of sent.upserts) this.held.set(resource.name, resource);
+    if (isAll) this.upserts.clear();
     else for (const { name } of sent.upserts) this.upserts.delete(name);
     if (this.#forced.size > 0) for (const { name } of sent.upserts) this.#forced.delete(name);
     this.recordRemoved(sent.removals);
@@ -281,7 +313,7 @@ export class TypeState {
 
   /** The client took the response. */
   accept(sent: Outstanding, nowMs: number): void {
-    for (const resource of sent.upserts) this.rejected.delete(resource.name);
+    if (this.rejected.size > 0) for (const { name } of sent.upserts) this.rejected.delete(name);
     this.lastAckMs = nowMs;
   }
 
@@ -314,7 +346,8 @@ export class TypeState {
   }
 
   /** State of the world: everything that the client should hold after this response. */
-  heldResources(): XdsResource[] {
+  heldResources(lists: SharedLists): readonly XdsResource[] {
+    if (this.held.isJust(this.#planned)) return lists.of(this.#planned);
     return [...this.held.values()].flatMap(([, held]) => ('value' in held ? [held] : []));
   }
 
