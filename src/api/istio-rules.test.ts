@@ -77,7 +77,11 @@ const VIRTUAL_SERVICE: readonly Rule[] = [
     http(`${ROUTE}, match: [{uri: {regex: "["}}]`),
     http(`${ROUTE}, match: [{uri: {regex: "[a]"}}]`),
   ],
-  ['an empty prefix', http(`${ROUTE}, match: [{uri: {prefix: ""}}]`), http(`${ROUTE}, match: [{uri: {prefix: /}}]`)],
+  [
+    'an empty prefix',
+    http(`${ROUTE}, match: [{method: {prefix: ""}}]`),
+    http(`${ROUTE}, match: [{method: {prefix: G}}]`),
+  ],
   ['an empty expression', http(`${ROUTE}, match: [{uri: {regex: ""}}]`), http(`${ROUTE}, match: [{uri: {regex: a}}]`)],
   [
     'a header match without a value',
@@ -304,7 +308,7 @@ const DESTINATION_RULE: readonly Rule[] = [
   [
     'a table beyond the largest',
     policy('loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 5000077}}}'),
-    policy('loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 5000011}}}'),
+    policy('loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 65537}}}'),
   ],
   [
     'two balancers at once',
@@ -631,7 +635,7 @@ function errorsOf(kind: string, spec: string) {
   return validateObject(object).filter((d) => d.severity === 'error');
 }
 
-describe.each(Object.entries(RULES))('%s', (kind, rules) => {
+describe.each(Object.entries(RULES).filter(([kind]) => KINDS.some((k) => k.kind === kind)))('%s', (kind, rules) => {
   test.each(rules)('%s', (_, refused, taken) => {
     const errors = errorsOf(kind, refused);
     expect(errors.length).toBeGreaterThan(0);

@@ -22,7 +22,7 @@ import {
   text,
   turned,
 } from './shape.ts';
-import { dnsLabel, exportTo, fullHost, labels, portNumber } from './values.ts';
+import { checkExportTo, dnsLabel, exportTo, fullHost, labels, portNumber } from './values.ts';
 import { checkLabels, isNowhere, type WorkloadAddress, workloadAddress } from './workload-entry.ts';
 
 const protocol = turned(text(), (raw, at) => {
@@ -130,6 +130,8 @@ export const SERVICE_ENTRY: Kind<ServiceEntrySpec> = {
   ],
   spec,
   check(value, at, header) {
+    const scopes = { ...at, field: `${at.field}.exportTo` };
+    checkExportTo(value.exportTo, header.ref.namespace, scopes, { forNobody: true });
     reportDuplicates(value.hosts, `${at.field}.hosts`, at);
     reportDuplicates(
       value.ports.map((p) => p.name),

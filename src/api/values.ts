@@ -66,7 +66,15 @@ export const dnsLabel: Shape<string> = text({
   pattern: /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/i,
   what: 'a name of letters, digits and dashes',
 });
-export const labels: Shape<Readonly<Record<string, string>>> = mapOf(text());
+const labelName = text({
+  pattern: /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[a-z0-9]([-a-z0-9_.]{0,61}[a-z0-9])?$/i,
+  what: 'the name of a label',
+});
+const labelValue = text({
+  pattern: /^([a-z0-9]([-a-z0-9_.]{0,61}[a-z0-9])?)?$/i,
+  what: 'the value of a label: at most 63 letters, digits, dashes, dots and underscores',
+});
+export const labels: Shape<Readonly<Record<string, string>>> = mapOf(labelValue, labelName);
 
 const EVERYBODY: readonly string[] = Object.freeze(['*']);
 /** Namespaces that see an object: `*` all, `.` its own, `~` none, or a name. Istio's default is all. */
@@ -77,8 +85,13 @@ export const exportTo = defaulted(
   ),
   ['*'],
 );
-/** Istio's rules for a whole list; `~` is for ServiceEntries alone. `namespace` is the object's own. */
-export function checkExportTo(scopes: readonly string[], namespace: string, at: At): void {
+/** Istio's rules for a whole list. `namespace` is the object's own; `forNobody`: a ServiceEntry may be for nobody. */
+export function checkExportTo(
+  scopes: readonly string[],
+  namespace: string,
+  at: At,
+  options: { forNobody?: boolean } = {},
+): void {
   const named = scopes.map((scope) => (scope === '.' ? namespace : scope));
   const twice = named.findIndex((scope, i) => named.indexOf(scope) !== i);
   if (twice >= 0) {
@@ -88,9 +101,10 @@ export function checkExportTo(scopes: readonly string[], namespace: string, at: 
   if (named.includes('*') && named.length > 1) {
     at.report.add('ISM0007', at.field, '* is every namespace', 'keep *, or the others');
   }
-  if (named.includes('~')) {
+  if (!named.includes('~')) return;
+  if (options.forNobody !== true) {
     at.report.add('ISM0006', at.field, 'a rule that nobody sees does nothing', 'use . for its own namespace');
-  }
+  } else if (named.length > 1) at.report.add('ISM0007', at.field, '~ is nobody', 'keep ~, or the others');
 }
 
 export type StringMatch =
@@ -152,8 +166,10 @@ function turnedPercent(): Shape<number> {
   return {
     schema: { type: 'number' },
     decode(raw, at) {
-      if (typeof raw === 'number' && raw >= 0 && raw <= 100) return raw;
-      at.report.add('ISM0006', at.field, `${JSON.stringify(raw)} is not a percentage`, 'use a number from 0 to 100');
+      // Envoy counts in millionths.
+      if (typeof raw === 'number' && (raw === 0 || raw >= 0.0001) && raw <= 100) return raw;
+      const message = `${JSON.stringify(raw)} is not a percentage that can be obeyed`;
+      at.report.add('ISM0006', at.field, message, 'use 0, or a number from 0.0001 to 100');
       return undefined;
     },
   };

@@ -7,7 +7,7 @@ import type { Kind, MeshObject } from './kind.ts';
 import { covers } from './names.ts';
 import { reportUnreachable } from './route-coverage.ts';
 import { type At, checked, defaulted, type Infer, list, optional, refused, required, struct } from './shape.ts';
-import { dnsLabel, exportTo, gatewayName, hostPattern, labels, portNumber, subnet } from './values.ts';
+import { checkExportTo, dnsLabel, exportTo, gatewayName, hostPattern, labels, portNumber, subnet } from './values.ts';
 
 /** Of a connection, before anything is read from it. */
 const connectionMatch = {
@@ -75,7 +75,8 @@ export const VIRTUAL_SERVICE: Kind<VirtualServiceSpec> = {
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created' },
   ],
   spec,
-  check(value, at) {
+  check(value, at, { ref }) {
+    checkExportTo(value.exportTo, ref.namespace, { ...at, field: `${at.field}.exportTo` });
     if (value.http.length === 0 && value.tls.length === 0 && value.tcp.length === 0) {
       const cure = 'add at least one entry to spec.http, spec.tls or spec.tcp';
       at.report.add('ISM0001', `${at.field}.http`, 'it has no routes', cure);
