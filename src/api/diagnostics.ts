@@ -58,6 +58,8 @@ export const DIAGNOSTICS = {
   ISM0113: { severity: 'warning', title: 'no sidecar behind a gateway' },
   ISM0114: { severity: 'warning', title: 'cluster of a network not found' },
   ISM0115: { severity: 'warning', title: 'routes that are not taken over' },
+  ISM0117: { severity: 'warning', title: 'provider not found' },
+  ISM0118: { severity: 'warning', title: 'object that an older one stands before' },
   ISM0201: { severity: 'error', title: 'refused by Envoy' },
   ISM0202: { severity: 'error', title: 'Secret that proxies cannot be served' },
   ISM0203: { severity: 'warning', title: 'patch that changes nothing' },

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ProxyConfig of istio.mesh.v1alpha1: the mesh's `defaultConfig`, and the annotation proxy.istio.io/config of pods.
 // https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#ProxyConfig
+
+import { faultOfRegex } from './regex.ts';
 import {
   bool,
   choice,
@@ -15,8 +17,17 @@ import {
   required,
   struct,
   text,
+  turned,
 } from './shape.ts';
 import { durationMs } from './values.ts';
+
+/** What Envoy would not start with. */
+const regex = turned(text(), (raw, at) => {
+  const fault = faultOfRegex(raw);
+  if (fault === undefined) return raw;
+  at.report.add('ISM0006', at.field, fault, 'write an expression of RE2');
+  return undefined;
+});
 
 const named = struct({ name: required(text()), defaultValue: optional(text()) });
 
@@ -55,7 +66,7 @@ export const proxySettings = struct({
     struct({
       inclusionPrefixes: defaulted(list(text()), []),
       inclusionSuffixes: defaulted(list(text()), []),
-      inclusionRegexps: defaulted(list(text()), []),
+      inclusionRegexps: defaulted(list(regex), []),
     }),
   ),
   tracing: optional(tracing),
@@ -69,7 +80,7 @@ export const proxySettings = struct({
       forwardClientCertDetails: optional(
         choice(['UNDEFINED', 'SANITIZE', 'FORWARD_ONLY', 'APPEND_FORWARD', 'SANITIZE_SET', 'ALWAYS_FORWARD_ONLY']),
       ),
-      proxyProtocol: optional(struct({})),
+      proxyProtocol: idle('a load balancer in front of it may set the addresses in X-Forwarded-For'),
     }),
   ),
   holdApplicationUntilProxyStarts: optional(bool),

@@ -36,6 +36,10 @@ export interface BootstrapOptions {
   readonly excludeOutboundBy: 'uid' | 'mark';
   /** Probes of the application that come in by the health port. */
   readonly probes?: readonly AppProbe[];
+  /** Which statistics there are; all where absent. Those of the mesh, and those that the proxy itself goes by, are always there. */
+  readonly stats?: StatsMatcher;
+  /** More of Envoy's runtime. */
+  readonly runtime?: Readonly<Record<string, string>>;
   readonly healthPort?: number;
   readonly metricsPort?: number;
 }
@@ -88,9 +92,33 @@ export function buildBootstrap(options: BootstrapOptions): Json {
     },
     overload_manager: { resource_monitors: [connectionLimit()] },
     watchdogs: { main_thread_watchdog: WATCHDOG, worker_watchdog: WATCHDOG },
-    layered_runtime: { layers: [{ name: 'isthmus', static_layer: RUNTIME }] },
+    layered_runtime: {
+      layers: [
+        { name: 'isthmus', static_layer: RUNTIME },
+        ...(Object.keys(options.runtime ?? {}).length === 0 ? [] : [{ name: 'own', static_layer: options.runtime }]),
+      ],
+    },
+    ...(options.stats && { stats_config: statsConfig(options.stats) }),
     cluster_manager: { upstream_bind_config: { socket_options: socketOptions(options) } },
   };
+}
+
+export interface StatsMatcher {
+  readonly inclusionPrefixes: readonly string[];
+  readonly inclusionSuffixes: readonly string[];
+  readonly inclusionRegexps: readonly string[];
+}
+
+/** Istio's metrics, what draining goes by (`drain.ts`), and whether the configuration comes. */
+const NEEDED_STATS = ['wasmcustom.', 'listener.', 'listener_manager.', 'cluster_manager.', 'server.', 'control_plane.'];
+
+function statsConfig({ inclusionPrefixes, inclusionSuffixes, inclusionRegexps }: StatsMatcher): Json {
+  const patterns = [
+    ...[...NEEDED_STATS, ...inclusionPrefixes].map((prefix) => ({ prefix })),
+    ...inclusionSuffixes.map((suffix) => ({ suffix })),
+    ...inclusionRegexps.map((regex) => ({ safe_regex: { regex } })),
+  ];
+  return { stats_matcher: { inclusion_list: { patterns } } };
 }
 
 /** By default Envoy refuses, with the whole answer, an expression of more than 100 RE2 instructions: `(a|b){30}`. */

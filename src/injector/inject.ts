@@ -20,6 +20,7 @@ import {
   PROXY_UID,
   SCRAPING,
 } from './proxy-container.ts';
+import { type ProxyDefaults, type ProxyWishes, proxyWishes } from './proxy-wishes.ts';
 import type { InjectorSettings } from './settings.ts';
 import { delayTermination, graceSeconds } from './termination.ts';
 import { readTrafficAnnotations, type TrafficExclusions } from './traffic-annotations.ts';
@@ -49,6 +50,7 @@ const NEVER_IN: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'ku
 /**
  * Decides whether a pod gets a sidecar, and how. Idempotent: an injected pod is skipped.
  * @param delivery of pods that have no annotation for it
+ * @param defaults what the mesh and its ProxyConfigs say of proxies
  * @param namespaceLabels undefined where they are not known: the webhook's own selectors have decided then
  */
 export function injectPod(
@@ -57,6 +59,7 @@ export function injectPod(
   namespaceLabels: Readonly<Record<string, string>> | undefined,
   settings: InjectorSettings,
   delivery: ConfigDelivery = DEFAULT_CONFIG_DELIVERY,
+  defaults: ProxyDefaults = NO_DEFAULTS,
 ): InjectionOutcome {
   const skip = reasonToSkip(pod, namespace, namespaceLabels);
   if (skip !== undefined) return { kind: 'skip', reason: skip };
@@ -66,9 +69,10 @@ export function injectPod(
   try {
     const exclusions = readTrafficAnnotations(annotations);
     const moved = annotations[KEEP_PROBES] === 'false' ? untouched(pod) : moveProbes(pod.spec.containers);
-    const own = { moved, delivery: readDelivery(annotations) ?? delivery };
-    const patch = buildPatch(pod, namespace, exclusions, own, settings);
-    return { kind: 'inject', patch, warnings: warningsFor(pod) };
+    const wishes = proxyWishes(pod.metadata, namespace, defaults);
+    const own = { moved, wishes, delivery: readDelivery(annotations) ?? delivery };
+    const patch = buildPatch(pod, namespace, exclusions, own, withDrain(settings, wishes));
+    return { kind: 'inject', patch, warnings: [...warningsFor(pod), ...wishes.warnings] };
   } catch (error) {
     return { kind: 'refuse', reason: (error as Error).message };
   }
@@ -133,11 +137,26 @@ function warningsFor(pod: Pod): string[] {
   return [`dnsPolicy ${policy}: names of services, .global ones included, resolve only if its own servers know them`];
 }
 
+const NO_DEFAULTS: ProxyDefaults = { mesh: undefined, configs: [], rootNamespace: 'istio-system' };
+
+/** What a pod says of its own proxy, over what is said of all. */
+interface OwnWords {
+  readonly moved: MovedProbes;
+  readonly delivery: ConfigDelivery;
+  readonly wishes: ProxyWishes;
+}
+
+function withDrain(settings: InjectorSettings, { terminationDrainMs }: ProxyWishes): InjectorSettings {
+  return terminationDrainMs === undefined
+    ? settings
+    : { ...settings, drainSeconds: Math.ceil(terminationDrainMs / 1000) };
+}
+
 function buildPatch(
   pod: Pod,
   namespace: string,
   exclusions: TrafficExclusions,
-  { moved, delivery }: { readonly moved: MovedProbes; readonly delivery: ConfigDelivery },
+  { moved, delivery, wishes }: OwnWords,
   settings: InjectorSettings,
 ): PatchOperation[] {
   const { spec, metadata } = pod;
@@ -151,6 +170,7 @@ function buildPatch(
       graceSeconds: grace,
       facts: workloadFacts(metadata, settings.clusterId, namespace),
       delivery,
+      wishes,
     },
   );
   const containers = settings.nativeSidecars

@@ -8,6 +8,7 @@ import { PROXY_ENVIRONMENT, type WorkloadFact } from '../xds/proxy-environment.t
 import type { AppProbe } from './app-probes.ts';
 import { buildBootstrap, HEALTH_PATH, HEALTH_PORT, METRICS_PORT, PROXY_MARK } from './bootstrap.ts';
 import type { Container } from './pod.ts';
+import { NO_WISHES, type ProxyWishes } from './proxy-wishes.ts';
 import type { InjectorSettings } from './settings.ts';
 import { graceSeconds } from './termination.ts';
 import type { TrafficExclusions } from './traffic-annotations.ts';
@@ -53,10 +54,13 @@ export function buildProxyContainer(
     readonly facts: WorkloadFacts;
     /** What the proxy is given before it needs it; absent: everything. */
     readonly delivery?: ConfigDelivery;
+    readonly wishes?: ProxyWishes;
     /** Variables of the container. `ISTIO_META_X` becomes the node's metadata X, as Istio has it. */
     readonly env?: Readonly<Record<string, string>>;
   },
 ): Container {
+  const { wishes = NO_WISHES } = pod;
+  const ownEnv = { ...pod.env, ...wishes.environment };
   const isNative = kind === 'sidecar' && settings.nativeSidecars;
   const bootstrap = buildBootstrap({
     kind,
@@ -71,40 +75,41 @@ export function buildProxyContainer(
       ISTIO_VERSION: imageTag(settings.proxyImage),
       ...(pod.delivery === undefined || pod.delivery === 'FULL' ? {} : { [DELIVERY_METADATA]: pod.delivery }),
       ...Object.fromEntries(FACTS.map((fact) => [PROXY_ENVIRONMENT[fact], environment(fact)])),
-      ...metadataOf(Object.keys(pod.env ?? {})),
+      ...metadataOf(Object.keys(ownEnv)),
     },
     dnsDomain: settings.dnsDomain,
     ads: controlPlaneEndpoint(settings.adsAddress),
     adminPipe: ADMIN_PIPE,
     probes: pod.probes ?? [],
     excludeOutboundBy: kind === 'sidecar' ? settings.excludeOutboundBy : 'uid',
+    runtime: wishes.runtime,
+    ...(wishes.stats && { stats: wishes.stats }),
   });
+  const concurrency = wishes.concurrency ?? settings.concurrency;
   const resourceAttributes = `service.name=${environment('service')}.$(POD_NAMESPACE),k8s.pod.name=$(POD_NAME)`;
   return {
     name: PROXY_CONTAINER,
-    image: settings.proxyImage,
+    image: imageOf(settings.proxyImage, wishes.imageType),
     imagePullPolicy: settings.imagePullPolicy,
     args: [
       '--config-yaml',
       JSON.stringify(bootstrap),
       '--disable-hot-restart',
       // A listener that was removed or replaced keeps its connections for so long (Envoy's own ten minutes add up).
-      '--drain-time-s',
-      '45',
+      ...['--drain-time-s', String(Math.ceil((wishes.drainMs ?? DRAIN_MS) / 1000))],
       // A pod has seconds to end, not minutes: whoever is answered is asked to leave.
       '--drain-strategy',
       'immediate',
-      '--concurrency',
-      String(settings.concurrency),
+      // Without it, as many threads as there are processors.
+      ...(concurrency === 0 ? [] : ['--concurrency', String(concurrency)]),
       // Envoy's own ten seconds are too long for somebody who reads the access log to see what a request did.
-      '--file-flush-interval-msec',
-      '1000',
+      ...['--file-flush-interval-msec', String(Math.ceil(wishes.fileFlushMs ?? FLUSH_MS))],
       '--log-level',
       settings.logLevel,
       // Which fields of its configuration are old is nothing to those who read its access log.
       '--skip-deprecated-logs',
     ],
-    env: [
+    env: withWished(ownEnv, [
       fieldEnv('POD_NAME', 'metadata.name'),
       fieldEnv('POD_NAMESPACE', 'metadata.namespace'),
       fieldEnv('INSTANCE_IP', 'status.podIP'),
@@ -112,8 +117,7 @@ export function buildProxyContainer(
       ...FACTS.map((fact) => ({ name: PROXY_ENVIRONMENT[fact], value: pod.facts[fact] })),
       // By OpenTelemetry's specification, where a tracer looks for what it is part of.
       { name: 'OTEL_RESOURCE_ATTRIBUTES', value: resourceAttributes },
-      ...Object.entries(pod.env ?? {}).map(([name, value]) => ({ name, value })),
-    ],
+    ]),
     ports: [{ name: 'http-envoy-prom', containerPort: METRICS_PORT, protocol: 'TCP' }],
     // Ready within a second of it, then asked at leisure: each question to an idle proxy costs CPU, and it does not become
     // unready but by ending: one that is slow to say so for want of a processor must not lose what it still serves. How
@@ -140,6 +144,26 @@ export function buildProxyContainer(
       { name: 'istio-proxy-scratch', mountPath: SCRATCH_DIR },
     ],
   };
+}
+
+const DRAIN_MS = 45_000;
+const FLUSH_MS = 1_000;
+
+/** What somebody wishes is beside what the proxy needs, and never in its place: but for telling who traces come from. */
+function withWished(
+  wished: Readonly<Record<string, string>>,
+  needed: readonly { readonly name?: unknown }[],
+): readonly Record<string, unknown>[] {
+  const mayChange = (name: unknown) => name === 'OTEL_RESOURCE_ATTRIBUTES' && 'OTEL_RESOURCE_ATTRIBUTES' in wished;
+  const kept = needed.filter(({ name }) => !mayChange(name));
+  const taken = new Set(kept.map(({ name }) => name));
+  const more = Object.entries(wished).filter(([name]) => !taken.has(name));
+  return [...kept, ...more.map(([name, value]) => ({ name, value }))] as Record<string, unknown>[];
+}
+
+/** Types of Istio's images are suffixes of their tags. */
+function imageOf(image: string, type: string | undefined): string {
+  return type === undefined || type === 'default' ? image : `${image}-${type}`;
 }
 
 /** A native sidecar is told to end after the application; every other proxy has to see for itself when it may. */

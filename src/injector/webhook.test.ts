@@ -20,6 +20,7 @@ const server = createWebhookServer(
       admitPod(review, {
         settings: () => current,
         delivery: () => 'FULL',
+        defaults: () => ({ mesh: undefined, configs: [], rootNamespace: 'istio-system' }),
         namespaceLabels: () => undefined,
         observe: () => {},
       }),

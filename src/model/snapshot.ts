@@ -9,6 +9,7 @@ import type { KubeService, TrafficDistribution, Workload } from '../api/kubernet
 import type { MeshConfig } from '../api/mesh-config.ts';
 import type { ClusterName, Hostname, SpiffeId } from '../api/names.ts';
 import type { Protocol } from '../api/protocol.ts';
+import type { ProxyConfig } from '../api/proxy-config.ts';
 import type { Sidecar } from '../api/sidecar.ts';
 import type { Telemetry } from '../api/telemetry.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
@@ -119,6 +120,7 @@ export interface MeshIndex {
   readonly telemetries: readonly Telemetry[];
   /** Oldest first. */
   readonly sidecars: readonly Sidecar[];
+  readonly proxyConfigs: readonly ProxyConfig[];
   /** Rules by their hosts; of VirtualServices only those for sidecars (`mesh`). */
   readonly meshRules: RuleIndex<VirtualService>;
   readonly hostRules: RuleIndex<DestinationRule>;

@@ -11,6 +11,7 @@ import type { Workload } from '../api/kubernetes.ts';
 import { DEFAULT_MESH_CONFIG, decodeMeshConfig, type MeshConfig } from '../api/mesh-config.ts';
 import { decodeMeshNetworks } from '../api/mesh-networks.ts';
 import { type ClusterName, clusterName, type SpiffeId } from '../api/names.ts';
+import { PROXY_CONFIG } from '../api/proxy-config.ts';
 import { diagnose, type Locate } from '../api/report.ts';
 import { SERVICE_ENTRY, type ServiceEntry } from '../api/service-entry.ts';
 import { SIDECAR, type Sidecar } from '../api/sidecar.ts';
@@ -310,6 +311,7 @@ export class MeshStore {
       virtualServices: this.#meshRules.index.all,
       destinationRules: this.#hostRules.index.all,
       gateways: this.#gateways,
+      proxyConfigs: changed(before.proxyConfigs, this.#rules.changesOf(PROXY_CONFIG), () => true),
       telemetries: changed(before.telemetries, this.#rules.changesOf(TELEMETRY), () => true),
       envoyFilters: this.#envoyFilters,
       sidecars: this.#sidecars,
@@ -532,6 +534,7 @@ function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {
     destinationRules: [],
     gateways: [],
     telemetries: [],
+    proxyConfigs: [],
     envoyFilters: [],
     sidecars: [],
     meshRules: new RuleTable<VirtualService>(() => []).index,

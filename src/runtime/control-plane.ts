@@ -380,6 +380,10 @@ class ControlPlane {
       validates: this.#roles.has('validator'),
       settings: () => this.#settings.current,
       delivery: () => this.#settings.delivery,
+      defaults: () => {
+        const { proxyConfigs: configs, settings } = this.#engine.snapshot.index;
+        return { mesh: this.#settings.proxyDefaults, configs, rootNamespace: settings.rootNamespace };
+      },
       roots,
       meshIndex: () => this.#engine.snapshot.index,
       metrics: this.#metrics,

@@ -12,6 +12,7 @@ import { checkServers } from './gateway-servers.ts';
 import type { Say } from './known.ts';
 import { checkNetworks } from './networks.ts';
 import { checkOpenPorts, checkPorts } from './ports.ts';
+import { checkGeneral, checkProviders } from './providers.ts';
 import { checkJoined, checkReach } from './reach.ts';
 import { checkDestinations, checkGateways, checkRuleHosts } from './references.ts';
 import { checkSidecars } from './sidecars.ts';
@@ -45,6 +46,8 @@ export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locat
   checkPorts(services, say);
   checkServers(index.gateways, say);
   checkSidecars(index.sidecars, say);
+  checkProviders(index, hosts, say);
+  checkGeneral(index, say);
   for (const gateway of index.gateways) checkOpenPorts(gateway, services, say);
   return distinct(found);
 }

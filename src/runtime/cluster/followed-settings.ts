@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type ConfigDelivery, DEFAULT_CONFIG_DELIVERY } from '../../api/config-delivery.ts';
 import { decodeMeshConfig } from '../../api/mesh-config.ts';
+import type { ProxySettings } from '../../api/proxy-settings.ts';
 import {
   INJECTOR_CONFIG_MAP,
   type InjectorSettings,
@@ -22,6 +23,7 @@ const RETRY_MS = 1_000;
 export class FollowedSettings {
   #current: InjectorSettings | undefined;
   #delivery: ConfigDelivery = DEFAULT_CONFIG_DELIVERY;
+  #proxyDefaults: ProxySettings | undefined;
   /** The latest text: a slower answer about an earlier one comes too late. */
   #latest: StoredSettings | undefined;
 
@@ -35,6 +37,11 @@ export class FollowedSettings {
     return this.#delivery;
   }
 
+  /** The mesh's defaultConfig. */
+  get proxyDefaults(): ProxySettings | undefined {
+    return this.#proxyDefaults;
+  }
+
   /** Follows the ConfigMaps until `signal` aborts. */
   async run(client: KubeClient, log: Logger, signal: AbortSignal): Promise<void> {
     await watchResource<KubeObject>(
@@ -45,14 +52,20 @@ export class FollowedSettings {
         upsert: (object) => {
           if (object.metadata.name === INJECTOR_CONFIG_MAP) void this.#read(object, client, log, signal);
           // One that cannot be read leaves the one before in force; what is wrong with it is told elsewhere.
-          if (object.metadata.name === MESH_CONFIG_MAP)
-            this.#delivery = decodeMeshConfig(object).value?.configDelivery ?? this.#delivery;
+          if (object.metadata.name === MESH_CONFIG_MAP) this.#readMesh(object);
         },
         delete: () => {},
         synced: () => {},
         error: (error) => log.warn({ err: error.message }, 'the injector’s settings cannot be read; trying again'),
       },
     );
+  }
+
+  #readMesh(object: KubeObject): void {
+    const { value } = decodeMeshConfig(object);
+    if (value === undefined) return;
+    this.#delivery = value.configDelivery;
+    this.#proxyDefaults = value.defaultConfig;
   }
 
   async #read(object: KubeObject, client: KubeClient, log: Logger, signal: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { ConfigDelivery } from '../../api/config-delivery.ts';
 import { admitPod } from '../../injector/admission.ts';
+import type { ProxyDefaults } from '../../injector/proxy-wishes.ts';
 import type { InjectorSettings } from '../../injector/settings.ts';
 import { type AdmissionHandlers, createWebhookServer } from '../../injector/webhook.ts';
 import type { MeshIndex } from '../../model/snapshot.ts';
@@ -21,6 +22,7 @@ export interface WebhooksOptions {
   readonly validates: boolean;
   readonly settings: () => InjectorSettings | undefined;
   readonly delivery: () => ConfigDelivery;
+  readonly defaults: () => ProxyDefaults;
   readonly roots: RootCertDistributor;
   /** What the control plane knows now, for warnings about references. */
   readonly meshIndex: () => MeshIndex;
@@ -58,6 +60,7 @@ function handlersFor({
   validates,
   settings,
   delivery,
+  defaults,
   roots,
   meshIndex,
   metrics,
@@ -67,6 +70,7 @@ function handlersFor({
     const answer = admitPod(request, {
       settings,
       delivery,
+      defaults,
       namespaceLabels: (namespace) => roots.labelsOf(namespace),
       observe: ({ namespace, pod, injected, reason }) => {
         if (injected) log.info({ namespace, pod }, 'sidecar added');
