@@ -31,7 +31,15 @@ function byPlace([a]: readonly EndpointIntent[], [b]: readonly EndpointIntent[])
 
 function lbEndpoint(endpoint: EndpointIntent): MessageInitShape<typeof LbEndpointSchema> {
   return {
-    hostIdentifier: { case: 'endpoint', value: { address: socketAddress(endpoint.address, endpoint.port) } },
+    hostIdentifier: {
+      case: 'endpoint',
+      value: {
+        address: socketAddress(endpoint.address, endpoint.port),
+        ...(endpoint.alternatives && {
+          additionalAddresses: endpoint.alternatives.map((each) => ({ address: socketAddress(each, endpoint.port) })),
+        }),
+      },
+    },
     loadBalancingWeight: endpoint.weight,
     ...((endpoint.meshed || endpoint.workload) && {
       metadata: {

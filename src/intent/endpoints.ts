@@ -47,6 +47,7 @@ export function placeEndpoints(
     ...direct.map(({ endpoint }) => ({
       intent: {
         address: endpoint.address,
+        ...(endpoint.alternatives && { alternatives: endpoint.alternatives }),
         port: portOf(endpoint),
         weight: endpoint.weight * unit,
         locality: endpoint.locality,

@@ -226,6 +226,8 @@ export interface EndpointFilter {
 
 export interface EndpointIntent {
   readonly address: string;
+  /** Other addresses of the same endpoint, to be tried when there is no way to the first. */
+  readonly alternatives?: readonly string[];
   readonly port: number;
   readonly weight: number;
   readonly locality: string;

@@ -219,11 +219,13 @@ export function endpointsOfSlices(
   { trustDomain, members }: EndpointSettings,
 ): Endpoint[] {
   const found = new Map<string, Endpoint>();
+  const pods = new Map<string, Workload>();
   for (const slice of slices) {
     for (const endpoint of slice.endpoints) {
       if (!endpoint.ready && !endpoint.draining) continue;
       const pod = endpoint.podName === undefined ? undefined : podOf(slice.namespace, endpoint.podName);
       for (const address of endpoint.addresses) {
+        if (pod !== undefined) pods.set(address, pod);
         found.set(address, {
           address,
           // A service with more ports than a slice may have comes in several slices.
@@ -242,7 +244,22 @@ export function endpointsOfSlices(
       }
     }
   }
-  return [...found.values()];
+  return joinFamilies([...found.values()], pods);
+}
+
+/**
+ * A pod of two IP families is in slices of both, and is one endpoint all the same: at the address that its cluster prefers,
+ * with the other one for when there is no way to that. Told apart, half of the requests would go where there may be no way.
+ */
+function joinFamilies(endpoints: readonly Endpoint[], pods: ReadonlyMap<string, Workload>): Endpoint[] {
+  const groups = Map.groupBy(endpoints, (endpoint) => pods.get(endpoint.address) ?? endpoint);
+  return [...groups].flatMap(([owner, members]) => {
+    const [first] = members;
+    if (members.length === 1 || !('ip' in owner)) return members;
+    const primary = members.find(({ address }) => address === owner.ip) ?? first!;
+    const alternatives = members.filter((each) => each !== primary).map(({ address }) => address);
+    return [{ ...primary, alternatives: alternatives.sort() }];
+  });
 }
 
 /** A slice says the zone alone; of what is in no node's hands, files may say more. */

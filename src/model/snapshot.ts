@@ -75,6 +75,8 @@ export interface MeshService {
 export interface Endpoint {
   /** IP address, or a DNS name among `dnsEndpoints`. */
   readonly address: string;
+  /** Its addresses of the other IP family, sorted; absent for none. */
+  readonly alternatives?: readonly string[];
   /** Name of a service port -> number that the endpoint listens on. */
   readonly ports: Readonly<Record<string, number>>;
   readonly labels: Readonly<Record<string, string>>;

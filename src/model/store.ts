@@ -514,7 +514,7 @@ function headlessStatesOf(
 ): Readonly<Record<ClusterName, HeadlessState>> | undefined {
   if (service?.registry !== 'kubernetes' || service.resolution !== 'none' || endpoints.length === 0) return undefined;
   const byCluster = [...Map.groupBy(endpoints, (e) => e.cluster)].map(([cluster, members]) => {
-    const addresses = [...new Set(members.map((e) => e.address))].sort();
+    const addresses = [...new Set(members.flatMap((e) => [e.address, ...(e.alternatives ?? [])]))].sort();
     return [cluster, { addresses, meshed: members.every((e) => e.meshed) }] as const;
   });
   return Object.fromEntries(byCluster);

@@ -36,7 +36,7 @@ export class RunningEnvoy {
     const lines = (await this.admin('/listeners')).trim().split('\n');
     return new Map(
       lines.flatMap((line) => {
-        const [, name, port] = /^(.+?)::.*:(\d+)$/.exec(line) ?? [];
+        const [, name, port] = /^(.+)::[\d.]+:(\d+)$/.exec(line) ?? [];
         return name === undefined ? [] : [[name, Number(port)]];
       }),
     );
