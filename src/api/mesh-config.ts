@@ -7,6 +7,7 @@ import { CONFIG_DELIVERIES, DEFAULT_CONFIG_DELIVERY } from './config-delivery.ts
 import { connectionPool, outlierDetection, tcpKeepalive } from './connection-pool.ts';
 import type { Diagnostic } from './diagnostics.ts';
 import { defaultProviders, extensionProviders, parseLogMembers } from './extension-providers.ts';
+import { retries } from './http-retries.ts';
 import { refOf } from './kind.ts';
 import { localityLbSetting } from './locality.ts';
 import { proxySettings } from './proxy-settings.ts';
@@ -69,11 +70,14 @@ export const meshConfig = struct({
   /** For destinations whose rule says nothing of it. */
   localityLbSetting: optional(localityLbSetting),
   h2UpgradePolicy: defaulted(choice(['DO_NOT_UPGRADE', 'UPGRADE']), 'DO_NOT_UPGRADE'),
+  /** Of routes that say nothing of retries. */
+  defaultHttpRetryPolicy: optional(retries),
   ca: idle(installed),
   caCertificates: idle('roots come from Secret cacerts'),
   certificates: idle('certificates for other purposes are yours to make'),
   configSources: idle('the control plane reads the cluster that it runs in'),
   defaultDestinationRuleExportTo: idle('write exportTo on the objects'),
+  defaultInboundHttpRetryPolicy: idle('a sidecar asks its application again only where it could not connect'),
   defaultServiceExportTo: idle('write exportTo on the objects'),
   defaultVirtualServiceExportTo: idle('write exportTo on the objects'),
   disableEnvoyListenerLog: idle('connections that are refused are told in the access log'),

@@ -9,6 +9,7 @@ import { type Fault, GRPC_STATUS } from '../api/http-fault.ts';
 import type { Condition, HttpMatch } from '../api/http-match.ts';
 import type { Retries } from '../api/http-retries.ts';
 import type { HttpRoute } from '../api/http-route.ts';
+import type { MeshConfig } from '../api/mesh-config.ts';
 import type { StringMatch } from '../api/values.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { qualifyHost } from '../model/hosts.ts';
@@ -59,7 +60,7 @@ export const DEFAULT_RETRIES: RetryIntent = {
 };
 
 /** Everything to one destination, as without a rule. */
-export function plainRoute(to: DestinationRef, origin: Origin): HttpRouteIntent {
+export function plainRoute(to: DestinationRef, origin: Origin, mesh: MeshConfig): HttpRouteIntent {
   return {
     name: 'default',
     statPrefix: '',
@@ -68,7 +69,7 @@ export function plainRoute(to: DestinationRef, origin: Origin): HttpRouteIntent 
       kind: 'forward',
       to: [{ to, weight: 100, requestHeaders: NO_EDITS, responseHeaders: NO_EDITS, authority: undefined, origin }],
       timeoutMs: 0,
-      retries: DEFAULT_RETRIES,
+      retries: retriesOf(undefined, mesh),
       rewrite: { path: undefined, pattern: undefined, authority: undefined },
       mirrors: [],
     },
@@ -178,7 +179,7 @@ function buildAction(
     kind: 'forward',
     to: buildWeights(vs, http, place, client),
     timeoutMs: http.timeout ?? 0,
-    retries: http.retries === undefined ? DEFAULT_RETRIES : buildRetries(http.retries),
+    retries: retriesOf(http.retries, client.view.mesh),
     rewrite: {
       path: http.rewrite?.uri,
       pattern: http.rewrite?.uriRegexRewrite,
@@ -278,6 +279,11 @@ function edits(operations: HeaderOperations | undefined): { edits: HeaderEdits; 
   const add = plain(operations.add);
   const set = plain(operations.set);
   return { edits: { set, add, remove: operations.remove.map((name) => name.toLowerCase()) }, authority };
+}
+
+function retriesOf(own: Retries | undefined, { defaultHttpRetryPolicy }: MeshConfig): RetryIntent | undefined {
+  const retries = own ?? defaultHttpRetryPolicy;
+  return retries === undefined ? DEFAULT_RETRIES : buildRetries(retries);
 }
 
 export function buildRetries(retries: Retries): RetryIntent | undefined {

@@ -28,7 +28,7 @@ export class VirtualHostCache {
   readonly #hosts = new IdentityMemo<Map<string, KeptHost>>();
 
   get(view: ProxyView, made: readonly object[], tag: string, make: () => VirtualHostIntent): VirtualHostIntent {
-    const kept = this.#hosts.get([...made, view.settings], '', () => new Map());
+    const kept = this.#hosts.get([...made, view.settings, view.mesh], '', () => new Map());
     const known = kept.get(tag);
     if (known?.destinations.every((destination) => isCurrent(destination, view))) return known.host;
     const host = make();
@@ -115,7 +115,7 @@ export function buildVirtualHost(
       name: `${alias.hostname}:${port}`,
       domains,
       httpsOnly: false,
-      routes: withHashes(ruled?.routes ?? [plainRoute(to, origin)], view),
+      routes: withHashes(ruled?.routes ?? [plainRoute(to, origin, view.mesh)], view),
       origin: ruled === undefined ? origin : { object: ruled.rule.ref, field: 'spec.hosts' },
     };
   });

@@ -180,10 +180,11 @@ export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache):
     gateways,
     gatewayRules: cache.gatewayRules.get([index.gatewayRules, gateways], namespace, () => {
       const bound = new Set(gateways.map((g) => `${g.ref.namespace}/${g.ref.name}`));
-      return index.gatewayRules.filter(
+      const seen = index.gatewayRules.filter(
         (vs) =>
           isExported(vs.spec.exportTo, vs.ref.namespace, namespace) && boundGateways(vs).some((g) => bound.has(g)),
       );
+      return privateFirst(seen);
     }),
   };
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Values that random objects have: by field, by the field's name alone, by message, by scalar type, in that order.
+import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
+import { parseAllDocuments } from 'yaml';
 
 export const NAMESPACES = ['alpha', 'beta', 'gamma'] as const;
 export const NAMES = ['reviews', 'ratings', 'details', 'orders'] as const;
@@ -55,7 +57,24 @@ export const SCALARS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   duration,
 };
 
+/**
+ * Patches that a real Envoy takes, whatever they meet: those of the cases, but for such as two filters cannot both add, or
+ * two Envoys on one machine.
+ */
+const patches = readdirSync(new URL('../../scenarios/envoy-filter', import.meta.url)).flatMap((name) => {
+  const text = readFileSync(new URL(`../../scenarios/envoy-filter/${name}/input.yaml`, import.meta.url), 'utf8');
+  const objects = parseAllDocuments(text).map((document) => document.toJS() as { kind: string; spec: PatchList });
+  return objects.filter(({ kind }) => kind === 'EnvoyFilter').flatMap(({ spec }) => spec.configPatches);
+});
+interface PatchList {
+  readonly configPatches: readonly { readonly applyTo: string; readonly patch: { readonly operation: string } }[];
+}
+const isAlone = (applyTo: string) => applyTo === 'LISTENER' || applyTo === 'VIRTUAL_HOST';
+
 export const POOLS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
+  'networking.EnvoyFilter.configPatches': list(
+    fc.constantFrom(...patches.filter(({ applyTo, patch }) => patch.operation !== 'ADD' || !isAlone(applyTo))),
+  ),
   // Whatever the message.
   host,
   hosts: list(host),
