@@ -4,6 +4,7 @@
 import { isIPv6 } from 'node:net';
 import type { Logger } from 'pino';
 import { startAdminServer } from '../admin/server.ts';
+import type { Diagnostic } from '../api/diagnostics.ts';
 import { Authority } from '../identity/authority.ts';
 import { makeSelfSignedCa } from '../identity/ca-material.ts';
 import { systemClock } from '../identity/renewal.ts';
@@ -74,12 +75,16 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
   const told = { onRefusal, onPatches, onCompiled: metrics.compiled };
   const secrets = options.keys ? throwawayKeys(trustDomain) : undefined;
   const keys = secrets === undefined ? {} : { secrets };
+  let aboutSecrets: readonly Diagnostic[] = [];
   const given = new GivenSecrets();
   const secretLog = new DiagnosticLog(log);
   const named = new ProxySecrets({
     reader: given,
     clock: systemClock,
-    onDiagnostics: (diagnostics) => secretLog.take(diagnostics),
+    onDiagnostics: (diagnostics) => {
+      aboutSecrets = diagnostics;
+      secretLog.take(diagnostics);
+    },
   });
   const xds = await startXdsServer(
     {
@@ -107,7 +112,7 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
       metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
       debug: {
         proxies: () => xds.streams(),
-        diagnostics: () => engine.diagnostics,
+        diagnostics: () => [...engine.diagnostics, ...aboutSecrets],
         problems: () => engine.problems,
       },
     };

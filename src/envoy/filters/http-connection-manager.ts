@@ -84,5 +84,6 @@ const ROLES: Readonly<Record<HttpManagerOptions['role'], ManagerInit>> = {
     stripTrailingHostDot: true,
     serverName: 'istio-envoy',
     forwardClientCertDetails: ForwardCert.SANITIZE_SET,
+    setCurrentClientCertDetails: { subject: true, cert: true, dns: true, uri: true },
   },
 };
