@@ -84,8 +84,8 @@ function walkField(walk: Walk, message: string, field: IstioField, schema: JsonS
     places.push({ path, key, ...absent });
     return;
   }
-  const inner = innerSchema(field, schema);
-  const structured = inventory.messages.has(field.type);
+  const inner = innerSchema(field, schema, inventory.messages.get(field.type)?.size === 0);
+  const structured = (inventory.messages.get(field.type)?.size ?? 0) > 0;
   if (inner === undefined || (structured && inner['properties'] === undefined)) {
     places.push({ path, key, status: 'unread', cure: undefined });
     return;
@@ -104,10 +104,10 @@ function absence(schema: JsonSchema): { status: 'refused' | 'idle'; cure: string
   return cure === undefined ? undefined : { status: word === 'Not supported' ? 'refused' : 'idle', cure };
 }
 
-/** Of the entries of a list or a map; undefined where the schema takes anything. */
-function innerSchema(field: IstioField, schema: JsonSchema): JsonSchema | undefined {
+/** Of the entries of a list or a map; undefined where the schema takes anything, and something could be there. */
+function innerSchema(field: IstioField, schema: JsonSchema, isEmpty: boolean): JsonSchema | undefined {
   if (field.form === 'one') {
-    const free = field.type === 'struct' || field.type === 'value';
+    const free = field.type === 'struct' || field.type === 'value' || isEmpty;
     return free || schema['type'] !== undefined ? schema : undefined;
   }
   return schema[field.form === 'list' ? 'items' : 'additionalProperties'] as JsonSchema | undefined;
