@@ -5,6 +5,7 @@ import { createHmac, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { KINDS } from '../../src/api/kinds.ts';
 import { KubeClient } from '../../src/kube/client.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 
@@ -25,7 +26,7 @@ interface Watcher {
 
 const PLURALS = new Set([
   ...['pods', 'services', 'namespaces', 'configmaps', 'secrets', 'endpointslices', 'nodes', 'events', 'deployments'],
-  ...['virtualservices', 'destinationrules', 'serviceentries', 'gateways'],
+  ...KINDS.map(({ plural }) => plural),
   ...['serviceaccounts', 'roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'],
   ...['mutatingwebhookconfigurations', 'validatingwebhookconfigurations', 'customresourcedefinitions'],
 ]);
