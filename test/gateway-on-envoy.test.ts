@@ -2,7 +2,7 @@
 // A gateway of a real Envoy whose certificates come from Secrets: who is shown which, who is let in, and what a new one costs.
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import http, { type Server } from 'node:http';
+import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';

@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { generateKeyPair, issueCertificate, privateKeyPem } from '../../src/pki/x509.ts';
 import { root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
 import { until } from '../fixture/waiting.ts';
 
@@ -144,6 +145,66 @@ spec:
     expect(code).not.toBe(0);
     expect(stderr).toContain('VirtualService default/misspelt: spec.http[0].route[0].wieght');
     expect(stderr).toContain('did you mean `weight`?');
+  });
+
+  test('a gateway shows the certificate of a Secret, follows it, and tells of one that is not there', async () => {
+    const address = await in1(
+      ...['get', 'service', 'istio-ingressgateway', '-n', 'istio-system'],
+      ...['-o', 'jsonpath={.status.loadBalancer.ingress[0].ip}'],
+    );
+    const secret = async (commonName: string): Promise<void> => {
+      const { privateKey, publicKey } = generateKeyPair();
+      const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
+      const subject = { commonName };
+      const [cert, key] = [join(sandbox.dir, 'shop.crt'), join(sandbox.dir, 'shop.key')];
+      writeFileSync(cert, issueCertificate({ subject, publicKey, selfKey: privateKey, notBefore, notAfter }));
+      writeFileSync(key, privateKeyPem(privateKey));
+      const create = `kubectl --context cluster1 create -n istio-system secret tls shop-cert --cert=${cert} --key=${key}`;
+      const made = await sandbox.bash(`${create} --dry-run=client -o yaml | kubectl --context cluster1 apply -f -`);
+      expect(made, made.stderr).toMatchObject({ code: 0 });
+    };
+    await secret('first');
+    await mustApply(
+      'cluster1',
+      `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: shop }
+spec:
+  selector: { istio: ingressgateway }
+  servers:
+    - port: { number: 443, name: https, protocol: HTTPS }
+      hosts: [shop.example]
+      tls: { mode: SIMPLE, credentialName: shop-cert }
+    - port: { number: 443, name: missing, protocol: HTTPS }
+      hosts: [missing.example]
+      tls: { mode: SIMPLE, credentialName: missing-cert }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: shop }
+spec:
+  hosts: [shop.example]
+  gateways: [shop]
+  http: [{ route: [{ destination: { host: details, port: { number: 9080 } } }] }]
+`,
+    );
+    const request = `curl -skv -m 10 -o /dev/null -w '%{http_code}' --resolve shop.example:443:${address} https://shop.example/details/0`;
+    const asked = async () => {
+      const { stdout, stderr } = await sandbox.bash(
+        `kubectl --context cluster1 exec deploy/sleep -c sleep -- ${request}`,
+      );
+      return `${stdout} ${/subject: CN ?= ?(\w+)/.exec(stderr)?.[1]}`;
+    };
+    await until('the first certificate', async () => (await asked()) === '200 first');
+    await secret('second');
+    await until('the second certificate', async () => (await asked()) === '200 second');
+    const told = () => in1('get', 'gateway', 'shop', '-o', 'jsonpath={.status.conditions[*].message}');
+    await until('the status', async () => (await told()).includes('missing-cert'));
+    expect(await told()).toBe('Secret istio-system/missing-cert: there is no such Secret; nobody is served');
+    expect(await in1('describe', 'gateway', 'shop')).toContain('SecretNotServed');
+    await in1('delete', 'gateway/shop', 'virtualservice/shop');
+    await in1('delete', '-n', 'istio-system', 'secret/shop-cert');
   });
 
   test('what only Envoy can find wrong is told on the object, and everything else goes on', async () => {
