@@ -55,7 +55,8 @@ class PlaneProcess {
   }
 
   send(message: PlaneMessage): void {
-    if (this.#child?.connected === true) this.#child.send(message);
+    // One that is being killed hears nothing: the next is told everything.
+    if (this.#child?.connected === true) this.#child.send(message, () => {});
   }
 
   async kill(): Promise<void> {

@@ -98,11 +98,15 @@ export function virtualService(host: string, http: readonly object[]): KubeObjec
 }
 
 /** Subsets named like the versions that they are. */
-export function destinationRule(host: string, versions: readonly string[], policy: object = {}): KubeObject {
+export function destinationRule(host: string, versions: readonly string[], trafficPolicy?: object): KubeObject {
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'DestinationRule',
     metadata: { name: host, namespace: 'default' },
-    spec: { host, trafficPolicy: policy, subsets: versions.map((version) => ({ name: version, labels: { version } })) },
+    spec: {
+      host,
+      ...(trafficPolicy !== undefined && { trafficPolicy }),
+      subsets: versions.map((version) => ({ name: version, labels: { version } })),
+    },
   };
 }

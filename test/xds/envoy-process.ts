@@ -12,6 +12,7 @@ export interface HttpAnswer {
 }
 
 export interface EnvoyProcess {
+  readonly pid: number;
   /** GET on the admin interface. */
   admin(path: string): Promise<HttpAnswer>;
   log(): string;
@@ -34,6 +35,7 @@ export function startEnvoy(
   const child = spawn(bin, args, { stdio: ['ignore', log, log], env: { ...process.env, ...env } });
   closeSync(log);
   return {
+    pid: child.pid ?? 0,
     admin: (path) => httpGet({ socketPath: adminPath, path }),
     log: () => readFileSync(logFile, 'utf8'),
     stop: () => stop(child),
