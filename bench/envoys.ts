@@ -31,7 +31,8 @@ const { values: flags } = parseArgs({
 const [services, envoys, used] = [Number(flags.services), Number(flags.envoys), Number(flags.used)];
 const PORT = 9080;
 const FIRST_ADDRESS = 10;
-const SETTLE_MS = 2_000;
+/** Envoy gives free memory back every ten seconds. */
+const SETTLE_MS = 12_000;
 
 const host = (i: number): string => `svc-${i}.ns-${i % 10}.svc.cluster.local`;
 
@@ -69,28 +70,29 @@ interface Figures {
 
 /** One Envoy from its start until it has used what it uses. */
 async function measure(
-  options: { dir: string; adsPort: number; number: number; delivery: ConfigDelivery },
+  options: { dir: string; adsPort: number; number: number; delivery: ConfigDelivery; running: EnvoyProcess[] },
   uses: number,
-) {
-  const { dir, adsPort, number, delivery } = options;
+): Promise<Figures> {
+  const { dir, adsPort, number, delivery, running } = options;
   const startedAt = performance.now();
   const own = mkdtempSync(join(dir, 'envoy-'));
   // Each is a workload of its own: what the others have learnt is not to help it.
   const envoy = startEnvoy(findEnvoy()!, own, sidecarBootstrap(adsPort, { number, delivery, app: `app-${number}` }));
+  running.push(envoy);
   while ((await stat(envoy, 'listener_manager.workers_started')) !== 1) await sleep(10);
   const readySeconds = (performance.now() - startedAt) / 1000;
-  await sleep(SETTLE_MS);
+  await sleep(1_000);
   const times: number[] = [];
   for (let i = 0; i < uses; i++) {
     const askedAt = performance.now();
     const answer = await askHttp({ ip: `127.0.1.${number}`, port: PORT, host: host(i) });
-    if (answer.status !== 200) throw new Error(`${delivery}, ${host(i)}: ${answer.status} ${answer.problem ?? answer.body}`);
+    if (answer.status !== 200)
+      throw new Error(`${delivery}, ${host(i)}: ${answer.status} ${answer.problem ?? answer.body}`);
     times.push(performance.now() - askedAt);
   }
   await sleep(SETTLE_MS);
   const bytes = await stat(envoy, 'cluster.xds.upstream_cx_rx_bytes_total');
-  const figures: Figures = { rssMiB: rssMiB(envoy.pid), bytes, readySeconds, firstMs: median(times) };
-  return { envoy, figures };
+  return { rssMiB: rssMiB(envoy.pid), bytes, readySeconds, firstMs: median(times) };
 }
 
 async function run(count: number, delivery: ConfigDelivery, instances: number, uses: number): Promise<Figures> {
@@ -109,9 +111,7 @@ async function run(count: number, delivery: ConfigDelivery, instances: number, u
   const all: Figures[] = [];
   try {
     for (let i = 0; i < instances; i++) {
-      const { envoy, figures } = await measure({ dir, adsPort, number: FIRST_ADDRESS + i, delivery }, uses);
-      running.push(envoy);
-      all.push(figures);
+      all.push(await measure({ dir, adsPort, number: FIRST_ADDRESS + i, delivery, running }, uses));
     }
     const of = (member: keyof Figures) => median(all.map((figures) => figures[member]));
     return { rssMiB: of('rssMiB'), bytes: of('bytes'), readySeconds: of('readySeconds'), firstMs: of('firstMs') };

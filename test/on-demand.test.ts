@@ -123,8 +123,8 @@ describe.skipIf(envoyPath === undefined)('configuration on demand', () => {
         for (let i = 0; i < 2; i++) {
           const startedAt = performance.now();
           expect(await ask(REVIEWS, '/none')).toMatchObject({ status: 503, backend: undefined });
-          // Far below the fifteen seconds that a request would wait for its cluster.
-          expect(performance.now() - startedAt).toBeLessThan(10_000);
+          // Far below the minute that a request would wait for its cluster.
+          expect(performance.now() - startedAt).toBeLessThan(15_000);
         }
       });
 

@@ -40,7 +40,7 @@ export interface Judged {
 
 const SMALL = Buffer.alloc(20_000, 'a');
 const LARGE = Buffer.alloc(2_000_000, 'b');
-const TIMEOUT_MS = 40_000;
+const TIMEOUT_MS = 90_000;
 
 export class SidecarTraffic {
   readonly #ip: string;

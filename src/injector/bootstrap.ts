@@ -91,6 +91,7 @@ export function buildBootstrap(options: BootstrapOptions): Json {
       ],
     },
     overload_manager: { resource_monitors: [connectionLimit()] },
+    memory_allocator_manager: MEMORY_RELEASE,
     watchdogs: { main_thread_watchdog: WATCHDOG, worker_watchdog: WATCHDOG },
     layered_runtime: {
       layers: [
@@ -123,6 +124,12 @@ function statsConfig({ inclusionPrefixes, inclusionSuffixes, inclusionRegexps }:
 
 /** By default Envoy refuses, with the whole answer, an expression of more than 100 RE2 instructions: `(a|b){30}`. */
 const RUNTIME: Json = { 're2.max_program_size.error_level': 32768, 're2.max_program_size.warn_level': 32768 };
+
+/**
+ * What a large configuration took while it came, Envoy would keep for ever: a third of its memory with a thousand virtual
+ * hosts. Seldom, since each time wakes an idle proxy.
+ */
+export const MEMORY_RELEASE: Json = { bytes_to_release: String(64 << 20), memory_release_interval: '10s' };
 
 /**
  * They count stalls and do nothing about them. Envoy's own 200 ms wake every thread of an idle proxy ten times a second.

@@ -7,8 +7,8 @@ import { OnDemandSchema } from '#gen/envoy/extensions/filters/http/on_demand/v3/
 import { ConfigSchema } from '#gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.ts';
 import { byAds, duration, packed, withField } from '../messages.ts';
 
-/** As long as a control plane takes to come back; a cluster that does not exist is answered at once. */
-const CLUSTER_TIMEOUT_MS = 15_000;
+/** Longer than a control plane takes to come back, and be found again; a cluster that does not exist is answered at once. */
+const CLUSTER_TIMEOUT_MS = 60_000;
 
 /** Set behind onDemandFilter: a route that asks for it is none while a virtual host may still come. */
 export const ASKED_STATE = { key: 'isthmus.asked', value: 'yes' } as const;
