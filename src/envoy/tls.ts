@@ -139,20 +139,29 @@ function ownContext(security: Extract<ClientSecurity, { kind: 'tls' }>, alpnProt
 type ContextInit = Exclude<MessageInitShape<typeof CommonTlsContextSchema>, CommonTlsContext>;
 
 function ownCertificate(source: CertificateSource): ContextInit {
-  return { tlsCertificateSdsSecretConfigs: [secretConfig(certificateName(source))] };
+  if (source.kind === 'secret') return { tlsCertificateSdsSecretConfigs: [secretConfig(certificateName(source))] };
+  return { tlsCertificates: [{ certificateChain: file(source.chain), privateKey: file(source.key) }] };
 }
 
 function ownValidation(
   source: RootsSource,
   peers: readonly string[],
 ): NonNullable<ContextInit['validationContextType']> {
-  return {
-    case: 'combinedValidationContext',
-    value: {
-      defaultValidationContext: validation(peers, SubjectAltNameMatcher_SanType.DNS),
-      validationContextSdsSecretConfig: secretConfig(rootsName(source)),
-    },
-  };
+  const names = validation(peers, SubjectAltNameMatcher_SanType.DNS);
+  if (source.kind === 'secret') {
+    const validationContextSdsSecretConfig = secretConfig(rootsName(source));
+    return {
+      case: 'combinedValidationContext',
+      value: { defaultValidationContext: names, validationContextSdsSecretConfig },
+    };
+  }
+  const { matchTypedSubjectAltNames } = names;
+  const crl = source.crl === undefined ? {} : { crl: file(source.crl) };
+  return { case: 'validationContext', value: { matchTypedSubjectAltNames, trustedCa: file(source.roots), ...crl } };
+}
+
+function file(filename: string) {
+  return { specifier: { case: 'filename' as const, value: filename } };
 }
 
 function validation(peers: readonly string[], sanType: SubjectAltNameMatcher_SanType): CertificateValidationContext {

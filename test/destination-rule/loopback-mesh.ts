@@ -7,9 +7,7 @@ import net from 'node:net';
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { type Bootstrap, BootstrapSchema } from '#gen/envoy/config/bootstrap/v3/bootstrap_pb.ts';
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
-import { SecretSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 import { clusterName } from '../../src/api/names.ts';
-import { fileResource, secretName } from '../../src/envoy/secrets.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import type { MeshProxy } from '../../src/model/proxy.ts';
 import { MeshStore } from '../../src/model/store.ts';
@@ -112,16 +110,10 @@ function bootstrapOf(pods: readonly PlacedPod[], rules: readonly KubeObject[], p
   );
   const errors = diagnostics.filter(({ severity }) => severity === 'error');
   if (errors.length > 0) throw new Error(JSON.stringify(errors, null, 2));
-  const { desired, secrets } = compileProxy(snapshot, { ...CLIENT, locality: place }, new CompileCache());
+  const { desired } = compileProxy(snapshot, { ...CLIENT, locality: place }, new CompileCache());
   const bootstrap = fromBinary(BootstrapSchema, staticBootstrap(desired));
   const resources = bootstrap.staticResources!;
   resources.listeners = resources.listeners.filter(({ name }) => /_(80|90)$/.test(name)).map(onLoopback);
-  // The files that rules name are what Envoy reads.
-  const files = new Map(secrets.map((use) => [secretName(use), fileResource(use.source)]));
-  resources.secrets = resources.secrets.map((secret) => {
-    const own = files.get(secret.name);
-    return own === undefined ? secret : fromBinary(SecretSchema, own.value);
-  });
   return bootstrap;
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A proxy's resources as one static bootstrap, so that `envoy --mode validate` judges all of them: what would come by
 // EDS, RDS and SDS is put in its place. (With SDS over google_grpc, Envoy's validation crashes.)
+import { existsSync } from 'node:fs';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { anyPack, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { BootstrapSchema } from '#gen/envoy/config/bootstrap/v3/bootstrap_pb.ts';
 import { type Cluster, Cluster_DiscoveryType, ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
-import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
+import type { DataSource, TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import type { Filter } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
@@ -112,10 +113,12 @@ function inlineSecrets(socket: TransportSocket | undefined, named: Names): void 
 }
 
 function inlineContext(context: CommonTlsContext | undefined, named: Names): void {
-  // Files that a rule names are in the proxy's image, not here.
-  if (context?.validationContextType.case === 'validationContext') {
-    context.validationContextType = { case: undefined };
+  // Files that a rule names are in the proxy's image, as a rule, and not here.
+  const validation = context?.validationContextType;
+  if (validation?.case === 'validationContext' && !isHere(validation.value.trustedCa)) {
+    context!.validationContextType = { case: undefined };
   }
+  if (context?.tlsCertificates.some(({ certificateChain }) => !isHere(certificateChain))) context.tlsCertificates = [];
   for (const secret of context?.tlsCertificateSdsSecretConfigs ?? []) {
     secret.sdsConfig = undefined;
     named.certificates.add(secret.name);
@@ -130,6 +133,10 @@ function inlineContext(context: CommonTlsContext | undefined, named: Names): voi
 }
 
 /** One certificate that vouches for itself, as everybody's. */
+function isHere(source: DataSource | undefined): boolean {
+  return source?.specifier.case !== 'filename' || existsSync(source.specifier.value);
+}
+
 export function throwAwayKeys(): WorkloadKeys {
   const { privateKey, publicKey } = generateKeyPair();
   const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
