@@ -98,15 +98,22 @@ export function decodeService(raw: KubeObject, cluster: string): KubeService {
   };
 }
 
+export const DISTRIBUTION_ANNOTATION = 'networking.istio.io/traffic-distribution';
+
 const DISTRIBUTIONS: Readonly<Record<string, TrafficDistribution>> = {
+  any: 'any',
   preferclose: 'same-zone',
   prefersamezone: 'same-zone',
   prefersamenode: 'same-node',
 };
 
+export function isDistribution(raw: string): boolean {
+  return Object.hasOwn(DISTRIBUTIONS, raw.toLowerCase());
+}
+
 /** Istio's annotation is for what has no such field, and older than the field. */
 export function distributionOf(field: unknown, { metadata }: Pick<KubeObject, 'metadata'>): TrafficDistribution {
-  const annotated = metadata.annotations?.['networking.istio.io/traffic-distribution'] ?? '';
+  const annotated = metadata.annotations?.[DISTRIBUTION_ANNOTATION] ?? '';
   return DISTRIBUTIONS[(string(field) ?? '').toLowerCase()] ?? DISTRIBUTIONS[annotated.toLowerCase()] ?? 'any';
 }
 

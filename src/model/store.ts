@@ -14,6 +14,7 @@ import { type ClusterName, clusterName, type SpiffeId } from '../api/names.ts';
 import { PROXY_CONFIG } from '../api/proxy-config.ts';
 import { diagnose, type Locate } from '../api/report.ts';
 import { SERVICE_ENTRY, type ServiceEntry } from '../api/service-entry.ts';
+import { notesOnService } from '../api/service-notes.ts';
 import { SIDECAR, type Sidecar } from '../api/sidecar.ts';
 import { TELEMETRY } from '../api/telemetry.ts';
 import { unknownKind } from '../api/validate.ts';
@@ -85,6 +86,8 @@ export class MeshStore {
   readonly #selected = new SelectedWorkloads();
   /** WorkloadEntries and WorkloadGroups of which there is news: kind and `NAMESPACE/NAME`. */
   readonly #news = new Map<string, readonly [kind: string, name: string]>();
+  /** By cluster, namespace and name: what is to be said of a Service by itself. */
+  readonly #notes = new Map<string, readonly Diagnostic[]>();
   readonly #networks: NetworkState;
   readonly #census = new EndpointCensus();
   /** Services by what they ask their clients for. */
@@ -176,6 +179,7 @@ export class MeshStore {
       if (object.kind === 'ConfigMap') this.#takeMeshConfig(event);
       else if (event.kind === 'delete') this.#kube.delete(cluster, object);
       else this.#kube.upsert(cluster, event.object);
+      if (object.kind === 'Service') this.#note(event);
       return;
     }
     if (event.cluster !== this.#options.configCluster) return;
@@ -191,6 +195,14 @@ export class MeshStore {
       const name = `${object.metadata.namespace ?? ''}/${object.metadata.name ?? ''}`;
       this.#news.set(`${object.kind} ${name}`, [object.kind, name]);
     }
+  }
+
+  #note(event: Exclude<StoreEvent, { kind: 'synced' }>): void {
+    const { cluster, object } = event;
+    const key = `${cluster}/${object.metadata.namespace}/${object.metadata.name}`;
+    const notes = event.kind === 'delete' ? [] : notesOnService(event.object, { cluster, locate: event.locate });
+    if (notes.length === 0) this.#notes.delete(key);
+    else this.#notes.set(key, notes);
   }
 
   #takeMeshConfig(event: Exclude<StoreEvent, { kind: 'synced' }>): void {
@@ -425,7 +437,12 @@ export class MeshStore {
   }
 
   #diagnostics(): readonly Diagnostic[] {
-    const own = [...this.#rules.diagnostics(), ...this.#strangers.values(), ...this.#meshDiagnostics];
+    const own = [
+      ...this.#rules.diagnostics(),
+      ...this.#strangers.values(),
+      ...[...this.#notes.values()].flat(),
+      ...this.#meshDiagnostics,
+    ];
     const networks = [...this.#networks.diagnostics, ...this.#unreachable.diagnostics];
     return [...own, ...networks, ...this.#crossDiagnostics].sort(compareDiagnostics);
   }

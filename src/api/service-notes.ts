@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// What Istio reads beside the spec of a Service, and nobody here does: said of the Service, so that it is not ignored in silence.
+import type { KubeObject } from '../kube/types.ts';
+import type { Diagnostic } from './diagnostics.ts';
+import { refOf } from './kind.ts';
+import { DISTRIBUTION_ANNOTATION, isDistribution } from './kubernetes.ts';
+import { diagnose, type Locate } from './report.ts';
+
+const UNREAD: Readonly<Record<'annotations' | 'labels', Readonly<Record<string, string>>>> = {
+  annotations: {
+    'traffic.istio.io/nodeSelector':
+      'give the addresses of the nodes to meshNetworks: a network may have several gateways',
+    'alpha.istio.io/kubernetes-serviceaccounts': 'remove it: who may answer follows from the pods behind the Service',
+    'alpha.istio.io/canonical-serviceaccounts': 'remove it: who may answer follows from the pods behind the Service',
+  },
+  labels: {
+    'istio.io/use-waypoint': 'remove it: there are no waypoints, and rules apply at sidecars and gateways',
+    'istio.io/persistent-session': 'balance by the hash of a cookie: a DestinationRule with consistentHash.httpCookie',
+    'istio.io/persistent-session-header':
+      'balance by the hash of a header: a DestinationRule with consistentHash.httpHeaderName',
+  },
+};
+
+export function notesOnService(
+  raw: KubeObject,
+  options: { cluster: string; locate?: Locate | undefined },
+): Diagnostic[] {
+  const say = (field: string, message: string, cure: string) =>
+    diagnose(refOf(raw, options.cluster), 'ISM0005', field, message, cure, { locate: options.locate });
+  const found = (['annotations', 'labels'] as const).flatMap((part) =>
+    Object.entries(UNREAD[part]).flatMap(([name, cure]) => {
+      const value = raw.metadata[part]?.[name];
+      if (value === undefined || value === '' || value === 'none') return [];
+      return [say(`metadata.${part}["${name}"]`, `\`${name}\` has no effect here`, cure)];
+    }),
+  );
+  const distribution = raw.metadata.annotations?.[DISTRIBUTION_ANNOTATION];
+  if (distribution === undefined || isDistribution(distribution)) return found;
+  const field = `metadata.annotations["${DISTRIBUTION_ANNOTATION}"]`;
+  const cure = 'use PreferClose, PreferSameZone, PreferSameNode or Any';
+  return [
+    ...found,
+    say(field, `${JSON.stringify(distribution)} is no traffic distribution, so any endpoint will do`, cure),
+  ];
+}
