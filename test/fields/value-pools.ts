@@ -78,12 +78,15 @@ export const POOLS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   // Whatever the message.
   host,
   hosts: list(host),
-  exportTo: fc.oneof(list(fc.constantFrom('.', ...NAMESPACES)), fc.constantFrom(['*'], ['~'])),
+  exportTo: fc.oneof(list(fc.constantFrom(...NAMESPACES)), fc.constantFrom(['*'], ['.'])),
+  'networking.ServiceEntry.exportTo': fc.oneof(
+    list(fc.constantFrom(...NAMESPACES)),
+    fc.constantFrom(['*'], ['.'], ['~']),
+  ),
   namespace,
   sourceNamespace: namespace,
   labels,
   sourceLabels: labels,
-  selector: labels,
   matchLabels: labels,
   subset: version,
   destinationSubnets: list(fc.constantFrom('10.0.0.0/8', '10.9.7.0/24', '192.0.2.1')),
@@ -132,7 +135,6 @@ export const POOLS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'networking.Delegate.name': name,
   // DestinationRule.
   'networking.Subset.name': version,
-  'networking.DestinationRule.exportTo': fc.oneof(list(fc.constantFrom('.', ...NAMESPACES)), fc.constant(['*'])),
   'networking.WarmupConfiguration.aggression': fc.constantFrom(1, 2.5),
   'networking.ClientTLSSettings.clientCertificate': fc.constant(`${CERTIFICATES}/chain.pem`),
   'networking.ClientTLSSettings.privateKey': fc.constant(`${CERTIFICATES}/key.pem`),
@@ -156,6 +158,8 @@ export const POOLS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'networking.TrafficPolicy.TunnelSettings.protocol': fc.constantFrom('CONNECT', 'POST'),
   'networking.TrafficPolicy.TunnelSettings.targetHost': fc.constantFrom('www.example.com', '192.0.2.9'),
   'networking.TrafficPolicy.TunnelSettings.targetPort': port,
+  // Telemetry.
+  tagOverrides: fc.constantFrom({ one: { operation: 'REMOVE' } }, { two: { operation: 'UPSERT', value: "'x'" } }),
   // Gateway, Sidecar.
   'networking.Gateway.selector': fc.constant({ istio: 'ingressgateway' }),
   'networking.Server.hosts': list(
@@ -292,6 +296,32 @@ export const FIXES: Readonly<Record<string, Fix>> = {
   },
   'networking.TrafficPolicy': {
     mend: (value) => ('tunnel' in value ? without(value, 'proxyProtocol') : value),
+  },
+  'networking.SidecarPort': { needs: ['number', 'protocol', 'name'] },
+  'networking.Sidecar': {
+    needs: ['egress'],
+    mend(value) {
+      const egress = value['egress'] as object[];
+      const ordered = egress.map((each, i) => (i === egress.length - 1 ? without({ ...each }, 'port', 'bind') : each));
+      return { ...value, egress: ordered.filter((each, i) => i === egress.length - 1 || 'port' in each) };
+    },
+  },
+  'networking.IstioIngressListener': {
+    needs: ['port', 'defaultEndpoint'],
+    mend(value) {
+      return 'tls' in value ? { ...value, port: { ...(value['port'] as object), protocol: 'HTTPS' } } : value;
+    },
+  },
+  'networking.IstioEgressListener': { needs: ['hosts'] },
+  'networking.OutboundTrafficPolicy': {
+    // Its port is needed here, and optional elsewhere.
+    mend: (value) =>
+      'egressProxy' in value
+        ? { mode: 'ALLOW_ANY', egressProxy: { host: 'www.example.com', port: { number: 80 } } }
+        : value,
+  },
+  'telemetry.MetricsOverrides.TagOverride': {
+    mend: (value) => (value['operation'] === 'REMOVE' ? without(value, 'value') : { value: "'one'", ...value }),
   },
   'networking.OutlierDetection': {
     mend(value) {
