@@ -128,6 +128,11 @@ describe('VirtualService', () => {
     ['* for all sidecars', 'hosts: ["*"]', ['ISM0006 spec.hosts[0]:5']],
     ['* at a gateway', 'hosts: ["*"]\n  gateways: [edge]', []],
     ['wildcard in the middle', 'hosts: [a.*.com]', ['ISM0006 spec.hosts[0]:5']],
+    [
+      'labels of strangers',
+      'hosts: [a.b]\n  gateways: [edge]\n  tcp: [{match: [{sourceLabels: {a: b}}], route: [{destination: {host: a}}]}]',
+      ['warning ISM0005 spec.tcp[0].match[0].sourceLabels:7'],
+    ],
     ['tcp route to nowhere', 'hosts: [a]\n  tcp: [{route: []}]', ['ISM0001 spec.tcp[0].route:6']],
   ])('%s', (_, head, expected) => {
     expect(said(virtualService(`- ${TO_A}`, head))).toEqual(expected);

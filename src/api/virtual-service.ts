@@ -83,6 +83,7 @@ export const VIRTUAL_SERVICE: Kind<VirtualServiceSpec> = {
     }
     if (isDelegate(value)) checkDelegate(value, at);
     checkServerNames(value, at);
+    checkStrangers(value, at);
     checkHosts(value, at);
     reportUnreachable(value, at);
   },
@@ -138,6 +139,28 @@ function widerHosts(host: string): string[] {
   const labels = host.replace(/^\*\./, '').split('.');
   const parents = labels.slice(1).map((_, i) => `*.${labels.slice(i + 1).join('.')}`);
   return host === '*' ? [] : [...parents, '*'];
+}
+
+/** What a gateway cannot know of its clients, or need not ask. */
+function checkStrangers(value: VirtualServiceSpec, at: At): void {
+  if (isDelegate(value) || isForMesh(value)) return;
+  for (const name of ['tls', 'tcp'] as const) {
+    value[name].forEach((route, i) => {
+      route.match.forEach(({ sourceLabels, sourceNamespace, destinationSubnets }, j) => {
+        const asked = {
+          sourceLabels: Object.keys(sourceLabels).length > 0,
+          sourceNamespace: sourceNamespace !== undefined,
+          destinationSubnets: destinationSubnets.length > 0,
+        };
+        for (const [member, isAsked] of Object.entries(asked)) {
+          if (!isAsked) continue;
+          const field = `${at.field}.${name}[${i}].match[${j}].${member}`;
+          const message = 'gateways do not ask for it, and this rule is for gateways alone';
+          at.report.add('ISM0005', field, message, 'remove it, or add mesh to spec.gateways');
+        }
+      });
+    });
+  }
 }
 
 function checkServerNames({ hosts, tls }: VirtualServiceSpec, at: At): void {
