@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { type CallCase, runCall } from './scenarios/calls.ts';
-import { findCases, goldensOf, isGolden, loadCase, SCENARIOS } from './scenarios/goldens.ts';
+import { findCases, goldensOf, isGolden, loadCase, SCENARIOS, showsTelemetry } from './scenarios/goldens.ts';
 import { staticBootstrap } from './scenarios/static-bootstrap.ts';
 
 const envoy = findEnvoy();
@@ -24,7 +24,7 @@ describe.each(findCases())('%s', (name) => {
   const scenario = loadCase(name);
 
   test('goldens are what the stages make (make golden)', () => {
-    const files = goldensOf(scenario, name.startsWith('telemetry/'));
+    const files = goldensOf(scenario, showsTelemetry(name));
     expect(readdirSync(folder).filter(isGolden).sort()).toEqual([...files.keys()].sort());
     for (const [file, text] of files) expect(text, file).toBe(readFileSync(join(folder, file), 'utf8'));
   });

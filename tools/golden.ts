@@ -3,13 +3,13 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FIELD_TABLE, fieldTable } from '../test/fields/table.ts';
-import { findCases, goldensOf, isGolden, loadCase, SCENARIOS } from '../test/scenarios/goldens.ts';
+import { findCases, goldensOf, isGolden, loadCase, SCENARIOS, showsTelemetry } from '../test/scenarios/goldens.ts';
 import { DEFINITIONS, definitionFiles } from './definitions.ts';
 
 let changed = 0;
 for (const name of findCases()) {
   const folder = join(SCENARIOS, name);
-  const files = goldensOf(loadCase(name), name.startsWith('telemetry/'));
+  const files = goldensOf(loadCase(name), showsTelemetry(name));
   for (const file of readdirSync(folder)) {
     if (!isGolden(file) || files.has(file)) continue;
     rmSync(join(folder, file));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mesh's `extensionProviders`, which Telemetry objects name: where logs and traces go.
 import {
-  anything,
   bool,
   checked,
   choice,
@@ -123,7 +122,7 @@ const provider = checked(
     name: required(text({ pattern: /./, what: 'a name' })),
     zipkin: optional(zipkin),
     opentelemetry: optional(opentelemetry),
-    prometheus: optional(anything),
+    prometheus: optional(struct({})),
     envoyFileAccessLog: optional(envoyFileAccessLog),
     envoyOtelAls: optional(envoyOtelAls),
     envoyExtAuthzHttp: idle('external authorization is not available yet'),

@@ -25,11 +25,13 @@ import { buildTelemetry, telemetriesOf } from './telemetry.ts';
 import { needsCollectors } from './telemetry-providers.ts';
 import type {
   DestinationIntent,
+  DestinationRef,
   GatewayIntent,
   InboundIntent,
   OutboundIntent,
   ProxyIntent,
   RouteTableIntent,
+  SideTelemetry,
   TelemetryIntent,
 } from './types.ts';
 import { VirtualHostCache } from './virtual-hosts.ts';
@@ -83,7 +85,7 @@ export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyInte
   const services = servicesOfWorkload(index.servicesByNamespace.get(proxy.namespace) ?? NO_SERVICES, proxy, cache);
   const telemetry = telemetryOf(inputs, cache);
   const frame = { kind: proxy.kind, telemetry, upstreamMark: proxy.upstreamMark };
-  if (proxy.kind === 'gateway') return { ...frame, ...gatewayParts(inputs, services, cache) };
+  if (proxy.kind === 'gateway') return { ...frame, ...gatewayParts(inputs, services, telemetry, cache) };
   const { outbound, destinations } = cache.sidecar(view);
   const onDemand = proxy.delivery === undefined || proxy.delivery === 'FULL' ? {} : { onDemand: proxy.delivery };
   return {
@@ -132,18 +134,22 @@ type GatewayParts = Pick<ProxyIntent, 'outbound' | 'inbound' | 'gateway' | 'dest
 function gatewayParts(
   { view, proxy, workload }: IntentInputs,
   services: readonly MeshService[],
+  telemetry: TelemetryIntent,
   cache: IntentCache,
 ): GatewayParts {
   const sni = cache.passedOn(view, isExit(proxy) ? 'exit' : 'sni');
   const { serviceOf, destinationRules, identities, headless, mesh, gateways, gatewayRules, vantage } = view;
   const tables = [serviceOf, destinationRules, identities, headless, mesh, vantage];
   return cache.gateways.get(
-    [...tables, gateways, gatewayRules, services, workload ?? NOTHING, sni],
+    [...tables, gateways, gatewayRules, services, workload ?? NOTHING, sni, telemetry],
     `${view.key} ${view.place.key}`,
     () => {
       const sniDestinations = [...sni.values()].sort(byName);
       const gateway = buildGateway({ view, proxy, workload, services, sniDestinations });
-      const used = [...sniUsed(gateway, sniDestinations), ...referred(view, gateway, cache)].sort(byName);
+      const used = [
+        ...sniUsed(gateway, sniDestinations),
+        ...referred(view, gateway, collectorsOf(telemetry.client), cache),
+      ].sort(byName);
       const destinations = new Map(used.map((destination) => [destinationKey(destination), destination]));
       return { outbound: undefined, inbound: undefined, gateway, destinations };
     },
@@ -152,14 +158,25 @@ function gatewayParts(
 
 const NOTHING: object = Object.freeze({});
 
+function collectorsOf({ logs, tracing }: SideTelemetry): DestinationRef[] {
+  const told = logs.flatMap(({ sink }) => (sink.kind === 'otlp' ? sink.collector.to : []));
+  return tracing === undefined || tracing.exporter.kind === 'none' ? told : [...told, tracing.exporter.collector.to];
+}
+
 /** A gateway gets only what its routes name: a mesh of a thousand services has a dozen of them at its edge. */
-function referred(view: ProxyView, gateway: GatewayIntent, cache: IntentCache): DestinationIntent[] {
+function referred(
+  view: ProxyView,
+  gateway: GatewayIntent,
+  collectors: readonly DestinationRef[],
+  cache: IntentCache,
+): DestinationIntent[] {
   const passed = gateway.tcpPorts.flatMap((port) =>
     port.chains.filter((c) => c.use === 'proxy').flatMap((c) => c.to.map((share) => share.ref)),
   );
   const refs = [
     ...tablesOf(gateway).flatMap((table) => [...table.hosts.values()].flatMap((host) => refsOf(host.routes))),
     ...passed,
+    ...collectors,
   ];
   const wanted = new Set(refs.map(refKey));
   return [...new Set(refs.map((ref) => hostname(ref.host)))].flatMap((host) => {

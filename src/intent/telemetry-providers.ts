@@ -65,7 +65,8 @@ function logTo(view: View, name: string, filter: string | undefined): LogIntent[
   const { envoyFileAccessLog: file, envoyOtelAls: otlp } = provider;
   if (file !== undefined) {
     const format = formatOf(file.logFormat) ?? formatOfMesh(mesh);
-    return [{ sink: { kind: 'file', path: file.path }, format, filter }];
+    const omitEmpty = file.omitEmptyValues === true ? { omitEmpty: true } : {};
+    return [{ sink: { kind: 'file', path: file.path, ...omitEmpty }, format, filter }];
   }
   const collector = otlp && collectorOf(view, otlp);
   if (collector === undefined) return [];

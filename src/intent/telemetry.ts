@@ -6,7 +6,7 @@ import { METRICS, type Telemetry, type TelemetrySpec, type WorkloadMode } from '
 import type { MeshProxy } from '../model/proxy.ts';
 import { accessLogsOf, PROMETHEUS, type TelemetryView } from './telemetry-providers.ts';
 import { tracingOf } from './tracing.ts';
-import type { IstioMetric, LabelEdits, MetricsIntent, SideTelemetry, TelemetryIntent } from './types.ts';
+import type { EdgeIntent, IstioMetric, LabelEdits, MetricsIntent, SideTelemetry, TelemetryIntent } from './types.ts';
 
 export type Side = keyof Pick<TelemetryIntent, 'client' | 'server'>;
 
@@ -46,11 +46,28 @@ export function buildTelemetry(view: TelemetryView, telemetries: readonly Teleme
         telemetries.flatMap((t) => t.spec.tracing),
         side,
       ),
+      ...(side === 'client' && edgeOf(view)),
     }),
   );
   const origins = telemetries.map(({ ref }) => ({ object: ref, field: 'spec' }));
   return { client: client!, server: server!, origins };
 }
+
+function edgeOf({ mesh }: TelemetryView): { readonly edge?: EdgeIntent } {
+  const topology = mesh.defaultConfig?.gatewayTopology;
+  if (topology === undefined) return {};
+  const { numTrustedProxies: trustedProxies = 0, forwardClientCertDetails = 'UNDEFINED' } = topology;
+  return { edge: { trustedProxies, certificates: CERTIFICATES[forwardClientCertDetails] } };
+}
+
+const CERTIFICATES = {
+  UNDEFINED: 'sanitize-set',
+  SANITIZE: 'sanitize',
+  FORWARD_ONLY: 'forward-only',
+  APPEND_FORWARD: 'append-forward',
+  SANITIZE_SET: 'sanitize-set',
+  ALWAYS_FORWARD_ONLY: 'always-forward-only',
+} as const;
 
 export function concerns(mode: WorkloadMode, side: Side): boolean {
   return mode === 'CLIENT_AND_SERVER' || mode === (side === 'client' ? 'CLIENT' : 'SERVER');

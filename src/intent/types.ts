@@ -44,11 +44,19 @@ export interface SideTelemetry {
   /** undefined: nothing is counted. */
   readonly metrics: MetricsIntent | undefined;
   readonly tracing: TracingIntent | undefined;
+  /** Of gateways: what they make of what clients say of themselves; absent: nothing is believed. */
+  readonly edge?: EdgeIntent;
+}
+
+export interface EdgeIntent {
+  /** Proxies in front of it, whose entries of X-Forwarded-For are true. */
+  readonly trustedProxies: number;
+  readonly certificates: 'sanitize' | 'forward-only' | 'append-forward' | 'sanitize-set' | 'always-forward-only';
 }
 
 export interface LogIntent {
   readonly sink:
-    | { readonly kind: 'file'; readonly path: string }
+    | { readonly kind: 'file'; readonly path: string; readonly omitEmpty?: boolean }
     | { readonly kind: 'otlp'; readonly collector: CollectorIntent; readonly name: string };
   /** In Envoy's format commands; undefined: the usual line. */
   readonly format:

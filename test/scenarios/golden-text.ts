@@ -158,8 +158,38 @@ const USUAL_METRICS: ReadonlySet<string> = new Set(
   ),
 );
 
+interface StatJson {
+  readonly stat: {
+    readonly name: string;
+    readonly tags: readonly { readonly name: string; readonly valueFormat: string }[];
+  };
+}
+
+/** Name -> what is other than usual. */
+function briefMetrics(log: Json): unknown {
+  const usual = [...USUAL_METRICS].flatMap((text) => statsOf(JSON.parse(text) as Json));
+  const tags = ({ stat }: StatJson) => stat.tags.map(({ name, valueFormat }) => `${name} ${valueFormat}`);
+  return Object.fromEntries(
+    statsOf(log).map((own) => {
+      const reporter = tags(own).find((tag) => tag.startsWith('reporter '));
+      const like = usual.find((each) => each.stat.name === own.stat.name && tags(each).includes(reporter ?? ''));
+      const [now, before] = [tags(own), like === undefined ? [] : tags(like)];
+      const removed = before.filter((tag) => !now.includes(tag)).map((tag) => `without ${tag.split(' ')[0]}`);
+      const other = [...removed, ...now.filter((tag) => !before.includes(tag))];
+      return [own.stat.name, other.length === 0 ? '<as usual>' : other];
+    }),
+  );
+}
+
+function statsOf(log: Json): StatJson[] {
+  const { counters = [], histograms = [] } = log['typedConfig'] as Record<string, StatJson[]>;
+  return [...counters, ...histograms];
+}
+
 function briefLog(log: Json): unknown {
-  if (log['name'] === STATS_LOGGER && USUAL_METRICS.has(JSON.stringify(log))) return '<the usual metrics>';
+  if (log['name'] === STATS_LOGGER) {
+    return USUAL_METRICS.has(JSON.stringify(log)) ? '<the usual metrics>' : { metrics: briefMetrics(log) };
+  }
   const config = log['typedConfig'] as Json;
   if (JSON.stringify(config['logFormat']) !== USUAL_LINE) return brief(log);
   return brief({ ...log, typedConfig: { ...config, logFormat: '<the usual line>' } });

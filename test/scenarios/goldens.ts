@@ -17,6 +17,10 @@ export function findCases(): string[] {
 }
 
 /** File name -> what it should hold. No diagnostics.yaml: there is nothing to say. */
+export function showsTelemetry(name: string): boolean {
+  return name.startsWith('telemetry/') || name.startsWith('mesh-config/');
+}
+
 /** What is told of requests is the same in nearly all of them: `telemetry` shows it. */
 export function goldensOf(scenario: Scenario, telemetry: boolean): Map<string, string> {
   const files = new Map<string, string>();

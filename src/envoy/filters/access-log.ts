@@ -64,7 +64,7 @@ export const ACCESS_LOG_FORMAT = `${[...ISTIO_LINE, ...PEERS].join(' ')}\n`;
 /** What is said of a request or of a connection; `filter` goes before what the log asks for itself. */
 export function accessLogs(logs: readonly LogIntent[], filter?: AccessLogFilter): AccessLog[] {
   return logs.map((log) => {
-    const { name, config } = log.sink.kind === 'file' ? fileLogger(log.sink.path, log) : otlpLogger(log.sink, log);
+    const { name, config } = log.sink.kind === 'file' ? fileLogger(log.sink, log) : otlpLogger(log.sink, log);
     const filters = [filter, log.filter === undefined ? undefined : byExpression(log.filter)].filter(
       (f) => f !== undefined,
     );
@@ -78,8 +78,12 @@ export function accessLogs(logs: readonly LogIntent[], filter?: AccessLogFilter)
 }
 
 /** Standard output may be a socket, or belong to another user: written to it can be, but opened by its name it cannot. */
-function fileLogger(path: string, { format }: LogIntent): { name: string; config: Any } {
-  const accessLogFormat = { case: 'logFormat' as const, value: formatOf(format) };
+function fileLogger(
+  { path, omitEmpty = false }: Extract<LogIntent['sink'], { kind: 'file' }>,
+  { format }: LogIntent,
+): { name: string; config: Any } {
+  const value = { ...formatOf(format), ...(omitEmpty && { omitEmptyValues: true }) };
+  const accessLogFormat = { case: 'logFormat' as const, value };
   switch (path) {
     case '/dev/stdout':
       return { name: 'envoy.access_loggers.stdout', config: packed(StdoutAccessLogSchema, { accessLogFormat }) };
@@ -90,7 +94,7 @@ function fileLogger(path: string, { format }: LogIntent): { name: string; config
   }
 }
 
-type FormatInit = MessageInitShape<typeof SubstitutionFormatStringSchema>;
+type FormatInit = Exclude<MessageInitShape<typeof SubstitutionFormatStringSchema>, { $typeName: string }>;
 
 function formatOf(format: LogIntent['format']): FormatInit {
   const jsonFormatOptions = { sortProperties: false };

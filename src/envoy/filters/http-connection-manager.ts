@@ -4,11 +4,12 @@ import { type Filter, FilterSchema } from '#gen/envoy/config/listener/v3/listene
 import type { RouteConfiguration } from '#gen/envoy/config/route/v3/route_pb.ts';
 import {
   HttpConnectionManager_ForwardClientCertDetails as ForwardCert,
+  type HttpConnectionManager,
   HttpConnectionManagerSchema,
   type ResponseMapperSchema,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
-import type { OnDemand, SideTelemetry } from '../../intent/types.ts';
+import type { EdgeIntent, OnDemand, SideTelemetry } from '../../intent/types.ts';
 import { byAds, duration, packed } from '../messages.ts';
 import { UNSERVED_HEADER } from '../retries.ts';
 import { accessLogs } from './access-log.ts';
@@ -53,10 +54,26 @@ export function httpConnectionManager(options: HttpManagerOptions): Filter {
         normalizePath: true,
         upgradeConfigs: [{ upgradeType: 'websocket' }],
         ...ROLES[role],
+        ...(role === 'gateway' && telemetry.edge && edge(telemetry.edge)),
       }),
     },
   });
 }
+
+function edge({
+  trustedProxies,
+  certificates,
+}: EdgeIntent): Pick<HttpConnectionManager, 'xffNumTrustedHops' | 'forwardClientCertDetails'> {
+  return { xffNumTrustedHops: trustedProxies, forwardClientCertDetails: FORWARDED[certificates] };
+}
+
+const FORWARDED: Readonly<Record<EdgeIntent['certificates'], ForwardCert>> = {
+  sanitize: ForwardCert.SANITIZE,
+  'forward-only': ForwardCert.FORWARD_ONLY,
+  'append-forward': ForwardCert.APPEND_FORWARD,
+  'sanitize-set': ForwardCert.SANITIZE_SET,
+  'always-forward-only': ForwardCert.ALWAYS_FORWARD_ONLY,
+};
 
 /** Marks the sidecar's own answers to requests that never reached the application. */
 function unserved(): MessageInitShape<typeof ResponseMapperSchema> {
