@@ -156,7 +156,7 @@ function endpointsOf(
 function ruleOf({ ref }: DestinationIntent, view: ProxyView): Origin[] {
   const service = view.serviceOf.get(ref.host);
   const rule = service && selectDestinationRule(view, service);
-  return rule === undefined ? [] : [{ object: rule.ref, field: 'spec' }];
+  return rule === undefined ? [] : [{ object: rule.policyRef, field: 'spec' }];
 }
 
 interface Compiled {

@@ -49,11 +49,11 @@ function usesOfServer({ certificates, roots }: ServerTlsIntent, origin: Origin):
 }
 
 /** undefined: none, as of most. */
-function usesOfClient({ security, origin }: DestinationIntent): readonly SecretUse[] | undefined {
+function usesOfClient({ security }: DestinationIntent): readonly SecretUse[] | undefined {
   if (security.kind !== 'tls') return undefined;
   // Files are named in the cluster itself, which Envoy refuses without them: then the one before it stays in force.
   const uses: SecretUse[] = [];
-  const { certificate, roots } = security;
+  const { certificate, roots, origin } = security;
   if (certificate?.kind === 'secret') uses.push({ what: 'certificate', source: certificate, origin });
   if (roots?.kind === 'secret') uses.push({ what: 'roots', source: roots, origin });
   return uses.length === 0 ? undefined : uses;

@@ -6,7 +6,7 @@ import type { TlsSettings } from '../api/destination-rule.ts';
 import { isRemote } from '../model/hosts.ts';
 import type { DestinationInputs } from './destinations.ts';
 import type { Policy } from './traffic-policy.ts';
-import type { CertificateSource, ClientSecurity, DestinationRef, RootsSource } from './types.ts';
+import type { CertificateSource, ClientSecurity, DestinationRef, Origin, RootsSource } from './types.ts';
 
 /** `outbound_.9080_.v2_.reviews.default.svc.cluster.local`: by it a gateway finds the way without opening the TLS. */
 export function sniName(ref: DestinationRef): string {
@@ -55,18 +55,30 @@ export function clientSecurity(
     case 'MUTUAL':
       // A Secret of the namespace is for those clients alone that a rule selects, or for gateways, which all may have it.
       if (tls.credentialName && inputs.kind === 'sidecar' && rule?.selective !== true) return PLAIN;
-      return ownTls(tls, ref, asked ?? service.subjectAltNames);
+      return { ...ownTls(tls, ref, asked ?? service.subjectAltNames), origin: tlsOrigin(inputs, ref) };
   }
 }
 
 /** Roots that a Linux image has for the public web; a rule may name others. */
 const SYSTEM_ROOTS = '/etc/ssl/certs/ca-certificates.crt';
 
-function ownTls(tls: TlsSettings, ref: DestinationRef, asked: readonly string[]): ClientSecurity {
+type OwnTls = Extract<ClientSecurity, { kind: 'tls' }>;
+
+function ownTls(tls: TlsSettings, ref: DestinationRef, asked: readonly string[]): Omit<OwnTls, 'origin'> {
   const sni = tls.sni || (ref.host.startsWith('*') ? '' : ref.host);
   const verify = tls.insecureSkipVerify !== true;
   const peers = !verify || asked.length > 0 || sni === '' ? asked : [sni];
   return { kind: 'tls', sni, peers, roots: verify ? rootsOf(tls) : undefined, certificate: certificateOf(tls) };
+}
+
+/** A subset's own TLS, or else that of the whole rule; a port's stands within either. */
+function tlsOrigin({ service, rule }: DestinationInputs, ref: DestinationRef): Origin {
+  const subset = rule?.subsets.find(({ name }) => name === ref.subset);
+  const policy = subset?.trafficPolicy;
+  if (subset !== undefined && (policy?.tls ?? policy?.portLevelSettings.find(({ tls }) => tls)) !== undefined) {
+    return { object: subset.origin.object, field: `${subset.origin.field}.trafficPolicy` };
+  }
+  return { object: rule?.policyRef ?? service.origin, field: 'spec.trafficPolicy' };
 }
 
 function rootsOf({ credentialName, caCertificates, caCrl }: TlsSettings): RootsSource {

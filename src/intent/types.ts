@@ -276,6 +276,8 @@ export type ClientSecurity =
       /** undefined: any certificate will do. */
       readonly roots: RootsSource | undefined;
       readonly certificate: CertificateSource | undefined;
+      /** The rule that asks for it. */
+      readonly origin: Origin;
     };
 
 export interface PoolIntent {

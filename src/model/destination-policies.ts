@@ -12,6 +12,8 @@ export interface DestinationPolicy {
   readonly ref: ObjectRef;
   readonly namespace: string;
   readonly trafficPolicy: TrafficPolicy | undefined;
+  /** The rule that it is written in. */
+  readonly policyRef: ObjectRef;
   readonly subsets: readonly PolicySubset[];
   /** For some clients of its namespace only, by their labels. */
   readonly selective: boolean;
@@ -78,10 +80,12 @@ function mergeRules(rules: readonly DestinationRule[]): DestinationPolicy {
       subsets.set(subset.name, { ...subset, origin: { object: ref, field: `spec.subsets[${i}]` } });
     });
   }
+  const ruling = rules.find(({ spec }) => spec.trafficPolicy !== undefined);
   return {
     ref: first.ref,
     namespace: first.ref.namespace,
-    trafficPolicy: rules.find(({ spec }) => spec.trafficPolicy !== undefined)?.spec.trafficPolicy,
+    trafficPolicy: ruling?.spec.trafficPolicy,
+    policyRef: (ruling ?? first).ref,
     subsets: [...subsets.values()],
     selective: first.spec.workloadSelector !== undefined,
     isPrivate: rules.every(isPrivate),
