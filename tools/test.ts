@@ -57,6 +57,11 @@ else {
     ])),
   );
 }
+// The published documents as they are, and with sidecars that fetch their configuration.
+if (all && filters.length === 0) {
+  for (const mode of ['CLUSTERS_ON_DEMAND', 'ALL_ON_DEMAND'])
+    results.push(await runVitest('system', ['test/seed-'], undefined, { ISTHMUS_CONFIG_DELIVERY: mode }));
+}
 const sum = (of: (result: Counts) => number): number => results.reduce((all, result) => all + of(result), 0);
 const passed = sum((r) => r.passed) + (checked ? 1 : 0);
 const failed = sum((r) => r.failed) + (checked ? 0 : 1);
@@ -74,7 +79,12 @@ interface Counts {
 }
 
 /** `afterwards`: what it prints is shown when it has ended, since another run prints meanwhile. */
-async function runVitest(project: string, args: readonly string[], show?: 'afterwards'): Promise<Counts> {
+async function runVitest(
+  project: string,
+  args: readonly string[],
+  show?: 'afterwards',
+  env: Readonly<Record<string, string>> = {},
+): Promise<Counts> {
   const dir = mkdtempSync(join(tmpdir(), 'isthmus-test-'));
   const [file, printed] = [join(dir, 'report.json'), join(dir, 'printed')];
   try {
@@ -95,7 +105,7 @@ async function runVitest(project: string, args: readonly string[], show?: 'after
       {
         cwd: root,
         stdio: ['inherit', out, out],
-        env: { ...process.env, ...(all ? { ISTHMUS_TEST_ALL: '1' } : {}) },
+        env: { ...process.env, ...env, ...(all ? { ISTHMUS_TEST_ALL: '1' } : {}) },
       },
     );
     const [status] = await once(vitest, 'exit');

@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { linkProject } from '../../src/cli/demo/step-shell.ts';
 import { type Finished, root, type TestSandbox } from '../fixture/sandbox.ts';
+import { podsOfOtherDelivery, setDelivery, wantedDelivery } from './delivery.ts';
 import { comparePage, readErrata } from './errata.ts';
 import { type PageShape, readSteps, type Step } from './page-lines.ts';
 
@@ -50,6 +51,8 @@ export class SeedScenario {
   /** Runs step `number`, of file `NN-name.sh`; what it printed to stdout. */
   async step(number: number): Promise<string> {
     const { script, file } = this.#find(number);
+    const mode = wantedDelivery();
+    if (mode !== undefined) await setDelivery(this.#sandbox, mode);
     return (await this.bash(script, file)).stdout;
   }
 
@@ -77,6 +80,8 @@ export class SeedScenario {
 export async function waitForPods(sandbox: TestSandbox, context: string, namespace = 'default'): Promise<string[]> {
   const at = ['--context', context, '-n', namespace];
   await sandbox.kubectl(...at, 'wait', '--for=condition=Ready', 'pod', '--all', '--timeout=120s');
+  const mode = wantedDelivery();
+  if (mode !== undefined) expect(await podsOfOtherDelivery(sandbox, { context, namespace }, mode)).toEqual([]);
   const pods = await sandbox.kubectl(...at, 'get', 'pods', '--no-headers');
   return pods
     .trim()
