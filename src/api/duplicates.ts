@@ -7,10 +7,9 @@ export function reportDuplicates(values: readonly string[], field: string, at: A
   values.forEach((value, i) => {
     const first = firsts.get(value);
     if (first === undefined) firsts.set(value, i);
-    else reportTwice(value, `${field}[${i}]`, `${field}[${first}]`, at);
+    else {
+      const message = `${value} is there already, at ${field}[${first}]`;
+      at.report.add('ISM0009', `${field}[${i}]`, message, 'remove one of them');
+    }
   });
-}
-
-export function reportTwice(value: string, field: string, first: string, at: At): void {
-  at.report.add('ISM0009', field, `${value} is there already, at ${first}`, 'remove one of them');
 }

@@ -286,7 +286,7 @@ function retriesOf(own: Retries | undefined, { defaultHttpRetryPolicy }: MeshCon
   return retries === undefined ? DEFAULT_RETRIES : buildRetries(retries);
 }
 
-export function buildRetries(retries: Retries): RetryIntent | undefined {
+function buildRetries(retries: Retries): RetryIntent | undefined {
   if (retries.attempts === 0) return undefined;
   const conditions = (retries.retryOn ?? '')
     .split(',')

@@ -37,7 +37,7 @@ export class Patchers {
   }
 }
 
-export class Patcher {
+class Patcher {
   readonly #intents: readonly PatchIntent[];
   readonly #kind: ProxyIntent['kind'];
   readonly #patches: PatchSet;
