@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { generateKeyPair, issueCertificate, privateKeyPem } from '../../src/pki/x509.ts';
+import { freePort } from '../fixture/ports.ts';
 import { root, sandboxObstacle, TestSandbox } from '../fixture/sandbox.ts';
 import { until } from '../fixture/waiting.ts';
 
@@ -148,10 +149,6 @@ spec:
   });
 
   test('a gateway shows the certificate of a Secret, follows it, and tells of one that is not there', async () => {
-    const address = await in1(
-      ...['get', 'service', 'istio-ingressgateway', '-n', 'istio-system'],
-      ...['-o', 'jsonpath={.status.loadBalancer.ingress[0].ip}'],
-    );
     const secret = async (commonName: string): Promise<void> => {
       const { privateKey, publicKey } = generateKeyPair();
       const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
@@ -189,11 +186,13 @@ spec:
   http: [{ route: [{ destination: { host: details, port: { number: 9080 } } }] }]
 `,
     );
-    const request = `curl -skv -m 10 -o /dev/null -w '%{http_code}' --resolve shop.example:443:${address} https://shop.example/details/0`;
+    const port = await freePort();
     const asked = async () => {
-      const { stdout, stderr } = await sandbox.bash(
-        `kubectl --context cluster1 exec deploy/sleep -c sleep -- ${request}`,
-      );
+      const forward = `kubectl --context cluster1 port-forward -n istio-system service/istio-ingressgateway ${port}:443`;
+      const curl = `curl -skv -m 5 -o /dev/null -w '%{http_code}' --retry 20 --retry-connrefused --retry-delay 1`;
+      const url = `--resolve shop.example:${port}:127.0.0.1 https://shop.example:${port}/details/0`;
+      const script = `${forward} >/dev/null & trap 'kill $!' EXIT; ${curl} ${url}`;
+      const { stdout, stderr } = await sandbox.bash(script);
       return `${stdout} ${/subject: CN ?= ?(\w+)/.exec(stderr)?.[1]}`;
     };
     await until('the first certificate', async () => (await asked()) === '200 first');
