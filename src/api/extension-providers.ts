@@ -87,16 +87,8 @@ const opentelemetry = struct({
     struct({ environment: optional(struct({})), dynatrace: idle('the environment is what proxies read') }),
   ),
   dynatraceSampler: idle('sample by randomSamplingPercentage of Telemetry'),
-  serviceAttributeEnrichment: optional(
-    checked(choice(['ISTIO_CANONICAL', 'OTEL_SEMANTIC_CONVENTIONS']), (value, at) => {
-      if (value === 'ISTIO_CANONICAL') return;
-      at.report.add(
-        'ISM0005',
-        at.field,
-        `${value} has no effect here`,
-        'set OTEL_RESOURCE_ATTRIBUTES by a ProxyConfig',
-      );
-    }),
+  serviceAttributeEnrichment: idle(
+    'traces name the canonical service and its namespace; OTEL_RESOURCE_ATTRIBUTES of a ProxyConfig says more',
   ),
 });
 

@@ -83,33 +83,30 @@ const tagOverride = checked(
   },
 );
 
-const metricSelector = checked(
-  struct({
-    metric: defaulted(choice(['ALL_METRICS', ...METRIC_NAMES, ...NOT_COUNTED]), 'ALL_METRICS'),
-    customMetric: idle('proxies count Istio’s own metrics'),
-    mode,
-  }),
-  ({ metric }, at) => {
-    if (!NOT_COUNTED.some((name) => name === metric)) return;
-    const why = 'see the rate of its requests by REQUEST_COUNT, and their bytes by REQUEST_SIZE and RESPONSE_SIZE';
-    at.report.add('ISM0005', `${at.field}.metric`, `${metric} is not counted by proxies`, why);
-  },
-);
+const metricSelector = struct({
+  metric: defaulted(choice(['ALL_METRICS', ...METRIC_NAMES, ...NOT_COUNTED]), 'ALL_METRICS'),
+  customMetric: idle('proxies count Istio’s own metrics'),
+  mode,
+});
 
 const LABEL = text({ pattern: /^[a-zA-Z_][a-zA-Z0-9_]*$/, what: 'the name of a label' });
 
+const override = checked(
+  struct({
+    match: defaulted(metricSelector, { metric: 'ALL_METRICS', mode: 'CLIENT_AND_SERVER' }),
+    disabled: optional(bool),
+    tagOverrides: defaulted(mapOf(tagOverride, LABEL), {}),
+  }),
+  ({ match: { metric }, disabled }, at) => {
+    if (disabled === true || !NOT_COUNTED.some((name) => name === metric)) return;
+    const why = 'see the rate of its requests by REQUEST_COUNT, and their bytes by REQUEST_SIZE and RESPONSE_SIZE';
+    at.report.add('ISM0005', `${at.field}.match.metric`, `${metric} is not counted by proxies`, why);
+  },
+);
+
 const metrics = struct({
   providers,
-  overrides: defaulted(
-    list(
-      struct({
-        match: defaulted(metricSelector, { metric: 'ALL_METRICS', mode: 'CLIENT_AND_SERVER' }),
-        disabled: optional(bool),
-        tagOverrides: defaulted(mapOf(tagOverride, LABEL), {}),
-      }),
-    ),
-    [],
-  ),
+  overrides: defaulted(list(override), []),
   reportingInterval: idle('bytes of TCP are told when the connection ends'),
 });
 
