@@ -5,7 +5,7 @@ import { toJavaScript } from '../api/regex.ts';
 import { IdentityMemo } from '../model/identity-memo.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshIndex } from '../model/snapshot.ts';
-import type { PatchIntent } from './types.ts';
+import type { PatchIntent } from './patch-types.ts';
 
 const NONE: readonly PatchIntent[] = Object.freeze([]);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Cluster, ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
-import type { PatchContext } from '../../intent/types.ts';
+import type { PatchContext } from '../../intent/patch-types.ts';
 import { mergeSocket } from './listeners.ts';
 import { merged } from './merge.ts';
 import { type Findings, type Patch, type PatchSet, replacesLists } from './patch-set.ts';

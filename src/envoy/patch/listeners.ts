@@ -9,7 +9,7 @@ import {
   HttpConnectionManagerSchema,
   type HttpFilter,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
-import type { ListenerPatchMatch, PatchContext } from '../../intent/types.ts';
+import type { ListenerPatchMatch, PatchContext } from '../../intent/patch-types.ts';
 import { VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../names.ts';
 import { merged, mergedAny } from './merge.ts';
 import { type Findings, isMerge, type Patch, type PatchSet, place, replacesLists, SCHEMAS } from './patch-set.ts';

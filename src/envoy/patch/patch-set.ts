@@ -13,7 +13,7 @@ import { RouteSchema, VirtualHostSchema } from '#gen/envoy/config/route/v3/route
 import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
 import { HttpFilterSchema } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { envoyRegistry } from '#gen/registry.ts';
-import type { PatchContext, PatchIntent } from '../../intent/types.ts';
+import type { PatchContext, PatchIntent } from '../../intent/patch-types.ts';
 
 export const SCHEMAS = {
   LISTENER: ListenerSchema,

@@ -2,7 +2,7 @@
 // Patches of route tables, their virtual hosts and routes.
 import { type Route, type VirtualHost, VirtualHostSchema } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import { type RouteConfiguration, RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
-import type { PatchContext } from '../../intent/types.ts';
+import type { PatchContext } from '../../intent/patch-types.ts';
 import { merged } from './merge.ts';
 import { type Findings, type Patch, type PatchSet, place, replacesLists, SCHEMAS } from './patch-set.ts';
 
