@@ -6,7 +6,7 @@ type Labels = Readonly<Record<string, string>>;
 
 export const REGION_LABEL = 'topology.kubernetes.io/region';
 export const ZONE_LABEL = 'topology.kubernetes.io/zone';
-export const SUBZONE_LABEL = 'topology.istio.io/subzone';
+const SUBZONE_LABEL = 'topology.istio.io/subzone';
 const CLUSTER_LABEL = 'topology.istio.io/cluster';
 export const NETWORK_LABEL = 'topology.istio.io/network';
 export const HOST_LABEL = 'kubernetes.io/hostname';

@@ -226,14 +226,6 @@ export function tcpPolicyOf(policy: Partial<Policy> | undefined): TcpPolicyInten
   return Object.keys(intent).length === 0 ? undefined : intent;
 }
 
-/** Does the policy say anything that routes or TCP chains have to know? */
-export function concernsRoutes(rule: DestinationPolicy): boolean {
-  const policies = [rule.trafficPolicy, ...rule.subsets.map((s) => s.trafficPolicy)];
-  return policies
-    .flatMap((policy): (Partial<Policy> | undefined)[] => [policy, ...(policy?.portLevelSettings ?? [])])
-    .some((policy) => hashOf(policy) !== undefined || tcpPolicyOf(policy) !== undefined);
-}
-
 /**
  * Istio's defaults, which are Envoy's but for the ejection by gateway errors. `consecutiveErrors`, the old name, counts
  * errors of gateways (502, 503, 504) and no others, as it did.
