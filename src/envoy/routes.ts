@@ -28,6 +28,7 @@ import type {
   VirtualHostIntent,
   WeightedDestination,
 } from '../intent/types.ts';
+import { encodeFields, type Field } from '../xds/delimited.ts';
 import { corsConfig } from './filters/cors.ts';
 import { faultConfig } from './filters/fault.ts';
 import { ASKED_STATE } from './filters/on-demand.ts';
@@ -105,19 +106,24 @@ function takesAll({ match }: HttpRouteIntent): boolean {
   return path.kind === 'prefix' && path.value === '/' && headers.length === 0 && query.length === 0;
 }
 
-function encodeTable(name: string, hosts: readonly Uint8Array[]): Uint8Array {
-  const writer = new BinaryWriter();
-  const field = (name: string) => RouteConfigurationSchema.fields.find((f) => f.name === name)!.number;
-  writer.tag(field('name'), WireType.LengthDelimited).string(name);
-  for (const host of hosts) writer.tag(field('virtual_hosts'), WireType.LengthDelimited).bytes(host);
-  const rest = create(RouteConfigurationSchema, {
+const TABLE_FIELDS = new Map(RouteConfigurationSchema.fields.map(({ name, number }) => [name, number]));
+const fieldOf = (name: 'name' | 'virtual_hosts'): number => TABLE_FIELDS.get(name)!;
+
+const TABLE_REST = toBinary(
+  RouteConfigurationSchema,
+  create(RouteConfigurationSchema, {
     // The port of `Host: reviews:9080` is known already: it chose this table.
     ignorePortInHostMatching: true,
     // A route to a cluster that does not exist (yet) answers 503; it must not hold up all other routes.
     validateClusters: false,
     maxDirectResponseBodySizeBytes: 1 << 20,
-  });
-  return Buffer.concat([writer.finish(), toBinary(RouteConfigurationSchema, rest)]);
+  }),
+);
+
+function encodeTable(name: string, hosts: readonly Uint8Array[]): Uint8Array {
+  const number = fieldOf('virtual_hosts');
+  const fields = hosts.map((host): Field => [number, host]);
+  return encodeFields([[fieldOf('name'), Buffer.from(name)], ...fields], TABLE_REST);
 }
 
 export function buildVirtualHost(host: VirtualHostIntent): Uint8Array {

@@ -46,6 +46,14 @@ interface HostPart {
   readonly names: readonly string[];
 }
 
+/** The hosts that claim a place. */
+interface Claimants {
+  /** Those that want connections of their own there: which of them has which depends on who else does. */
+  readonly chained: Set<string>;
+  /** Those whose requests go by the table of the port, as nearly all do: one of them or a thousand is the same. */
+  readonly routed: Set<string>;
+}
+
 const NOTHING: HostPart = { service: undefined, target: undefined, claims: new Map(), routed: [], names: [] };
 const NO_HOSTS = new VersionedMap<string, VirtualHostIntent>();
 
@@ -55,8 +63,7 @@ export class OutboundState {
   readonly #parts = new Map<string, HostPart>();
   readonly #domains = new Map<number, DomainClaims>();
   readonly #tables = new Map<number, VersionedMap<string, VirtualHostIntent>>();
-  /** Address and port -> the hosts that claim connections there. */
-  readonly #claimants = new Map<string, Set<string>>();
+  readonly #claimants = new Map<string, Claimants>();
   readonly #places = new Map<string, Place>();
   #outbound: OutboundIntent | undefined;
   #of: ProxyView | undefined;
@@ -85,21 +92,27 @@ export class OutboundState {
     const after = this.#changes.compute(host, (view) => partOf(view, host));
     if (after === NOTHING) this.#parts.delete(host);
     else this.#parts.set(host, after);
-    for (const key of before.claims.keys()) {
-      places.add(key);
-      this.#claimants.get(key)?.delete(host);
-    }
-    for (const key of after.claims.keys()) {
-      places.add(key);
-      const claimants = this.#claimants.get(key) ?? new Set<string>();
-      claimants.add(host);
-      this.#claimants.set(key, claimants);
+    for (const key of new Set([...before.claims.keys(), ...after.claims.keys()])) {
+      if (this.#claim(key, host, after.claims.get(key))) places.add(key);
     }
     for (const port of new Set([...before.routed, ...after.routed])) {
       this.#domainsOf(port).set(host, after.routed.includes(port) ? after.names : undefined);
       noteHost(hosts, port, host);
     }
     if (after.service === undefined || before.service === undefined) noteHost(hosts, MADE_UP_PORT, host);
+  }
+
+  /** True when the place may be another now. */
+  #claim(key: string, host: string, claims: readonly Claim[] | undefined): boolean {
+    const claimants = this.#claimants.get(key) ?? { chained: new Set<string>(), routed: new Set<string>() };
+    this.#claimants.set(key, claimants);
+    const { chained, routed } = claimants;
+    const [wasChained, wasRouted] = [chained.delete(host), routed.size > 0];
+    routed.delete(host);
+    const isChained = claims?.some(({ chain }) => chain !== undefined) ?? false;
+    if (isChained) chained.add(host);
+    else if (claims !== undefined) routed.add(host);
+    return wasChained || isChained || wasRouted !== routed.size > 0;
   }
 
   #domainsOf(port: number): DomainClaims {
@@ -174,7 +187,10 @@ export class OutboundState {
   }
 
   #settlePlace(key: string): void {
-    const hosts = [...(this.#claimants.get(key) ?? [])].sort((a, b) => this.#compare(a, b));
+    const { chained, routed } = this.#claimants.get(key)!;
+    const [oneRouted] = routed;
+    const hosts = [...chained].sort((a, b) => this.#compare(a, b));
+    if (oneRouted !== undefined) hosts.push(oneRouted);
     const claims = hosts.flatMap((host) => this.#parts.get(host)?.claims.get(key) ?? []);
     const [first] = claims;
     if (first === undefined) {

@@ -24,7 +24,7 @@ import { WORKLOAD_GROUP } from '../api/workload-group.ts';
 import { type Change, placeSorted, regroup, without } from '../incremental/grouped-map.ts';
 import { VersionedMap } from '../incremental/versioned-map.ts';
 import type { KubeObject } from '../kube/types.ts';
-import { diagnoseMesh } from './cross-rules/diagnose-mesh.ts';
+import { MeshChecks } from './cross-rules/diagnose-mesh.ts';
 import { Delegation } from './delegation.ts';
 import { comparesLabels, isSelective } from './destination-policies.ts';
 import { EndpointCensus } from './endpoint-census.ts';
@@ -80,6 +80,7 @@ export class MeshStore {
   /** Kubernetes service `NAMESPACE/NAME` -> its key. */
   readonly #keyOfService = new Map<string, ServiceKey>();
   #meshDiagnostics: readonly Diagnostic[] = [];
+  readonly #checks = new MeshChecks();
   #crossDiagnostics: readonly Diagnostic[] = [];
   #mesh: MeshConfig = DEFAULT_MESH_CONFIG;
   #locateMesh: Locate | undefined;
@@ -273,7 +274,7 @@ export class MeshStore {
     if (same) return;
     this.#snapshot = Object.freeze({ revision: before.revision + 1, ...next });
     if (index !== before.index) {
-      this.#crossDiagnostics = diagnoseMesh(index, ({ kind, namespace, name }) =>
+      this.#crossDiagnostics = this.#checks.diagnose(index, ({ kind, namespace, name }) =>
         kind === 'ConfigMap' ? this.#locateMesh : this.#rules.locate(kind, namespace, name),
       );
     }

@@ -2,6 +2,7 @@
 // Discovery responses as bytes. Protobuf takes fields in any order, so a response is a body of resources, which streams
 // share, and a short tail of its own with type, removals and nonce.
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { encodeFields, type Field } from './delimited.ts';
 import type { SessionResponse, Variant } from './session/session.ts';
 import { MISSING_VERSION, type NamedAnswer } from './session/virtual-host-asks.ts';
 import type { XdsResource } from './types.ts';
@@ -103,19 +104,17 @@ export class ResponseEncoder {
   #wrapper(variant: Variant, resource: XdsResource): Uint8Array {
     const known = this.#wrappers[variant].get(resource);
     if (known !== undefined) return known;
-    const any = encodeAny(resource);
-    const content =
+    const any = fieldsOfAny(resource);
+    const { name, version } = resource;
+    const content: readonly Field[] =
       variant === 'sotw'
         ? any
-        : new BinaryWriter()
-            .tag(3, WireType.LengthDelimited)
-            .string(resource.name)
-            .tag(1, WireType.LengthDelimited)
-            .string(resource.version)
-            .tag(2, WireType.LengthDelimited)
-            .bytes(any)
-            .finish();
-    const wrapper = new BinaryWriter().tag(RESOURCES_FIELD, WireType.LengthDelimited).bytes(content).finish();
+        : [
+            [3, Buffer.from(name)],
+            [1, Buffer.from(version)],
+            [2, any],
+          ];
+    const wrapper = encodeFields([[RESOURCES_FIELD, content]]);
     this.#wrappers[variant].set(resource, wrapper);
     return wrapper;
   }
@@ -126,17 +125,15 @@ function encodeNamed({ resource, asked }: NamedAnswer): Uint8Array {
   const writer = new BinaryWriter().tag(3, WireType.LengthDelimited).string(resource?.name ?? asked[0] ?? '');
   for (const name of asked) writer.tag(4, WireType.LengthDelimited).string(name);
   writer.tag(1, WireType.LengthDelimited).string(resource?.version ?? MISSING_VERSION);
-  if (resource !== undefined) writer.tag(2, WireType.LengthDelimited).bytes(encodeAny(resource));
+  if (resource !== undefined) writer.tag(2, WireType.LengthDelimited).bytes(encodeFields(fieldsOfAny(resource)));
   return new BinaryWriter().tag(RESOURCES_FIELD, WireType.LengthDelimited).bytes(writer.finish()).finish();
 }
 
-function encodeAny(resource: XdsResource): Uint8Array {
-  return new BinaryWriter()
-    .tag(1, WireType.LengthDelimited)
-    .string(resource.typeUrl)
-    .tag(2, WireType.LengthDelimited)
-    .bytes(resource.value)
-    .finish();
+function fieldsOfAny({ typeUrl, value }: XdsResource): readonly Field[] {
+  return [
+    [1, Buffer.from(typeUrl)],
+    [2, value],
+  ];
 }
 
 function encodeTail(variant: Variant, response: SessionResponse): Uint8Array {

@@ -3,13 +3,14 @@
 import type { Diagnostic, ObjectRef } from '../../api/diagnostics.ts';
 import { diagnose, type Locate } from '../../api/report.ts';
 import { hostTable, qualifyHost } from '../hosts.ts';
+import { IdentityMemo } from '../identity-memo.ts';
 import type { MeshIndex, MeshService } from '../snapshot.ts';
 import { aliasTarget } from '../view.ts';
 import { checkAddressless, checkClaimedAddresses } from './addresses.ts';
 import { checkClaimedHosts } from './claims.ts';
 import { checkDelegates } from './delegates.ts';
 import { checkServers } from './gateway-servers.ts';
-import type { Say } from './known.ts';
+import type { Known, Say } from './known.ts';
 import { checkNetworks } from './networks.ts';
 import { checkOpenPorts, checkPorts } from './ports.ts';
 import { checkGeneral, checkProviders } from './providers.ts';
@@ -17,39 +18,85 @@ import { checkJoined, checkReach } from './reach.ts';
 import { checkDestinations, checkGateways, checkRuleHosts } from './references.ts';
 import { checkSidecars } from './sidecars.ts';
 
+/** What was said, before it is known where it stands in a text. */
+type Said = Parameters<Say>;
+
+/** What was found, by what was looked at: a rule that changes has only itself looked at anew. */
+export class MeshChecks {
+  readonly #services = new IdentityMemo<Services>();
+  readonly #subsets = new IdentityMemo<Known['subsets']>();
+  readonly #said = new IdentityMemo<readonly Said[]>();
+
+  /** All that is to be said now. */
+  diagnose(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined): Diagnostic[] {
+    const { services, destinationRules, gateways, writtenRules, networks, mesh, sidecars, settings } = index;
+    const { telemetries, proxyConfigs } = index;
+    const { sorted, hosts } = this.#services.get([services], '', () => servicesOf(index));
+    const subsets = this.#subsets.get([destinationRules, settings], '', () => subsetsOf(index));
+    const known = { index, hosts, subsets };
+    const about = (of: readonly object[], what: string, check: (say: Say) => void) =>
+      this.#said.get(of, what, () => {
+        const said: Said[] = [];
+        check((...words) => said.push(words));
+        return said;
+      });
+    const said = [
+      ...writtenRules.flatMap((vs) =>
+        about([services, destinationRules, gateways, settings, vs], 'rule', (say) => {
+          checkDestinations(vs, known, say);
+          checkGateways(vs, known, say);
+          checkReach(vs, known, say);
+        }),
+      ),
+      ...about([writtenRules, settings], 'rules', (say) => {
+        checkDelegates(index, say);
+        checkJoined(writtenRules, say);
+      }),
+      ...about([services, destinationRules, settings], 'destinations', (say) => checkRuleHosts(index, hosts, say)),
+      ...about([services, writtenRules, settings], 'hosts', (say) => checkClaimedHosts(index, hosts, say)),
+      ...about([services], 'services', (say) => {
+        checkClaimedAddresses(sorted, say);
+        checkAddressless(sorted, say);
+        checkPorts(sorted, say);
+      }),
+      ...about([services, networks, mesh, settings], 'networks', (say) => checkNetworks(index, sorted, say)),
+      ...about([gateways, services], 'gateways', (say) => {
+        checkServers(gateways, say);
+        for (const gateway of gateways) checkOpenPorts(gateway, sorted, say);
+      }),
+      ...about([sidecars], 'sidecars', (say) => checkSidecars(sidecars, say)),
+      ...about([services, mesh, telemetries, proxyConfigs], 'telemetry', (say) => {
+        checkProviders(index, hosts, say);
+        checkGeneral(index, say);
+      }),
+    ];
+    return distinct(said.map(([ref, ...words]) => diagnose(ref, ...words, { locate: locate(ref) })));
+  }
+}
+
+/** All that is to be said of an index that was not looked at before. */
 export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined): Diagnostic[] {
-  const found: Diagnostic[] = [];
-  const say: Say = (ref, code, field, message, cure) =>
-    found.push(diagnose(ref, code, field, message, cure, { locate: locate(ref) }));
-  // The snapshot's maps are in the order of events, which must not show.
-  const services = [...index.services.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
-  const hosts = Map.groupBy(servedByTargets(services), (s) => s.hostname);
-  const subsets = hostTable(
-    index.destinationRules.map((rule) => [
-      qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain),
+  return new MeshChecks().diagnose(index, locate);
+}
+
+interface Services {
+  /** The snapshot's maps are in the order of events, which must not show. */
+  readonly sorted: readonly MeshService[];
+  readonly hosts: Known['hosts'];
+}
+
+function servicesOf({ services }: MeshIndex): Services {
+  const sorted = [...services.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+  return { sorted, hosts: Map.groupBy(servedByTargets(sorted), (s) => s.hostname) };
+}
+
+function subsetsOf({ destinationRules, settings }: MeshIndex): Known['subsets'] {
+  return hostTable(
+    destinationRules.map((rule) => [
+      qualifyHost(rule.spec.host, rule.ref.namespace, settings.dnsDomain),
       rule.spec.subsets.map((subset) => subset.name),
     ]),
   );
-  const known = { index, hosts, subsets };
-  for (const vs of index.writtenRules) {
-    checkDestinations(vs, known, say);
-    checkGateways(vs, known, say);
-    checkReach(vs, known, say);
-  }
-  checkDelegates(index, say);
-  checkJoined(index.writtenRules, say);
-  checkRuleHosts(index, hosts, say);
-  checkClaimedHosts(index, hosts, say);
-  checkClaimedAddresses(services, say);
-  checkAddressless(services, say);
-  checkNetworks(index, services, say);
-  checkPorts(services, say);
-  checkServers(index.gateways, say);
-  checkSidecars(index.sidecars, say);
-  checkProviders(index, hosts, say);
-  checkGeneral(index, say);
-  for (const gateway of index.gateways) checkOpenPorts(gateway, services, say);
-  return distinct(found);
 }
 
 /** One entry may give several services, and its mistake with each of them. */
