@@ -27,8 +27,8 @@ type Labels = Readonly<Record<string, string>>;
 
 /** Loggers of an HTTP connection manager. `secured`: every client has shown a certificate of the mesh. */
 export function httpMetrics(metrics: MetricsIntent, side: Side, secured: boolean): AccessLog[] {
-  const labels = { ...commonLabels(side, secured), ...HTTP_LABELS };
-  const counters = counted(metrics, { requests_total: undefined }, labels);
+  const labels = { ...commonLabels(side, secured), ...ANSWER_LABELS };
+  const counters = counted(metrics, { requests_total: undefined }, { ...labels, request_protocol: HTTP_OR_GRPC });
   const histograms: MessageInitShape<typeof Config_HistogramSchema>[] = Object.entries(SIZES).flatMap(
     ([name, { unit, value }]) => {
       const stat = statOf(metrics, name as IstioMetric, labels);
@@ -59,9 +59,11 @@ const SIZES: Readonly<Record<string, { unit: Unit; value: string }>> = {
   response_bytes: { unit: Unit.Bytes, value: '%DOWNSTREAM_WIRE_BYTES_SENT%' },
 };
 
-const HTTP_LABELS: Labels = {
-  request_protocol:
-    '%CEL("content-type" in request.headers&&request.headers["content-type"].startsWith("application/grpc")?"grpc":"http")%',
+/** Evaluated for each request, at the cost of all other labels of a metric together: so for one metric only. */
+const HTTP_OR_GRPC =
+  '%CEL("content-type" in request.headers&&request.headers["content-type"].startsWith("application/grpc")?"grpc":"http")%';
+
+const ANSWER_LABELS: Labels = {
   response_code: '%RESPONSE_CODE%',
   grpc_response_status: '%GRPC_STATUS_NUMBER%',
 };
