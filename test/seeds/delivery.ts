@@ -4,7 +4,6 @@
 import { type ConfigDelivery, isConfigDelivery } from '../../src/api/config-delivery.ts';
 import type { TestSandbox } from '../fixture/sandbox.ts';
 
-const CONTEXTS = ['cluster1', 'cluster2'];
 const SETTINGS = ['-n', 'istio-system', 'configmap', 'istio'];
 
 /** undefined: as installed. */
@@ -15,13 +14,24 @@ export function wantedDelivery(): ConfigDelivery | undefined {
 }
 
 export async function setDelivery(sandbox: TestSandbox, mode: ConfigDelivery): Promise<void> {
-  for (const context of CONTEXTS) {
+  for (const { name: context } of sandbox.status.clusters) {
     const at = ['--context', context];
     const mesh = await sandbox.kubectl(...at, 'get', ...SETTINGS, '--ignore-not-found', '-o', 'jsonpath={.data.mesh}');
     if (mesh === '' || mesh.includes(`configDelivery: ${mode}`)) continue;
     const others = mesh.split('\n').filter((line) => !line.startsWith('configDelivery:'));
     const patch = { data: { mesh: [`configDelivery: ${mode}`, ...others].join('\n') } };
     await sandbox.kubectl(...at, 'patch', ...SETTINGS, '--type=merge', '-p', JSON.stringify(patch));
+  }
+}
+
+/** Pods that came with the control plane, before it was set, get it by coming anew. */
+export async function restartPods(sandbox: TestSandbox): Promise<void> {
+  for (const { name: context } of sandbox.status.clusters) {
+    const at = ['--context', context, '-n', 'default'];
+    if ((await sandbox.kubectl(...at, 'get', 'deployments', '-o', 'name')) === '') continue;
+    await sandbox.kubectl(...at, 'rollout', 'restart', 'deployments');
+    for (const name of (await sandbox.kubectl(...at, 'get', 'deployments', '-o', 'name')).trim().split('\n'))
+      await sandbox.kubectl(...at, 'rollout', 'status', name, '--timeout=120s');
   }
 }
 
@@ -34,7 +44,7 @@ export async function podsOfOtherDelivery(
   const list = await sandbox.kubectl('--context', context, '-n', namespace, 'get', 'pods', '-o', 'json');
   const { items } = JSON.parse(list) as { items: { metadata: { name: string } }[] };
   const proxies = items.map((pod) => [pod.metadata.name, JSON.stringify(pod)] as const);
-  const isSidecar = (text: string): boolean => text.includes('"name":"istio-proxy"');
+  const isSidecar = (text: string): boolean => text.includes('"sidecar.istio.io/status"');
   const asked = (text: string): string => /CONFIG_DELIVERY[\\": ]+([A-Z_]+)/.exec(text)?.[1] ?? 'FULL';
   return proxies.filter(([, text]) => isSidecar(text) && asked(text) !== mode).map(([name]) => name);
 }

@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { linkProject } from '../../src/cli/demo/step-shell.ts';
 import { type Finished, root, type TestSandbox } from '../fixture/sandbox.ts';
-import { podsOfOtherDelivery, setDelivery, wantedDelivery } from './delivery.ts';
+import { podsOfOtherDelivery, restartPods, setDelivery, wantedDelivery } from './delivery.ts';
 import { comparePage, readErrata } from './errata.ts';
 import { type PageShape, readSteps, type Step } from './page-lines.ts';
 
@@ -46,6 +46,10 @@ export class SeedScenario {
   /** What the document asks for before it starts. */
   async setup(): Promise<void> {
     await this.bash(readFileSync(join(this.#dir, 'setup.sh'), 'utf8'), 'setup.sh');
+    const mode = wantedDelivery();
+    if (mode === undefined) return;
+    await setDelivery(this.#sandbox, mode);
+    await restartPods(this.#sandbox);
   }
 
   /** Runs step `number`, of file `NN-name.sh`; what it printed to stdout. */
