@@ -12,16 +12,23 @@ export class ObjectGenerator {
   /** Places that are carried out. */
   readonly #carried: ReadonlySet<string>;
   readonly #missingKinds: readonly string[];
+  readonly #places: Declarations['places'];
 
   constructor(inventory: Inventory, declarations: Declarations) {
     this.#inventory = inventory;
     this.#missingKinds = declarations.missingKinds;
+    this.#places = declarations.places;
     this.#carried = new Set(declarations.places.filter((p) => p.status === 'carried').map((p) => p.path));
   }
 
   /** Kinds of which there are objects. */
   get kinds(): readonly string[] {
     return [...this.#inventory.roots.keys()].filter((kind) => kind in GROUPS && !this.#missingKinds.includes(kind));
+  }
+
+  /** Fields and values that objects of a kind may have, by key. */
+  keys(kind: string): readonly string[] {
+    return this.#places.filter((p) => p.status === 'carried' && p.path.startsWith(`${kind}.`)).map((p) => p.key);
   }
 
   object(kind: string): fc.Arbitrary<KubeObject> {

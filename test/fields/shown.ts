@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { parse, parseAllDocuments } from 'yaml';
 import { groupOf, MESH_GROUPS } from '../../src/api/kinds.ts';
 import { isRecord, member } from '../../src/api/shape.ts';
+import type { KubeObject } from '../../src/kube/types.ts';
 import { SCENARIOS } from '../scenarios/goldens.ts';
 import type { Inventory, IstioField } from './inventory.ts';
 
@@ -62,6 +63,15 @@ export function findShown(inventory: Inventory): Shown {
     }
   }
   return { used, diagnosed };
+}
+
+/** Fields and values that an object has, by key. */
+export function keysIn(inventory: Inventory, object: KubeObject): Set<string> {
+  const keys = new Set<string>();
+  for (const { root, value, path } of partsOf(object as RawObject)) {
+    walkMessage(inventory, inventory.roots.get(root) ?? root, value, path, (key) => keys.add(key));
+  }
+  return keys;
 }
 
 /** Every input of a case with what is said of it, and the files of system tests, of which nothing is said. */

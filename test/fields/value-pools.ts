@@ -345,7 +345,6 @@ export const FIXES: Readonly<Record<string, Fix>> = {
   },
   'networking.HTTPFaultInjection': { needs: ['delay'] },
   'networking.HTTPFaultInjection.Delay': { needs: ['fixedDelay'] },
-  'networking.HTTPFaultInjection.Abort': { needs: ['httpStatus'] },
   'networking.Delegate': { needs: ['name'] },
   'networking.RegexRewrite': { needs: ['match', 'rewrite'] },
   'networking.TCPRoute': { needs: ['route'] },

@@ -10,7 +10,7 @@ import { readDeclarations } from '../fields/declared.ts';
 import { readInventory } from '../fields/inventory.ts';
 import { arbitraryMesh } from './arbitrary-mesh.ts';
 
-const inventory = readInventory();
+export const inventory = readInventory();
 export const generator = new ObjectGenerator(inventory, readDeclarations(inventory));
 
 const meshConfig = generator.spec('MeshConfig').map(

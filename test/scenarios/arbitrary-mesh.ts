@@ -18,7 +18,9 @@ const PORTS = [
 
 const namespace = fc.constantFrom(...NAMESPACES);
 const name = fc.constantFrom(...NAMES);
-const exportTo = fc.option(fc.subarray(['*', '.', ...NAMESPACES], { minLength: 1 }), { nil: undefined });
+const exportTo = fc.option(fc.oneof(fc.constantFrom(['*'], ['.']), fc.subarray([...NAMESPACES], { minLength: 1 })), {
+  nil: undefined,
+});
 const ip = (net: number) =>
   fc.tuple(fc.nat(3), fc.integer({ min: 1, max: 250 })).map(([a, b]) => `10.${net}.${a}.${b}`);
 const created = fc.nat(5).map((n) => new Date(Date.UTC(2026, 0, 1, 0, 0, n)).toISOString());
