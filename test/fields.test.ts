@@ -11,9 +11,8 @@ import { FIELD_TABLE, fieldTable } from './fields/table.ts';
 const inventory = readInventory();
 const declarations = readDeclarations(inventory);
 
-test('every field of Istio’s API is shown by a case or refused by a diagnostic', (context) => {
-  const gaps = findGaps(declarations, findShown(inventory));
-  if (gaps.length > 0) context.skip(`${gaps.length} to be done:\n${gaps.map((g) => `${g.key} ${g.text}`).join('\n')}`);
+test('every field of Istio’s API is shown by a case or refused by a diagnostic', () => {
+  expect(findGaps(declarations, findShown(inventory)).map(({ key, text }) => `${key} ${text}`)).toEqual([]);
 });
 
 test('docs/fields.md is what the shapes and the cases say (make golden)', () => {
