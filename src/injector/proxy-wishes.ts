@@ -33,7 +33,7 @@ export interface ProxyWishes {
 
 export const NO_WISHES: ProxyWishes = { environment: {}, runtime: {}, warnings: [] };
 
-export const PROXY_ANNOTATION = 'proxy.istio.io/config';
+const PROXY_ANNOTATION = 'proxy.istio.io/config';
 
 /** What only the mesh's defaultConfig can say: it is the control plane that does it, for all proxies. */
 const OF_THE_MESH = ['tracing', 'gatewayTopology'] as const;

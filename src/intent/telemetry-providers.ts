@@ -4,7 +4,7 @@ import { type ExtensionProvider, type LogMembers, parseLogMembers } from '../api
 import type { MeshConfig } from '../api/mesh-config.ts';
 import type { TelemetrySpec } from '../api/telemetry.ts';
 import type { ProxyView } from '../model/view.ts';
-import { concerns, type Side } from './telemetry.ts';
+import { concerns, type Side } from './telemetry-sides.ts';
 import type { CollectorIntent, LogIntent } from './types.ts';
 
 /** Names that are there without being declared, as Istio has them. */

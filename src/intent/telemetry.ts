@@ -2,13 +2,12 @@
 // What is told of a proxy's requests: the mesh's settings, then the Telemetry of the root namespace, that of the proxy's
 // own, and those that select it, each over the ones before, as Istio merges them.
 import { selects } from '../api/kubernetes.ts';
-import { METRICS, type Telemetry, type TelemetrySpec, type WorkloadMode } from '../api/telemetry.ts';
+import { METRICS, type Telemetry, type TelemetrySpec } from '../api/telemetry.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import { accessLogsOf, PROMETHEUS, type TelemetryView } from './telemetry-providers.ts';
+import { concerns, type Side } from './telemetry-sides.ts';
 import { tracingOf } from './tracing.ts';
 import type { EdgeIntent, IstioMetric, LabelEdits, MetricsIntent, SideTelemetry, TelemetryIntent } from './types.ts';
-
-export type Side = keyof Pick<TelemetryIntent, 'client' | 'server'>;
 
 export const ALL_METRICS: MetricsIntent = { off: [], edits: {} };
 
@@ -68,10 +67,6 @@ const CERTIFICATES = {
   SANITIZE_SET: 'sanitize-set',
   ALWAYS_FORWARD_ONLY: 'always-forward-only',
 } as const;
-
-export function concerns(mode: WorkloadMode, side: Side): boolean {
-  return mode === 'CLIENT_AND_SERVER' || mode === (side === 'client' ? 'CLIENT' : 'SERVER');
-}
 
 /** Undefined: by nobody who counts. */
 function metricsOf({ mesh }: TelemetryView, written: TelemetrySpec['metrics'], side: Side): MetricsIntent | undefined {

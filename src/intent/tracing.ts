@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CustomTag, TelemetrySpec } from '../api/telemetry.ts';
-import { concerns, type Side } from './telemetry.ts';
 import { collectorOf, type TelemetryView } from './telemetry-providers.ts';
+import { concerns, type Side } from './telemetry-sides.ts';
 import type { SpanTag, TracingIntent } from './types.ts';
 
 type View = TelemetryView;

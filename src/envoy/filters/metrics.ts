@@ -18,7 +18,7 @@ import { ofEndpoint, ofService } from '../telemetry-metadata.ts';
 import { peerFact } from './peer-identity.ts';
 
 /** Envoy gives metrics below it to Prometheus without a prefix of its own; the bootstrap makes it known. */
-export const STATS_NAMESPACE = 'wasmcustom';
+const STATS_NAMESPACE = 'wasmcustom';
 /** Label sets that a listener counts at most, whatever it is asked: what is more is not counted. One has three histograms. */
 const MAX_LABEL_SETS = 1_000;
 
