@@ -25,6 +25,8 @@ await fiveClusters();
 spawnSync(process.execPath, [join(root, 'bench/compile.ts')], { stdio: 'inherit' });
 // the discovery server alone: many simulated streams, as ratios to a floor.
 spawnSync(process.execPath, ['--expose-gc', join(root, 'bench/xds.ts')], { stdio: 'inherit' });
+// The whole control plane, beside istiod where there is one.
+spawnSync(process.execPath, [join(root, 'bench/plane.ts')], { stdio: 'inherit' });
 // Real Envoys in each way of delivery. (bench/soak.ts counts what is lost: it takes hours, and is no part of this.)
 spawnSync(process.execPath, [join(root, 'bench/envoys.ts')], { stdio: 'inherit' });
 

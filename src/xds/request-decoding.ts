@@ -21,7 +21,7 @@ const MAX_ERROR_CHARS = 4096;
  * Decodes a DiscoveryRequest or DeltaDiscoveryRequest. `impliedType` is the type of a service that knows only one, for
  * clients that leave it out there. Throws GrpcError on anything malformed.
  */
-export function decodeRequest(variant: Variant, bytes: Uint8Array, impliedType?: string): DecodedRequest {
+function decodeRequest(variant: Variant, bytes: Uint8Array, impliedType?: string): DecodedRequest {
   try {
     return variant === 'delta' ? decodeDelta(bytes, impliedType) : decodeSotw(bytes, impliedType);
   } catch (error) {

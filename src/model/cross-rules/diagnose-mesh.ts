@@ -18,6 +18,19 @@ import { checkJoined, checkReach } from './reach.ts';
 import { checkDestinations, checkGateways, checkRuleHosts } from './references.ts';
 import { checkSidecars } from './sidecars.ts';
 
+/** Of which kinds each group of checks speaks. */
+const KINDS = {
+  rule: ['VirtualService'],
+  rules: ['VirtualService'],
+  destinations: ['DestinationRule'],
+  hosts: ['VirtualService', 'ServiceEntry'],
+  services: ['ServiceEntry'],
+  networks: ['ServiceEntry', 'ConfigMap'],
+  gateways: ['Gateway'],
+  sidecars: ['Sidecar'],
+  telemetry: ['Telemetry', 'ProxyConfig'],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
 /** What was said, before it is known where it stands in a text. */
 type Said = Parameters<Say>;
 
@@ -27,21 +40,25 @@ export class MeshChecks {
   readonly #subsets = new IdentityMemo<Known['subsets']>();
   readonly #said = new IdentityMemo<readonly Said[]>();
 
-  /** All that is to be said now. */
-  diagnose(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined): Diagnostic[] {
+  /** All that is to be said now; with `only`, whatever is to be said of that object, and perhaps of others. */
+  diagnose(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined, only?: ObjectRef): Diagnostic[] {
     const { services, destinationRules, gateways, writtenRules, networks, mesh, sidecars, settings } = index;
     const { telemetries, proxyConfigs } = index;
     const { sorted, hosts } = this.#services.get([services], '', () => servicesOf(index));
     const subsets = this.#subsets.get([destinationRules, settings], '', () => subsetsOf(index));
     const known = { index, hosts, subsets };
-    const about = (of: readonly object[], what: string, check: (say: Say) => void) =>
-      this.#said.get(of, what, () => {
+    const about = (of: readonly object[], what: keyof typeof KINDS, check: (say: Say) => void) => {
+      if (only !== undefined && !(KINDS[what] as readonly string[]).includes(only.kind)) return [];
+      return this.#said.get(of, what, () => {
         const said: Said[] = [];
         check((...words) => said.push(words));
         return said;
       });
+    };
+    const isWanted = ({ ref }: { readonly ref: ObjectRef }) =>
+      only === undefined || (ref.namespace === only.namespace && ref.name === only.name);
     const said = [
-      ...writtenRules.flatMap((vs) =>
+      ...writtenRules.filter(isWanted).flatMap((vs) =>
         about([services, destinationRules, gateways, settings, vs], 'rule', (say) => {
           checkDestinations(vs, known, say);
           checkGateways(vs, known, say);
@@ -72,11 +89,6 @@ export class MeshChecks {
     ];
     return distinct(said.map(([ref, ...words]) => diagnose(ref, ...words, { locate: locate(ref) })));
   }
-}
-
-/** All that is to be said of an index that was not looked at before. */
-export function diagnoseMesh(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined): Diagnostic[] {
-  return new MeshChecks().diagnose(index, locate);
 }
 
 interface Services {

@@ -4,6 +4,7 @@ import type { Diagnostic } from '../../api/diagnostics.ts';
 import { validateObject } from '../../api/validate.ts';
 import type { AdmissionAnswer, AdmissionRequest } from '../../injector/webhook.ts';
 import type { KubeObject } from '../../kube/types.ts';
+import { MeshChecks } from '../../model/cross-rules/diagnose-mesh.ts';
 import { previewObject } from '../../model/preview.ts';
 import type { MeshIndex } from '../../model/snapshot.ts';
 
@@ -28,10 +29,14 @@ const NEIGHBOURS_MS = 300;
  * Warnings for an admitted object about what it refers to: a host, a subset, a gateway that nobody defines. They are
  * looked at again a moment later, since one file often holds both ends of a reference.
  */
-export async function warnOfDangling(index: () => MeshIndex, object: KubeObject): Promise<string[]> {
-  if (previewObject(index(), object).length === 0) return [];
+export async function warnOfDangling(
+  index: () => MeshIndex,
+  object: KubeObject,
+  checks = new MeshChecks(),
+): Promise<string[]> {
+  if (previewObject(index(), object, checks).length === 0) return [];
   await sleep(NEIGHBOURS_MS);
-  return previewObject(index(), object).map(describe);
+  return previewObject(index(), object, checks).map(describe);
 }
 
 /** `spec.http[0].route[1].weight: weights add up to 90: make it 100 (ISM0008)` */

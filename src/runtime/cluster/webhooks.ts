@@ -7,6 +7,7 @@ import { admitPod } from '../../injector/admission.ts';
 import type { ProxyDefaults } from '../../injector/proxy-wishes.ts';
 import type { InjectorSettings } from '../../injector/settings.ts';
 import { type AdmissionHandlers, createWebhookServer } from '../../injector/webhook.ts';
+import { MeshChecks } from '../../model/cross-rules/diagnose-mesh.ts';
 import type { MeshIndex } from '../../model/snapshot.ts';
 import type { TlsIdentity } from '../../xds/grpc/server.ts';
 import type { Metrics } from '../metrics.ts';
@@ -82,12 +83,13 @@ function handlersFor({
     metrics.admitted('inject', answer.allowed);
     return answer;
   };
+  const checks = new MeshChecks();
   const validate: AdmissionHandlers[string] = async (request) => {
     const answer = admitMeshObject(request);
     metrics.admitted('validate', answer.allowed);
     if (!answer.allowed) log.info({ reason: answer.message }, 'a mesh object was refused');
     if (!answer.allowed || request.object === null || request.operation === 'DELETE') return answer;
-    const dangling = await warnOfDangling(meshIndex, request.object);
+    const dangling = await warnOfDangling(meshIndex, request.object, checks);
     return { ...answer, warnings: [...(answer.warnings ?? []), ...dangling] };
   };
   return { ...(injects ? { '/inject': inject } : {}), ...(validates ? { '/validate': validate } : {}) };
