@@ -24,6 +24,8 @@ import { GivenSecrets } from './secrets/secret-reader.ts';
 import { AdsBackend, type Refusal } from './streams/ads-backend.ts';
 import { DiagnosticLog, logRefusal, XdsLog } from './streams/xds-log.ts';
 
+const LOOPBACK_CONNECTIONS = 50_000;
+
 export interface ServeOptions {
   readonly configDir: string;
   /** A loopback address: there is no TLS, and whoever connects is believed. */
@@ -98,6 +100,8 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
         podUid: '',
       }),
       ads: new AdsBackend({ engine, trustDomain, cluster, identity: 'node', named, ...told, ...keys }),
+      // All of them have the one address of loopback.
+      limits: { maxConnections: LOOPBACK_CONNECTIONS, maxConnectionsPerAddress: LOOPBACK_CONNECTIONS },
       observe: (event) => {
         metrics.xds(event);
         xdsLog.take(event);
