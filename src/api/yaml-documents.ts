@@ -22,7 +22,7 @@ export interface YamlPart {
 }
 
 /** Longer than any object that a cluster would store, and short enough to be read without anybody waiting for it. */
-export const MAX_DOCUMENT_CHARACTERS = 4 * 1024 * 1024;
+const MAX_DOCUMENT_CHARACTERS = 4 * 1024 * 1024;
 
 /** Every Kubernetes object of a YAML text, Lists opened; what cannot be read is a fault with its line. */
 export function parseYamlObjects(source: string): { objects: YamlObject[]; faults: YamlFault[] } {

@@ -16,13 +16,8 @@ import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts';
 import { SocketOption_SocketState } from '#gen/envoy/config/core/v3/socket_option_pb.ts';
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
-import type {
-  DestinationIntent,
-  InboundPortIntent,
-  LocalEndpointIntent,
-  OutlierIntent,
-  PoolIntent,
-} from '../intent/types.ts';
+import type { DestinationIntent, OutlierIntent, PoolIntent } from '../intent/destination-types.ts';
+import type { InboundPortIntent, LocalEndpointIntent } from '../intent/types.ts';
 import { buildLoadAssignment } from './endpoints.ts';
 import { balancing, commonLb } from './load-balancing.ts';
 import { byAds, duration, packed, socketAddress } from './messages.ts';

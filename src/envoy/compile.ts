@@ -10,10 +10,11 @@ import { DerivedMap } from '../incremental/derived-map.ts';
 import { Layers } from '../incremental/layered-map.ts';
 import { LineageMemo } from '../incremental/lineage-memo.ts';
 import { RecentValues } from '../incremental/recent-values.ts';
+import type { DestinationIntent, EndpointIntent } from '../intent/destination-types.ts';
 import { IdentityMemo } from '../intent/identity-memo.ts';
+import type { VirtualHostIntent } from '../intent/route-types.ts';
+import type { SideTelemetry } from '../intent/telemetry-types.ts';
 import type {
-  DestinationIntent,
-  EndpointIntent,
   GatewayIntent,
   GatewayPortIntent,
   HttpPortIntent,
@@ -21,9 +22,7 @@ import type {
   OutboundHttpPortIntent,
   OutboundIntent,
   ProxyIntent,
-  SideTelemetry,
   TcpPortIntent,
-  VirtualHostIntent,
 } from '../intent/types.ts';
 import type { DesiredState, OfferedState, XdsResource } from '../xds/types.ts';
 import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough } from './clusters.ts';

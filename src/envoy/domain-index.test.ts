@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from 'vitest';
-import type { VirtualHostIntent } from '../intent/types.ts';
+import type { VirtualHostIntent } from '../intent/route-types.ts';
 import { DomainIndex } from './domain-index.ts';
 
 const host = (name: string, ...domains: string[]): VirtualHostIntent => ({

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { VirtualHostIntent } from '../intent/types.ts';
+import type { VirtualHostIntent } from '../intent/route-types.ts';
 
 /**
  * The virtual hosts of a table by their domains, as Envoy looks them up: the name itself, the longest `*.suffix`, the longest

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { changesBetween, DerivedMap } from '../incremental/derived-map.ts';
-import type { DestinationIntent, EndpointIntent, ProxyIntent } from '../intent/types.ts';
+import type { DestinationIntent, EndpointIntent } from '../intent/destination-types.ts';
+import type { ProxyIntent } from '../intent/types.ts';
 import type { XdsResource } from '../xds/types.ts';
 import type { EndpointLookup } from './compile.ts';
 

@@ -2,7 +2,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { LbEndpointSchema } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
-import type { EndpointIntent } from '../intent/types.ts';
+import type { EndpointIntent } from '../intent/destination-types.ts';
 import { socketAddress } from './messages.ts';
 import { workloadMetadata } from './telemetry-metadata.ts';
 

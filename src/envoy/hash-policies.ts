@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { RouteAction_HashPolicySchema } from '#gen/envoy/config/route/v3/route_components_pb.ts';
-import type { HashIntent } from '../intent/types.ts';
+import type { HashIntent } from '../intent/destination-types.ts';
 import { duration } from './messages.ts';
 
 type HashPolicyInit = MessageInitShape<typeof RouteAction_HashPolicySchema>;

@@ -7,13 +7,8 @@ import type {
   FilterChainSchema,
 } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
-import type {
-  GatewayPortIntent,
-  HttpPortIntent,
-  HttpsChainIntent,
-  SideTelemetry,
-  TcpChainIntent,
-} from '../intent/types.ts';
+import type { SideTelemetry } from '../intent/telemetry-types.ts';
+import type { GatewayPortIntent, HttpPortIntent, HttpsChainIntent, TcpChainIntent } from '../intent/types.ts';
 import { accessLogs, refusedConnections } from './filters/access-log.ts';
 import { httpConnectionManager } from './filters/http-connection-manager.ts';
 import { tlsInspector } from './filters/listener-filters.ts';

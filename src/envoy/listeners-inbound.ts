@@ -7,7 +7,8 @@ import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts
 import type { FilterChainSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
-import type { InboundIntent, InboundPortIntent, SideTelemetry } from '../intent/types.ts';
+import type { SideTelemetry } from '../intent/telemetry-types.ts';
+import type { InboundIntent, InboundPortIntent } from '../intent/types.ts';
 import { accessLogs, refusedConnections } from './filters/access-log.ts';
 import { httpConnectionManager } from './filters/http-connection-manager.ts';
 import { originalDst, tlsInspector } from './filters/listener-filters.ts';

@@ -5,11 +5,11 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { TrafficDirection } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { FilterChainSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
+import type { SideTelemetry } from '../intent/telemetry-types.ts';
 import type {
   OnDemand,
   OutboundHttpPortIntent,
   OutboundIntent,
-  SideTelemetry,
   TcpChainIntent,
   TcpPortIntent,
 } from '../intent/types.ts';

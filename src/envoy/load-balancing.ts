@@ -7,7 +7,7 @@ import {
   type Cluster_SlowStartConfigSchema,
   type ClusterSchema,
 } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
-import type { BalancingIntent, DestinationIntent, WarmupIntent } from '../intent/types.ts';
+import type { BalancingIntent, DestinationIntent, WarmupIntent } from '../intent/destination-types.ts';
 import { duration } from './messages.ts';
 
 type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, Cluster>;

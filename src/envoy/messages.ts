@@ -12,7 +12,7 @@ import {
   FractionalPercent_DenominatorType,
   FractionalPercentSchema,
 } from '#gen/envoy/type/v3/percent_pb.ts';
-import type { TextMatch } from '../intent/types.ts';
+import type { TextMatch } from '../intent/route-types.ts';
 
 /** A message with a field that the package's API is too old for; `data` as it is on the wire, behind the tag. */
 export function withField<M extends Message>(message: M, no: number, wireType: WireType, data: Uint8Array): M {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every name that Envoy sees, as Istio's users know them from their logs and dashboards.
-import type { DestinationRef, UnknownTraffic } from '../intent/types.ts';
+import type { DestinationRef } from '../intent/destination-types.ts';
+import type { UnknownTraffic } from '../intent/route-types.ts';
 
 export const TYPE_URL = {
   cluster: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',

@@ -8,15 +8,10 @@ import { Cluster_DiscoveryType, ClusterSchema } from '#gen/envoy/config/cluster/
 import { DerivedMap } from '../incremental/derived-map.ts';
 import { LayeredMap, type Layers } from '../incremental/layered-map.ts';
 import { LineageMemo } from '../incremental/lineage-memo.ts';
+import type { DestinationIntent } from '../intent/destination-types.ts';
 import { IdentityMemo } from '../intent/identity-memo.ts';
-import type {
-  DestinationIntent,
-  OnDemand,
-  OutboundIntent,
-  ProxyIntent,
-  RouteTableIntent,
-  VirtualHostIntent,
-} from '../intent/types.ts';
+import type { RouteTableIntent, VirtualHostIntent } from '../intent/route-types.ts';
+import type { OnDemand, OutboundIntent, ProxyIntent } from '../intent/types.ts';
 import type { Offer, XdsResource } from '../xds/types.ts';
 import { DomainIndex } from './domain-index.ts';
 import { duration } from './messages.ts';

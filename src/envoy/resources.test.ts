@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
 import { Layers } from '../incremental/layered-map.ts';
-import type { DestinationIntent, ProxyIntent } from '../intent/types.ts';
+import type { DestinationIntent } from '../intent/destination-types.ts';
+import type { ProxyIntent } from '../intent/types.ts';
 import { EnvoyCompiler } from './compile.ts';
 import { ACCESS_LOG_FORMAT } from './filters/access-log.ts';
 import { destinationName, TYPE_URL } from './names.ts';

@@ -3,7 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { type RetryPolicy, RetryPolicySchema } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import { PreviousHostsPredicateSchema } from '#gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
 import { PreviousPrioritiesConfigSchema } from '#gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts';
-import type { RetryIntent } from '../intent/types.ts';
+import type { RetryIntent } from '../intent/route-types.ts';
 import { duration, packed } from './messages.ts';
 
 /**

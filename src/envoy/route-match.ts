@@ -6,7 +6,7 @@ import {
   type RouteMatch,
   RouteMatchSchema,
 } from '#gen/envoy/config/route/v3/route_components_pb.ts';
-import type { NamedMatch, RequestMatch, TextMatch } from '../intent/types.ts';
+import type { NamedMatch, RequestMatch, TextMatch } from '../intent/route-types.ts';
 import { stringMatcher } from './messages.ts';
 
 export function buildMatch(match: RequestMatch): RouteMatch {

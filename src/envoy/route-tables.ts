@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { changesBetween } from '../incremental/derived-map.ts';
 import { LineageMemo } from '../incremental/lineage-memo.ts';
-import type { RouteTableIntent, VirtualHostIntent } from '../intent/types.ts';
+import type { RouteTableIntent, VirtualHostIntent } from '../intent/route-types.ts';
 import type { XdsResource } from '../xds/types.ts';
 import { TYPE_URL, unclaimedName } from './names.ts';
 import type { ResourceCache, ResourcePart } from './resource-cache.ts';

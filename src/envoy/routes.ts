@@ -27,7 +27,7 @@ import type {
   RouteTableIntent,
   VirtualHostIntent,
   WeightedDestination,
-} from '../intent/types.ts';
+} from '../intent/route-types.ts';
 import { encodeFields, type Field } from '../xds/delimited.ts';
 import { corsConfig } from './filters/cors.ts';
 import { faultConfig } from './filters/fault.ts';

@@ -3,7 +3,7 @@
 // of the rule: whoever reads the proxy's configuration can tell why a request went where it did.
 import type { JsonObject } from '@bufbuild/protobuf';
 import type { Metadata } from '#gen/envoy/config/core/v3/base_pb.ts';
-import type { Origin } from '../intent/types.ts';
+import type { Origin } from '../intent/origin.ts';
 
 const KEY = 'istio';
 

@@ -12,7 +12,7 @@ import {
   SecretSchema,
 } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 import type { SecretUse } from '../intent/secrets.ts';
-import type { CertificateSource, RootsSource } from '../intent/types.ts';
+import type { CertificateSource, RootsSource } from '../intent/tls-types.ts';
 import { SECRET_TYPE } from '../xds/session/type-urls.ts';
 import type { XdsResource } from '../xds/types.ts';
 

@@ -14,7 +14,7 @@ import {
   SdsSecretConfigSchema,
 } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 import { DownstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
-import type { ServerTlsIntent, TlsVersion } from '../intent/types.ts';
+import type { ServerTlsIntent, TlsVersion } from '../intent/tls-types.ts';
 import { ROOT_SECRET, WORKLOAD_SECRET } from '../xds/envoy-client.ts';
 import { packed, stringMatcher } from './messages.ts';
 import { certificateName, rootsName, secretConfig } from './secrets.ts';

@@ -3,7 +3,7 @@
 // for there are many.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { MetadataSchema } from '#gen/envoy/config/core/v3/base_pb.ts';
-import type { WorkloadIntent } from '../intent/types.ts';
+import type { WorkloadIntent } from '../intent/destination-types.ts';
 
 const NAMESPACE = 'istio';
 

@@ -24,7 +24,8 @@ import {
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
-import type { CertificateSource, ClientSecurity, DestinationIntent, RootsSource } from '../intent/types.ts';
+import type { ClientSecurity, DestinationIntent } from '../intent/destination-types.ts';
+import type { CertificateSource, RootsSource } from '../intent/tls-types.ts';
 import { type ControlPlaneEndpoint, ROOT_SECRET, sdsConfigSource, WORKLOAD_SECRET } from '../xds/envoy-client.ts';
 import { packed, stringMatcher } from './messages.ts';
 import { certificateName, rootsName, secretConfig } from './secrets.ts';

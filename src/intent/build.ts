@@ -16,24 +16,17 @@ import {
   destinationKey,
   refKey,
 } from './destination-state.ts';
+import type { DestinationIntent, DestinationRef } from './destination-types.ts';
 import { buildGateway, isExit } from './gateway.ts';
 import { IdentityMemo } from './identity-memo.ts';
 import { buildInbound, selectServices } from './inbound.ts';
 import { OutboundState } from './outbound-state.ts';
 import { refsOf } from './route-refs.ts';
+import type { RouteTableIntent } from './route-types.ts';
 import { buildTelemetry, telemetriesOf } from './telemetry.ts';
 import { needsCollectors } from './telemetry-providers.ts';
-import type {
-  DestinationIntent,
-  DestinationRef,
-  GatewayIntent,
-  InboundIntent,
-  OutboundIntent,
-  ProxyIntent,
-  RouteTableIntent,
-  SideTelemetry,
-  TelemetryIntent,
-} from './types.ts';
+import type { SideTelemetry, TelemetryIntent } from './telemetry-types.ts';
+import type { GatewayIntent, InboundIntent, OutboundIntent, ProxyIntent } from './types.ts';
 import { VirtualHostCache } from './virtual-hosts.ts';
 
 /** Keeps what was built, by the identity of what it was built from, or view by view. One for each process. */

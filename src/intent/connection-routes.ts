@@ -6,7 +6,8 @@ import { qualifyGateway } from '../model/qualify-gateway.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import { type ProxyView, rulesAt } from '../model/view.ts';
 import { type RouteClient, resolveDestination } from './http-routes.ts';
-import type { Origin, TcpChainIntent, TcpShare } from './types.ts';
+import type { Origin } from './origin.ts';
+import type { TcpChainIntent, TcpShare } from './types.ts';
 
 export interface ConnectionRoute {
   /** Empty: any, or none. */

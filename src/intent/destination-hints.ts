@@ -2,8 +2,10 @@
 // What routes and TCP chains have to know of the rules for their destinations.
 import { hostname } from '../api/names.ts';
 import { aliasTarget, type ProxyView, selectDestinationRule } from '../model/view.ts';
+import type { DestinationRef, HashIntent } from './destination-types.ts';
+import type { HttpRouteIntent } from './route-types.ts';
 import { effectivePolicy, hashOf, type Policy, tcpPolicyOf } from './traffic-policy.ts';
-import type { DestinationRef, HashIntent, HttpRouteIntent, TcpChainIntent } from './types.ts';
+import type { TcpChainIntent } from './types.ts';
 
 /** The same routes; those to destinations that balance by hash say what the hash is made of. */
 export function withHashes(routes: readonly HttpRouteIntent[], view: ProxyView): readonly HttpRouteIntent[] {

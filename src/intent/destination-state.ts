@@ -4,6 +4,7 @@ import { VersionedMap } from '../incremental/versioned-map.ts';
 import { networksOf, type Vantage, vantageKeys } from '../model/networks.ts';
 import type { MeshService } from '../model/snapshot.ts';
 import { aliasTarget, headlessState, type ProxyView, selectDestinationRule } from '../model/view.ts';
+import type { DestinationIntent, DestinationRef } from './destination-types.ts';
 import {
   buildDestinations,
   buildExitDestinations,
@@ -12,7 +13,6 @@ import {
 } from './destinations.ts';
 import { HostChanges } from './host-changes.ts';
 import { IdentityMemo } from './identity-memo.ts';
-import type { DestinationIntent, DestinationRef } from './types.ts';
 
 /** `proxy`: connections of the proxy itself. `sni` and `exit`: TLS that a gateway passes on, into its cluster or out of it. */
 export type DestinationUse = 'proxy' | 'sni' | 'exit';

@@ -7,6 +7,15 @@ import type { DestinationPolicy, PolicySubset } from '../model/destination-polic
 import type { Vantage } from '../model/networks.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import type { ProxyView } from '../model/view.ts';
+import type {
+  DestinationIntent,
+  DestinationRef,
+  Discovery,
+  EndpointIntent,
+  LocalityIntent,
+  OutlierIntent,
+  PoolIntent,
+} from './destination-types.ts';
 import { chooseNetworks, placeEndpoints } from './endpoints.ts';
 import { asDialled, clientSecurity, sniName } from './security.ts';
 import {
@@ -18,15 +27,6 @@ import {
   poolOf,
   protocolOf,
 } from './traffic-policy.ts';
-import type {
-  DestinationIntent,
-  DestinationRef,
-  Discovery,
-  EndpointIntent,
-  LocalityIntent,
-  OutlierIntent,
-  PoolIntent,
-} from './types.ts';
 
 /** What a destination is made of, so that equal inputs give the very same destinations. */
 export interface DestinationInputs {

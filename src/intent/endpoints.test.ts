@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { clusterName } from '../api/names.ts';
 import type { Vantage } from '../model/networks.ts';
 import type { Endpoint } from '../model/snapshot.ts';
+import type { NetworkChoice } from './destination-types.ts';
 import { buildEndpoints } from './endpoints.ts';
-import type { NetworkChoice } from './types.ts';
 
 function endpoint(address: string, version: string, draining: boolean, network = ''): Endpoint {
   const rest = { network, cluster: clusterName('one'), locality: '', nodeName: '', weight: 1, identity: undefined };

@@ -2,8 +2,8 @@
 import type { Whereabouts } from '../api/localities.ts';
 import { ANY_NETWORK, type GatewayAddress, reachOf, type Vantage } from '../model/networks.ts';
 import type { Endpoint, EndpointSet } from '../model/snapshot.ts';
+import type { Discovery, EndpointIntent, NetworkChoice } from './destination-types.ts';
 import { arrangeEndpoints, type Nearness, type PlacedEndpoint } from './localities.ts';
-import type { Discovery, EndpointIntent, NetworkChoice } from './types.ts';
 
 /** The endpoints that a destination takes of its service's, as the proxy reaches them. */
 export function buildEndpoints(

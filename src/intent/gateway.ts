@@ -12,19 +12,13 @@ import type { MeshService } from '../model/snapshot.ts';
 import { boundGateways, type ProxyView } from '../model/view.ts';
 import { distinctRoutes, tcpRoutes, tlsRoutes } from './connection-routes.ts';
 import { withHashes, withPolicy } from './destination-hints.ts';
+import type { DestinationIntent } from './destination-types.ts';
 import { sniNames } from './destinations.ts';
 import { buildRoutes, catchAllLast } from './http-routes.ts';
 import { targetPort } from './inbound.ts';
+import type { VirtualHostIntent } from './route-types.ts';
 import { buildServerTls } from './server-tls.ts';
-import type {
-  DestinationIntent,
-  GatewayIntent,
-  GatewayPortIntent,
-  HttpPortIntent,
-  HttpsChainIntent,
-  TcpChainIntent,
-  VirtualHostIntent,
-} from './types.ts';
+import type { GatewayIntent, GatewayPortIntent, HttpPortIntent, HttpsChainIntent, TcpChainIntent } from './types.ts';
 
 /** The label `istio` of istio-egressgateway's pods. */
 const EGRESS_ROLE = 'egressgateway';

@@ -15,21 +15,21 @@ import type { VirtualService } from '../api/virtual-service.ts';
 import { qualifyHost } from '../model/hosts.ts';
 import { qualifyGateway } from '../model/qualify-gateway.ts';
 import type { ProxyView } from '../model/view.ts';
+import type { DestinationRef } from './destination-types.ts';
+import type { Origin } from './origin.ts';
 import type {
   CorsIntent,
-  DestinationRef,
   FaultError,
   FaultIntent,
   HeaderEdits,
   HttpRouteIntent,
   NamedMatch,
-  Origin,
   RequestMatch,
   ResponseBody,
   RetryIntent,
   RouteAction,
   WeightedDestination,
-} from './types.ts';
+} from './route-types.ts';
 
 /** Who asks: a rule can name the gateways, ports, namespaces and labels that it is for. */
 export interface RouteClient {

@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { rounds } from '#test/fixture/counts.ts';
 import { type Place, placeOf } from '../api/localities.ts';
+import type { EndpointIntent, LocalityIntent } from './destination-types.ts';
 import { arrangeEndpoints, type PlacedEndpoint } from './localities.ts';
-import type { EndpointIntent, LocalityIntent } from './types.ts';
 
 const part = fc.constantFrom('a', 'b', 'c');
 const locality = fc

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which endpoints a proxy turns to first, and which share of its requests each locality gets (docs/locality.md).
 import { labelOf, NETWORK_LABEL, type Place, type Whereabouts } from '../api/localities.ts';
-import type { EndpointIntent, LocalityIntent, LocalityPattern } from './types.ts';
+import type { EndpointIntent, LocalityIntent, LocalityPattern } from './destination-types.ts';
 
 export interface Nearness {
   readonly rule: LocalityIntent;

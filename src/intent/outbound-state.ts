@@ -12,13 +12,8 @@ import { aliasTarget, compareServices, type ProxyView } from '../model/view.ts';
 import { DomainClaims } from './domain-claims.ts';
 import { HostChanges } from './host-changes.ts';
 import { buildPlace, type Claim, claimsOfService, type Place } from './outbound.ts';
-import type {
-  OutboundHttpPortIntent,
-  OutboundIntent,
-  TcpPortIntent,
-  UnknownTraffic,
-  VirtualHostIntent,
-} from './types.ts';
+import type { UnknownTraffic, VirtualHostIntent } from './route-types.ts';
+import type { OutboundHttpPortIntent, OutboundIntent, TcpPortIntent } from './types.ts';
 import {
   buildMadeUpHost,
   buildVirtualHost,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Patches of EnvoyFilters: the one place where an intent speaks Envoy's words, for whoever wrote them did.
-import type { Origin } from './types.ts';
+import type { Origin } from './origin.ts';
 
 /** A change to a proxy's resources in the words of Envoy, which nobody but `envoy/patch` reads. */
 export interface PatchIntent {

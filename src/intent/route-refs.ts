@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { DestinationRef, HttpRouteIntent } from './types.ts';
+import type { DestinationRef } from './destination-types.ts';
+import type { HttpRouteIntent } from './route-types.ts';
 
 /** Every destination that the routes can send to, mirrors included. */
 export function refsOf(routes: readonly HttpRouteIntent[]): DestinationRef[] {

@@ -4,9 +4,11 @@
 // let in nothing but the mesh's TLS.
 import type { TlsSettings } from '../api/destination-rule.ts';
 import { isRemote } from '../model/hosts.ts';
+import type { ClientSecurity, DestinationRef } from './destination-types.ts';
 import type { DestinationInputs } from './destinations.ts';
+import type { Origin } from './origin.ts';
+import type { CertificateSource, RootsSource } from './tls-types.ts';
 import type { Policy } from './traffic-policy.ts';
-import type { CertificateSource, ClientSecurity, DestinationRef, Origin, RootsSource } from './types.ts';
 
 /** `outbound_.9080_.v2_.reviews.default.svc.cluster.local`: by it a gateway finds the way without opening the TLS. */
 export function sniName(ref: DestinationRef): string {

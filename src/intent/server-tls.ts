@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { knownCipherSuites, type ServerTls, verifiesClients } from '../api/server-tls.ts';
-import type { CertificateSource, RootsSource, ServerTlsIntent, TlsVersion } from './types.ts';
+import type { CertificateSource, RootsSource, ServerTlsIntent, TlsVersion } from './tls-types.ts';
 
 const VERSIONS: Readonly<Record<Exclude<ServerTls['minProtocolVersion'], 'TLS_AUTO'>, TlsVersion>> = {
   TLSV1_0: '1.0',

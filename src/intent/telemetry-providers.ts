@@ -5,7 +5,7 @@ import type { MeshConfig } from '../api/mesh-config.ts';
 import type { TelemetrySpec } from '../api/telemetry.ts';
 import type { ProxyView } from '../model/view.ts';
 import { concerns, type Side } from './telemetry-sides.ts';
-import type { CollectorIntent, LogIntent } from './types.ts';
+import type { CollectorIntent, LogIntent } from './telemetry-types.ts';
 
 /** Names that are there without being declared, as Istio has them. */
 export const PROMETHEUS = 'prometheus';

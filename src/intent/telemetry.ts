@@ -6,8 +6,15 @@ import { METRICS, type Telemetry, type TelemetrySpec } from '../api/telemetry.ts
 import type { MeshProxy } from '../model/proxy.ts';
 import { accessLogsOf, PROMETHEUS, type TelemetryView } from './telemetry-providers.ts';
 import { concerns, type Side } from './telemetry-sides.ts';
+import type {
+  EdgeIntent,
+  IstioMetric,
+  LabelEdits,
+  MetricsIntent,
+  SideTelemetry,
+  TelemetryIntent,
+} from './telemetry-types.ts';
 import { tracingOf } from './tracing.ts';
-import type { EdgeIntent, IstioMetric, LabelEdits, MetricsIntent, SideTelemetry, TelemetryIntent } from './types.ts';
 
 export const ALL_METRICS: MetricsIntent = { off: [], edits: {} };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { toJavaScript } from '../api/regex.ts';
-import type { TextMatch } from './types.ts';
+import type { TextMatch } from './route-types.ts';
 
 /** Whether a match takes a text; an expression has to take all of it, as RE2 does in Envoy. */
 export function matchesText(match: TextMatch, value: string): boolean {

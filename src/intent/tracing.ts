@@ -2,7 +2,7 @@
 import type { CustomTag, TelemetrySpec } from '../api/telemetry.ts';
 import { collectorOf, type TelemetryView } from './telemetry-providers.ts';
 import { concerns, type Side } from './telemetry-sides.ts';
-import type { SpanTag, TracingIntent } from './types.ts';
+import type { SpanTag, TracingIntent } from './telemetry-types.ts';
 
 type View = TelemetryView;
 

@@ -19,9 +19,9 @@ import type {
   LocalityIntent,
   OutlierIntent,
   PoolIntent,
-  TcpPolicyIntent,
   WarmupIntent,
-} from './types.ts';
+} from './destination-types.ts';
+import type { TcpPolicyIntent } from './types.ts';
 
 export type Policy = Omit<TrafficPolicy, 'portLevelSettings'>;
 

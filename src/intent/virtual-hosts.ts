@@ -18,7 +18,7 @@ import {
 import { withHashes } from './destination-hints.ts';
 import { buildRoutes, plainRoute } from './http-routes.ts';
 import { refsOf } from './route-refs.ts';
-import type { HttpRouteIntent, VirtualHostIntent } from './types.ts';
+import type { HttpRouteIntent, VirtualHostIntent } from './route-types.ts';
 
 /**
  * Virtual hosts by what they were made from, so that one changed rule makes one new host and not a thousand. A rule's

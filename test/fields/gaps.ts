@@ -13,7 +13,7 @@ export const OWN_FIELDS: ReadonlyMap<string, string> = new Map([
 const EARLIER =
   /(append|remove)(Request|Response)?Headers$|\.mirror_percent$|\.abort\.percent$|\.websocketUpgrade$|\.sdsUdsPath$/;
 
-export function isEarlier(path: string): boolean {
+function isEarlier(path: string): boolean {
   return EARLIER.test(path);
 }
 

@@ -16,7 +16,7 @@ import {
   StdoutAccessLogSchema,
 } from '#gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
 import type { AnyValueSchema, KeyValueListSchema } from '#gen/opentelemetry/proto/common/v1/common_pb.ts';
-import type { JsonFormat, LogIntent } from '../../intent/types.ts';
+import type { JsonFormat, LogIntent } from '../../intent/telemetry-types.ts';
 import { packed } from '../messages.ts';
 import { collectorService } from './collector.ts';
 import { CEL_FILTER, expressionFilter } from './expression-filter.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { create } from '@bufbuild/protobuf';
 import { type GrpcService, GrpcServiceSchema } from '#gen/envoy/config/core/v3/grpc_service_pb.ts';
-import type { CollectorIntent } from '../../intent/types.ts';
+import type { CollectorIntent } from '../../intent/telemetry-types.ts';
 import { duration } from '../messages.ts';
 import { destinationName } from '../names.ts';
 

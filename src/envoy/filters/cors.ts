@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { CorsPolicySchema, CorsSchema } from '#gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts';
-import type { CorsIntent } from '../../intent/types.ts';
+import type { CorsIntent } from '../../intent/route-types.ts';
 import { fraction, packed, stringMatcher } from '../messages.ts';
 
 const CORS = 'envoy.filters.http.cors';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { HTTPFaultSchema } from '#gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
-import type { FaultIntent } from '../../intent/types.ts';
+import type { FaultIntent } from '../../intent/route-types.ts';
 import { duration, fraction, packed } from '../messages.ts';
 
 const FAULT = 'envoy.filters.http.fault';

@@ -9,7 +9,8 @@ import {
   type ResponseMapperSchema,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
-import type { EdgeIntent, OnDemand, SideTelemetry } from '../../intent/types.ts';
+import type { EdgeIntent, SideTelemetry } from '../../intent/telemetry-types.ts';
+import type { OnDemand } from '../../intent/types.ts';
 import { byAds, duration, packed } from '../messages.ts';
 import { UNSERVED_HEADER } from '../retries.ts';
 import { accessLogs } from './access-log.ts';

@@ -11,7 +11,7 @@ import {
   ConfigSchema,
   Config_Histogram_Unit as Unit,
 } from '#gen/envoy/extensions/access_loggers/stats/v3/stats_pb.ts';
-import type { IstioMetric, MetricsIntent } from '../../intent/types.ts';
+import type { IstioMetric, MetricsIntent } from '../../intent/telemetry-types.ts';
 import { PROXY_ENVIRONMENT, type WorkloadFact } from '../../xds/proxy-environment.ts';
 import { packed } from '../messages.ts';
 import { ofEndpoint, ofService } from '../telemetry-metadata.ts';

@@ -13,7 +13,7 @@ import {
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { EnvironmentResourceDetectorConfigSchema } from '#gen/envoy/extensions/tracers/opentelemetry/resource_detectors/v3/environment_resource_detector_pb.ts';
 import type { CustomTagSchema } from '#gen/envoy/type/tracing/v3/custom_tag_pb.ts';
-import type { SpanTag, TracingIntent } from '../../intent/types.ts';
+import type { SpanTag, TracingIntent } from '../../intent/telemetry-types.ts';
 import { duration, packed } from '../messages.ts';
 import { destinationName } from '../names.ts';
 import { collectorService } from './collector.ts';

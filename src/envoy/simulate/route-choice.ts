@@ -3,8 +3,8 @@
 import type { HeaderMatcher, Route, VirtualHost } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import type { RouteConfiguration } from '#gen/envoy/config/route/v3/route_pb.ts';
 import type { StringMatcher } from '#gen/envoy/type/matcher/v3/string_pb.ts';
+import type { TextMatch } from '../../intent/route-types.ts';
 import { matchesText } from '../../intent/text-match.ts';
-import type { TextMatch } from '../../intent/types.ts';
 
 export interface HttpRequest {
   readonly method: string;

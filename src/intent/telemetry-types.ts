@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is told of requests and connections, and to whom. See types.ts.
+import type { DestinationRef } from './destination-types.ts';
+import type { Origin } from './origin.ts';
+
+/** What is told of requests and connections: those that the proxy makes (a gateway: passes on), and those that come to it. */
+export interface TelemetryIntent {
+  readonly client: SideTelemetry;
+  readonly server: SideTelemetry;
+  /** The objects that ask for it. */
+  readonly origins: readonly Origin[];
+}
+
+export interface SideTelemetry {
+  readonly logs: readonly LogIntent[];
+  /** undefined: nothing is counted. */
+  readonly metrics: MetricsIntent | undefined;
+  readonly tracing: TracingIntent | undefined;
+  /** Of gateways: what they make of what clients say of themselves; absent: nothing is believed. */
+  readonly edge?: EdgeIntent;
+}
+
+export interface EdgeIntent {
+  /** Proxies in front of it, whose entries of X-Forwarded-For are true. */
+  readonly trustedProxies: number;
+  readonly certificates: 'sanitize' | 'forward-only' | 'append-forward' | 'sanitize-set' | 'always-forward-only';
+}
+
+export interface LogIntent {
+  readonly sink:
+    | { readonly kind: 'file'; readonly path: string; readonly omitEmpty?: boolean }
+    | { readonly kind: 'otlp'; readonly collector: CollectorIntent; readonly name: string };
+  /** In Envoy's format commands; undefined: the usual line. */
+  readonly format:
+    | { readonly kind: 'text'; readonly text: string }
+    /** `body`: a line beside the members, which a record of OTLP may have. */
+    | { readonly kind: 'json'; readonly members: JsonFormat; readonly body?: string }
+    | undefined;
+  /** An expression (CEL) over Envoy's attributes: what it is true of is logged. */
+  readonly filter: string | undefined;
+}
+
+/** Texts with format commands, or more of the same inside. */
+export interface JsonFormat {
+  readonly [member: string]: string | JsonFormat;
+}
+
+/** A service of the mesh that takes what proxies tell. */
+export interface CollectorIntent {
+  readonly to: DestinationRef;
+  readonly timeoutMs: number | undefined;
+}
+
+/** Istio's names of metrics, without `istio_`. */
+export type IstioMetric =
+  | 'requests_total'
+  | 'request_duration_milliseconds'
+  | 'request_bytes'
+  | 'response_bytes'
+  | 'tcp_connections_opened_total'
+  | 'tcp_connections_closed_total'
+  | 'tcp_sent_bytes_total'
+  | 'tcp_received_bytes_total';
+
+export interface MetricsIntent {
+  readonly off: readonly IstioMetric[];
+  readonly edits: Readonly<Partial<Record<IstioMetric, LabelEdits>>>;
+}
+
+/** `set`: label -> expression (CEL). */
+export interface LabelEdits {
+  readonly removed: readonly string[];
+  readonly set: Readonly<Record<string, string>>;
+}
+
+export interface TracingIntent {
+  readonly exporter:
+    | { readonly kind: 'zipkin'; readonly collector: CollectorIntent; readonly path: string; readonly w3c: boolean }
+    | {
+        readonly kind: 'otlp';
+        readonly collector: CollectorIntent;
+        /** By HTTP to this path; undefined: by gRPC. */
+        readonly httpPath: string | undefined;
+        readonly headers: Readonly<Record<string, string>>;
+      }
+    /** Headers are passed on, and nothing is told. */
+    | { readonly kind: 'none' };
+  /** Of requests about which nobody has decided yet. */
+  readonly samplingPercent: number;
+  readonly tags: readonly SpanTag[];
+  readonly maxPathLength: number | undefined;
+}
+
+export interface SpanTag {
+  readonly name: string;
+  readonly from: 'literal' | 'environment' | 'header';
+  /** The text, or the name of the variable or header. */
+  readonly value: string;
+  readonly otherwise: string;
+}
