@@ -73,13 +73,36 @@ function meshOf(targetPort: number) {
         ],
       },
     },
+    {
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'Gateway',
+      metadata: { name: 'edge', namespace: 'default' },
+      spec: {
+        selector: { app: 'edge' },
+        servers: [
+          { port: { number: 9000, name: 'tcp', protocol: 'TCP' }, hosts: ['*'] },
+          { port: { number: 9001, name: 'http', protocol: 'HTTP' }, hosts: ['*'] },
+        ],
+      },
+    },
+    {
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'VirtualService',
+      metadata: { name: 'edge', namespace: 'default' },
+      spec: {
+        hosts: ['*'],
+        gateways: ['edge'],
+        http: [{ route: [{ destination: { host: 'odd' } }] }],
+        tcp: [{ match: [{ port: 9000 }], route: [{ destination: { host: 'odd' } }] }],
+      },
+    },
   ];
   const store = new MeshStore({ ...SETTINGS, configCluster: 'cluster1' });
   return store.apply(objects.map((object) => ({ kind: 'upsert', cluster: 'cluster1', object }))).snapshot;
 }
 
-function proxyOf(app: string): MeshProxy {
-  const who = { id: app, kind: 'sidecar' as const, cluster: clusterName('cluster1'), namespace: 'default' };
+function proxyOf(app: string, kind: MeshProxy['kind']): MeshProxy {
+  const who = { id: app, kind, cluster: clusterName('cluster1'), namespace: 'default' };
   const where = { podName: app, ip: '127.0.0.1', network: '', requestedNetworks: [] };
   return {
     ...who,
@@ -146,6 +169,7 @@ describe.skipIf(envoyPath === undefined)('one port, whatever is spoken there', (
   const app = new Polyglot();
   const envoys: RunningEnvoy[] = [];
   let port = 0;
+  const edge = { bytes: 0, requests: 0 };
 
   beforeAll(async () => {
     await app.listen();
@@ -156,8 +180,14 @@ describe.skipIf(envoyPath === undefined)('one port, whatever is spoken there', (
       makeSelfSignedCa({ organization: 'test', commonName: 'root', days: 1, nowMs }),
       nowMs,
     );
-    const run = async (name: string, listenerName: string, address: string, bound: number) => {
-      const { desired } = compileProxy(snapshot, proxyOf(name), new CompileCache());
+    const run = async (
+      name: string,
+      listenerName: string,
+      address: string,
+      bound: number,
+      kind: MeshProxy['kind'] = 'sidecar',
+    ) => {
+      const { desired } = compileProxy(snapshot, proxyOf(name, kind), new CompileCache());
       const id = spiffeId({ trustDomain: 'cluster.local', namespace: 'default', serviceAccount: name });
       const facts = workloadFacts({ name, namespace: 'default' }, 'cluster1');
       const { chainPem, keyPem } = authority.issueWorkload(id, 3_600_000, nowMs, facts);
@@ -175,6 +205,8 @@ describe.skipIf(envoyPath === undefined)('one port, whatever is spoken there', (
     };
     await run('odd', 'virtualInbound', SERVER, targetPort);
     port = await run('client', '10.96.0.1_6000', '127.0.0.1', 0);
+    edge.bytes = await run('edge', '0.0.0.0_9000', '127.0.0.1', 0, 'gateway');
+    edge.requests = await run('edge', '0.0.0.0_9001', '127.0.0.1', 0, 'gateway');
   });
 
   /** The application, which without a redirect is not where the client dialled. */
@@ -198,8 +230,8 @@ describe.skipIf(envoyPath === undefined)('one port, whatever is spoken there', (
 
   const CALLER = 'URI=spiffe://cluster.local/ns/default/sa/client';
 
-  async function get(path: string, host: string): Promise<string> {
-    const request = http.get({ host: '127.0.0.1', port, path, headers: { host }, agent: false });
+  async function get(path: string, host: string, at = port): Promise<string> {
+    const request = http.get({ host: '127.0.0.1', port: at, path, headers: { host }, agent: false });
     const [response] = (await once(request, 'response')) as [http.IncomingMessage];
     let body = '';
     for await (const chunk of response) body += String(chunk);
@@ -207,8 +239,8 @@ describe.skipIf(envoyPath === undefined)('one port, whatever is spoken there', (
   }
 
   /** All that comes back for these bytes. */
-  async function say(bytes: string): Promise<string> {
-    const socket = net.connect(port, '127.0.0.1');
+  async function say(bytes: string, at = port): Promise<string> {
+    const socket = net.connect(at, '127.0.0.1');
     if (bytes !== '') socket.write(bytes);
     let said = '';
     for await (const chunk of socket) said += String(chunk);
@@ -249,6 +281,22 @@ describe.skipIf(envoyPath === undefined)('one port, whatever is spoken there', (
     for await (const chunk of socket) said += String(chunk);
     expect(said).toBe('TLSv1.3 own.example');
     expect(await say('select 1;\n')).toBe('heard select 1;\n');
+  });
+
+  test('what a gateway routes by connections is bytes there, TLS of the application too, and what it routes by requests is HTTP', async () => {
+    const socket = tls.connect({
+      host: '127.0.0.1',
+      port: edge.bytes,
+      servername: 'own.example',
+      rejectUnauthorized: false,
+    });
+    let said = '';
+    for await (const chunk of socket) said += String(chunk);
+    expect(said).toBe('TLSv1.3 own.example');
+    expect(await say('select 1;\n', edge.bytes)).toBe('heard select 1;\n');
+    const answer = await get('/', 'odd.example', edge.requests);
+    expect(answer).toContain('200 1.1 ');
+    expect(answer).toContain('URI=spiffe://cluster.local/ns/default/sa/edge');
   });
 
   test('a server that speaks first is heard when the time to tell is over', async () => {

@@ -235,7 +235,7 @@ function retryBudget(budget: NonNullable<PoolIntent['retryBudget']>) {
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
 function httpOptions(
-  protocol: 'http' | 'http2' | 'as-client',
+  protocol: 'http' | 'http2' | 'as-client' | 'as-routed',
   pool: PoolIntent,
 ): NonNullable<ClusterInit['typedExtensionProtocolOptions']> {
   const { maxConcurrentStreams, pings } = pool;
@@ -262,7 +262,7 @@ function httpOptions(
               case: 'explicitHttpConfig',
               value: {
                 protocolConfig:
-                  protocol === 'http'
+                  protocol === 'http' || protocol === 'as-routed'
                     ? { case: 'httpProtocolOptions', value: {} }
                     : { case: 'http2ProtocolOptions', value: http2ProtocolOptions },
               },

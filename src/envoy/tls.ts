@@ -57,10 +57,10 @@ export function secretSource(source: SecretSource | undefined): ConfigSource {
 
 /** `istio` says that the peer is a sidecar; the rest is what the peer's HTTP codec goes by. */
 function clientAlpn(protocol: DestinationIntent['protocol']): string[] {
-  return protocol === 'as-client' ? [] : ['istio', ...httpAlpn(protocol)];
+  return protocol === 'as-client' || protocol === 'as-routed' ? [] : ['istio', ...httpAlpn(protocol)];
 }
 
-/** Where the client's protocol decides, and nothing else is offered, Envoy itself offers what the connection is for. */
+/** Where the connection's use decides, and nothing else is offered, Envoy itself offers what the connection is for. */
 function httpAlpn(protocol: DestinationIntent['protocol']): string[] {
   return protocol === 'http2' ? ['h2'] : protocol === 'http' ? ['http/1.1'] : [];
 }

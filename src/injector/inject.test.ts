@@ -205,7 +205,7 @@ describe('the injected pod', () => {
     );
     expect(pod.spec.initContainers?.[0]?.args?.join(' ')).toBe(
       '--exclude-outbound-by uid --proxy-id 1337 --exclude-inbound-ports 15021,15090,8081,8082 ' +
-        '--include-inbound-ports 9080 --exclude-outbound-ports 3306 --exclude-outbound-ranges 10.9.0.0/16,192.168.1.7/32',
+        '--include-inbound-ports 9080 --exclude-outbound-ports 15021,15090,3306 --exclude-outbound-ranges 10.9.0.0/16,192.168.1.7/32',
     );
   });
 
@@ -215,7 +215,7 @@ describe('the injected pod', () => {
       excludeOutboundBy: 'mark',
     });
     expect(pod.spec.initContainers?.[0]?.args?.join(' ')).toContain('--exclude-outbound-by mark --proxy-id 1337');
-    expect(pod.spec.initContainers?.[0]?.args?.join(' ')).toContain('--exclude-outbound-ports 15012');
+    expect(pod.spec.initContainers?.[0]?.args?.join(' ')).toContain('--exclude-outbound-ports 15021,15090,15012');
     expect(proxyOf(pod).securityContext).toMatchObject({ capabilities: { add: ['NET_ADMIN'] } });
     expect(proxyOf(pod).args?.[1]).toContain('SO_MARK');
   });

@@ -19,8 +19,12 @@ export const INIT_CONTAINER = 'istio-init';
 export const PROXY_UID = 1337;
 /** Ports that Envoy itself listens on in every pod. */
 export const PROXY_PORTS: readonly number[] = [15_001, 15_006, HEALTH_PORT, METRICS_PORT];
-/** Inbound ports never redirected: Envoy's own. No other: what an application opened there would be open in plaintext. */
-const OWN_INBOUND_PORTS: readonly number[] = [HEALTH_PORT, METRICS_PORT];
+/**
+ * Ports never redirected: Envoy's own. Coming in no other, since what an application opened there would be open in plaintext.
+ * Going out too: Envoy listens on them at every address, so that the caller's own would answer for the pod that was
+ * dialled, and a Prometheus with a sidecar would find itself everywhere.
+ */
+const OWN_PORTS: readonly number[] = [HEALTH_PORT, METRICS_PORT];
 /** Of SDS, and of ADS where the control plane is near. */
 const CONTROL_PLANE_PORT = 15_012;
 
@@ -195,11 +199,11 @@ export function buildInitContainer(exclusions: TrafficExclusions, settings: Inje
   const args = [
     ...['--exclude-outbound-by', settings.excludeOutboundBy],
     ...['--proxy-id', String(settings.excludeOutboundBy === 'mark' ? PROXY_MARK : PROXY_UID)],
-    ...flag('--exclude-inbound-ports', [...OWN_INBOUND_PORTS, ...exclusions.excludeInboundPorts]),
+    ...flag('--exclude-inbound-ports', [...OWN_PORTS, ...exclusions.excludeInboundPorts]),
     ...(exclusions.includeInboundPorts === undefined
       ? []
       : ['--include-inbound-ports', exclusions.includeInboundPorts.join(',')]),
-    ...flag('--exclude-outbound-ports', [...ownOutbound, ...exclusions.excludeOutboundPorts]),
+    ...flag('--exclude-outbound-ports', [...OWN_PORTS, ...ownOutbound, ...exclusions.excludeOutboundPorts]),
     ...flag('--exclude-outbound-ranges', exclusions.excludeOutboundIpRanges),
   ];
   return {

@@ -15,8 +15,11 @@ export interface DestinationIntent {
   /** `proxy`: this proxy opens TLS; `sni`: it passes on, byte by byte, the TLS of somebody else. */
   readonly use: 'proxy' | 'sni';
   readonly ref: DestinationRef;
-  /** `as-client`: HTTP/2 for a client that speaks it, HTTP/1 for one that speaks that, and bytes for any other. */
-  readonly protocol: 'http' | 'http2' | 'as-client' | 'tcp';
+  /**
+   * `as-client`: HTTP/2 for a client that speaks it, HTTP/1 for one that speaks that, and bytes for any other.
+   * `as-routed`: HTTP/1 for what is routed by requests, and bytes for the rest.
+   */
+  readonly protocol: 'http' | 'http2' | 'as-client' | 'as-routed' | 'tcp';
   readonly discovery: Discovery;
   readonly security: ClientSecurity;
   /** As telemetry names it. */

@@ -102,7 +102,7 @@ export function protocolOf(
 
 /** A gateway cannot ask its client what the destination speaks; what it routes by requests is HTTP, and every server has 1.1. */
 function usualProtocol({ protocol }: ServicePort, kind: ProxyView['kind']): DestinationIntent['protocol'] {
-  if (protocol === 'auto') return kind === 'sidecar' ? 'as-client' : 'http';
+  if (protocol === 'auto') return kind === 'sidecar' ? 'as-client' : 'as-routed';
   return protocol === 'http' || protocol === 'http2' ? protocol : 'tcp';
 }
 
