@@ -209,7 +209,10 @@ spec: { ports: [{ name: http, port: 8080 }] }
   }, async () => {
     await kubectl('scale', '-n', 'istio-system', 'deployment/istiod', '--replicas=0');
     const url = `${sandbox.gateway('cluster1').href}hello`;
+    // Connections that were opened in time go on: a load uses them up, ten requests each.
+    const wearing = startLoad();
     await until('a failure', async () => (await fetch(url)).status === 503, 90_000);
+    wearing.kill();
     // The side that finds it says so: the client, or, since TLS 1.3 lets the client finish first, the server.
     const proxies = [
       ['-n', 'istio-system', 'deploy/istio-ingressgateway'],
