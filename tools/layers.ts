@@ -53,7 +53,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const IO_MODULES = /^node:(fs|net|http|http2|https|tls|dgram|dns|child_process|worker_threads|sqlite)/;
 /** Of node:net these compute and touch no network. */
 const PURE_IMPORT = /^import\s+\{(\s*(isIP|isIPv4|isIPv6|BlockList)\s*,?)+\}\s+from\s+'node:net'/;
-const PURE = new Set(['api', 'model', 'intent', 'envoy', 'pipeline.ts']);
+const PURE = new Set(['incremental', 'api', 'model', 'intent', 'envoy', 'pipeline.ts']);
 
 export interface FileImports {
   /** Relative to src, e.g. `model/store.ts`. */

@@ -7,11 +7,11 @@ import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { DerivedMap } from '../incremental/derived-map.ts';
+import { IdentityMemo } from '../incremental/identity-memo.ts';
 import { Layers } from '../incremental/layered-map.ts';
 import { LineageMemo } from '../incremental/lineage-memo.ts';
 import { RecentValues } from '../incremental/recent-values.ts';
 import type { DestinationIntent, EndpointIntent } from '../intent/destination-types.ts';
-import { IdentityMemo } from '../intent/identity-memo.ts';
 import type { VirtualHostIntent } from '../intent/route-types.ts';
 import type { SideTelemetry } from '../intent/telemetry-types.ts';
 import type {

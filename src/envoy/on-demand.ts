@@ -6,10 +6,10 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { Cluster_DiscoveryType, ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { DerivedMap } from '../incremental/derived-map.ts';
+import { IdentityMemo } from '../incremental/identity-memo.ts';
 import { LayeredMap, type Layers } from '../incremental/layered-map.ts';
 import { LineageMemo } from '../incremental/lineage-memo.ts';
 import type { DestinationIntent } from '../intent/destination-types.ts';
-import { IdentityMemo } from '../intent/identity-memo.ts';
 import type { RouteTableIntent, VirtualHostIntent } from '../intent/route-types.ts';
 import type { OnDemand, OutboundIntent, ProxyIntent } from '../intent/types.ts';
 import type { Offer, XdsResource } from '../xds/types.ts';

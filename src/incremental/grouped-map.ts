@@ -47,3 +47,12 @@ export function placeSorted<T>(sorted: T[], come: readonly T[], compare: (a: T, 
   }
   return sorted;
 }
+
+/** What is in one of two lists only. */
+export function differences<R>(before: readonly R[], after: readonly R[]): Change<R>[] {
+  const [old, now] = [new Set(before), new Set(after)];
+  return [
+    ...before.filter((rule) => !now.has(rule)).map((rule) => [rule, undefined] as const),
+    ...after.filter((rule) => !old.has(rule)).map((rule) => [undefined, rule] as const),
+  ];
+}

@@ -4,6 +4,7 @@
 import type { Workload } from '../api/kubernetes.ts';
 import { hostname } from '../api/names.ts';
 import type { Telemetry } from '../api/telemetry.ts';
+import { IdentityMemo } from '../incremental/identity-memo.ts';
 import { RecentValues } from '../incremental/recent-values.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshIndex, MeshService } from '../model/snapshot.ts';
@@ -18,7 +19,6 @@ import {
 } from './destination-state.ts';
 import type { DestinationIntent, DestinationRef } from './destination-types.ts';
 import { buildGateway, isExit } from './gateway.ts';
-import { IdentityMemo } from './identity-memo.ts';
 import { buildInbound, selectServices } from './inbound.ts';
 import { OutboundState } from './outbound-state.ts';
 import { refsOf } from './route-refs.ts';

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // All destinations of the proxies that share a view, kept up service by service.
+
+import { IdentityMemo } from '../incremental/identity-memo.ts';
 import { VersionedMap } from '../incremental/versioned-map.ts';
 import { networksOf, type Vantage, vantageKeys } from '../model/networks.ts';
 import type { MeshService } from '../model/snapshot.ts';
@@ -12,7 +14,6 @@ import {
   type DestinationInputs,
 } from './destinations.ts';
 import { HostChanges } from './host-changes.ts';
-import { IdentityMemo } from './identity-memo.ts';
 
 /** `proxy`: connections of the proxy itself. `sni` and `exit`: TLS that a gateway passes on, into its cluster or out of it. */
 export type DestinationUse = 'proxy' | 'sni' | 'exit';

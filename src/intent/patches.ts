@@ -2,7 +2,7 @@
 // Which patches of EnvoyFilters a proxy's configuration gets, in the order in which they are done.
 import type { EnvoyFilter } from '../api/envoy-filter.ts';
 import { toJavaScript } from '../api/regex.ts';
-import { IdentityMemo } from '../model/identity-memo.ts';
+import { IdentityMemo } from '../incremental/identity-memo.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshIndex } from '../model/snapshot.ts';
 import type { PatchIntent } from './patch-types.ts';

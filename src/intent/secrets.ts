@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which keys and roots a proxy is to get apart from the rest: those that its intent names, and no others.
 import { DerivedMap } from '../incremental/derived-map.ts';
+import { IdentityMemo } from '../incremental/identity-memo.ts';
 import { LineageMemo } from '../incremental/lineage-memo.ts';
 import type { DestinationIntent } from './destination-types.ts';
-import { IdentityMemo } from './identity-memo.ts';
 import type { Origin } from './origin.ts';
 import type { CertificateSource, RootsSource, ServerTlsIntent } from './tls-types.ts';
 import type { ProxyIntent } from './types.ts';

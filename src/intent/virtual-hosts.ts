@@ -3,9 +3,9 @@
 import { isIP } from 'node:net';
 import { type Hostname, hostname } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
+import { IdentityMemo } from '../incremental/identity-memo.ts';
 import type { DestinationPolicy } from '../model/destination-policies.ts';
 import { isRemote } from '../model/hosts.ts';
-import { IdentityMemo } from '../model/identity-memo.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import {
   addressesOf,

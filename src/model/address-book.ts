@@ -4,6 +4,7 @@
 import { hash } from 'node:crypto';
 import type { ObjectRef } from '../api/diagnostics.ts';
 import { changesBetween } from '../incremental/derived-map.ts';
+import { compareServiceAges } from './service-facts.ts';
 import type { MeshService, ServiceKey } from './snapshot.ts';
 
 /** Of class E, which nobody routes: where Istio finds its own. */
@@ -121,5 +122,5 @@ function nameOf({ origin }: MeshService): string {
 
 function compare(a: MeshService, b: MeshService, address: string): number {
   const rank = (service: MeshService) => (service.addresses.includes(address) ? 0 : 1);
-  return rank(a) - rank(b) || a.createdAtMs - b.createdAtMs || (a.key < b.key ? -1 : 1);
+  return rank(a) - rank(b) || compareServiceAges(a, b);
 }

@@ -6,8 +6,8 @@ import type { HttpMatch } from '../api/http-match.ts';
 import type { HttpRoute } from '../api/http-route.ts';
 import type { StringMatch } from '../api/values.ts';
 import { isDelegate, type VirtualService } from '../api/virtual-service.ts';
+import { IdentityMemo } from '../incremental/identity-memo.ts';
 import { isExported, qualifyHost } from './hosts.ts';
-import { IdentityMemo } from './identity-memo.ts';
 import { qualifyGateway } from './qualify-gateway.ts';
 
 /** Rules by `NAMESPACE/NAME`. */

@@ -4,8 +4,8 @@
 import type { DestinationRule, LocalityLbSetting, Subset, TrafficPolicy } from '../api/destination-rule.ts';
 import type { ObjectRef } from '../api/diagnostics.ts';
 import { selects } from '../api/kubernetes.ts';
+import type { IdentityMemo } from '../incremental/identity-memo.ts';
 import { type HostTable, isExported } from './hosts.ts';
-import type { IdentityMemo } from './identity-memo.ts';
 
 export interface DestinationPolicy {
   /** The oldest of the rules. */

@@ -47,7 +47,18 @@ function isWildcard(host: string): boolean {
   return host.startsWith('*');
 }
 
-export function compareAge<R extends MeshObject<unknown>>(a: R, b: R): number {
+function compareAge<R extends MeshObject<unknown>>(a: R, b: R): number {
   const name = ({ ref }: R) => `${ref.namespace}/${ref.name}`;
   return a.createdAtMs - b.createdAtMs || (name(a) < name(b) ? -1 : 1);
+}
+
+/** The rules of a kind for which `holds`; the same array when none of the changes concerns one. */
+export function changedRules<R extends MeshObject<unknown>>(
+  rules: readonly R[],
+  changes: readonly Change<R>[],
+  holds: (rule: R) => boolean = () => true,
+): readonly R[] {
+  const gone = new Set(changes.flatMap(([rule]) => (rule !== undefined && holds(rule) ? rule : [])));
+  const come = changes.flatMap(([, rule]) => (rule !== undefined && holds(rule) ? rule : []));
+  return gone.size + come.length === 0 ? rules : placeSorted(without(rules, gone), come, compareAge);
 }

@@ -1,41 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events in, snapshots out. Nothing is read but the events, and their order does not matter to the snapshot.
-import { isDeepStrictEqual } from 'node:util';
 import { DESTINATION_RULE, type DestinationRule } from '../api/destination-rule.ts';
 import { compareDiagnostics, type Diagnostic, type ObjectRef } from '../api/diagnostics.ts';
-import { ENVOY_FILTER, type EnvoyFilter } from '../api/envoy-filter.ts';
-import { GATEWAY, type Gateway } from '../api/gateway.ts';
-import { type MeshObject, refOf } from '../api/kind.ts';
+import { ENVOY_FILTER } from '../api/envoy-filter.ts';
+import { GATEWAY } from '../api/gateway.ts';
 import { groupOf, kindOf, MESH_GROUPS } from '../api/kinds.ts';
 import type { Workload } from '../api/kubernetes.ts';
-import { DEFAULT_MESH_CONFIG, decodeMeshConfig, type MeshConfig } from '../api/mesh-config.ts';
-import { decodeMeshNetworks } from '../api/mesh-networks.ts';
 import { type ClusterName, clusterName, type SpiffeId } from '../api/names.ts';
 import { PROXY_CONFIG } from '../api/proxy-config.ts';
-import { diagnose, type Locate } from '../api/report.ts';
 import { SERVICE_ENTRY, type ServiceEntry } from '../api/service-entry.ts';
 import { notesOnService } from '../api/service-notes.ts';
-import { SIDECAR, type Sidecar } from '../api/sidecar.ts';
+import { SIDECAR } from '../api/sidecar.ts';
 import { TELEMETRY } from '../api/telemetry.ts';
 import { unknownKind } from '../api/validate.ts';
 import { isForMesh, VIRTUAL_SERVICE, type VirtualService } from '../api/virtual-service.ts';
 import { WORKLOAD_ENTRY } from '../api/workload-entry.ts';
 import { WORKLOAD_GROUP } from '../api/workload-group.ts';
-import { type Change, placeSorted, regroup, without } from '../incremental/grouped-map.ts';
+import { type Change, differences, regroup } from '../incremental/grouped-map.ts';
+import { PendingChanges } from '../incremental/pending-changes.ts';
 import { VersionedMap } from '../incremental/versioned-map.ts';
-import type { KubeObject } from '../kube/types.ts';
 import { MeshChecks } from './cross-rules/diagnose-mesh.ts';
 import { Delegation } from './delegation.ts';
 import { comparesLabels, isSelective } from './destination-policies.ts';
+import { emptySnapshot } from './empty-snapshot.ts';
 import { EndpointCensus } from './endpoint-census.ts';
 import { qualifyHost } from './hosts.ts';
 import { KubeState } from './kube-state.ts';
+import { MeshConfigState, type ObjectEvent } from './mesh-config-state.ts';
 import { NetworkState } from './network-state.ts';
-import { type NetworkIndex, NO_NETWORKS } from './networks.ts';
+import type { NetworkIndex } from './networks.ts';
 import { type EndpointSettings, endpointsOfEntry, endpointsOfWorkloads, servicesOfEntry } from './registry.ts';
 import { RuleState } from './rule-state.ts';
-import { compareAge, RuleTable } from './rule-table.ts';
+import { changedRules, RuleTable } from './rule-table.ts';
 import { type SelectableWorkload, SelectedWorkloads } from './selected-workloads.ts';
+import { compareKeys, compareServiceAges, headlessStatesOf, identitiesOf, placingOf } from './service-facts.ts';
 import type {
   Endpoint,
   EndpointSet,
@@ -51,10 +49,7 @@ import { UnreachableEndpoints } from './unreachable-endpoints.ts';
 import { asksForLabels } from './view.ts';
 
 /** What a source emits (structurally src/sources/contract.ts). `locate` gives the line of a field, where text is known. */
-export type StoreEvent =
-  | { kind: 'upsert'; cluster: string; object: KubeObject; locate?: Locate | undefined }
-  | { kind: 'delete'; cluster: string; object: Pick<KubeObject, 'apiVersion' | 'kind' | 'metadata'> }
-  | { kind: 'synced'; cluster: string };
+export type StoreEvent = ObjectEvent | { kind: 'synced'; cluster: string };
 
 export interface MeshStoreOptions extends MeshSettings {
   /** The cluster whose VirtualServices, DestinationRules, ... rule the mesh; Services and Pods count from every one. */
@@ -79,17 +74,15 @@ export class MeshStore {
   readonly #keysOfEntry = new Map<string, readonly ServiceKey[]>();
   /** Kubernetes service `NAMESPACE/NAME` -> its key. */
   readonly #keyOfService = new Map<string, ServiceKey>();
-  #meshDiagnostics: readonly Diagnostic[] = [];
   readonly #checks = new MeshChecks();
   #crossDiagnostics: readonly Diagnostic[] = [];
-  #mesh: MeshConfig = DEFAULT_MESH_CONFIG;
-  #locateMesh: Locate | undefined;
   readonly #selected = new SelectedWorkloads();
   /** WorkloadEntries and WorkloadGroups of which there is news: kind and `NAMESPACE/NAME`. */
   readonly #news = new Map<string, readonly [kind: string, name: string]>();
   /** By cluster, namespace and name: what is to be said of a Service by itself. */
   readonly #notes = new Map<string, readonly Diagnostic[]>();
   readonly #networks: NetworkState;
+  readonly #settings: MeshConfigState;
   readonly #census = new EndpointCensus();
   /** Services by what they ask their clients for. */
   readonly #placed: Readonly<Record<Placing, Set<ServiceKey>>> = {
@@ -109,9 +102,6 @@ export class MeshStore {
   #resolvedRules: readonly VirtualService[] = this.#writtenRules.index.all;
   readonly #meshRules: RuleTable<VirtualService>;
   readonly #hostRules: RuleTable<DestinationRule>;
-  #gateways: readonly Gateway[] = [];
-  #envoyFilters: readonly EnvoyFilter[] = [];
-  #sidecars: readonly Sidecar[] = [];
   #snapshot: MeshSnapshot;
 
   constructor(options: MeshStoreOptions) {
@@ -123,6 +113,7 @@ export class MeshStore {
     );
     this.#hostRules = new RuleTable(({ spec, ref }) => [qualifyHost(spec.host, ref.namespace, dnsDomain)]);
     this.#networks = new NetworkState(options.configCluster);
+    this.#settings = new MeshConfigState(options, this.#networks);
     this.#snapshot = emptySnapshot(options);
   }
 
@@ -177,7 +168,7 @@ export class MeshStore {
     const { object } = event;
     const cluster = clusterName(event.cluster);
     if (!MESH_GROUPS.has(groupOf(object.apiVersion))) {
-      if (object.kind === 'ConfigMap') this.#takeMeshConfig(event);
+      if (object.kind === 'ConfigMap') this.#settings.take(event);
       else if (event.kind === 'delete') this.#kube.delete(cluster, object);
       else this.#kube.upsert(cluster, event.object);
       if (object.kind === 'Service') this.#note(event);
@@ -198,44 +189,12 @@ export class MeshStore {
     }
   }
 
-  #note(event: Exclude<StoreEvent, { kind: 'synced' }>): void {
+  #note(event: ObjectEvent): void {
     const { cluster, object } = event;
     const key = `${cluster}/${object.metadata.namespace}/${object.metadata.name}`;
     const notes = event.kind === 'delete' ? [] : notesOnService(event.object, { cluster, locate: event.locate });
     if (notes.length === 0) this.#notes.delete(key);
     else this.#notes.set(key, notes);
-  }
-
-  #takeMeshConfig(event: Exclude<StoreEvent, { kind: 'synced' }>): void {
-    const { name, namespace } = event.object.metadata;
-    if (event.cluster !== this.#options.configCluster) return;
-    if (name !== 'istio' || namespace !== this.#options.rootNamespace) return;
-    if (event.kind === 'delete') {
-      this.#mesh = DEFAULT_MESH_CONFIG;
-      this.#meshDiagnostics = [];
-      const { apiVersion, kind, metadata } = event.object;
-      this.#networks.setNetworks(decodeMeshNetworks({ apiVersion, kind, metadata }));
-      return;
-    }
-    const source = { cluster: event.cluster, locate: event.locate };
-    this.#locateMesh = event.locate;
-    const { value, diagnostics } = decodeMeshConfig(event.object, source);
-    this.#meshDiagnostics = [...diagnostics, ...this.#contradictions(value, event)];
-    // What cannot be used leaves the settings before it in force.
-    if (value !== undefined && !isDeepStrictEqual(value, this.#mesh)) this.#mesh = value;
-    this.#networks.setNetworks(decodeMeshNetworks(event.object, source));
-  }
-
-  /** What the control plane was started with is not changed by a ConfigMap. */
-  #contradictions(mesh: MeshConfig | undefined, event: Extract<StoreEvent, { kind: 'upsert' }>): Diagnostic[] {
-    return (['trustDomain', 'rootNamespace'] as const).flatMap((name) => {
-      const [asked, real] = [mesh?.[name], this.#options[name]];
-      if (asked === undefined || asked === real) return [];
-      const ref = refOf(event.object, event.cluster);
-      const message = `the control plane was started with ${name} ${real}, and keeps it`;
-      const cure = 'install the mesh with this value, or remove it here';
-      return [diagnose(ref, 'ISM0005', `data.mesh.${name}`, message, cure, { locate: event.locate })];
-    });
   }
 
   #advance(): void {
@@ -246,18 +205,18 @@ export class MeshStore {
       this.#selected.recount();
     }
     this.#select();
-    const services = new Changes(this.#services);
-    const endpoints = new Changes(this.#endpoints);
+    const services = new PendingChanges(this.#services);
+    const endpoints = new PendingChanges(this.#endpoints);
     this.#advanceEntries(services, endpoints);
     this.#advanceKube(services, endpoints);
-    const identities = new Changes(this.#identities);
-    const headless = new Changes(this.#headless);
+    const identities = new PendingChanges(this.#identities);
+    const headless = new PendingChanges(this.#headless);
     for (const key of endpoints.keys) {
       identities.set(key, identitiesOf(endpoints.get(key)));
       headless.set(key, headlessStatesOf(services.get(key), endpoints.get(key)));
     }
     this.#census.update([...endpoints.keys].map((key) => [key, before.endpoints.get(key), endpoints.get(key)]));
-    const workloads = new Changes(this.#workloads);
+    const workloads = new PendingChanges(this.#workloads);
     for (const key of this.#kube.dirtyWorkloads) workloads.set(key, this.#kube.workload(key));
 
     this.#regroupServices(services);
@@ -275,7 +234,7 @@ export class MeshStore {
     this.#snapshot = Object.freeze({ revision: before.revision + 1, ...next });
     if (index !== before.index) {
       this.#crossDiagnostics = this.#checks.diagnose(index, ({ kind, namespace, name }) =>
-        kind === 'ConfigMap' ? this.#locateMesh : this.#rules.locate(kind, namespace, name),
+        kind === 'ConfigMap' ? this.#settings.locate : this.#rules.locate(kind, namespace, name),
       );
     }
   }
@@ -288,11 +247,11 @@ export class MeshStore {
     return same ? before : Object.freeze({ members, gateways, occupied });
   }
 
-  #regroupServices(services: Changes<MeshService>): void {
+  #regroupServices(services: PendingChanges<MeshService>): void {
     const changes = services.list();
     if (changes.length === 0) return;
-    this.#byHost = regroup(this.#byHost, changes, (s) => [s.hostname], byKey);
-    this.#byNamespace = regroup(this.#byNamespace, changes, (s) => [s.namespace], byAge);
+    this.#byHost = regroup(this.#byHost, changes, (s) => [s.hostname], compareKeys);
+    this.#byNamespace = regroup(this.#byNamespace, changes, (s) => [s.namespace], compareServiceAges);
     for (const [before, after] of changes) {
       if (before !== undefined) this.#placed[placingOf(before)].delete(before.key);
       if (after !== undefined) this.#placed[placingOf(after)].add(after.key);
@@ -307,15 +266,9 @@ export class MeshStore {
     this.#meshRules.update(rules);
     const hostRules = this.#rules.changesOf(DESTINATION_RULE);
     this.#hostRules.update(hostRules);
-    const gateways = this.#rules.changesOf(GATEWAY);
-    if (gateways.length > 0) this.#gateways = changed(this.#gateways, gateways, () => true);
-    const filters = this.#rules.changesOf(ENVOY_FILTER);
-    if (filters.length > 0) this.#envoyFilters = changed(this.#envoyFilters, filters, () => true);
-    const sidecars = this.#rules.changesOf(SIDECAR);
-    if (sidecars.length > 0) this.#sidecars = changed(this.#sidecars, sidecars, () => true);
     const next: MeshIndex = {
       settings,
-      mesh: this.#mesh,
+      mesh: this.#settings.mesh,
       networks,
       services: this.#services,
       servicesByHost: this.#byHost,
@@ -323,17 +276,17 @@ export class MeshStore {
       writtenRules: this.#writtenRules.index.all,
       virtualServices: this.#meshRules.index.all,
       destinationRules: this.#hostRules.index.all,
-      gateways: this.#gateways,
-      proxyConfigs: changed(before.proxyConfigs, this.#rules.changesOf(PROXY_CONFIG), () => true),
-      telemetries: changed(before.telemetries, this.#rules.changesOf(TELEMETRY), () => true),
-      envoyFilters: this.#envoyFilters,
-      sidecars: this.#sidecars,
+      gateways: changedRules(before.gateways, this.#rules.changesOf(GATEWAY)),
+      proxyConfigs: changedRules(before.proxyConfigs, this.#rules.changesOf(PROXY_CONFIG)),
+      telemetries: changedRules(before.telemetries, this.#rules.changesOf(TELEMETRY)),
+      envoyFilters: changedRules(before.envoyFilters, this.#rules.changesOf(ENVOY_FILTER)),
+      sidecars: changedRules(before.sidecars, this.#rules.changesOf(SIDECAR)),
       meshRules: this.#meshRules.index,
       hostRules: this.#hostRules.index,
-      gatewayRules: changed(before.gatewayRules, rules, isBound),
-      labelRules: changed(before.labelRules, rules, asksForLabels),
-      selectiveRules: changed(before.selectiveRules, hostRules, isSelective),
-      comparingRules: changed(before.comparingRules, hostRules, comparesLabels),
+      gatewayRules: changedRules(before.gatewayRules, rules, isBound),
+      labelRules: changedRules(before.labelRules, rules, asksForLabels),
+      selectiveRules: changedRules(before.selectiveRules, hostRules, isSelective),
+      comparingRules: changedRules(before.comparingRules, hostRules, comparesLabels),
       placing: this.#placed.node.size > 0 ? 'node' : this.#placed.zone.size > 0 ? 'zone' : 'nowhere',
       identities: this.#identities,
       headless: this.#headless,
@@ -387,7 +340,7 @@ export class MeshStore {
     return [...this.#selected.entries(namespace, labels), ...this.#selected.pods(namespace, labels)];
   }
 
-  #advanceEntries(services: Changes<MeshService>, endpoints: Changes<EndpointSet>): void {
+  #advanceEntries(services: PendingChanges<MeshService>, endpoints: PendingChanges<EndpointSet>): void {
     const settings = this.#endpointSettings;
     const changed = this.#rules.dirty.get(SERVICE_ENTRY.kind)?.keys() ?? [];
     for (const name of new Set([...changed, ...this.#selected.dirty.entry])) {
@@ -418,7 +371,7 @@ export class MeshStore {
     return { trustDomain: this.#options.trustDomain, members: this.#networks.members };
   }
 
-  #advanceKube(services: Changes<MeshService>, endpoints: Changes<EndpointSet>): void {
+  #advanceKube(services: PendingChanges<MeshService>, endpoints: PendingChanges<EndpointSet>): void {
     const settings = this.#endpointSettings;
     for (const name of this.#kube.dirtyServices) {
       const service = this.#kube.serviceNamed(name, this.#options);
@@ -442,128 +395,13 @@ export class MeshStore {
       ...this.#rules.diagnostics(),
       ...this.#strangers.values(),
       ...[...this.#notes.values()].flat(),
-      ...this.#meshDiagnostics,
+      ...this.#settings.diagnostics,
     ];
     const networks = [...this.#networks.diagnostics, ...this.#unreachable.diagnostics];
     return [...own, ...networks, ...this.#crossDiagnostics].sort(compareDiagnostics);
   }
 }
 
-/** Changes to a map that is published; equal values keep their identity. */
-class Changes<V extends object> {
-  readonly #before: VersionedMap<string, V>;
-  readonly #after = new Map<string, V | undefined>();
-
-  constructor(before: VersionedMap<string, V>) {
-    this.#before = before;
-  }
-
-  /** Every key that was set, changed or not. */
-  get keys(): Iterable<string> {
-    return this.#after.keys();
-  }
-
-  set(key: string, next: V | undefined): void {
-    const published = this.#before.get(key);
-    this.#after.set(key, isDeepStrictEqual(published, next) ? published : next);
-  }
-
-  get(key: string): V | undefined {
-    return this.#after.has(key) ? this.#after.get(key) : this.#before.get(key);
-  }
-
-  /** What has really changed. */
-  list(): Change<V>[] {
-    return [...this.#after].flatMap(([key, after]): Change<V>[] => {
-      const before = this.#before.get(key);
-      return before === after ? [] : [[before, after]];
-    });
-  }
-
-  done(): VersionedMap<string, V> {
-    return this.#before.with(this.#after);
-  }
-}
-
-/** The rules of a kind for which `holds`; the same array when none of the changes concerns one. */
-function changed<R extends MeshObject<unknown>>(
-  rules: readonly R[],
-  changes: readonly Change<R>[],
-  holds: (rule: R) => boolean,
-): readonly R[] {
-  const gone = new Set(changes.flatMap(([rule]) => (rule !== undefined && holds(rule) ? rule : [])));
-  const come = changes.flatMap(([, rule]) => (rule !== undefined && holds(rule) ? rule : []));
-  return gone.size + come.length === 0 ? rules : placeSorted(without(rules, gone), come, compareAge);
-}
-
-function differences<R>(before: readonly R[], after: readonly R[]): Change<R>[] {
-  const [old, now] = [new Set(before), new Set(after)];
-  return [
-    ...before.filter((rule) => !now.has(rule)).map((rule) => [rule, undefined] as const),
-    ...after.filter((rule) => !old.has(rule)).map((rule) => [undefined, rule] as const),
-  ];
-}
-
 function isBound({ spec }: VirtualService): boolean {
   return spec.gateways.some((gateway) => gateway !== 'mesh');
-}
-
-function byKey(a: MeshService, b: MeshService): number {
-  return a.key < b.key ? -1 : 1;
-}
-
-function byAge(a: MeshService, b: MeshService): number {
-  return a.createdAtMs - b.createdAtMs || byKey(a, b);
-}
-
-function identitiesOf(endpoints: EndpointSet | undefined): readonly SpiffeId[] | undefined {
-  const ids = new Set((endpoints ?? []).flatMap((e) => (e.identity === undefined ? [] : [e.identity])));
-  return ids.size === 0 ? undefined : [...ids].sort();
-}
-
-function placingOf({ nodeLocal, trafficDistribution }: MeshService): Placing {
-  if (nodeLocal || trafficDistribution === 'same-node') return 'node';
-  return trafficDistribution === 'same-zone' ? 'zone' : 'nowhere';
-}
-
-function headlessStatesOf(
-  service: MeshService | undefined,
-  endpoints: EndpointSet = [],
-): Readonly<Record<ClusterName, HeadlessState>> | undefined {
-  if (service?.registry !== 'kubernetes' || service.resolution !== 'none' || endpoints.length === 0) return undefined;
-  const byCluster = [...Map.groupBy(endpoints, (e) => e.cluster)].map(([cluster, members]) => {
-    const addresses = [...new Set(members.flatMap((e) => [e.address, ...(e.alternatives ?? [])]))].sort();
-    return [cluster, { addresses, meshed: members.every((e) => e.meshed) }] as const;
-  });
-  return Object.fromEntries(byCluster);
-}
-
-function emptySnapshot(options: MeshStoreOptions): MeshSnapshot {
-  const { trustDomain, dnsDomain, rootNamespace } = options;
-  const index: MeshIndex = Object.freeze({
-    settings: { trustDomain, dnsDomain, rootNamespace },
-    mesh: DEFAULT_MESH_CONFIG,
-    networks: NO_NETWORKS,
-    services: new Map(),
-    servicesByHost: new Map(),
-    servicesByNamespace: new Map(),
-    virtualServices: [],
-    writtenRules: [],
-    destinationRules: [],
-    gateways: [],
-    telemetries: [],
-    proxyConfigs: [],
-    envoyFilters: [],
-    sidecars: [],
-    meshRules: new RuleTable<VirtualService>(() => []).index,
-    hostRules: new RuleTable<DestinationRule>(() => []).index,
-    gatewayRules: [],
-    labelRules: [],
-    selectiveRules: [],
-    comparingRules: [],
-    placing: 'nowhere',
-    identities: new Map(),
-    headless: new Map(),
-  });
-  return Object.freeze({ revision: 0, index, endpoints: new Map(), workloads: new Map() });
 }

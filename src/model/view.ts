@@ -9,6 +9,7 @@ import type { MeshConfig } from '../api/mesh-config.ts';
 import type { ClusterName } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { DerivedMap } from '../incremental/derived-map.ts';
+import { IdentityMemo } from '../incremental/identity-memo.ts';
 import { RecentValues } from '../incremental/recent-values.ts';
 import {
   comparedLabels,
@@ -18,11 +19,11 @@ import {
   selectorLabels,
 } from './destination-policies.ts';
 import { type HostTable, isExported, lookUpHost } from './hosts.ts';
-import { IdentityMemo } from './identity-memo.ts';
 import { networkOf, type Reach, reachOf, type Vantage } from './networks.ts';
 import type { MeshProxy } from './proxy.ts';
 import { qualifyGateway } from './qualify-gateway.ts';
 import type { RuleIndex } from './rule-table.ts';
+import { compareServiceAges } from './service-facts.ts';
 import {
   buildScope,
   chooseSidecar,
@@ -393,7 +394,7 @@ function importance(namespace: string, requested: readonly string[]): (a: MeshSe
   const isAsked = (s: MeshService) => s.networks.some((network) => requested.includes(network));
   const rank = (s: MeshService) =>
     (s.registry === 'kubernetes' ? 0 : isAsked(s) ? 2 : 4) + (s.namespace === namespace ? 0 : 1);
-  return (a, b) => rank(a) - rank(b) || a.createdAtMs - b.createdAtMs || (a.key < b.key ? -1 : 1);
+  return (a, b) => rank(a) - rank(b) || compareServiceAges(a, b);
 }
 
 /** Rules that are not for everybody go before those that are; the older before the younger. */

@@ -2,16 +2,14 @@
 // One host that several objects claim.
 import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
 import { qualifyHost } from '../hosts.ts';
+import { compareServiceAges } from '../service-facts.ts';
 import type { MeshIndex, MeshService } from '../snapshot.ts';
 import type { HostIndex, Say } from './known.ts';
 
 export function checkClaimedHosts(index: MeshIndex, hosts: HostIndex, say: Say): void {
   for (const [host, services] of hosts) {
     const [first, ...others] = services.toSorted(
-      (a, b) =>
-        Number(b.registry === 'kubernetes') - Number(a.registry === 'kubernetes') ||
-        a.createdAtMs - b.createdAtMs ||
-        (a.key < b.key ? -1 : 1),
+      (a, b) => Number(b.registry === 'kubernetes') - Number(a.registry === 'kubernetes') || compareServiceAges(a, b),
     );
     for (const other of others) {
       if (!exportsOverlap(first!, other)) continue;

@@ -2,8 +2,8 @@
 // What is wrong with objects only when they are seen together.
 import type { Diagnostic, ObjectRef } from '../../api/diagnostics.ts';
 import { diagnose, type Locate } from '../../api/report.ts';
+import { IdentityMemo } from '../../incremental/identity-memo.ts';
 import { hostTable, qualifyHost } from '../hosts.ts';
-import { IdentityMemo } from '../identity-memo.ts';
 import type { MeshIndex, MeshService } from '../snapshot.ts';
 import { aliasTarget } from '../view.ts';
 import { checkAddressless, checkClaimedAddresses } from './addresses.ts';
