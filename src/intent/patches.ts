@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which patches of EnvoyFilters a proxy's configuration gets, in the order in which they are done.
 import type { EnvoyFilter } from '../api/envoy-filter.ts';
-import { toJavaScript } from '../api/regex.ts';
+import { searchFor } from '../api/regex-search.ts';
 import { IdentityMemo } from '../incremental/identity-memo.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshIndex } from '../model/snapshot.ts';
@@ -14,6 +14,7 @@ export class PatchCache {
   readonly #filters = new IdentityMemo<readonly EnvoyFilter[]>();
   readonly #patches = new IdentityMemo<readonly PatchIntent[]>();
   readonly #lists = new IdentityMemo<readonly PatchIntent[]>();
+  readonly #searches = new IdentityMemo<(text: string) => boolean>();
 
   of(index: MeshIndex, proxy: MeshProxy): readonly PatchIntent[] {
     if (index.envoyFilters.length === 0) return NONE;
@@ -27,7 +28,18 @@ export class PatchCache {
 
   #of(filter: EnvoyFilter, proxy: MeshProxy): readonly PatchIntent[] {
     const all = this.#patches.get([filter], '', () => patchesOf(filter));
-    return all.filter((_, i) => isMeant(filter.spec.configPatches[i]!.match?.proxy, proxy));
+    return all.filter((_, i) => this.#isMeant(filter.spec.configPatches[i]!.match?.proxy, proxy));
+  }
+
+  #isMeant(match: ProxyMatch, { version = '', metadata = {} }: MeshProxy): boolean {
+    if (match === undefined) return true;
+    const { proxyVersion } = match;
+    // Unlike Envoy's matches, this one asks for a part of the text.
+    if (proxyVersion !== undefined) {
+      const isFound = this.#searches.get([match], '', () => searchFor(proxyVersion));
+      if (version === '' || !isFound(version)) return false;
+    }
+    return Object.entries(match.metadata).every(([key, value]) => metadata[key] === value);
   }
 }
 
@@ -44,18 +56,6 @@ function selects({ spec }: EnvoyFilter, { labels }: MeshProxy): boolean {
 }
 
 type ProxyMatch = NonNullable<EnvoyFilter['spec']['configPatches'][number]['match']>['proxy'];
-
-function isMeant(match: ProxyMatch, { version = '', metadata = {} }: MeshProxy): boolean {
-  if (match === undefined) return true;
-  if (match.proxyVersion !== undefined && !findsIn(match.proxyVersion, version)) return false;
-  return Object.entries(match.metadata).every(([key, value]) => metadata[key] === value);
-}
-
-/** Unlike Envoy's matches, this one asks for a part of the text. */
-function findsIn(expression: string, text: string): boolean {
-  const { source, flags } = toJavaScript(expression);
-  return text !== '' && new RegExp(source.replace(/^\^/, '').replace(/\$$/, ''), flags).test(text);
-}
 
 function patchesOf(filter: EnvoyFilter): readonly PatchIntent[] {
   return filter.spec.configPatches.map(({ applyTo, match, patch }, i): PatchIntent => {

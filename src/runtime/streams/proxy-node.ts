@@ -74,11 +74,14 @@ export function readNode(node: XdsNode): NodeClaims {
     labels: textsOf(node.metadata['LABELS']),
     upstreamMark: Number.isInteger(mark) && mark > 0 ? mark : undefined,
     delivery: kind === 'sidecar' && isConfigDelivery(delivery) && isAbleToFetch(node) ? delivery : 'FULL',
-    version: text('ISTIO_VERSION') || node.userAgentVersion,
+    version: (text('ISTIO_VERSION') || node.userAgentVersion).slice(0, MAX_VERSION),
     metadata: textsOf(node.metadata),
     facts: factsOf((fact) => text(PROXY_ENVIRONMENT[fact])),
   };
 }
+
+/** EnvoyFilters look for their expressions in it, and a proxy may say what it likes. */
+const MAX_VERSION = 64;
 
 /** Older ones crash or hang where a request waits for configuration. '' is no Envoy, and knows what it asks for. */
 const FETCHING_SINCE = [1, 40];
