@@ -150,6 +150,22 @@ describe.skipIf(envoyPath === undefined)('Telemetry objects', () => {
 });
 
 describe.skipIf(envoyPath === undefined)('OpenTelemetry', () => {
+  test('gets Istio’s metrics by OTLP, and nothing else', async () => {
+    const collector = await OtlpCollector.start();
+    const pair = await SidecarPair.start(envoyPath!, { otlpMetrics: `127.0.0.1:${collector.port}` });
+    try {
+      await pair.request('/', { 'x-want-status': '418' });
+      await pair.connect();
+      const names = ['requests_total', 'request_duration_milliseconds', 'tcp_connections_closed_total'];
+      const needed = [...names.map((name) => `istio_${name}`), '418', 'client-v1', 'shop-v2', 'shop.default'];
+      await until('metrics', () => needed.every((text) => collector.told('metrics').includes(text)));
+      expect(collector.told('metrics')).not.toMatch(/wasmcustom|server\.uptime|cluster_manager\.|listener_manager\./);
+    } finally {
+      await pair.stop();
+      collector.stop();
+    }
+  });
+
   test('gets spans by gRPC; trace context by W3C; a trace that has begun goes on', async () => {
     const collector = await OtlpCollector.start();
     const pair = await SidecarPair.start(envoyPath!, {

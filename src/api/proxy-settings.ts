@@ -31,8 +31,10 @@ const regex = turned(text(), (raw, at) => {
 
 const named = struct({ name: required(text()), defaultValue: optional(text()) });
 
+const address = text({ pattern: /^[^:\s]+:\d{1,5}$/, what: 'HOST:PORT' });
+
 const tracing = struct({
-  zipkin: optional(struct({ address: required(text({ pattern: /^[^:\s]+:\d+$/, what: 'HOST:PORT' })) })),
+  zipkin: optional(struct({ address: required(address) })),
   customTags: optional(
     mapOf(
       struct({
@@ -70,6 +72,8 @@ export const proxySettings = struct({
     }),
   ),
   tracing: optional(tracing),
+  /** Isthmus's own: the collector that is sent Istio's metrics by OTLP over gRPC. */
+  otlpMetrics: optional(struct({ address: required(address) })),
   proxyMetadata: optional(mapOf(text())),
   runtimeValues: optional(mapOf(text())),
   fileFlushInterval: optional(durationMs()),
@@ -94,8 +98,8 @@ export const proxySettings = struct({
   discoveryAddress: idle(installed),
   discoveryRefreshDelay: idle('changes are pushed as they come'),
   envoyAccessLogService: idle(byGrpc),
-  envoyMetricsService: idle('metrics are read by Prometheus'),
-  envoyMetricsServiceAddress: idle('metrics are read by Prometheus'),
+  envoyMetricsService: idle('metrics are read by Prometheus, or sent by otlpMetrics'),
+  envoyMetricsServiceAddress: idle('metrics are read by Prometheus, or sent by otlpMetrics'),
   extraStatTags: idle('add labels by tagOverrides of a Telemetry'),
   fileFlushMinSizeKb: idle('use fileFlushInterval'),
   interceptionMode: idle('connections are redirected, as REDIRECT says'),
@@ -109,7 +113,7 @@ export const proxySettings = struct({
   serviceCluster: idle('traces name the canonical service and its namespace'),
   statNameLength: idle('Envoy has no such limit any more'),
   statsCompression: idle('metrics are told as they are'),
-  statsdUdpAddress: idle('metrics are read by Prometheus'),
+  statsdUdpAddress: idle('metrics are read by Prometheus, or sent by otlpMetrics'),
   statusPort: idle('the kubelet asks port 15021'),
   tracingServiceName: idle('traces name the canonical service and its namespace'),
   zipkinAddress: idle('use tracing.zipkin.address'),

@@ -83,7 +83,9 @@ test.skipIf(envoy === undefined).each([['uid'], ['mark']] as const)(
         { kind: 'grpc', service: 'a.B', timeoutSeconds: 2 },
       ] as const;
       const probes = checks.map((check, i) => ({ path: `/app-health/a/${i}`, appPort: 9080, check }));
-      const config = JSON.stringify(buildBootstrap(options({ kind, excludeOutboundBy, probes })));
+      const config = JSON.stringify(
+        buildBootstrap(options({ kind, excludeOutboundBy, probes, otlpMetrics: 'otel:4317' })),
+      );
       const args = ['--mode', 'validate', '--disable-hot-restart', '--log-level', 'error', '--config-yaml', config];
       const { status, stdout, stderr } = spawnSync(envoy!, args, { encoding: 'utf8' });
       expect(`${status} ${stderr}`, stdout).toBe('0 ');

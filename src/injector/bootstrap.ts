@@ -9,6 +9,7 @@ import {
 } from '../xds/envoy-client.ts';
 import type { AppProbe } from './app-probes.ts';
 import { httpListener, passOn, probeClusters, probeFilters, probeRoutes } from './health-listener.ts';
+import { OTLP_INTERVAL, otlpCluster, otlpSink } from './otlp-metrics.ts';
 import { statsNamespace } from './stats-namespace.ts';
 
 export interface BootstrapOptions {
@@ -38,6 +39,8 @@ export interface BootstrapOptions {
   readonly probes?: readonly AppProbe[];
   /** Which statistics there are; all where absent. Those of the mesh, and those that the proxy itself goes by, are always there. */
   readonly stats?: StatsMatcher;
+  /** `host:port` of the collector that is sent Istio's metrics by OTLP. */
+  readonly otlpMetrics?: string;
   /** More of Envoy's runtime. */
   readonly runtime?: Readonly<Record<string, string>>;
   readonly healthPort?: number;
@@ -77,6 +80,7 @@ export function buildBootstrap(options: BootstrapOptions): Json {
         adminCluster(options.adminPipe),
         ...probeClusters(probes, options.podIp),
         adsCluster(options.ads, options.sds ?? controlPlaneEndpoint(SDS_ADDRESS)),
+        ...(options.otlpMetrics === undefined ? [] : [otlpCluster(options.otlpMetrics)]),
       ],
       listeners: [
         httpListener(
@@ -99,6 +103,7 @@ export function buildBootstrap(options: BootstrapOptions): Json {
         ...(Object.keys(options.runtime ?? {}).length === 0 ? [] : [{ name: 'own', static_layer: options.runtime }]),
       ],
     },
+    ...(options.otlpMetrics !== undefined && { stats_sinks: [otlpSink()], stats_flush_interval: OTLP_INTERVAL }),
     ...(options.stats && { stats_config: statsConfig(options.stats) }),
     cluster_manager: { upstream_bind_config: { socket_options: socketOptions(options) } },
   };

@@ -88,6 +88,7 @@ export function buildProxyContainer(
     excludeOutboundBy: kind === 'sidecar' ? settings.excludeOutboundBy : 'uid',
     runtime: wishes.runtime,
     ...(wishes.stats && { stats: wishes.stats }),
+    ...(wishes.otlpMetrics !== undefined && { otlpMetrics: wishes.otlpMetrics }),
   });
   const concurrency = wishes.concurrency ?? settings.concurrency;
   const resourceAttributes = `service.name=${environment('service')}.$(POD_NAMESPACE),k8s.pod.name=$(POD_NAME)`;

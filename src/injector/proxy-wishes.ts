@@ -27,6 +27,8 @@ export interface ProxyWishes {
   readonly fileFlushMs?: number | undefined;
   readonly runtime: Readonly<Record<string, string>>;
   readonly stats?: ProxySettings['proxyStatsMatcher'];
+  /** `host:port` */
+  readonly otlpMetrics?: string | undefined;
   /** For who creates the pod. */
   readonly warnings: readonly string[];
 }
@@ -68,6 +70,7 @@ export function proxyWishes(metadata: ObjectMeta, namespace: string, defaults: P
     fileFlushMs: last(settings.map(({ fileFlushInterval }) => fileFlushInterval)),
     runtime: Object.assign({}, ...settings.map(({ runtimeValues }) => runtimeValues)) as Record<string, string>,
     stats: last(settings.map(({ proxyStatsMatcher }) => proxyStatsMatcher)),
+    otlpMetrics: last(settings.map(({ otlpMetrics }) => otlpMetrics?.address)),
     warnings,
   };
 }

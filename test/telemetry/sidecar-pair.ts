@@ -35,6 +35,8 @@ export interface PairOptions {
   readonly mesh?: string;
   /** Mesh objects and Services that are there besides. */
   readonly objects?: readonly KubeObject[];
+  /** Where the bootstraps send metrics by OTLP. */
+  readonly otlpMetrics?: string;
 }
 
 export interface Answer {
@@ -102,7 +104,10 @@ export class SidecarPair {
       });
       resources.clusters = resources.clusters.map((cluster) => local(cluster, behind));
       bootstrap.node!.cluster = `${workloadFacts(meta, CLUSTER).service}.default`;
-      return RunningEnvoy.start(envoyPath, bootstrap, { environment: environmentOf(meta), also: OF_EVERY_POD });
+      return RunningEnvoy.start(envoyPath, bootstrap, {
+        environment: environmentOf(meta),
+        also: ofEveryPod(options.otlpMetrics),
+      });
     };
     const server = await run(POD.shop, [
       { name: 'virtualInbound', address: SERVER, port: httpPort },
@@ -266,7 +271,7 @@ function environmentOf(meta: ObjectMeta): Record<string, string> {
 }
 
 /** Of the bootstrap that pods have: what concerns telemetry. */
-const OF_EVERY_POD = (() => {
+function ofEveryPod(otlpMetrics: string | undefined): string {
   const endpoint = { address: 'a:1', rootCertPath: '/r', tokenPath: '/t' };
   const bootstrap = buildBootstrap({
     kind: 'sidecar',
@@ -280,18 +285,22 @@ const OF_EVERY_POD = (() => {
     ads: endpoint,
     adminPipe: '/a',
     excludeOutboundBy: 'uid',
+    ...(otlpMetrics !== undefined && { otlpMetrics }),
   });
-  const { bootstrap_extensions, stats_eviction_interval } = bootstrap;
+  const { bootstrap_extensions, stats_eviction_interval, stats_sinks, static_resources } = bootstrap;
+  const { clusters } = static_resources as { clusters: { name: string }[] };
   // By default histograms are complete, and spans are sent, every five seconds.
   const flush = { 'tracing.zipkin.flush_interval_ms': 100, 'tracing.opentelemetry.flush_interval_ms': 100 };
   const layered_runtime = { layers: [{ name: 'test', static_layer: flush }] };
   return JSON.stringify({
     bootstrap_extensions,
     stats_eviction_interval,
+    stats_sinks,
+    static_resources: { clusters: clusters.filter(({ name }) => name === 'otlp-metrics') },
     layered_runtime,
     stats_flush_interval: '0.2s',
   });
-})();
+}
 
 /** The application, which without a redirect is not where the client dialled. */
 function local(cluster: Cluster, behind: ReadonlyMap<string, number>): Cluster {
