@@ -1,29 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control plane of one cluster: pilot, CA, injector and validator in one process.
 import { hostname } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from 'pino';
 import { type AdminViews, startAdminServer } from '../admin/server.ts';
 import type { Diagnostic } from '../api/diagnostics.ts';
 import { type Authority, type CaExpiry, DEFAULT_LIFETIME_MS } from '../identity/authority.ts';
 import { type Clock, RenewedCertificate, systemClock } from '../identity/renewal.ts';
 import { WorkloadSecrets } from '../identity/workload-secrets.ts';
 import { INJECTOR_CONFIG_MAP } from '../injector/settings.ts';
-import { type KubeClient, KubeError } from '../kube/client.ts';
 import { workloadKey } from '../model/snapshot.ts';
 import { MeshStore } from '../model/store.ts';
 import type { SourceListener } from '../sources/contract.ts';
 import { KubeSource } from '../sources/kube.ts';
-import type { ControlPlaneEndpoint } from '../xds/envoy-client.ts';
 import { PILOT_NAMES } from '../xds/envoy-client.ts';
 import type { TlsIdentity } from '../xds/grpc/server.ts';
 import { startXdsServer, type XdsServer } from '../xds/server.ts';
 import { daysLeft, GIVEN, loadAuthority, superviseAuthority, waitForGiven } from './cluster/ca-secret.ts';
 import { FollowedSettings } from './cluster/followed-settings.ts';
 import { RootCertDistributor } from './cluster/root-cert-distributor.ts';
+import { untilReachable } from './cluster/until-reachable.ts';
 import { keepWebhooksTrusting } from './cluster/webhook-registration.ts';
 import { startWebhooks, type Webhooks } from './cluster/webhooks.ts';
 import { createCompile } from './compile.ts';
+import { type ControlPlaneOptions, ROLES, type Role } from './control-plane-options.ts';
 import { Findings } from './findings/findings.ts';
 import { IdlePatches, type ProxyPatches } from './findings/idle-patches.ts';
 import { RefusalEvents } from './findings/refusal-events.ts';
@@ -40,50 +38,16 @@ import { followRoots } from './registries/followed-roots.ts';
 import { Registries } from './registries/registries.ts';
 import { RegistryFiles } from './registries/registry-files.ts';
 import { clusterUidOf } from './registries/remote-registry.ts';
-import { ProxySecrets } from './secrets/proxy-secrets.ts';
-import { KubeSecretReader } from './secrets/secret-reader.ts';
+import { createProxySecrets } from './secrets/create-proxy-secrets.ts';
+import type { ProxySecrets } from './secrets/proxy-secrets.ts';
 import { AdsBackend, type Refusal } from './streams/ads-backend.ts';
 import { SdsBackend } from './streams/sds-backend.ts';
 import { TokenAuthenticator } from './streams/token-authenticator.ts';
 import { DiagnosticLog, logRefusal, ProblemLog, XdsLog } from './streams/xds-log.ts';
 
-/** What one process does of it. Where another cluster's plane is the pilot, the others stay at home. */
-export const ROLES = ['pilot', 'ca', 'injector', 'validator'] as const;
-export type Role = (typeof ROLES)[number];
-
-export interface ControlPlaneOptions {
-  readonly client: KubeClient;
-  /** The cluster's name in the mesh. */
-  readonly cluster: string;
-  readonly trustDomain: string;
-  readonly dnsDomain: string;
-  /** Default: all. */
-  readonly roles?: ReadonlySet<Role>;
-  readonly host: string;
-  /** 0 takes a free one. */
-  readonly ports: { readonly xds: number; readonly admin: number; readonly webhooks: number };
-  readonly log: Logger;
-  /** Wait for Secret cacerts instead of making a root of its own. */
-  readonly requireGivenCa?: boolean;
-  /** Names by which proxies reach this process, besides those of its Services. */
-  readonly serverNames?: readonly string[];
-  /** Of workloads' certificates; default: a day. */
-  readonly workloadLifetimeMs?: number;
-  /** This replica's name: its pod's. */
-  readonly replica?: string;
-  readonly clock?: Clock;
-  /** Where the proxies get their keys, if not at SDS_ADDRESS. */
-  readonly secrets?: ControlPlaneEndpoint;
-  /** Where what is known of other clusters is kept over restarts; absent: nowhere. */
-  readonly registryStateDir?: string;
-  /** Told once everything listens. */
-  readonly onListening?: (ports: { xds: number; admin: number; webhooks: number }) => void;
-}
-
 const TOKEN_AUDIENCE = 'istio-ca';
 /** Services that lead to this process: names under which it must prove itself. */
 const SERVICES = ['istio-pilot', 'istio-citadel', 'istio-sidecar-injector', 'istiod'];
-const START_RETRY_MS = 2_000;
 /** The engine waits for it: half a mesh would break traffic. */
 const OTHER_CLUSTERS = 'other clusters';
 /** And for this, a little: a plane that starts anew must not take gateways from proxies only to give them back. */
@@ -415,7 +379,7 @@ class ControlPlane {
     const observe = this.#metrics.tokenReviewed;
     const onCompiled = this.#metrics.compiled;
     const engine = this.#engine;
-    const named = this.#namedSecrets(events);
+    const named = this.#proxySecrets(events);
     const told = { onRefusal, onCompiled, onPatches: this.#followPatches() };
     const ads = new AdsBackend({ engine, trustDomain, cluster, identity: 'token', named, ...told });
     const sds = new SdsBackend(
@@ -466,26 +430,22 @@ class ControlPlane {
     this.#xds = server;
   }
 
-  /** Keys and roots that rules name: of this cluster, and of the others by the accounts that they are watched by. */
-  #namedSecrets(events: RefusalEvents): ProxySecrets {
+  #proxySecrets(events: RefusalEvents): ProxySecrets {
     const { client, cluster, log } = this.#options;
-    const accessTo = (of: string) => {
-      if (of === cluster) return { client, account: `${ISTIO_NAMESPACE}:istiod` };
-      const other = this.#registries?.reviewers().find((reviewer) => reviewer.cluster === of);
-      return other && { client: other.client, account: `${ISTIO_NAMESPACE}:istio-multi` };
-    };
-    const diagnosticLog = new DiagnosticLog(log);
-    const named = new ProxySecrets({
-      reader: new KubeSecretReader(accessTo),
-      clock: this.#clock,
-      onDiagnostics: (diagnostics) => {
-        diagnosticLog.take(diagnostics);
-        for (const { object, message, cure } of diagnostics)
-          void events.tellOf(object, 'SecretNotServed', `${message}: ${cure}`);
-        this.#said = { ...this.#said, secrets: diagnostics };
-        this.#tellFindings();
+    const named = createProxySecrets(
+      {
+        client,
+        cluster,
+        log,
+        clock: this.#clock,
+        others: () => this.#registries?.reviewers() ?? [],
+        onDiagnostics: (secrets) => {
+          this.#said = { ...this.#said, secrets };
+          this.#tellFindings();
+        },
       },
-    });
+      events,
+    );
     this.#closers.push(() => named.close());
     return named;
   }
@@ -528,21 +488,4 @@ class ControlPlane {
 
 function tlsOf(certificate: RenewedCertificate): TlsIdentity {
   return { certPem: certificate.current.chainPem, keyPem: certificate.current.keyPem };
-}
-
-/** Tries until the API server can be reached; undefined when `signal` aborts first. Its refusals are thrown. */
-async function untilReachable<T>(attempt: () => Promise<T>, log: Logger, signal: AbortSignal): Promise<T | undefined> {
-  while (!signal.aborted) {
-    try {
-      return await attempt();
-    } catch (error) {
-      // The client puts what stopped it behind its own words.
-      const isNetwork = !(error instanceof KubeError) && (error as Error).cause instanceof Error;
-      const isBusy = error instanceof KubeError && error.code >= 500;
-      if (!isNetwork && !isBusy) throw error;
-      log.warn({ err: (error as Error).message }, 'the API server cannot be reached; trying again');
-    }
-    await sleep(START_RETRY_MS, undefined, { signal }).catch(() => {});
-  }
-  return undefined;
 }

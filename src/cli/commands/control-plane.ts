@@ -48,13 +48,15 @@ export function register(program: Command): void {
     .addHelpText('after', '\nDeployment istiod runs it (see: isthmus install --help).')
     .action(async (flags: ControlPlaneFlags) => {
       const [
-        { ROLES, runControlPlane },
+        { runControlPlane },
+        { ROLES },
         { KubeClient },
         { inClusterConfig, loadKubeconfig },
         { createLog },
         { processSignal },
       ] = await Promise.all([
         import('../../runtime/control-plane.ts'),
+        import('../../runtime/control-plane-options.ts'),
         import('../../kube/client.ts'),
         import('../../kube/config.ts'),
         import('../../runtime/log.ts'),
