@@ -26,6 +26,7 @@ import type { ProxyPatches } from '../findings/idle-patches.ts';
 import { Quarantine } from '../findings/quarantine.ts';
 import type { CompiledProxy, MeshEngine } from '../mesh-engine.ts';
 import type { ProxySecrets, SecretsOfProxy } from '../secrets/proxy-secrets.ts';
+import { ClaimedNetworks } from './claimed-networks.ts';
 import { LearntDependencies, workloadOf } from './learnt-dependencies.ts';
 import { checkClaims, type NodeClaims, readNode } from './proxy-node.ts';
 
@@ -72,6 +73,7 @@ export class AdsBackend implements XdsBackend {
   readonly #options: AdsBackendOptions;
   readonly #quarantine: Quarantine;
   readonly #learnt = new LearntDependencies();
+  readonly #networks = new ClaimedNetworks();
 
   constructor(options: AdsBackendOptions) {
     this.#options = options;
@@ -84,7 +86,10 @@ export class AdsBackend implements XdsBackend {
     if (identity === 'token') checkClaims(claims, peer, this.#options.cluster);
     await engine.whenSynced();
     const cluster = identity === 'token' ? peer.clusterName : claims.clusterId || this.#options.cluster;
-    if (identity === 'token') await this.#waitForPod(cluster, claims);
+    if (identity === 'token') {
+      this.#networks.take(cluster, claims);
+      await this.#waitForPod(cluster, claims);
+    }
     const known = { id: node.id, cluster, claims };
     const named = this.#options.named?.open({ cluster, namespace: claims.namespace }, changed);
     try {
@@ -182,15 +187,19 @@ export class AdsBackend implements XdsBackend {
     return secrets?.open({ id: spiffeId(id), instance: podName, subject: facts }, changed);
   }
 
-  /** The same object as long as its pod is: a pod's labels may change while its Envoy runs. */
+  /**
+   * The same object as long as its pod is: a pod's labels may change while its Envoy runs. Of a pod that is gone the Envoy may
+   * go on for a while, as what it was.
+   */
   #followProxy(known: KnownProxy): () => MeshProxy {
     const podNow = () => (this.#options.identity === 'token' ? this.#workload(known.cluster, known.claims) : undefined);
     let pod = podNow();
     let proxy = this.#meshProxy(known);
     return () => {
       const now = podNow();
-      if (now !== pod) proxy = this.#meshProxy(known);
+      if (now === undefined || now === pod) return proxy;
       pod = now;
+      proxy = this.#meshProxy(known);
       return proxy;
     };
   }
@@ -198,6 +207,8 @@ export class AdsBackend implements XdsBackend {
   #meshProxy({ id, cluster, claims }: KnownProxy): MeshProxy {
     const { trustDomain, identity } = this.#options;
     const workload = identity === 'token' ? this.#workload(cluster, claims) : undefined;
+    // Labels choose Gateways, and with them keys: what a proxy says of its own is believed only where all of it is.
+    const said = identity === 'node' ? claims.labels : {};
     return {
       id,
       kind: claims.kind,
@@ -205,11 +216,11 @@ export class AdsBackend implements XdsBackend {
       namespace: claims.namespace,
       podName: claims.podName,
       ip: claims.ip,
-      labels: workload?.labels ?? claims.labels,
+      labels: workload?.labels ?? said,
       serviceAccount: workload?.serviceAccount ?? claims.serviceAccount,
       network: claims.network,
       requestedNetworks: claims.requestedNetworks,
-      locality: workload?.locality || labelledLocality(claims.labels),
+      locality: workload?.locality || labelledLocality(said),
       node: workload?.nodeName ?? '',
       trustDomain,
       dnsDomain: claims.dnsDomain,
