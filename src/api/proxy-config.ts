@@ -12,7 +12,11 @@ const spec = struct(
       mapOf(text(), text({ pattern: /^[A-Za-z_][\w.-]*$/, what: 'the name of a variable' })),
       {},
     ),
-    image: optional(struct({ imageType: optional(text({ pattern: /^[a-z0-9][\w.-]*$/i, what: 'a type of image' })) })),
+    image: optional(
+      struct({
+        imageType: optional(text({ pattern: /^[a-z0-9][\w.-]*$/i, what: 'the suffix of an image tag, such as debug' })),
+      }),
+    ),
   },
   'How proxies of new pods run.',
 );

@@ -54,7 +54,9 @@ const tracing = struct({
   tlsSettings: idle('a DestinationRule for the collector says how it is reached'),
 });
 
-const image = struct({ imageType: optional(text({ pattern: /^[a-z0-9][\w.-]*$/i, what: 'a type of image' })) });
+const image = struct({
+  imageType: optional(text({ pattern: /^[a-z0-9][\w.-]*$/i, what: 'the suffix of an image tag, such as debug' })),
+});
 
 const installed = 'the installation says it: pilot and global.proxy of its values';
 const noAgent = 'a sidecar is Envoy alone, and this is about Istio’s agent beside it';

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ports on which nobody can be served.
+import { closestName } from '../../api/closest-name.ts';
 import type { Gateway } from '../../api/gateway.ts';
 import { type MeshService, PROXY_PORTS } from '../snapshot.ts';
 import type { Say } from './known.ts';
@@ -35,7 +36,24 @@ export function checkOpenPorts(gateway: Gateway, all: readonly MeshService[], sa
       return shared.length > 0 && shared.every(([key, value]) => selector[key] === value);
     }),
   );
-  if (services.length === 0) return;
+  if (services.length === 0) checkSelector(gateway, all, say);
+  else checkNumbers(gateway, services, say);
+}
+
+/** Pods need no Service, and may come later; but a value that is nearly one that a Service has is a slip. */
+function checkSelector(gateway: Gateway, all: readonly MeshService[], say: Say): void {
+  for (const [key, value] of Object.entries(gateway.spec.selector)) {
+    const values = all.flatMap((service) =>
+      Object.values(service.clusters).flatMap(({ selector }) => selector?.[key] ?? []),
+    );
+    const meant = values.includes(value) ? undefined : closestName(value, [...new Set(values)]);
+    if (meant === undefined) continue;
+    const message = `no Service has pods with ${key}=${value}, so nobody can reach this Gateway`;
+    say(gateway.ref, 'ISM0109', `spec.selector.${key}`, message, `did you mean \`${meant}\`?`);
+  }
+}
+
+function checkNumbers(gateway: Gateway, services: readonly MeshService[], say: Say): void {
   gateway.spec.servers.forEach((server, i) => {
     const { number } = server.port;
     if (services.some((s) => s.ports.some((p) => p.number === number))) return;
