@@ -26,6 +26,11 @@ export const MISSING_VERSION = 'none';
 
 /** Beyond that the oldest are forgotten: a client can make up as many names as it likes. */
 const MAX_NAMES = 10_000;
+/**
+ * Longer than the name of any host with its table and port. Whoever sends requests to the proxy chooses these names, and
+ * Envoy takes some ten thousand characters for a host: such a one is answered, and not remembered.
+ */
+const MAX_NAME_LENGTH = 512;
 
 export class VirtualHostAsks {
   /** Every name that was asked for -> the host's own, if there is one. */
@@ -42,6 +47,11 @@ export class VirtualHostAsks {
     return this.#asked.size + this.#missing.size + this.#dueTables.size === 0;
   }
 
+  /** How many names are kept in case that a host comes to have them. */
+  get remembered(): number {
+    return this.#names.size;
+  }
+
   /** How many questions stand without an answer. */
   get size(): number {
     let size = this.#missing.size + this.#dueTables.size;
@@ -52,7 +62,7 @@ export class VirtualHostAsks {
   subscribe(state: TypeState, names: readonly string[]): void {
     for (const name of names) {
       const own = state.resolve(name);
-      this.#remember(name, own);
+      if (name.length <= MAX_NAME_LENGTH) this.#remember(name, own);
       if (own === undefined) {
         this.#missing.add(name);
         continue;
