@@ -72,6 +72,23 @@ export const meshConfig = struct({
   h2UpgradePolicy: defaulted(choice(['DO_NOT_UPGRADE', 'UPGRADE']), 'DO_NOT_UPGRADE'),
   /** Of routes that say nothing of retries. */
   defaultHttpRetryPolicy: optional(retries),
+  /** Of the mesh's own TLS, as sidecars take it. */
+  meshMTLS: optional(
+    struct({
+      minProtocolVersion: defaulted(choice(['TLS_AUTO', 'TLSV1_2', 'TLSV1_3']), 'TLS_AUTO'),
+      cipherSuites: idle('Envoy’s own are safe, and those of TLS 1.3 cannot be chosen: use minProtocolVersion'),
+      ecdhCurves: idle('the curves of the mesh’s own TLS cannot be chosen'),
+    }),
+  ),
+  /** How proxies write paths before they compare them with rules, and pass them on so. */
+  pathNormalization: optional(
+    struct({
+      normalization: defaulted(
+        choice(['DEFAULT', 'NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES']),
+        'DEFAULT',
+      ),
+    }),
+  ),
   ca: idle(installed),
   caCertificates: idle('roots come from Secret cacerts'),
   certificates: idle('certificates for other purposes are yours to make'),
@@ -92,9 +109,7 @@ export const meshConfig = struct({
   ingressControllerMode: idle(noIngress),
   ingressSelector: idle(noIngress),
   ingressService: idle(noIngress),
-  meshMTLS: idle('the mesh speaks TLS 1.2 and 1.3 with ciphers that are safe'),
   outboundClusterStatName: idle('clusters have the names of the mesh in statistics, too'),
-  pathNormalization: idle('paths are normalized as BASE says'),
   proxyHttpPort: idle('proxies are transparent, and serve no explicit HTTP proxy'),
   proxyInboundListenPort: idle('proxies take what comes in at 15006'),
   proxyListenPort: idle('proxies take what goes out at 15001'),

@@ -42,7 +42,7 @@ export function buildVirtualInbound(inbound: InboundIntent, secrets: ConfigSourc
       {
         name: 'virtualInbound-rest',
         filterChainMatch: { transportProtocol: 'tls' },
-        transportSocket: serverSocket('tcp', secrets),
+        transportSocket: serverSocket('tcp', secrets, inbound.minTls),
         filters: [peerIdentity(), tcpProxy({ to: INBOUND_PASSTHROUGH, telemetry, ...SERVER })],
       },
     ],
@@ -75,7 +75,7 @@ function portChains(port: InboundPortIntent, secrets: ConfigSource, telemetry: S
   const identity = secured ? [peerIdentity()] : [];
   const socket = (protocol: 'http' | 'tcp') =>
     port.tls === undefined
-      ? serverSocket(protocol, secrets)
+      ? serverSocket(protocol, secrets, port.minTls)
       : ownServerSocket(port.tls, protocol === 'http' ? ['h2', 'http/1.1'] : [], secrets);
   const tcp = (): ChainInit => ({
     name,

@@ -37,6 +37,11 @@ const VERSIONS = create(TlsParametersSchema, {
   tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
 });
 
+const ONLY_NEWEST = create(TlsParametersSchema, {
+  tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+  tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
+});
+
 export const RAW_BUFFER: TransportSocket = create(TransportSocketSchema, {
   name: 'envoy.transport_sockets.raw_buffer',
   configType: { case: 'typedConfig', value: packed(RawBufferSchema, {}) },
@@ -98,7 +103,7 @@ export function proxyProtocolSocket(version: 'v1' | 'v2', transportSocket: Trans
 }
 
 /** A certificate of the mesh is asked of every client. */
-export function serverSocket(protocol: 'http' | 'tcp', secrets: ConfigSource): TransportSocket {
+export function serverSocket(protocol: 'http' | 'tcp', secrets: ConfigSource, minTls?: '1.3'): TransportSocket {
   const alpn = protocol === 'tcp' ? [] : ['h2', 'http/1.1'];
   return create(TransportSocketSchema, {
     name: TLS,
@@ -106,15 +111,20 @@ export function serverSocket(protocol: 'http' | 'tcp', secrets: ConfigSource): T
       case: 'typedConfig',
       value: packed(DownstreamTlsContextSchema, {
         requireClientCertificate: true,
-        commonTlsContext: meshContext(secrets, alpn, []),
+        commonTlsContext: meshContext(secrets, alpn, [], minTls && ONLY_NEWEST),
       }),
     },
   });
 }
 
-function meshContext(secrets: ConfigSource, alpnProtocols: string[], peers: readonly string[]): CommonTlsContext {
+function meshContext(
+  secrets: ConfigSource,
+  alpnProtocols: string[],
+  peers: readonly string[],
+  tlsParams = VERSIONS,
+): CommonTlsContext {
   return create(CommonTlsContextSchema, {
-    tlsParams: VERSIONS,
+    tlsParams,
     alpnProtocols,
     tlsCertificateSdsSecretConfigs: [secret(WORKLOAD_SECRET, secrets)],
     validationContextType: {

@@ -113,7 +113,10 @@ function inboundOf(
   const parts = [services, workload ?? NOTHING, sidecar ?? NOTHING];
   // Only where a Sidecar has listeners of its own does the pod's address matter.
   const tag = sidecar?.spec.ingress.some(({ captureMode }) => captureMode === 'NONE') ? proxy.ip : '';
-  return cache.inbound.get(parts, `${proxy.cluster} ${tag}`, () => buildInbound(services, proxy, workload, sidecar));
+  const minTls = view.mesh.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? '1.3' : undefined;
+  return cache.inbound.get(parts, `${proxy.cluster} ${tag} ${minTls}`, () =>
+    buildInbound(services, proxy, workload, sidecar, minTls),
+  );
 }
 
 /** Services of the proxy's own cluster and namespace that select its pod, oldest first; the same array for the same. */

@@ -22,6 +22,7 @@ export function buildInbound(
   proxy: MeshProxy,
   workload: Workload | undefined,
   sidecar: Sidecar | undefined,
+  minTls?: '1.3' | undefined,
 ): InboundIntent {
   const ports = new Map<number, InboundPortIntent>();
   const common = sidecar?.spec.inboundConnectionPool;
@@ -38,7 +39,9 @@ export function buildInbound(
   }
   const listed =
     sidecar === undefined || sidecar.spec.ingress.length === 0 ? ports : ingressPorts(sidecar, ports, proxy);
-  return { mtls: 'strict', ports: [...listed.values()].sort((a, b) => a.port - b.port) };
+  const sorted = [...listed.values()].sort((a, b) => a.port - b.port);
+  if (minTls === undefined) return { mtls: 'strict', ports: sorted };
+  return { mtls: 'strict', minTls, ports: sorted.map((port) => (port.tls === undefined ? { ...port, minTls } : port)) };
 }
 
 /** A Sidecar's listeners take the place of what Services say. */

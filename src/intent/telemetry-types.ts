@@ -18,6 +18,8 @@ export interface SideTelemetry {
   readonly tracing: TracingIntent | undefined;
   /** Of gateways: what they make of what clients say of themselves; absent: nothing is believed. */
   readonly edge?: EdgeIntent;
+  /** What becomes of the paths of requests before anything else; absent: `.`, `..` and `\\` are resolved. */
+  readonly paths?: 'kept' | 'merge-slashes' | 'decode-and-merge-slashes';
 }
 
 export interface EdgeIntent {

@@ -53,6 +53,7 @@ export function buildTelemetry(view: TelemetryView, telemetries: readonly Teleme
         side,
       ),
       ...(side === 'client' && edgeOf(view)),
+      ...pathsOf(view),
     }),
   );
   const origins = telemetries.map(({ ref }) => ({ object: ref, field: 'spec' }));
@@ -65,6 +66,19 @@ function edgeOf({ mesh }: TelemetryView): { readonly edge?: EdgeIntent } {
   const { numTrustedProxies: trustedProxies = 0, forwardClientCertDetails = 'UNDEFINED' } = topology;
   return { edge: { trustedProxies, certificates: CERTIFICATES[forwardClientCertDetails] } };
 }
+
+function pathsOf({ mesh }: TelemetryView): Pick<SideTelemetry, 'paths'> {
+  const paths = PATHS[mesh.pathNormalization?.normalization ?? 'DEFAULT'];
+  return paths === undefined ? {} : { paths };
+}
+
+const PATHS = {
+  DEFAULT: undefined,
+  BASE: undefined,
+  NONE: 'kept',
+  MERGE_SLASHES: 'merge-slashes',
+  DECODE_AND_MERGE_SLASHES: 'decode-and-merge-slashes',
+} as const;
 
 const CERTIFICATES = {
   UNDEFINED: 'sanitize-set',

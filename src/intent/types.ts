@@ -96,6 +96,8 @@ export interface TcpShare {
 export interface InboundIntent {
   /** Only mutual TLS of the mesh is let in. */
   readonly mtls: 'strict';
+  /** The lowest version of the mesh's TLS that is taken; absent: 1.2. */
+  readonly minTls?: '1.3';
   /** Sorted by port. */
   readonly ports: readonly InboundPortIntent[];
 }
@@ -113,6 +115,8 @@ export interface InboundPortIntent {
   readonly open?: string;
   /** Instead of the mesh's own. */
   readonly tls?: ServerTlsIntent;
+  /** Of the mesh's own TLS; absent: 1.2. */
+  readonly minTls?: '1.3';
   readonly pool?: PoolIntent;
 }
 

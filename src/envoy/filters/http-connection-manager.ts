@@ -3,6 +3,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type Filter, FilterSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import type { RouteConfiguration } from '#gen/envoy/config/route/v3/route_pb.ts';
 import {
+  HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManager_ForwardClientCertDetails as ForwardCert,
   type HttpConnectionManager,
   HttpConnectionManagerSchema,
@@ -18,7 +19,7 @@ import { httpFilters } from './http-order.ts';
 import { httpMetrics } from './metrics.ts';
 import { tracing } from './tracing.ts';
 
-type ManagerInit = MessageInitShape<typeof HttpConnectionManagerSchema>;
+type ManagerInit = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, HttpConnectionManager>;
 
 export interface HttpManagerOptions {
   readonly role: 'outbound' | 'inbound' | 'gateway';
@@ -52,7 +53,7 @@ export function httpConnectionManager(options: HttpManagerOptions): Filter {
         ...(telemetry.tracing && { tracing: tracing(telemetry.tracing) }),
         // Streams may be silent for as long as their application likes.
         streamIdleTimeout: duration(0),
-        normalizePath: true,
+        ...PATHS[telemetry.paths ?? 'base'],
         upgradeConfigs: [{ upgradeType: 'websocket' }],
         ...ROLES[role],
         ...(role === 'gateway' && telemetry.edge && edge(telemetry.edge)),
@@ -67,6 +68,14 @@ function edge({
 }: EdgeIntent): Pick<HttpConnectionManager, 'xffNumTrustedHops' | 'forwardClientCertDetails'> {
   return { xffNumTrustedHops: trustedProxies, forwardClientCertDetails: FORWARDED[certificates] };
 }
+
+const MERGED = { normalizePath: true, mergeSlashes: true };
+const PATHS: Readonly<Record<NonNullable<SideTelemetry['paths']> | 'base', ManagerInit>> = {
+  base: { normalizePath: true },
+  kept: { normalizePath: false },
+  'merge-slashes': MERGED,
+  'decode-and-merge-slashes': { ...MERGED, pathWithEscapedSlashesAction: EscapedSlashes.UNESCAPE_AND_FORWARD },
+};
 
 const FORWARDED: Readonly<Record<EdgeIntent['certificates'], ForwardCert>> = {
   sanitize: ForwardCert.SANITIZE,
