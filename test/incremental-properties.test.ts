@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // An engine that has followed any sequence of changes holds what one holds that was started just now: resource by resource,
 // for sidecars and gateways, and what it says of the objects. Seeds are fixed; `make test-all` runs more of them.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { clusterName } from '../src/api/names.ts';
 import type { KubeObject } from '../src/kube/types.ts';
 import type { MeshProxy } from '../src/model/proxy.ts';
 import type { MeshSnapshot } from '../src/model/snapshot.ts';
 import { MeshStore, type StoreEvent } from '../src/model/store.ts';
 import { CompileCache, compileProxy } from '../src/pipeline.ts';
+import { meshProxy } from './fixture/mesh-proxy.ts';
 import { arbitraryMesh } from './scenarios/arbitrary-mesh.ts';
 
 const FACTOR = process.env['ISTHMUS_TEST_ALL'] === undefined ? 1 : 100;
@@ -21,21 +22,7 @@ const PROXIES: readonly MeshProxy[] = [
 ];
 
 function proxy(kind: MeshProxy['kind'], namespace: string, podName: string, labels: Record<string, string>): MeshProxy {
-  return {
-    id: podName,
-    kind,
-    cluster: clusterName('cluster1'),
-    namespace,
-    podName,
-    locality: podName === 'other' ? 'eu/a' : '',
-    ip: '10.1.0.1',
-    labels,
-    serviceAccount: 'default',
-    network: '',
-    requestedNetworks: [],
-    trustDomain: 'cluster.local',
-    dnsDomain: 'cluster.local',
-  };
+  return meshProxy({ id: podName, kind, namespace, podName, locality: podName === 'other' ? 'eu/a' : '', labels });
 }
 
 function newStore(): MeshStore {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Laws of the compile stages, on random meshes. Seeds are fixed; `make test-all` runs more of them.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { clusterName } from '../src/api/names.ts';
 import { validateObject } from '../src/api/validate.ts';
 import type { KubeObject } from '../src/kube/types.ts';
 import type { MeshProxy } from '../src/model/proxy.ts';
@@ -12,6 +12,7 @@ import { CompileCache, compileProxy } from '../src/pipeline.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { keysIn } from './fields/shown.ts';
 import { rounds } from './fixture/counts.ts';
+import { meshProxy } from './fixture/mesh-proxy.ts';
 import { anyMesh, generator, inventory, isValid } from './scenarios/any-mesh.ts';
 import { arbitraryMesh } from './scenarios/arbitrary-mesh.ts';
 import { FollowingEnvoy } from './xds/following-envoy.ts';
@@ -43,20 +44,7 @@ const INGRESS: KubeObject = {
 };
 
 function proxy(kind: MeshProxy['kind'], namespace: string, podName: string, labels: Record<string, string>): MeshProxy {
-  return {
-    id: podName,
-    kind,
-    cluster: clusterName('cluster1'),
-    namespace,
-    podName,
-    ip: '10.1.0.1',
-    labels,
-    serviceAccount: 'default',
-    network: '',
-    requestedNetworks: [],
-    trustDomain: 'cluster.local',
-    dnsDomain: 'cluster.local',
-  };
+  return meshProxy({ id: podName, kind, namespace, podName, labels });
 }
 
 function newStore(): MeshStore {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The simulator against real Envoys: calls.yaml, and random requests in random meshes. Envoy is right by definition.
+
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { clusterName } from '../src/api/names.ts';
 import { DecodedState } from '../src/envoy/simulate/decoded-state.ts';
 import type { ClientTls } from '../src/envoy/simulate/filter-chain.ts';
 import type { HttpRequest } from '../src/envoy/simulate/route-choice.ts';
@@ -15,6 +15,7 @@ import type { MeshProxy } from '../src/model/proxy.ts';
 import { MeshStore } from '../src/model/store.ts';
 import { CompileCache, compileProxy } from '../src/pipeline.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
+import { meshProxy } from './fixture/mesh-proxy.ts';
 import { anyMesh } from './scenarios/any-mesh.ts';
 import { arbitraryRequest } from './scenarios/arbitrary-mesh.ts';
 import { type CallCase, readCall } from './scenarios/calls.ts';
@@ -103,20 +104,7 @@ describe.skipIf(envoy === undefined)('calls.yaml on real Envoys', () => {
 });
 
 function proxyOf(kind: MeshProxy['kind'], namespace: string, labels: Record<string, string>): MeshProxy {
-  return {
-    id: 'p',
-    kind,
-    cluster: clusterName('cluster1'),
-    namespace,
-    podName: 'p',
-    ip: '10.1.0.1',
-    labels,
-    serviceAccount: 'default',
-    network: '',
-    requestedNetworks: [],
-    trustDomain: 'cluster.local',
-    dnsDomain: 'cluster.local',
-  };
+  return meshProxy({ kind, namespace, labels });
 }
 
 const PROXIES = {

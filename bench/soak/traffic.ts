@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { Agent, request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
-import { type Answer, askHttp2, askTcp } from '../../test/on-demand/requests.ts';
+import { type Answer, askHttp, askHttp2, askTcp } from '../../test/on-demand/requests.ts';
 import { PORTS, type SoakMesh } from './mesh.ts';
 
 export const KINDS = [
@@ -109,30 +109,8 @@ export class SidecarTraffic {
   }
 
   #http(port: number, host: string, path: string, body?: Buffer): Promise<Answer> {
-    const { promise, resolve } = Promise.withResolvers<Answer>();
-    const fail = (problem: string): void => resolve({ status: 0, backend: undefined, body: '', problem });
-    const method = body === undefined ? 'GET' : 'POST';
-    const options = { host: this.#ip, port, method, path, headers: { host }, agent: this.#agent };
-    const sent = httpRequest(options, (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.on('error', (error) => fail(error.message));
-      response.on('end', () => {
-        const backend = response.headers['x-backend'];
-        resolve({
-          status: response.statusCode ?? 0,
-          backend: typeof backend === 'string' ? backend : undefined,
-          body: text,
-        });
-      });
-    });
-    sent.setTimeout(TIMEOUT_MS, () => sent.destroy(new Error('timeout')));
-    sent.on('error', (error) => fail(error.message));
-    sent.end(body);
-    return promise;
+    const sent = body === undefined ? {} : { body };
+    return askHttp({ ip: this.#ip, port, host, path, agent: this.#agent, timeoutMs: TIMEOUT_MS, ...sent });
   }
 
   /** Upgrades, and waits for an echo. */

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { expect, test } from 'vitest';
+import { meshProxy } from '#test/fixture/mesh-proxy.ts';
 import { clusterName } from '../api/names.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { hostTable, lookUpHost, qualifyHost } from './hosts.ts';
@@ -8,20 +10,7 @@ import { MeshStore } from './store.ts';
 import { buildView, selectDestinationRule, ViewCache, viewKey } from './view.ts';
 
 function proxyIn(namespace: string, labels: Record<string, string> = {}): MeshProxy {
-  return {
-    id: '',
-    kind: 'sidecar',
-    cluster: clusterName('one'),
-    namespace,
-    podName: 'p',
-    ip: '10.1.0.1',
-    labels,
-    serviceAccount: 'default',
-    network: '',
-    requestedNetworks: [],
-    trustDomain: 'cluster.local',
-    dnsDomain: 'cluster.local',
-  };
+  return meshProxy({ cluster: clusterName('one'), namespace, labels });
 }
 
 function mesh(kind: string, namespace: string, name: string, spec: object): KubeObject {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One request of each kind, by a connection of its own.
 import { once } from 'node:events';
-import { request as httpRequest } from 'node:http';
+import { type Agent, request as httpRequest } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 
@@ -12,6 +12,8 @@ export interface Asked {
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer;
+  /** Absent: a connection of its own. */
+  readonly agent?: Agent;
   readonly timeoutMs?: number;
 }
 
@@ -31,13 +33,14 @@ export async function askHttp({
   path = '/',
   headers = {},
   body,
+  agent,
   timeoutMs = 20_000,
 }: Asked): Promise<Answer> {
   const { promise, resolve } = Promise.withResolvers<Answer>();
   const fail = (problem: string): void => resolve({ status: 0, backend: undefined, body: '', problem });
   const method = body === undefined ? 'GET' : 'POST';
   const sent = httpRequest(
-    { host: ip, port, method, path, agent: false, headers: { ...headers, host } },
+    { host: ip, port, method, path, agent: agent ?? false, headers: { ...headers, host } },
     (response) => {
       let text = '';
       response.setEncoding('utf8');

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { fromBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { VirtualHostSchema } from '#gen/envoy/config/route/v3/route_components_pb.ts';
+import { meshProxy } from '#test/fixture/mesh-proxy.ts';
 import { clusterName } from '../../api/names.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import type { MeshProxy } from '../../model/proxy.ts';
@@ -11,21 +13,8 @@ import { TYPE_URL } from '../names.ts';
 
 const OPTIONS = { trustDomain: 'cluster.local', dnsDomain: 'cluster.local', rootNamespace: 'istio-system' };
 
-const proxy = (labels: Record<string, string>, more: Partial<MeshProxy> = {}): MeshProxy => ({
-  id: JSON.stringify(labels),
-  kind: 'sidecar',
-  cluster: clusterName('c1'),
-  namespace: 'default',
-  podName: 'p',
-  ip: '10.1.0.1',
-  labels,
-  serviceAccount: 'default',
-  network: '',
-  requestedNetworks: [],
-  trustDomain: 'cluster.local',
-  dnsDomain: 'cluster.local',
-  ...more,
-});
+const proxy = (labels: Record<string, string>, more: Partial<MeshProxy> = {}): MeshProxy =>
+  meshProxy({ id: JSON.stringify(labels), cluster: clusterName('c1'), labels, ...more });
 
 const service = (name: string): KubeObject => ({
   apiVersion: 'v1',
