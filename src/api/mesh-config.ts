@@ -12,6 +12,7 @@ import { refOf } from './kind.ts';
 import { localityLbSetting } from './locality.ts';
 import { proxySettings } from './proxy-settings.ts';
 import { type Locate, Report } from './report.ts';
+import { tlsDefaults } from './server-tls.ts';
 import {
   bool,
   choice,
@@ -80,6 +81,7 @@ export const meshConfig = struct({
       ecdhCurves: idle('the curves of the mesh’s own TLS cannot be chosen'),
     }),
   ),
+  tlsDefaults: optional(tlsDefaults),
   /** How proxies write paths before they compare them with rules, and pass them on so. */
   pathNormalization: optional(
     struct({
@@ -117,7 +119,6 @@ export const meshConfig = struct({
   serviceEntryVisibility: idle('write exportTo on the objects'),
   serviceScopeConfigs: idle('services are the same in all clusters of the mesh; use networks or Sidecar'),
   serviceSettings: idle('services are the same in all clusters of the mesh; use networks or Sidecar'),
-  tlsDefaults: idle('say it in DestinationRule and Gateway'),
   trustDomainAliases: idle('identities of other trust domains are not believed'),
   verifyCertificateAtClient: idle('name caCertificates in the DestinationRule'),
   zoneAwareLbSetting: idle('use localityLbSetting'),

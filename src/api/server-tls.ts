@@ -20,7 +20,7 @@ const MODES = ['PASSTHROUGH', 'AUTO_PASSTHROUGH', 'SIMPLE', 'MUTUAL', 'OPTIONAL_
 const VERSIONS = ['TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3'] as const;
 
 /** What Envoy's TLS library has for TLS 1.2 and below; the suites of TLS 1.3 cannot be chosen. */
-const CIPHER_SUITES: ReadonlySet<string> = new Set([
+const CIPHER_NAMES = [
   'ECDHE-ECDSA-AES128-GCM-SHA256',
   'ECDHE-RSA-AES128-GCM-SHA256',
   'ECDHE-ECDSA-AES256-GCM-SHA384',
@@ -36,8 +36,17 @@ const CIPHER_SUITES: ReadonlySet<string> = new Set([
   'AES128-SHA',
   'AES256-SHA',
   'DES-CBC3-SHA',
-]);
+] as const;
+const CIPHER_SUITES: ReadonlySet<string> = new Set(CIPHER_NAMES);
 const CURVES = ['X25519', 'P-256', 'P-384', 'P-521', 'X25519MLKEM768'] as const;
+
+/** `tlsDefaults` of the mesh: of TLS that is not the mesh's own, what its settings do not say. */
+export const tlsDefaults = struct({
+  minProtocolVersion: defaulted(choice(['TLS_AUTO', 'TLSV1_2', 'TLSV1_3']), 'TLS_AUTO'),
+  cipherSuites: defaulted(list(choice(CIPHER_NAMES)), []),
+  ecdhCurves: defaulted(list(choice(CURVES)), []),
+});
+export type TlsDefaults = Infer<typeof tlsDefaults>;
 
 /** The name of a Secret in the proxy's own namespace. */
 const credential: Shape<string> = text({

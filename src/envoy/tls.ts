@@ -32,10 +32,11 @@ import { certificateName, rootsName, secretConfig } from './secrets.ts';
 
 const TLS = 'envoy.transport_sockets.tls';
 /** Envoy's clients stop at 1.2 unless they are told otherwise. */
-const VERSIONS = create(TlsParametersSchema, {
+const VERSIONS_OF_CLIENTS = {
   tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
   tlsMaximumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
-});
+};
+const VERSIONS = create(TlsParametersSchema, VERSIONS_OF_CLIENTS);
 
 const ONLY_NEWEST = create(TlsParametersSchema, {
   tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_3,
@@ -138,9 +139,9 @@ function meshContext(
 }
 
 function ownContext(security: Extract<ClientSecurity, { kind: 'tls' }>, alpnProtocols: string[]): CommonTlsContext {
-  const { certificate, roots, peers } = security;
+  const { certificate, roots, peers, cipherSuites = [], curves = [] } = security;
   return create(CommonTlsContextSchema, {
-    tlsParams: VERSIONS,
+    tlsParams: { ...VERSIONS_OF_CLIENTS, cipherSuites: [...cipherSuites], ecdhCurves: [...curves] },
     alpnProtocols,
     ...(certificate && ownCertificate(certificate)),
     ...(roots && { validationContextType: ownValidation(roots, peers) }),

@@ -110,12 +110,12 @@ function inboundOf(
   cache: IntentCache,
 ): InboundIntent {
   const sidecar = view.scope?.sidecar;
-  const parts = [services, workload ?? NOTHING, sidecar ?? NOTHING];
+  const { meshMTLS, tlsDefaults } = view.mesh;
+  const parts = [services, workload ?? NOTHING, sidecar ?? NOTHING, meshMTLS ?? NOTHING, tlsDefaults ?? NOTHING];
   // Only where a Sidecar has listeners of its own does the pod's address matter.
   const tag = sidecar?.spec.ingress.some(({ captureMode }) => captureMode === 'NONE') ? proxy.ip : '';
-  const minTls = view.mesh.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? '1.3' : undefined;
-  return cache.inbound.get(parts, `${proxy.cluster} ${tag} ${minTls}`, () =>
-    buildInbound(services, proxy, workload, sidecar, minTls),
+  return cache.inbound.get(parts, `${proxy.cluster} ${tag}`, () =>
+    buildInbound(services, proxy, workload, sidecar, view.mesh),
   );
 }
 

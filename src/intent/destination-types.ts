@@ -155,6 +155,9 @@ export type ClientSecurity =
       /** undefined: any certificate will do. */
       readonly roots: RootsSource | undefined;
       readonly certificate: CertificateSource | undefined;
+      /** Up to TLS 1.2; absent: the usual. */
+      readonly cipherSuites?: readonly string[];
+      readonly curves?: readonly string[];
       /** The rule that asks for it. */
       readonly origin: Origin;
     };

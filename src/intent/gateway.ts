@@ -226,7 +226,7 @@ function httpsChain(inputs: GatewayInputs, placed: PlacedServer): HttpsChainInte
   const table = `https.${number}.${name}.${ref.name}.${ref.namespace}${address === '' ? '' : `.${address}`}`;
   return {
     serverNames: sniOf(placed),
-    tls: buildServerTls(server.tls!),
+    tls: buildServerTls(server.tls!, inputs.view.mesh.tlsDefaults),
     table: { name: table, hosts: buildVirtualHosts(inputs, [placed]), otherwise: 'not-found' },
     origin: { object: ref, field: `spec.servers[${index}]` },
   };
@@ -268,7 +268,10 @@ function openedChains(inputs: GatewayInputs, placed: PlacedServer): TcpChainInte
     const [route] = tcpRoutes(rule, client);
     if (route === undefined) continue;
     const { to, origin } = route;
-    const opened = server.tls && { serverNames: sniOf(placed), tls: buildServerTls(server.tls) };
+    const opened = server.tls && {
+      serverNames: sniOf(placed),
+      tls: buildServerTls(server.tls, inputs.view.mesh.tlsDefaults),
+    };
     return [withPolicy({ serverNames: [], blocks: [], to, use: 'proxy', origin, ...opened }, inputs.view)];
   }
   return [];

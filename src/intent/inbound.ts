@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a sidecar does with the connections that come to its pod.
 import { selects, type Workload } from '../api/kubernetes.ts';
-import { isPassed } from '../api/server-tls.ts';
+import type { MeshConfig } from '../api/mesh-config.ts';
+import { isPassed, type TlsDefaults } from '../api/server-tls.ts';
 import type { IngressListener, Sidecar } from '../api/sidecar.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshService } from '../model/snapshot.ts';
@@ -22,7 +23,7 @@ export function buildInbound(
   proxy: MeshProxy,
   workload: Workload | undefined,
   sidecar: Sidecar | undefined,
-  minTls?: '1.3' | undefined,
+  { meshMTLS, tlsDefaults }: Pick<MeshConfig, 'meshMTLS' | 'tlsDefaults'>,
 ): InboundIntent {
   const ports = new Map<number, InboundPortIntent>();
   const common = sidecar?.spec.inboundConnectionPool;
@@ -38,9 +39,12 @@ export function buildInbound(
     });
   }
   const listed =
-    sidecar === undefined || sidecar.spec.ingress.length === 0 ? ports : ingressPorts(sidecar, ports, proxy);
+    sidecar === undefined || sidecar.spec.ingress.length === 0
+      ? ports
+      : ingressPorts(sidecar, ports, proxy, tlsDefaults);
   const sorted = [...listed.values()].sort((a, b) => a.port - b.port);
-  if (minTls === undefined) return { mtls: 'strict', ports: sorted };
+  if (meshMTLS?.minProtocolVersion !== 'TLSV1_3') return { mtls: 'strict', ports: sorted };
+  const minTls = '1.3';
   return { mtls: 'strict', minTls, ports: sorted.map((port) => (port.tls === undefined ? { ...port, minTls } : port)) };
 }
 
@@ -49,6 +53,7 @@ function ingressPorts(
   { ref, spec }: Sidecar,
   ofServices: ReadonlyMap<number, InboundPortIntent>,
   proxy: MeshProxy,
+  defaults: TlsDefaults | undefined,
 ): Map<number, InboundPortIntent> {
   const [first] = ofServices.values();
   return new Map(
@@ -65,7 +70,7 @@ function ingressPorts(
         origin: { object: ref, field: `spec.ingress[${i}]` },
         ...(listener.defaultEndpoint && { endpoint: endpointOf(listener, proxy) }),
         ...(listener.captureMode === 'NONE' && { open: listener.bind ?? '0.0.0.0' }),
-        ...(opened && { tls: buildServerTls(tls) }),
+        ...(opened && { tls: buildServerTls(tls, defaults) }),
         ...(pool && { pool: poolOf(pool, undefined) }),
       };
       return [number, port];

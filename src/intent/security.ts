@@ -3,6 +3,7 @@
 // and plaintext to the others, which cannot understand anything else. Names of other clusters lead to their gateways, which
 // let in nothing but the mesh's TLS.
 import type { TlsSettings } from '../api/destination-rule.ts';
+import type { TlsDefaults } from '../api/server-tls.ts';
 import { isRemote } from '../model/hosts.ts';
 import type { ClientSecurity, DestinationRef } from './destination-types.ts';
 import type { DestinationInputs } from './destinations.ts';
@@ -57,7 +58,11 @@ export function clientSecurity(
     case 'MUTUAL':
       // A Secret of the namespace is for those clients alone that a rule selects, or for gateways, which all may have it.
       if (tls.credentialName && inputs.kind === 'sidecar' && rule?.selective !== true) return PLAIN;
-      return { ...ownTls(tls, ref, asked ?? service.subjectAltNames), origin: tlsOrigin(inputs, ref) };
+      return {
+        ...ownTls(tls, ref, asked ?? service.subjectAltNames),
+        ...chosen(mesh.tlsDefaults),
+        origin: tlsOrigin(inputs, ref),
+      };
   }
 }
 
@@ -71,6 +76,11 @@ function ownTls(tls: TlsSettings, ref: DestinationRef, asked: readonly string[])
   const verify = tls.insecureSkipVerify !== true;
   const peers = !verify || asked.length > 0 || sni === '' ? asked : [sni];
   return { kind: 'tls', sni, peers, roots: verify ? rootsOf(tls) : undefined, certificate: certificateOf(tls) };
+}
+
+function chosen(defaults: TlsDefaults | undefined): Pick<OwnTls, 'cipherSuites' | 'curves'> {
+  const { cipherSuites = [], ecdhCurves: curves = [] } = defaults ?? {};
+  return { ...(cipherSuites.length > 0 && { cipherSuites }), ...(curves.length > 0 && { curves }) };
 }
 
 /** A subset's own TLS, or else that of the whole rule; a port's stands within either. */

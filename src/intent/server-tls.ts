@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { knownCipherSuites, type ServerTls, verifiesClients } from '../api/server-tls.ts';
+import { knownCipherSuites, type ServerTls, type TlsDefaults, verifiesClients } from '../api/server-tls.ts';
 import type { CertificateSource, RootsSource, ServerTlsIntent, TlsVersion } from './tls-types.ts';
 
 const VERSIONS: Readonly<Record<Exclude<ServerTls['minProtocolVersion'], 'TLS_AUTO'>, TlsVersion>> = {
@@ -9,11 +9,12 @@ const VERSIONS: Readonly<Record<Exclude<ServerTls['minProtocolVersion'], 'TLS_AU
   TLSV1_3: '1.3',
 };
 
-/** What a server with these settings does with the TLS that it opens. */
-export function buildServerTls(tls: ServerTls): ServerTlsIntent {
+/** What a server with these settings does with the TLS that it opens; what they do not say, the mesh's `defaults` do. */
+export function buildServerTls(tls: ServerTls, defaults: TlsDefaults | undefined): ServerTlsIntent {
   const isMesh = tls.mode === 'ISTIO_MUTUAL';
   const verifies = verifiesClients(tls);
-  const { minProtocolVersion: min, maxProtocolVersion: max } = tls;
+  const max = isMesh || tls.maxProtocolVersion === 'TLS_AUTO' ? '1.3' : VERSIONS[tls.maxProtocolVersion];
+  const ciphers = knownCipherSuites(tls);
   return {
     certificates: isMesh ? 'mesh' : certificatesOf(tls),
     clients: tls.mode === 'OPTIONAL_MUTUAL' ? 'asked' : verifies ? 'required' : 'unasked',
@@ -24,12 +25,22 @@ export function buildServerTls(tls: ServerTls): ServerTlsIntent {
     hashes: verifies ? tls.verifyCertificateHash : [],
     untrusted: verifies && tls.insecureSkipVerify === true,
     versions: {
-      min: isMesh || min === 'TLS_AUTO' ? '1.2' : VERSIONS[min],
-      max: isMesh || max === 'TLS_AUTO' ? '1.3' : VERSIONS[max],
+      min: isMesh ? '1.2' : minimum(tls, max, defaults),
+      max,
     },
-    cipherSuites: isMesh ? [] : knownCipherSuites(tls),
-    curves: isMesh ? [] : tls.ecdhCurves,
+    cipherSuites: isMesh ? [] : ciphers.length > 0 ? ciphers : (defaults?.cipherSuites ?? []),
+    curves: isMesh ? [] : tls.ecdhCurves.length > 0 ? tls.ecdhCurves : (defaults?.ecdhCurves ?? []),
   };
+}
+
+/** A server that is told to stop at an older version keeps that one. */
+function minimum(
+  { minProtocolVersion: own }: ServerTls,
+  max: TlsVersion,
+  defaults: TlsDefaults | undefined,
+): TlsVersion {
+  if (own !== 'TLS_AUTO') return VERSIONS[own];
+  return defaults?.minProtocolVersion === 'TLSV1_3' && max === '1.3' ? '1.3' : '1.2';
 }
 
 function certificatesOf(tls: ServerTls): CertificateSource[] {
