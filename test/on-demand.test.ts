@@ -6,6 +6,7 @@ import type { Http2Server } from 'node:http2';
 import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CONFIG_DELIVERIES, type ConfigDelivery } from '../src/api/config-delivery.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
@@ -180,6 +181,29 @@ describe.skipIf(envoyPath === undefined)('configuration on demand', () => {
     }
     expect(sent.filter((typeUrl) => typeUrl.endsWith('Listener'))).toEqual([]);
     expect(plane.refusals).toEqual([]);
+  });
+
+  test('a first request that comes while the control plane is away waits for it, unless everything was given before', async () => {
+    const [host, path] = ['waits.example.com', '/'];
+    plane.apply(other(host));
+    // The proxy that has everything says when all of them know of it.
+    await until('the host', async () => (await askHttp({ ip: '127.0.1.1', port: 9080, host })).backend === 'other');
+    await until('the virtual host', async () =>
+      (await envoys.get('CLUSTERS_ON_DEMAND')!.admin('/config_dump?resource=dynamic_route_configs')).body.includes(
+        host,
+      ),
+    );
+    await plane.stop();
+    const asked = ['127.0.1.1', '127.0.1.2', '127.0.1.3'].map((ip) => askHttp({ ip, port: 9080, host, path }));
+    const answered: number[] = [];
+    for (const [index, answer] of asked.entries()) void answer.then(() => answered.push(index));
+    expect((await asked[0]!).backend).toBe('other');
+    await sleep(1_000);
+    expect(answered).toEqual([0]);
+    await plane.start();
+    expect((await Promise.all(asked)).map(({ status, backend }) => [status, backend])).toEqual(
+      Array(3).fill([200, 'other']),
+    );
   });
 
   test('what one pod asked for is given to the next of its workload before its first request', async () => {

@@ -50,6 +50,17 @@ test('the node says who the proxy is', () => {
   expect(gateway.metadata).toMatchObject({ NETWORK: 'n2' });
 });
 
+test('a proxy that fetches what it needs is kept small, and no other', () => {
+  const limit = (metadata: Record<string, string>) => {
+    const allocator = buildBootstrap(options({ metadata }))['memory_allocator_manager'] as Record<string, string>;
+    return Number(allocator['soft_memory_limit_bytes'] ?? Infinity);
+  };
+  expect(limit({})).toBe(Infinity);
+  expect(limit({ CONFIG_DELIVERY: 'FULL' })).toBe(Infinity);
+  expect(limit({ CONFIG_DELIVERY: 'CLUSTERS_ON_DEMAND' })).toBeLessThan(32 << 20);
+  expect(limit({ CONFIG_DELIVERY: 'ALL_ON_DEMAND' })).toBeLessThan(32 << 20);
+});
+
 test('Envoy waits for its first configuration without a limit', () => {
   const { cds_config, lds_config } = buildBootstrap(options())['dynamic_resources'] as Record<
     string,

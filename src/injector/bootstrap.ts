@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole of what an Envoy must know before it can ask the control plane for the rest.
+import { DEFAULT_CONFIG_DELIVERY, DELIVERY_METADATA } from '../api/config-delivery.ts';
 import {
   adsCluster,
   adsGrpcService,
@@ -95,7 +96,7 @@ export function buildBootstrap(options: BootstrapOptions): Json {
       ],
     },
     overload_manager: { resource_monitors: [connectionLimit()] },
-    memory_allocator_manager: MEMORY_RELEASE,
+    memory_allocator_manager: memoryAllocator(options.metadata?.[DELIVERY_METADATA]),
     watchdogs: { main_thread_watchdog: WATCHDOG, worker_watchdog: WATCHDOG },
     layered_runtime: {
       layers: [
@@ -130,11 +131,23 @@ function statsConfig({ inclusionPrefixes, inclusionSuffixes, inclusionRegexps }:
 /** By default Envoy refuses, with the whole answer, an expression of more than 100 RE2 instructions: `(a|b){30}`. */
 const RUNTIME: Json = { 're2.max_program_size.error_level': 32768, 're2.max_program_size.warn_level': 32768 };
 
+/** Seldom, since each time wakes an idle proxy. */
+const MEMORY_RELEASE: Json = { bytes_to_release: String(64 << 20), memory_release_interval: '10s' };
+
+/** Less than any proxy needs: see below. */
+const SOFT_MEMORY_LIMIT_BYTES = 16 << 20;
+
 /**
  * What a large configuration took while it came, Envoy would keep for ever: a third of its memory with a thousand virtual
- * hosts. Seldom, since each time wakes an idle proxy.
+ * hosts. The release at intervals leaves pages of which a part is used; a limit that is always exceeded makes Envoy give them
+ * back too, which costs an eighth more CPU with bodies of megabytes. So only those that are to be small have it.
+ *
+ * @param delivery what the node's metadata says of it
  */
-export const MEMORY_RELEASE: Json = { bytes_to_release: String(64 << 20), memory_release_interval: '10s' };
+export function memoryAllocator(delivery: string = DEFAULT_CONFIG_DELIVERY): Json {
+  if (delivery === 'FULL') return MEMORY_RELEASE;
+  return { ...MEMORY_RELEASE, soft_memory_limit_bytes: String(SOFT_MEMORY_LIMIT_BYTES) };
+}
 
 /**
  * They count stalls and do nothing about them. Envoy's own 200 ms wake every thread of an idle proxy ten times a second.

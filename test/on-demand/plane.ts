@@ -11,7 +11,7 @@ import { PASSTHROUGH, TYPE_URL } from '../../src/envoy/names.ts';
 import { Authority } from '../../src/identity/authority.ts';
 import { makeSelfSignedCa } from '../../src/identity/ca-material.ts';
 import { WorkloadSecrets } from '../../src/identity/workload-secrets.ts';
-import { MEMORY_RELEASE } from '../../src/injector/bootstrap.ts';
+import { memoryAllocator } from '../../src/injector/bootstrap.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import { MeshStore } from '../../src/model/store.ts';
 import { createCompile } from '../../src/runtime/compile.ts';
@@ -108,7 +108,7 @@ export function sidecarBootstrap(
 ): Record<string, unknown> {
   return {
     ...plaintextBootstrap(port),
-    memory_allocator_manager: MEMORY_RELEASE,
+    memory_allocator_manager: memoryAllocator(delivery),
     dynamic_resources: {
       // As ours: Envoy waits for its first configuration, and a control plane that is back is found within seconds.
       cds_config: BY_ADS,
