@@ -27,6 +27,8 @@ spawnSync(process.execPath, [join(root, 'bench/compile.ts')], { stdio: 'inherit'
 spawnSync(process.execPath, ['--expose-gc', join(root, 'bench/xds.ts')], { stdio: 'inherit' });
 // The whole control plane, beside istiod where there is one.
 spawnSync(process.execPath, [join(root, 'bench/plane.ts')], { stdio: 'inherit' });
+// Storms, many proxies at once, and memory by sizes.
+spawnSync(process.execPath, [join(root, 'bench/floods.ts')], { stdio: 'inherit' });
 // Real Envoys in each way of delivery. (bench/soak.ts counts what is lost: it takes hours, and is no part of this.)
 spawnSync(process.execPath, [join(root, 'bench/envoys.ts')], { stdio: 'inherit' });
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The discovery services (ADS and SDS, delta and state-of-the-world) over gRPC: who calls is proven by the bearer token of
 // the call, and a stream ends no later than its credential.
+import { type Admission, type AdmissionLimits, Admissions, DEFAULT_ADMISSION } from './admissions.ts';
 import type { GrpcCall } from './grpc/call.ts';
 import {
   type GrpcHandler,
@@ -15,7 +16,7 @@ import { ResponseEncoder } from './response-encoding.ts';
 import { rememberDiffs } from './session/map-diff.ts';
 import type { TypeStatus, Variant } from './session/session.ts';
 import { SharedLists } from './session/shared-lists.ts';
-import { SECRET_TYPE } from './session/type-urls.ts';
+import { ROUTE_TYPE, SECRET_TYPE } from './session/type-urls.ts';
 import { type StreamContext, type StreamInfo, statusOf, type XdsEvent, XdsStream } from './stream.ts';
 import { Turns } from './turns.ts';
 import type { Authenticator, PeerIdentity, XdsBackend } from './types.ts';
@@ -32,6 +33,8 @@ export interface XdsServerOptions {
   /** Who calls this server by such a name may come from anywhere: no keys for them. */
   readonly publicNames?: ReadonlySet<string>;
   readonly limits?: Partial<GrpcLimits>;
+  /** How many ADS streams are given their first configuration at once; the others wait for their turn. */
+  readonly admission?: AdmissionLimits;
   /** A stream must send its first request within this. */
   readonly firstRequestMs?: number;
   /** How often the credential of an open stream is asked about again: its pod may have been deleted. */
@@ -109,9 +112,11 @@ class DiscoveryService {
   readonly #lists = new SharedLists();
   readonly #decoder = new RequestDecoder();
   readonly #turns = new Turns();
+  readonly #admissions: Admissions;
 
   constructor(options: XdsServerOptions) {
     this.#options = options;
+    this.#admissions = new Admissions(options.admission ?? DEFAULT_ADMISSION);
   }
 
   streams(): StreamStatus[] {
@@ -166,6 +171,7 @@ class DiscoveryService {
     let cancelExpiry = (): void => {};
     let cancelRechecks = (): void => {};
     let stream: XdsStream | undefined;
+    let admission: Admission | undefined;
     try {
       if (context.service === 'sds' && this.#options.publicNames?.has(call.peer.serverName) === true) {
         throw new GrpcError('PERMISSION_DENIED', `keys are not given by the name ${call.peer.serverName}`);
@@ -175,12 +181,20 @@ class DiscoveryService {
       cancelRechecks = this.#endWhenRevoked(call);
       for await (const message of call.messages()) {
         clearTimeout(firstRequest);
+        // Secrets do not wait: proxies that were let in need them to make use of what they are given.
+        if (stream === undefined && context.service === 'ads') {
+          admission = await this.#admissions.enter(call.closed);
+          if (admission === undefined) return;
+        }
         const { node, request } = this.#decoder.decode(context.variant, message, context.impliedType);
         if (stream === undefined) {
           stream = await XdsStream.open(call, context, peer, node);
           this.#streams.add(stream);
         }
-        stream.receive(request);
+        const received = stream.receive(request);
+        // Routes are the last that a proxy asks for.
+        if (received.kind === 'acknowledged' && received.typeUrl === ROUTE_TYPE) admission?.release();
+        else admission?.heard();
       }
       call.end('OK');
     } catch (error) {
@@ -202,6 +216,7 @@ class DiscoveryService {
       clearTimeout(firstRequest);
       cancelExpiry();
       cancelRechecks();
+      admission?.release();
       if (stream !== undefined) this.#closed(stream, call, context);
     }
   }

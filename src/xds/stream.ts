@@ -108,7 +108,7 @@ export class XdsStream {
     return stream;
   }
 
-  receive(request: SessionRequest): void {
+  receive(request: SessionRequest): Received {
     const { nowMs, observe } = this.#context;
     if (!this.#types.has(request.typeUrl)) {
       this.#types.add(request.typeUrl);
@@ -121,6 +121,7 @@ export class XdsStream {
     for (const [typeUrl, names] of this.#session.takeNewlyAsked()) this.#proxy?.asked?.(typeUrl, names);
     observe({ kind: 'received', stream: this.info, received });
     this.#pump();
+    return received;
   }
 
   status(): TypeStatus[] {

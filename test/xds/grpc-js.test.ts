@@ -7,7 +7,13 @@ import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { generateKeyPair, issueCertificate, privateKeyPem } from '../../src/pki/x509.ts';
 import { startXdsServer, trustLoopback, type XdsServer, type XdsServerOptions } from '../../src/xds/server.ts';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, SECRET_TYPE } from '../../src/xds/session/type-urls.ts';
+import {
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  SECRET_TYPE,
+} from '../../src/xds/session/type-urls.ts';
 import type { XdsEvent } from '../../src/xds/stream.ts';
 import { type Authenticator, type PeerIdentity, XdsRefusal } from '../../src/xds/types.ts';
 import { expectSoon } from '../fixture/waiting.ts';
@@ -111,6 +117,31 @@ function client(server: XdsServer, options: Parameters<typeof connectClient>[1] 
 }
 
 const names = (response: { resources: { name: string }[] }) => response.resources.map((each) => each.name);
+
+it('lets streams in one after the other: the next when the one before has its routes, or goes away', async () => {
+  const admission = { atOnce: 1, quietMs: 600_000, holdMs: 600_000 };
+  const server = await start({
+    ads: new MemoryBackend([cluster('a'), resource(ROUTE_TYPE, '80', Buffer.from('r'))]),
+    admission,
+  });
+  const opened = () => events.filter(({ kind }) => kind === 'opened').length;
+  const [first, second, third] = [1, 2, 3].map(() => openDelta(client(server)));
+  first!.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+  const clusters = await first!.next();
+  first!.send(deltaRequest({ typeUrl: CLUSTER_TYPE, responseNonce: clusters.nonce }));
+  for (const each of [second!, third!]) each.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+  first!.send(deltaRequest({ typeUrl: ROUTE_TYPE, resourceNamesSubscribe: ['80'] }));
+  const routes = await first!.next();
+  expect(opened()).toBe(1);
+  first!.send(deltaRequest({ typeUrl: ROUTE_TYPE, responseNonce: routes.nonce }));
+  await Promise.race([second!.next(), third!.next()]);
+  expect(opened()).toBe(2);
+  for (const each of [second!, third!]) each.cancel();
+  await expectSoon(() => expect(events.filter(({ kind }) => kind === 'closed')).not.toHaveLength(0));
+  const fourth = openDelta(client(server));
+  fourth.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+  expect((await fourth.next()).resources.map(({ name }) => name)).toEqual(['a']);
+});
 
 describe('delta ADS', () => {
   it('sends the wildcard, then only what changed, and what vanished', async () => {

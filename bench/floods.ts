@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+// Floods and growth: node bench/floods.ts [--only storm,reconnects,growth] [--services 200] [--streams 200] [--seconds 60]
+// [--reconnects 1000] [--large]. `isthmus serve` over files that `xdsload gen` wrote (XDSLOAD_BIN), in a process of its own.
+// --large: 10,000 reconnects, and 5,000 services with 2,000 proxies.
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { root } from '../test/fixture/sandbox.ts';
+import { addressOf, FollowingStream } from './floods/following-stream.ts';
+import { median, print } from './report.ts';
+
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: 'string', default: 'storm,reconnects,growth' },
+    services: { type: 'string', default: '200' },
+    streams: { type: 'string', default: '200' },
+    seconds: { type: 'string', default: '60' },
+    reconnects: { type: 'string', default: '1000' },
+    large: { type: 'boolean', default: false },
+  },
+});
+const XDSLOAD = process.env['XDSLOAD_BIN'];
+const wanted = new Set(flags.only.split(','));
+const [PORT, ADMIN_PORT] = [15410, 15414];
+const CHANGES_PER_SECOND = 200;
+const HOT_SERVICES = 20;
+const SETTLE_LIMIT_MS = 60_000;
+
+interface Result {
+  readonly initialSync: {
+    readonly p50Seconds: number;
+    readonly lastSeconds: number;
+    readonly usage: {
+      readonly serverCPUSeconds: number;
+      readonly serverPeakRSSMiB: number;
+      readonly otherCPUSeconds: number;
+      readonly wallSeconds: number;
+      readonly bytes: number;
+    };
+  };
+}
+
+const scratch = mkdtempSync(join(tmpdir(), 'isthmus-bench-floods-'));
+let plane: ChildProcess | undefined;
+
+/** Writes a mesh and serves it; the process and the mesh's folder. */
+async function serve(services: number): Promise<{ pid: number; mesh: string }> {
+  const mesh = join(scratch, `mesh-${services}`);
+  rmSync(mesh, { recursive: true, force: true });
+  spawnSync(XDSLOAD!, ['gen', '-services', String(services), '-out', mesh]);
+  const args = ['--config-dir', join(mesh, 'config'), '--grpc-addr', `127.0.0.1:${PORT}`, '--log-level', 'warn'];
+  const command = ['--disable-warning=ExperimentalWarning', join(root, 'dist/isthmus.mjs'), 'serve', ...args];
+  plane = spawn(process.execPath, [...command, '--admin-port', String(ADMIN_PORT)], { stdio: 'ignore' });
+  for (const deadline = performance.now() + 120_000; performance.now() < deadline; await sleep(200)) {
+    const response = await fetch(`http://127.0.0.1:${ADMIN_PORT}/ready`).catch(() => undefined);
+    if (response?.ok === true) return { pid: plane.pid!, mesh };
+  }
+  throw new Error('isthmus serve was not ready within two minutes');
+}
+
+async function stop(): Promise<void> {
+  const child = plane;
+  plane = undefined;
+  if (child === undefined || child.exitCode !== null) return;
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  child.kill('SIGINT');
+  await Promise.race([exited, sleep(10_000).then(() => child.kill('SIGKILL'))]);
+}
+
+function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+function memoryMiB(pid: number, member: 'VmRSS' | 'VmHWM'): number {
+  const [, kiB = '0'] =
+    new RegExp(`^${member}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kiB) / 1024;
+}
+
+const noise = () => `load ${loadavg()[0]!.toFixed(1)}`;
+const ms = (value: number) => `${value.toFixed(0)} ms`;
+const mib = (value: number) => `${value.toFixed(0)} MiB`;
+const quantile = (values: readonly number[], share: number) =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN;
+
+/** By turns an endpoint and a route of one hot service; returns how many changes were written. */
+async function makeStorm(mesh: string, written: Map<string, number[]>, seconds: number): Promise<number> {
+  const hot = [...written.keys()].map((name, i) => {
+    const file = join(mesh, 'config', `ns-${i % 10}`, `svc-${String(i).padStart(5, '0')}.yaml`);
+    return { name, file, text: readFileSync(file, 'utf8'), weight: 1 };
+  });
+  const startedAt = performance.now();
+  let count = 0;
+  for (; performance.now() - startedAt < seconds * 1000; count++) {
+    const aheadMs = (count * 1000) / CHANGES_PER_SECOND - (performance.now() - startedAt);
+    if (aheadMs > 1) await sleep(aheadMs);
+    const each = hot[Math.floor(count / 2) % hot.length]!;
+    const times = written.get(each.name)!;
+    if (count % 2 === 0) {
+      times.push(performance.now());
+      each.text = each.text.replace(/address: \d+\.\d+\.\d+\.\d+\n/, `address: ${addressOf(times.length - 1)}\n`);
+    } else {
+      each.weight = (each.weight % 98) + 1;
+      const weights = [each.weight, 100 - each.weight];
+      each.text = each.text.replace(/weight: \d+/g, () => `weight: ${weights.shift()}`);
+    }
+    writeFileSync(`${each.file}.new`, each.text);
+    renameSync(`${each.file}.new`, each.file);
+  }
+  return count;
+}
+
+async function measureStorm(withSlowReader: boolean): Promise<void> {
+  const seconds = Number(flags.seconds);
+  const { pid, mesh } = await serve(Number(flags.services));
+  const written = new Map(
+    Array.from({ length: HOT_SERVICES }, (_, i) => [
+      `outbound|80||svc-${String(i).padStart(5, '0')}.ns-${i % 10}.svc.cluster.local`,
+      [0],
+    ]),
+  );
+  const streams = Array.from(
+    { length: Number(flags.streams) },
+    (_, i) => new FollowingStream(`127.0.0.1:${PORT}`, i, { written, routes: ['80'] }),
+  );
+  await Promise.race([Promise.all(streams.map(({ synced }) => synced)), sleep(SETTLE_LIMIT_MS)]);
+  await sleep(1000);
+  const [slow, ...polite] = streams;
+  const slowBefore = slow!.bytes;
+  if (withSlowReader) slow!.pause();
+  const [messages, bytes, cpu, rss] = [
+    sum(polite, 'messages'),
+    sum(polite, 'bytes'),
+    cpuSeconds(pid),
+    memoryMiB(pid, 'VmRSS'),
+  ];
+  const changes = await makeStorm(mesh, written, seconds);
+  const endedAt = performance.now();
+  while (!polite.every(({ isCurrent }) => isCurrent) && performance.now() - endedAt < SETTLE_LIMIT_MS) await sleep(20);
+  const settledMs = performance.now() - endedAt;
+  const current = polite.filter(({ isCurrent }) => isCurrent).length;
+  const used = cpuSeconds(pid) - cpu;
+  console.log(
+    `\n${changes} changes in ${seconds} s to ${polite.length} streams${withSlowReader ? ', and one that does not read' : ''} (${noise()})`,
+  );
+  print(
+    '  messages to a stream, of all types',
+    String(Math.round((sum(polite, 'messages') - messages) / polite.length)),
+    '',
+  );
+  print('  bytes to all', `${((sum(polite, 'bytes') - bytes) / 1e6).toFixed(0)} MB`, '');
+  const p99 = polite.map(({ latenciesMs }) => quantile(latenciesMs, 0.99));
+  print(
+    '  from a change to a stream: median',
+    ms(median(polite.flatMap(({ latenciesMs }) => quantile(latenciesMs, 0.5)))),
+    '',
+  );
+  print('  p99: of the median stream, of the worst', `${ms(median(p99))}, ${ms(Math.max(...p99))}`, '');
+  print('  longest that anybody lagged behind', ms(Math.max(...polite.map(({ longestLagMs }) => longestLagMs))), '');
+  print(`  all have the last change after the storm (${current} of ${polite.length})`, ms(settledMs), '');
+  print('  CPU of the control plane', `${((100 * used) / (seconds + settledMs / 1000)).toFixed(0)} % of a core`, '');
+  print('  memory before, and the most ever', `${mib(rss)}, ${mib(memoryMiB(pid, 'VmHWM'))}`, '');
+  print('  streams that failed', String(streams.filter(({ failed }) => failed !== undefined).length), '0');
+  if (withSlowReader) {
+    const resumedAt = performance.now();
+    slow!.resume();
+    while (!slow!.isCurrent && performance.now() - resumedAt < SETTLE_LIMIT_MS) await sleep(5);
+    print(`  who did not read has the last change (${slow!.isCurrent}) after`, ms(performance.now() - resumedAt), '');
+    const share = (slow!.bytes - slowBefore) / ((sum(polite, 'bytes') - bytes) / polite.length);
+    print('  and was sent, of what others were', `${(100 * share).toFixed(1)} %`, '');
+  }
+  for (const each of streams) each.close();
+  await stop();
+}
+
+function sum(streams: readonly FollowingStream[], member: 'messages' | 'bytes'): number {
+  return streams.reduce((total, each) => total + each[member], 0);
+}
+
+/** The first sync of so many proxies, all at once, by xdsload; undefined when not all of them got it. */
+async function firstSync(services: number, proxies: number): Promise<Result['initialSync'] | undefined> {
+  const { pid, mesh } = await serve(services);
+  const json = join(scratch, 'result.json');
+  rmSync(json, { force: true });
+  const load = [
+    '-addr',
+    `127.0.0.1:${PORT}`,
+    '-dir',
+    mesh,
+    '-proxies',
+    String(proxies),
+    '-pid',
+    String(pid),
+    '-json',
+    json,
+  ];
+  const calm = ['-repeat', '1', '-change', 'eds', '-max-others', '99', '-calm', '1s', '-timeout', '10m'];
+  const { status, stderr } = spawnSync(XDSLOAD!, ['run', ...load, ...calm], { encoding: 'utf8', maxBuffer: 1 << 26 });
+  await stop();
+  if (status === 0) return (JSON.parse(readFileSync(json, 'utf8')) as Result).initialSync;
+  console.error(stderr.trim());
+  return undefined;
+}
+
+async function measureFirstSync(services: number, proxies: number): Promise<void> {
+  console.log(`\n${proxies} proxies at once, ${services} services (${noise()})`);
+  const sync = await firstSync(services, proxies);
+  if (sync === undefined) return;
+  const { p50Seconds, lastSeconds, usage } = sync;
+  print(
+    '  the median proxy, and the last, have everything',
+    `${p50Seconds.toFixed(1)} s, ${lastSeconds.toFixed(1)} s`,
+    '',
+  );
+  print('  CPU of the control plane', `${usage.serverCPUSeconds.toFixed(1)} s`, '');
+  print('  its peak memory', mib(usage.serverPeakRSSMiB), '');
+  print('  bytes', `${(usage.bytes / 1e9).toFixed(2)} GB`, '');
+  print('  CPUs busy with other things', (usage.otherCPUSeconds / usage.wallSeconds).toFixed(2), '');
+}
+
+/** Least squares: the slope. */
+function slope(points: readonly (readonly [number, number])[]): number {
+  const mean = (k: 0 | 1) => points.reduce((total, point) => total + point[k], 0) / points.length;
+  const [x, y] = [mean(0), mean(1)];
+  const above = points.reduce((total, point) => total + (point[0] - x) * (point[1] - y), 0);
+  return above / points.reduce((total, point) => total + (point[0] - x) ** 2, 0);
+}
+
+async function measureGrowth(): Promise<void> {
+  console.log(`\npeak memory of the control plane at the first sync (${noise()})`);
+  const grow = async (
+    what: string,
+    sizes: readonly number[],
+    of: (size: number) => Promise<Result['initialSync'] | undefined>,
+  ) => {
+    const points: [number, number][] = [];
+    for (const size of sizes) {
+      const sync = await of(size);
+      if (sync !== undefined) points.push([size, sync.usage.serverPeakRSSMiB]);
+    }
+    print(`  ${what}`, points.map(([size, peak]) => `${size}: ${mib(peak)}`).join(', '), '');
+    print('    for each one more', `${(slope(points) * 1024).toFixed(0)} KiB`, '');
+  };
+  await grow('50 proxies, services', [500, 1000, 2000], (services) => firstSync(services, 50));
+  await grow('500 services, proxies', [100, 300, 600], (proxies) => firstSync(500, proxies));
+}
+
+if (XDSLOAD === undefined) {
+  console.log('XDSLOAD_BIN is not set, so floods and growth are not measured: see bench/README.md');
+} else {
+  try {
+    if (wanted.has('storm')) {
+      await measureStorm(false);
+      await measureStorm(true);
+    }
+    if (wanted.has('reconnects')) await measureFirstSync(100, flags.large ? 10_000 : Number(flags.reconnects));
+    if (wanted.has('growth')) await measureGrowth();
+    if (flags.large) await measureFirstSync(5000, 2000);
+  } finally {
+    plane?.kill('SIGKILL');
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+process.exit(0);
