@@ -9,7 +9,7 @@ import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
 } from '#gen/envoy/service/discovery/v3/discovery_pb.ts';
-import { messagePrefix } from '../src/xds/grpc/framing.ts';
+import { messagePrefix, PREFIX_BYTES } from '../src/xds/grpc/framing.ts';
 import { ResponseEncoder } from '../src/xds/response-encoding.ts';
 import { startXdsServer, trustLoopback } from '../src/xds/server.ts';
 import { rememberDiffs } from '../src/xds/session/map-diff.ts';
@@ -215,21 +215,21 @@ async function overNetwork(): Promise<void> {
     `over HTTP/2 on loopback: ${NETWORK_PROXIES} proxies take their ${SERVICES * 3} clusters (clients in this process)`,
   );
   const clusters = meshOf().filter((each) => each.typeUrl === CLUSTER_TYPE);
-  const [body, tail] = new ResponseEncoder().encode('delta', {
+  const parts = new ResponseEncoder().encode('delta', {
     typeUrl: CLUSTER_TYPE,
     nonce: '1',
     resources: clusters,
     removed: [],
   });
-  const bytes = body.length + tail.length + 5;
+  const messageBytes = parts.reduce((sum, part) => sum + part.length, 0);
+  const bytes = messageBytes + PREFIX_BYTES;
   const floor = await timed(async () => {
     const server: Http2Server = createServer({ settings: { initialWindowSize: 1024 * 1024 } });
     server.on('stream', (stream) => {
       stream.on('error', () => {});
       stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
-      stream.write(messagePrefix(body.length + tail.length));
-      stream.write(body);
-      stream.write(tail);
+      stream.write(messagePrefix(messageBytes));
+      for (const part of parts) stream.write(part);
     });
     await new Promise<void>((resolve) => {
       server.listen(0, '127.0.0.1', resolve);

@@ -16,6 +16,8 @@ const DELTA_REMOVED_FIELD = 6;
 /** Bodies below this are put together anew each time. */
 const REMEMBER_FROM_BYTES = 16 * 1024;
 
+/** Up to so many resources are parts of a message by themselves. */
+const FEW = 8;
 const SAMPLES = 64;
 const MAX_TAILS = 4096;
 
@@ -48,19 +50,20 @@ export class ResponseEncoder {
     this.#maxBodyBytes = maxBodyBytes;
   }
 
-  /** The message in two parts; the first is shared and must not be changed. */
-  encode(variant: Variant, response: SessionResponse): [Uint8Array, Uint8Array] {
-    const own = response.named ?? [];
-    const tail = this.#tail(variant, response);
-    return [
-      this.#body(variant, response.resources),
-      own.length === 0 ? tail : Buffer.concat([...own.map(encodeNamed), tail]),
-    ];
+  /** The message in parts, which are shared and must not be changed. */
+  encode(variant: Variant, response: SessionResponse): Uint8Array[] {
+    const { resources, named = [] } = response;
+    // A small change is a list of its own for each stream: nothing to be known again by, and not worth joining.
+    const parts =
+      resources.length <= FEW
+        ? resources.map((resource) => this.#wrapper(variant, resource))
+        : [this.#body(variant, resources)];
+    for (const answer of named) parts.push(encodeNamed(answer));
+    parts.push(this.#tail(variant, response));
+    return parts;
   }
 
   #body(variant: Variant, resources: readonly XdsResource[]): Uint8Array {
-    const [only] = resources;
-    if (resources.length === 1 && only !== undefined) return this.#wrapper(variant, only);
     const byList = this.#byList[variant].get(resources);
     if (byList !== undefined) return byList;
     const key = bodyKey(variant, resources);

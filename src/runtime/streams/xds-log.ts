@@ -20,7 +20,8 @@ export class XdsLog {
 
   take(event: XdsEvent): void {
     if (event.kind === 'refused') this.#takeRefused(event);
-    else logStreamEvent(this.#log, event);
+    // A push to each of many proxies: not even the words for it, unless somebody reads them.
+    else if (event.kind !== 'sent' || this.#log.isLevelEnabled('debug')) logStreamEvent(this.#log, event);
   }
 
   /** A connection that the server's limits refused: without a word of it here, its proxy would wait for nobody knows what. */

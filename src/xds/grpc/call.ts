@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One gRPC call on an HTTP/2 stream, seen from the server.
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { MessageReader, messagePrefix, PREFIX_BYTES } from './framing.ts';
+import { MessageReader, messagePrefix, PREFIX_BYTES, wholeMessage } from './framing.ts';
 import { encodeStatusMessage, GrpcError, STATUS, type StatusName } from './status.ts';
 
 const RESPONSE_HEADERS = { ':status': 200, 'content-type': 'application/grpc', 'grpc-accept-encoding': 'identity' };
@@ -112,13 +112,14 @@ export class GrpcCall {
   send(parts: readonly Uint8Array[]): number {
     if (this.isEnded) return 0;
     this.#respond();
-    const length = parts.reduce((sum, part) => sum + part.length, 0);
-    const pieces = [messagePrefix(length), ...parts];
+    let length = 0;
+    for (const part of parts) length += part.length;
     if (length < JOIN_BELOW_BYTES) {
-      this.#stream.write(Buffer.concat(pieces));
+      this.#stream.write(wholeMessage(parts, length));
     } else {
       this.#stream.cork();
-      for (const piece of pieces) this.#stream.write(piece);
+      this.#stream.write(messagePrefix(length));
+      for (const part of parts) this.#stream.write(part);
       this.#stream.uncork();
     }
     return length + PREFIX_BYTES;

@@ -12,6 +12,19 @@ export function messagePrefix(length: number): Buffer {
   return prefix;
 }
 
+/** An uncompressed message made of `parts`, `length` octets in all, with its prefix. */
+export function wholeMessage(parts: readonly Uint8Array[], length: number): Buffer {
+  const message = Buffer.allocUnsafe(PREFIX_BYTES + length);
+  message[0] = 0;
+  message.writeUInt32BE(length, 1);
+  let at = PREFIX_BYTES;
+  for (const part of parts) {
+    message.set(part, at);
+    at += part.length;
+  }
+  return message;
+}
+
 const INITIAL_BYTES = 4096;
 
 /**

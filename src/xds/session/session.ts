@@ -129,10 +129,12 @@ export class Session {
 
   /** Names on offer that the client asked for since this was called last, by type. */
   takeNewlyAsked(): [typeUrl: string, names: readonly string[]][] {
-    return this.#ordered.flatMap((state) => {
+    const asked: [string, readonly string[]][] = [];
+    for (const state of this.#ordered) {
       const names = state.takeNewlyAsked();
-      return names.length === 0 ? [] : [[state.typeUrl, names]];
-    });
+      if (names.length > 0) asked.push([state.typeUrl, names]);
+    }
+    return asked;
   }
 
   receive(request: SessionRequest, nowMs: number): Received {
