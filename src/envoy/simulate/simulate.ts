@@ -98,8 +98,9 @@ function chooseListener(state: DecodedState, { direction, connection }: Call): L
     state.listeners().find((l) => {
       const socket = l.address?.address;
       if (socket?.case !== 'socketAddress' || socket.value.portSpecifier.case !== 'portValue') return false;
-      const own = direction === 'gateway' ? l.bindToPort !== false : l.bindToPort === false;
-      return own && socket.value.address === address && socket.value.portSpecifier.value === connection.port;
+      // Redirected connections are handed to whatever listener has their address, whether it binds its port or not.
+      const isReached = direction !== 'gateway' || l.bindToPort !== false;
+      return isReached && socket.value.address === address && socket.value.portSpecifier.value === connection.port;
     });
   const exact = at(connection.address) ?? at('0.0.0.0');
   return direction === 'gateway' ? exact : (exact ?? state.listener(VIRTUAL_OUTBOUND));
