@@ -86,9 +86,10 @@ export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: Co
   const { index, endpoints } = snapshot;
   const known = cache.proxies.get(proxy);
   if (known?.snapshot === snapshot) return known.compiled;
-  const view = cache.view(index, proxy);
+  // A view is of one index: endpoints that come and go leave it alone.
+  const view = known?.snapshot.index === index ? known.view : cache.view(index, proxy);
   const workload = snapshot.workloads.get(workloadKey(proxy.cluster, proxy.namespace, proxy.podName));
-  // A view is of one index: with it and the pod, all but the endpoints is as it was.
+  // With the view and the pod, all but the endpoints is as it was.
   const isSame = known?.view === view && known.workload === workload;
   if (isSame && known.snapshot.endpoints === endpoints) {
     cache.proxies.set(proxy, { ...known, snapshot });

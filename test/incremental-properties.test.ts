@@ -6,13 +6,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { KubeObject } from '../src/kube/types.ts';
 import type { MeshProxy } from '../src/model/proxy.ts';
-import type { MeshSnapshot } from '../src/model/snapshot.ts';
-import { MeshStore, type StoreEvent } from '../src/model/store.ts';
-import { CompileCache, compileProxy } from '../src/pipeline.ts';
+import { CompileCache } from '../src/pipeline.ts';
+import { rounds } from './fixture/counts.ts';
 import { meshProxy } from './fixture/mesh-proxy.ts';
+import { newStore, remove, resourcesOf, upsert } from './fixture/mesh-store.ts';
 import { arbitraryMesh } from './scenarios/arbitrary-mesh.ts';
 
-const FACTOR = process.env['ISTHMUS_TEST_ALL'] === undefined ? 1 : 100;
+const FACTOR = rounds(1, 100);
 
 const PROXIES: readonly MeshProxy[] = [
   proxy('sidecar', 'alpha', 'reviews-v1', { app: 'reviews', version: 'v1' }),
@@ -25,27 +25,7 @@ function proxy(kind: MeshProxy['kind'], namespace: string, podName: string, labe
   return meshProxy({ id: podName, kind, namespace, podName, locality: podName === 'other' ? 'eu/a' : '', labels });
 }
 
-function newStore(): MeshStore {
-  return new MeshStore({
-    trustDomain: 'cluster.local',
-    dnsDomain: 'cluster.local',
-    rootNamespace: 'istio-system',
-    configCluster: 'cluster1',
-  });
-}
-
-const upsert = (object: KubeObject): StoreEvent => ({ kind: 'upsert', cluster: 'cluster1', object });
-const remove = (object: KubeObject): StoreEvent => ({ kind: 'delete', cluster: 'cluster1', object });
 const nameOf = ({ kind, metadata }: KubeObject) => `${kind} ${metadata.namespace}/${metadata.name}`;
-
-/** Every resource of every proxy: proxy, type, name, version. */
-function resourcesOf(snapshot: MeshSnapshot, cache: CompileCache): string[] {
-  return PROXIES.flatMap((p) =>
-    [...compileProxy(snapshot, p, cache).desired.values()].flatMap((resources) =>
-      [...resources.values()].map((r) => `${p.id} ${r.typeUrl} ${r.name} ${r.version}`).sort(),
-    ),
-  );
-}
 
 function mesh(kind: string, namespace: string, name: string, spec: object): KubeObject {
   return { apiVersion: 'networking.istio.io/v1', kind, metadata: { namespace, name }, spec };
@@ -199,7 +179,7 @@ describe('following changes', { timeout: 120_000 * FACTOR }, () => {
         const cache = new CompileCache();
         const present = new Map<string, KubeObject>(start.map((object) => [nameOf(object), object]));
         let { snapshot } = store.apply([...present.values()].map(upsert));
-        resourcesOf(snapshot, cache);
+        resourcesOf(PROXIES, snapshot, cache);
         for (const batch of batches) {
           const events = batch.map(({ object, isThere }) => {
             if (isThere) present.set(nameOf(object), object);
@@ -212,7 +192,9 @@ describe('following changes', { timeout: 120_000 * FACTOR }, () => {
           if (snapshot !== before) changes++;
           const fresh = newStore();
           const anew = fresh.apply([...present.values()].map(upsert));
-          expect(resourcesOf(snapshot, cache)).toEqual(resourcesOf(anew.snapshot, new CompileCache()));
+          expect(resourcesOf(PROXIES, snapshot, cache)).toEqual(
+            resourcesOf(PROXIES, anew.snapshot, new CompileCache()),
+          );
           expect(followed.diagnostics).toEqual(anew.diagnostics);
         }
       }),
@@ -228,15 +210,15 @@ describe('following changes', { timeout: 120_000 * FACTOR }, () => {
         const store = newStore();
         const cache = new CompileCache();
         const states = [store.apply(start.map(upsert)).snapshot];
-        const seen = [resourcesOf(states[0]!, cache)];
+        const seen = [resourcesOf(PROXIES, states[0]!, cache)];
         for (const batch of batches) {
           states.push(
             store.apply(batch.map(({ object, isThere }) => (isThere ? upsert(object) : remove(object)))).snapshot,
           );
-          seen.push(resourcesOf(states.at(-1)!, cache));
+          seen.push(resourcesOf(PROXIES, states.at(-1)!, cache));
         }
         for (const at of [0, states.length - 1, Math.floor(states.length / 2)]) {
-          expect(resourcesOf(states[at]!, cache)).toEqual(seen[at]);
+          expect(resourcesOf(PROXIES, states[at]!, cache)).toEqual(seen[at]);
         }
       }),
       { numRuns: 20 * FACTOR, seed: 20260103 },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mesh's TLS on real Envoys, on loopback: a client's sidecar, a gateway of the other cluster, a server's sidecar, with
 // the very transport sockets and filter chains that the stages make.
+
 import { once } from 'node:events';
 import http, { type Server } from 'node:http';
 import http2 from 'node:http2';
@@ -10,7 +11,6 @@ import { create, fromBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BootstrapSchema } from '#gen/envoy/config/bootstrap/v3/bootstrap_pb.ts';
 import { type Cluster, Cluster_DiscoveryType, ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
-import { clusterName } from '../src/api/names.ts';
 import { buildLoadAssignment } from '../src/envoy/endpoints.ts';
 import { socketAddress } from '../src/envoy/messages.ts';
 import type { KubeObject } from '../src/kube/types.ts';
@@ -19,6 +19,7 @@ import { MeshStore } from '../src/model/store.ts';
 import { CompileCache, compileProxy } from '../src/pipeline.ts';
 import { generateKeyPair, issueCertificate, privateKeyPem } from '../src/pki/x509.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
+import { meshProxy } from './fixture/mesh-proxy.ts';
 import { freePort } from './fixture/ports.ts';
 import { RunningEnvoy } from './scenarios/running-envoy.ts';
 import { staticBootstrap, type WorkloadKeys } from './scenarios/static-bootstrap.ts';
@@ -60,20 +61,7 @@ function kube(apiVersion: string, kind: string, namespace: string, name: string,
 }
 
 function proxyOf(kind: MeshProxy['kind'], namespace: string, app: string): MeshProxy {
-  return {
-    id: app,
-    kind,
-    cluster: clusterName('cluster1'),
-    namespace,
-    podName: app,
-    ip: '127.0.0.1',
-    labels: { app },
-    serviceAccount: app,
-    network: '',
-    requestedNetworks: [],
-    trustDomain: 'cluster.local',
-    dnsDomain: 'cluster.local',
-  };
+  return meshProxy({ id: app, kind, namespace, podName: app, ip: '127.0.0.1', labels: { app }, serviceAccount: app });
 }
 
 interface AppPorts {

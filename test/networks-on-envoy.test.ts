@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Split horizon counted on a real Envoy: who gets how many connections when some endpoints are gateways to others.
+
 import { once } from 'node:events';
 import net, { type AddressInfo, type Server, type Socket } from 'node:net';
 import { create, fromBinary } from '@bufbuild/protobuf';
@@ -11,30 +12,17 @@ import { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpo
 import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
 import { clusterName } from '../src/api/names.ts';
 import { TYPE_URL } from '../src/envoy/names.ts';
-import type { MeshProxy } from '../src/model/proxy.ts';
 import { MeshStore } from '../src/model/store.ts';
 import { CompileCache, compileProxy } from '../src/pipeline.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import type { DesiredState } from '../src/xds/types.ts';
+import { meshProxy } from './fixture/mesh-proxy.ts';
 import { type NetworkMesh, OWN_CLUSTER, objectsOf, SERVICE_HOST } from './scenarios/arbitrary-networks.ts';
 import { RunningEnvoy } from './scenarios/running-envoy.ts';
 
 const envoy = findEnvoy();
 const CLUSTER = `outbound|80||${SERVICE_HOST}`;
-const SIDECAR: MeshProxy = {
-  id: 'p',
-  kind: 'sidecar',
-  cluster: clusterName(OWN_CLUSTER),
-  namespace: 'shop',
-  podName: 'p',
-  ip: '10.8.0.1',
-  labels: {},
-  serviceAccount: 'default',
-  network: '',
-  requestedNetworks: [],
-  trustDomain: 'cluster.local',
-  dnsDomain: 'cluster.local',
-};
+const SIDECAR = meshProxy({ cluster: clusterName(OWN_CLUSTER), namespace: 'shop', ip: '10.8.0.1' });
 
 const pod = (cluster: string, ip: string, zone = ''): NetworkMesh['pods'][number] => {
   return { cluster, ip, label: '', meshed: true, state: 'ready', zone, version: 'v1' };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What of a mesh is pushed to a sidecar that fetches the rest, and what it may ask for.
+
 import { fromBinary } from '@bufbuild/protobuf';
 import { expect, test } from 'vitest';
 import { VirtualHostSchema } from '#gen/envoy/config/route/v3/route_components_pb.ts';
@@ -9,6 +10,7 @@ import { TYPE_URL } from '../src/envoy/names.ts';
 import type { KubeObject } from '../src/kube/types.ts';
 import { MeshStore } from '../src/model/store.ts';
 import { CompileCache, compileProxy } from '../src/pipeline.ts';
+import { meshProxy } from './fixture/mesh-proxy.ts';
 import { serviceEntry, virtualService } from './on-demand/backends.ts';
 
 const http = (host: string): KubeObject => serviceEntry(host, { port: 80, protocol: 'HTTP', backends: [{ port: 1 }] });
@@ -36,21 +38,7 @@ function compile(delivery: ConfigDelivery) {
   const settings = { trustDomain: 'cluster.local', dnsDomain: 'cluster.local', rootNamespace: 'istio-system' };
   const store = new MeshStore({ ...settings, configCluster: 'c1' });
   const { snapshot } = store.apply(MESH.map((object) => ({ kind: 'upsert', cluster: 'c1', object })));
-  const proxy = {
-    id: 'p',
-    kind: 'sidecar' as const,
-    cluster: clusterName('c1'),
-    namespace: 'default',
-    podName: 'p',
-    ip: '10.0.0.1',
-    labels: {},
-    serviceAccount: 'default',
-    network: '',
-    requestedNetworks: [],
-    trustDomain: 'cluster.local',
-    dnsDomain: 'cluster.local',
-    delivery,
-  };
+  const proxy = meshProxy({ cluster: clusterName('c1'), ip: '10.0.0.1', delivery });
   return compileProxy(snapshot, proxy, new CompileCache());
 }
 

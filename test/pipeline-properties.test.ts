@@ -7,17 +7,17 @@ import { validateObject } from '../src/api/validate.ts';
 import type { KubeObject } from '../src/kube/types.ts';
 import type { MeshProxy } from '../src/model/proxy.ts';
 import type { MeshSnapshot } from '../src/model/snapshot.ts';
-import { MeshStore, type StoreEvent } from '../src/model/store.ts';
 import { CompileCache, compileProxy } from '../src/pipeline.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { keysIn } from './fields/shown.ts';
 import { rounds } from './fixture/counts.ts';
 import { meshProxy } from './fixture/mesh-proxy.ts';
+import { newStore, remove, resourcesOf, upsert } from './fixture/mesh-store.ts';
 import { anyMesh, generator, inventory, isValid } from './scenarios/any-mesh.ts';
 import { arbitraryMesh } from './scenarios/arbitrary-mesh.ts';
 import { FollowingEnvoy } from './xds/following-envoy.ts';
 
-const FACTOR = process.env['ISTHMUS_TEST_ALL'] === undefined ? 1 : 100;
+const FACTOR = rounds(1, 100);
 const runs = (count: number) => ({ numRuns: count * FACTOR, seed: 20260101 });
 
 /** Random EnvoyFilters are patches that were tried; no list of revoked certificates can be made here. */
@@ -47,25 +47,8 @@ function proxy(kind: MeshProxy['kind'], namespace: string, podName: string, labe
   return meshProxy({ id: podName, kind, namespace, podName, labels });
 }
 
-function newStore(): MeshStore {
-  return new MeshStore({
-    trustDomain: 'cluster.local',
-    dnsDomain: 'cluster.local',
-    rootNamespace: 'istio-system',
-    configCluster: 'cluster1',
-  });
-}
-
-const upsert = (object: KubeObject): StoreEvent => ({ kind: 'upsert', cluster: 'cluster1', object });
-const remove = (object: KubeObject): StoreEvent => ({ kind: 'delete', cluster: 'cluster1', object });
-
-/** What every proxy gets, as text that can be compared: type, name, version. */
 function compiled(snapshot: MeshSnapshot, cache = new CompileCache()): string[] {
-  return PROXIES.flatMap((p) =>
-    [...compileProxy(snapshot, p, cache).desired.values()].flatMap((resources) =>
-      [...resources.values()].map((r) => `${p.id} ${r.typeUrl} ${r.name} ${r.version}`).sort(),
-    ),
-  );
+  return resourcesOf(PROXIES, snapshot, cache);
 }
 
 describe('laws of the compile stages', { timeout: 60_000 * FACTOR }, () => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Our reading of RE2 against Envoy's: which random expressions it takes, and what the others match.
+
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,10 +14,12 @@ import type { KubeObject } from '../src/kube/types.ts';
 import { MeshStore } from '../src/model/store.ts';
 import { CompileCache, compileProxy } from '../src/pipeline.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
+import { rounds } from './fixture/counts.ts';
+import { meshProxy } from './fixture/mesh-proxy.ts';
 import { LoopbackEnvoy } from './scenarios/loopback-envoy.ts';
 
 const envoy = findEnvoy();
-const FACTOR = process.env['ISTHMUS_TEST_ALL'] === undefined ? 1 : 50;
+const FACTOR = rounds(1, 50);
 const SEED = 20260103;
 
 const PIECES = [
@@ -162,19 +165,7 @@ describe.skipIf(envoy === undefined)('regular expressions on a real Envoy', { ti
     const { snapshot } = new MeshStore({ ...settings, configCluster: 'c' }).apply(
       objects.map((object) => ({ kind: 'upsert', cluster: 'c', object })),
     );
-    const proxy = {
-      id: '',
-      kind: 'sidecar' as const,
-      cluster: clusterName('c'),
-      namespace: 'd',
-      podName: 'p',
-      ip: '10.1.0.1',
-      labels: {},
-      serviceAccount: 'd',
-      network: '',
-      requestedNetworks: [],
-      ...settings,
-    };
+    const proxy = meshProxy({ cluster: clusterName('c'), namespace: 'd', serviceAccount: 'd' });
     const loopback = await LoopbackEnvoy.start(envoy!, compileProxy(snapshot, proxy, new CompileCache()).desired);
     try {
       const value = fc.array(

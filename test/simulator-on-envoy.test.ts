@@ -15,6 +15,7 @@ import type { MeshProxy } from '../src/model/proxy.ts';
 import { MeshStore } from '../src/model/store.ts';
 import { CompileCache, compileProxy } from '../src/pipeline.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
+import { rounds } from './fixture/counts.ts';
 import { meshProxy } from './fixture/mesh-proxy.ts';
 import { anyMesh } from './scenarios/any-mesh.ts';
 import { arbitraryRequest } from './scenarios/arbitrary-mesh.ts';
@@ -23,7 +24,7 @@ import { findCases, loadCase, SCENARIOS } from './scenarios/goldens.ts';
 import { LoopbackEnvoy, type RealOutcome } from './scenarios/loopback-envoy.ts';
 
 const envoy = findEnvoy();
-const FACTOR = process.env['ISTHMUS_TEST_ALL'] === undefined ? 1 : 20;
+const FACTOR = rounds(1);
 const MESHES = 8 * FACTOR;
 const REQUESTS_PER_MESH = 40;
 

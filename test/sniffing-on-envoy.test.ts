@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A port that does not say what it speaks, on real Envoys with mutual TLS between them: HTTP/1, HTTP/2, TLS of the
 // application's own, bytes, and a server that speaks first, all of them on one and the same port.
+
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
@@ -10,7 +11,6 @@ import { create, fromBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BootstrapSchema } from '#gen/envoy/config/bootstrap/v3/bootstrap_pb.ts';
 import { type Cluster, Cluster_DiscoveryType, ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
-import { clusterName } from '../src/api/names.ts';
 import { buildLoadAssignment } from '../src/envoy/endpoints.ts';
 import { socketAddress } from '../src/envoy/messages.ts';
 import { Authority } from '../src/identity/authority.ts';
@@ -23,6 +23,7 @@ import { MeshStore } from '../src/model/store.ts';
 import { CompileCache, compileProxy } from '../src/pipeline.ts';
 import { generateKeyPair, issueCertificate, privateKeyPem } from '../src/pki/x509.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
+import { meshProxy } from './fixture/mesh-proxy.ts';
 import { freePort } from './fixture/ports.ts';
 import { RunningEnvoy } from './scenarios/running-envoy.ts';
 import { staticBootstrap } from './scenarios/static-bootstrap.ts';
@@ -102,16 +103,7 @@ function meshOf(targetPort: number) {
 }
 
 function proxyOf(app: string, kind: MeshProxy['kind']): MeshProxy {
-  const who = { id: app, kind, cluster: clusterName('cluster1'), namespace: 'default' };
-  const where = { podName: app, ip: '127.0.0.1', network: '', requestedNetworks: [] };
-  return {
-    ...who,
-    ...where,
-    labels: { app },
-    serviceAccount: app,
-    trustDomain: 'cluster.local',
-    dnsDomain: 'cluster.local',
-  };
+  return meshProxy({ id: app, kind, podName: app, ip: '127.0.0.1', labels: { app }, serviceAccount: app });
 }
 
 /** An application that tells by the first bytes what its client speaks, and speaks first if the client says nothing. */

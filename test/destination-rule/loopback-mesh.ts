@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One real Envoy with all that a sidecar is given of a mesh whose pods are servers on loopback: each at an address of its
 // own in 127.0.0.0/8, without a sidecar. Its listeners, which would wait for redirected connections, get ports.
+
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
@@ -9,9 +10,9 @@ import { type Bootstrap, BootstrapSchema } from '#gen/envoy/config/bootstrap/v3/
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { clusterName } from '../../src/api/names.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
-import type { MeshProxy } from '../../src/model/proxy.ts';
 import { MeshStore } from '../../src/model/store.ts';
 import { CompileCache, compileProxy } from '../../src/pipeline.ts';
+import { meshProxy } from '../fixture/mesh-proxy.ts';
 import { RunningEnvoy } from '../scenarios/running-envoy.ts';
 import { staticBootstrap } from '../scenarios/static-bootstrap.ts';
 
@@ -117,20 +118,7 @@ function bootstrapOf(pods: readonly PlacedPod[], rules: readonly KubeObject[], p
   return bootstrap;
 }
 
-const CLIENT: MeshProxy = {
-  id: 'client',
-  kind: 'sidecar',
-  cluster: clusterName('one'),
-  namespace: 'default',
-  podName: 'client',
-  ip: '127.0.0.1',
-  labels: {},
-  serviceAccount: 'default',
-  network: '',
-  requestedNetworks: [],
-  trustDomain: 'cluster.local',
-  dnsDomain: 'cluster.local',
-};
+const CLIENT = meshProxy({ id: 'client', cluster: clusterName('one'), podName: 'client', ip: '127.0.0.1' });
 
 function objectsOf(pods: readonly PlacedPod[]): KubeObject[] {
   const services = [...new Set(pods.map(({ service }) => service))].map((name) => ({

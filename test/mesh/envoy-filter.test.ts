@@ -10,10 +10,11 @@ import { MeshStore } from '../../src/model/store.ts';
 import { createCompile } from '../../src/runtime/compile.ts';
 import { IdlePatches } from '../../src/runtime/findings/idle-patches.ts';
 import { MeshEngine } from '../../src/runtime/mesh-engine.ts';
-import { AdsBackend, type Refusal } from '../../src/runtime/streams/ads-backend.ts';
+import type { AdsBackendOptions, Refusal } from '../../src/runtime/streams/ads-backend.ts';
 import { findEnvoy } from '../../src/runtime/toolchain.ts';
-import { startXdsServer, trustLoopback } from '../../src/xds/server.ts';
+import type { XdsServer } from '../../src/xds/server.ts';
 import { type EnvoyProcess, startEnvoy } from '../xds/envoy-process.ts';
+import { CLUSTER, startLoopbackAds } from './loopback-ads.ts';
 import { plaintextBootstrap } from './plaintext-bootstrap.ts';
 
 const envoyPath = findEnvoy();
@@ -74,17 +75,17 @@ describe.skipIf(envoyPath === undefined)('EnvoyFilters on a real Envoy', () => {
   const dir = mkdtempSync(join(tmpdir(), 'isthmus-envoy-filter-'));
   const ending = new AbortController();
   const options = { trustDomain: 'cluster.local', dnsDomain: 'cluster.local', rootNamespace: 'istio-system' };
-  const store = new MeshStore({ ...options, configCluster: 'c1' });
+  const store = new MeshStore({ ...options, configCluster: CLUSTER });
   const engine = new MeshEngine({ store, compile: createCompile('ads'), clusters: [] });
   const source = engine.listener('test');
-  const apply = (object: KubeObject): void => source.events([{ kind: 'upsert', cluster: 'c1', object }]);
-  const remove = (object: KubeObject): void => source.events([{ kind: 'delete', cluster: 'c1', object }]);
+  const apply = (object: KubeObject): void => source.events([{ kind: 'upsert', cluster: CLUSTER, object }]);
+  const remove = (object: KubeObject): void => source.events([{ kind: 'delete', cluster: CLUSTER, object }]);
   const refusals: Refusal[] = [];
   let idlePatches: readonly Diagnostic[] = [];
   const patches = new IdlePatches((diagnostics) => {
     idlePatches = diagnostics;
   });
-  let xds: Awaited<ReturnType<typeof startXdsServer>>;
+  let xds: XdsServer;
   let envoy: EnvoyProcess;
   const dump = async (what: string): Promise<string> => (await envoy.admin(`/config_dump?resource=${what}`)).body;
   const routes = () => dump('dynamic_route_configs');
@@ -92,22 +93,9 @@ describe.skipIf(envoyPath === undefined)('EnvoyFilters on a real Envoy', () => {
   beforeAll(async () => {
     apply(entry);
     apply(header('first'));
-    const nobody = { namespace: '', serviceAccount: '', podName: '', podUid: '' };
-    xds = await startXdsServer(
-      {
-        listen: { host: '127.0.0.1', port: 0 },
-        authenticator: trustLoopback({ trustDomain: 'cluster.local', clusterName: 'c1', ...nobody }),
-        ads: new AdsBackend({
-          engine,
-          trustDomain: 'cluster.local',
-          cluster: 'c1',
-          identity: 'node',
-          onRefusal: (refusal) => refusals.push(refusal),
-          onPatches: (stream, found) => patches.note(stream, found),
-        }),
-      },
-      ending.signal,
-    );
+    const onRefusal = (refusal: Refusal) => refusals.push(refusal);
+    const onPatches: AdsBackendOptions['onPatches'] = (stream, found) => patches.note(stream, found);
+    xds = await startLoopbackAds({ engine, onRefusal, onPatches }, ending.signal);
     envoy = startEnvoy(envoyPath!, dir, plaintextBootstrap(xds.port));
   });
 

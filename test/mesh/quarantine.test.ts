@@ -12,11 +12,12 @@ import type { KubeObject } from '../../src/kube/types.ts';
 import { MeshStore } from '../../src/model/store.ts';
 import { createCompile } from '../../src/runtime/compile.ts';
 import { type Compile, MeshEngine } from '../../src/runtime/mesh-engine.ts';
-import { AdsBackend, type Refusal } from '../../src/runtime/streams/ads-backend.ts';
+import type { Refusal } from '../../src/runtime/streams/ads-backend.ts';
 import { findEnvoy } from '../../src/runtime/toolchain.ts';
-import { startXdsServer, trustLoopback } from '../../src/xds/server.ts';
+import type { XdsServer } from '../../src/xds/server.ts';
 import type { XdsResource } from '../../src/xds/types.ts';
 import { type EnvoyProcess, startEnvoy } from '../xds/envoy-process.ts';
+import { CLUSTER, startLoopbackAds } from './loopback-ads.ts';
 import { plaintextBootstrap } from './plaintext-bootstrap.ts';
 
 const envoyPath = findEnvoy();
@@ -69,34 +70,20 @@ describe.skipIf(envoyPath === undefined)('a table with one bad object in it, on 
     trustDomain: 'cluster.local',
     dnsDomain: 'cluster.local',
     rootNamespace: 'istio-system',
-    configCluster: 'c1',
+    configCluster: CLUSTER,
   });
   const engine = new MeshEngine({ store, compile: spoiled(createCompile('ads')), clusters: [] });
   const source = engine.listener('test');
   const apply = (...objects: KubeObject[]): void =>
-    source.events(objects.map((object) => ({ kind: 'upsert', cluster: 'c1', object })));
+    source.events(objects.map((object) => ({ kind: 'upsert', cluster: CLUSTER, object })));
   const refusals: Refusal[] = [];
-  let xds: Awaited<ReturnType<typeof startXdsServer>>;
+  let xds: XdsServer;
   let envoy: EnvoyProcess;
   const routes = async (): Promise<string> => (await envoy.admin('/config_dump?resource=dynamic_route_configs')).body;
 
   beforeAll(async () => {
     apply(entry('one'), entry('two'), rule('good', 'one', '/first'));
-    const nobody = { namespace: '', serviceAccount: '', podName: '', podUid: '' };
-    xds = await startXdsServer(
-      {
-        listen: { host: '127.0.0.1', port: 0 },
-        authenticator: trustLoopback({ trustDomain: 'cluster.local', clusterName: 'c1', ...nobody }),
-        ads: new AdsBackend({
-          engine,
-          trustDomain: 'cluster.local',
-          cluster: 'c1',
-          identity: 'node',
-          onRefusal: (refusal) => refusals.push(refusal),
-        }),
-      },
-      ending.signal,
-    );
+    xds = await startLoopbackAds({ engine, onRefusal: (refusal) => refusals.push(refusal) }, ending.signal);
     envoy = startEnvoy(envoyPath!, dir, plaintextBootstrap(xds.port));
   });
 

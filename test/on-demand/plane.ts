@@ -16,14 +16,12 @@ import type { KubeObject } from '../../src/kube/types.ts';
 import { MeshStore } from '../../src/model/store.ts';
 import { createCompile } from '../../src/runtime/compile.ts';
 import { type Compile, MeshEngine } from '../../src/runtime/mesh-engine.ts';
-import { AdsBackend, type Refusal } from '../../src/runtime/streams/ads-backend.ts';
-import { startXdsServer, trustLoopback, type XdsServer } from '../../src/xds/server.ts';
+import type { Refusal } from '../../src/runtime/streams/ads-backend.ts';
+import type { XdsServer } from '../../src/xds/server.ts';
 import type { XdsEvent } from '../../src/xds/stream.ts';
 import type { XdsResource } from '../../src/xds/types.ts';
+import { CLUSTER, startLoopbackAds } from '../mesh/loopback-ads.ts';
 import { plaintextBootstrap } from '../mesh/plaintext-bootstrap.ts';
-
-export const CLUSTER = 'c1';
-const nobody = { namespace: '', serviceAccount: '', podName: '', podUid: '' };
 
 export class LoopbackPlane {
   readonly engine: MeshEngine;
@@ -62,18 +60,12 @@ export class LoopbackPlane {
 
   /** Serves ADS; once more after `stop`, as another control plane that knows nothing of the first one's streams. */
   async start(): Promise<void> {
-    this.#server = await startXdsServer(
+    this.#server = await startLoopbackAds(
       {
-        listen: { host: '127.0.0.1', port: this.#port },
-        authenticator: trustLoopback({ trustDomain: 'cluster.local', clusterName: CLUSTER, ...nobody }),
-        ads: new AdsBackend({
-          engine: this.engine,
-          trustDomain: 'cluster.local',
-          cluster: CLUSTER,
-          identity: 'node',
-          secrets: this.#secrets,
-          onRefusal: (refusal) => this.refusals.push(refusal),
-        }),
+        engine: this.engine,
+        port: this.#port,
+        secrets: this.#secrets,
+        onRefusal: (refusal) => this.refusals.push(refusal),
         observe: (event) => this.observe(event),
         // Envoys are killed here, in the middle of whatever they do.
         onError: () => {},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two real Envoys with what the stages make for them, on loopback: the sidecar of `client`, version v1, calls that of `shop`,
 // version v2, by mutual TLS. What their bootstraps and environments have in a pod, they have here.
+
 import { once } from 'node:events';
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
@@ -21,6 +22,7 @@ import type { MeshProxy } from '../../src/model/proxy.ts';
 import { MeshStore } from '../../src/model/store.ts';
 import { CompileCache, compileProxy } from '../../src/pipeline.ts';
 import { PROXY_ENVIRONMENT } from '../../src/xds/proxy-environment.ts';
+import { meshProxy } from '../fixture/mesh-proxy.ts';
 import { freePort } from '../fixture/ports.ts';
 import { RunningEnvoy } from '../scenarios/running-envoy.ts';
 import { staticBootstrap, type WorkloadKeys } from '../scenarios/static-bootstrap.ts';
@@ -237,19 +239,15 @@ export function collectorObjects(
 }
 
 function proxyOf({ name = '', namespace = '', labels = {} }: ObjectMeta): MeshProxy {
-  return {
+  return meshProxy({
     id: name,
-    kind: 'sidecar',
     cluster: clusterName(CLUSTER),
     namespace,
     podName: name,
     ip: '127.0.0.1',
     labels,
     serviceAccount: labels['app'] ?? '',
-    network: '',
-    requestedNetworks: [],
-    ...SETTINGS,
-  };
+  });
 }
 
 function newAuthority(): Authority {
