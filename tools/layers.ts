@@ -20,7 +20,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // serving
   xds: ['incremental'],
   identity: ['pki', 'xds'],
-  federation: ['api', 'model', 'kube', 'pki'],
+  federation: ['api', 'model', 'kube', 'incremental'],
+  // what a request will meet, asked of the pipeline
+  explain: ['pipeline.ts', 'api', 'model', 'intent', 'envoy', 'xds', 'kube', 'injector'],
   sources: ['kube', 'api'],
   dns: ['kube', 'api', 'sources'],
   injector: ['api', 'kube', 'xds', 'netfilter'],
@@ -53,7 +55,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const IO_MODULES = /^node:(fs|net|http|http2|https|tls|dgram|dns|child_process|worker_threads|sqlite)/;
 /** Of node:net these compute and touch no network. */
 const PURE_IMPORT = /^import\s+\{(\s*(isIP|isIPv4|isIPv6|BlockList)\s*,?)+\}\s+from\s+'node:net'/;
-const PURE = new Set(['incremental', 'api', 'model', 'intent', 'envoy', 'pipeline.ts']);
+const PURE = new Set(['incremental', 'api', 'model', 'intent', 'envoy', 'pipeline.ts', 'federation', 'explain']);
 
 export interface FileImports {
   /** Relative to src, e.g. `model/store.ts`. */
