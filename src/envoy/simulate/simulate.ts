@@ -9,6 +9,7 @@ import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import {
   type RedirectAction,
   type Route,
+  type VirtualHost,
   VirtualHost_TlsRequirementType,
 } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import {
@@ -44,7 +45,18 @@ export type Outcome = {
   readonly route?: string;
   /** The rule that made the route; absent where a Service alone did. */
   readonly rule?: RuleRef;
+  readonly chosen: Chosen;
 } & Verdict;
+
+/** The very messages that the call met, as far as it came. */
+export interface Chosen {
+  readonly chain?: FilterChain;
+  readonly manager?: HttpConnectionManager;
+  /** Name of the route configuration. */
+  readonly table?: string;
+  readonly virtualHost?: VirtualHost;
+  readonly route?: Route;
+}
 
 type Verdict =
   | { readonly kind: 'forward'; readonly to: readonly ForwardTarget[] }
@@ -77,12 +89,12 @@ export interface UpstreamEndpoint {
 export function simulate(state: DecodedState, call: Call): Outcome {
   const listener = chooseListener(state, call);
   if (listener === undefined)
-    return { kind: 'refuse', listener: '', why: `nothing listens on ${call.connection.port}` };
+    return { kind: 'refuse', listener: '', why: `nothing listens on ${call.connection.port}`, chosen: {} };
   const chain = selectChain(listener, call.connection, call.request === undefined ? undefined : 'http/1.1');
   if (chain === undefined)
-    return { kind: 'refuse', listener: listener.name, why: 'no filter chain takes the connection' };
+    return { kind: 'refuse', listener: listener.name, why: 'no filter chain takes the connection', chosen: {} };
   if (call.direction === 'gateway' && asksInVain(chain, call.connection))
-    return { kind: 'refuse', listener: listener.name, why: 'it asks for a client certificate' };
+    return { kind: 'refuse', listener: listener.name, why: 'it asks for a client certificate', chosen: { chain } };
   return runChain(state, listener, chain, call);
 }
 
@@ -109,18 +121,18 @@ function chooseListener(state: DecodedState, { direction, connection }: Call): L
 function runChain(state: DecodedState, listener: Listener, chain: FilterChain, call: Call): Outcome {
   const config = chain.filters.at(-1)?.configType;
   if (config?.case !== 'typedConfig')
-    return { kind: 'refuse', listener: listener.name, why: 'the chain has no filter' };
+    return { kind: 'refuse', listener: listener.name, why: 'the chain has no filter', chosen: { chain } };
   const manager = anyUnpack(config.value, HttpConnectionManagerSchema);
-  if (manager !== undefined) return runHttp(state, listener, manager, call);
+  if (manager !== undefined) return runHttp(state, listener, { chain, manager }, call);
   const proxy = anyUnpack(config.value, TcpProxySchema);
   const specifier = proxy?.clusterSpecifier;
   const rule = readRuleMetadata(chain.metadata);
-  const place = { listener: listener.name, ...(rule !== undefined && { rule }) };
+  const place = { listener: listener.name, ...(rule !== undefined && { rule }), chosen: { chain } };
   if (specifier?.case === 'weightedClusters') {
     return { kind: 'forward', ...place, to: shares(state, specifier.value.clusters) };
   }
   const cluster = specifier?.case === 'cluster' ? specifier.value : '';
-  if (cluster === BLACK_HOLE) return { kind: 'refuse', listener: listener.name, why: 'it leads into the black hole' };
+  if (cluster === BLACK_HOLE) return { kind: 'refuse', ...place, why: 'it leads into the black hole' };
   return { kind: 'forward', ...place, to: [target(state, cluster, 1)] };
 }
 
@@ -134,8 +146,14 @@ function shares(state: DecodedState, clusters: readonly Share[]): ForwardTarget[
   return clusters.map(({ name, weight }) => target(state, name, weight / sum));
 }
 
-function runHttp(state: DecodedState, listener: Listener, manager: HttpConnectionManager, call: Call): Outcome {
-  if (call.request === undefined) return { kind: 'refuse', listener: listener.name, why: 'the port speaks HTTP' };
+function runHttp(
+  state: DecodedState,
+  { name: listener }: Listener,
+  { chain, manager }: { chain: FilterChain; manager: HttpConnectionManager },
+  call: Call,
+): Outcome {
+  if (call.request === undefined)
+    return { kind: 'refuse', listener, why: 'the port speaks HTTP', chosen: { chain, manager } };
   const named = manager.stripTrailingHostDot ? withoutFinalDot(call.request) : call.request;
   const request = manager.normalizePath === true ? { ...named, path: normalizedPath(named.path) } : named;
   const specifier = manager.routeSpecifier;
@@ -146,18 +164,20 @@ function runHttp(state: DecodedState, listener: Listener, manager: HttpConnectio
         ? specifier.value
         : undefined;
   const vhost = table && chooseVirtualHost(table, request.authority);
+  const met = { chain, manager, ...(table && { table: table.name }), ...(vhost && { virtualHost: vhost }) };
   if (vhost?.requireTls === VirtualHost_TlsRequirementType.ALL && request.scheme === 'http') {
     const location = `https://${request.authority}${request.path}`;
-    return { kind: 'redirect', listener: listener.name, virtualHost: vhost.name, status: 301, location };
+    return { kind: 'redirect', listener, virtualHost: vhost.name, status: 301, location, chosen: met };
   }
   const route = vhost && chooseRoute(vhost, request);
-  if (vhost === undefined || route === undefined) return { kind: 'respond', listener: listener.name, status: 404 };
+  if (vhost === undefined || route === undefined) return { kind: 'respond', listener, status: 404, chosen: met };
   const rule = readRuleMetadata(route.metadata);
   const answer = answerBeforeRouting(route, request);
   return {
-    listener: listener.name,
+    listener,
     virtualHost: vhost.name,
     route: route.name,
+    chosen: { ...met, route },
     ...(rule !== undefined && { rule }),
     ...(answer === undefined ? runRoute(state, route, request) : { kind: 'respond', status: answer }),
   };
