@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ConfigDelivery } from '../api/config-delivery.ts';
-import type { ClusterName } from '../api/names.ts';
+import type { Workload } from '../api/kubernetes.ts';
+import { labelledLocality } from '../api/localities.ts';
+import { type ClusterName, clusterName } from '../api/names.ts';
 
 /** One Envoy, as the control plane knows it: proven by its token and its pod, never by what it says of itself. */
 export interface MeshProxy {
@@ -32,4 +34,49 @@ export interface MeshProxy {
   readonly version?: string;
   /** Texts of its node's metadata; for EnvoyFilters alone, since nobody proves them. */
   readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** What a proxy says of itself, as far as it makes a difference. */
+export type ProxyClaims = Pick<
+  MeshProxy,
+  'kind' | 'namespace' | 'podName' | 'ip' | 'labels' | 'serviceAccount' | 'network' | 'requestedNetworks' | 'dnsDomain'
+> & {
+  readonly upstreamMark: number | undefined;
+  readonly delivery: ConfigDelivery;
+  readonly version: string;
+  readonly metadata: Readonly<Record<string, string>>;
+};
+
+/** `workload`: its pod; absent where none is known. `isBelieved`: nobody has to prove anything (loopback). */
+export function buildMeshProxy(known: {
+  readonly id: string;
+  readonly cluster: string;
+  readonly trustDomain: string;
+  readonly claims: ProxyClaims;
+  readonly workload: Workload | undefined;
+  readonly isBelieved: boolean;
+}): MeshProxy {
+  const { id, cluster, trustDomain, claims, workload, isBelieved } = known;
+  // Labels choose Gateways, and with them keys: what a proxy says of its own is believed only where all of it is.
+  const said = isBelieved ? claims.labels : {};
+  return {
+    id,
+    kind: claims.kind,
+    cluster: clusterName(cluster),
+    namespace: claims.namespace,
+    podName: claims.podName,
+    ip: claims.ip,
+    labels: workload?.labels ?? said,
+    serviceAccount: workload?.serviceAccount ?? claims.serviceAccount,
+    network: claims.network,
+    requestedNetworks: claims.requestedNetworks,
+    locality: workload?.locality || labelledLocality(said),
+    node: workload?.nodeName ?? '',
+    trustDomain,
+    dnsDomain: claims.dnsDomain,
+    delivery: claims.delivery,
+    version: claims.version,
+    metadata: claims.metadata,
+    ...(claims.upstreamMark === undefined ? {} : { upstreamMark: claims.upstreamMark }),
+  };
 }

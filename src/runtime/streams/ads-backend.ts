@@ -3,12 +3,11 @@
 
 import type { ObjectRef } from '../../api/diagnostics.ts';
 import type { Workload } from '../../api/kubernetes.ts';
-import { labelledLocality } from '../../api/localities.ts';
-import { clusterName } from '../../api/names.ts';
 import { TYPE_URL } from '../../envoy/names.ts';
 import { spiffeId } from '../../identity/spiffe.ts';
 import type { SecretSubscription, WorkloadSecrets } from '../../identity/workload-secrets.ts';
-import type { MeshProxy } from '../../model/proxy.ts';
+import { type NodeClaims, readNode } from '../../injector/proxy-node.ts';
+import { buildMeshProxy, type MeshProxy } from '../../model/proxy.ts';
 import { workloadKey } from '../../model/snapshot.ts';
 import { SECRET_TYPE } from '../../xds/session/type-urls.ts';
 import {
@@ -26,9 +25,9 @@ import type { ProxyPatches } from '../findings/idle-patches.ts';
 import { Quarantine } from '../findings/quarantine.ts';
 import type { CompiledProxy, MeshEngine } from '../mesh-engine.ts';
 import type { ProxySecrets, SecretsOfProxy } from '../secrets/proxy-secrets.ts';
+import { checkClaims } from './checked-claims.ts';
 import { ClaimedNetworks } from './claimed-networks.ts';
 import { LearntDependencies, workloadOf } from './learnt-dependencies.ts';
-import { checkClaims, type NodeClaims, readNode } from './proxy-node.ts';
 
 /** A resource that Envoy refused, and the objects that it was made of. */
 export interface Refusal {
@@ -207,28 +206,7 @@ export class AdsBackend implements XdsBackend {
   #meshProxy({ id, cluster, claims }: KnownProxy): MeshProxy {
     const { trustDomain, identity } = this.#options;
     const workload = identity === 'token' ? this.#workload(cluster, claims) : undefined;
-    // Labels choose Gateways, and with them keys: what a proxy says of its own is believed only where all of it is.
-    const said = identity === 'node' ? claims.labels : {};
-    return {
-      id,
-      kind: claims.kind,
-      cluster: clusterName(cluster),
-      namespace: claims.namespace,
-      podName: claims.podName,
-      ip: claims.ip,
-      labels: workload?.labels ?? said,
-      serviceAccount: workload?.serviceAccount ?? claims.serviceAccount,
-      network: claims.network,
-      requestedNetworks: claims.requestedNetworks,
-      locality: workload?.locality || labelledLocality(said),
-      node: workload?.nodeName ?? '',
-      trustDomain,
-      dnsDomain: claims.dnsDomain,
-      delivery: claims.delivery,
-      version: claims.version,
-      metadata: claims.metadata,
-      ...(claims.upstreamMark === undefined ? {} : { upstreamMark: claims.upstreamMark }),
-    };
+    return buildMeshProxy({ id, cluster, trustDomain, claims, workload, isBelieved: identity === 'node' });
   }
 
   #workload(cluster: string, claims: NodeClaims): Workload | undefined {

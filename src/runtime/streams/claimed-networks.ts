@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What proxies say of their network nobody proves, and what they are sent depends on it: for each new answer a whole mesh is
 // compiled and kept. One pod that says something else each time that it connects must not wear out the control plane.
+
+import type { NodeClaims } from '../../injector/proxy-node.ts';
 import { XdsRefusal } from '../../xds/types.ts';
-import type { NodeClaims } from './proxy-node.ts';
 
 export interface NetworkClaimLimits {
   /** Of one namespace of a cluster. */

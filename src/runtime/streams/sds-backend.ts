@@ -4,9 +4,10 @@ import type { WorkloadSubject } from '../../identity/authority.ts';
 import { CaError } from '../../identity/ca-material.ts';
 import { spiffeId } from '../../identity/spiffe.ts';
 import type { SecretSubscription, WorkloadSecrets } from '../../identity/workload-secrets.ts';
+import { readNode } from '../../injector/proxy-node.ts';
 import { SECRET_TYPE } from '../../xds/session/type-urls.ts';
 import { type PeerIdentity, type XdsBackend, type XdsNode, type XdsProxy, XdsRefusal } from '../../xds/types.ts';
-import { checkClaims, readNode } from './proxy-node.ts';
+import { checkClaims } from './checked-claims.ts';
 
 /** Keys and certificates for the identity that the token proves, and for no other. */
 export class SdsBackend implements XdsBackend {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an Envoy says of itself in its first request, and what of it its token bears out.
+// What an Envoy says of itself in its first request: what its bootstrap (bootstrap.ts) told it to say.
 import { isIP } from 'node:net';
-import { type ConfigDelivery, DELIVERY_METADATA, isConfigDelivery } from '../../api/config-delivery.ts';
-import type { WorkloadSubject } from '../../identity/authority.ts';
-import { PROXY_ENVIRONMENT, type WorkloadFact } from '../../xds/proxy-environment.ts';
-import { type PeerIdentity, type XdsNode, XdsRefusal } from '../../xds/types.ts';
+import { type ConfigDelivery, DELIVERY_METADATA, isConfigDelivery } from '../api/config-delivery.ts';
+import { PROXY_ENVIRONMENT, type WorkloadFact } from '../xds/proxy-environment.ts';
+import { type XdsNode, XdsRefusal } from '../xds/types.ts';
+
+/** What telemetry calls its workload. */
+export type NodeFacts = Readonly<Record<Exclude<WorkloadFact, 'namespace'>, string>>;
 
 export interface NodeClaims {
   readonly kind: 'sidecar' | 'gateway';
@@ -26,8 +28,7 @@ export interface NodeClaims {
   readonly version: string;
   /** The texts of its metadata. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** What telemetry calls its workload. */
-  readonly facts: WorkloadSubject;
+  readonly facts: NodeFacts;
 }
 
 /**
@@ -93,30 +94,7 @@ function isAbleToFetch({ userAgentVersion }: XdsNode): boolean {
   return major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
 }
 
-/** What the token says anyway: proxies of a remote cluster do not know the name that its registry has in the mesh. */
-const MAY_BE_LEFT_OUT: ReadonlySet<string> = new Set(['cluster', 'service account']);
-
-/**
- * `cluster` is the control plane's own: what an installation elsewhere calls itself is not the name by which it is watched.
- * @throws XdsRefusal PERMISSION_DENIED when the node claims to be what its token does not prove
- */
-export function checkClaims(claims: NodeClaims, peer: PeerIdentity, cluster: string): void {
-  const contradictions: readonly [what: string, claimed: string, proven: string][] = [
-    ['cluster', peer.clusterName === cluster ? claims.clusterId : peer.clusterName, peer.clusterName],
-    ['namespace', claims.namespace, peer.namespace],
-    ['service account', claims.serviceAccount, peer.serviceAccount],
-    ['pod', claims.podName, peer.podName],
-  ];
-  for (const [what, claimed, proven] of contradictions) {
-    if (claimed === proven || (claimed === '' && MAY_BE_LEFT_OUT.has(what))) continue;
-    throw new XdsRefusal(
-      'PERMISSION_DENIED',
-      `the node says that its ${what} is "${claimed}", but its token proves "${proven}"`,
-    );
-  }
-}
-
-function factsOf(said: (fact: WorkloadFact) => string): WorkloadSubject {
+function factsOf(said: (fact: WorkloadFact) => string): NodeFacts {
   const of = (fact: WorkloadFact) => said(fact) || 'unknown';
   return {
     workload: of('workload'),
