@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a rule says where else it holds, and how a copy says what it is a copy of.
+import { createHash } from 'node:crypto';
+import type { KubeObject } from '../../kube/types.ts';
+
+/** On the rule that a person wrote: `cluster2,cluster3`, or `*` for every peer. */
+export const CLUSTERS_ANNOTATION = 'isthmus.io/clusters';
+/** On a copy. Whoever removes it makes the object their own. */
+export const SOURCE_CLUSTER_LABEL = 'isthmus.io/source-cluster';
+/** On a copy: CLUSTER/NAMESPACE/NAME. */
+export const SOURCE_ANNOTATION = 'isthmus.io/source';
+export const REVISION_ANNOTATION = 'isthmus.io/source-revision';
+export const GENERATION_ANNOTATION = 'isthmus.io/source-generation';
+export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
+export const MANAGER = 'isthmus';
+
+const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
+const CLUSTER_NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
+const RULE_KINDS = new Set(['VirtualService', 'DestinationRule']);
+
+export type Targets =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'named'; readonly clusters: readonly string[] }
+  | { readonly kind: 'invalid'; readonly message: string; readonly cure: string };
+
+export function isRule({ apiVersion, kind }: Pick<KubeObject, 'apiVersion' | 'kind'>): boolean {
+  return RULE_KINDS.has(kind) && apiVersion.startsWith('networking.istio.io/');
+}
+
+/** Its kind, namespace and name: what a rule and its copies have in common. */
+export function ruleKey({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'>): string {
+  return `${kind} ${metadata.namespace ?? ''}/${metadata.name ?? ''}`;
+}
+
+/**
+ * Ours to change and to remove. One over which a person has applied a file of theirs is no longer: they said what it has to
+ * be, and will again.
+ */
+export function isCopy(object: KubeObject): boolean {
+  const { labels, annotations } = object.metadata;
+  return (
+    labels?.[MANAGED_BY_LABEL] === MANAGER &&
+    labels[SOURCE_CLUSTER_LABEL] !== undefined &&
+    annotations?.[SOURCE_ANNOTATION] !== undefined &&
+    annotations[LAST_APPLIED] === undefined &&
+    !isAppliedByServer(object)
+  );
+}
+
+/** Where a rule is to hold besides its own cluster; undefined for one that is nobody’s business elsewhere. */
+export function readTargets(object: KubeObject): Targets | undefined {
+  const said = object.metadata.annotations?.[CLUSTERS_ANNOTATION];
+  if (said === undefined || isCopy(object) || object.metadata.deletionTimestamp !== undefined) return undefined;
+  const names = [...new Set(said.split(',').map((name) => name.trim()))].filter((name) => name !== '');
+  if (names.includes('*')) return { kind: 'all' };
+  const cure = `write ${CLUSTERS_ANNOTATION}: "cluster2,cluster3", or "*" for every peer`;
+  if (names.length === 0) return { kind: 'invalid', message: `${CLUSTERS_ANNOTATION} names no cluster`, cure };
+  const wrong = names.find((name) => !CLUSTER_NAME.test(name));
+  if (wrong === undefined) return { kind: 'named', clusters: names };
+  const message = `${CLUSTERS_ANNOTATION}: ${JSON.stringify(wrong)} cannot be a cluster’s name`;
+  return { kind: 'invalid', message, cure };
+}
+
+export function isAimedAt(targets: Targets | undefined, cluster: string): boolean {
+  return targets?.kind === 'all' || (targets?.kind === 'named' && targets.clusters.includes(cluster));
+}
+
+/** Of what a rule says, whatever the order of its members: two rules of one revision do the same. */
+export function revisionOf({ spec }: KubeObject): string {
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(spec)))
+    .digest('hex')
+    .slice(0, 10);
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).map(([key, member]) => [key, sorted(member)] as const);
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+function isAppliedByServer({ metadata }: KubeObject): boolean {
+  const { managedFields } = metadata as { managedFields?: readonly { operation?: string; fieldsV1?: object }[] };
+  return (managedFields ?? []).some(({ operation, fieldsV1 }) => operation === 'Apply' && 'f:spec' in (fieldsV1 ?? {}));
+}
