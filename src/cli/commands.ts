@@ -8,6 +8,7 @@ const GROUPS: readonly [names: readonly string[], load: () => Promise<CommandMod
   [['demo'], () => import('./commands/demo.ts')],
   [['sandbox'], () => import('./commands/sandbox.ts')],
   [['install', 'uninstall'], () => import('./commands/install.ts')],
+  [['mesh'], () => import('./commands/mesh.ts')],
   [['analyze'], () => import('./commands/analyze.ts')],
   [['proxy-status', 'ps'], () => import('./commands/proxy-status.ts')],
   [['version'], () => import('./commands/version.ts')],

@@ -67,6 +67,34 @@ export function loadKubeconfig(path?: string, context?: string): ClientConfig {
   return config;
 }
 
+export interface KubeContext {
+  readonly name: string;
+  /** The API server's address; undefined where the context's cluster is not in the files. */
+  readonly server: string | undefined;
+}
+
+/**
+ * Every context of a kubeconfig, in the file's order; of those with one name the first.
+ * @param path as `loadKubeconfig` has it
+ * @throws Error that names a file which cannot be read
+ */
+export function listContexts(path?: string): KubeContext[] {
+  const documents = kubeconfigFiles(path).map(readDocument);
+  const named = (list: string, member: string): [string, Fields][] =>
+    documents.flatMap((content) => {
+      const entries = Array.isArray(content[list]) ? (content[list] as unknown[]) : [];
+      return entries.flatMap((entry): [string, Fields][] =>
+        isFields(entry) && isText(entry['name']) && isFields(entry[member]) ? [[entry['name'], entry[member]]] : [],
+      );
+    });
+  const clusters = named('clusters', 'cluster');
+  const contexts = new Map(named('contexts', 'context').reverse());
+  return [...new Set(named('contexts', 'context').map(([name]) => name))].map((name) => {
+    const server = clusters.find(([cluster]) => cluster === contexts.get(name)?.['cluster'])?.[1]['server'];
+    return { name, server: isText(server) ? server : undefined };
+  });
+}
+
 /** The pod's own service account. @throws Error when this process does not run in a pod */
 export function inClusterConfig(): ClientConfig {
   const host = process.env['KUBERNETES_SERVICE_HOST'];
