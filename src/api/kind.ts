@@ -26,7 +26,7 @@ export interface Kind<Spec> {
   /** Rules over the whole spec, run once it is well-formed. */
   check?(spec: Spec, at: At, header: ObjectHeader): void;
   /** Adds what an object of this kind says beside its spec: in its labels, its annotations, its status. */
-  complete?(spec: Spec, raw: KubeObject): Spec;
+  complete?(spec: Spec, raw: KubeObject, report: Report): Spec;
 }
 
 export interface ObjectHeader {
@@ -61,7 +61,7 @@ export function decodeObject<Spec>(
   const header = headerOf(raw, ref);
   const spec = readSpec(kind, raw, header, report);
   if (spec === undefined || report.errors > 0) return { diagnostics: report.diagnostics };
-  return { value: { ...header, spec: kind.complete?.(spec, raw) ?? spec }, diagnostics: report.diagnostics };
+  return { value: { ...header, spec: kind.complete?.(spec, raw, report) ?? spec }, diagnostics: report.diagnostics };
 }
 
 function readSpec<Spec>(kind: Kind<Spec>, raw: KubeObject, header: ObjectHeader, report: Report): Spec | undefined {

@@ -7,6 +7,7 @@ import type { Kind, MeshObject } from './kind.ts';
 import { distributionOf, type TrafficDistribution } from './kubernetes.ts';
 import { EXTERNAL_NETWORK } from './mesh-networks.ts';
 import { PROTOCOL_NAMES, parseProtocol } from './protocol.ts';
+import type { Report } from './report.ts';
 import {
   type At,
   checked,
@@ -22,6 +23,7 @@ import {
   text,
   turned,
 } from './shape.ts';
+import { parseTraffic, TRAFFIC_ANNOTATION, type TrafficSplit } from './traffic-shares.ts';
 import { checkExportTo, dnsLabel, exportTo, fullHost, labels, portNumber } from './values.ts';
 import { checkLabels, isNowhere, type WorkloadAddress, workloadAddress } from './workload-entry.ts';
 
@@ -107,10 +109,12 @@ export interface ServiceEntrySpec extends Infer<typeof fields> {
   readonly allocated: Readonly<Record<string, readonly string[]>> | undefined;
   /** By an annotation. */
   readonly trafficDistribution: TrafficDistribution;
+  /** By an annotation: its endpoints are clusters, of which each has a part of the requests. */
+  readonly traffic: TrafficSplit | undefined;
 }
 const spec = turned(
   fields,
-  (value): ServiceEntrySpec => ({ ...value, allocated: undefined, trafficDistribution: 'any' }),
+  (value): ServiceEntrySpec => ({ ...value, allocated: undefined, trafficDistribution: 'any', traffic: undefined }),
 );
 export type ServiceEntry = MeshObject<ServiceEntrySpec>;
 
@@ -149,12 +153,31 @@ export const SERVICE_ENTRY: Kind<ServiceEntrySpec> = {
     checkEndpoints(value, at);
     checkExternal(value, at, header.ref.namespace);
   },
-  complete: (value, raw) => ({
+  complete: (value, raw, report) => ({
     ...value,
     allocated: takesAddresses(raw, value) ? allocatedOf(raw) : undefined,
     trafficDistribution: distributionOf(undefined, raw),
+    traffic: trafficOf(value, raw, report),
   }),
 };
+
+function trafficOf(value: ServiceEntrySpec, raw: KubeObject, report: Report): TrafficSplit | undefined {
+  const said = raw.metadata.annotations?.[TRAFFIC_ANNOTATION];
+  if (said === undefined) return undefined;
+  const say = (message: string, cure: string) =>
+    report.add('ISM0006', `metadata.annotations["${TRAFFIC_ANNOTATION}"]`, message, cure, 'warning');
+  if (value.location !== 'MESH_INTERNAL' || value.endpoints.length === 0 || value.resolution === 'DNS_ROUND_ROBIN') {
+    say(
+      'requests are divided among the clusters of its endpoints, and it has none',
+      'give the mesh’s gateways as endpoints, with MESH_INTERNAL and resolution DNS',
+    );
+    return undefined;
+  }
+  const parsed = parseTraffic(said);
+  if (parsed.ok) return parsed.value;
+  say(`${parsed.fault}, so it is as if nothing had been said`, parsed.cure);
+  return undefined;
+}
 
 /** Whether it wants addresses of its own and gives none: https://istio.io/latest/docs/ops/configuration/traffic-management/dns-proxy/ */
 export function takesAddresses(
@@ -189,10 +212,18 @@ function checkHosts({ hosts, ports, resolution }: ServiceEntrySpec, at: At): voi
     );
   });
   const plain = ports.findIndex(({ protocol: p }) => p === 'tcp' || p === 'auto');
-  if (resolution === 'NONE' || hosts.length < 2 || plain < 0) return;
+  if (resolution === 'NONE' || hosts.length < 2 || plain < 0 || areOneService(hosts)) return;
   const message = 'on a port that is neither HTTP nor TLS nothing tells several hosts apart';
   const cure = 'make a ServiceEntry for each host, with addresses of its own';
   at.report.add('ISM0007', `${at.field}.ports[${plain}].protocol`, message, cure);
+}
+
+/** Two names of one: by either, connections to its address are for it. */
+function areOneService(hosts: readonly string[]): boolean {
+  const [first = '', ...others] = hosts.map(
+    (host) => /^([^.]+\.[^.]+)\.(?:global|svc\.clusterset\.local)$/.exec(host)?.[1],
+  );
+  return first !== '' && others.every((other) => other === first);
 }
 
 function checkSelector({ workloadSelector: selector, endpoints, resolution }: ServiceEntrySpec, at: At): void {

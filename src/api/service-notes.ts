@@ -5,6 +5,7 @@ import type { Diagnostic } from './diagnostics.ts';
 import { refOf } from './kind.ts';
 import { DISTRIBUTION_ANNOTATION, isDistribution } from './kubernetes.ts';
 import { diagnose, type Locate } from './report.ts';
+import { FALLBACK_ANNOTATION, parseTraffic, TRAFFIC_ANNOTATION } from './traffic-shares.ts';
 
 const UNREAD: Readonly<Record<'annotations' | 'labels', Readonly<Record<string, string>>>> = {
   annotations: {
@@ -21,6 +22,30 @@ const UNREAD: Readonly<Record<'annotations' | 'labels', Readonly<Record<string, 
   },
 };
 
+type Say = (field: string, message: string, cure: string) => Diagnostic;
+
+/** What it says of its traffic among clusters, and nobody understands. */
+function clusterNotes(annotations: Readonly<Record<string, string>> = {}, say: Say): Diagnostic[] {
+  const field = (name: string) => `metadata.annotations["${name}"]`;
+  const traffic = annotations[TRAFFIC_ANNOTATION];
+  const parsed = traffic === undefined ? undefined : parseTraffic(traffic);
+  const fallback = annotations[FALLBACK_ANNOTATION];
+  return [
+    ...(parsed?.ok === false
+      ? [say(field(TRAFFIC_ANNOTATION), `${parsed.fault}, so requests go by local-first`, parsed.cure)]
+      : []),
+    ...(fallback === undefined || fallback === 'true' || fallback === 'false'
+      ? []
+      : [
+          say(
+            field(FALLBACK_ANNOTATION),
+            `${JSON.stringify(fallback)} is neither true nor false, so it has no effect`,
+            'write "false" to keep requests in this cluster',
+          ),
+        ]),
+  ];
+}
+
 export function notesOnService(
   raw: KubeObject,
   options: { cluster: string; locate?: Locate | undefined },
@@ -34,6 +59,7 @@ export function notesOnService(
       return [say(`metadata.${part}["${name}"]`, `\`${name}\` has no effect here`, cure)];
     }),
   );
+  found.push(...clusterNotes(raw.metadata.annotations, say));
   const distribution = raw.metadata.annotations?.[DISTRIBUTION_ANNOTATION];
   if (distribution === undefined || isDistribution(distribution)) return found;
   const field = `metadata.annotations["${DISTRIBUTION_ANNOTATION}"]`;
