@@ -177,9 +177,9 @@ spec:
 `,
     );
     const alone = await analyze('--context', 'cluster1');
-    expect(alone.told.map(({ code, object }) => `${code} ${object.name}`)).toContain('ISM0101 only-there');
+    expect(alone.told.map(({ code, object }) => `${code} ${object.name}`)).toContain('IST0101 only-there');
     expect(alone.stderr).toContain('n2-k8s-config (Secret remote-sound)');
-    expect(await only('ISM0101', ...BOTH)).toEqual([]);
+    expect(await only('IST0101', ...BOTH)).toEqual([]);
   });
 
   test('the control plane itself tells of a watched cluster with another root', async () => {

@@ -158,7 +158,7 @@ describe.skipIf(obstacle !== undefined)(`.global names${obstacle ? ` (skipped: $
     expect(await answers(20, '-H', 'go:west')).toEqual(Array(20).fill('v3'));
     expect(await analyze()).toMatch(/^✔/);
     await applySubsets(east, west, { name: 'north', labels: { cluster: 'cluster3' } });
-    expect(await analyze()).toMatch(/ISM0102.*no DestinationRule of cluster3 for helloworld.* has the subset north/);
+    expect(await analyze()).toMatch(/IST0101.*no DestinationRule of cluster3 for helloworld.* has the subset north/);
   });
 
   test('the virtual address may be in 240.0.0.0/4 and in 127.255.0.0/16: the proxy takes both', async () => {

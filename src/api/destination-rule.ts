@@ -139,7 +139,7 @@ function reportSecrets({ trafficPolicy, subsets }: DestinationRuleSpec, at: At):
       if (!part.tls?.credentialName || !['SIMPLE', 'MUTUAL'].includes(part.tls.mode)) continue;
       const message = 'only gateways use it: sidecars, which this rule does not select, speak plaintext';
       const cure = 'select the clients by workloadSelector, or name files';
-      at.report.add('ISM0005', `${part.field}.tls.credentialName`, message, cure, 'info');
+      at.report.add('ISM0005', `${part.field}.tls.credentialName`, message, cure);
     }
   };
   report(trafficPolicy, `${at.field}.trafficPolicy`);

@@ -28,40 +28,65 @@ export interface Diagnostic {
   readonly line?: number;
 }
 
-/** ISM00xx: one object's own text. ISM01xx: objects that do not fit together. ISM02xx: proxies. ISM03xx: the installation. */
+/** A row of the catalogue. `istio`: the code under which Istio's analyzers say the same; it is the one that is shown. */
+interface DiagnosticKind {
+  readonly severity: Severity;
+  readonly title: string;
+  readonly istio?: `IST${string}`;
+}
+
+/**
+ * ISM00xx: one object's own text. ISM01xx: objects that do not fit together. ISM02xx: proxies. ISM03xx: the installation
+ * and what spans clusters. ISM04xx: what `isthmus analyze` alone looks for, in workloads and namespaces too.
+ */
 export const DIAGNOSTICS = {
-  ISM0001: { severity: 'error', title: 'required field missing' },
-  ISM0002: { severity: 'error', title: 'value of the wrong type' },
-  ISM0003: { severity: 'error', title: 'unknown field' },
+  ISM0001: { severity: 'error', title: 'required field missing', istio: 'IST0106' },
+  ISM0002: { severity: 'error', title: 'value of the wrong type', istio: 'IST0106' },
+  ISM0003: { severity: 'error', title: 'unknown field', istio: 'IST0106' },
   ISM0004: { severity: 'error', title: 'field not supported' },
-  ISM0005: { severity: 'warning', title: 'field without effect' },
-  ISM0006: { severity: 'error', title: 'value out of range or malformed' },
-  ISM0007: { severity: 'error', title: 'fields that exclude one another' },
-  ISM0008: { severity: 'error', title: 'weights that cannot be obeyed' },
-  ISM0009: { severity: 'error', title: 'duplicate entry' },
-  ISM0010: { severity: 'error', title: 'API version not served' },
-  ISM0011: { severity: 'warning', title: 'rule that no request can reach' },
+  ISM0005: { severity: 'warning', title: 'field without effect', istio: 'IST0133' },
+  ISM0006: { severity: 'error', title: 'value out of range or malformed', istio: 'IST0106' },
+  ISM0007: { severity: 'error', title: 'fields that exclude one another', istio: 'IST0106' },
+  ISM0008: { severity: 'error', title: 'weights that cannot be obeyed', istio: 'IST0106' },
+  ISM0009: { severity: 'error', title: 'duplicate entry', istio: 'IST0106' },
+  ISM0010: { severity: 'error', title: 'API version not served', istio: 'IST0106' },
+  ISM0011: { severity: 'warning', title: 'rule that no request can reach', istio: 'IST0130' },
   ISM0012: { severity: 'error', title: 'no Kubernetes object' },
   ISM0013: { severity: 'warning', title: 'port that gateways have already' },
   ISM0014: { severity: 'warning', title: 'external endpoints out of reach' },
-  ISM0101: { severity: 'warning', title: 'host not found' },
-  ISM0102: { severity: 'warning', title: 'subset not found' },
-  ISM0103: { severity: 'warning', title: 'port not found' },
+  ISM0015: { severity: 'info', title: 'match that no request can reach', istio: 'IST0131' },
+  ISM0016: { severity: 'error', title: 'REPLACE where nothing is replaced', istio: 'IST0152' },
+  ISM0017: { severity: 'error', title: 'ADD where nothing is added', istio: 'IST0153' },
+  ISM0018: { severity: 'error', title: 'REMOVE where nothing is removed', istio: 'IST0154' },
+  ISM0101: { severity: 'error', title: 'host not found', istio: 'IST0101' },
+  ISM0102: { severity: 'error', title: 'subset not found', istio: 'IST0101' },
+  ISM0103: { severity: 'error', title: 'port not found', istio: 'IST0101' },
   ISM0104: { severity: 'warning', title: 'host claimed twice' },
   ISM0105: { severity: 'warning', title: 'virtual address claimed twice' },
-  ISM0106: { severity: 'warning', title: 'gateway not found' },
-  ISM0108: { severity: 'warning', title: 'host not served by the gateway' },
+  ISM0106: { severity: 'error', title: 'gateway not found', istio: 'IST0101' },
+  ISM0108: { severity: 'warning', title: 'host not served by the gateway', istio: 'IST0132' },
   ISM0109: { severity: 'warning', title: 'port that proxies cannot serve' },
   ISM0110: { severity: 'warning', title: 'name without an address' },
   ISM0111: { severity: 'warning', title: 'network without a gateway' },
   ISM0112: { severity: 'warning', title: 'gateway that leads nowhere yet' },
   ISM0113: { severity: 'warning', title: 'no sidecar behind a gateway' },
-  ISM0114: { severity: 'warning', title: 'cluster of a network not found' },
+  ISM0114: { severity: 'error', title: 'cluster of a network not found', istio: 'IST0126' },
   ISM0115: { severity: 'warning', title: 'routes that are not taken over' },
   ISM0117: { severity: 'warning', title: 'provider not found' },
   ISM0118: { severity: 'warning', title: 'object that an older one stands before' },
+  ISM0119: { severity: 'warning', title: 'rule for a host that is not there', istio: 'IST0174' },
+  ISM0120: { severity: 'warning', title: 'routes that no connection comes to' },
+  ISM0121: { severity: 'error', title: 'host routed by two VirtualServices', istio: 'IST0109' },
+  ISM0122: { severity: 'error', title: 'two Sidecars for a namespace', istio: 'IST0111' },
+  ISM0123: { severity: 'error', title: 'two Sidecars for the same pods', istio: 'IST0110' },
+  ISM0124: { severity: 'warning', title: 'policy that an older rule has' },
+  ISM0125: { severity: 'error', title: 'gateways that claim the same', istio: 'IST0145' },
+  ISM0126: { severity: 'warning', title: 'gateway port that no Service opens', istio: 'IST0162' },
+  ISM0127: { severity: 'error', title: 'selector that finds no gateway', istio: 'IST0101' },
+  ISM0128: { severity: 'warning', title: 'host without addresses for TCP', istio: 'IST0134' },
+  ISM0129: { severity: 'error', title: 'two Telemetry for a namespace', istio: 'IST0160' },
   ISM0201: { severity: 'error', title: 'refused by Envoy' },
-  ISM0202: { severity: 'error', title: 'Secret that proxies cannot be served' },
+  ISM0202: { severity: 'error', title: 'Secret that proxies cannot be served', istio: 'IST0161' },
   ISM0203: { severity: 'warning', title: 'patch that changes nothing' },
   ISM0301: { severity: 'error', title: 'mesh not installed' },
   ISM0302: { severity: 'error', title: 'control plane not ready' },
@@ -80,9 +105,42 @@ export const DIAGNOSTICS = {
   ISM0315: { severity: 'warning', title: 'gateway name that does not resolve' },
   ISM0316: { severity: 'warning', title: 'CA that is publicly known' },
   ISM0317: { severity: 'warning', title: 'gateway of a network that nobody is behind' },
-} as const satisfies Record<string, { severity: Severity; title: string }>;
+} as const satisfies Record<string, DiagnosticKind>;
 
 export type DiagnosticCode = keyof typeof DIAGNOSTICS;
+
+/** What Istio calls what is wrong with an object by itself, and what is only to be said of it. */
+const [SCHEMA_ERROR, SCHEMA_WARNING] = ['IST0106', 'IST0133'] as const;
+
+/** Istio's code where it has one that means the same, else ours. */
+export function shownCode({ code, severity }: Pick<Diagnostic, 'code' | 'severity'>): string {
+  const { istio }: DiagnosticKind = DIAGNOSTICS[code];
+  if (istio === SCHEMA_ERROR && severity !== 'error') return SCHEMA_WARNING;
+  if (istio === SCHEMA_WARNING && severity === 'error') return SCHEMA_ERROR;
+  return istio ?? code;
+}
+
+/** `IST0106, ISM0008`: as shown, and our own, which says it more closely. */
+export function bothCodes(found: Pick<Diagnostic, 'code' | 'severity'>): string {
+  const shown = shownCode(found);
+  return shown === found.code ? shown : `${shown}, ${found.code}`;
+}
+
+/** As /debug tells it. */
+export function asShown(found: Diagnostic): Record<string, unknown> {
+  return { ...found, ...codesOf(found) };
+}
+
+/** How a diagnostic is written for programs: `code` is what is shown, `detail` our own where that is another. */
+export function codesOf(found: Pick<Diagnostic, 'code' | 'severity'>): { code: string; detail?: DiagnosticCode } {
+  const code = shownCode(found);
+  return code === found.code ? { code } : { code, detail: found.code };
+}
+
+/** The object is left out, and the webhook refuses it: what else is wrong lies between it and others. */
+export function isRefused({ code, severity }: Pick<Diagnostic, 'code' | 'severity'>): boolean {
+  return severity === 'error' && code.startsWith('ISM00');
+}
 
 /** Known only to the replica of the control plane that the proxies in question are connected to. */
 export function isOfProxies({ code }: Pick<Diagnostic, 'code'>): boolean {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // networking.istio.io EnvoyFilter: https://istio.io/latest/docs/reference/config/networking/envoy-filter/
+import type { DiagnosticCode } from './diagnostics.ts';
 import { checkPatchValue } from './envoy-patch-value.ts';
 import type { Kind, MeshObject } from './kind.ts';
 import {
@@ -180,7 +181,8 @@ function checkPatch({ applyTo, match, patch }: ConfigPatch, at: At): void {
   const allowed = OPERATIONS_OF[applyTo];
   if (!allowed.includes(patch.operation)) {
     const message = `${patch.operation} is not done to a ${applyTo}`;
-    at.report.add('ISM0007', `${at.field}.patch.operation`, message, `use one of ${allowed.join(', ')}`);
+    const code = FOREIGN_OPERATIONS[patch.operation] ?? 'ISM0007';
+    at.report.add(code, `${at.field}.patch.operation`, message, `use one of ${allowed.join(', ')}`);
   }
   const field = `${at.field}.patch.value`;
   if (patch.operation === 'REMOVE') {
@@ -190,6 +192,12 @@ function checkPatch({ applyTo, match, patch }: ConfigPatch, at: At): void {
   } else checkPatchValue(applyTo, patch.operation, patch.value, { ...at, field });
 }
 
+/** Those that Istio has a code for each. */
+const FOREIGN_OPERATIONS: Partial<Record<PatchOperation, DiagnosticCode>> = {
+  REPLACE: 'ISM0016',
+  ADD: 'ISM0017',
+  REMOVE: 'ISM0018',
+};
 const MERGES = ['MERGE', 'MERGE_AND_REPLACE_LIST'] as const;
 const INSERTS = ['INSERT_BEFORE', 'INSERT_AFTER', 'INSERT_FIRST'] as const;
 /** Where a place in an order means nothing, inserting is adding, as in Istio. */

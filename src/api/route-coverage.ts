@@ -38,6 +38,7 @@ function reportCoveredHttp(routes: readonly HttpRoute[], at: At): void {
   // What is behind a route that takes everything has been told of already.
   const last = routes.findIndex((route) => route.match.length === 0 || route.match.some(takesAll));
   routes.slice(0, last < 0 ? routes.length : last + 1).forEach((route, i) => {
+    const covered: [here: string, covering: string][] = [];
     route.match.forEach((match, j) => {
       const here = `spec.http[${i}].match[${j}]`;
       const rest = restOf(match);
@@ -49,9 +50,14 @@ function reportCoveredHttp(routes: readonly HttpRoute[], at: At): void {
         if (prefix !== undefined) prefixes.set(rest, (prefixes.get(rest) ?? new Map()).set(prefix, here));
         return;
       }
-      const cure = `move it before ${covering}, or remove it`;
-      at.report.add('ISM0011', `${at.field}.${here.slice(5)}`, `${covering} takes all of its requests before it`, cure);
+      covered.push([here, covering]);
     });
+    // A route with another way in is reached all the same.
+    const code = covered.length === route.match.length ? 'ISM0011' : 'ISM0015';
+    for (const [here, covering] of covered) {
+      const cure = `move it before ${covering}, or remove it`;
+      at.report.add(code, `${at.field}.${here.slice(5)}`, `${covering} takes all of its requests before it`, cure);
+    }
   });
 }
 

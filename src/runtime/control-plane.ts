@@ -2,7 +2,7 @@
 // The control plane of one cluster: pilot, CA, injector and validator in one process.
 import { hostname } from 'node:os';
 import { type AdminViews, startAdminServer } from '../admin/server.ts';
-import type { Diagnostic } from '../api/diagnostics.ts';
+import { asShown, type Diagnostic } from '../api/diagnostics.ts';
 import { type Authority, type CaExpiry, DEFAULT_LIFETIME_MS } from '../identity/authority.ts';
 import { type Clock, RenewedCertificate, systemClock } from '../identity/renewal.ts';
 import { WorkloadSecrets } from '../identity/workload-secrets.ts';
@@ -475,7 +475,7 @@ class ControlPlane {
         proxies: () => this.#xds?.streams() ?? [],
         certificates: () => this.#secrets?.status() ?? {},
         refusals: () => this.#refusals,
-        diagnostics: () => this.#findings.current,
+        diagnostics: () => this.#findings.current.map(asShown),
         problems: () => this.#engine.problems,
         registries: () => ({
           registries: this.#registries?.status() ?? [],

@@ -4,7 +4,7 @@
 import { isIPv6 } from 'node:net';
 import type { Logger } from 'pino';
 import { startAdminServer } from '../admin/server.ts';
-import type { Diagnostic } from '../api/diagnostics.ts';
+import { asShown, type Diagnostic } from '../api/diagnostics.ts';
 import { Authority } from '../identity/authority.ts';
 import { makeSelfSignedCa } from '../identity/ca-material.ts';
 import { systemClock } from '../identity/renewal.ts';
@@ -116,7 +116,7 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
       metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
       debug: {
         proxies: () => xds.streams(),
-        diagnostics: () => [...engine.diagnostics, ...aboutSecrets],
+        diagnostics: () => [...engine.diagnostics, ...aboutSecrets].map(asShown),
         problems: () => engine.problems,
       },
     };

@@ -92,7 +92,13 @@ spec:
     const found = await sandbox.isthmus('analyze', '-o', 'json');
     expect(found.code).toBe(1);
     expect(JSON.parse(found.stdout)).toMatchObject([
-      { code: 'ISM0008', level: 'error', object: { kind: 'VirtualService', name: 'bad' }, field: 'spec.http[0].route' },
+      {
+        code: 'IST0106',
+        detail: 'ISM0008',
+        level: 'error',
+        object: { kind: 'VirtualService', name: 'bad' },
+        field: 'spec.http[0].route',
+      },
     ]);
     expect(await conditions('vs', 'edge')).toBe('');
     await kubectl(

@@ -243,7 +243,7 @@ spec:
     await expectServed();
     for (const { code, object, field } of await serve.diagnostics()) {
       expect({ code, name: object.name, field }).toEqual({
-        code: 'ISM0006',
+        code: 'IST0106',
         name: 'regex',
         field: 'spec.http[0].match[0].uri.regex',
       });

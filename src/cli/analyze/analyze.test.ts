@@ -34,18 +34,35 @@ test('an error names object, place, field and cure, and makes the exit code 1', 
   const { status, stdout } = analyze(rule('known', 'wieght'), '-');
   expect(status).toBe(1);
   expect(stdout).toContain(
-    'Error [ISM0003] (VirtualService default/known, -:7) spec.http[0].route[0].wieght: there is no field `wieght` here: ' +
-      'did you mean `weight`?',
+    'Error [IST0106] (VirtualService default/known, -:7) spec.http[0].route[0].wieght: there is no field `wieght` here: ' +
+      'did you mean `weight`? (ISM0003)',
   );
 });
 
+test('what Istio has a code for has that code and its level, and our own beside it', () => {
+  const { status, stdout } = analyze(rule('unknown', 'weight'), '-', '-o', 'json');
+  expect(status).toBe(1);
+  expect(JSON.parse(stdout)).toMatchObject([
+    {
+      code: 'IST0101',
+      detail: 'ISM0101',
+      level: 'error',
+      object: { kind: 'VirtualService', name: 'unknown' },
+      file: '-',
+      line: 7,
+    },
+  ]);
+});
+
 test('a warning fails only where that is asked for', () => {
-  const unknown = rule('unknown', 'weight');
+  const unknown = rule('unknown', 'weight')
+    .replace('VirtualService', 'DestinationRule')
+    .replace(/spec:.*/s, 'spec: { host: gone }');
   expect(analyze(unknown, '-').status).toBe(0);
   const { status, stdout } = analyze(unknown, '-', '-o', 'json', '--failure-threshold', 'warning');
   expect(status).toBe(1);
   expect(JSON.parse(stdout)).toMatchObject([
-    { code: 'ISM0101', level: 'warning', object: { kind: 'VirtualService', name: 'unknown' }, file: '-', line: 7 },
+    { code: 'IST0174', detail: 'ISM0119', level: 'warning', object: { kind: 'DestinationRule', name: 'unknown' } },
   ]);
 });
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { stringify } from 'yaml';
-import { SEVERITIES } from '../../api/diagnostics.ts';
+import { codesOf, SEVERITIES, shownCode } from '../../api/diagnostics.ts';
 import type { Remark } from './judge.ts';
 
 export type OutputFormat = 'text' | 'json' | 'yaml';
@@ -12,19 +12,23 @@ export function renderRemarks(remarks: readonly Remark[], format: OutputFormat):
   return remarks.map((remark) => `${renderLine(remark)}\n`).join('');
 }
 
-/** `Error [ISM0003] (cluster1: VirtualService default/reviews, reviews.yaml:12) spec.http[0].rout: there is no ...: did you mean ...?` */
-function renderLine({ code, severity, object, field, message, cure, file, line }: Remark): string {
+/** `Error [IST0106] (cluster1: VirtualService default/reviews, reviews.yaml:12) spec.http[0].rout: there is no ...: did you mean ...? (ISM0003)` */
+function renderLine(remark: Remark): string {
+  const { code, severity, object, field, message, cure, file, line } = remark;
+  const shown = shownCode(remark);
+  const closer = shown === code ? '' : ` (${code})`;
   const name = object.namespace === '' ? object.name : `${object.namespace}/${object.name}`;
   const place = file === undefined ? '' : `${line === undefined ? file : `${file}:${line}`}`;
   const what = object.kind === 'File' ? [place] : [`${object.kind} ${name}`, ...(place === '' ? [] : [place])];
   const cluster = object.cluster === undefined ? '' : `${object.cluster}: `;
   const level = `${severity.charAt(0).toUpperCase()}${severity.slice(1)}`;
-  return `${level} [${code}] (${cluster}${what.join(', ')}) ${field === '' ? '' : `${field}: `}${message}: ${cure}`;
+  return `${level} [${shown}] (${cluster}${what.join(', ')}) ${field === '' ? '' : `${field}: `}${message}: ${cure}${closer}`;
 }
 
-function plain({ code, severity, object, field, message, cure, file, line }: Remark): Record<string, unknown> {
+function plain(remark: Remark): Record<string, unknown> {
+  const { severity, object, field, message, cure, file, line } = remark;
   return {
-    code,
+    ...codesOf(remark),
     level: severity,
     object,
     ...(field === '' ? {} : { field }),

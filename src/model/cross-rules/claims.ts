@@ -33,7 +33,7 @@ export function checkClaimedHosts(index: MeshIndex, hosts: HostIndex, say: Say):
         if (concernsAll(vs)) ruled.set(host, vs);
       } else if (first.ref.namespace === vs.ref.namespace && first.spec.exportTo.join() === vs.spec.exportTo.join()) {
         const message = `VirtualService ${first.ref.name} is older and rules ${host} already, so this one is not used`;
-        say(vs.ref, 'ISM0104', `spec.hosts[${i}]`, message, `merge these routes into ${first.ref.name}`);
+        say(vs.ref, 'ISM0121', `spec.hosts[${i}]`, message, `merge these routes into ${first.ref.name}`);
       }
     });
   }

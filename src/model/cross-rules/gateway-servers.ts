@@ -17,7 +17,7 @@ export function checkServers(gateways: readonly Gateway[], say: Say): void {
       found.set(`${ref.namespace}/${ref.name} ${conflict.field}`, conflict);
     }
   }
-  for (const { gateway, field, message, cure } of found.values()) say(gateway.ref, 'ISM0109', field, message, cure);
+  for (const { gateway, field, message, cure } of found.values()) say(gateway.ref, 'ISM0125', field, message, cure);
 }
 
 function distinctSelectors(gateways: readonly Gateway[]): Labels[] {

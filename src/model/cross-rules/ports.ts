@@ -22,7 +22,7 @@ export function checkPorts(services: readonly MeshService[], say: Say): void {
       if (!addressless || rival === undefined || port.protocol !== 'tcp') return;
       // A name in TLS says whom it is for; other protocols have only what the client sends first.
       const message = `on port ${port.number} it is told from ${rival.hostname}'s HTTP by what clients send first, and a client that waits for the server sends nothing`;
-      say(service.origin, 'ISM0109', field, message, 'give this host addresses of its own, in spec.addresses');
+      say(service.origin, 'ISM0128', field, message, 'give this host addresses of its own, in spec.addresses');
     });
   }
 }
@@ -49,7 +49,7 @@ function checkSelector(gateway: Gateway, all: readonly MeshService[], say: Say):
     const meant = values.includes(value) ? undefined : closestName(value, [...new Set(values)]);
     if (meant === undefined) continue;
     const message = `no Service has pods with ${key}=${value}, so nobody can reach this Gateway`;
-    say(gateway.ref, 'ISM0109', `spec.selector.${key}`, message, `did you mean \`${meant}\`?`);
+    say(gateway.ref, 'ISM0127', `spec.selector.${key}`, message, `did you mean \`${meant}\`?`);
   }
 }
 
@@ -59,6 +59,6 @@ function checkNumbers(gateway: Gateway, services: readonly MeshService[], say: S
     if (services.some((s) => s.ports.some((p) => p.number === number))) return;
     const names = services.map((s) => `${s.namespace}/${s.origin.name}`).join(', ');
     const message = `no Service of the gateway (${names}) has port ${number}, so nobody can reach it`;
-    say(gateway.ref, 'ISM0109', `spec.servers[${i}].port.number`, message, `add port ${number} to the Service`);
+    say(gateway.ref, 'ISM0126', `spec.servers[${i}].port.number`, message, `add port ${number} to the Service`);
   });
 }

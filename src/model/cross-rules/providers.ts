@@ -44,7 +44,13 @@ export function checkGeneral({ telemetries, proxyConfigs }: MeshIndex, say: Say)
         continue;
       }
       const message = `${ref.kind} ${older} is for all of namespace ${ref.namespace} too, and is older: it alone counts`;
-      say(ref, 'ISM0118', 'spec.selector', message, 'join the two, or give this one a selector');
+      say(
+        ref,
+        ref.kind === 'Telemetry' ? 'ISM0129' : 'ISM0118',
+        'spec.selector',
+        message,
+        'join the two, or give this one a selector',
+      );
     }
   }
 }

@@ -33,7 +33,7 @@ export function checkReach(vs: VirtualService, known: Known, say: Say): void {
         const known = [...ports].sort((a, b) => a - b).join(', ');
         say(
           vs.ref,
-          'ISM0103',
+          'ISM0120',
           field,
           `nothing of ${vs.spec.hosts.join(', ')} is on port ${port}`,
           `use one of ${known}`,
@@ -69,7 +69,7 @@ function checkProtocols(vs: VirtualService, services: readonly MeshService[], sa
     if (services.length === 0) {
       if (name === 'http') continue;
       const message = `no service ${hosts} is known, so no connection comes to these routes`;
-      say(vs.ref, 'ISM0101', `spec.${name}`, message, 'create the Service or ServiceEntry, or write the name in full');
+      say(vs.ref, 'ISM0120', `spec.${name}`, message, 'create the Service or ServiceEntry, or write the name in full');
       continue;
     }
     const ports = services.flatMap((service) => service.ports);
@@ -77,7 +77,7 @@ function checkProtocols(vs: VirtualService, services: readonly MeshService[], sa
     const found = ports.map((port) => `${port.number} ${port.protocol}`).join(', ') || 'none';
     const message = `no port of ${hosts} speaks ${what} (${found}), so nothing comes to these routes`;
     const cure = `call a port ${prefix}..., or give it an appProtocol; or write routes for what the ports speak`;
-    say(vs.ref, 'ISM0103', `spec.${name}`, message, cure);
+    say(vs.ref, 'ISM0120', `spec.${name}`, message, cure);
   }
 }
 

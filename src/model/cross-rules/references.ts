@@ -81,7 +81,7 @@ export function checkRuleHosts(index: MeshIndex, hosts: HostIndex, say: Say): vo
     const host = qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain);
     if (!host.startsWith('*') && !hosts.has(host)) {
       const cure = 'create the Service or ServiceEntry, or write the name in full';
-      say(rule.ref, 'ISM0101', 'spec.host', `no service ${host} is known`, cure);
+      say(rule.ref, 'ISM0119', 'spec.host', `no service ${host} is known`, cure);
     }
     const key = `${host} ${groupKey(rule, index.settings.rootNamespace)}`;
     const older = groups.get(key) ?? [];
@@ -95,12 +95,12 @@ function checkMerged(rule: DestinationRule, older: readonly DestinationRule[], h
   const policy = older.find(({ spec }) => spec.trafficPolicy !== undefined);
   if (rule.spec.trafficPolicy !== undefined && policy !== undefined) {
     const message = `DestinationRule ${policy.ref.name} is older and has a policy for ${host}, so this one is not used`;
-    say(rule.ref, 'ISM0104', 'spec.trafficPolicy', message, `merge this policy into ${policy.ref.name}`);
+    say(rule.ref, 'ISM0124', 'spec.trafficPolicy', message, `merge this policy into ${policy.ref.name}`);
   }
   rule.spec.subsets.forEach(({ name }, i) => {
     const first = older.find(({ spec }) => spec.subsets.some((subset) => subset.name === name));
     if (first === undefined) return;
     const message = `DestinationRule ${first.ref.name} is older and has the subset ${name}, so this one is not used`;
-    say(rule.ref, 'ISM0104', `spec.subsets[${i}]`, message, 'give it another name, or remove it');
+    say(rule.ref, 'ISM0124', `spec.subsets[${i}]`, message, 'give it another name, or remove it');
   });
 }

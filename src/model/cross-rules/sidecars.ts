@@ -17,6 +17,12 @@ export function checkSidecars(sidecars: readonly Sidecar[], say: Say): void {
     const whom = selected === undefined ? `namespace ${ref.namespace}` : 'the same pods';
     const message = `Sidecar ${older.ref.name} is older and for ${whom} already, so this one is not used`;
     const field = selected === undefined ? 'spec' : 'spec.workloadSelector';
-    say(ref, 'ISM0104', field, message, `merge it into ${older.ref.name}, or select other pods`);
+    say(
+      ref,
+      selected === undefined ? 'ISM0122' : 'ISM0123',
+      field,
+      message,
+      `merge it into ${older.ref.name}, or select other pods`,
+    );
   }
 }

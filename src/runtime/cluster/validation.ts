@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Diagnostic } from '../../api/diagnostics.ts';
+import { bothCodes, type Diagnostic } from '../../api/diagnostics.ts';
 import { validateObject } from '../../api/validate.ts';
 import type { AdmissionAnswer, AdmissionRequest } from '../../injector/webhook.ts';
 import type { KubeObject } from '../../kube/types.ts';
@@ -39,7 +39,7 @@ export async function warnOfDangling(
   return previewObject(index(), object, checks).map(describe);
 }
 
-/** `spec.http[0].route[1].weight: weights add up to 90: make it 100 (ISM0008)` */
-export function describe({ code, field, message, cure }: Diagnostic): string {
-  return `${field}: ${message}: ${cure} (${code})`;
+/** `spec.http[0].route[1].weight: weights add up to 90: make it 100 (IST0106, ISM0008)` */
+export function describe(found: Diagnostic): string {
+  return `${found.field}: ${found.message}: ${found.cure} (${bothCodes(found)})`;
 }

@@ -15,7 +15,7 @@ test('an object that is taken as it is has no status', () => {
   expect(nextStatus(EMPTY, [], at(0))).toEqual(EMPTY);
 });
 
-test('an error is a condition and a message; a warning is a message', () => {
+test('what refuses an object is a condition and a message; what lies between objects is a message', () => {
   const status = nextStatus(EMPTY, [unknown, dangling], at(1_000, 3));
   expect(status).toEqual({
     conditions: [
@@ -23,14 +23,14 @@ test('an error is a condition and a message; a warning is a message', () => {
         type: 'Reconciled',
         status: 'False',
         reason: 'Invalid',
-        message: 'spec.http[0].wieght: there is no field `wieght` here: did you mean it? (ISM0003)',
+        message: 'spec.http[0].wieght: there is no field `wieght` here: did you mean it? (IST0106, ISM0003)',
         observedGeneration: 3,
         lastTransitionTime: '1970-01-01T00:00:01Z',
       },
     ],
     validationMessages: [
-      expect.objectContaining({ type: { code: 'ISM0003', name: 'unknown field' }, level: 'ERROR' }),
-      expect.objectContaining({ type: { code: 'ISM0101', name: 'host not found' }, level: 'WARNING' }),
+      expect.objectContaining({ type: { code: 'IST0106', name: 'unknown field' }, level: 'ERROR' }),
+      expect.objectContaining({ type: { code: 'IST0101', name: 'host not found' }, level: 'ERROR' }),
     ],
     observedGeneration: 3,
   });

@@ -3,7 +3,7 @@
 // (https://istio.io/latest/docs/reference/config/meta/v1beta1/istio-status/): conditions, validationMessages and
 // observedGeneration. An object that is taken as it is has none of them: writing to thousands of objects that they are
 // well tells nobody anything, and costs every watcher an event.
-import { DIAGNOSTICS, type Diagnostic, isOfProxies } from '../../api/diagnostics.ts';
+import { DIAGNOSTICS, type Diagnostic, isOfProxies, isRefused, shownCode } from '../../api/diagnostics.ts';
 import { isRecord } from '../../api/shape.ts';
 import { describe } from '../cluster/validation.ts';
 
@@ -59,7 +59,7 @@ export function nextStatus(
 ): ObjectStatus {
   const refusals = diagnostics.filter(isOfProxies);
   const remarks = diagnostics.filter((found) => !isOfProxies(found));
-  const errors = remarks.filter(({ severity }) => severity === 'error');
+  const errors = remarks.filter(isRefused);
   const held = (type: string) => before.conditions.find((condition) => condition.type === type);
   const failed = (type: string, reason: string, found: readonly Diagnostic[], message: string): Condition => {
     const more = found.length > 1 ? ` (and ${found.length - 1} more)` : '';
@@ -106,7 +106,7 @@ function reasonOf({ code }: Diagnostic): string {
 function validationMessage(diagnostic: Diagnostic): Record<string, unknown> {
   const { code, severity } = diagnostic;
   return {
-    type: { code, name: DIAGNOSTICS[code].title },
+    type: { code: shownCode(diagnostic), name: DIAGNOSTICS[code].title },
     level: severity.toUpperCase(),
     message: describe(diagnostic).slice(0, MAX_MESSAGE),
   };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino';
-import type { Diagnostic } from '../../api/diagnostics.ts';
+import { codesOf, type Diagnostic } from '../../api/diagnostics.ts';
 import type { SourceProblem } from '../../sources/contract.ts';
 import type { XdsEvent } from '../../xds/stream.ts';
 import type { Refusal } from './ads-backend.ts';
@@ -102,12 +102,13 @@ export class DiagnosticLog {
 
   take(diagnostics: readonly Diagnostic[]): void {
     const now = new Set<string>();
-    for (const { code, severity, object, field, message, cure, line } of diagnostics) {
+    for (const found of diagnostics) {
+      const { code, severity, object, field, message, cure, line } = found;
       const name = `${object.kind} ${object.namespace}/${object.name}`;
       const key = `${code} ${name} ${field} ${message}`;
       now.add(key);
       if (this.#known.has(key)) continue;
-      const details = { code, object: name, field, cure, ...(line === undefined ? {} : { line }) };
+      const details = { ...codesOf(found), object: name, field, cure, ...(line === undefined ? {} : { line }) };
       if (severity === 'error') this.#log.error(details, message);
       else this.#log[severity === 'warning' ? 'warn' : 'info'](details, message);
     }
