@@ -27,6 +27,9 @@ const VERSIONS: Readonly<Record<string, string[]>> = {
   envoyfilters: ['v1alpha3'],
   proxyconfigs: ['v1beta1'],
   telemetries: ['v1alpha1', 'v1'],
+  ...Object.fromEntries(
+    ['exportpolicies', 'exportedservices', 'serviceexports', 'serviceimports'].map((plural) => [plural, ['v1alpha1']]),
+  ),
 };
 
 test.each(buildCrds().map((crd) => [crd.metadata.name!, crd] as const))('%s', (name, crd) => {
@@ -63,5 +66,20 @@ test('short names are those that users type', () => {
   const names = buildCrds().map(
     (crd) => (crd['spec'] as { names: { shortNames: string[] } }).names.shortNames[0] ?? '-',
   );
-  expect(names).toEqual(['dr', '-', 'gw', '-', 'se', '-', 'telemetry', 'vs', 'we', 'wg']);
+  expect(names).toEqual([
+    'dr',
+    '-',
+    'expol',
+    'exsvc',
+    'gw',
+    '-',
+    'se',
+    '-',
+    'telemetry',
+    'vs',
+    'we',
+    'wg',
+    'svcex',
+    'svcim',
+  ]);
 });

@@ -2,11 +2,11 @@
 import type { KubeObject } from '../kube/types.ts';
 import { describeMembers } from './field-descriptions.ts';
 import type { Kind } from './kind.ts';
-import { KINDS } from './kinds.ts';
+import { KINDS, MCS_KINDS } from './kinds.ts';
 
 /** apiextensions.k8s.io/v1 CustomResourceDefinitions of every kind, from the shapes that decode them. */
 export function buildCrds(): KubeObject[] {
-  return KINDS.map(buildCrd);
+  return [...KINDS, ...MCS_KINDS].map(buildCrd);
 }
 
 function buildCrd(kind: Kind<unknown>): KubeObject {
@@ -26,9 +26,9 @@ function buildCrd(kind: Kind<unknown>): KubeObject {
         plural: kind.plural,
         singular: kind.singular,
         shortNames: kind.shortNames,
-        categories: ['istio-io', kind.group.replace(/\./g, '-')],
+        categories: [...(kind.group.endsWith('istio.io') ? ['istio-io'] : []), kind.group.replace(/\./g, '-')],
       },
-      scope: 'Namespaced',
+      scope: kind.scope ?? 'Namespaced',
       // The versions have one schema, so nothing has to be converted between them.
       conversion: { strategy: 'None' },
       versions: kind.versions.map((version) => ({

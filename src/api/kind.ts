@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the kinds of the API have in common: a group, names, a spec's shape, and how a raw object becomes a typed one.
-import type { KubeObject } from '../kube/types.ts';
+import type { KubeObject, ResourceType } from '../kube/types.ts';
 import type { Diagnostic, ObjectRef } from './diagnostics.ts';
 import { type Locate, Report } from './report.ts';
 import type { At, Shape } from './shape.ts';
@@ -18,6 +18,8 @@ export interface Kind<Spec> {
   readonly plural: string;
   readonly singular: string;
   readonly shortNames: readonly string[];
+  /** Namespaced by default. */
+  readonly scope?: 'Cluster';
   /** Served versions, the storage version last. */
   readonly versions: readonly string[];
   readonly description: string;
@@ -27,6 +29,11 @@ export interface Kind<Spec> {
   check?(spec: Spec, at: At, header: ObjectHeader): void;
   /** Adds what an object of this kind says beside its spec: in its labels, its annotations, its status. */
   complete?(spec: Spec, raw: KubeObject, report: Report): Spec;
+}
+
+/** The resource behind a kind, in the version that is stored: others would be converted from it. */
+export function resourceOf({ group, versions, plural, kind, scope }: Kind<unknown>): ResourceType {
+  return { group, version: versions.at(-1) ?? 'v1', resource: plural, kind, namespaced: scope !== 'Cluster' };
 }
 
 export interface ObjectHeader {

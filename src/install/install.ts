@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { MANAGED_BY, MANAGED_BY_LABEL } from '../api/export-names.ts';
+import { MCS_KINDS } from '../api/kinds.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { KubeError } from '../kube/client.ts';
 import { SECRETS } from '../kube/resources.ts';
@@ -57,6 +59,10 @@ async function applyOne(built: KubeObject, { client, values, report, dryRun }: I
   const type = resourceTypeOf(built);
   const { name = '', namespace } = built.metadata;
   const before = await client.get(type, name, namespace);
+  if (before !== undefined && isOfOthers(before)) {
+    report({ kind: 'applied', object: describeObject(built), change: 'unchanged' });
+    return;
+  }
   const object = before === undefined ? built : withoutNetworks(built, values);
   if (before !== undefined && object.kind === 'Namespace') {
     // Somebody else's (to hold cacerts, say): its labels, by which `uninstall` would remove it, are not ours to set.
@@ -69,6 +75,12 @@ async function applyOne(built: KubeObject, { client, values, report, dryRun }: I
       (await client.apply(object, type, { fieldManager: 'isthmus' })).metadata.resourceVersion;
   const change = before === undefined ? 'created' : same ? 'unchanged' : 'configured';
   report({ kind: 'applied', object: describeObject(object), change });
+}
+
+/** The definition of a kind that others have too (ServiceExport, ServiceImport), and have brought already. */
+function isOfOthers({ kind, metadata }: KubeObject): boolean {
+  if (kind !== 'CustomResourceDefinition' || metadata.labels?.[MANAGED_BY_LABEL] === MANAGED_BY) return false;
+  return MCS_KINDS.some(({ plural, group }) => metadata.name === `${plural}.${group}`);
 }
 
 /** Networks are edited in the cluster: an installation that says nothing of them must not take them away. */

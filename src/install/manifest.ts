@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // All objects of an installation, in the order in which they are to be applied.
 import type { KubeObject } from '../kube/types.ts';
-import { buildAccess, buildRemoteAccess } from './manifests/access.ts';
+import { buildAccess, buildPeerAccess, buildRemoteAccess } from './manifests/access.ts';
 import { buildConfig, buildControlPlane, buildRemotePlane } from './manifests/control-plane.ts';
 import { buildCoreDns } from './manifests/coredns.ts';
 import { buildGateways } from './manifests/gateways.ts';
@@ -48,7 +48,7 @@ function buildOwnStages(values: Values, crds: readonly KubeObject[]): Stage[] {
   return [
     NAMESPACE,
     { name: 'definitions', objects: crds.map(withManagedLabels) },
-    { name: 'access', objects: buildAccess(values) },
+    { name: 'access', objects: [...buildAccess(values), ...buildPeerAccess()] },
     // Before the webhooks: on a first installation nobody could answer them yet.
     { name: 'configuration', objects: [...buildConfig(values), ...rules] },
     { name: 'control plane', objects: buildControlPlane(values) },

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { DESTINATION_RULE } from '../api/destination-rule.ts';
+import { EXPORTED_SERVICE } from '../api/exported-service.ts';
+import { GATEWAY } from '../api/gateway.ts';
+import { resourceOf } from '../api/kind.ts';
+import { SERVICE_ENTRY } from '../api/service-entry.ts';
+import { SERVICE_IMPORT } from '../api/service-export.ts';
+import { VIRTUAL_SERVICE } from '../api/virtual-service.ts';
 import {
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
@@ -17,18 +24,13 @@ import {
 } from '../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../kube/types.ts';
 
-export const DESTINATION_RULES = meshResource('destinationrules', 'DestinationRule');
-const GATEWAYS = meshResource('gateways', 'Gateway');
-const VIRTUAL_SERVICES = meshResource('virtualservices', 'VirtualService');
+export const DESTINATION_RULES = resourceOf(DESTINATION_RULE);
 
 /** Every resource that an installation consists of, in the order in which it is taken away. */
 export const INSTALLED_TYPES: readonly ResourceType[] = [
   // First what stands in the way of others: a webhook without its server refuses everything.
   MUTATING_WEBHOOKS,
   VALIDATING_WEBHOOKS,
-  DESTINATION_RULES,
-  VIRTUAL_SERVICES,
-  GATEWAYS,
   DEPLOYMENTS,
   SERVICES,
   ENDPOINT_SLICES,
@@ -37,6 +39,9 @@ export const INSTALLED_TYPES: readonly ResourceType[] = [
   ROLES,
   CLUSTER_ROLE_BINDINGS,
   CLUSTER_ROLES,
+  // Once nobody may write them anew.
+  DESTINATION_RULES,
+  ...[VIRTUAL_SERVICE, GATEWAY, SERVICE_ENTRY, SERVICE_IMPORT, EXPORTED_SERVICE].map(resourceOf),
   SECRETS,
   SERVICE_ACCOUNTS,
   CRDS,
@@ -52,8 +57,4 @@ export function resourceTypeOf(object: KubeObject): ResourceType {
 /** `Deployment istio-system/istiod`, as messages name it. */
 export function describeObject({ kind, metadata }: KubeObject): string {
   return `${kind} ${metadata.namespace === undefined ? '' : `${metadata.namespace}/`}${metadata.name ?? ''}`;
-}
-
-function meshResource(resource: string, kind: string): ResourceType {
-  return { group: 'networking.istio.io', version: 'v1', resource, kind, namespaced: true };
 }

@@ -76,13 +76,14 @@ async function removeCaSecret({ client, report }: UninstallOptions): Promise<voi
 }
 
 async function noteLosses({ client, report }: UninstallOptions, crd: KubeObject): Promise<void> {
-  const { group, names, versions } = crd['spec'] as {
+  const { group, names, versions, scope } = crd['spec'] as {
     group: string;
+    scope: string;
     names: { plural: string; kind: string };
     versions: { name: string; storage: boolean }[];
   };
   const version = versions.find(({ storage }) => storage)?.name ?? versions[0]?.name ?? 'v1';
-  const type = { group, version, resource: names.plural, kind: names.kind, namespaced: true };
+  const type = { group, version, resource: names.plural, kind: names.kind, namespaced: scope === 'Namespaced' };
   try {
     const { items } = await client.list(type);
     if (items.length > 0) report({ kind: 'note', message: `${items.length} ${names.plural} go with their definition` });

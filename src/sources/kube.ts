@@ -12,7 +12,7 @@ export interface WatchedResource {
   readonly labelSelector?: string;
   /** What to keep of each object; all of it by default. Keeps metadata's identity fields. */
   readonly keep?: (object: KubeObject) => KubeObject;
-  /** The rest is in sync without it where nobody may read it. */
+  /** The rest is in sync without it where nobody may read it, or the server does not have it. */
   readonly optional?: boolean;
 }
 
@@ -70,7 +70,7 @@ export class KubeSource implements Source {
             resumed: () => settle(where),
             error: (error) => {
               if (signal.aborted) return;
-              if (optional === true && (error as { code?: unknown }).code === 403) {
+              if (optional === true && isOutOfReach(error)) {
                 arrived(resource);
                 return;
               }
@@ -82,6 +82,11 @@ export class KubeSource implements Source {
       }),
     );
   }
+}
+
+/** It may not be read, or its definition is not there (yet). */
+function isOutOfReach({ code }: Error & { code?: unknown }): boolean {
+  return code === 403 || code === 404;
 }
 
 /** Items of a list carry no apiVersion and kind of their own. */

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who in the mesh may do what with the Kubernetes API. Each rule is there because some code calls it.
+import { DESTINATION_RULE } from '../../api/destination-rule.ts';
+import { FEDERATION_LEASE, PEER_ACCOUNT } from '../../api/export-names.ts';
+import { EXPORTED_SERVICE } from '../../api/exported-service.ts';
 import { KINDS } from '../../api/kinds.ts';
+import { SERVICE_ENTRY } from '../../api/service-entry.ts';
+import { SERVICE_EXPORT, SERVICE_IMPORT } from '../../api/service-export.ts';
+import { VIRTUAL_SERVICE } from '../../api/virtual-service.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { ISTIO_NAMESPACE, type Values } from '../values/values.ts';
 import { clusterScoped, namespaced } from './metadata.ts';
@@ -31,6 +37,21 @@ const DISTRIBUTE_ROOT = [
 /** Where all users of a node are one, redirect rules are others. */
 const SEE_NODES = { apiGroups: [''], resources: ['nodes'], verbs: ['list'] };
 
+/** What is exported is read and told; what other clusters export becomes objects here. */
+const FEDERATE = [
+  { apiGroups: [SERVICE_EXPORT.group], resources: [SERVICE_EXPORT.plural, SERVICE_IMPORT.plural], verbs: WATCH },
+  ...[EXPORTED_SERVICE, SERVICE_IMPORT, SERVICE_ENTRY, DESTINATION_RULE].map(({ group, plural }) => ({
+    apiGroups: [group],
+    resources: [plural],
+    verbs: ['create', 'patch', 'delete'],
+  })),
+  ...[SERVICE_EXPORT, SERVICE_IMPORT].map(({ group, plural }) => ({
+    apiGroups: [group],
+    resources: [`${plural}/status`],
+    verbs: ['patch'],
+  })),
+];
+
 /** Of the whole control plane. */
 export function buildAccess({ security }: Values): KubeObject[] {
   return account(CONTROL_PLANE_ACCOUNT, 'istiod', {
@@ -41,6 +62,7 @@ export function buildAccess({ security }: Values): KubeObject[] {
       // The object behind what Envoy refuses is read once more, for the Event about it.
       { apiGroups: [''], resources: ['services'], verbs: ['get'] },
       { apiGroups: MESH_GROUPS, resources: ['*'], verbs: ['get'] },
+      ...FEDERATE,
       // What is wrong with an object stands in its status: nothing else of it can be written.
       { apiGroups: KIND_GROUPS, resources: MESH_STATUSES, verbs: ['patch'] },
       REVIEW_TOKENS,
@@ -54,16 +76,30 @@ export function buildAccess({ security }: Values): KubeObject[] {
       // Other clusters come as secrets with a label, by which RBAC cannot select (docs/decisions/0017).
       { apiGroups: [''], resources: ['secrets'], verbs: WATCH },
       ...readCa(security),
-      // One replica writes the statuses.
+      // One replica writes the statuses, and one what is exported and imported.
       { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
       {
         apiGroups: ['coordination.k8s.io'],
         resources: ['leases'],
-        resourceNames: ['isthmus-status-writer'],
+        resourceNames: ['isthmus-status-writer', FEDERATION_LEASE],
         verbs: ['get', 'patch'],
       },
     ],
   });
+}
+
+/** By which the other clusters of the mesh read what this one exports, and the rules that are for them too. */
+export function buildPeerAccess(): KubeObject[] {
+  const rules = [EXPORTED_SERVICE, VIRTUAL_SERVICE, DESTINATION_RULE].map(({ group, plural }) => ({
+    apiGroups: [group],
+    resources: [plural],
+    verbs: WATCH,
+  }));
+  return [
+    serviceAccount(PEER_ACCOUNT),
+    clusterRole(PEER_ACCOUNT, rules),
+    clusterRoleBinding(PEER_ACCOUNT, PEER_ACCOUNT),
+  ];
 }
 
 /** Of the CA and the injector where the pilot is another cluster's: neither reads a mesh object. */
