@@ -3,7 +3,7 @@
 // nothing that could not be computed again.
 import type { Workload } from './api/kubernetes.ts';
 import { HOST_LABEL } from './api/localities.ts';
-import { EnvoyCompiler } from './envoy/compile.ts';
+import { type EndpointLookup, EnvoyCompiler } from './envoy/compile.ts';
 import { destinationName, TYPE_URL } from './envoy/names.ts';
 import { hostResourceName } from './envoy/on-demand.ts';
 import { Patchers } from './envoy/patch/patcher.ts';
@@ -96,7 +96,10 @@ export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: Co
     return known.compiled;
   }
   const intent = isSame ? known.compiled.intent : buildIntent({ index, view, proxy, workload }, cache.intents);
-  const compiled = compileIntent({ snapshot, view, proxy, intent }, cache);
+  const inputs = { snapshot, view, proxy, intent };
+  // Most changes are of endpoints: nothing else is looked at. (What patches were done to is not kept.)
+  const isOfEndpoints = isSame && known.snapshot.index === index && known.compiled.patches === undefined;
+  const compiled = isOfEndpoints ? withEndpoints(known.compiled, inputs, cache) : compileIntent(inputs, cache);
   cache.proxies.set(proxy, { snapshot, view, workload, compiled });
   return compiled;
 }
@@ -108,14 +111,25 @@ interface CompileInputs {
   readonly intent: ProxyIntent;
 }
 
-function compileIntent({ snapshot, view, proxy, intent }: CompileInputs, cache: CompileCache): CompiledProxy {
-  const { index } = snapshot;
-  const lookup = {
+function lookUpEndpoints({ snapshot, view }: CompileInputs, cache: CompileCache): EndpointLookup {
+  return {
     endpoints: snapshot.endpoints,
-    ways: index.networks.gateways,
+    ways: snapshot.index.networks.gateways,
     scope: `${view.vantage.key} ${view.place.key}`,
-    of: (destination: DestinationIntent) => endpointsOf(snapshot, destination, view, cache),
+    of: (destination) => endpointsOf(snapshot, destination, view, cache),
   };
+}
+
+function withEndpoints(before: CompiledProxy, inputs: CompileInputs, cache: CompileCache): CompiledProxy {
+  const { destinations } = inputs.intent;
+  const desired = cache.envoy.withEndpoints(before.desired, destinations, lookUpEndpoints(inputs, cache));
+  return desired === before.desired ? before : { ...before, desired };
+}
+
+function compileIntent(inputs: CompileInputs, cache: CompileCache): CompiledProxy {
+  const { snapshot, view, proxy, intent } = inputs;
+  const { index } = snapshot;
+  const lookup = lookUpEndpoints(inputs, cache);
   const { onDemand, outbound } = intent;
   const { desired, offered } =
     onDemand === undefined || outbound === undefined

@@ -8,8 +8,11 @@ export class IdentityMemo<V> {
   get(keys: readonly object[], tag: string, make: () => V): V {
     let level = this.#root;
     for (const key of keys) {
-      const next = level.next.get(key) ?? { next: new WeakMap(), values: new Map() };
-      level.next.set(key, next);
+      let next = level.next.get(key);
+      if (next === undefined) {
+        next = { next: new WeakMap(), values: new Map() };
+        level.next.set(key, next);
+      }
       level = next;
     }
     const found = level.values.get(tag);
