@@ -11,6 +11,7 @@ const GROUPS: readonly [names: readonly string[], load: () => Promise<CommandMod
   [['mesh'], () => import('./commands/mesh.ts')],
   [['analyze'], () => import('./commands/analyze.ts')],
   [['proxy-status', 'ps'], () => import('./commands/proxy-status.ts')],
+  [['rules'], () => import('./commands/rules.ts')],
   [['version'], () => import('./commands/version.ts')],
   [['manifest'], () => import('./commands/manifest.ts')],
   [['certs'], () => import('./commands/certs.ts')],

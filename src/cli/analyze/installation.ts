@@ -104,7 +104,8 @@ async function readParts(client: KubeClient): Promise<readonly KubeObject[]> {
   return items.filter(({ metadata }) => [DEPLOYMENT.name, ...REMOTE_PARTS].includes(metadata.name ?? ''));
 }
 
-function ownName({ spec }: KubeObject): string | undefined {
+/** What a control plane (its Deployment) calls its own cluster. */
+export function ownName({ spec }: KubeObject): string | undefined {
   const { template } = (spec ?? {}) as {
     template?: { spec?: { containers?: readonly { args?: readonly string[] }[] } };
   };
