@@ -27,6 +27,26 @@ export function toJavaScript(source: string): RegExp {
   return new RegExp(`^(?:${new Parser(source).parse().source})$`, 'v');
 }
 
+/**
+ * RE2's GlobalReplace: every match by `rewrite`, in which `\1` is the first group and `\0` all of the match. Where one match
+ * ends no empty one begins.
+ * @throws Error for what RE2 refuses
+ */
+export function replaceMatches(text: string, source: string, rewrite: string): string {
+  const pattern = new RegExp(new Parser(source).parse().source, 'vg');
+  let result = '';
+  let end = 0;
+  let previous = -1;
+  for (const match of text.matchAll(pattern)) {
+    if (match[0] === '' && match.index === previous) continue;
+    result += text.slice(end, match.index);
+    result += rewrite.replace(/\\(\d|\\)/g, (_, what: string) => (what === '\\' ? what : (match[Number(what)] ?? '')));
+    end = match.index + match[0].length;
+    previous = end;
+  }
+  return result + text.slice(end);
+}
+
 /** Instructions, roughly; the bootstrap lets Envoy take 32,768 of them. */
 const MAX_SIZE = 20_000;
 /** RE2's limit, which keeps this parser within its stack too. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { toJavaScript } from '../api/regex.ts';
+import { replaceMatches, toJavaScript } from '../api/regex.ts';
 import type { TextMatch } from './route-types.ts';
 
 /** Whether a match takes a text; an expression has to take all of it, as RE2 does in Envoy. */
@@ -12,4 +12,9 @@ export function matchesText(match: TextMatch, value: string): boolean {
     case 'regex':
       return toJavaScript(match.value).test(value);
   }
+}
+
+/** Every match of an expression by `rewrite`, as RE2 does it in Envoy. */
+export function replaceText(text: string, expression: string, rewrite: string): string {
+  return replaceMatches(text, expression, rewrite);
 }

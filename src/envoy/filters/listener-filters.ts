@@ -9,7 +9,7 @@ import { packed } from '../messages.ts';
 /** Where the connection was going before the redirect. */
 export function originalDst(): ListenerFilter {
   return create(ListenerFilterSchema, {
-    name: 'envoy.filters.listener.original_dst',
+    name: ORIGINAL_DST,
     configType: { case: 'typedConfig', value: packed(OriginalDstSchema, {}) },
   });
 }
@@ -35,3 +35,4 @@ export function httpInspector(): ListenerFilter {
 
 export const TLS_INSPECTOR = 'envoy.filters.listener.tls_inspector';
 export const HTTP_INSPECTOR = 'envoy.filters.listener.http_inspector';
+export const ORIGINAL_DST = 'envoy.filters.listener.original_dst';

@@ -4,22 +4,8 @@
 import { isIPv4 } from 'node:net';
 import type { FilterChain, FilterChainMatch } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
-import { HTTP_INSPECTOR, TLS_INSPECTOR } from '../filters/listener-filters.ts';
-
-export interface Connection {
-  /** IPv4 address and port that the client dialled, before any redirect. */
-  readonly address: string;
-  readonly port: number;
-  /** Of the client's TLS; absent: plaintext. */
-  readonly tls?: ClientTls;
-}
-
-export interface ClientTls {
-  readonly serverName: string;
-  readonly alpn: readonly string[];
-  /** The client presents one that the server takes. */
-  readonly certificate?: boolean;
-}
+import { HTTP_INSPECTOR, ORIGINAL_DST, TLS_INSPECTOR } from '../filters/listener-filters.ts';
+import type { Connection } from './outcome.ts';
 
 interface Inspected extends Connection {
   readonly protocols: readonly string[];
@@ -73,6 +59,28 @@ export function selectChain(
     chains = chains.filter((_, i) => fits[i] === best);
   }
   return chains[0] ?? listener.defaultFilterChain;
+}
+
+const KNOWN = [HTTP_INSPECTOR, TLS_INSPECTOR, ORIGINAL_DST];
+
+/** Names of listener filters that may make anything of a connection. */
+export function strangeInspectors({ listenerFilters }: Listener): string[] {
+  return listenerFilters.map(({ name }) => name).filter((name) => !KNOWN.includes(name));
+}
+
+/** Names of what chains ask for beyond the connection's own address and first bytes. */
+export function chainsInDoubt({ filterChains, filterChainMatcher }: Listener): string[] {
+  const asked = filterChains.flatMap(({ filterChainMatch: match }) => {
+    if (match === undefined) return [];
+    const { sourcePrefixRanges, directSourcePrefixRanges, sourcePorts, sourceType } = match;
+    return [
+      ...(sourcePrefixRanges.length > 0 ? ['sourcePrefixRanges'] : []),
+      ...(directSourcePrefixRanges.length > 0 ? ['directSourcePrefixRanges'] : []),
+      ...(sourcePorts.length > 0 ? ['sourcePorts'] : []),
+      ...(sourceType > 0 ? ['sourceType'] : []),
+    ];
+  });
+  return [...new Set([...asked, ...(filterChainMatcher === undefined ? [] : ['filterChainMatcher'])])];
 }
 
 function exact(wanted: unknown, fits: boolean): number | undefined {

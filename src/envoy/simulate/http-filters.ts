@@ -1,29 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
-// What filters before the router answer themselves: preflight requests, and faults that concern every request. Faults that
-// concern a part of the requests are left to chance, which a simulation has not got.
+// What filters before the router do: preflight requests are answered, faults injected. Filters that somebody else put
+// there may do anything.
 import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import type { Route } from '#gen/envoy/config/route/v3/route_components_pb.ts';
-import { type CorsPolicy, CorsPolicySchema } from '#gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts';
+import { type CorsPolicy, CorsPolicySchema, CorsSchema } from '#gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts';
 import { HTTPFaultSchema } from '#gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
-import { type FractionalPercent, FractionalPercent_DenominatorType } from '#gen/envoy/type/v3/percent_pb.ts';
-import { type HttpRequest, takesString } from './route-choice.ts';
+import { FilterConfigSchema as GrpcStatsSchema } from '#gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts';
+import { OnDemandSchema } from '#gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.ts';
+import { RouterSchema } from '#gen/envoy/extensions/filters/http/router/v3/router_pb.ts';
+import { ConfigSchema as FilterStateSchema } from '#gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.ts';
+import type { HttpConnectionManager } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import type { Faults, HeaderChange, HttpRequest, Response } from './outcome.ts';
+import { probabilityOf, takesString } from './route-choice.ts';
 
-/** The status of the answer; undefined where the request goes on. */
-export function answerBeforeRouting(route: Route, request: HttpRequest): number | undefined {
-  const cors = configOf(route, 'envoy.filters.http.cors', CorsPolicySchema);
-  if (cors !== undefined && answersPreflight(cors, request)) return 200;
-  const abort = configOf(route, 'envoy.filters.http.fault', HTTPFaultSchema)?.abort;
-  if (abort === undefined || !isCertain(abort.percentage)) return undefined;
-  switch (abort.errorType.case) {
-    case 'httpStatus':
-      return abort.errorType.value;
-    case 'grpcStatus':
-      // The status of gRPC is a header of its own.
-      return 200;
-    default:
-      return undefined;
-  }
+export interface BeforeRouting {
+  readonly faults?: Faults;
+  /** Certain; absent where the request goes on, or may. */
+  readonly answer?: Response;
+  /** Of any answer. */
+  readonly responseHeaders: readonly HeaderChange[];
+}
+
+const CORS = 'envoy.filters.http.cors';
+const FAULT = 'envoy.filters.http.fault';
+
+/** Those whose part in a request is known here: they change nothing, or `runFilters` says what. */
+const KNOWN = [CorsSchema, HTTPFaultSchema, RouterSchema, OnDemandSchema, FilterStateSchema, GrpcStatsSchema].map(
+  ({ typeName }) => `type.googleapis.com/${typeName}`,
+);
+
+/** Names of filters that may do anything to a request. */
+export function strangeFilters({ httpFilters }: HttpConnectionManager): string[] {
+  return httpFilters
+    .filter(({ configType: { case: kind, value }, disabled }) => {
+      return !disabled && !(kind === 'typedConfig' && KNOWN.includes(value.typeUrl));
+    })
+    .map(({ name }) => name);
+}
+
+export function runFilters(route: Route, request: HttpRequest, manager: HttpConnectionManager): BeforeRouting {
+  const runs = (name: string) => manager.httpFilters.some((filter) => filter.name === name);
+  const cors = runs(CORS) ? corsOf(route, request) : { responseHeaders: [] };
+  if ('answer' in cors) return cors;
+  const faults = runs(FAULT) ? faultsOf(route) : undefined;
+  if (faults?.abort === undefined || faults.abort.probability < 1) return { ...cors, ...(faults && { faults }) };
+  const { status, grpcStatus } = faults.abort;
+  const { delay } = faults;
+  const answer: Response = { kind: 'respond', by: 'fault', status, ...(grpcStatus !== undefined && { grpcStatus }) };
+  return { ...cors, ...(delay && { faults: { delay } }), answer };
 }
 
 function configOf<D extends DescMessage>(route: Route, filter: string, schema: D): MessageShape<D> | undefined {
@@ -31,16 +56,71 @@ function configOf<D extends DescMessage>(route: Route, filter: string, schema: D
   return config && anyUnpack(config, schema);
 }
 
-function answersPreflight(cors: CorsPolicy, { method, headers }: HttpRequest): boolean {
-  const { origin, 'access-control-request-method': asked } = headers;
-  if (method !== 'OPTIONS' || origin === undefined || origin === '' || asked === undefined || asked === '')
-    return false;
-  const allowed = cors.allowOriginStringMatch.some((match) => takesString(match, '*') || takesString(match, origin));
-  return allowed || cors.forwardNotMatchingPreflights === false;
+function faultsOf(route: Route): Faults | undefined {
+  const fault = configOf(route, FAULT, HTTPFaultSchema);
+  if (fault === undefined) return undefined;
+  const { delay, abort } = fault;
+  const held = delay?.faultDelaySecifier;
+  const probability = probabilityOf(delay?.percentage);
+  return {
+    ...(held?.case === 'fixedDelay' &&
+      probability > 0 && { delay: { probability, delayMs: milliseconds(held.value) } }),
+    ...(abort && abortOf(abort)),
+  };
 }
 
-function isCertain(percentage: FractionalPercent | undefined): boolean {
-  const { HUNDRED, TEN_THOUSAND, MILLION } = FractionalPercent_DenominatorType;
-  const whole = { [HUNDRED]: 100, [TEN_THOUSAND]: 10_000, [MILLION]: 1_000_000 };
-  return percentage !== undefined && percentage.numerator >= whole[percentage.denominator];
+function abortOf({ errorType, percentage }: NonNullable<MessageShape<typeof HTTPFaultSchema>['abort']>): Faults {
+  const probability = probabilityOf(percentage);
+  if (probability === 0) return {};
+  switch (errorType.case) {
+    case 'httpStatus':
+      return { abort: { probability, status: errorType.value } };
+    case 'grpcStatus':
+      // gRPC tells of errors in a header of its own.
+      return { abort: { probability, status: 200, grpcStatus: errorType.value } };
+    default:
+      return {};
+  }
+}
+
+export function milliseconds({ seconds, nanos }: { readonly seconds: bigint; readonly nanos: number }): number {
+  return Number(seconds) * 1000 + nanos / 1e6;
+}
+
+function corsOf(route: Route, request: HttpRequest): BeforeRouting {
+  const cors = configOf(route, CORS, CorsPolicySchema);
+  const { origin = '', 'access-control-request-method': asked = '' } = request.headers;
+  if (cors === undefined || origin === '') return { responseHeaders: [] };
+  const isPreflight = request.method === 'OPTIONS' && asked !== '';
+  const allowed = cors.allowOriginStringMatch.some((match) => takesString(match, '*') || takesString(match, origin));
+  if (!allowed) {
+    const answers = isPreflight && cors.forwardNotMatchingPreflights === false;
+    const answer: Response = { kind: 'respond', by: 'preflight', status: 200 };
+    return { ...(answers && { answer }), responseHeaders: [] };
+  }
+  const always = [
+    set('access-control-allow-origin', origin),
+    ...(cors.allowCredentials === true ? [set('access-control-allow-credentials', 'true')] : []),
+    ...given('access-control-expose-headers', cors.exposeHeaders),
+  ];
+  if (!isPreflight) return { responseHeaders: always };
+  const responseHeaders = [...always, ...preflightHeaders(cors, request, asked)];
+  return { answer: { kind: 'respond', by: 'preflight', status: 200 }, responseHeaders };
+}
+
+function preflightHeaders(cors: CorsPolicy, { headers }: HttpRequest, method: string): HeaderChange[] {
+  const asked = headers['access-control-request-headers'] ?? '';
+  return [
+    ...given('access-control-allow-methods', cors.allowMethods === '*' ? method : cors.allowMethods),
+    ...given('access-control-allow-headers', cors.allowHeaders === '*' ? asked : cors.allowHeaders),
+    ...given('access-control-max-age', cors.maxAge),
+  ];
+}
+
+function set(name: string, value: string): HeaderChange {
+  return { action: 'set', name, value };
+}
+
+function given(name: string, value: string): HeaderChange[] {
+  return value === '' ? [] : [set(name, value)];
 }
