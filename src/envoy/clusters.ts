@@ -33,7 +33,7 @@ export function buildCluster(destination: DestinationIntent, secrets: ConfigSour
   const { pool, discovery } = destination;
   return create(ClusterSchema, {
     name: destinationName(destination.ref, destination.use),
-    metadata: serviceMetadata({ host: destination.ref.host, ...destination.service }),
+    metadata: serviceMetadata({ host: destination.ref.host, ...destination.service }, destination.rule),
     connectTimeout: duration(destination.connectTimeoutMs),
     ...discoveryOf(destination),
     ...transport(destination, secrets),

@@ -17,8 +17,13 @@ export interface RuleRef {
 /** Nothing for routes that a Service alone makes. */
 export function ruleMetadata({ object, field }: Origin): { metadata?: { filterMetadata: Record<string, JsonObject> } } {
   if (object.kind !== 'VirtualService') return {};
-  const config = `/apis/${object.apiVersion}/namespaces/${object.namespace}/virtual-service/${object.name}`;
-  return { metadata: { filterMetadata: { [KEY]: { config, field } } } };
+  return { metadata: { filterMetadata: { [KEY]: { config: configPath(object), field } } } };
+}
+
+/** `/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews` */
+export function configPath({ apiVersion, kind, namespace, name }: Origin['object']): string {
+  const slug = kind.replace(/(?<=[a-z])(?=[A-Z])/g, '-').toLowerCase();
+  return `/apis/${apiVersion}/namespaces/${namespace}/${slug}/${name}`;
 }
 
 export function readRuleMetadata(metadata: Metadata | undefined): RuleRef | undefined {

@@ -3,7 +3,8 @@
 // for there are many.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { MetadataSchema } from '#gen/envoy/config/core/v3/base_pb.ts';
-import type { WorkloadIntent } from '../intent/destination-types.ts';
+import type { DestinationIntent, WorkloadIntent } from '../intent/destination-types.ts';
+import { configPath } from './rule-metadata.ts';
 
 const NAMESPACE = 'istio';
 
@@ -26,8 +27,9 @@ export interface ServiceLabels {
   readonly namespace: string;
 }
 
-export function serviceMetadata(service: ServiceLabels): Metadata {
-  return { filterMetadata: { [NAMESPACE]: { ...service } } };
+/** `rule`: the DestinationRule in force, where Istio's users look for it. */
+export function serviceMetadata(service: ServiceLabels, rule?: DestinationIntent['rule']): Metadata {
+  return { filterMetadata: { [NAMESPACE]: { ...service, ...(rule && { config: configPath(rule) }) } } };
 }
 
 /** A format command. */

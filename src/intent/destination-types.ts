@@ -33,6 +33,8 @@ export interface DestinationIntent {
   readonly pool: PoolIntent;
   readonly outlier: OutlierIntent | undefined;
   readonly origin: Origin;
+  /** The DestinationRule in force, where there is one. */
+  readonly rule?: Origin['object'];
 }
 
 export type BalancingIntent =

@@ -107,6 +107,7 @@ function buildDestination(
       outlierOf(policy?.outlierDetection ?? mesh.defaultTrafficPolicy?.outlierDetection) ??
       (far === undefined ? undefined : LOST_GATEWAYS),
     origin: subset?.origin ?? { object: service.origin, field: 'spec.ports' },
+    ...(rule && { rule: subset?.origin.object ?? rule.policyRef }),
   };
 }
 

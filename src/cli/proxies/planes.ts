@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The replicas of a cluster's control plane, and what each of them says when it is asked from inside its own pod: /debug
 // answers nobody else.
-import { Readable, Writable } from 'node:stream';
 import type { KubeClient } from '../../kube/client.ts';
-import { execInPod } from '../../kube/exec.ts';
 import { imageTag } from '../../kube/image-tag.ts';
 import { PODS } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
 import { UserError } from '../user-error.ts';
+import { runInPod } from './run-in-pod.ts';
 import type { ReplicaReport, ReportedRefusal, ReportedStream } from './states.ts';
 
 /** A pod of the control plane. */
@@ -94,29 +93,7 @@ export async function askPilots(client: KubeClient, pilots: readonly PlanePod[])
   throw new UserError(`${notes.join('; ')} (${cure})`);
 }
 
-async function ask(client: KubeClient, pod: PlanePod, view: string): Promise<unknown> {
-  const [stdout, stderr] = [collector(), collector()];
-  const code = await execInPod(client, {
-    namespace: ISTIO_NAMESPACE,
-    pod: pod.name,
-    container: pod.container,
-    command: ['curl', '-sSf', '-m', '20', `${DEBUG_URL}/${view}`],
-    tty: false,
-    stdin: Readable.from([]),
-    stdout: stdout.stream,
-    stderr: stderr.stream,
-  });
-  if (code !== 0) throw new Error(stderr.text().trim() || `curl ended with ${code}`);
-  return JSON.parse(stdout.text());
-}
-
-function collector(): { stream: Writable; text(): string } {
-  const chunks: Buffer[] = [];
-  const stream = new Writable({
-    write: (chunk: Buffer, _encoding, done) => {
-      chunks.push(chunk);
-      done();
-    },
-  });
-  return { stream, text: () => Buffer.concat(chunks).toString('utf8') };
+async function ask(client: KubeClient, { name, container }: PlanePod, view: string): Promise<unknown> {
+  const command = ['curl', '-sSf', '-m', '20', `${DEBUG_URL}/${view}`];
+  return JSON.parse(await runInPod(client, { namespace: ISTIO_NAMESPACE, pod: name, container, command }));
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { stringify } from 'yaml';
+import { renderTable } from '../table.ts';
 import type { ProxyRow, ShownRefusal } from './states.ts';
 
 export type StructuredFormat = 'json' | 'yaml';
@@ -10,15 +11,12 @@ export function renderStructured(value: unknown, format: StructuredFormat): stri
 
 const HEADER = ['NAME', 'CLUSTER', 'CDS', 'LDS', 'EDS', 'RDS', 'ISTIOD', 'VERSION'];
 
-/** A table in the columns of istioctl, each as wide as its longest cell. */
+/** A table in the columns of istioctl. */
 export function renderRows(rows: readonly ProxyRow[]): string {
   const lines = rows.map((row) => [
     ...[row.name, row.cluster, row.cds, row.lds, row.eds, row.rds, row.istiod, row.version],
   ]);
-  const table = [HEADER, ...lines];
-  const widths = HEADER.map((_, column) => Math.max(...table.map((cells) => cells[column]!.length)));
-  const line = (cells: readonly string[]) => cells.map((cell, column) => cell.padEnd(widths[column]!)).join('     ');
-  return table.map((cells) => `${line(cells).trimEnd()}\n`).join('');
+  return renderTable(HEADER, lines);
 }
 
 /** What a proxy refuses and refused; '' when nothing. */
