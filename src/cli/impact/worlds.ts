@@ -29,7 +29,7 @@ const UNLIKE = '\u0000';
 const MAX_REGEXES = 6;
 
 /**
- * Runs `look` in every world. undefined: there are more than `limit`.
+ * Runs `look` in every world. undefined: there are more than `limit`, or conditions that nothing here can tell apart.
  * @param isKnown of a header’s lower-case name
  */
 export function explore<T>(
@@ -40,7 +40,8 @@ export function explore<T>(
   const conditions = new Map<string, Map<string, HeaderMatcher>>();
   const known = new Set<string>();
   for (;;) {
-    if ([...conditions.values()].some((asked) => regexesOf(asked.values()).length > MAX_REGEXES)) return undefined;
+    const all = [...conditions.values()].map((asked) => [...asked.values()]);
+    if (all.flat().some(isStrange) || all.some((asked) => regexesOf(asked).length > MAX_REGEXES)) return undefined;
     const guises = [...conditions].map(([name, asked]) => [name, guisesOf([...asked.values()])] as const);
     if (guises.reduce((product, [, all]) => product * all.length, 1) > limit) return undefined;
     let isNew = false;
@@ -84,8 +85,15 @@ function guisesOf(conditions: readonly HeaderMatcher[]): Guise[] {
   return [ABSENT, ...made];
 }
 
-function regexesOf(conditions: Iterable<HeaderMatcher>): string[] {
-  const found = [...conditions].flatMap(({ headerMatchSpecifier: specifier }) => {
+/** No rule of the mesh asks so; an EnvoyFilter may. */
+function isStrange({ headerMatchSpecifier: specifier }: HeaderMatcher): boolean {
+  if (specifier.case === 'presentMatch') return false;
+  const pattern = specifier.case === 'stringMatch' ? specifier.value : undefined;
+  return pattern?.ignoreCase !== false || !['exact', 'prefix', 'safeRegex'].includes(pattern.matchPattern.case ?? '');
+}
+
+function regexesOf(conditions: readonly HeaderMatcher[]): string[] {
+  const found = conditions.flatMap(({ headerMatchSpecifier: specifier }) => {
     const pattern = specifier.case === 'stringMatch' ? specifier.value.matchPattern : undefined;
     return pattern?.case === 'safeRegex' ? pattern.value.regex : [];
   });
@@ -99,7 +107,7 @@ function holds(condition: HeaderMatcher, { value, holding }: Guise): boolean {
   if (specifier.case !== 'stringMatch' || text === undefined) return false;
   const { matchPattern } = specifier.value;
   const isFree = matchPattern.case === 'safeRegex' && text.endsWith(UNLIKE);
-  const fits = isFree ? holding.has(matchPattern.value.regex) : takesString(specifier.value, text);
+  const fits = isFree ? holding.has(matchPattern.value.regex) : takesString(specifier.value, text) === true;
   return fits !== condition.invertMatch;
 }
 

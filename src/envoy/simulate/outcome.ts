@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is asked of a proxy, and what it will do: everything that is left to chance by its probability.
 import type { FilterChain } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
-import type { Route, VirtualHost } from '#gen/envoy/config/route/v3/route_components_pb.ts';
+import type { HeaderMatcher, Route, VirtualHost } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import type { HttpConnectionManager } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import type { RuleRef } from '../rule-metadata.ts';
 
@@ -34,6 +34,8 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Absent: http/1.1. */
   readonly protocol?: 'http/1.0' | 'http/1.1' | 'h2';
+  /** Of a header that nobody told: whether a condition on it holds. undefined: `headers` has it, or it is not there. */
+  readonly decide?: (condition: HeaderMatcher) => boolean | undefined;
 }
 
 export interface Call {

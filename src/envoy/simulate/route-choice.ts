@@ -123,6 +123,8 @@ function takesPath(specifier: RouteMatch['pathSpecifier'], path: string, caseSen
 }
 
 function takesHeader(header: HeaderMatcher, request: HttpRequest): Maybe {
+  const decided = request.decide?.(header);
+  if (decided !== undefined) return decided;
   const present = headerValue(header.name, request);
   const value = present ?? (header.treatMissingHeaderAsEmpty ? '' : undefined);
   const specifier = header.headerMatchSpecifier;
