@@ -11,6 +11,7 @@ const GROUPS: readonly [names: readonly string[], load: () => Promise<CommandMod
   [['mesh'], () => import('./commands/mesh.ts')],
   [['analyze'], () => import('./commands/analyze.ts')],
   [['proxy-status', 'ps'], () => import('./commands/proxy-status.ts')],
+  [['proxy-config', 'pc'], () => import('./commands/proxy-config.ts')],
   [['rules'], () => import('./commands/rules.ts')],
   [['version'], () => import('./commands/version.ts')],
   [['manifest'], () => import('./commands/manifest.ts')],
@@ -20,6 +21,7 @@ const GROUPS: readonly [names: readonly string[], load: () => Promise<CommandMod
   [['dns'], () => import('./commands/dns.ts')],
   [['proxy-init'], () => import('./commands/proxy-init.ts')],
   [['proxy-drain'], () => import('./commands/proxy-drain.ts')],
+  [['proxy-request'], () => import('./commands/proxy-request.ts')],
 ];
 
 /** Registers the group that `argv` names, or all of them for help and for names that no group has. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `isthmus proxy-drain`, the proxy's preStop, does: Envoy asks its clients to leave, and stays until they have.
-import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { askAdmin } from './admin-request.ts';
 import { HEALTH_PORT, METRICS_PORT } from './bootstrap.ts';
 
 export interface DrainOptions {
@@ -17,7 +17,6 @@ export interface DrainOptions {
 }
 
 const POLL_MS = 250;
-const ADMIN_TIMEOUT_MS = 5_000;
 
 /**
  * Every answer asks its client to close the connection from now on; new ones are still accepted.
@@ -45,23 +44,4 @@ export function countConnections(stats: string): number {
     .filter((line) => line.startsWith('listener.') && !line.startsWith('listener.admin.'))
     .filter((line) => !line.includes('.worker_') && !own.some((prefix) => line.startsWith(prefix)))
     .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(':') + 1)), 0);
-}
-
-function askAdmin(socketPath: string, method: 'GET' | 'POST', path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ socketPath, method, path, timeout: ADMIN_TIMEOUT_MS }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (text: string) => {
-        body += text;
-      });
-      response.on('error', reject);
-      response.on('end', () => {
-        if (response.statusCode === 200) resolve(body);
-        else reject(new Error(`Envoy answers ${method} ${path} with ${response.statusCode}: ${body.trim()}`));
-      });
-    });
-    asked.on('timeout', () => asked.destroy(new Error(`Envoy does not answer on ${socketPath}`)));
-    asked.on('error', reject);
-    asked.end();
-  });
 }

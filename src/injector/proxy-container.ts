@@ -5,6 +5,7 @@ import { imageTag } from '../kube/image-tag.ts';
 import type { WorkloadFacts } from '../kube/workload-facts.ts';
 import { controlPlaneEndpoint } from '../xds/envoy-client.ts';
 import { PROXY_ENVIRONMENT, type WorkloadFact } from '../xds/proxy-environment.ts';
+import { ADMIN_PIPE } from './admin-request.ts';
 import type { AppProbe } from './app-probes.ts';
 import { buildBootstrap, HEALTH_PATH, HEALTH_PORT, METRICS_PORT, PROXY_MARK } from './bootstrap.ts';
 import type { Container } from './pod.ts';
@@ -36,7 +37,6 @@ export const SCRAPING: Readonly<Record<string, string>> = {
 };
 
 const SCRATCH_DIR = '/tmp';
-const ADMIN_PIPE = `${SCRATCH_DIR}/envoy-admin.sock`;
 const TOKEN_SECONDS = 43_200;
 
 const READY = { httpGet: { path: HEALTH_PATH, port: HEALTH_PORT }, timeoutSeconds: 3 };

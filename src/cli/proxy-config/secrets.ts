@@ -15,17 +15,17 @@ export interface SecretRow {
   readonly notBefore: string;
   /** Of its SPIFFE ID; '' where it has none. */
   readonly trustDomain: string;
-  /** Whole ones, less than 0 once it has expired. */
-  readonly daysLeft: number;
+  /** `42d`, `23h`; `expired`. */
+  readonly left: string;
 }
 
 export const SECRET_HEADER = [
   ...['RESOURCE NAME', 'TYPE', 'STATUS', 'VALID CERT', 'SERIAL NUMBER', 'NOT AFTER', 'NOT BEFORE'],
-  ...['TRUST DOMAIN', 'DAYS LEFT'],
+  ...['TRUST DOMAIN', 'TIME LEFT'],
 ];
 
 const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
 
 /** One for the first certificate of a chain, and one for each root. */
 export function readSecrets(all: readonly Held[], nowMs: number): SecretRow[] {
@@ -54,7 +54,7 @@ function secretRow(name: string, type: SecretRow['type'], status: string, pem: s
     notAfter: seconds(to),
     notBefore: seconds(from),
     trustDomain: /URI:spiffe:\/\/([^/,]+)/.exec(certificate.subjectAltName ?? '')?.[1] ?? '',
-    daysLeft: Math.floor((to - nowMs) / DAY_MS),
+    left: timeLeft(to - nowMs),
   };
 }
 
@@ -67,9 +67,16 @@ export function secretCells({
   notAfter,
   notBefore,
   trustDomain,
-  daysLeft,
+  left,
 }: SecretRow): string[] {
-  return [name, type, status, String(valid), serialNumber, notAfter, notBefore, trustDomain || '-', String(daysLeft)];
+  return [name, type, status, String(valid), serialNumber, notAfter, notBefore, trustDomain || '-', left];
+}
+
+/** Certificates of workloads live a day, those of CAs years. */
+function timeLeft(ms: number): string {
+  const hours = Math.floor(ms / HOUR_MS);
+  if (ms < 0) return 'expired';
+  return hours < 48 ? `${hours}h` : `${Math.floor(hours / 24)}d`;
 }
 
 function seconds(ms: number): string {
