@@ -11,7 +11,7 @@ import { secretName } from './envoy/secrets.ts';
 import type { SecretSource } from './envoy/tls.ts';
 import { IdentityMemo } from './incremental/identity-memo.ts';
 import { buildIntent, IntentCache } from './intent/build.ts';
-import type { DestinationIntent, EndpointIntent } from './intent/destination-types.ts';
+import type { DestinationIntent, EndpointFilter, EndpointIntent, LocalityIntent } from './intent/destination-types.ts';
 import { buildEndpoints } from './intent/endpoints.ts';
 import type { Origin } from './intent/origin.ts';
 import { PatchCache } from './intent/patches.ts';
@@ -153,19 +153,41 @@ function compileIntent(inputs: CompileInputs, cache: CompileCache): CompiledProx
 function endpointsOf(
   snapshot: MeshSnapshot,
   destination: DestinationIntent,
-  { vantage, place }: ProxyView,
+  view: ProxyView,
   cache: CompileCache,
 ): readonly EndpointIntent[] {
   const { discovery, locality } = destination;
   if (discovery.kind !== 'endpoints') return [];
-  const set = snapshot.endpoints.get(discovery.service) ?? NO_ENDPOINTS;
+  const { service, portName, filter, spare } = discovery;
+  const own = endpointsBy({ destination, service, portName, filter, locality }, snapshot, view, cache);
+  if (own.length > 0 || spare === undefined) return own;
+  const rule = { kind: 'clusters', split: spare.split } as const;
+  return endpointsBy({ destination, ...spare, filter, locality: rule }, snapshot, view, cache);
+}
+
+interface EndpointQuery {
+  readonly destination: DestinationIntent;
+  readonly service: string;
+  readonly portName: string;
+  readonly filter: EndpointFilter;
+  readonly locality: LocalityIntent | undefined;
+}
+
+function endpointsBy(
+  { destination, service, portName, filter, locality }: EndpointQuery,
+  { endpoints }: MeshSnapshot,
+  { vantage, place, cluster }: ProxyView,
+  cache: CompileCache,
+): readonly EndpointIntent[] {
+  const set = endpoints.get(service) ?? NO_ENDPOINTS;
   const networks = cache.networks.get([set], '', () => networksOf(set));
   const { keys, tag } = vantageKeys(networks, vantage);
-  const near = locality && { rule: locality, place };
+  const near = locality && { rule: locality, place, cluster };
   // The whole destination is part of the key: its locality rule is plain data beside the discovery.
-  const node = discovery.filter.sameNode ? place.labels[HOST_LABEL] : undefined;
-  return cache.endpoints.get([set, destination, ...keys], `${tag} ${near ? place.key : ''} ${node ?? ''}`, () =>
-    buildEndpoints(discovery, set, vantage, near, node),
+  const node = filter.sameNode ? place.labels[HOST_LABEL] : undefined;
+  const at = near === undefined ? '' : near.rule.kind === 'clusters' ? `${place.key} ${cluster}` : place.key;
+  return cache.endpoints.get([set, destination, ...keys], `${tag} ${at} ${node ?? ''}`, () =>
+    buildEndpoints({ portName, filter }, set, vantage, near, node),
   );
 }
 

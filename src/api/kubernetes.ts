@@ -9,6 +9,7 @@ import { refOf } from './kind.ts';
 import { labelledLocality } from './localities.ts';
 import { type Protocol, servicePortProtocol } from './protocol.ts';
 import { isRecord } from './shape.ts';
+import { FALLBACK_ANNOTATION } from './traffic-shares.ts';
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -33,6 +34,8 @@ export interface KubeService {
   readonly trafficDistribution: TrafficDistribution;
   /** Clients get no endpoint but those of their own node (internalTrafficPolicy: Local). */
   readonly nodeLocal: boolean;
+  /** Where no endpoint of it is ready, other clusters' pods may serve in its place. */
+  readonly fallback: boolean;
   /** From the annotation networking.istio.io/exportTo. */
   readonly exportTo: readonly string[];
   /** IP addresses and names at which others reach it: its load balancer's, and its externalIPs. */
@@ -93,6 +96,7 @@ export function decodeService(raw: KubeObject, cluster: string): KubeService {
     sessionAffinity: spec['sessionAffinity'] === 'ClientIP' ? 'client-ip' : 'none',
     trafficDistribution: distributionOf(spec['trafficDistribution'], raw),
     nodeLocal: spec['internalTrafficPolicy'] === 'Local',
+    fallback: raw.metadata.annotations?.[FALLBACK_ANNOTATION] !== 'false',
     exportTo: exported === undefined ? ['*'] : exported.split(',').map((s) => s.trim()),
     externalAddresses: externalAddressesOf(raw),
   };

@@ -48,9 +48,6 @@ export type LocalityLbSetting = Infer<typeof localityLbSetting>;
 const TOPOLOGY = ['topology.kubernetes.io/region', 'topology.kubernetes.io/zone', 'topology.istio.io/subzone'];
 
 function checkOneOf(value: LocalityLbSetting, at: At): void {
-  if (value.distribute.length > 0 && value.failover.length > 0) {
-    at.report.add('ISM0007', at.field, 'distribute and failover exclude one another', 'keep one of them');
-  }
   const label = value.failoverPriority.find((name) => TOPOLOGY.includes(name));
   if (value.failover.length > 0 && label !== undefined) {
     const message = `failover and ${label} in failoverPriority exclude one another`;

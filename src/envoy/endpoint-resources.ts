@@ -19,9 +19,8 @@ export class EndpointResources {
       (destination, key) => {
         const { discovery } = destination;
         if (discovery.kind !== 'endpoints') return undefined;
-        const keys = this.#byService.get(discovery.service) ?? new Set<string>();
-        keys.add(key);
-        this.#byService.set(discovery.service, keys);
+        this.#note(discovery.service, key);
+        if (discovery.spare !== undefined) this.#note(discovery.spare.service, key);
         return build(destination, this.#lookup!.of(destination));
       },
       ({ name }) => name,
@@ -37,6 +36,11 @@ export class EndpointResources {
     this.#resources = this.#derived.of(destinations);
     if (before !== undefined) this.#resources = this.#derived.again(this.#moved(before, lookup, destinations));
     return { resources: this.#resources, isNew };
+  }
+
+  #note(service: string, key: string): void {
+    const keys = this.#byService.get(service) ?? new Set<string>();
+    this.#byService.set(service, keys.add(key));
   }
 
   /** Destinations whose endpoints may be others now. */

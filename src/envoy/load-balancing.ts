@@ -55,7 +55,7 @@ function slowStart(warmup: WarmupIntent): MessageInitShape<typeof Cluster_SlowSt
 
 /** Weights of localities are obeyed where somebody set them: they would change what least-request comes to. */
 export function commonLb({ discovery, locality, outlier }: DestinationIntent): Pick<ClusterInit, 'commonLbConfig'> {
-  const weighted = locality?.kind === 'distribute' || (locality?.kind === 'failover' && locality.weighted);
+  const weighted = locality !== undefined && (locality.kind !== 'failover' || locality.weighted);
   const byLocality = weighted && discovery.kind !== 'original';
   if (outlier === undefined && !byLocality) return {};
   return {

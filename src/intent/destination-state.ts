@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // All destinations of the proxies that share a view, kept up service by service.
 
+import { hostname } from '../api/names.ts';
 import { IdentityMemo } from '../incremental/identity-memo.ts';
 import { VersionedMap } from '../incremental/versioned-map.ts';
+import { lookUpHost } from '../model/hosts.ts';
 import { networksOf, type Vantage, vantageKeys } from '../model/networks.ts';
 import type { MeshService } from '../model/snapshot.ts';
 import { aliasTarget, headlessState, type ProxyView, selectDestinationRule } from '../model/view.ts';
@@ -37,14 +39,17 @@ export class DestinationCache {
   #own(view: ProxyView, service: MeshService, use: DestinationUse): readonly DestinationIntent[] {
     const rule = selectDestinationRule(view, service);
     const identities = view.identities.get(service.key);
-    const { mesh, kind, vantage, place } = view;
+    const { mesh, kind, vantage, place, cluster } = view;
     const headlessMeshed = headlessState(view, service)?.meshed ?? false;
     const { keys: ways, tag } = vantageKeys(networksOf(service.dnsEndpoints), vantage);
     const near = placeMatters(service, rule, mesh) ? place.key : '';
-    const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use], ...ways];
+    const spare = use === 'proxy' ? spareOf(view, service) : undefined;
+    const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use], spare ?? NOTHING, ...ways];
     const far = use === 'sni' ? undefined : farFrom(service, vantage);
-    const inputs = { service, rule, identities: identities ?? [], headlessMeshed, mesh, kind, vantage, place, far };
-    return this.#memo.get(keys, `${kind}/${headlessMeshed}/${far}/${tag}/${near}`, () => {
+    const from = { mesh, kind, vantage, place, cluster };
+    const inputs = { service, rule, identities: identities ?? [], headlessMeshed, far, spare, ...from };
+    const own = near === '' ? '' : cluster;
+    return this.#memo.get(keys, `${kind}/${headlessMeshed}/${far}/${tag}/${near}/${own}`, () => {
       switch (use) {
         case 'proxy':
           return buildDestinations(inputs);
@@ -100,6 +105,17 @@ function isFor(use: DestinationUse, service: MeshService, { vantage }: ProxyView
   if (!service.meshInternal) return false;
   if (use === 'sni') return service.registry === 'kubernetes';
   return service.networks.some((network) => vantage.requested.includes(network));
+}
+
+/**
+ * The service of several clusters of the same name and namespace, which serves while this one has no endpoint: unless the
+ * Service or a VirtualService for it says where its requests go.
+ */
+function spareOf(view: ProxyView, service: MeshService): MeshService | undefined {
+  if (service.registry !== 'kubernetes' || service.resolution !== 'endpoints' || !service.fallback) return undefined;
+  const spare = view.serviceOf.get(hostname(`${service.origin.name}.${service.namespace}.global`));
+  if (spare?.traffic === undefined) return undefined;
+  return lookUpHost(view.rules, service.hostname).length > 0 ? undefined : spare;
 }
 
 /** Of endpoints that are part of the cluster, their order is too. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What traffic can be sent to, and how. See types.ts.
+import type { TrafficSplit } from '../api/traffic-shares.ts';
 import type { Origin } from './origin.ts';
 import type { CertificateSource, RootsSource } from './tls-types.ts';
 
@@ -64,7 +65,11 @@ export type LocalityIntent =
         readonly from: LocalityPattern;
         readonly to: readonly { readonly locality: LocalityPattern; readonly percent: number }[];
       }[];
+      /** Where localities without a share stand in for those with one: nearest first, these regions before others. */
+      readonly spare?: readonly { readonly from: string; readonly to: string }[];
     }
+  /** Clusters have parts, or stand in for one another: within one priority, a cluster's part is its localities' weight. */
+  | { readonly kind: 'clusters'; readonly split: TrafficSplit }
   /**
    * The nearest first, others when those are unhealthy. `labels` (`NAME` or `NAME=VALUE`): the more of them, from the first
    * on, an endpoint has in common with the proxy, the nearer; else by subzone, zone and region, and by `regions` after that.
@@ -92,7 +97,14 @@ export type HashIntent =
   | { readonly kind: 'query'; readonly name: string };
 
 export type Discovery =
-  | { readonly kind: 'endpoints'; readonly service: string; readonly portName: string; readonly filter: EndpointFilter }
+  | {
+      readonly kind: 'endpoints';
+      readonly service: string;
+      readonly portName: string;
+      readonly filter: EndpointFilter;
+      /** Whose endpoints it has while it has none. */
+      readonly spare?: { readonly service: string; readonly portName: string; readonly split: TrafficSplit };
+    }
   /** `once`: the first address that the name resolves to, per connection. */
   | { readonly kind: 'dns'; readonly once: boolean; readonly endpoints: readonly EndpointIntent[] }
   /** Where the client was going anyway; `port`: but for the port. */

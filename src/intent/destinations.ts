@@ -41,8 +41,11 @@ export interface DestinationInputs {
   readonly kind: ProxyView['kind'];
   readonly vantage: Vantage;
   readonly place: Place;
+  readonly cluster: string;
   /** Some of its endpoints are gateways to others, or on another network that may not be reached from here. */
   readonly far: 'gateway' | 'direct' | undefined;
+  /** The service of several clusters that has the same name, and serves while this one has no endpoints. */
+  readonly spare?: MeshService | undefined;
 }
 
 /** Destinations of a service for a proxy that opens connections itself. */
@@ -101,15 +104,24 @@ function buildDestination(
     balancing: balancingOf(policy?.loadBalancer, usual),
     ...(locality && { locality }),
     ...(policy?.proxyProtocol && { proxyProtocol: policy.proxyProtocol.version === 'V2' ? 'v2' : 'v1' }),
-    connectTimeoutMs: pool?.tcp?.connectTimeout ?? mesh.connectTimeout,
+    connectTimeoutMs: pool?.tcp?.connectTimeout ?? usualTimeout(inputs),
     pool: limited(poolOf(pool, policy?.retryBudget), far),
     outlier:
       outlierOf(policy?.outlierDetection ?? mesh.defaultTrafficPolicy?.outlierDetection) ??
-      (far === undefined ? undefined : LOST_GATEWAYS),
+      (far === undefined && inputs.spare === undefined ? undefined : LOST_GATEWAYS),
     origin: subset?.origin ?? { object: service.origin, field: 'spec.ports' },
     ...(rule && { rule: subset?.origin.object ?? rule.policyRef }),
   };
 }
+
+/** A cluster that is gone answers nothing at all: how long that is waited for is how long its share takes to move. */
+function usualTimeout({ service, spare, mesh }: DestinationInputs): number {
+  const isOfSeveral = service.traffic !== undefined || spare !== undefined;
+  return isOfSeveral ? Math.min(mesh.connectTimeout, CLUSTER_CONNECT_TIMEOUT_MS) : mesh.connectTimeout;
+}
+
+/** Three round trips around the world, and the handshake's arithmetic. */
+const CLUSTER_CONNECT_TIMEOUT_MS = 2_000;
 
 /** What the rule does not say, the mesh does. */
 function connectionPoolOf(
@@ -183,6 +195,7 @@ function discoveryOf(
       };
     case 'endpoints':
   }
+  const spare = subset === undefined ? spareOf(inputs, port) : undefined;
   return {
     kind: 'endpoints',
     service: service.key,
@@ -193,8 +206,17 @@ function discoveryOf(
       meshedOnly: false,
       ...(service.nodeLocal && kind === 'sidecar' && { sameNode: true as const }),
     },
+    ...(spare && { spare }),
   };
 }
+
+function spareOf({ spare }: DestinationInputs, { number }: ServicePort): EndpointDiscovery['spare'] {
+  const port = spare?.ports.find((p) => p.number === number);
+  if (spare?.traffic === undefined || port === undefined) return undefined;
+  return { service: spare.key, portName: port.name, split: spare.traffic };
+}
+
+type EndpointDiscovery = Extract<Discovery, { kind: 'endpoints' }>;
 
 /** Where the client was going, at the port that the entry says it is. */
 function originalOf({ registry }: MeshService, { number, targetPort }: ServicePort): Discovery {
@@ -203,7 +225,7 @@ function originalOf({ registry }: MeshService, { number, targetPort }: ServicePo
 }
 
 function dnsEndpoints(
-  { service, vantage, place, exit }: DestinationInputs,
+  { service, vantage, place, cluster, exit }: DestinationInputs,
   port: ServicePort,
   labels: Readonly<Record<string, string>>,
   locality: LocalityIntent | undefined,
@@ -213,5 +235,10 @@ function dnsEndpoints(
   const able = chooseNetworks(service.dnsEndpoints, choice, vantage).filter((e) =>
     wanted.every(([key, value]) => e.labels[key] === value),
   );
-  return placeEndpoints(able, (e) => e.ports[port.name] ?? port.number, vantage, locality && { rule: locality, place });
+  return placeEndpoints(
+    able,
+    (e) => e.ports[port.name] ?? port.number,
+    vantage,
+    locality && { rule: locality, place, cluster },
+  );
 }

@@ -27,7 +27,7 @@ function addresses(
   networks: NetworkChoice = 'all',
 ): string[] {
   const filter = { labels, networks, meshedOnly: false };
-  return buildEndpoints({ kind: 'endpoints', service: 's', portName: 'http', filter }, set, from).map((e) => e.address);
+  return buildEndpoints({ portName: 'http', filter }, set, from).map((e) => e.address);
 }
 
 describe('endpoints on their way out', () => {

@@ -7,7 +7,7 @@ import { arrangeEndpoints, type Nearness, type PlacedEndpoint } from './localiti
 
 /** The endpoints that a destination takes of its service's, as the proxy reaches them. */
 export function buildEndpoints(
-  discovery: Extract<Discovery, { kind: 'endpoints' }>,
+  discovery: Pick<Extract<Discovery, { kind: 'endpoints' }>, 'portName' | 'filter'>,
   set: EndpointSet,
   vantage: Vantage,
   nearness?: Nearness,
@@ -44,21 +44,41 @@ export function placeEndpoints(
   // Shares are whole numbers, and exact, in units of one part of an endpoint's weight.
   const unit = remote.reduce((lcm, { gateways }) => leastCommonMultiple(lcm, gateways.length), 1);
   const placed: PlacedEndpoint[] = [
-    ...direct.map(({ endpoint }) => ({
-      intent: {
-        address: endpoint.address,
-        ...(endpoint.alternatives && { alternatives: endpoint.alternatives }),
-        port: portOf(endpoint),
-        weight: endpoint.weight * unit,
-        locality: endpoint.locality,
-        meshed: endpoint.meshed,
-        ...(endpoint.workload && { workload: endpoint.workload }),
-      },
-      where: whereabouts(endpoint, vantage),
-    })),
+    ...distinctAddresses(
+      direct.map(({ endpoint }) => ({
+        intent: {
+          address: endpoint.address,
+          ...(endpoint.alternatives && { alternatives: endpoint.alternatives }),
+          port: portOf(endpoint),
+          weight: endpoint.weight * unit,
+          locality: endpoint.locality,
+          meshed: endpoint.meshed,
+          ...(endpoint.workload && { workload: endpoint.workload }),
+        },
+        where: whereabouts(endpoint, vantage),
+        ...(endpoint.shared && { shared: endpoint.shared }),
+      })),
+    ),
     ...shareAmongGateways(remote, unit),
   ];
   return bounded(nearness === undefined ? placed.map(({ intent }) => intent) : arrangeEndpoints(placed, nearness));
+}
+
+/**
+ * Envoy knows an address once: of a gateway that is written down for each of the versions behind it, it would drop all but
+ * the first. Together they have the sum of their weights.
+ */
+function distinctAddresses(placed: readonly PlacedEndpoint[]): readonly PlacedEndpoint[] {
+  const byAddress = Map.groupBy(placed, ({ intent }) => `${intent.address} ${intent.port}`);
+  if (byAddress.size === placed.length) return placed;
+  return [...byAddress.values()].map((same) => {
+    const [first] = same;
+    if (same.length === 1) return first!;
+    const isEverywhere = same.every(({ intent }) => intent.locality === first!.intent.locality);
+    const locality = isEverywhere ? first!.intent.locality : '';
+    const weight = same.reduce((sum, { intent }) => sum + intent.weight, 0);
+    return { ...first!, intent: { ...first!.intent, weight, locality }, where: { ...first!.where, locality } };
+  });
 }
 
 /** What is reached from everywhere is nowhere farther away than on the proxy's own network. */

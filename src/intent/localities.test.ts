@@ -44,11 +44,11 @@ function priorities(all: readonly EndpointIntent[]): Map<string, number> {
 
 /** Laws of every order: nobody is lost, priorities begin at 0 and have no gap, and the order of endpoints is none. */
 function checkOrder(set: readonly PlacedEndpoint[], rule: LocalityIntent, place: Place): Map<string, number> {
-  const found = arrangeEndpoints(set, { rule, place });
+  const found = arrangeEndpoints(set, { rule, place, cluster: 'one' });
   expect(found.map(({ address }) => address)).toEqual(set.map(({ intent }) => intent.address));
   const by = priorities(found);
   expect([...new Set(by.values())].sort((a, b) => a - b)).toEqual([...new Set(by.values())].map((_, i) => i));
-  expect(byAddress(arrangeEndpoints(set.toReversed(), { rule, place }))).toEqual(byAddress(found));
+  expect(byAddress(arrangeEndpoints(set.toReversed(), { rule, place, cluster: 'one' }))).toEqual(byAddress(found));
   return by;
 }
 
@@ -144,7 +144,7 @@ describe('laws of localities', () => {
     const rule: LocalityIntent = { kind: 'distribute', rules: [{ from: 'c/*', to }] };
     fc.assert(
       fc.property(endpoints, (set) => {
-        const found = arrangeEndpoints(set, { rule, place: placed('c/a', {}) });
+        const found = arrangeEndpoints(set, { rule, place: placed('c/a', {}), cluster: 'one' });
         const covered = (at: string) => to.find(({ locality: p }) => `${at}/`.startsWith(`${p.replace('/*', '')}/`));
         const served = set.filter(({ where }) => covered(where.locality) !== undefined);
         expect(found.map(({ address }) => address).sort()).toEqual(served.map((e) => e.intent.address).sort());
@@ -168,7 +168,7 @@ describe('laws of localities', () => {
     const rule: LocalityIntent = { kind: 'distribute', rules: [{ from: 'c', to: [{ locality: 'a', percent: 100 }] }] };
     fc.assert(
       fc.property(endpoints, (set) => {
-        expect(arrangeEndpoints(set, { rule, place: placed('a/b', {}) })).toEqual(set.map(({ intent }) => intent));
+        expect(arrangeEndpoints(set, { rule, place: placed('a/b', {}), cluster: 'one' })).toEqual(set.map(({ intent }) => intent));
       }),
       { numRuns: rounds(50, 1000) },
     );

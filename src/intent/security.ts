@@ -46,14 +46,20 @@ export function clientSecurity(
       // Envoy learns such an endpoint only when it is dialled, and cannot know whether it has a sidecar.
       return inputs.headlessMeshed ? { kind: 'mesh', when: 'always', sni: sniName(ref), peers } : { kind: 'plain' };
     }
-    return { kind: 'mesh', when: isRemote(service) ? 'always' : 'where-meshed', sni: sniName(ref), peers };
+    const when = isRemote(service) && service.traffic === undefined ? 'always' : 'where-meshed';
+    return { kind: 'mesh', when, sni: sniName(spareRef(inputs, ref)), peers: anyOf(inputs, peers) };
   }
   const asked = tls.subjectAltNames.length > 0 ? tls.subjectAltNames : undefined;
   switch (tls.mode) {
     case 'DISABLE':
       return { kind: 'plain' };
     case 'ISTIO_MUTUAL':
-      return { kind: 'mesh', when: 'always', sni: tls.sni ?? sniName(ref), peers: asked ?? peers };
+      return {
+        kind: 'mesh',
+        when: 'always',
+        sni: tls.sni ?? sniName(spareRef(inputs, ref)),
+        peers: asked ?? anyOf(inputs, peers),
+      };
     case 'SIMPLE':
     case 'MUTUAL':
       // A Secret of the namespace is for those clients alone that a rule selects, or for gateways, which all may have it.
@@ -64,6 +70,18 @@ export function clientSecurity(
         origin: tlsOrigin(inputs, ref),
       };
   }
+}
+
+/** Other clusters' gateways know the name that all clusters have for the service; its own pods do not look at it. */
+function spareRef({ spare }: DestinationInputs, ref: DestinationRef): DestinationRef {
+  return spare === undefined || ref.subset !== '' ? ref : { ...ref, host: spare.hostname };
+}
+
+/** Who answers in other clusters, the own one knows as far as the entry says it. */
+function anyOf({ spare }: DestinationInputs, own: readonly string[]): readonly string[] {
+  if (spare === undefined) return own;
+  const others = spare.subjectAltNames;
+  return others.length === 0 ? [] : [...new Set([...own, ...others])].sort();
 }
 
 /** Roots that a Linux image has for the public web; a rule may name others. */

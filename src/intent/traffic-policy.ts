@@ -8,6 +8,7 @@ import type {
   RetryBudget,
   TrafficPolicy,
 } from '../api/destination-rule.ts';
+import type { LocalityLbSetting } from '../api/locality.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
 import type { DestinationPolicy } from '../model/destination-policies.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
@@ -162,9 +163,11 @@ export function hashOf(policy: Partial<Policy> | undefined): HashIntent | undefi
 export function localityOf(
   policy: Partial<Policy> | undefined,
   mesh: MeshConfig,
-  { trafficDistribution, nodeLocal }: MeshService,
+  { trafficDistribution, nodeLocal, traffic }: MeshService,
 ): LocalityIntent | undefined {
   const own = policy?.loadBalancer?.localityLbSetting;
+  // Who divides by places divides the clusters too; a rule that says less leaves it to the entry.
+  if (traffic !== undefined && !says(own)) return { kind: 'clusters', split: traffic };
   if (own === undefined && !nodeLocal && trafficDistribution !== 'any') {
     // Kubernetes asks for no health checks: who is not ready is no endpoint.
     const labels = PLACES[trafficDistribution === 'same-node' ? 'node' : 'zone'];
@@ -178,11 +181,16 @@ export function localityOf(
       from,
       to: Object.entries(to).map(([locality, percent]) => ({ locality, percent })),
     }));
-    return { kind: 'distribute', rules };
+    return { kind: 'distribute', rules, ...(failover.length > 0 && { spare: failover }) };
   }
   if (policy?.outlierDetection === undefined) return undefined;
   const weighted = failover.length > 0 || failoverPriority.length > 0;
   return { kind: 'failover', labels: failoverPriority, regions: failover, weighted };
+}
+
+function says(setting: LocalityLbSetting | undefined): boolean {
+  const { distribute = [], failover = [], failoverPriority = [] } = setting ?? {};
+  return distribute.length + failover.length + failoverPriority.length > 0;
 }
 
 /** In Istio's API a number of 0 is one that nobody gave. */

@@ -44,6 +44,8 @@ export function mergeKubeServices(copies: ReadonlyMap<ClusterName, KubeService>,
     nodeLocal: first.nodeLocal,
     exportTo: first.exportTo,
     aliasOf: first.externalName === undefined ? undefined : hostname(first.externalName),
+    fallback: first.fallback,
+    traffic: undefined,
     selecting: false,
     dnsEndpoints: first.externalName === undefined ? [] : [externalEndpoint(first, first.externalName)],
     subjectAltNames: [],
@@ -61,6 +63,7 @@ function externalEndpoint(service: KubeService, address: string): Endpoint {
 /** One service for each host of the entry. `selected`: the workloads that its workloadSelector finds. */
 export function servicesOfEntry(entry: ServiceEntry, selected: readonly SelectableWorkload[] = []): MeshService[] {
   const { spec, ref } = entry;
+  if (spec.traffic !== undefined) return servicesOfClusters(entry);
   const workloads = workloadsOfEntry(entry, selected);
   return spec.hosts.map((host) => ({
     key: `${serviceKey(ref.namespace, host)}/${ref.name}`,
@@ -86,10 +89,28 @@ export function servicesOfEntry(entry: ServiceEntry, selected: readonly Selectab
     exportTo: spec.exportTo,
     dnsEndpoints: resolvesByDns(spec, workloads) ? dnsEndpoints(entry, host, workloads) : [],
     aliasOf: undefined,
+    fallback: false,
+    traffic: undefined,
     selecting: spec.workloadSelector !== undefined,
     subjectAltNames: spec.subjectAltNames,
     networks: networksOf(workloads),
   }));
+}
+
+/** A service of several clusters: its first host, and the others as other names of that. See ClusterEndpoints. */
+function servicesOfClusters(entry: ServiceEntry): MeshService[] {
+  const { traffic, ...spec } = entry.spec;
+  const made = servicesOfEntry({
+    ...entry,
+    spec: { ...spec, traffic: undefined, endpoints: [], resolution: 'STATIC' },
+  });
+  const [main] = made;
+  // The DNS leads who says another name to the address of the first.
+  return made.map((service) =>
+    service === main
+      ? { ...main, traffic }
+      : { ...service, addresses: [], allocated: undefined, aliasOf: main!.hostname },
+  );
 }
 
 /** Those that somebody named. */

@@ -12,6 +12,7 @@ import type { Protocol } from '../api/protocol.ts';
 import type { ProxyConfig } from '../api/proxy-config.ts';
 import type { Sidecar } from '../api/sidecar.ts';
 import type { Telemetry } from '../api/telemetry.ts';
+import type { TrafficSplit } from '../api/traffic-shares.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import type { WorkloadFacts } from '../kube/workload-facts.ts';
 import type { NetworkIndex } from './networks.ts';
@@ -61,8 +62,12 @@ export interface MeshService {
   readonly exportTo: readonly string[];
   /** Resolution by DNS: the names to look up. */
   readonly dnsEndpoints: readonly Endpoint[];
-  /** Of an ExternalName service: the name in whose place it stands. */
+  /** Of an ExternalName service, and of what has several names: the name in whose place it stands. */
   readonly aliasOf: Hostname | undefined;
+  /** Of a Kubernetes service: without an endpoint it may be served by other clusters' pods. */
+  readonly fallback: boolean;
+  /** Of a ServiceEntry whose endpoints are clusters: how requests are divided among them. */
+  readonly traffic: TrafficSplit | undefined;
   /** Of a ServiceEntry: its endpoints are workloads that it selects, and no gateways to others. */
   readonly selecting: boolean;
   readonly subjectAltNames: readonly string[];
@@ -95,6 +100,8 @@ export interface Endpoint {
   readonly workload?: WorkloadFacts;
   /** On its way out: for traffic that would have nowhere to go otherwise. */
   readonly draining: boolean;
+  /** A cluster's gateway, of as many pods as its weight says; its other gateways lead to the same ones. */
+  readonly shared?: true;
 }
 
 /** Of one service, sorted by address. */

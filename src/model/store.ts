@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events in, snapshots out. Nothing is read but the events, and their order does not matter to the snapshot.
+import { isDeepStrictEqual } from 'node:util';
 import { DESTINATION_RULE, type DestinationRule } from '../api/destination-rule.ts';
 import { compareDiagnostics, type Diagnostic, type ObjectRef } from '../api/diagnostics.ts';
 import { ENVOY_FILTER } from '../api/envoy-filter.ts';
@@ -19,6 +20,7 @@ import { WORKLOAD_GROUP } from '../api/workload-group.ts';
 import { type Change, differences, regroup } from '../incremental/grouped-map.ts';
 import { PendingChanges } from '../incremental/pending-changes.ts';
 import { VersionedMap } from '../incremental/versioned-map.ts';
+import { ClusterEndpoints } from './cluster-endpoints.ts';
 import { MeshChecks } from './cross-rules/diagnose-mesh.ts';
 import { Delegation } from './delegation.ts';
 import { comparesLabels, isSelective } from './destination-policies.ts';
@@ -76,6 +78,7 @@ export class MeshStore {
   readonly #keyOfService = new Map<string, ServiceKey>();
   readonly #checks = new MeshChecks();
   #crossDiagnostics: readonly Diagnostic[] = [];
+  #gatewayNames: readonly string[] = [];
   readonly #selected = new SelectedWorkloads();
   /** WorkloadEntries and WorkloadGroups of which there is news: kind and `NAMESPACE/NAME`. */
   readonly #news = new Map<string, readonly [kind: string, name: string]>();
@@ -83,6 +86,7 @@ export class MeshStore {
   readonly #notes = new Map<string, readonly Diagnostic[]>();
   readonly #networks: NetworkState;
   readonly #settings: MeshConfigState;
+  readonly #clusters: ClusterEndpoints;
   readonly #census = new EndpointCensus();
   /** Services by what they ask their clients for. */
   readonly #placed: Readonly<Record<Placing, Set<ServiceKey>>> = {
@@ -113,6 +117,7 @@ export class MeshStore {
     );
     this.#hostRules = new RuleTable(({ spec, ref }) => [qualifyHost(spec.host, ref.namespace, dnsDomain)]);
     this.#networks = new NetworkState(options.configCluster);
+    this.#clusters = new ClusterEndpoints(dnsDomain);
     this.#settings = new MeshConfigState(options, this.#networks);
     this.#snapshot = emptySnapshot(options);
   }
@@ -128,12 +133,16 @@ export class MeshStore {
 
   /** Names of gateways that `answer` should be told the addresses of, sorted. */
   get gatewayNames(): readonly string[] {
-    return this.#networks.names;
+    const { names } = this.#clusters;
+    const both = names.length === 0 ? this.#networks.names : [...new Set([...this.#networks.names, ...names])].sort();
+    if (!isDeepStrictEqual(both, this.#gatewayNames)) this.#gatewayNames = both;
+    return this.#gatewayNames;
   }
 
   /** The IP addresses of gateways' names: all that are known, sorted each. */
   answer(addresses: ReadonlyMap<string, readonly string[]>): StoreUpdate {
     this.#networks.setAnswers(addresses);
+    this.#clusters.setAnswers(addresses);
     return this.#update();
   }
 
@@ -203,16 +212,20 @@ export class MeshStore {
     if (this.#networks.members !== before.index.networks.members) {
       this.#kube.recountEndpoints();
       this.#selected.recount();
+      this.#clusters.recount();
     }
     this.#select();
     const services = new PendingChanges(this.#services);
     const endpoints = new PendingChanges(this.#endpoints);
     this.#advanceEntries(services, endpoints);
     this.#advanceKube(services, endpoints);
+    this.#advanceClusters(services, endpoints);
     const identities = new PendingChanges(this.#identities);
     const headless = new PendingChanges(this.#headless);
     for (const key of endpoints.keys) {
-      identities.set(key, identitiesOf(endpoints.get(key)));
+      // Of a service of several clusters only the own pods are known, and any of them may answer.
+      const isOfSeveral = services.get(key)?.traffic !== undefined;
+      identities.set(key, isOfSeveral ? undefined : identitiesOf(endpoints.get(key)));
       headless.set(key, headlessStatesOf(services.get(key), endpoints.get(key)));
     }
     this.#census.update([...endpoints.keys].map((key) => [key, before.endpoints.get(key), endpoints.get(key)]));
@@ -349,12 +362,14 @@ export class MeshStore {
       this.#selected.setSelector('entry', namespace, own, entry?.spec.workloadSelector?.labels);
       const selected = this.#selectedBy(entry);
       const made = entry === undefined ? [] : servicesOfEntry(entry, selected);
+      this.#clusters.setEntry(name, entry);
       for (const key of this.#keysOfEntry.get(name) ?? []) {
         services.set(key, undefined);
         endpoints.set(key, undefined);
       }
       for (const service of made) {
         services.set(service.key, service);
+        if (entry!.spec.traffic !== undefined) continue;
         const found = endpointsOfEntry(entry!, settings, selected);
         if (service.resolution === 'endpoints') endpoints.set(service.key, found);
       }
@@ -387,6 +402,23 @@ export class MeshStore {
       const key = this.#keyOfService.get(name);
       if (key !== undefined)
         endpoints.set(key, this.#kube.endpointsOf(name, settings, this.#workloadsBehind(name, settings)));
+    }
+  }
+
+  /** After the Kubernetes services, whose endpoints may be part of these. */
+  #advanceClusters(services: PendingChanges<MeshService>, endpoints: PendingChanges<EndpointSet>): void {
+    for (const name of this.#kube.dirtyServices) this.#clusters.noteService(name);
+    for (const name of this.#kube.dirtyEndpoints) this.#clusters.noteService(name);
+    const find = (name: string) => {
+      const key = this.#keyOfService.get(name);
+      const service = key === undefined ? undefined : services.get(key);
+      return service && { ports: service.ports, endpoints: endpoints.get(service.key) ?? [] };
+    };
+    for (const name of this.#clusters.takeDirty()) {
+      const entry = this.#rules.serviceEntry(name);
+      const main = this.#keysOfEntry.get(name)?.[0];
+      if (entry?.spec.traffic === undefined || main === undefined) continue;
+      endpoints.set(main, this.#clusters.endpointsOf(entry, find));
     }
   }
 
