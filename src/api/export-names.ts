@@ -33,6 +33,10 @@ export const FALLBACK_NAMESPACE = 'istio-system';
 /** Who may write what is derived and what is exported: one replica of the control plane. */
 export const FEDERATION_LEASE = 'isthmus-federation';
 
+/** The DNS zones in which services of several clusters have their names: the mesh's own, and that of MCS. */
+export const GLOBAL_ZONE = 'global';
+export const CLUSTERSET_ZONE = 'clusterset.local';
+
 /** `NAMESPACE/NAME` of a service; the same service in every cluster that has it. */
 export function serviceKey(namespace: string, name: string): string {
   return `${namespace}/${name}`;

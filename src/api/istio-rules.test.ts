@@ -343,13 +343,6 @@ const DESTINATION_RULE: readonly Rule[] = [
     policy('loadBalancer: {localityLbSetting: {distribute: [{from: r/*, to: {r/z/*: 50, r/y/*: 50}}]}}'),
   ],
   [
-    'distribution and failover',
-    policy(
-      'loadBalancer: {localityLbSetting: {distribute: [{from: r/*, to: {r/*: 100}}], failover: [{from: r, to: s}]}}',
-    ),
-    policy('outlierDetection: {interval: 1s}, loadBalancer: {localityLbSetting: {failover: [{from: r, to: s}]}}'),
-  ],
-  [
     'failover to the same region',
     policy('outlierDetection: {interval: 1s}, loadBalancer: {localityLbSetting: {failover: [{from: r, to: r}]}}'),
     policy('outlierDetection: {interval: 1s}, loadBalancer: {localityLbSetting: {failover: [{from: r, to: s}]}}'),

@@ -7,6 +7,7 @@ import { CONFIG_DELIVERIES, DEFAULT_CONFIG_DELIVERY } from './config-delivery.ts
 import { connectionPool, outlierDetection, tcpKeepalive } from './connection-pool.ts';
 import type { Diagnostic } from './diagnostics.ts';
 import { defaultProviders, extensionProviders, parseLogMembers } from './extension-providers.ts';
+import { DEFAULT_GATEWAY_SERVICES, GATEWAY_SERVICES } from './gateway-services.ts';
 import { retries } from './http-retries.ts';
 import { refOf } from './kind.ts';
 import { localityLbSetting } from './locality.ts';
@@ -66,6 +67,8 @@ export const meshConfig = struct({
   protocolDetectionTimeout: defaulted(durationMs({ zero: true }), 0),
   /** Endpoints on a network without a gateway, as other networks see them: at their own address, or not at all. */
   networksWithoutGateway: defaulted(choice(['DIRECT', 'LEAVE_OUT']), 'DIRECT'),
+  /** What gateways pass on from other clusters by its server name: every service of the cluster, or those that it exports. */
+  gatewayServices: defaulted(choice(GATEWAY_SERVICES), DEFAULT_GATEWAY_SERVICES),
   /** What sidecars are given before they need it, from when their pods are created. */
   configDelivery: defaulted(choice(CONFIG_DELIVERIES), DEFAULT_CONFIG_DELIVERY),
   /** For destinations whose rule says nothing of it. */

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // networking.istio.io ServiceEntry: https://istio.io/latest/docs/reference/config/networking/service-entry/
 import { isIP } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject } from '../kube/types.ts';
 import { reportDuplicates } from './duplicates.ts';
+import { exportedServiceOf } from './export-names.ts';
 import type { Kind, MeshObject } from './kind.ts';
 import { distributionOf, type TrafficDistribution } from './kubernetes.ts';
 import { EXTERNAL_NETWORK } from './mesh-networks.ts';
@@ -220,10 +222,8 @@ function checkHosts({ hosts, ports, resolution }: ServiceEntrySpec, at: At): voi
 
 /** Two names of one: by either, connections to its address are for it. */
 function areOneService(hosts: readonly string[]): boolean {
-  const [first = '', ...others] = hosts.map(
-    (host) => /^([^.]+\.[^.]+)\.(?:global|svc\.clusterset\.local)$/.exec(host)?.[1],
-  );
-  return first !== '' && others.every((other) => other === first);
+  const [first, ...others] = hosts.map((host) => exportedServiceOf(host));
+  return first !== undefined && others.every((other) => isDeepStrictEqual(other, first));
 }
 
 function checkSelector({ workloadSelector: selector, endpoints, resolution }: ServiceEntrySpec, at: At): void {

@@ -18,7 +18,7 @@ const RCODE = { ok: 0, formatError: 1, nameError: 3, notImplemented: 4, refused:
 export function answerQuery(
   query: Buffer,
   names: GlobalNames,
-  zone: string,
+  zones: readonly string[],
   transport: 'udp' | 'tcp',
 ): Buffer | undefined {
   let decoded: DecodedPacket;
@@ -28,7 +28,7 @@ export function answerQuery(
     return undefined;
   }
   if (decoded.type !== 'query') return undefined;
-  const reply = buildReply(decoded, names, zone);
+  const reply = buildReply(decoded, names, zones);
   const encoded = packet.encode(reply);
   if (transport === 'tcp' || encoded.length <= udpLimit(decoded)) return encoded;
   return packet.encode({
@@ -39,13 +39,13 @@ export function answerQuery(
   });
 }
 
-function buildReply(query: DecodedPacket, names: GlobalNames, zone: string): Packet {
+function buildReply(query: DecodedPacket, names: GlobalNames, zones: readonly string[]): Packet {
   const [question, ...more] = query.questions ?? [];
   const opcode = ((query.flags ?? 0) >> 11) & 0xf;
   const reply = (rcode: number, answers: Answer[], authorities: Answer[] = []): Packet => ({
     type: 'response',
     id: query.id ?? 0,
-    // The opcode and RD come back as they were asked; this server is the authority for its zone and recurses nowhere.
+    // The opcode and RD come back as they were asked; this server is the authority for its zones and recurses nowhere.
     flags: ((query.flags ?? 0) & (0x7800 | packet.RECURSION_DESIRED)) | packet.AUTHORITATIVE_ANSWER | rcode,
     questions: query.questions ?? [],
     answers,
@@ -55,7 +55,8 @@ function buildReply(query: DecodedPacket, names: GlobalNames, zone: string): Pac
   if (opcode !== 0) return reply(RCODE.notImplemented, []);
   if (question === undefined || more.length > 0) return reply(RCODE.formatError, []);
   const name = normalizeName(question.name);
-  if (!isUnder(name, zone)) return reply(RCODE.refused, []);
+  const zone = zones.find((each) => isUnder(name, each));
+  if (zone === undefined) return reply(RCODE.refused, []);
   const found = name === zone ? ({ kind: 'empty' } as const) : lookUp(names, name);
   if (found.kind === 'unknown') return reply(RCODE.nameError, [], [startOfAuthority(zone)]);
   const wantsA = question.type === 'A' || (question.type as string) === 'ANY';

@@ -24,6 +24,8 @@ function entry(
   };
 }
 
+const ZONES = ['global', 'clusterset.local'];
+
 const NAMES: GlobalNames = collectNames(
   [
     entry('reviews', ['reviews.default.global'], ['127.255.0.3']),
@@ -36,8 +38,9 @@ const NAMES: GlobalNames = collectNames(
       ['many.default.global'],
       Array.from({ length: 25 }, (_, i) => `127.255.1.${i}`),
     ),
+    entry('both', ['both.default.global', 'both.default.svc.clusterset.local'], ['244.0.0.1']),
   ],
-  'global',
+  ZONES,
 );
 
 function ask(
@@ -53,7 +56,7 @@ function ask(
     questions: [{ type: type as 'A', name, class: 'IN' }],
     ...change,
   });
-  const answer = answerQuery(query, NAMES, 'global', transport);
+  const answer = answerQuery(query, NAMES, ZONES, transport);
   if (answer === undefined) throw new Error('no answer');
   return packet.decode(answer);
 }
@@ -102,8 +105,8 @@ describe('answers', () => {
   });
 
   test('noise and answers are not answered; other operations are refused', () => {
-    expect(answerQuery(Buffer.from('noise'), NAMES, 'global', 'udp')).toBeUndefined();
-    expect(answerQuery(packet.encode({ type: 'response', id: 1 }), NAMES, 'global', 'udp')).toBeUndefined();
+    expect(answerQuery(Buffer.from('noise'), NAMES, ZONES, 'udp')).toBeUndefined();
+    expect(answerQuery(packet.encode({ type: 'response', id: 1 }), NAMES, ZONES, 'udp')).toBeUndefined();
     expect(rcode(ask('reviews.default.global', 'A', { flags: 5 << 11 }))).toBe(4);
     expect(rcode(ask('reviews.default.global', 'A', { questions: [] }))).toBe(1);
   });
@@ -116,7 +119,7 @@ test('of two claims to a name the older one holds, in whatever order they come',
     [old, young],
     [young, old],
   ]) {
-    expect(collectNames(entries, 'global').get('a.b.global')).toEqual({
+    expect(collectNames(entries, ZONES).get('a.b.global')).toEqual({
       addresses: ['127.255.0.1'],
       serviceEntry: 'default/z',
     });
@@ -130,9 +133,20 @@ test('what is broken takes nothing else down', () => {
     metadata: { name: 'b' },
     spec: { hosts: 'a.global', addresses: 7 },
   };
-  expect([...collectNames([broken, entry('ok', ['ok.x.global'], ['127.255.0.1'])], 'global').keys()]).toEqual([
+  expect([...collectNames([broken, entry('ok', ['ok.x.global'], ['127.255.0.1'])], ZONES).keys()]).toEqual([
     'ok.x.global',
   ]);
+});
+
+test('a service of several clusters has the same address under both of its names', () => {
+  for (const name of ['both.default.global', 'both.default.svc.clusterset.local']) {
+    expect(ask(name, 'A').answers).toMatchObject([{ name, data: '244.0.0.1' }]);
+  }
+  expect(ask('none.default.svc.clusterset.local', 'A')).toMatchObject({
+    rcode: 'NXDOMAIN',
+    authorities: [{ name: 'clusterset.local' }],
+  });
+  expect(ask('default.svc.cluster.local', 'A')).toMatchObject({ rcode: 'REFUSED' });
 });
 
 test('UDP and TCP on one port, until the end', async () => {
@@ -140,7 +154,7 @@ test('UDP and TCP on one port, until the end', async () => {
   const { port } = await startDnsServer({
     host: '127.0.0.1',
     port: 0,
-    zone: 'global',
+    zones: ZONES,
     names: () => NAMES,
     signal: ending.signal,
   });
@@ -184,7 +198,7 @@ raw.sendto(struct.pack(">HHHH", 0, int(sys.argv[1]), 8 + len(query), 0) + query,
 
 test('a datagram from port 0 ends nothing', async (context) => {
   const ending = new AbortController();
-  const options = { host: '127.0.0.1', port: 0, zone: 'global', names: () => NAMES, signal: ending.signal };
+  const options = { host: '127.0.0.1', port: 0, zones: ZONES, names: () => NAMES, signal: ending.signal };
   const { port } = await startDnsServer(options);
   const forged = spawnSync('python3', ['-c', FORGE, String(port)], { encoding: 'utf8' });
   if (forged.status !== 0) ending.abort();

@@ -21,8 +21,8 @@ export type NameLookup =
   | { readonly kind: 'empty' }
   | { readonly kind: 'unknown' };
 
-/** Names under `zone` from ServiceEntries. Where two claim one name, the older one's address holds, as in the mesh. */
-export function collectNames(entries: Iterable<KubeObject>, zone: string): GlobalNames {
+/** Names under `zones` from ServiceEntries. Where two claim one name, the older one's address holds, as in the mesh. */
+export function collectNames(entries: Iterable<KubeObject>, zones: readonly string[]): GlobalNames {
   const names = new Map<string, GlobalName>();
   for (const entry of [...entries].sort(byAge)) {
     const { hosts, addresses: listed, resolution } = (entry['spec'] ?? {}) as Readonly<Record<string, unknown>>;
@@ -36,7 +36,7 @@ export function collectNames(entries: Iterable<KubeObject>, zone: string): Globa
     const found = takes ? allocatedOf(entry) : {};
     for (const host of textsOf(hosts)) {
       const name = normalizeName(host);
-      if (!isUnder(name, zone)) continue;
+      if (!zones.some((zone) => isUnder(name, zone))) continue;
       const addresses = takes ? (found[name] ?? []).filter(isIPv4) : written;
       const known = names.get(name);
       if (known === undefined || known.addresses.length === 0)

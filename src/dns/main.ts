@@ -15,7 +15,7 @@ export interface DnsOptions {
   readonly port: number;
   /** Port of GET /ready: 200 once the ServiceEntries have been read. */
   readonly readyPort: number;
-  readonly zone: string;
+  readonly zones: readonly string[];
   readonly log: Logger;
 }
 
@@ -27,15 +27,15 @@ const SERVICE_ENTRIES: ResourceType = {
   namespaced: true,
 };
 
-/** Answers names of ServiceEntries under the zone until `signal` aborts; while the API is away, from what it last said. */
+/** Answers names of ServiceEntries under the zones until `signal` aborts; while the API is away, from what it last said. */
 export async function runDns(options: DnsOptions, signal: AbortSignal): Promise<void> {
-  const { client, host, zone, log } = options;
+  const { client, host, zones, log } = options;
   const entries = new Map<string, KubeObject>();
   let names: GlobalNames = new Map();
   let synced = false;
   const publish = (): void => {
     const before = names;
-    names = collectNames(entries.values(), zone);
+    names = collectNames(entries.values(), zones);
     for (const { level, message, serviceEntry } of describeChanges(before, names))
       log[level]({ serviceEntry }, message);
   };
@@ -48,8 +48,8 @@ export async function runDns(options: DnsOptions, signal: AbortSignal): Promise<
   ready.listen(options.readyPort, host);
   await once(ready, 'listening');
   signal.addEventListener('abort', () => ready.close(), { once: true });
-  const { port } = await startDnsServer({ host, port: options.port, zone, names: () => names, signal });
-  log.info({ zone, port }, 'answering names');
+  const { port } = await startDnsServer({ host, port: options.port, zones, names: () => names, signal });
+  log.info({ zones, port }, 'answering names');
 
   await watchResource<KubeObject>(
     client,

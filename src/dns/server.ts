@@ -10,7 +10,7 @@ export interface DnsServerOptions {
   /** 0: any free one, the same for UDP and TCP. */
   readonly port: number;
   /** `global` */
-  readonly zone: string;
+  readonly zones: readonly string[];
   /** Asked for every query. */
   readonly names: () => GlobalNames;
   readonly signal: AbortSignal;
@@ -22,8 +22,8 @@ const MAX_CONNECTIONS = 256;
 
 /** Serves UDP and TCP until `signal` aborts; resolves with the port when both listen. */
 export async function startDnsServer(options: DnsServerOptions): Promise<{ port: number }> {
-  const { host, zone, names, signal } = options;
-  const tcp = createServer((socket) => serveConnection(socket, zone, names));
+  const { host, zones, names, signal } = options;
+  const tcp = createServer((socket) => serveConnection(socket, zones, names));
   tcp.maxConnections = MAX_CONNECTIONS;
   tcp.listen(options.port, host);
   await once(tcp, 'listening');
@@ -32,7 +32,7 @@ export async function startDnsServer(options: DnsServerOptions): Promise<{ port:
   udp.on('message', (query, from) => {
     // Forged: nobody can be answered there, and to try throws.
     if (from.port === 0) return;
-    const answer = answerQuery(query, names(), zone, 'udp');
+    const answer = answerQuery(query, names(), zones, 'udp');
     if (answer !== undefined) udp.send(answer, from.port, from.address, () => {});
   });
   udp.bind(port, host);
@@ -60,7 +60,7 @@ export async function startDnsServer(options: DnsServerOptions): Promise<{ port:
 }
 
 /** Each message has its length, two bytes, in front of it (RFC 1035, section 4.2.2). */
-function serveConnection(socket: Socket, zone: string, names: () => GlobalNames): void {
+function serveConnection(socket: Socket, zones: readonly string[], names: () => GlobalNames): void {
   let pending: Buffer = Buffer.alloc(0);
   socket.setTimeout(TCP_IDLE_MS, () => socket.destroy());
   socket.on('error', () => socket.destroy());
@@ -69,7 +69,7 @@ function serveConnection(socket: Socket, zone: string, names: () => GlobalNames)
     while (pending.length >= 2) {
       const end = 2 + pending.readUInt16BE(0);
       if (pending.length < end) return;
-      const answer = answerQuery(pending.subarray(2, end), names(), zone, 'tcp');
+      const answer = answerQuery(pending.subarray(2, end), names(), zones, 'tcp');
       pending = pending.subarray(end);
       if (answer === undefined) {
         socket.destroy();

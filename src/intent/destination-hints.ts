@@ -1,19 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // What routes and TCP chains have to know of the rules for their destinations.
 import { hostname } from '../api/names.ts';
+import type { MeshService } from '../model/snapshot.ts';
 import { aliasTarget, type ProxyView, selectDestinationRule } from '../model/view.ts';
 import type { DestinationRef, HashIntent } from './destination-types.ts';
 import type { HttpRouteIntent } from './route-types.ts';
 import { effectivePolicy, hashOf, type Policy, tcpPolicyOf } from './traffic-policy.ts';
 import type { TcpChainIntent } from './types.ts';
 
-/** The same routes; those to destinations that balance by hash say what the hash is made of. */
-export function withHashes(routes: readonly HttpRouteIntent[], view: ProxyView): readonly HttpRouteIntent[] {
+/**
+ * The same routes; those to destinations that balance by hash say what the hash is made of, and those to a service of
+ * several clusters try again in another one.
+ */
+export function withHints(routes: readonly HttpRouteIntent[], view: ProxyView): readonly HttpRouteIntent[] {
   return routes.map((route) => {
     const { action } = route;
     if (action.kind !== 'forward') return route;
     const hashes = distinct(action.to.flatMap(({ to }) => hashOf(policyFor(to, view)) ?? []));
-    return hashes.length === 0 ? route : { ...route, action: { ...action, hashes } };
+    const hashed = hashes.length === 0 ? action : { ...action, hashes };
+    const { retries } = hashed;
+    const isOpen = retries !== undefined && !retries.otherPriorities && !retries.samePriorities;
+    const hinted =
+      isOpen && action.to.some(({ to }) => isOfSeveral(to, view))
+        ? { ...hashed, retries: { ...retries, otherPriorities: true } }
+        : hashed;
+    return hinted === action ? route : { ...route, action: hinted };
   });
 }
 
@@ -23,9 +34,18 @@ export function withPolicy(chain: TcpChainIntent, view: ProxyView): TcpChainInte
   return policy === undefined ? chain : { ...chain, policy };
 }
 
-function policyFor({ host, subset, port }: DestinationRef, view: ProxyView): Partial<Policy> | undefined {
+function serviceFor({ host }: DestinationRef, view: ProxyView): MeshService | undefined {
   const named = view.serviceOf.get(hostname(host));
-  const service = named && (aliasTarget(view, named) ?? named);
+  return named && (aliasTarget(view, named) ?? named);
+}
+
+function isOfSeveral(ref: DestinationRef, view: ProxyView): boolean {
+  return serviceFor(ref, view)?.traffic !== undefined;
+}
+
+function policyFor(ref: DestinationRef, view: ProxyView): Partial<Policy> | undefined {
+  const { subset, port } = ref;
+  const service = serviceFor(ref, view);
   return service && effectivePolicy(service, selectDestinationRule(view, service), subset, port);
 }
 

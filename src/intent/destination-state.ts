@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // All destinations of the proxies that share a view, kept up service by service.
 
-import { hostname } from '../api/names.ts';
+import { globalHost } from '../api/export-names.ts';
 import { IdentityMemo } from '../incremental/identity-memo.ts';
 import { VersionedMap } from '../incremental/versioned-map.ts';
 import { lookUpHost } from '../model/hosts.ts';
@@ -100,10 +100,14 @@ export class DestinationState {
   }
 }
 
-function isFor(use: DestinationUse, service: MeshService, { vantage }: ProxyView): boolean {
+function isFor(use: DestinationUse, service: MeshService, { vantage, mesh }: ProxyView): boolean {
   if (use === 'proxy') return true;
   if (!service.meshInternal) return false;
-  if (use === 'sni') return service.registry === 'kubernetes';
+  if (use === 'sni') {
+    // Who reaches its network by meshNetworks reaches all that is there: nothing is exported between such clusters.
+    const isOpen = mesh.gatewayServices === 'ALL' || vantage.gateways.has(vantage.network);
+    return service.registry === 'kubernetes' && (isOpen || service.exported !== undefined);
+  }
   return service.networks.some((network) => vantage.requested.includes(network));
 }
 
@@ -113,7 +117,7 @@ function isFor(use: DestinationUse, service: MeshService, { vantage }: ProxyView
  */
 function spareOf(view: ProxyView, service: MeshService): MeshService | undefined {
   if (service.registry !== 'kubernetes' || service.resolution !== 'endpoints' || !service.fallback) return undefined;
-  const spare = view.serviceOf.get(hostname(`${service.origin.name}.${service.namespace}.global`));
+  const spare = view.serviceOf.get(globalHost(service.namespace, service.origin.name));
   if (spare?.traffic === undefined) return undefined;
   return lookUpHost(view.rules, service.hostname).length > 0 ? undefined : spare;
 }

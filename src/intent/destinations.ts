@@ -49,16 +49,28 @@ export interface DestinationInputs {
 }
 
 /** Destinations of a service for a proxy that opens connections itself. */
-export function buildDestinations(inputs: DestinationInputs): DestinationIntent[] {
-  const { service, rule } = inputs;
-  return service.ports
+export function buildDestinations(
+  inputs: DestinationInputs,
+  subsets: readonly DestinationSubset[] = inputs.rule?.subsets ?? [],
+): DestinationIntent[] {
+  return inputs.service.ports
     .filter((port) => port.protocol !== 'udp')
-    .flatMap((port) => [undefined, ...(rule?.subsets ?? [])].map((subset) => buildDestination(inputs, port, subset)));
+    .flatMap((port) => [undefined, ...subsets].map((subset) => buildDestination(inputs, port, subset)));
+}
+
+type DestinationSubset = Pick<PolicySubset, 'name' | 'labels' | 'origin'>;
+
+/** Other clusters may ask for what they are told of, whether a rule of this one has subsets of these names or not. */
+function askedSubsets({ service, rule }: DestinationInputs): DestinationSubset[] {
+  const ruled = rule?.subsets ?? [];
+  const others = (service.exported ?? []).filter(({ name }) => ruled.every((subset) => subset.name !== name));
+  const origin = { object: service.origin, field: 'metadata' };
+  return [...ruled, ...others.map((part) => ({ ...part, origin }))];
 }
 
 /** Destinations for TLS that passes through a gateway: only workloads of its own network that can answer with a sidecar. */
 export function buildSniDestinations(inputs: DestinationInputs): DestinationIntent[] {
-  return buildDestinations(inputs).flatMap((destination): DestinationIntent[] => {
+  return buildDestinations(inputs, askedSubsets(inputs)).flatMap((destination): DestinationIntent[] => {
     const { discovery } = destination;
     if (discovery.kind !== 'endpoints') return [];
     const filter = { ...discovery.filter, networks: 'own' as const, meshedOnly: true };
@@ -84,7 +96,7 @@ export function sniNames(ref: DestinationRef, dnsDomain: string): string[] {
 function buildDestination(
   inputs: DestinationInputs,
   port: ServicePort,
-  subset: PolicySubset | undefined,
+  subset: DestinationSubset | undefined,
 ): DestinationIntent {
   const { service, rule, mesh, far } = inputs;
   const ref = { host: service.hostname, port: port.number, subset: subset?.name ?? '' };
@@ -175,7 +187,7 @@ function serviceName({ registry, hostname, namespace, origin }: MeshService): De
 function discoveryOf(
   inputs: DestinationInputs,
   port: ServicePort,
-  subset: PolicySubset | undefined,
+  subset: DestinationSubset | undefined,
   { policy, locality }: { policy: Partial<Policy> | undefined; locality: LocalityIntent | undefined },
 ): Discovery {
   const { service, kind } = inputs;

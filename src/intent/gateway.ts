@@ -11,7 +11,7 @@ import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshService } from '../model/snapshot.ts';
 import { boundGateways, type ProxyView } from '../model/view.ts';
 import { distinctRoutes, tcpRoutes, tlsRoutes } from './connection-routes.ts';
-import { withHashes, withPolicy } from './destination-hints.ts';
+import { withHints, withPolicy } from './destination-hints.ts';
 import type { DestinationIntent } from './destination-types.ts';
 import { sniNames } from './destinations.ts';
 import { buildRoutes, catchAllLast } from './http-routes.ts';
@@ -113,7 +113,7 @@ function buildVirtualHosts(
       };
       for (const host of rule.spec.hosts.flatMap((h) => servedHosts(h, server.hosts, rule, gateway))) {
         put(host, {
-          routes: withHashes(buildRoutes(rule, client), inputs.view),
+          routes: withHints(buildRoutes(rule, client), inputs.view),
           origin: { object: rule.ref, field: 'spec.hosts' },
         });
       }

@@ -304,6 +304,7 @@ function buildRetries(retries: Retries): RetryIntent | undefined {
     statusCodes,
     avoidPreviousHosts: retries.retryIgnorePreviousHosts,
     otherPriorities: retries.retryRemoteLocalities === true,
+    ...(retries.retryRemoteLocalities === false && { samePriorities: true as const }),
     backoffMs: retries.backoff,
   };
 }

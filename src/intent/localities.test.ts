@@ -168,7 +168,9 @@ describe('laws of localities', () => {
     const rule: LocalityIntent = { kind: 'distribute', rules: [{ from: 'c', to: [{ locality: 'a', percent: 100 }] }] };
     fc.assert(
       fc.property(endpoints, (set) => {
-        expect(arrangeEndpoints(set, { rule, place: placed('a/b', {}), cluster: 'one' })).toEqual(set.map(({ intent }) => intent));
+        expect(arrangeEndpoints(set, { rule, place: placed('a/b', {}), cluster: 'one' })).toEqual(
+          set.map(({ intent }) => intent),
+        );
       }),
       { numRuns: rounds(50, 1000) },
     );

@@ -111,6 +111,8 @@ export interface RetryIntent {
   readonly avoidPreviousHosts: boolean;
   /** Other priorities, which are other localities, go before those that were tried. */
   readonly otherPriorities: boolean;
+  /** The rule says that other priorities are no business of it. */
+  readonly samePriorities?: true;
   readonly backoffMs: number | undefined;
 }
 

@@ -15,7 +15,7 @@ import {
   rulesAt,
   selectDestinationRule,
 } from '../model/view.ts';
-import { withHashes } from './destination-hints.ts';
+import { withHints } from './destination-hints.ts';
 import { buildRoutes, plainRoute } from './http-routes.ts';
 import { refsOf } from './route-refs.ts';
 import type { HttpRouteIntent, VirtualHostIntent } from './route-types.ts';
@@ -115,7 +115,7 @@ export function buildVirtualHost(
       name: `${alias.hostname}:${port}`,
       domains,
       httpsOnly: false,
-      routes: withHashes(ruled?.routes ?? [plainRoute(to, origin, view.mesh)], view),
+      routes: withHints(ruled?.routes ?? [plainRoute(to, origin, view.mesh)], view),
       origin: ruled === undefined ? origin : { object: ruled.rule.ref, field: 'spec.hosts' },
     };
   });
@@ -167,6 +167,6 @@ export function buildMadeUpHost(view: ProxyView, host: string): VirtualHostInten
   if (ruled === undefined) return undefined;
   const origin = { object: ruled.rule.ref, field: 'spec.hosts' };
   const domain = isIP(host) === 6 ? `[${host}]` : host;
-  const routes = withHashes(ruled.routes, view);
+  const routes = withHints(ruled.routes, view);
   return { name: `${host}:${port}`, domains: [domain], httpsOnly: false, routes, origin };
 }

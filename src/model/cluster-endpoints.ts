@@ -2,6 +2,7 @@
 // Endpoints of ServiceEntries that divide requests among clusters (docs/failover.md): other clusters' gateways, by address or
 // by name, and the pods of a Service that the entry names. Kept up entry by entry; nobody goes through all of them.
 import { isIP } from 'node:net';
+import { CLUSTER_LABEL, PORTS_LABEL, SHORT_CLUSTER_LABEL } from '../api/export-names.ts';
 import { clusterName } from '../api/names.ts';
 import type { ServiceEntry, ServiceEntryEndpoint, ServiceEntrySpec } from '../api/service-entry.ts';
 import { ANY_NETWORK } from './networks.ts';
@@ -134,11 +135,13 @@ function gatewayEndpoint(
   address: string,
   { spec, cluster }: { readonly spec: ServiceEntrySpec; readonly cluster: string },
 ): Endpoint {
+  const has = labels[PORTS_LABEL]?.split('_');
+  const known = spec.ports.filter((p) => has?.includes(String(p.number)) ?? true);
   return {
     address,
-    ports: Object.fromEntries(spec.ports.map((p) => [p.name, ports[p.name] ?? p.targetPort ?? p.number])),
+    ports: Object.fromEntries(known.map((p) => [p.name, ports[p.name] ?? p.targetPort ?? p.number])),
     labels,
-    cluster: clusterName(labels['topology.istio.io/cluster'] ?? labels['cluster'] ?? cluster),
+    cluster: clusterName(labels[CLUSTER_LABEL] ?? labels[SHORT_CLUSTER_LABEL] ?? cluster),
     network: network || ANY_NETWORK,
     locality,
     nodeName: '',

@@ -64,6 +64,8 @@ export interface MeshService {
   readonly dnsEndpoints: readonly Endpoint[];
   /** Of an ExternalName service, and of what has several names: the name in whose place it stands. */
   readonly aliasOf: Hostname | undefined;
+  /** Of a Kubernetes service that the own cluster exports: the parts of it that other clusters may ask for. */
+  readonly exported?: readonly ExportedPart[];
   /** Of a Kubernetes service: without an endpoint it may be served by other clusters' pods. */
   readonly fallback: boolean;
   /** Of a ServiceEntry whose endpoints are clusters: how requests are divided among them. */
@@ -75,6 +77,11 @@ export interface MeshService {
   readonly unlisted?: true;
   /** Of a ServiceEntry: the networks that its endpoints name, sorted. */
   readonly networks: readonly string[];
+}
+
+export interface ExportedPart {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 export interface Endpoint {

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { DESTINATION_RULE, type DestinationRule } from '../api/destination-rule.ts';
 import { compareDiagnostics, type Diagnostic, type ObjectRef } from '../api/diagnostics.ts';
 import { ENVOY_FILTER } from '../api/envoy-filter.ts';
+import { EXPORTED_SERVICE } from '../api/exported-service.ts';
 import { GATEWAY } from '../api/gateway.ts';
 import { groupOf, kindOf, MESH_GROUPS } from '../api/kinds.ts';
 import type { Workload } from '../api/kubernetes.ts';
@@ -388,8 +389,9 @@ export class MeshStore {
 
   #advanceKube(services: PendingChanges<MeshService>, endpoints: PendingChanges<EndpointSet>): void {
     const settings = this.#endpointSettings;
-    for (const name of this.#kube.dirtyServices) {
-      const service = this.#kube.serviceNamed(name, this.#options);
+    const exports = this.#rules.dirty.get(EXPORTED_SERVICE.kind)?.keys() ?? [];
+    for (const name of new Set([...this.#kube.dirtyServices, ...exports])) {
+      const service = this.#kubeService(name);
       const key = service?.key ?? this.#keyOfService.get(name);
       if (key === undefined) continue;
       services.set(key, service);
@@ -403,6 +405,14 @@ export class MeshStore {
       if (key !== undefined)
         endpoints.set(key, this.#kube.endpointsOf(name, settings, this.#workloadsBehind(name, settings)));
     }
+  }
+
+  #kubeService(name: string): MeshService | undefined {
+    const service = this.#kube.serviceNamed(name, this.#options);
+    const exported = this.#rules.valueOf(EXPORTED_SERVICE, name);
+    if (service === undefined || exported === undefined) return service;
+    // How many pods are ready is no business of those who pass its connections on.
+    return { ...service, exported: exported.spec.subsets.map(({ name: part, labels }) => ({ name: part, labels })) };
   }
 
   /** After the Kubernetes services, whose endpoints may be part of these. */

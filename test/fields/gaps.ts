@@ -7,6 +7,7 @@ import type { Shown } from './shown.ts';
 export const OWN_FIELDS: ReadonlyMap<string, string> = new Map([
   ['MeshConfig.networksWithoutGateway', 'networks.md'],
   ['MeshConfig.configDelivery', 'on-demand.md'],
+  ['MeshConfig.gatewayServices', 'failover.md'],
   ['MeshConfig.defaultConfig.otlpMetrics', 'telemetry.md'],
 ]);
 

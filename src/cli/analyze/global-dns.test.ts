@@ -15,6 +15,7 @@ const coreDns = (...lines: string[]) =>
   configMap('coredns', { Corefile: ['.:53 {', '  proxy . /etc/resolv.conf', '}', ...lines].join('\n') });
 const said = (facts: Partial<DnsFacts>) =>
   judgeGlobalDns({
+    zone: 'global',
     host: 'httpbin.app2.global',
     serverAddress: ADDRESS,
     serverReady: true,
@@ -60,4 +61,13 @@ test('a configuration that the DNS cannot read', () => {
 test('an istiocoredns that is not there, or not ready', () => {
   expect(said({ serverAddress: undefined })).toEqual([expect.stringContaining('it is not installed')]);
   expect(said({ serverReady: false })).toEqual([expect.stringContaining('istiocoredns is not ready')]);
+});
+
+test('each zone for itself', () => {
+  const facts = { zone: 'clusterset.local', host: 'reviews.default.svc.clusterset.local', running: 'coredns' as const };
+  const corefile = coreDns('global:53 {', `  forward . ${ADDRESS}`, '}');
+  expect(said({ ...facts, coreDns: corefile })).toEqual([
+    expect.stringContaining('nothing leads names below .clusterset.local to istiocoredns'),
+  ]);
+  expect(said({ coreDns: corefile, running: 'coredns' })).toEqual([]);
 });

@@ -43,13 +43,14 @@ function suffixOf(entry: string): string {
 }
 
 export function buildConfig(values: Values): KubeObject[] {
-  const { trustDomain, proxy, meshNetworks, outboundTrafficPolicy, configDelivery } = values.global;
+  const { trustDomain, proxy, meshNetworks, outboundTrafficPolicy, configDelivery, gatewayServices } = values.global;
   const mesh = {
     accessLogFile: proxy.accessLogFile,
     trustDomain,
     rootNamespace: ISTIO_NAMESPACE,
     outboundTrafficPolicy,
     configDelivery,
+    gatewayServices,
   };
   return [
     {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import { CLUSTERSET_ZONE } from '../../api/export-names.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import type { Values } from '../values/values.ts';
 import { buildCoreDnsAccess, COREDNS_ACCOUNT } from './access.ts';
@@ -45,7 +47,17 @@ export function buildCoreDns(values: Values): KubeObject[] {
                 name: 'istio-coredns-plugin',
                 image: `${hub}/pilot:${tag}`,
                 imagePullPolicy,
-                args: ['dns', '--zone', zone, '--port', String(DNS_PORT), '--ready-port', String(READY_PORT)],
+                args: [
+                  'dns',
+                  '--zone',
+                  zone,
+                  '--zone',
+                  CLUSTERSET_ZONE,
+                  '--port',
+                  String(DNS_PORT),
+                  '--ready-port',
+                  String(READY_PORT),
+                ],
                 ports: [
                   { name: 'dns', containerPort: DNS_PORT, protocol: 'UDP' },
                   { name: 'dns-tcp', containerPort: DNS_PORT, protocol: 'TCP' },

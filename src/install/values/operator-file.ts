@@ -23,6 +23,7 @@ const SAME: Readonly<Record<string, readonly string[]>> = {
   'spec.tag': ['global', 'tag'],
   'spec.meshConfig.accessLogFile': ['global', 'proxy', 'accessLogFile'],
   'spec.meshConfig.configDelivery': ['global', 'configDelivery'],
+  'spec.meshConfig.gatewayServices': ['global', 'gatewayServices'],
   'spec.meshConfig.trustDomain': ['global', 'trustDomain'],
   'spec.meshConfig.outboundTrafficPolicy.mode': ['global', 'outboundTrafficPolicy', 'mode'],
   'spec.gateways.enabled': ['gateways', 'enabled'],

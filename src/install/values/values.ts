@@ -2,6 +2,7 @@
 // What a user may say about an installation, under the names that Istio's users know.
 import packageJson from '../../../package.json' with { type: 'json' };
 import { CONFIG_DELIVERIES, DEFAULT_CONFIG_DELIVERY } from '../../api/config-delivery.ts';
+import { DEFAULT_GATEWAY_SERVICES, GATEWAY_SERVICES } from '../../api/gateway-services.ts';
 import type { RawTree } from './helm-set.ts';
 
 export interface Resources {
@@ -36,6 +37,8 @@ export interface Values {
     outboundTrafficPolicy: { mode: string };
     /** What sidecars are given before they need it: isthmus's own, see docs/on-demand.md. */
     configDelivery: string;
+    /** What other clusters reach by the gateway: every service, or what is exported. See docs/failover.md. */
+    gatewayServices: string;
     /** This cluster has CA, injector and gateways only, and its configuration from another cluster's control plane. */
     istioRemote: boolean;
     /** Of the other cluster's ingress gateway: an IP address or a host name. */
@@ -94,6 +97,7 @@ export const DEFAULTS: Values = {
     meshExpansion: { enabled: false },
     outboundTrafficPolicy: { mode: 'ALLOW_ANY' },
     configDelivery: DEFAULT_CONFIG_DELIVERY,
+    gatewayServices: DEFAULT_GATEWAY_SERVICES,
     istioRemote: false,
     remotePilotAddress: '',
     createRemoteSvcEndpoints: false,
@@ -139,6 +143,7 @@ export const CHOICES: Readonly<Record<string, readonly string[]>> = {
   'global.imagePullPolicy': ['Always', 'IfNotPresent', 'Never'],
   'global.outboundTrafficPolicy.mode': ['ALLOW_ANY', 'REGISTRY_ONLY'],
   'global.configDelivery': CONFIG_DELIVERIES,
+  'global.gatewayServices': GATEWAY_SERVICES,
   'gateways.istio-ingressgateway.type': ['LoadBalancer', 'NodePort', 'ClusterIP'],
   'gateways.istio-egressgateway.type': ['LoadBalancer', 'NodePort', 'ClusterIP'],
 };
