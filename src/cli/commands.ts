@@ -19,6 +19,7 @@ const GROUPS: readonly [names: readonly string[], load: () => Promise<CommandMod
   [['serve'], () => import('./commands/serve.ts')],
   [['control-plane'], () => import('./commands/control-plane.ts')],
   [['dns'], () => import('./commands/dns.ts')],
+  [['mesh-probe'], () => import('./commands/mesh-probe.ts')],
   [['proxy-init'], () => import('./commands/proxy-init.ts')],
   [['proxy-drain'], () => import('./commands/proxy-drain.ts')],
   [['proxy-request'], () => import('./commands/proxy-request.ts')],

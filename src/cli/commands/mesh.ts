@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Command, InvalidArgumentError } from 'commander';
 import type { InitOptions } from '../mesh/init.ts';
+import { registerVerify } from './mesh-verify.ts';
 
 const collect = (value: string, previous: string[]): string[] => [...previous, value];
 
@@ -15,6 +16,7 @@ Examples:
   isthmus mesh init                          writes mesh.yaml, of the contexts of your kubeconfig`,
     );
   registerInit(mesh);
+  registerVerify(mesh);
 }
 
 function registerInit(mesh: Command): void {

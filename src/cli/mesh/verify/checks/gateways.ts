@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Is there a door into each cluster, and does the mesh know where.
+import { isPlaceholder, type MeshNetworks } from '../../../../api/mesh-networks.ts';
+import { clusterOf } from '../../../../model/networks.ts';
+import type { ClusterSight, GatewaySight, MeshSight } from '../evidence.ts';
+import { into, type PairName, type Suspicion, touching } from '../finding.ts';
+import { GATEWAY, TLS_PORT } from '../observe-cluster.ts';
+import { clusterNamed, failedPairs } from '../verdict.ts';
+
+const SERVICE = `Service istio-system/${GATEWAY}`;
+
+export function checkGateways(mesh: MeshSight): Suspicion[] {
+  return mesh.clusters
+    .filter(({ unreachable, role }) => unreachable === undefined && role !== 'none')
+    .flatMap((cluster) => {
+      const fault = faultOf(cluster, mesh);
+      if (fault === undefined) return [];
+      const about = {
+        severity: 'error',
+        cluster: cluster.name,
+        object: SERVICE,
+        explains: entering(cluster, mesh),
+      } as const;
+      return [{ ...about, ...fault } satisfies Suspicion];
+    });
+}
+
+/** Who comes in, and whoever is ruled from there: their proxies reach the control plane by the same gateway. */
+function entering({ name }: ClusterSight, { clusters }: MeshSight): (pair: PairName) => boolean {
+  const ruled = clusters.filter(({ plane, role }) => plane === name && role === 'remote').map((each) => each.name);
+  return (pair) => into(name)(pair) || touching(...ruled)(pair);
+}
+
+type Fault = Pick<Suspicion, 'cause' | 'message' | 'evidence' | 'cure'> & { readonly object?: string };
+
+function faultOf(cluster: ClusterSight, mesh: MeshSight): Fault | undefined {
+  const { name, gateway, parts } = cluster;
+  const kubectl = `kubectl --context ${name} -n istio-system`;
+  const part = parts.find((each) => each.name === GATEWAY);
+  const reinstall = `isthmus mesh up, or isthmus install --context ${name}, puts it back`;
+  if (gateway === undefined) {
+    const message = `${name} has no ingress gateway: nobody from outside comes in`;
+    return { cause: 'gateway-missing', message, evidence: [`there is no ${SERVICE}`], cure: reinstall };
+  }
+  const ports = gateway.ports.map(({ number }) => number);
+  if (!ports.includes(TLS_PORT)) {
+    const message = `the ingress gateway of ${name} has no port ${TLS_PORT}, by which other clusters come in`;
+    return { cause: 'gateway-port-missing', message, evidence: [`its ports: ${ports.join(', ')}`], cure: reinstall };
+  }
+  if (part === undefined || part.ready === 0) {
+    const state =
+      part === undefined ? `there is no Deployment ${GATEWAY}` : part.wanted === 0 ? 'it is scaled to 0' : part.state;
+    const cure =
+      part?.wanted === 0
+        ? `${kubectl} scale deployment ${GATEWAY} --replicas=1`
+        : part === undefined
+          ? reinstall
+          : `${kubectl} describe pods -l app=${GATEWAY}, and their logs, say why`;
+    const message = `no pod of the ingress gateway of ${name} is ready`;
+    return {
+      cause: 'gateway-not-ready',
+      object: `Deployment istio-system/${GATEWAY}`,
+      message,
+      evidence: [state],
+      cure,
+    };
+  }
+  if (gateway.endpoints === 0) {
+    const message = `nobody is behind ${SERVICE} of ${name}, though pods of the gateway are ready`;
+    const cure = `its selector has to match their labels, and its port ${TLS_PORT} their port ${TLS_PORT}: ${kubectl} get endpointslices,pods --show-labels`;
+    return { cause: 'gateway-no-endpoints', message, evidence: [`no ready endpoint for its port ${TLS_PORT}`], cure };
+  }
+  if (isWithoutAddress(gateway) && failedPairs(mesh).some(({ to }) => to === name)) {
+    const message = `the ingress gateway of ${name} has no address that other clusters can dial`;
+    const evidence = [`type ${gateway.type}, no address in status.loadBalancer or spec.externalIPs`];
+    const cure = `${kubectl} describe service ${GATEWAY} says why it gets none; without load balancers, type NodePort and the address of a node do`;
+    return { cause: 'gateway-no-address', message, evidence, cure };
+  }
+  return undefined;
+}
+
+/** A load balancer that is still to come has node ports meanwhile, which may do or not: only failures tell. */
+function isWithoutAddress({ type, addresses, door }: GatewaySight): boolean {
+  return door === undefined || (type === 'LoadBalancer' && addresses.length === 0);
+}
+
+/** Where clusters share a control plane, its settings say by which gateway a cluster is entered. */
+export function checkNetworks(mesh: MeshSight): Suspicion[] {
+  const failed = failedPairs(mesh).filter(({ model }) => model === 'served');
+  return mesh.clusters.flatMap((cluster): Suspicion[] => {
+    const plane = clusterNamed(mesh, cluster.plane ?? '');
+    if (plane?.networks === undefined || !failed.some(({ to }) => to === cluster.name)) return [];
+    const about = {
+      severity: 'error',
+      cluster: plane.name,
+      object: 'ConfigMap istio-system/istio',
+      explains: ({ from, to }: PairName) => to === cluster.name && clusterNamed(mesh, from)?.plane === plane.name,
+    } as const;
+    const network = networkOf(cluster, plane, plane.networks);
+    const edit = `kubectl --context ${plane.name} -n istio-system edit configmap istio (data.meshNetworks), or isthmus mesh up`;
+    if (network === undefined) {
+      if (reaches(mesh, cluster)) return [];
+      const label = cluster.probe.network;
+      return [
+        {
+          ...about,
+          cause: 'network-missing',
+          message: `no network is named for ${cluster.name}, so its pods are dialled as if they could be reached, and they cannot`,
+          evidence: [
+            label === undefined
+              ? `its pods have no label topology.istio.io/network`
+              : `its pods are labelled topology.istio.io/network=${label}, of which meshNetworks knows nothing`,
+            `meshNetworks of ${plane.name} has no fromRegistry: ${cluster.meshName ?? cluster.name}`,
+            ...failed
+              .filter(({ to }) => to === cluster.name)
+              .flatMap(({ from, door }) =>
+                door ? [`from ${from}: ${door.door.address}:${door.door.port} ${outcome(door.tcp)}`] : [],
+              ),
+          ],
+          cure: `give ${cluster.name} a network with its gateway: ${edit}`,
+        },
+      ];
+    }
+    const { gateways } = plane.networks[network] ?? { gateways: [] };
+    const wrong = gateways.filter((gateway) => gateway.kind === 'address' && !leadsInto(gateway, cluster));
+    if (gateways.length > 0 && wrong.length < gateways.length) return [];
+    const named = wrong.flatMap((gateway) =>
+      gateway.kind === 'address' ? [`${gateway.address}:${gateway.port}`] : [],
+    );
+    const door = cluster.gateway?.door;
+    const isLater = wrong.every((gateway) => gateway.kind === 'address' && isPlaceholder(gateway.address));
+    return [
+      {
+        ...about,
+        cause: 'wrong-gateway-address',
+        message:
+          gateways.length === 0
+            ? `network ${network} of ${cluster.name} has no gateway, so nobody outside of it is led to its pods`
+            : isLater
+              ? `the gateway of network ${network} is still ${named.join(', ')}: it leads nowhere`
+              : `the gateway of network ${network}, ${named.join(', ')}, is none of ${cluster.name}’s`,
+        evidence: [
+          door === undefined
+            ? `${cluster.name} has no gateway address`
+            : `${cluster.name}’s gateway is ${door.address}:${door.port}`,
+        ],
+        cure: `write its address and port there: ${edit}`,
+      },
+    ];
+  });
+}
+
+function networkOf(cluster: ClusterSight, plane: ClusterSight, networks: MeshNetworks): string | undefined {
+  const label = cluster.probe.network;
+  if (label !== undefined && Object.hasOwn(networks, label)) return label;
+  const own = plane.meshName ?? plane.name;
+  const wanted = cluster.meshName ?? cluster.name;
+  return Object.entries(networks).find(([, { endpoints }]) =>
+    endpoints.some((entry) => entry.kind === 'registry' && clusterOf(entry.name, own) === wanted),
+  )?.[0];
+}
+
+function leadsInto(
+  gateway: { readonly address: string; readonly port: number },
+  { gateway: own }: ClusterSight,
+): boolean {
+  if (own === undefined) return true;
+  const isNode = own.door?.address === gateway.address && own.ports.some(({ nodePort }) => nodePort === gateway.port);
+  const isBalancer = own.addresses.includes(gateway.address) && own.ports.some(({ number }) => number === gateway.port);
+  return isNode || isBalancer;
+}
+
+/** Pods that can be dialled need no network. */
+function reaches({ pairs }: MeshSight, { name }: ClusterSight): boolean {
+  return pairs.some(({ to, door }) => to === name && door?.tcp === 'open');
+}
+
+export function outcome(tcp: 'open' | 'refused' | 'silent' | { readonly error: string }): string {
+  if (typeof tcp === 'object') return `cannot be dialled (${tcp.error})`;
+  return { open: 'takes connections', refused: 'refuses connections', silent: 'does not answer (packets vanish)' }[tcp];
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a cluster shows of itself before anything is put into it.
+import type { X509Certificate } from 'node:crypto';
+import { refOf } from '../../../api/kind.ts';
+import { decodeMeshNetworks } from '../../../api/mesh-networks.ts';
+import { isRecord } from '../../../api/shape.ts';
+import { readCertificates } from '../../../identity/ca-material.ts';
+import { type KubeClient, KubeError } from '../../../kube/client.ts';
+import { imageTag } from '../../../kube/image-tag.ts';
+import {
+  CONFIG_MAPS,
+  DEPLOYMENTS,
+  ENDPOINT_SLICES,
+  MUTATING_WEBHOOKS,
+  NODES,
+  PODS,
+  SECRETS,
+  SERVICES,
+} from '../../../kube/resources.ts';
+import type { KubeObject, ResourceType } from '../../../kube/types.ts';
+import { GIVEN, OWN } from '../../../runtime/cluster/ca-secret.ts';
+import { readDistributedRoots } from '../../../runtime/cluster/root-cert-distributor.ts';
+import { ISTIO_NAMESPACE, meshType } from '../../../runtime/mesh-resources.ts';
+import { inspectGlobalDns } from '../../analyze/global-dns.ts';
+import { type InstallationReport, inspectInstallation } from '../../analyze/installation.ts';
+import type {
+  AuthoritySight,
+  CertificateSight,
+  ClusterSight,
+  GatewaySight,
+  NamesSight,
+  PartSight,
+  TlsRule,
+} from './evidence.ts';
+
+export const GATEWAY = 'istio-ingressgateway';
+/** Where gateways take the mesh's own TLS. */
+export const TLS_PORT = 15_443;
+const PARTS = ['istiod', 'istio-citadel', 'istio-sidecar-injector', GATEWAY, 'istiocoredns'];
+const NETWORK_POLICIES: ResourceType = {
+  group: 'networking.k8s.io',
+  version: 'v1',
+  resource: 'networkpolicies',
+  kind: 'NetworkPolicy',
+  namespaced: true,
+};
+
+export interface Observed {
+  readonly sight: Omit<ClusterSight, 'plane' | 'probe' | 'tokens'>;
+  readonly installation: InstallationReport;
+  /** Of the mesh's own programs here; undefined: the mesh is not installed. */
+  readonly image: string | undefined;
+  /** Virtual addresses that ServiceEntries have. */
+  readonly taken: ReadonlySet<string>;
+  readonly entries: readonly KubeObject[];
+}
+
+interface DeploymentFields {
+  readonly spec?: {
+    readonly replicas?: number;
+    readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> };
+    readonly template?: {
+      readonly spec?: { readonly containers?: readonly { image?: string; args?: readonly string[] }[] };
+    };
+  };
+  readonly status?: { readonly readyReplicas?: number };
+}
+
+/** @throws KubeError, Error when the API server refuses or cannot be reached */
+export async function observeCluster(name: string, client: KubeClient): Promise<Observed> {
+  const [serverMs, installation, deployments, pods, settings, entries, rules, policies] = await Promise.all([
+    client.clock(),
+    inspectInstallation(client),
+    listed(client, DEPLOYMENTS, ISTIO_NAMESPACE),
+    listed(client, PODS, ISTIO_NAMESPACE),
+    client.get(CONFIG_MAPS, 'istio', ISTIO_NAMESPACE),
+    listed(client, meshType('ServiceEntry')!),
+    listed(client, meshType('DestinationRule')!),
+    listed(client, NETWORK_POLICIES, ISTIO_NAMESPACE),
+  ]);
+  const [gateway, authority, names, injector] = await Promise.all([
+    observeGateway(client),
+    observeAuthority(client),
+    observeNames(client, deployments),
+    observeInjector(client),
+  ]);
+  const plane = deployments.find(({ metadata }) => ['istiod', 'istio-citadel'].includes(metadata.name ?? ''));
+  return {
+    sight: {
+      name,
+      role: installation.role,
+      meshName: installation.clusterName ?? nameAmong(deployments),
+      aheadMs: serverMs === undefined ? undefined : serverMs - Date.now(),
+      remarks: installation.remarks,
+      parts: PARTS.flatMap((part) => observePart(part, deployments, pods)),
+      gateway,
+      authority,
+      networks: settings === undefined ? undefined : decodeMeshNetworks(settings).value,
+      names,
+      injector,
+      tlsRules: rules.flatMap(tlsRulesOf),
+      policies: policies.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
+    },
+    installation,
+    image: (plane as DeploymentFields | undefined)?.spec?.template?.spec?.containers?.[0]?.image,
+    taken: new Set(entries.flatMap(addressesOf)),
+    entries,
+  };
+}
+
+/** [] also where the kind is not there, or may not be read: what is missing is told by what it is needed for. */
+async function listed(client: KubeClient, type: ResourceType, namespace?: string): Promise<KubeObject[]> {
+  try {
+    return (await client.list(type, namespace === undefined ? {} : { namespace })).items;
+  } catch (error) {
+    if (error instanceof KubeError && (error.code === 404 || error.code === 403)) return [];
+    throw error;
+  }
+}
+
+/** A remote cluster's own name stands among the arguments of its injector and its CA. */
+function nameAmong(deployments: readonly KubeObject[]): string | undefined {
+  const args = deployments.flatMap((each) => containersOf(each).map((container) => container.args ?? []));
+  return args.map((list) => list[list.indexOf('--cluster-id') + 1 || list.length]).find((found) => found !== undefined);
+}
+
+function containersOf(deployment: KubeObject): readonly { image?: string; args?: readonly string[] }[] {
+  return (deployment as DeploymentFields).spec?.template?.spec?.containers ?? [];
+}
+
+function observePart(name: string, deployments: readonly KubeObject[], pods: readonly KubeObject[]): PartSight[] {
+  const found = deployments.find(({ metadata }) => metadata.name === name);
+  if (found === undefined) return [];
+  const { spec = {}, status = {} } = found as DeploymentFields;
+  const labels = Object.entries(spec.selector?.matchLabels ?? {});
+  const own = pods.filter(({ metadata }) => labels.every(([key, value]) => metadata.labels?.[key] === value));
+  const { wanted, ready } = { wanted: spec.replicas ?? 1, ready: status.readyReplicas ?? 0 };
+  const state = ready > 0 ? '' : own.length === 0 ? 'it has no pod' : own.map(describePod).join('; ');
+  return [{ name, version: imageTag(containersOf(found)[0]?.image ?? ''), wanted, ready, state }];
+}
+
+interface PodFields {
+  readonly status?: {
+    readonly phase?: string;
+    readonly conditions?: readonly { type: string; status: string; message?: string }[];
+    readonly initContainerStatuses?: readonly ContainerFields[];
+    readonly containerStatuses?: readonly ContainerFields[];
+  };
+}
+interface ContainerFields {
+  readonly name: string;
+  readonly ready?: boolean;
+  readonly restartCount?: number;
+  readonly state?: {
+    readonly waiting?: { readonly reason?: string; readonly message?: string };
+    readonly terminated?: { readonly reason?: string; readonly exitCode?: number; readonly message?: string };
+  };
+}
+
+/** `istiod-1: istiod waits (CrashLoopBackOff)`, or which of its containers are not ready. */
+export function describePod(pod: KubeObject): string {
+  const { status = {} } = pod as unknown as PodFields;
+  const containers = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
+  const stuck = containers.flatMap(({ name, state }) => {
+    const { reason, message } = state?.waiting ?? {};
+    return reason === undefined || reason === 'PodInitializing'
+      ? []
+      : [`${name} ${reason}${message ? `: ${message}` : ''}`];
+  });
+  const unready = containers.filter(({ ready, state }) => ready !== true && state?.terminated?.exitCode !== 0);
+  const pending = (status.conditions ?? []).find(({ type, status: is }) => type === 'PodScheduled' && is === 'False');
+  const why =
+    stuck.length > 0
+      ? stuck.join(', ')
+      : (pending?.message ??
+        (unready.length > 0 ? `${unready.map(({ name }) => name).join(', ')} not ready` : 'not ready'));
+  return `${pod.metadata.name}: ${status.phase ?? 'Unknown'}, ${why}`;
+}
+
+interface ServiceFields {
+  readonly spec?: {
+    readonly type?: string;
+    readonly externalIPs?: readonly string[];
+    readonly ports?: readonly { readonly name?: string; readonly port: number; readonly nodePort?: number }[];
+  };
+  readonly status?: { readonly loadBalancer?: { readonly ingress?: readonly { ip?: string; hostname?: string }[] } };
+}
+
+async function observeGateway(client: KubeClient): Promise<GatewaySight | undefined> {
+  const [service, slices, nodes] = await Promise.all([
+    client.get(SERVICES, GATEWAY, ISTIO_NAMESPACE),
+    client.list(ENDPOINT_SLICES, {
+      namespace: ISTIO_NAMESPACE,
+      labelSelector: `kubernetes.io/service-name=${GATEWAY}`,
+    }),
+    listed(client, NODES),
+  ]);
+  if (service === undefined) return undefined;
+  const { spec = {}, status = {} } = service as ServiceFields;
+  const ports = (spec.ports ?? []).map(({ port, nodePort }) => {
+    return { number: port, ...(nodePort !== undefined && { nodePort }) };
+  });
+  const addresses = [
+    ...(status.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) => ip ?? hostname ?? []),
+    ...(spec.externalIPs ?? []),
+  ];
+  const name = spec.ports?.find(({ port }) => port === TLS_PORT)?.name;
+  return {
+    type: spec.type ?? 'ClusterIP',
+    ports,
+    addresses,
+    endpoints: name === undefined ? 0 : slices.items.reduce((sum, slice) => sum + readyBehind(slice, name), 0),
+    door: doorOf(ports, addresses, nodes.flatMap(nodeAddresses)),
+  };
+}
+
+/** A load balancer's address, else a node's with the port of the node. */
+function doorOf(
+  ports: GatewaySight['ports'],
+  addresses: readonly string[],
+  nodes: readonly string[],
+): GatewaySight['door'] {
+  const port = ports.find(({ number }) => number === TLS_PORT);
+  if (port === undefined) return undefined;
+  if (addresses[0] !== undefined) return { address: addresses[0], port: TLS_PORT };
+  if (nodes[0] === undefined || port.nodePort === undefined) return undefined;
+  return { address: nodes[0], port: port.nodePort };
+}
+
+function readyBehind(slice: KubeObject, portName: string): number {
+  const { ports = [], endpoints = [] } = slice as unknown as {
+    ports?: readonly { name?: string }[];
+    endpoints?: readonly { conditions?: { ready?: boolean } }[];
+  };
+  if (!ports.some(({ name }) => name === portName)) return 0;
+  return endpoints.filter(({ conditions }) => conditions?.ready !== false).length;
+}
+
+function nodeAddresses({ status }: KubeObject): string[] {
+  const { addresses = [] } = (status ?? {}) as { addresses?: readonly { type: string; address: string }[] };
+  const of = (type: string) => addresses.filter((each) => each.type === type).map(({ address }) => address);
+  return [...of('ExternalIP'), ...of('InternalIP')].slice(0, 1);
+}
+
+/** Certificates alone: what else the Secret holds is not looked at. */
+async function observeAuthority(client: KubeClient): Promise<AuthoritySight | undefined> {
+  const trusted = (await readDistributedRoots(client)) ?? '';
+  for (const secret of [GIVEN, OWN]) {
+    let found: KubeObject | undefined;
+    try {
+      found = await client.get(SECRETS, secret, ISTIO_NAMESPACE);
+    } catch (error) {
+      if (!(error instanceof KubeError && error.code === 403)) throw error;
+    }
+    if (found === undefined) continue;
+    const data = (found['data'] ?? {}) as Record<string, string>;
+    const read = (file: string) => certificatesOf(Buffer.from(data[file] ?? '', 'base64').toString('utf8'));
+    return { secret, roots: read('root-cert.pem'), intermediate: read('ca-cert.pem')[0], trusted };
+  }
+  return trusted === '' ? undefined : { secret: '', roots: certificatesOf(trusted), intermediate: undefined, trusted };
+}
+
+/** [] for what holds none: what is wrong with the CA's Secret is told by other means. */
+export function certificatesOf(pem: string): CertificateSight[] {
+  try {
+    return readCertificates('pem', pem).map(describeCertificate);
+  } catch {
+    return [];
+  }
+}
+
+function describeCertificate(certificate: X509Certificate): CertificateSight {
+  return {
+    subject: certificate.subject.replaceAll('\n', ', '),
+    fingerprint: certificate.fingerprint256,
+    notBeforeMs: certificate.validFromDate.getTime(),
+    notAfterMs: certificate.validToDate.getTime(),
+  };
+}
+
+/** undefined where names of other clusters are nobody's business: a cluster that another one's control plane rules. */
+async function observeNames(client: KubeClient, deployments: readonly KubeObject[]): Promise<NamesSight | undefined> {
+  const isInstalled = deployments.some(({ metadata }) => metadata.name === 'istiocoredns');
+  const isPlane = deployments.some(({ metadata }) => metadata.name === 'istiod');
+  if (!isInstalled && !isPlane) return undefined;
+  // Whatever else there is below `.global`, the probes' names are to resolve.
+  const probe = { apiVersion: '', kind: 'ServiceEntry', metadata: {}, spec: { hosts: ['probe.global'] } };
+  const [fault] = await inspectGlobalDns(client, [probe]);
+  return { isInstalled, fault };
+}
+
+async function observeInjector(client: KubeClient): Promise<ClusterSight['injector']> {
+  const [found] = (await listed(client, MUTATING_WEBHOOKS)).filter(
+    ({ metadata }) => metadata.name === 'istio-sidecar-injector',
+  );
+  if (found === undefined) return 'missing';
+  const webhooks = (found['webhooks'] ?? []) as readonly { clientConfig?: { caBundle?: string } }[];
+  return webhooks.some(({ clientConfig }) => (clientConfig?.caBundle ?? '') === '') ? 'no-ca' : 'there';
+}
+
+/** That which says anything but the mesh's own TLS of many hosts, or of names of other clusters. */
+function tlsRulesOf(rule: KubeObject): TlsRule[] {
+  const { host, trafficPolicy } = (rule['spec'] ?? {}) as {
+    host?: unknown;
+    trafficPolicy?: { tls?: { mode?: unknown }; portLevelSettings?: readonly { tls?: { mode?: unknown } }[] };
+  };
+  if (typeof host !== 'string') return [];
+  const { kind, namespace, name } = refOf(rule);
+  const modes = [trafficPolicy?.tls, ...(trafficPolicy?.portLevelSettings ?? []).map(({ tls }) => tls)]
+    .map((tls) => tls?.mode)
+    .filter((mode): mode is string => typeof mode === 'string' && mode !== 'ISTIO_MUTUAL');
+  const isWide = host.startsWith('*') || host.endsWith('.global');
+  return isWide ? modes.slice(0, 1).map((mode) => ({ object: `${kind} ${namespace}/${name}`, host, mode })) : [];
+}
+
+function addressesOf({ spec }: KubeObject): string[] {
+  const addresses = isRecord(spec) ? spec['addresses'] : undefined;
+  return Array.isArray(addresses) ? addresses.filter((each) => typeof each === 'string') : [];
+}
