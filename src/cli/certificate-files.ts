@@ -75,7 +75,11 @@ function ensureCertificates(options: CertificateOptions): CertificateReport {
   };
 }
 
-function ensureRoot(options: CertificateOptions): { root: CertAndKey; entry: CertificateEntry } {
+/** The root of a folder: the one that is there, or a new one. @throws UserError where it cannot be used */
+export function ensureRoot(options: Omit<CertificateOptions, 'clusters' | 'renew'>): {
+  root: CertAndKey;
+  entry: CertificateEntry;
+} {
   const { dir, newRoot, nowMs, days, organization } = options;
   const certFile = join(dir, 'root-cert.pem');
   const keyFile = join(dir, 'root-key.pem');

@@ -46,7 +46,7 @@ export function readTarget(flags: { context?: string; kubeconfig?: string }): In
     caPem,
     signal: interrupted.signal,
     explain: (error, next) =>
-      interrupted.signal.aborted ? new UserError('interrupted') : explain(error, client.server, next),
+      interrupted.signal.aborted ? new UserError('interrupted') : explainClusterError(error, client.server, next),
     close: () => {
       process.removeListener('SIGINT', onInterrupt);
       client.close();
@@ -95,7 +95,8 @@ function currentContext(kubeconfig: string | undefined): string {
   throw new UserError(`${files.join(', ')}: no context is current; name the cluster with --context`, 2);
 }
 
-function explain(error: unknown, server: string, next: string): Error {
+/** An error of a cluster as the user should read it; `next` is what to do once it is mended. */
+export function explainClusterError(error: unknown, server: string, next: string): Error {
   if (!(error instanceof Error)) return new UserError(String(error));
   if (error instanceof KubeError) {
     if (error.code === 401)

@@ -59,22 +59,23 @@ async function applyOne(built: KubeObject, { client, values, report, dryRun }: I
   const type = resourceTypeOf(built);
   const { name = '', namespace } = built.metadata;
   const before = await client.get(type, name, namespace);
-  if (before !== undefined && isOfOthers(before)) {
+  if (before !== undefined && staysAsItIs(built, before)) {
     report({ kind: 'applied', object: describeObject(built), change: 'unchanged' });
     return;
   }
   const object = before === undefined ? built : withoutNetworks(built, values);
-  if (before !== undefined && object.kind === 'Namespace') {
-    // Somebody else's (to hold cacerts, say): its labels, by which `uninstall` would remove it, are not ours to set.
-    report({ kind: 'applied', object: describeObject(object), change: 'unchanged' });
-    return;
-  }
   const same = dryRun
     ? before !== undefined && covers(before, object)
     : before?.metadata.resourceVersion ===
       (await client.apply(object, type, { fieldManager: 'isthmus' })).metadata.resourceVersion;
   const change = before === undefined ? 'created' : same ? 'unchanged' : 'configured';
   report({ kind: 'applied', object: describeObject(object), change });
+}
+
+/** What is somebody else's, once it is there. */
+export function staysAsItIs(built: KubeObject, live: KubeObject): boolean {
+  // A namespace (to hold cacerts, say): its labels, by which `uninstall` would remove it, are not ours to set.
+  return built.kind === 'Namespace' || isOfOthers(live);
 }
 
 /** The definition of a kind that others have too (ServiceExport, ServiceImport), and have brought already. */

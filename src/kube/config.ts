@@ -23,6 +23,8 @@ export interface ClientConfig {
   userAgent?: string;
   /** The namespace that the context names. */
   namespace?: string;
+  /** The longest silence on a connection before it counts as dead; default: a minute. */
+  idleTimeoutMs?: number;
 }
 
 type Fields = Record<string, unknown>;

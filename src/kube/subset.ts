@@ -5,7 +5,9 @@
 export function covers(live: unknown, wanted: unknown): boolean {
   if (live === wanted) return true;
   if (Array.isArray(wanted)) {
-    if (!Array.isArray(live) || live.length !== wanted.length) return false;
+    // As of members: a server leaves out what is empty.
+    if (!Array.isArray(live)) return wanted.length === 0 && (live === undefined || live === null);
+    if (live.length !== wanted.length) return false;
     return wanted.every((element, index) => covers(live[index], element));
   }
   if (isFields(wanted)) {

@@ -84,7 +84,7 @@ export class Transport {
       headers['content-length'] = body.length;
     }
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    const idleTimeoutMs = options.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS;
+    const idleTimeoutMs = options.idleTimeoutMs ?? this.#config.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS;
     // What is asked for, and not how: the query of a watch is another each time.
     const asked = `${method} ${this.server}${path.replace(/\?.*$/, '')}`;
     const request = (this.#server.protocol === 'http:' ? http : https).request({

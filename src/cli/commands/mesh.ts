@@ -13,10 +13,12 @@ export function register(program: Command): void {
       'after',
       `
 Examples:
-  isthmus mesh init                          writes mesh.yaml, of the contexts of your kubeconfig`,
+  isthmus mesh init                          writes mesh.yaml, of the contexts of your kubeconfig
+  isthmus mesh up                            makes them one mesh; again, after each change of mesh.yaml`,
     );
   registerInit(mesh);
   registerVerify(mesh);
+  registerUp(mesh);
 }
 
 function registerInit(mesh: Command): void {
@@ -38,6 +40,49 @@ Examples:
     .action(async ({ context, ...flags }: Omit<InitOptions, 'contexts'> & { context: string[] }) => {
       (await import('../mesh/init.ts')).initMesh({ ...flags, contexts: context });
     });
+}
+
+interface UpFlags {
+  filename: string;
+  kubeconfig?: string;
+  dryRun: boolean;
+  yes: boolean;
+  prune: boolean;
+  verbose: boolean;
+  timeout: number;
+}
+
+function registerUp(mesh: Command): void {
+  mesh
+    .command('up')
+    .description('make the clusters of a mesh.yaml one mesh, or what has changed in it; safe to run again')
+    .option('-f, --filename <file>', 'the mesh; - is standard input', 'mesh.yaml')
+    .option('-c, --kubeconfig <file>', 'default: $KUBECONFIG, or ~/.kube/config')
+    .option('--dry-run', 'show the plan, and change nothing', false)
+    .option('-y, --yes', 'do not ask', false)
+    .option('--prune', 'remove clusters that are in the mesh and no more in the file', false)
+    .option('--timeout <seconds>', 'how long each part may take to become ready', decodeSeconds, 300)
+    .option('-v, --verbose', 'name every object', false)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  isthmus mesh up -f mesh.yaml --dry-run     what it would do
+  isthmus mesh up -f mesh.yaml               certificates, installation, accounts and secrets between clusters, DNS, exports
+
+Clusters are worked on side by side. One that cannot be reached is named, and the others are finished; a second run
+completes it. Exit code 0: all is ready; 1: something is not; 2: called wrongly.`,
+    )
+    .action(async ({ timeout, ...flags }: UpFlags) => {
+      const { meshUp } = await import('../mesh/up.ts');
+      process.exitCode = await meshUp({ ...flags, timeoutMs: timeout * 1000 });
+    });
+}
+
+function decodeSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0 && seconds <= 86_400)) throw new InvalidArgumentError('Give a number of seconds above 0.');
+  return seconds;
 }
 
 function decodeName(name: string): string {

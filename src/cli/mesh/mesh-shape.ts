@@ -2,10 +2,10 @@
 // What a mesh.yaml may say (kind Mesh of isthmus.io/v1alpha1: a file for the commands, no object of any cluster), and what
 // of it does not fit together.
 import { closestName } from '../../api/closest-name.ts';
+import { EXPORT_POLICY } from '../../api/export-policy.ts';
 import { NETWORK_NAME } from '../../api/mesh-networks.ts';
 import {
   type At,
-  anything,
   checked,
   choice,
   defaulted,
@@ -20,7 +20,7 @@ import {
   text,
   turned,
 } from '../../api/shape.ts';
-import { labels, portNumber } from '../../api/values.ts';
+import { portNumber } from '../../api/values.ts';
 
 /** It becomes part of the names of Secrets, and the value of labels. */
 const NAME = {
@@ -105,15 +105,30 @@ const trust = checked(
   },
 );
 
-const exportPolicy = struct({
-  name: required(name),
-  namespaces: optional(
-    list(text({ pattern: /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, what: 'the name of a namespace' })),
-  ),
-  namespaceSelector: optional(anything),
-  selector: optional(struct({ matchLabels: optional(labels), matchExpressions: optional(anything) })),
-  clusters: optional(list(name, { min: 1 })),
-});
+/** What of a policy is ours: the rest is an ExportPolicy's spec. */
+const policyHead = struct({ name: required(name), clusters: optional(list(name, { min: 1 })) });
+
+export interface ExportSpec {
+  readonly name: string;
+  /** Where it holds; undefined: in every cluster with a control plane of its own. */
+  readonly clusters: readonly string[] | undefined;
+  /** Of the ExportPolicy, as written. */
+  readonly spec: Readonly<Record<string, unknown>>;
+}
+
+const exportPolicy: Shape<ExportSpec> = {
+  schema: {},
+  decode(raw, at) {
+    const { name: given, clusters, ...spec } = isRecord(raw) ? raw : {};
+    const head = policyHead.decode(isRecord(raw) ? { name: given, clusters } : raw, at);
+    const before = at.report.errors;
+    const decoded = EXPORT_POLICY.spec.decode(spec, at);
+    if (head === undefined || decoded === undefined || at.report.errors > before) return undefined;
+    const ref = { apiVersion: 'isthmus.io/v1alpha1', kind: EXPORT_POLICY.kind, namespace: '', name: head.name };
+    EXPORT_POLICY.check?.(decoded, at, { ref, createdAtMs: 0 });
+    return at.report.errors > before ? undefined : { ...head, spec };
+  },
+};
 
 export const meshSpec = checked(
   struct({
@@ -130,7 +145,6 @@ export const meshSpec = checked(
 );
 export type MeshSpec = Infer<typeof meshSpec>;
 export type ClusterSpec = MeshSpec['clusters'][number];
-export type ExportSpec = MeshSpec['exports'][number];
 export type TrustSpec = MeshSpec['trust'];
 
 export function contextOf({ context, name }: Pick<ClusterSpec, 'context' | 'name'>): string {
@@ -138,7 +152,7 @@ export function contextOf({ context, name }: Pick<ClusterSpec, 'context' | 'name
 }
 
 function checkTogether(
-  { clusters, exports }: { clusters: readonly Infer<typeof cluster>[]; exports: readonly Infer<typeof exportPolicy>[] },
+  { clusters, exports }: { clusters: readonly Infer<typeof cluster>[]; exports: readonly ExportSpec[] },
   at: At,
 ): void {
   const names = clusters.map((each) => each.name);

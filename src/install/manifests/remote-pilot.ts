@@ -11,7 +11,7 @@ import { namespaced, service } from './metadata.ts';
 export const REMOTE_PILOT_PORT = 15_011;
 /** The account whose token the control plane reads this cluster with. */
 const READER_ACCOUNT = 'istio-multi';
-const READER_TOKEN = `${READER_ACCOUNT}-token`;
+export const READER_TOKEN = `${READER_ACCOUNT}-token`;
 
 const EXPANSION = 'istio-meshexpansion';
 

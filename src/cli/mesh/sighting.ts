@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each cluster of the mesh has now. One that does not answer is told, and keeps nobody else waiting.
+import { buildCrds } from '../../api/crds.ts';
+import { buildStages } from '../../install/manifest.ts';
+import { ISTIO_NAMESPACE } from '../../install/values/values.ts';
+import type { KubeClient } from '../../kube/client.ts';
+import { CONFIG_MAPS, PODS, SERVICES } from '../../kube/resources.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import { explainClusterError } from '../install-target.ts';
+import { UserError } from '../user-error.ts';
+import { DNS_NAMESPACE, type DnsServer, type DnsState } from './cluster-dns.ts';
+import { readClusterValues } from './cluster-values.ts';
+import { type LiveObjects, readLiveObjects } from './live-objects.ts';
+import { type Member, readClusterUid } from './members.ts';
+import type { Mesh } from './mesh-file.ts';
+import { type MeshRecord, RECORD, readRecord } from './record.ts';
+
+export interface ClusterState {
+  readonly member: Member;
+  readonly uid: string;
+  readonly live: LiveObjects;
+  readonly record: MeshRecord | undefined;
+  readonly dns: DnsState;
+}
+
+export interface Sightings {
+  readonly seen: readonly ClusterState[];
+  readonly unseen: readonly { readonly member: Member; readonly error: Error }[];
+}
+
+const ANSWER_MS = 10_000;
+
+/** @throws UserError where two members are one cluster */
+export async function seeClusters(mesh: Mesh, members: readonly Member[], signal: AbortSignal): Promise<Sightings> {
+  const results = await Promise.all(members.map((member) => seeCluster(mesh, member, members, signal)));
+  const seen = results.filter((result) => 'live' in result);
+  const twice = seen.find(({ uid }, i) => seen.findIndex((other) => other.uid === uid) !== i);
+  if (twice !== undefined) {
+    const first = seen.find(({ uid }) => uid === twice.uid)!;
+    const index = members.indexOf(twice.member);
+    const field = `spec.clusters[${index}]`;
+    throw new UserError(
+      `${mesh.placeOf(field)}: ${field}: ${twice.member.name} and ${first.member.name} are one cluster: the contexts ` +
+        `${twice.member.context} and ${first.member.context} lead to the same API server: name another context`,
+      2,
+    );
+  }
+  return { seen, unseen: results.filter((result) => 'error' in result) };
+}
+
+async function seeCluster(
+  mesh: Mesh,
+  member: Member,
+  members: readonly Member[],
+  signal: AbortSignal,
+): Promise<ClusterState | { member: Member; error: Error }> {
+  const values = readClusterValues(mesh, member, members).values;
+  const wanted = buildStages(values, buildCrds()).flatMap((stage) => stage.objects);
+  try {
+    const uid = await askForUid(member, signal);
+    const [live, dns] = await Promise.all([
+      readLiveObjects(member.client, wanted, signal),
+      readDnsState(member.client),
+    ]);
+    return { member, uid, live, dns, record: readRecord(live.find('ConfigMap', RECORD)) };
+  } catch (error) {
+    signal.throwIfAborted();
+    const said = explainClusterError(error, member.client.server, 'run the same command again');
+    return { member, error: said };
+  }
+}
+
+/** One that takes connections and says nothing would hold up the others for long. */
+async function askForUid(member: Member, signal: AbortSignal): Promise<string> {
+  const patience = AbortSignal.timeout(ANSWER_MS);
+  try {
+    return await readClusterUid(member, AbortSignal.any([signal, patience]));
+  } catch (error) {
+    if (!patience.aborted || signal.aborted) throw error;
+    const { server } = member.client;
+    throw new UserError(
+      `${server} has not answered for ${ANSWER_MS / 1000} s: is the cluster up, and does this machine reach it? Then run the ` +
+        'same command again.',
+    );
+  }
+}
+
+export async function readDnsState(client: KubeClient): Promise<DnsState> {
+  const [kubeDns, coreDns, pods] = await Promise.all([
+    client.get(CONFIG_MAPS, 'kube-dns', DNS_NAMESPACE),
+    client.get(CONFIG_MAPS, 'coredns', DNS_NAMESPACE),
+    client.list(PODS, { namespace: DNS_NAMESPACE, labelSelector: 'k8s-app=kube-dns' }),
+  ]);
+  return { kubeDns, coreDns, running: runningServer(pods.items) };
+}
+
+function runningServer(pods: readonly KubeObject[]): DnsServer | undefined {
+  const names = pods.flatMap(({ spec }) =>
+    ((spec as { containers?: readonly { name: string }[] } | undefined)?.containers ?? []).map(({ name }) => name),
+  );
+  if (names.includes('coredns')) return 'coredns';
+  return names.includes('kubedns') ? 'kube-dns' : undefined;
+}
+
+/** By which other clusters reach the gateway of one; undefined while there is none. */
+export function gatewayAddress(member: Member, service: KubeObject | undefined): string | undefined {
+  const { address } = member.spec.gateway;
+  if (address !== undefined) return address;
+  const { loadBalancer } = (service?.['status'] ?? {}) as {
+    loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] };
+  };
+  const [first] = loadBalancer?.ingress ?? [];
+  return first?.ip ?? first?.hostname;
+}
+
+export const INGRESS = 'istio-ingressgateway';
+
+export async function readGatewayAddress(member: Member): Promise<string | undefined> {
+  return gatewayAddress(member, await member.client.get(SERVICES, INGRESS, ISTIO_NAMESPACE));
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// `isthmus mesh up`: the plan, then every cluster side by side. One that fails keeps none of the others from being finished.
+import { createInterface } from 'node:readline/promises';
+import { commandName } from '../command-name.ts';
+import { explainClusterError } from '../install-target.ts';
+import { UserError } from '../user-error.ts';
+import { type ApplyEvent, applyCluster, type Missing } from './apply-cluster.ts';
+import type { Scene } from './desired.ts';
+import { Exchange } from './exchange.ts';
+import { acquireLock, type Lock, thisHolder } from './lock.ts';
+import { type Member, openMembers } from './members.ts';
+import { type Mesh, readMeshFile } from './mesh-file.ts';
+import { type ClusterPlan, planCluster } from './plan.ts';
+import { startClusterProgress } from './progress.ts';
+import type { RecordedCluster } from './record.ts';
+import { countChanges, type MeshPlan, renderPlan } from './render-plan.ts';
+import { type ClusterState, type Sightings, seeClusters } from './sighting.ts';
+import { planTrust, type Trust } from './trust.ts';
+
+export interface UpOptions {
+  readonly filename: string;
+  readonly kubeconfig?: string;
+  readonly dryRun: boolean;
+  readonly yes: boolean;
+  readonly prune: boolean;
+  readonly verbose: boolean;
+  readonly timeoutMs: number;
+}
+
+/** @returns the exit code: 1 where a cluster was not finished */
+export async function meshUp(options: UpOptions): Promise<0 | 1> {
+  const interrupted = new AbortController();
+  const interrupt = (): void => interrupted.abort(new UserError('interrupted: run the same command again to go on'));
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  const mesh = readMeshFile(options.filename);
+  const members = openMembers(mesh, options.kubeconfig);
+  try {
+    return await new MeshUp(options, mesh, members, interrupted.signal).run();
+  } finally {
+    process.removeListener('SIGINT', interrupt).removeListener('SIGTERM', interrupt);
+    for (const { client } of members) client.close();
+  }
+}
+
+interface Prepared {
+  readonly scene: Scene;
+  readonly sightings: Sightings;
+  readonly trust: Trust;
+  readonly plan: MeshPlan;
+}
+
+interface Outcome {
+  readonly member: Member;
+  readonly error?: Error;
+  readonly missing: readonly Missing[];
+}
+
+class MeshUp {
+  readonly #options: UpOptions;
+  readonly #mesh: Mesh;
+  readonly #members: readonly Member[];
+  readonly #signal: AbortSignal;
+
+  constructor(options: UpOptions, mesh: Mesh, members: readonly Member[], signal: AbortSignal) {
+    this.#options = options;
+    this.#mesh = mesh;
+    this.#members = members;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<0 | 1> {
+    const startedAt = performance.now();
+    const prepared = await this.#prepare();
+    const { plan } = prepared;
+    const count = countChanges(plan);
+    const title = `Mesh ${this.#mesh.name}: ${this.#members.map(({ name }) => name).join(', ')}`;
+    process.stdout.write(`${title}\n\n${renderPlan(plan, this.#options.verbose)}\n`);
+    if (this.#options.dryRun) {
+      process.stdout.write(
+        `${count === 0 ? 'Nothing would change' : `${plural(count, 'change')} would be made`}; nothing was changed.\n`,
+      );
+      return plan.unseen.length > 0 || plan.clusters.some(({ problems }) => problems.length > 0) ? 1 : 0;
+    }
+    if (plan.clusters.length === 0) throw new UserError('no cluster of the mesh can be reached: nothing was changed');
+    if (!(await this.#agreed(plan))) {
+      process.stdout.write('Nothing was changed.\n');
+      return 1;
+    }
+    const outcomes = await this.#carryOut(prepared.sightings);
+    return this.#conclude(plan, outcomes, performance.now() - startedAt);
+  }
+
+  async #prepare(): Promise<Prepared> {
+    const sightings = await seeClusters(this.#mesh, this.#members, this.#signal);
+    this.#demandSameMesh(sightings.seen);
+    const left = findLeft(this.#mesh, sightings.seen);
+    const scene: Scene = { mesh: this.#mesh, members: this.#members, leaving: this.#options.prune ? [] : left };
+    const secrets = new Map(sightings.seen.map(({ member, live }) => [member.name, live.find('Secret', 'cacerts')]));
+    const trust = planTrust(this.#mesh, secrets, Date.now());
+    const clusters = sightings.seen.map((state) => planCluster(scene, state, sightings.seen, trust));
+    const newRootDir = trust.makesRoot ? trust.dir : undefined;
+    const plan = { clusters, unseen: sightings.unseen, left, prune: this.#options.prune, newRootDir };
+    return { scene, sightings, trust, plan };
+  }
+
+  #demandSameMesh(seen: readonly ClusterState[]): void {
+    for (const { member, record } of seen) {
+      if (record === undefined) continue;
+      if (record.mesh !== this.#mesh.name) {
+        throw new UserError(
+          `cluster ${member.name} is in mesh ${record.mesh} already, and this file is of mesh ${this.#mesh.name}: take it out of ` +
+            `that one first (mesh down --cluster), or name this file’s mesh ${record.mesh}`,
+        );
+      }
+      if (record.cluster !== member.name) {
+        throw new UserError(
+          `context ${member.context} leads to the cluster that this mesh knows as ${record.cluster}, and ${this.#mesh.file} calls ` +
+            `it ${member.name}: put the contexts right, or take it out first (mesh down --cluster ${record.cluster})`,
+        );
+      }
+    }
+  }
+
+  /** A person at a terminal is asked, unless nothing would change. */
+  async #agreed(plan: MeshPlan): Promise<boolean> {
+    const { yes } = this.#options;
+    if (yes || countChanges(plan) === 0 || process.stdin.isTTY !== true || process.stdout.isTTY !== true) return true;
+    const terminal = createInterface({ input: process.stdin, output: process.stdout });
+    try {
+      const answer = await terminal.question('Go ahead? [y/N] ', { signal: this.#signal });
+      return /^y(es)?$/i.test(answer.trim());
+    } finally {
+      terminal.close();
+    }
+  }
+
+  async #carryOut({ seen }: Sightings): Promise<Outcome[]> {
+    const locks = await this.#lockAll(seen.map(({ member }) => member));
+    try {
+      // What was planned may have changed before the locks were ours.
+      const { scene, trust, plan } = await this.#prepare();
+      const progress = startClusterProgress(plan.clusters.map(({ member }) => member.name));
+      const exchange = new Exchange();
+      const present = new Set(plan.clusters.map(({ member }) => member.name));
+      const outcomes = await Promise.all(
+        plan.clusters.map(async (cluster): Promise<Outcome> => {
+          const { name } = cluster.member;
+          const lock = locks.get(name);
+          const signal = lock === undefined ? this.#signal : AbortSignal.any([this.#signal, lock.signal]);
+          const report = (event: ApplyEvent) => progress.event(name, event);
+          const { timeoutMs } = this.#options;
+          try {
+            const missing = await applyCluster({
+              scene,
+              plan: cluster,
+              trust,
+              exchange,
+              present,
+              timeoutMs,
+              signal,
+              report,
+            });
+            progress.ended(name, 'done', missing.length === 0 ? 'ready' : 'ready, without what other clusters owe it');
+            return { member: cluster.member, missing };
+          } catch (error) {
+            progress.ended(name, 'failed', 'not finished');
+            return { member: cluster.member, missing: [], error: this.#explain(cluster, error, signal) };
+          }
+        }),
+      );
+      progress.close();
+      for (const { cluster, message } of progress.warnings) process.stderr.write(`  ! ${cluster}: ${message}\n`);
+      return outcomes;
+    } finally {
+      await Promise.all([...locks.values()].map((lock) => lock.release().catch(() => {})));
+    }
+  }
+
+  /** In one order, so that of two runs at once one gets all of them. */
+  async #lockAll(members: readonly Member[]): Promise<Map<string, Lock>> {
+    const locks = new Map<string, Lock>();
+    const holder = thisHolder('mesh up');
+    try {
+      for (const { name, client } of [...members].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+        const lock = await acquireLock(name, client, this.#mesh.name, holder);
+        if (lock.takenOverFrom !== undefined) {
+          process.stderr.write(
+            `  ! ${name}: took over from ${lock.takenOverFrom}, whose run has ended in the middle\n`,
+          );
+        }
+        locks.set(name, lock);
+      }
+      return locks;
+    } catch (error) {
+      await Promise.all([...locks.values()].map((lock) => lock.release().catch(() => {})));
+      throw error;
+    }
+  }
+
+  #explain({ member }: ClusterPlan, error: unknown, signal: AbortSignal): Error {
+    if (signal.aborted && signal.reason instanceof Error) return signal.reason;
+    return explainClusterError(error, member.client.server, 'run the same command again: it goes on where it ended');
+  }
+
+  #conclude(plan: MeshPlan, outcomes: readonly Outcome[], elapsedMs: number): 0 | 1 {
+    const failed = outcomes.filter(({ error }) => error !== undefined);
+    const owed = outcomes.filter(({ missing }) => missing.length > 0);
+    for (const { member, error } of failed)
+      process.stderr.write(`\n${member.name} was not finished: ${error!.message}\n`);
+    for (const { member, error } of plan.unseen)
+      process.stderr.write(`\n${member.name} was not reached: ${error.message}\n`);
+    for (const { member, missing } of owed) {
+      process.stderr.write(`\n${member.name} ${missing.map(({ message }) => message).join(', ')} yet\n`);
+    }
+    this.#signal.throwIfAborted();
+    const names = (of: readonly { member: Member }[]) => of.map(({ member }) => member.name).join(', ');
+    const unfinished = [...failed, ...plan.unseen];
+    const file = this.#mesh.file;
+    if (unfinished.length + owed.length > 0) {
+      const done = outcomes.filter(({ error }) => error === undefined);
+      process.stderr.write(
+        `\nReady: ${names(done) || 'none'}. Not finished: ${names([...unfinished, ...owed])}. Run it again when that is mended: ` +
+          `${commandName()} mesh up -f ${file}\n`,
+      );
+      return 1;
+    }
+    const time = `${(elapsedMs / 1000).toFixed(1)} s`;
+    process.stdout.write(`\nThe mesh is up: ${names(outcomes)} (${time}).\n`);
+    return 0;
+  }
+}
+
+/** Clusters that some record names, and the file no more. */
+function findLeft(mesh: Mesh, seen: readonly ClusterState[]): RecordedCluster[] {
+  const known = new Set(mesh.spec.clusters.map(({ name }) => name));
+  const left = new Map<string, RecordedCluster>();
+  for (const { record } of seen) {
+    for (const cluster of record?.clusters ?? []) if (!known.has(cluster.name)) left.set(cluster.name, cluster);
+  }
+  return [...left.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function plural(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
