@@ -22,7 +22,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   identity: ['pki', 'xds'],
   federation: ['api', 'model', 'kube', 'incremental'],
   // what a request will meet, asked of the pipeline
-  explain: ['pipeline.ts', 'api', 'model', 'intent', 'envoy', 'xds', 'kube', 'injector'],
+  explain: ['pipeline.ts', 'api', 'model', 'intent', 'envoy', 'xds', 'kube', 'injector', 'dns'],
   sources: ['kube', 'api'],
   dns: ['kube', 'api', 'sources'],
   injector: ['api', 'kube', 'xds', 'netfilter'],
