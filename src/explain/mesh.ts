@@ -32,7 +32,7 @@ export interface ClusterInput {
   /** Id of the cluster whose control plane rules its proxies; absent: its own. */
   readonly ruledBy?: string;
   readonly objects: readonly SeenObject[];
-  /** DNS zones that are answered by istiocoredns there; absent: `global`. */
+  /** DNS zones that are answered by istiocoredns there; absent: `global` and `clusterset.local`. */
   readonly zones?: readonly string[];
   /** Fingerprints of the roots that its workloads trust; absent: not known. */
   readonly roots?: readonly string[];
@@ -71,7 +71,7 @@ export interface ProxyResources {
   readonly state: DecodedState;
 }
 
-const GLOBAL_ZONES = ['global'];
+const MESH_ZONES = ['global', 'clusterset.local'];
 
 /** Clusters of which each is ruled by one of them. Cheap to ask: what was computed for one request is kept for the next. */
 export class Mesh {
@@ -97,7 +97,7 @@ export class Mesh {
     this.planes = [...planes.values()];
     this.clusters = new Map(
       clusters.map((cluster) => {
-        const { id, name = id, objects, zones = GLOBAL_ZONES, roots } = cluster;
+        const { id, name = id, objects, zones = MESH_ZONES, roots } = cluster;
         return [id, { id, name, plane: planes.get(planeOf(cluster))!, objects, zones, roots }];
       }),
     );
@@ -131,7 +131,7 @@ export class Mesh {
   namesIn(cluster: MeshCluster, zone: string): GlobalNames {
     const key = `${cluster.id} ${zone}`;
     const entries = () => cluster.objects.flatMap(({ object }) => (object.kind === 'ServiceEntry' ? [object] : []));
-    const names = this.#names.get(key) ?? collectNames(entries(), zone);
+    const names = this.#names.get(key) ?? collectNames(entries(), [zone]);
     this.#names.set(key, names);
     return names;
   }
