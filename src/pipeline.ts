@@ -12,7 +12,7 @@ import type { SecretSource } from './envoy/tls.ts';
 import { IdentityMemo } from './incremental/identity-memo.ts';
 import { buildIntent, IntentCache } from './intent/build.ts';
 import type { DestinationIntent, EndpointFilter, EndpointIntent, LocalityIntent } from './intent/destination-types.ts';
-import { buildEndpoints } from './intent/endpoints.ts';
+import { buildEndpoints, buildSpareEndpoints } from './intent/endpoints.ts';
 import type { Origin } from './intent/origin.ts';
 import { PatchCache } from './intent/patches.ts';
 import { type SecretUse, SecretUseCache, secretsOf } from './intent/secrets.ts';
@@ -162,7 +162,7 @@ function endpointsOf(
   const own = endpointsBy({ destination, service, portName, filter, locality }, snapshot, view, cache);
   if (own.length > 0 || spare === undefined) return own;
   const rule = { kind: 'clusters', split: spare.split } as const;
-  return endpointsBy({ destination, ...spare, filter, locality: rule }, snapshot, view, cache);
+  return endpointsBy({ destination, ...spare, filter, locality: rule, isSpare: true }, snapshot, view, cache);
 }
 
 interface EndpointQuery {
@@ -171,10 +171,11 @@ interface EndpointQuery {
   readonly portName: string;
   readonly filter: EndpointFilter;
   readonly locality: LocalityIntent | undefined;
+  readonly isSpare?: true;
 }
 
 function endpointsBy(
-  { destination, service, portName, filter, locality }: EndpointQuery,
+  { destination, service, portName, filter, locality, isSpare }: EndpointQuery,
   { endpoints }: MeshSnapshot,
   { vantage, place, cluster }: ProxyView,
   cache: CompileCache,
@@ -186,8 +187,9 @@ function endpointsBy(
   // The whole destination is part of the key: its locality rule is plain data beside the discovery.
   const node = filter.sameNode ? place.labels[HOST_LABEL] : undefined;
   const at = near === undefined ? '' : near.rule.kind === 'clusters' ? `${place.key} ${cluster}` : place.key;
-  return cache.endpoints.get([set, destination, ...keys], `${tag} ${at} ${node ?? ''}`, () =>
-    buildEndpoints({ portName, filter }, set, vantage, near, node),
+  const build = isSpare ? buildSpareEndpoints : buildEndpoints;
+  return cache.endpoints.get([set, destination, ...keys], `${tag} ${at} ${node ?? ''}${isSpare ? ' spare' : ''}`, () =>
+    build({ portName, filter }, set, vantage, near, node),
   );
 }
 

@@ -25,6 +25,23 @@ export function buildEndpoints(
 }
 
 /**
+ * Endpoints that stand in for those of a service of the own cluster alone, of whose localities nobody asks the weight: the
+ * clusters' parts are weights of the endpoints themselves.
+ */
+export function buildSpareEndpoints(...inputs: Parameters<typeof buildEndpoints>): EndpointIntent[] {
+  const endpoints = buildEndpoints(...inputs);
+  const sums = new Map<string, number>();
+  for (const { locality, weight } of endpoints) sums.set(locality, (sums.get(locality) ?? 0) + weight);
+  return endpoints.map(({ localityWeight = 1, ...endpoint }) => {
+    const part = endpoint.weight / sums.get(endpoint.locality)!;
+    return { ...endpoint, weight: Math.max(1, Math.round((localityWeight * part) / SPARE_PARTS)) };
+  });
+}
+
+/** Parts of locality weights that are one part of an endpoint's: a hundredth of a percent. */
+const SPARE_PARTS = 10_000;
+
+/**
  * Endpoints where the proxy finds them: those that it reaches directly in the order of the set, then the gateways that
  * stand for the others. Those on their way out only when there are no others, as kube-proxy has it: a pod that is deleted
  * serves until the one that replaces it is ready. Behind a gateway, only those with a sidecar: it passes on nothing but the

@@ -103,7 +103,8 @@ function compareOwners(a: MeshService, b: MeshService): number {
 
 /** istiocoredns answers with what the oldest entry gives that gives anything. */
 export function checkAddressless(services: readonly MeshService[], say: Say): void {
-  const entries = services.filter((s) => s.registry === 'service-entry' && s.hostname.endsWith(ZONE));
+  const isNamed = (s: MeshService) => s.registry === 'service-entry' && s.aliasOf === undefined;
+  const entries = services.filter((s) => isNamed(s) && s.hostname.endsWith(ZONE));
   const named = new Set(entries.filter((s) => s.addresses.some(isAnswer)).map(({ hostname }) => hostname));
   for (const { hostname, addresses, allocated, origin } of entries) {
     if (named.has(hostname) || allocated !== undefined) continue;
