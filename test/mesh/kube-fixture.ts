@@ -168,6 +168,13 @@ export class KubeFixture {
       const patched = Array.isArray(body) ? applyJsonPatch(found, body) : mergePatch(found, body);
       return send(200, this.put(path.slice(0, slash), patched as KubeObject));
     }
+    if (request.method === 'PUT') {
+      if (found === undefined) return missing();
+      const { resourceVersion } = body.metadata;
+      if (resourceVersion !== undefined && resourceVersion !== found.metadata.resourceVersion)
+        return send(409, { kind: 'Status', status: 'Failure', reason: 'Conflict', code: 409, message: 'it has changed' });
+      return send(200, this.put(path.slice(0, slash), body));
+    }
     if (url.searchParams.get('watch') === 'true') {
       response.writeHead(200, { 'content-type': 'application/json' });
       response.flushHeaders();

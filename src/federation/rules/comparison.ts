@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where each rule that is written once has arrived, for whoever can look into the clusters: `isthmus rules`, `mesh status`.
 import type { KubeObject } from '../../kube/types.ts';
+import { isEdited } from './copy.ts';
 import {
   CLUSTERS_ANNOTATION,
   GENERATION_ANNOTATION,
@@ -124,7 +125,7 @@ function judgeTarget(source: KubeObject, from: string, revision: string, target:
   const origin = labels?.[SOURCE_CLUSTER_LABEL];
   if (origin !== from) return said('contested', `the copy there is of the older rule of ${origin}`, there);
   const named = annotations?.[REVISION_ANNOTATION];
-  if (revisionOf(there) !== named)
+  if (isEdited(there))
     return said('edited', `it was edited, or its API server changed it: it should be ${named}`, there);
   if (named !== revision) return said('behind', `revision ${revision} has not arrived`, there);
   return said('in-step', '', there);

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adds up what becomes of logged requests. Nothing is kept of a request but what it adds to the sums, and of equal requests
+// one is asked: memory follows the number of callers, hosts and destinations, not that of requests.
+import type { Why } from '../../explain/path.ts';
+import { type End, type Fate, keyOf, type Move } from './fates.ts';
+import { type Judgement, judge, type Meshes, type ReplayCaller } from './judge.ts';
+import type { LoggedRequest } from './log-format.ts';
+
+export interface Example {
+  readonly method: string;
+  readonly authority: string;
+  readonly path: string;
+}
+
+/** Sums of one caller’s requests to one host. */
+export interface Flow {
+  readonly cluster: string;
+  readonly namespace: string;
+  readonly workload: string;
+  /** As it was asked for. */
+  readonly host: string;
+  /** All that were judged, those that cannot be told too. */
+  requests: number;
+  /** Expected numbers of requests: sums of shares. */
+  changed: number;
+  failsNow: number;
+  failsAfter: number;
+  /** Whose way depends on what is not in the log, but not on the change. */
+  same: number;
+  readonly ends: Map<string, { readonly end: End; now: number; after: number }>;
+  readonly moves: Map<string, FlowMove>;
+}
+
+export interface FlowMove {
+  readonly from: End;
+  readonly to: End;
+  requests: number;
+  readonly example: Example;
+  readonly why: readonly Why[];
+}
+
+/** Requests of which it cannot be told. */
+export interface Untold {
+  readonly caller: string;
+  readonly host: string;
+  readonly headers: readonly string[];
+  readonly why: string;
+  readonly cure: string;
+  requests: number;
+  readonly example: Example;
+}
+
+export interface Replayed {
+  readonly flows: readonly Flow[];
+  readonly untold: readonly Untold[];
+  /** Requests that the log has gone elsewhere than today’s configuration would send them. */
+  readonly sinceMoved: number;
+}
+
+const MAX_REMEMBERED = 20_000;
+/** Hosts can be made up by whoever sends requests. */
+const MAX_FLOWS = 2_000;
+const OTHERS = '(others)';
+
+interface Remembered {
+  known: readonly string[];
+  readonly byHeaders: Map<string, Judgement>;
+}
+
+export class Replay {
+  readonly #meshes: Meshes;
+  readonly #judged = new Map<string, Remembered>();
+  readonly #flows = new Map<string, Flow>();
+  readonly #untold = new Map<string, Untold>();
+  #sinceMoved = 0;
+
+  constructor(meshes: Meshes) {
+    this.#meshes = meshes;
+  }
+
+  add(caller: ReplayCaller, logged: LoggedRequest, knows: ReadonlySet<string>): void {
+    const judgement = this.#judge(caller, logged, knows);
+    const flow = this.#flowOf(caller, logged.authority.toLowerCase());
+    flow.requests++;
+    switch (judgement.kind) {
+      case 'told':
+        this.#addTold(flow, judgement, logged);
+        return;
+      case 'same':
+        flow.same++;
+        return;
+      case 'open': {
+        const { headers, cure } = judgement;
+        const why = headers.length === 0 ? 'too many conditions on headers that the log does not hold' : '';
+        this.#addUntold(flow, { headers, why, cure }, logged);
+        return;
+      }
+      case 'unasked':
+        this.#addUntold(flow, { headers: [], ...judgement }, logged);
+    }
+  }
+
+  result(): Replayed {
+    const flows = [...this.#flows.values()].sort((a, b) => b.changed - a.changed || b.requests - a.requests);
+    const untold = [...this.#untold.values()].sort((a, b) => b.requests - a.requests);
+    return { flows, untold, sinceMoved: this.#sinceMoved };
+  }
+
+  #judge(caller: ReplayCaller, logged: LoggedRequest, knows: ReadonlySet<string>): Judgement {
+    const { method, authority, path, localAddress = '', serverName = '' } = logged;
+    const base = JSON.stringify([caller.key, method, authority, path, localAddress, serverName]);
+    const remembered = this.#judged.get(base) ?? { known: [], byHeaders: new Map<string, Judgement>() };
+    const keyBy = (names: readonly string[]) => JSON.stringify(names.map((name) => logged.headers.get(name) ?? null));
+    const found = remembered.byHeaders.get(keyBy(remembered.known));
+    if (found !== undefined) return found;
+    const judgement = judge(this.#meshes, caller, logged, knows);
+    // Another value may lead to conditions on more headers: what was known by fewer is asked again.
+    const known = [...new Set([...remembered.known, ...judgement.known])].sort();
+    if (known.length > remembered.known.length) remembered.byHeaders.clear();
+    remembered.known = known;
+    remembered.byHeaders.set(keyBy(known), judgement);
+    if (!this.#judged.has(base)) {
+      const [oldest] = this.#judged.keys();
+      if (this.#judged.size >= MAX_REMEMBERED && oldest !== undefined) this.#judged.delete(oldest);
+      this.#judged.set(base, remembered);
+    }
+    if (remembered.byHeaders.size > MAX_REMEMBERED / 20) this.#judged.delete(base);
+    return judgement;
+  }
+
+  #flowOf({ cluster, namespace, workload }: ReplayCaller, asked: string): Flow {
+    const keyFor = (host: string) => JSON.stringify([cluster, namespace, workload, host]);
+    const isKept = this.#flows.has(keyFor(asked)) || this.#flows.size < MAX_FLOWS;
+    const host = isKept ? asked : OTHERS;
+    const known = this.#flows.get(keyFor(host));
+    if (known !== undefined) return known;
+    const about = { cluster, namespace, workload, host };
+    const sums = { requests: 0, changed: 0, failsNow: 0, failsAfter: 0, same: 0 };
+    const flow: Flow = { ...about, ...sums, ends: new Map(), moves: new Map() };
+    this.#flows.set(keyFor(host), flow);
+    return flow;
+  }
+
+  #addTold(flow: Flow, judgement: Judgement & { kind: 'told' }, logged: LoggedRequest): void {
+    const { before, after, moves, fails, why, clusters } = judgement;
+    addFate(flow, before, 'now');
+    addFate(flow, after, 'after');
+    flow.failsNow += fails.before;
+    flow.failsAfter += fails.after;
+    for (const move of moves) {
+      flow.changed += move.share;
+      addMove(flow, move, logged, why);
+    }
+    const { upstreamCluster = '' } = logged;
+    if (upstreamCluster !== '' && clusters.size > 0 && !clusters.has(upstreamCluster)) this.#sinceMoved++;
+  }
+
+  #addUntold(
+    { cluster, namespace, workload, host }: Flow,
+    { headers, why, cure }: Pick<Untold, 'headers' | 'why' | 'cure'>,
+    logged: LoggedRequest,
+  ): void {
+    const caller = `${workload}.${namespace} of ${cluster}`;
+    const key = JSON.stringify([caller, host, headers, why]);
+    const known = this.#untold.get(key) ?? {
+      ...{ caller, host, headers, why, cure },
+      requests: 0,
+      example: exampleOf(logged),
+    };
+    known.requests++;
+    this.#untold.set(key, known);
+  }
+}
+
+function addFate(flow: Flow, fate: Fate, when: 'now' | 'after'): void {
+  for (const [key, { end, share }] of fate) {
+    const row = flow.ends.get(key) ?? { end, now: 0, after: 0 };
+    row[when] += share;
+    flow.ends.set(key, row);
+  }
+}
+
+function addMove(flow: Flow, { from, to, share }: Move, logged: LoggedRequest, why: readonly Why[]): void {
+  const key = `${keyOf(from)} ${keyOf(to)}`;
+  const known = flow.moves.get(key) ?? { from, to, requests: 0, example: exampleOf(logged), why };
+  known.requests += share;
+  flow.moves.set(key, known);
+}
+
+function exampleOf({ method, authority, path }: LoggedRequest): Example {
+  return { method, authority, path };
+}
