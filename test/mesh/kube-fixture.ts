@@ -172,7 +172,13 @@ export class KubeFixture {
       if (found === undefined) return missing();
       const { resourceVersion } = body.metadata;
       if (resourceVersion !== undefined && resourceVersion !== found.metadata.resourceVersion)
-        return send(409, { kind: 'Status', status: 'Failure', reason: 'Conflict', code: 409, message: 'it has changed' });
+        return send(409, {
+          kind: 'Status',
+          status: 'Failure',
+          reason: 'Conflict',
+          code: 409,
+          message: 'it has changed',
+        });
       return send(200, this.put(path.slice(0, slash), body));
     }
     if (url.searchParams.get('watch') === 'true') {
