@@ -19,6 +19,8 @@ export const SERVICE_NAMESPACE_LABEL = 'isthmus.io/service-namespace';
 export const CLUSTERS_ANNOTATION = 'isthmus.io/clusters';
 /** On what is derived from exports: what it was made of, so that a person who reads it knows where to change it. */
 export const DERIVED_ANNOTATION = 'isthmus.io/derived-from';
+/** On what is derived from exports: since when each cluster exports it, `cluster1=2026-01-31T12:00:00Z,cluster2=...`. */
+export const SINCE_ANNOTATION = 'isthmus.io/exported-since';
 /** On endpoints that are gateways: the cluster behind them. The short one is how the label is written by hand. */
 export const CLUSTER_LABEL = 'topology.istio.io/cluster';
 export const SHORT_CLUSTER_LABEL = 'cluster';

@@ -59,6 +59,8 @@ const spec = struct(
     localities: defaulted(list(share), []),
     subsets: defaulted(list(subset), []),
     gateways: defaulted(list(gateway), []),
+    /** SPIFFE IDs of those who may answer for it, sorted; none: not known. */
+    subjectAltNames: defaulted(list(text({ max: 2_048 })), []),
     /** How the clusters that have it share the requests: the annotation isthmus.io/traffic. */
     traffic: optional(text({ max: 1_000 })),
   },

@@ -380,6 +380,7 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   locality: 'region/zone/subzone.',
   'spec.subsets': 'Its versions, and the subsets that a DestinationRule makes of it there.',
   'ExportedService.spec.subsets.labels': 'Labels of the pods.',
+  'ExportedService.spec.subjectAltNames': 'Identities of its pods, which callers compare.',
   'spec.traffic': 'How clusters share the requests, as the exporter asks for it.',
   'spec.gateways': 'Where others reach it.',
   'gateways.address': 'An IP address or a name.',

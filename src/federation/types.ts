@@ -22,18 +22,30 @@ export interface ExportClaim {
   readonly ref: ObjectRef;
   /** RFC 3339; undefined where nothing says since when. */
   readonly since: string | undefined;
+  /** How clusters are to share the requests, if it says so (src/api/traffic-shares.ts). */
+  readonly traffic: string | undefined;
 }
+
+export type Labels = Readonly<Record<string, string>>;
 
 /** A pod, or whatever else takes requests for the service. */
 export interface ReadyEndpoint {
-  readonly labels: Readonly<Record<string, string>>;
+  readonly labels: Labels;
   readonly locality: string;
+  /** Gateways pass nothing on but the mesh's own TLS, so that nothing without a sidecar is reached. */
+  readonly meshed: boolean;
+}
+
+export interface SelectedPod {
+  readonly labels: Labels;
+  /** SPIFFE ID. */
+  readonly identity: string;
 }
 
 /** A subset that a DestinationRule of the own cluster makes of the service. */
 export interface OwnSubset {
   readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
+  readonly labels: Labels;
 }
 
 export interface DigestInput {
@@ -45,6 +57,8 @@ export interface DigestInput {
   /** None: it is not exported. */
   readonly claims: readonly ExportClaim[];
   readonly endpoints: readonly ReadyEndpoint[];
+  /** The pods that the service selects, ready or not: a version stays while a pod of it is there. */
+  readonly pods: readonly SelectedPod[];
   readonly subsets: readonly OwnSubset[];
   /** Of the own cluster, those that lead somewhere. */
   readonly gateways: readonly ExportedGateway[];
@@ -75,6 +89,8 @@ export interface PersonsObject {
 export interface ImportInput {
   /** The own cluster's name. */
   readonly cluster: string;
+  /** `cluster.local` */
+  readonly dnsDomain: string;
   readonly namespace: string;
   readonly name: string;
   /** Of all clusters, the own one too. */
@@ -92,6 +108,8 @@ export interface Disagreement {
   readonly reason: string;
   /** Names both owners. */
   readonly message: string;
+  /** The object that stands in the way. */
+  readonly ref: ObjectRef;
 }
 
 export interface Import {
@@ -99,5 +117,5 @@ export interface Import {
   readonly objects: readonly KubeObject[];
   readonly disagreements: readonly Disagreement[];
   /** What there is to say to the own cluster's exporter of the service, if it exports it too. */
-  readonly conflict: Condition;
+  readonly conflict: Condition | undefined;
 }

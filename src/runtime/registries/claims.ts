@@ -34,8 +34,8 @@ export interface Claims {
   readonly refused: readonly RefusedKey[];
 }
 
-/** `local`: the name of the control plane's own cluster, which no key may take. */
-export function readClaims(secrets: Iterable<KubeObject>, local: string): Claims {
+/** `local`: the name of the control plane's own cluster, which no key may take. `label`: by which the secrets were found. */
+export function readClaims(secrets: Iterable<KubeObject>, local: string, label: string = REMOTE_SECRET_LABEL): Claims {
   const byAge = [...secrets].sort((a, b) => (orderOf(a) < orderOf(b) ? -1 : 1));
   const claims = new Map<string, Claim>();
   const refused: RefusedKey[] = [];
@@ -44,7 +44,7 @@ export function readClaims(secrets: Iterable<KubeObject>, local: string): Claims
     const about = { secret: name, secretUid: uid };
     const data = Object.entries((secret['data'] ?? {}) as Record<string, string>);
     if (data.length === 0) {
-      const message = `secret ${name} is labelled ${REMOTE_SECRET_LABEL} and holds no kubeconfig`;
+      const message = `secret ${name} is labelled ${label} and holds no kubeconfig`;
       const cure = 'give it one key for each cluster: the key is the cluster’s name, the value its kubeconfig';
       refused.push({ trouble: 'RemoteSecret', ...about, key: '', message, cure });
     }
