@@ -3,7 +3,7 @@
 // own cluster's objects: a change costs the services that it concerns. Pure.
 import { isDeepStrictEqual } from 'node:util';
 import { DESTINATION_RULE } from '../api/destination-rule.ts';
-import { clustersetHost, globalHost, MANAGED_BY, MANAGED_BY_LABEL, serviceKey } from '../api/export-names.ts';
+import { clustersetHost, globalHost, MANAGED_BY, serviceKey } from '../api/export-names.ts';
 import type { ExportedServiceSpec } from '../api/exported-service.ts';
 import { refOf } from '../api/kind.ts';
 import { covers } from '../api/names.ts';
@@ -11,9 +11,10 @@ import { SERVICE_ENTRY } from '../api/service-entry.ts';
 import { isRecord } from '../api/shape.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { buildImport } from './build-import.ts';
+import { serviceOfDerived } from './derived-objects.ts';
 import { compare } from './digest.ts';
 import type { ObjectNews } from './own-exports.ts';
-import { recallExports, serviceOfDerived } from './recall-exports.ts';
+import { recallExports } from './recall-exports.ts';
 import type { Export, Import, PersonsObject, ServiceName } from './types.ts';
 import { VirtualAddresses } from './virtual-addresses.ts';
 
@@ -55,6 +56,20 @@ export class Imports {
 
   get isDirty(): boolean {
     return this.#dirty.size > 0;
+  }
+
+  /** Services that `plan` will look at. */
+  get dirty(): ReadonlySet<ServiceName> {
+    return this.#dirty;
+  }
+
+  /** Of what clusters tell nothing is known any more: somebody else follows it. */
+  forget(): void {
+    this.#exports.clear();
+    this.#ofCluster.clear();
+    this.#imports.clear();
+    this.#dirty.clear();
+    this.#addresses.forget();
   }
 
   exportsOf(service: ServiceName): readonly Export[] {
@@ -112,8 +127,7 @@ export class Imports {
     if (kind !== SERVICE_ENTRY.kind && kind !== DESTINATION_RULE.kind) return;
     const key = `${kind} ${metadata.namespace ?? ''}/${metadata.name ?? ''}`;
     const raw = news.kind === 'upsert' ? news.object : undefined;
-    const isOurs = raw !== undefined && raw.metadata.labels?.[MANAGED_BY_LABEL] === MANAGED_BY;
-    const service = isOurs ? serviceOfDerived(raw) : undefined;
+    const service = raw && serviceOfDerived(raw);
     this.#setDerived(key, service, raw);
     this.#setClaims(key, service === undefined && raw !== undefined ? this.#claimsIn(raw) : NOTHING);
   }

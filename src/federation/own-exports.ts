@@ -156,8 +156,7 @@ export class OwnExports {
       pods: this.#podsOf(namespace, service),
       subsets: this.#subsetsOf(namespace, name),
       gateways: this.#gateways,
-      // What it is told as now goes before what has been read back.
-      before: this.#digests.get(key)?.spec ?? this.#told.get(key),
+      before: this.#told.get(key) ?? this.#digests.get(key)?.spec,
       nowMs: nowMs(),
     });
   }

@@ -15,6 +15,11 @@ export function readExported(raw: KubeObject, cluster: string): ExportedServiceS
   if (spec === undefined || fault !== undefined) {
     return { fault: fault === undefined ? 'it cannot be read' : `${fault.field}: ${fault.message}` };
   }
-  // By the name that this cluster knows it by: no cluster speaks for another.
-  return { ...spec, cluster };
+  if (spec.cluster !== cluster) {
+    // Under two names it would count twice, and under this cluster's own its services would be others'.
+    return {
+      fault: `the cluster calls itself ${spec.cluster}: make that the key in the peer's secret, in place of ${cluster}`,
+    };
+  }
+  return spec;
 }

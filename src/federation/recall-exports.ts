@@ -5,11 +5,8 @@ import { DESTINATION_RULE } from '../api/destination-rule.ts';
 import {
   CLUSTER_LABEL,
   PORTS_LABEL,
-  SERVICE_LABEL,
-  SERVICE_NAMESPACE_LABEL,
   SHORT_CLUSTER_LABEL,
   SINCE_ANNOTATION,
-  serviceKey,
   subsetOfVersion,
 } from '../api/export-names.ts';
 import { EXPORTED_PROTOCOLS, type ExportedServiceSpec, type ExportedSubset } from '../api/exported-service.ts';
@@ -19,13 +16,7 @@ import { SERVICE_ENTRY, type ServiceEntryEndpoint } from '../api/service-entry.t
 import { TRAFFIC_ANNOTATION } from '../api/traffic-shares.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { compare } from './digest.ts';
-import type { Export, Labels, ServiceName } from './types.ts';
-
-/** The service that a derived object is of; undefined for every other object. */
-export function serviceOfDerived({ metadata }: Pick<KubeObject, 'metadata'>): ServiceName | undefined {
-  const { [SERVICE_LABEL]: name, [SERVICE_NAMESPACE_LABEL]: namespace } = metadata.labels ?? {};
-  return name === undefined || namespace === undefined ? undefined : serviceKey(namespace, name);
-}
+import type { Export, Labels } from './types.ts';
 
 /** `rule`: the DestinationRule beside the ServiceEntry, if there is one. Nothing of an object that cannot be read. */
 export function recallExports(entry: KubeObject, rule: KubeObject | undefined): Export[] {

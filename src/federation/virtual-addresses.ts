@@ -72,6 +72,12 @@ export class VirtualAddresses {
     return new Map(byAge.map(({ service }) => [service, this.#ofService.get(service) ?? this.#find(service)]));
   }
 
+  /** Nobody has an address; those of persons stay theirs. */
+  forget(): void {
+    this.#ofService.clear();
+    this.#owner.clear();
+  }
+
   free(service: ServiceName): void {
     const address = this.#ofService.get(service);
     if (address === undefined) return;

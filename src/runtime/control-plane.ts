@@ -22,6 +22,7 @@ import { keepWebhooksTrusting } from './cluster/webhook-registration.ts';
 import { startWebhooks, type Webhooks } from './cluster/webhooks.ts';
 import { createCompile } from './compile.ts';
 import { type ControlPlaneOptions, ROLES, type Role } from './control-plane-options.ts';
+import { Federation } from './federation/federation.ts';
 import { Findings } from './findings/findings.ts';
 import { IdlePatches, type ProxyPatches } from './findings/idle-patches.ts';
 import { RefusalEvents } from './findings/refusal-events.ts';
@@ -89,6 +90,7 @@ class ControlPlane {
   readonly #unread: Set<string>;
   readonly #entryNames: EntryNames;
   readonly #registries: Registries | undefined;
+  readonly #federation: Federation | undefined;
   #authenticator: TokenAuthenticator | undefined;
   #authority: Authority | undefined;
   #certificate: RenewedCertificate | undefined;
@@ -161,6 +163,7 @@ class ControlPlane {
       snapshot: () => this.#engine.snapshot,
     });
     this.#registries = this.#roles.has('pilot') ? this.#createRegistries() : undefined;
+    this.#federation = this.#roles.has('pilot') ? this.#createFederation() : undefined;
   }
 
   #followPatches(): (stream: object, patches: ProxyPatches | undefined) => void {
@@ -203,6 +206,7 @@ class ControlPlane {
         : []),
       this.#registries?.run(signal),
       this.#registries && this.#followRoots(this.#registries, signal),
+      this.#federation?.run(signal),
       ...(roles.has('injector') ? [this.#settings.run(client, log, signal)] : []),
       ...(this.#hasWebhooks ? [keepWebhooksTrusting(client, authority.rootPem, roles, log, signal)] : []),
     ];
@@ -247,6 +251,25 @@ class ControlPlane {
     return registries;
   }
 
+  #createFederation(): Federation {
+    const { client, cluster, trustDomain, dnsDomain, log, replica = hostname() } = this.#options;
+    const federation = new Federation({
+      client,
+      cluster,
+      dnsDomain,
+      trustDomain,
+      replica,
+      log,
+      nowMs: this.#clock.nowMs,
+      snapshot: () => this.#engine.snapshot,
+      whenRead: () => this.#engine.whenSynced(),
+      trouble: (trouble) => this.#health.tellOfRegistry(trouble),
+    });
+    this.#closers.push(this.#engine.subscribe(() => federation.meshChanged()));
+    this.#metrics.federation(() => federation.view());
+    return federation;
+  }
+
   #followRoots(registries: Registries, signal: AbortSignal): Promise<void> {
     const { cluster: own, log } = this.#options;
     const clusters = () =>
@@ -274,6 +297,7 @@ class ControlPlane {
           uid ??= clusterUidOf(event.object);
         }
         engine.events(batch);
+        this.#federation?.events(batch);
         if (!batch.some(({ kind }) => kind === 'synced')) return;
         this.#registries?.localRead(uid);
         this.#objectsRead(cluster);
@@ -477,6 +501,7 @@ class ControlPlane {
         refusals: () => this.#refusals,
         diagnostics: () => this.#findings.current.map(asShown),
         problems: () => this.#engine.problems,
+        federation: () => this.#federation?.view() ?? {},
         registries: () => ({
           registries: this.#registries?.status() ?? [],
           refused: this.#registries?.refused ?? [],

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { XdsEvent } from '../xds/stream.ts';
+import type { FederationView } from './federation/federation-view.ts';
 import { registerProcessMetrics } from './process-metrics.ts';
 import type { RegistryStatus } from './registries/registry-reports.ts';
 
@@ -20,6 +21,8 @@ export interface Metrics {
   handshakeFailed(reason: string): void;
   /** Asked at each scrape. */
   registries(read: () => readonly RegistryStatus[]): void;
+  /** Asked at each scrape. */
+  federation(read: () => FederationView): void;
 }
 
 export function createMetrics(): Metrics {
@@ -145,6 +148,7 @@ export function createMetrics(): Metrics {
     },
     handshakeFailed: (reason) => handshakes.inc({ reason }),
     registries: (read) => registerRegistryMetrics(registry, read),
+    federation: (read) => registerFederationMetrics(registry, read),
   };
 }
 
@@ -174,4 +178,47 @@ function registerRegistryMetrics(registry: Registry, read: () => readonly Regist
 /** `type.googleapis.com/envoy.config.cluster.v3.Cluster` -> `Cluster` */
 function shortType(typeUrl: string): string {
   return typeUrl.slice(typeUrl.lastIndexOf('.') + 1);
+}
+
+function registerFederationMetrics(registry: Registry, read: () => FederationView): void {
+  const counts = (name: string, help: string, count: (view: FederationView) => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        const view = read();
+        // Each replica would say less than there is, but for the one that leads.
+        if (view.leader) this.set(count(view));
+        else this.reset();
+      },
+    });
+  };
+  counts(
+    'isthmus_federation_peers',
+    'Clusters with a control plane of their own that are followed',
+    (v) => v.peers.length,
+  );
+  counts(
+    'isthmus_federation_exports',
+    'Services that other clusters are told of',
+    (v) => v.exports.filter((e) => e.valid).length,
+  );
+  counts('isthmus_federation_imports', 'Services of other clusters that have names here', (v) => v.imports.length);
+  counts(
+    'isthmus_federation_conflicts',
+    'Services about which clusters or persons disagree',
+    (v) => v.conflicts.length,
+  );
+  new Gauge({
+    name: 'isthmus_federation_peer_age_seconds',
+    help: 'For how long what is known of a peer has not been known to be true',
+    labelNames: ['cluster'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { cluster, lastSyncMs } of read().peers)
+        if (lastSyncMs !== null) this.set({ cluster }, lastSyncMs / 1000);
+    },
+  });
 }

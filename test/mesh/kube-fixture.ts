@@ -5,7 +5,7 @@ import { createHmac, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { KINDS } from '../../src/api/kinds.ts';
+import { KINDS, MCS_KINDS } from '../../src/api/kinds.ts';
 import { KubeClient } from '../../src/kube/client.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 
@@ -21,12 +21,13 @@ export interface TokenOptions {
 
 interface Watcher {
   readonly prefix: string;
+  readonly selector: string;
   readonly response: ServerResponse;
 }
 
 const PLURALS = new Set([
   ...['pods', 'services', 'namespaces', 'configmaps', 'secrets', 'endpointslices', 'nodes', 'events', 'deployments'],
-  ...KINDS.map(({ plural }) => plural),
+  ...[...KINDS, ...MCS_KINDS].map(({ plural }) => plural),
   ...['serviceaccounts', 'roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'],
   ...['mutatingwebhookconfigurations', 'validatingwebhookconfigurations', 'customresourcedefinitions'],
 ]);
@@ -122,8 +123,8 @@ export class KubeFixture {
   }
 
   #tell(full: string, type: string, object: KubeObject): void {
-    for (const { prefix, response } of this.#watchers) {
-      if (covers(prefix, full)) response.write(`${JSON.stringify({ type, object })}\n`);
+    for (const { prefix, selector, response } of this.#watchers) {
+      if (covers(prefix, full) && isSelected(selector, object)) response.write(`${JSON.stringify({ type, object })}\n`);
     }
   }
 
@@ -163,6 +164,20 @@ export class KubeFixture {
     }
     const slash = path.lastIndexOf('/');
     const found = this.#objects.get(path);
+    if (request.method === 'PUT') {
+      if (found === undefined) return missing();
+      if (body.metadata.resourceVersion !== found.metadata.resourceVersion) {
+        return send(409, { kind: 'Status', status: 'Failure', reason: 'Conflict', code: 409, message: 'changed' });
+      }
+      return send(200, this.put(path.slice(0, slash), { ...body, status: found['status'] }));
+    }
+    if (request.method === 'PATCH' && path.endsWith('/status')) {
+      const full = path.slice(0, slash);
+      const whole = this.#objects.get(full);
+      if (whole === undefined) return missing();
+      const next = { ...whole, status: mergePatch(whole['status'] ?? {}, (body as KubeObject)['status']) };
+      return send(200, this.put(full.slice(0, full.lastIndexOf('/')), next as KubeObject));
+    }
     if (request.method === 'PATCH') {
       if (found === undefined) return missing();
       const patched = Array.isArray(body) ? applyJsonPatch(found, body) : mergePatch(found, body);
@@ -185,9 +200,10 @@ export class KubeFixture {
       response.writeHead(200, { 'content-type': 'application/json' });
       response.flushHeaders();
       const from = Number(url.searchParams.get('resourceVersion'));
-      const watcher = { prefix: path, response };
+      const selector = url.searchParams.get('labelSelector') ?? '';
+      const watcher = { prefix: path, selector, response };
       for (const { type, object } of this.#changesSince(path, from)) {
-        response.write(`${JSON.stringify({ type, object })}\n`);
+        if (isSelected(selector, object)) response.write(`${JSON.stringify({ type, object })}\n`);
       }
       this.#watchers.add(watcher);
       response.on('close', () => this.#watchers.delete(watcher));
@@ -196,8 +212,8 @@ export class KubeFixture {
     if (found !== undefined) return send(200, found);
     if (isCollection(path)) {
       const metadata = { resourceVersion: String(this.#revision) };
-      const [label, value] = (url.searchParams.get('labelSelector') ?? '').split('=');
-      const items = this.list(path).filter(({ metadata: { labels } }) => !label || labels?.[label] === value);
+      const selector = url.searchParams.get('labelSelector') ?? '';
+      const items = this.list(path).filter((object) => isSelected(selector, object));
       return send(200, { kind: 'List', apiVersion: 'v1', metadata, items });
     }
     missing();
@@ -226,6 +242,12 @@ export class KubeFixture {
       user: { username: `system:serviceaccount:${namespace}:${serviceaccount.name}`, extra },
     };
   }
+}
+
+/** `name=value`, or '' for all. */
+function isSelected(selector: string, { metadata: { labels } }: KubeObject): boolean {
+  const [label, value] = selector.split('=');
+  return !label || labels?.[label] === value;
 }
 
 /** A collection, in one namespace or over all of them. */

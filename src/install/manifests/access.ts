@@ -43,7 +43,7 @@ const FEDERATE = [
   ...[EXPORTED_SERVICE, SERVICE_IMPORT, SERVICE_ENTRY, DESTINATION_RULE].map(({ group, plural }) => ({
     apiGroups: [group],
     resources: [plural],
-    verbs: ['create', 'patch', 'delete'],
+    verbs: ['create', 'update', 'delete'],
   })),
   ...[SERVICE_EXPORT, SERVICE_IMPORT].map(({ group, plural }) => ({
     apiGroups: [group],

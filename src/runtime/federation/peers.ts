@@ -42,6 +42,7 @@ export interface PeerListener {
 export interface PeerStatus {
   readonly cluster: string;
   readonly secret: string;
+  readonly secretUid: string;
   readonly server: string;
   readonly state: RegistryState;
   readonly synced: boolean;
@@ -136,6 +137,7 @@ export class Peers {
       return {
         cluster,
         secret: claim.secret,
+        secretUid: claim.secretUid,
         server,
         state,
         synced: state === 'synced',
