@@ -100,9 +100,10 @@ export class Walk {
     return this.#pass({ ...base, port: entry.port, steps: entry.steps });
   }
 
-  /** The port of the pod behind the one that the client dials, by the Service in front of the gateway. */
+  /** The port of the pod behind the one that the client dials, by the Service in front of it; `dial` names the pod's own. */
   #entry(cluster: MeshCluster, pod: Caller['pod'], asked: AskedRequest): { port: number; steps: Step[] } {
-    const { port } = asked.dial ?? asked;
+    if (asked.dial !== undefined) return { port: asked.dial.port, steps: [] };
+    const { port } = asked;
     const usual = asked.kind === 'http' && asked.scheme === 'http' ? 80 : 443;
     for (const wanted of [port, usual]) {
       for (const seen of cluster.objects) {
