@@ -148,7 +148,7 @@ class ClusterWork {
     const { scene, exchange, signal } = this.#options;
     const { mesh, members } = scene;
     const peers = peersOf(this.#member, members);
-    await this.#step('access', peerTokens(scene, this.#member));
+    await this.#step('tokens for the others', peerTokens(scene, this.#member));
     for (const { name } of peers) {
       exchange.offer(
         this.#member.name,
@@ -180,12 +180,12 @@ class ClusterWork {
       const change = planStubZones(await readDnsState(client), dns, address);
       if (change.kind === 'problem') throw new UserError(change.message);
       if (change.kind !== 'write') return;
-      this.#doing('DNS');
+      this.#doing('stub zones');
       const { metadata } = change.object;
       try {
         if (metadata.resourceVersion === undefined) await client.create(CONFIG_MAPS, change.object);
         else await client.patch(CONFIG_MAPS, metadata.name ?? '', DNS_NAMESPACE, change.object);
-        this.#options.report({ kind: 'done', what: 'DNS', changes: 1 });
+        this.#options.report({ kind: 'done', what: 'stub zones', changes: 1 });
         return;
       } catch (error) {
         // Somebody else wrote it in between: what they wrote stays.

@@ -60,7 +60,7 @@ describe('mesh.yaml', () => {
     ['  clusters: [{name: a, apiServer: "http://x"}]\n', 'spec.clusters[0].apiServer: "http://x" is no https address'],
     ['  trust: {ca: files}\n  clusters: [{name: a}]\n', '`directory` is required where `ca` is `files`'],
     [
-      '  clusters: [{name: a}]\n  exports: [{name: x, clusters: [b]}]\n',
+      '  clusters: [{name: a}]\n  exports: [{name: x, namespaces: [n], clusters: [b]}]\n',
       'spec.exports[0].clusters[0]: there is no cluster b in spec.clusters',
     ],
     ['  clusters: [{name: a\n', 'mesh.yaml:6: '],

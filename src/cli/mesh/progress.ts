@@ -43,9 +43,8 @@ export function startClusterProgress(
     event: (cluster, event) => {
       if (event.kind === 'warning') warnings.push({ cluster, message: event.message });
       else if (event.kind === 'done') {
-        const changes =
-          event.changes === 0 ? 'as it was' : event.changes === 1 ? '1 change' : `${event.changes} changes`;
-        say(cluster, `✓ ${event.what}: ${changes} (${seconds()})`);
+        const changes = event.changes === 1 ? '1 change' : `${event.changes} changes`;
+        if (event.changes > 0) say(cluster, `✓ ${event.what}: ${changes} (${seconds()})`);
       } else if (output.isTTY === true) say(cluster, `… ${event.what}`);
     },
     ended: (cluster, outcome, message) => say(cluster, `${outcome === 'done' ? '✓' : '✗'} ${message} (${seconds()})`),
