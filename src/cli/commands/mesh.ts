@@ -14,11 +14,13 @@ export function register(program: Command): void {
       `
 Examples:
   isthmus mesh init                          writes mesh.yaml, of the contexts of your kubeconfig
-  isthmus mesh up                            makes them one mesh; again, after each change of mesh.yaml`,
+  isthmus mesh up                            makes them one mesh; again, after each change of mesh.yaml
+  isthmus mesh down                          takes it out of them again`,
     );
   registerInit(mesh);
   registerVerify(mesh);
   registerUp(mesh);
+  registerDown(mesh);
 }
 
 function registerInit(mesh: Command): void {
@@ -76,6 +78,45 @@ completes it. Exit code 0: all is ready; 1: something is not; 2: called wrongly.
     .action(async ({ timeout, ...flags }: UpFlags) => {
       const { meshUp } = await import('../mesh/up.ts');
       process.exitCode = await meshUp({ ...flags, timeoutMs: timeout * 1000 });
+    });
+}
+
+interface DownFlags {
+  filename: string;
+  kubeconfig?: string;
+  cluster: string[];
+  dryRun: boolean;
+  yes: boolean;
+  leaveServed: boolean;
+  keepCrds: boolean;
+  timeout: number;
+}
+
+function registerDown(mesh: Command): void {
+  mesh
+    .command('down')
+    .description('take the mesh out of clusters again, while the traffic of the others goes on')
+    .option('-f, --filename <file>', 'the mesh; - is standard input', 'mesh.yaml')
+    .option('-c, --kubeconfig <file>', 'default: $KUBECONFIG, or ~/.kube/config')
+    .option('--cluster <name>', 'a cluster that leaves (default: all); may be repeated', collect, [])
+    .option('--dry-run', 'show what would go, and change nothing', false)
+    .option('-y, --yes', 'do not ask', false)
+    .option('--leave-served', 'even where clusters stay whose control plane goes', false)
+    .option('--keep-crds', 'keep the definitions, and with them VirtualServices, ServiceEntries and the like', false)
+    .option('--timeout <seconds>', 'how long each part may take to go', decodeSeconds, 120)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  isthmus mesh down --dry-run
+  isthmus mesh down --cluster cluster3       the others forget it first: what they ask of it goes elsewhere
+  isthmus mesh down                          all clusters; nothing stays behind
+
+Namespaces, Services and Deployments of yours stay, as does Secret cacerts where you made it.`,
+    )
+    .action(async ({ timeout, cluster, ...flags }: DownFlags) => {
+      const { meshDown } = await import('../mesh/down.ts');
+      process.exitCode = await meshDown({ ...flags, clusters: cluster, timeoutMs: timeout * 1000 });
     });
 }
 

@@ -51,6 +51,38 @@ export function thisHolder(command: string): Holder {
   return { who: `${user}@${hostname()}`, host: hostname(), pid: process.pid, command, id: randomUUID() };
 }
 
+export type Locks = ReadonlyMap<string, Lock>;
+
+/**
+ * All or none, by the clusters' names; in one order, so that of two runs at once one gets all of them.
+ * @throws UserError naming who has one, and since when
+ */
+export async function lockAll(
+  members: readonly { readonly name: string; readonly client: KubeClient }[],
+  mesh: string,
+  command: string,
+): Promise<Locks> {
+  const locks = new Map<string, Lock>();
+  const holder = thisHolder(command);
+  try {
+    for (const { name, client } of [...members].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      const lock = await acquireLock(name, client, mesh, holder);
+      locks.set(name, lock);
+      if (lock.takenOverFrom === undefined) continue;
+      process.stderr.write(`  ! ${name}: took over from ${lock.takenOverFrom}, whose run has ended in the middle\n`);
+    }
+    return locks;
+  } catch (error) {
+    await releaseAll(locks);
+    throw error;
+  }
+}
+
+/** Where one cannot be given back, it ends by itself. */
+export async function releaseAll(locks: Locks): Promise<void> {
+  await Promise.all([...locks.values()].map((lock) => lock.release().catch(() => {})));
+}
+
 /** @throws UserError naming who has it, and since when */
 export async function acquireLock(cluster: string, client: KubeClient, mesh: string, holder: Holder): Promise<Lock> {
   for (let attempt = 0; ; attempt++) {

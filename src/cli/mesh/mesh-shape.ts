@@ -147,6 +147,16 @@ export type MeshSpec = Infer<typeof meshSpec>;
 export type ClusterSpec = MeshSpec['clusters'][number];
 export type TrustSpec = MeshSpec['trust'];
 
+/** A cluster of which no more is known than its name and who serves it. */
+export function clusterDefaults({ name, servedBy: by }: { name: string; servedBy?: string }): ClusterSpec {
+  const gateway = { type: undefined, address: undefined, port: undefined };
+  const plane: PlaneOf = by === undefined ? { kind: 'own' } : { kind: 'served', by };
+  return {
+    ...{ name, context: undefined, network: undefined, controlPlane: plane, apiServer: undefined, gateway },
+    ...{ dns: 'auto', values: undefined },
+  };
+}
+
 export function contextOf({ context, name }: Pick<ClusterSpec, 'context' | 'name'>): string {
   return context ?? name;
 }

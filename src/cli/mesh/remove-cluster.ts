@@ -3,8 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildCrds } from '../../api/crds.ts';
 import { CLUSTERS_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL } from '../../api/export-names.ts';
-import { KINDS, MCS_KINDS } from '../../api/kinds.ts';
 import { resourceOf } from '../../api/kind.ts';
+import { KINDS, MCS_KINDS } from '../../api/kinds.ts';
 import { SERVICE_ENTRY } from '../../api/service-entry.ts';
 import { describeObject } from '../../install/resource-types.ts';
 import { uninstall } from '../../install/uninstall.ts';
@@ -32,8 +32,14 @@ export async function findPersonsObjects(client: KubeClient): Promise<ReadonlyMa
   const found = new Map<string, readonly string[]>();
   await Promise.all(
     [...KINDS, ...MCS_KINDS].map(async (kind) => {
-      const theirs = (await listIfServed(client, resourceOf(kind))).filter(({ metadata }) => metadata.labels?.[MANAGED_BY_LABEL] !== MANAGED_BY);
-      if (theirs.length > 0) found.set(kind.kind, theirs.map((object) => describeObject({ ...object, kind: '' }).trim()));
+      const theirs = (await listIfServed(client, resourceOf(kind))).filter(
+        ({ metadata }) => metadata.labels?.[MANAGED_BY_LABEL] !== MANAGED_BY,
+      );
+      if (theirs.length > 0)
+        found.set(
+          kind.kind,
+          theirs.map((object) => describeObject({ ...object, kind: '' }).trim()),
+        );
     }),
   );
   return new Map([...found].sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -61,7 +67,8 @@ async function removeStubZones(client: KubeClient): Promise<number> {
   for (const change of changes) {
     if (change.kind === 'problem') throw new Error(change.message);
     if (change.kind === 'delete') await client.delete(CONFIG_MAPS, change.name, DNS_NAMESPACE);
-    if (change.kind === 'write') await client.patch(CONFIG_MAPS, change.object.metadata.name ?? '', DNS_NAMESPACE, change.object);
+    if (change.kind === 'write')
+      await client.patch(CONFIG_MAPS, change.object.metadata.name ?? '', DNS_NAMESPACE, change.object);
   }
   return changes.length;
 }
@@ -138,7 +145,9 @@ export async function forgetClusters(
 /** The networks of those that leave, and the way to the control plane where nobody needs it any more. */
 async function applySettings(scene: Scene, member: Member): Promise<void> {
   const { stages } = installation(scene, member);
-  const settings = stages.flatMap(({ objects }) => objects).filter(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'istio');
+  const settings = stages
+    .flatMap(({ objects }) => objects)
+    .filter(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === 'istio');
   for (const object of settings) await member.client.apply(object, meshTypeOf(object), { fieldManager: 'isthmus' });
 }
 
@@ -157,7 +166,9 @@ async function waitForImports(
     if (left.length === 0) return looks > 0;
     if (performance.now() > deadline) {
       const names = left.slice(0, 3).map((object) => describeObject(object));
-      throw new Error(`after ${Math.round(timeoutMs / 1000)} s its control plane still has ${names.join(', ')} of a cluster that is to leave`);
+      throw new Error(
+        `after ${Math.round(timeoutMs / 1000)} s its control plane still has ${names.join(', ')} of a cluster that is to leave`,
+      );
     }
     await sleep(100, undefined, { signal });
   }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus mesh up`: the plan, then every cluster side by side. One that fails keeps none of the others from being finished.
-import { createInterface } from 'node:readline/promises';
 import { commandName } from '../command-name.ts';
 import { explainClusterError } from '../install-target.ts';
 import { UserError } from '../user-error.ts';
+import { agreed } from './agreement.ts';
 import { type ApplyEvent, applyCluster, type Missing } from './apply-cluster.ts';
 import type { Scene } from './desired.ts';
 import { Exchange } from './exchange.ts';
-import { acquireLock, type Lock, thisHolder } from './lock.ts';
+import { lockAll, releaseAll } from './lock.ts';
 import { type Member, openMembers } from './members.ts';
 import { type Mesh, readMeshFile } from './mesh-file.ts';
 import { type ClusterPlan, planCluster } from './plan.ts';
@@ -82,7 +82,7 @@ class MeshUp {
       return plan.unseen.length > 0 || plan.clusters.some(({ problems }) => problems.length > 0) ? 1 : 0;
     }
     if (plan.clusters.length === 0) throw new UserError('no cluster of the mesh can be reached: nothing was changed');
-    if (!(await this.#agreed(plan))) {
+    if (count > 0 && !this.#options.yes && !(await agreed('Go ahead? [y/N] ', this.#signal))) {
       process.stdout.write('Nothing was changed.\n');
       return 1;
     }
@@ -121,21 +121,12 @@ class MeshUp {
     }
   }
 
-  /** A person at a terminal is asked, unless nothing would change. */
-  async #agreed(plan: MeshPlan): Promise<boolean> {
-    const { yes } = this.#options;
-    if (yes || countChanges(plan) === 0 || process.stdin.isTTY !== true || process.stdout.isTTY !== true) return true;
-    const terminal = createInterface({ input: process.stdin, output: process.stdout });
-    try {
-      const answer = await terminal.question('Go ahead? [y/N] ', { signal: this.#signal });
-      return /^y(es)?$/i.test(answer.trim());
-    } finally {
-      terminal.close();
-    }
-  }
-
   async #carryOut({ seen }: Sightings): Promise<Outcome[]> {
-    const locks = await this.#lockAll(seen.map(({ member }) => member));
+    const locks = await lockAll(
+      seen.map(({ member }) => member),
+      this.#mesh.name,
+      'mesh up',
+    );
     try {
       // What was planned may have changed before the locks were ours.
       const { scene, trust, plan } = await this.#prepare();
@@ -172,28 +163,7 @@ class MeshUp {
       for (const { cluster, message } of progress.warnings) process.stderr.write(`  ! ${cluster}: ${message}\n`);
       return outcomes;
     } finally {
-      await Promise.all([...locks.values()].map((lock) => lock.release().catch(() => {})));
-    }
-  }
-
-  /** In one order, so that of two runs at once one gets all of them. */
-  async #lockAll(members: readonly Member[]): Promise<Map<string, Lock>> {
-    const locks = new Map<string, Lock>();
-    const holder = thisHolder('mesh up');
-    try {
-      for (const { name, client } of [...members].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-        const lock = await acquireLock(name, client, this.#mesh.name, holder);
-        if (lock.takenOverFrom !== undefined) {
-          process.stderr.write(
-            `  ! ${name}: took over from ${lock.takenOverFrom}, whose run has ended in the middle\n`,
-          );
-        }
-        locks.set(name, lock);
-      }
-      return locks;
-    } catch (error) {
-      await Promise.all([...locks.values()].map((lock) => lock.release().catch(() => {})));
-      throw error;
+      await releaseAll(locks);
     }
   }
 
