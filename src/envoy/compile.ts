@@ -209,7 +209,9 @@ export class EnvoyCompiler {
     const scopes = this.#endpoints.get(destinations, '', () => new RecentValues());
     const build = (destination: DestinationIntent, endpoints: readonly EndpointIntent[]): XdsResource => {
       const name = destinationName(destination.ref, destination.use);
-      return this.#cache.get(endpoints, name, ENDPOINTS, () => buildLoadAssignment(name, endpoints));
+      return this.#cache.get(endpoints, name, ENDPOINTS, () =>
+        buildLoadAssignment(name, endpoints, destination.locality),
+      );
     };
     const { resources, isNew } = scopes.get(lookup.scope, () => new EndpointResources(build)).of(destinations, lookup);
     if (isNew) scopes.turn();

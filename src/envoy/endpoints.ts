@@ -2,15 +2,21 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { LbEndpointSchema } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
-import type { EndpointIntent } from '../intent/destination-types.ts';
+import type { EndpointIntent, LocalityIntent } from '../intent/destination-types.ts';
 import { socketAddress } from './messages.ts';
 import { workloadMetadata } from './telemetry-metadata.ts';
 
 /** Endpoints by priority and locality. `tlsMode` is what a cluster's transport_socket_matches ask for. */
-export function buildLoadAssignment(clusterName: string, endpoints: readonly EndpointIntent[]): ClusterLoadAssignment {
+export function buildLoadAssignment(
+  clusterName: string,
+  endpoints: readonly EndpointIntent[],
+  rule?: LocalityIntent,
+): ClusterLoadAssignment {
   const localities = Map.groupBy(endpoints, ({ priority = 0, locality }) => `${priority} ${locality}`);
   return create(ClusterLoadAssignmentSchema, {
     clusterName,
+    ...(rule?.kind === 'clusters' &&
+      rule.split.kind === 'shares' && { policy: { overprovisioningFactor: WHOLE_SHARES } }),
     endpoints: [...localities.values()].sort(byPlace).map((members) => {
       const { priority = 0, locality, localityWeight } = members[0]!;
       const [region = '', zone = '', subZone = ''] = locality.split('/');
@@ -24,6 +30,12 @@ export function buildLoadAssignment(clusterName: string, endpoints: readonly End
     }),
   });
 }
+
+/**
+ * In percent. Envoy takes a part of its share from what is less healthy than a hundredth of this: shares that somebody
+ * wrote down hold as long as one endpoint is left.
+ */
+const WHOLE_SHARES = 100_000;
 
 function byPlace([a]: readonly EndpointIntent[], [b]: readonly EndpointIntent[]): number {
   return (a!.priority ?? 0) - (b!.priority ?? 0) || (a!.locality < b!.locality ? -1 : 1);
