@@ -23,6 +23,7 @@ import { startWebhooks, type Webhooks } from './cluster/webhooks.ts';
 import { createCompile } from './compile.ts';
 import { type ControlPlaneOptions, ROLES, type Role } from './control-plane-options.ts';
 import { Federation } from './federation/federation.ts';
+import { RuleCopies } from './federation/rule-copies.ts';
 import { Findings } from './findings/findings.ts';
 import { IdlePatches, type ProxyPatches } from './findings/idle-patches.ts';
 import { RefusalEvents } from './findings/refusal-events.ts';
@@ -264,6 +265,7 @@ class ControlPlane {
       snapshot: () => this.#engine.snapshot,
       whenRead: () => this.#engine.whenSynced(),
       trouble: (trouble) => this.#health.tellOfRegistry(trouble),
+      followers: [new RuleCopies({ client, cluster, log })],
     });
     this.#closers.push(this.#engine.subscribe(() => federation.meshChanged()));
     this.#metrics.federation(() => federation.view());

@@ -69,8 +69,9 @@ export function judge(
     (name) => knows.has(name),
     (decide) => {
       const asked = { ...request, more: { decide } };
-      const path = meshes.explain(meshes.before, { from: caller.before, request: asked });
-      return { path, before: fateOf(path), after: fateOf(meshes.explain(meshes.after, { from, request: asked })) };
+      const now = meshes.explain(meshes.before, { from: caller.before, request: asked });
+      const then = meshes.explain(meshes.after, { from, request: asked });
+      return { now, then, before: fateOf(now), after: fateOf(then) };
     },
   );
   if (worlds === undefined) {
@@ -85,7 +86,7 @@ export function judge(
       return { kind: 'same', known, headers };
     return { kind: 'open', known, headers, cure: `accessLogFormat with ${headers.map(commandFor).join(' ')}` };
   }
-  const { before, after, path } = first;
+  const { before, after, now, then } = first;
   const moves = movesBetween(before, after);
   return {
     kind: 'told',
@@ -94,18 +95,18 @@ export function judge(
     after,
     moves,
     fails: { before: failing(before), after: failing(after) },
-    why: moves.length === 0 ? [] : whyOf(before, after),
-    clusters: new Set(path.leg.forks.flatMap(({ destination }) => destination?.cluster ?? [])),
+    why: moves.length === 0 ? [] : whyOf(before, after, then),
+    clusters: new Set(now.leg.forks.flatMap(({ destination }) => destination?.cluster ?? [])),
   };
 }
 
-/** The rules behind what becomes more. */
-function whyOf(before: Fate, after: Fate): Why[] {
+/** The rule by which the caller’s proxy would decide, and what is behind what becomes more. */
+function whyOf(before: Fate, after: Fate, { leg }: Path): Why[] {
   const grown = [...after].filter(([key, { share }]) => share > (before.get(key)?.share ?? 0));
+  const routes = leg.steps.filter(({ kind }) => kind === 'route').flatMap(({ why }) => why);
   const found = new Map<string, Why>();
-  for (const [, { why }] of grown)
-    for (const each of why)
-      found.set(JSON.stringify([each.cluster, each.kind, each.namespace, each.name, each.field]), each);
+  for (const each of [...routes, ...grown.flatMap(([, { why }]) => why)])
+    found.set(JSON.stringify([each.cluster, each.kind, each.namespace, each.name, each.field]), each);
   return [...found.values()];
 }
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import { MANAGED_BY, MANAGED_BY_LABEL } from '../../api/export-names.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import {
   GENERATION_ANNOTATION,
-  MANAGED_BY_LABEL,
-  MANAGER,
   REVISION_ANNOTATION,
   revisionOf,
   SOURCE_ANNOTATION,
@@ -23,7 +22,7 @@ export function buildCopy(source: KubeObject, cluster: string): KubeObject {
     metadata: {
       name,
       namespace,
-      labels: { [MANAGED_BY_LABEL]: MANAGER, [SOURCE_CLUSTER_LABEL]: cluster },
+      labels: { [MANAGED_BY_LABEL]: MANAGED_BY, [SOURCE_CLUSTER_LABEL]: cluster },
       annotations: {
         [SOURCE_ANNOTATION]: `${cluster}/${namespace}/${name}`,
         [REVISION_ANNOTATION]: revisionOf(source),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a rule says where else it holds, and how a copy says what it is a copy of.
 import { createHash } from 'node:crypto';
+import { MANAGED_BY, MANAGED_BY_LABEL } from '../../api/export-names.ts';
 import type { KubeObject } from '../../kube/types.ts';
 
 /** On the rule that a person wrote: `cluster2,cluster3`, or `*` for every peer. */
@@ -11,8 +12,6 @@ export const SOURCE_CLUSTER_LABEL = 'isthmus.io/source-cluster';
 export const SOURCE_ANNOTATION = 'isthmus.io/source';
 export const REVISION_ANNOTATION = 'isthmus.io/source-revision';
 export const GENERATION_ANNOTATION = 'isthmus.io/source-generation';
-export const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
-export const MANAGER = 'isthmus';
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 const CLUSTER_NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
@@ -39,7 +38,7 @@ export function ruleKey({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'
 export function isCopy(object: KubeObject): boolean {
   const { labels, annotations } = object.metadata;
   return (
-    labels?.[MANAGED_BY_LABEL] === MANAGER &&
+    labels?.[MANAGED_BY_LABEL] === MANAGED_BY &&
     labels[SOURCE_CLUSTER_LABEL] !== undefined &&
     annotations?.[SOURCE_ANNOTATION] !== undefined &&
     annotations[LAST_APPLIED] === undefined &&

@@ -40,7 +40,7 @@ const SEE_NODES = { apiGroups: [''], resources: ['nodes'], verbs: ['list'] };
 /** What is exported is read and told; what other clusters export becomes objects here. */
 const FEDERATE = [
   { apiGroups: [SERVICE_EXPORT.group], resources: [SERVICE_EXPORT.plural, SERVICE_IMPORT.plural], verbs: WATCH },
-  ...[EXPORTED_SERVICE, SERVICE_IMPORT, SERVICE_ENTRY, DESTINATION_RULE].map(({ group, plural }) => ({
+  ...[EXPORTED_SERVICE, SERVICE_IMPORT, SERVICE_ENTRY, DESTINATION_RULE, VIRTUAL_SERVICE].map(({ group, plural }) => ({
     apiGroups: [group],
     resources: [plural],
     verbs: ['create', 'update', 'delete'],

@@ -151,7 +151,7 @@ export class ObjectApplier {
     const { client, owns } = this.#options;
     const type = this.#types.get(key.slice(0, key.indexOf(' ')))!;
     if (wanted !== undefined && there === undefined) {
-      return async () => this.#came(key, await client.create(type, wanted));
+      return async () => this.#wrote(key, await client.create(type, wanted), wanted);
     }
     if (wanted !== undefined && there !== undefined && !owns(there)) {
       const { namespace, name } = there.metadata;
@@ -167,7 +167,7 @@ export class ObjectApplier {
     }
     if (there === undefined) return undefined;
     if (wanted !== undefined && !isAsWanted(there, wanted)) {
-      return async () => this.#came(key, await client.replace(type, merged(there, wanted)));
+      return async () => this.#wrote(key, await client.replace(type, merged(there, wanted)), wanted);
     }
     return this.#statusStep(key, type, there);
   }
@@ -181,6 +181,18 @@ export class ObjectApplier {
       const patch = { metadata: { resourceVersion }, status };
       this.#came(key, await this.#options.client.patch(type, name, namespace, patch, { subresource: 'status' }));
     };
+  }
+
+  /** What the API server changes on its way (defaults, pruning, a webhook) would be written for ever. @throws Error */
+  #wrote(key: string, object: KubeObject, wanted: KubeObject): void {
+    if (isAsWanted(object, wanted)) {
+      this.#came(key, object);
+      return;
+    }
+    this.#there.set(key, object);
+    throw new Error(
+      'the API server keeps something else than was written: is its CRD of another version, or a webhook at work?',
+    );
   }
 
   /** The answer to a write is newer than what the watch has said so far, or as new. */
