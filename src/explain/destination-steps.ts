@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a proxy's destination is made of: its rule and service, its endpoints, and how it speaks to them.
+import { isDeepStrictEqual } from 'node:util';
 import { TYPE_URL } from '../envoy/names.ts';
 import type { ForwardTarget, UpstreamEndpoint } from '../envoy/simulate/outcome.ts';
 import type { CarriedTls, Hop } from './crossing.ts';
@@ -8,14 +9,13 @@ import { percent } from './endings.ts';
 import type { EndpointGroup } from './endpoint-groups.ts';
 import type { Mesh } from './mesh.ts';
 import type { Step, Why } from './path.ts';
-import { placeOf } from './pods.ts';
 import { nameOf, whyOf, whyOfOrigin } from './why.ts';
 
 /** The DestinationRule that says how it is to be reached, with the subset's line; and what it is made of. */
 export function destinationWhy(mesh: Mesh, { cluster, resources }: Hop, name: string): Why[] {
   const { subset } = readDestination(name);
   const origins = resources.compiled.origins(TYPE_URL.cluster, name);
-  return origins.map((origin) => {
+  const whys = origins.map((origin) => {
     const why = whyOfOrigin(mesh, cluster, origin);
     if (why.kind !== 'DestinationRule' || subset === '') return why;
     const { object } = mesh.object(why.cluster, why.kind, why.namespace, why.name) ?? {};
@@ -23,14 +23,14 @@ export function destinationWhy(mesh: Mesh, { cluster, resources }: Hop, name: st
     const at = subsets.findIndex((each) => each.name === subset);
     return at < 0 ? why : whyOfOrigin(mesh, cluster, { ...origin, field: `spec.subsets[${at}]` });
   });
+  return whys.filter((why, i) => whys.findIndex((each) => isDeepStrictEqual(each, why)) === i);
 }
 
-export function targetSteps(mesh: Mesh, hop: Hop, target: ForwardTarget, why: readonly Why[]): Step[] {
+export function targetSteps(hop: Hop, target: ForwardTarget, why: readonly Why[]): Step[] {
   const { state } = hop.resources;
   const message = state.cluster(target.cluster);
   const rules = why.filter(({ kind }) => kind === 'DestinationRule');
   const policies = rules.map(({ field: _, line: _line, ...rule }) => rule);
-  void mesh;
   return [
     { kind: 'cluster', text: target.cluster, why },
     ...(message === undefined ? [] : destinationSteps(message, target.upstream?.endpoints.length ?? 0, policies)),
@@ -76,7 +76,7 @@ function occupantText(
 ): { text: string; why: Why[] } {
   if (occupant === undefined) return { text: '', why: [] };
   if (occupant.kind === 'pod') {
-    const { workload, pod, proxy } = placeOf(occupant.cluster, occupant.pod);
+    const { workload, pod, proxy } = mesh.placeOf(occupant.cluster, occupant.pod);
     const name = addresses.length === 1 ? `pod ${pod}` : `pods of ${workload}`;
     const where = occupant.cluster === cluster ? '' : ` in ${occupant.cluster.id}`;
     return { text: `, ${name}${where}${proxy === 'none' ? ', without a sidecar' : ''}`, why: [] };

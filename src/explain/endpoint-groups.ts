@@ -6,7 +6,6 @@ import type { KubeObject } from '../kube/types.ts';
 import type { Occupant } from './address-book.ts';
 import type { Mesh, MeshCluster } from './mesh.ts';
 import { resolveName } from './names.ts';
-import { placeOf } from './pods.ts';
 
 export interface EndpointGroup {
   /** Of the destination's requests: 0 to 1. */
@@ -37,7 +36,7 @@ export function endpointGroups(mesh: Mesh, at: Vantage, endpoints: readonly Upst
     const hint = clusterOfEndpoint(mesh, at, address);
     const ip = isIP(address) === 0 ? addressOfName(mesh, at, address) : address;
     const occupant = mesh.book.occupantOf(hint ?? at.cluster, ip, port);
-    const key = `${whose(occupant) ?? endpoint.address} ${port} ${endpoint.tls?.serverName ?? ''}`;
+    const key = `${whose(mesh, occupant) ?? endpoint.address} ${port} ${endpoint.tls?.serverName ?? ''}`;
     const share = sum > 0 ? endpoint.weight / sum : 1 / endpoints.length;
     const known = groups.get(key);
     groups.set(
@@ -55,9 +54,9 @@ export function splitAddress(text: string): { address: string; port: number } {
   return { address: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
 }
 
-function whose(occupant: Occupant | undefined): string | undefined {
+function whose(mesh: Mesh, occupant: Occupant | undefined): string | undefined {
   if (occupant === undefined || occupant.kind !== 'pod') return undefined;
-  const { cluster, namespace, workload } = placeOf(occupant.cluster, occupant.pod);
+  const { cluster, namespace, workload } = mesh.placeOf(occupant.cluster, occupant.pod);
   return `${cluster} ${namespace}/${workload}`;
 }
 
@@ -67,8 +66,7 @@ function clusterOfEndpoint(mesh: Mesh, { cluster, host }: Vantage, address: stri
   for (const service of index.servicesByHost.get(host) ?? []) {
     if (service.registry !== 'kubernetes') continue;
     const found = endpoints.get(service.key)?.find((endpoint) => endpoint.address === address);
-    const owner =
-      found && [...mesh.clusters.values()].find((each) => each.plane === cluster.plane && each.name === found.cluster);
+    const owner = found && mesh.clusters.get(cluster.plane.members.get(found.cluster) ?? '');
     if (owner !== undefined) return owner;
   }
   return undefined;

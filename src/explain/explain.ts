@@ -6,7 +6,6 @@ import type { Caller } from './callers.ts';
 import { gatherEndings, sayVerdict } from './endings.ts';
 import type { Mesh } from './mesh.ts';
 import type { Path } from './path.ts';
-import { placeOf } from './pods.ts';
 import { Walk } from './walk.ts';
 
 export interface Question {
@@ -17,7 +16,7 @@ export interface Question {
 /** From an application, or, where the caller is a gateway, from whoever comes to it from outside. Throws nothing. */
 export function explain(mesh: Mesh, { from, request }: Question): Path {
   const walk = new Walk(mesh);
-  const at = placeOf(from.cluster, from.pod);
+  const at = mesh.placeOf(from.cluster, from.pod);
   const leg = at.proxy === 'gateway' ? walk.enter(from, request) : walk.leave(from, request);
   const endings = gatherEndings(leg);
   return {

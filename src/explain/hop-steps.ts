@@ -17,7 +17,9 @@ export function ruleOf(mesh: Mesh, { cluster }: Hop, { rule }: Outcome): Why | u
 export function hopSteps(mesh: Mesh, hop: Hop, outcome: Outcome): Step[] {
   const rule = ruleOf(mesh, hop, outcome);
   const ofRule = rule === undefined ? [] : [rule];
-  return [...listenerSteps(mesh, hop, outcome), ...routeSteps(outcome, ofRule), ...policySteps(outcome, ofRule)];
+  // What is between a sidecar and its own application is nobody's policy.
+  const policies = hop.direction === 'inbound' ? [] : policySteps(outcome, ofRule);
+  return [...listenerSteps(mesh, hop, outcome), ...routeSteps(outcome, ofRule), ...policies];
 }
 
 function listenerSteps(mesh: Mesh, hop: Hop, outcome: Outcome): Step[] {

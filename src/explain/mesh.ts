@@ -12,7 +12,8 @@ import type { MeshSnapshot } from '../model/snapshot.ts';
 import { MeshStore } from '../model/store.ts';
 import { CompileCache, type CompiledProxy, compileProxy } from '../pipeline.ts';
 import { AddressBook } from './address-book.ts';
-import { proxyOfPod } from './pods.ts';
+import type { Place } from './path.ts';
+import { placeOf, proxyOfPod } from './pods.ts';
 
 export const ROOT_NAMESPACE = 'istio-system';
 const DNS_DOMAIN = 'cluster.local';
@@ -31,6 +32,8 @@ export interface ClusterInput {
   readonly name?: string;
   /** Id of the cluster whose control plane rules its proxies; absent: its own. */
   readonly ruledBy?: string;
+  /** Whose services and pods its control plane reads beside its own: ids, and the names that it gives them. */
+  readonly watches?: readonly { readonly cluster: string; readonly name: string }[];
   readonly objects: readonly SeenObject[];
   /** DNS zones that are answered by istiocoredns there; absent: `global` and `clusterset.local`. */
   readonly zones?: readonly string[];
@@ -47,6 +50,8 @@ export interface MeshInput {
 /** One control plane with the clusters that it watches. */
 export interface Plane {
   readonly id: string;
+  /** Ids of the clusters that it reads, by the names that it gives them. */
+  readonly members: ReadonlyMap<string, string>;
   readonly snapshot: MeshSnapshot;
   readonly trustDomain: string;
   /** Of everything that it was given. */
@@ -83,6 +88,7 @@ export class Mesh {
   readonly planes: readonly Plane[];
   readonly #caches = new Map<Plane, CompileCache>();
   readonly #proxies = new WeakMap<KubeObject, ProxyResources | 'none'>();
+  readonly #places = new WeakMap<KubeObject, Place>();
   readonly #names = new Map<string, GlobalNames>();
   readonly #objects = new Map<string, Map<string, SeenObject>>();
 
@@ -91,7 +97,17 @@ export class Mesh {
     const planeOf = (cluster: ClusterInput): string => cluster.ruledBy ?? cluster.id;
     const planes = new Map<string, Plane>();
     for (const id of new Set(clusters.map(planeOf))) {
-      const members = clusters.filter((cluster) => planeOf(cluster) === id);
+      const { watches = [] } = clusters.find((cluster) => cluster.id === id) ?? {};
+      const ruled = clusters.filter((cluster) => planeOf(cluster) === id);
+      const members = [
+        ...ruled.map((cluster) => ({ ...cluster, name: cluster.name ?? cluster.id })),
+        ...watches.flatMap(({ cluster, name }) => {
+          const found = ruled.some((each) => each.id === cluster)
+            ? undefined
+            : clusters.find((each) => each.id === cluster);
+          return found === undefined ? [] : [{ ...found, name }];
+        }),
+      ];
       planes.set(id, buildPlane(id, members, names));
     }
     this.planes = [...planes.values()];
@@ -101,6 +117,12 @@ export class Mesh {
         return [id, { id, name, plane: planes.get(planeOf(cluster))!, objects, zones, roots }];
       }),
     );
+  }
+
+  placeOf(cluster: MeshCluster, pod: KubeObject): Place {
+    const known = this.#places.get(pod) ?? placeOf(cluster, pod);
+    this.#places.set(pod, known);
+    return known;
   }
 
   /** What the proxy of a Pod is given by its control plane; undefined for a Pod without one. */
@@ -154,7 +176,7 @@ export function openMesh(input: MeshInput): Mesh {
 
 function buildPlane(
   id: string,
-  members: readonly ClusterInput[],
+  members: readonly (ClusterInput & { readonly name: string })[],
   names: ReadonlyMap<string, readonly string[]>,
 ): Plane {
   const own = members.find((cluster) => cluster.id === id);
@@ -166,7 +188,7 @@ function buildPlane(
     configCluster: own?.name ?? id,
   });
   store.apply(
-    members.flatMap(({ id: member, name = member, objects }) =>
+    members.flatMap(({ name, objects }) =>
       objects.map(({ object, locate }) => ({
         kind: 'upsert' as const,
         cluster: name,
@@ -176,7 +198,8 @@ function buildPlane(
     ),
   );
   const { snapshot, diagnostics } = store.answer(names);
-  return { id, snapshot, trustDomain, diagnostics, gatewayNames: store.gatewayNames };
+  const byName = new Map(members.map((member) => [member.name, member.id]));
+  return { id, members: byName, snapshot, trustDomain, diagnostics, gatewayNames: store.gatewayNames };
 }
 
 /** The control plane was started with the one that the installation wrote there. */

@@ -24,7 +24,6 @@ import { hopSteps, ruleOf } from './hop-steps.ts';
 import type { Mesh, MeshCluster } from './mesh.ts';
 import { resolveName } from './names.ts';
 import type { Ending, Fork, Leg, Place, Step, UsedResource } from './path.ts';
-import { placeOf } from './pods.ts';
 import { endingOf, nobodyAt, noEndpoints, noSuchDestination, type Refusal, refuse, refusedBy } from './refusals.ts';
 import { handshakeFault, servedEnding } from './servers.ts';
 import { Used } from './used.ts';
@@ -49,7 +48,7 @@ export class Walk {
 
   /** What the application of a pod asks for. */
   leave({ cluster, pod }: Caller, asked: AskedRequest): Leg {
-    const at = placeOf(cluster, pod);
+    const at = this.#mesh.placeOf(cluster, pod);
     const carried = carriedFrom(asked, at);
     const trail: Trail = { via: [], why: [], legs: 0 };
     const steps: Step[] = [];
@@ -89,7 +88,7 @@ export class Walk {
 
   /** What comes to a gateway from outside. */
   enter({ cluster, pod }: Caller, asked: AskedRequest): Leg {
-    const at = placeOf(cluster, pod);
+    const at = this.#mesh.placeOf(cluster, pod);
     const outsideWorld: Place = { ...at, pod: '', workload: 'the client', proxy: 'none' };
     const carried = carriedFrom(asked, outsideWorld);
     const trail: Trail = { via: [], why: [], legs: 0 };
@@ -227,7 +226,7 @@ export class Walk {
     const ofRule = ruleOf(this.#mesh, hop, outcome);
     const steps = [
       ...changeSteps(carried.request, target, ofRule === undefined ? [] : [ofRule]),
-      ...targetSteps(this.#mesh, hop, target, why),
+      ...targetSteps(hop, target, why),
     ];
     if (upstream === undefined)
       return [fork(steps, refuse(trail, isHttp, noSuchDestination(this.#mesh, hop, destination)))];
@@ -313,7 +312,7 @@ export class Walk {
         why: [service],
       });
     }
-    const byWorkload = Map.groupBy(occupant.pods, ({ cluster, pod }) => placeOf(cluster, pod).workload);
+    const byWorkload = Map.groupBy(occupant.pods, ({ cluster, pod }) => this.#mesh.placeOf(cluster, pod).workload);
     return [...byWorkload.values()].map((pods) => {
       const others = pods.map(({ pod }) => `${pod.metadata.namespace}/${pod.metadata.name}`);
       return {
@@ -349,7 +348,7 @@ export class Walk {
 
   #visit(dial: Dial, { cluster, pod, port }: PodPort, trail: Trail, pods?: readonly string[]): Leg | Ending {
     const { carried } = dial;
-    const at = placeOf(cluster, pod);
+    const at = this.#mesh.placeOf(cluster, pod);
     const isHttp = carried.request !== undefined;
     const resources = this.#mesh.proxyOf(cluster, pod);
     const bypass =

@@ -35,13 +35,10 @@ export function whyOfOrigin(mesh: Mesh, at: MeshCluster, { object, field }: Orig
 }
 
 function ownerOf(mesh: Mesh, { plane, id }: MeshCluster, { kind, namespace, name, cluster }: Origin['object']): string {
-  const members = [...mesh.clusters.values()].filter((each) => each.plane === plane);
-  const said = members.find((each) => each.name === cluster)?.id;
   const has = (clusterId: string) => mesh.object(clusterId, kind, namespace, name) !== undefined;
   // The nearest that has it: a merged Service names one of its clusters only.
-  return (
-    [id, said, plane.id, ...members.map((each) => each.id)].find((each) => each !== undefined && has(each)) ?? plane.id
-  );
+  const candidates = [id, plane.members.get(cluster ?? ''), plane.id, ...plane.members.values()];
+  return candidates.find((each) => each !== undefined && has(each)) ?? plane.id;
 }
 
 const CONFIG = /^\/apis\/(.+)\/namespaces\/(.+)\/virtual-service\/(.+)$/;
