@@ -33,7 +33,7 @@ import { KubeSource } from '../../src/sources/kube.ts';
 import { startTestServer, type TestServer } from '../apiserver/test-server.ts';
 
 /** One API server with its administrator, and a forwarder before it. */
-class TestCluster {
+export class TestCluster {
   readonly server: TestServer;
   readonly admin: KubeClient;
   readonly #forwarder: Server;
