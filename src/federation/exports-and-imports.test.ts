@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+// Laws of exports and imports, for any objects in any order.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { KubeObject } from '../kube/types.ts';
+import { exportedObject } from './derived-objects.ts';
+import { Imports } from './imports.ts';
+import { type ObjectNews, OwnExports } from './own-exports.ts';
+import { readExported } from './read-exported.ts';
+import type { ReadyEndpoint, ServiceName } from './types.ts';
+import { VirtualAddresses } from './virtual-addresses.ts';
+
+const upsert = (object: KubeObject): ObjectNews => ({ kind: 'upsert', object });
+const remove = (object: KubeObject): ObjectNews => ({ kind: 'delete', object });
+const created = (at: number): string => new Date(Date.UTC(2026, 0, 1) + at * 1000).toISOString().replace('.000', '');
+
+const NAMESPACES = ['a', 'b'];
+const NAMES = ['x', 'y', 'z'];
+const place = fc.record({ namespace: fc.constantFrom(...NAMESPACES), name: fc.constantFrom(...NAMES) });
+
+const service = fc
+  .record({
+    place,
+    at: fc.nat(5),
+    ports: fc.uniqueArray(fc.constantFrom('http 80', 'grpc 80', 'tcp 81', 'udp 53'), {
+      selector: (p) => p.split(' ')[1],
+      maxLength: 3,
+    }),
+    annotation: fc.constantFrom(undefined, 'true', 'false', 'maybe'),
+    tier: fc.constantFrom('front', 'back'),
+    external: fc.boolean(),
+  })
+  .map(
+    ({ place: metadata, at, ports, annotation, tier, external }): KubeObject => ({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: {
+        ...metadata,
+        creationTimestamp: created(at),
+        labels: { tier },
+        annotations: annotation === undefined ? {} : { 'isthmus.io/export': annotation },
+      },
+      spec: {
+        ...(external ? { type: 'ExternalName', externalName: 'example.com' } : {}),
+        selector: { app: metadata.name },
+        ports: ports.map((port) => {
+          const [name, number] = port.split(' ');
+          return { name, port: Number(number), protocol: name === 'udp' ? 'UDP' : 'TCP' };
+        }),
+      },
+    }),
+  );
+const serviceExport = fc.record({ place, at: fc.nat(5) }).map(
+  ({ place: metadata, at }): KubeObject => ({
+    apiVersion: 'multicluster.x-k8s.io/v1alpha1',
+    kind: 'ServiceExport',
+    metadata: { ...metadata, creationTimestamp: created(at) },
+  }),
+);
+const policy = fc
+  .record({ name: fc.constantFrom('p', 'q'), at: fc.nat(5), all: fc.boolean(), tier: fc.constantFrom('front', 'back') })
+  .map(
+    ({ name, at, all, tier }): KubeObject => ({
+      apiVersion: 'isthmus.io/v1alpha1',
+      kind: 'ExportPolicy',
+      metadata: { name, creationTimestamp: created(at) },
+      spec: { namespaces: all ? ['*'] : ['a'], selector: { matchLabels: { tier } } },
+    }),
+  );
+const pod = fc.record({ place, app: fc.constantFrom(...NAMES), version: fc.constantFrom('v1', 'v2', '1.2', '') }).map(
+  ({ place: { namespace, name }, app, version }): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace, name: `pod-${name}`, labels: { app, ...(version === '' ? {} : { version }) } },
+    spec: { serviceAccountName: app },
+  }),
+);
+const rule = fc.record({ place, at: fc.nat(5), subset: fc.constantFrom('v1', 'gold') }).map(
+  ({ place: { namespace, name }, at, subset }): KubeObject => ({
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'DestinationRule',
+    metadata: { namespace, name: `rule-${name}`, creationTimestamp: created(at) },
+    spec: { host: name, subsets: [{ name: subset, labels: { version: 'v2' } }] },
+  }),
+);
+const objects = fc.uniqueArray(fc.oneof(service, serviceExport, policy, pod, rule), {
+  selector: ({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`,
+  maxLength: 25,
+});
+
+const ENDPOINTS: readonly ReadyEndpoint[] = [
+  { labels: { version: 'v1' }, locality: 'r/z1', meshed: true },
+  { labels: { version: 'v2' }, locality: 'r/z2', meshed: true },
+  { labels: {}, locality: '', meshed: false },
+];
+
+function ownExports(): OwnExports {
+  return new OwnExports({
+    cluster: 'c1',
+    dnsDomain: 'cluster.local',
+    trustDomain: 'cluster.local',
+    endpointsOf: () => ENDPOINTS,
+    gatewayPods: () => [],
+    nowMs: () => Date.UTC(2026, 1, 1),
+  });
+}
+
+/** All that is told, as bytes; but since when what an annotation exports is exported: nothing but the past tells it. */
+function told(exports: OwnExports): string {
+  const digests = [...exports.digests].sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify(
+    digests.map(([name, { spec, conditions }]) => {
+      const isAnnotated = conditions.some(({ message }) => message.includes('its annotation'));
+      return [name, { spec: isAnnotated ? { ...spec, exportedAt: '' } : spec, conditions }];
+    }),
+  );
+}
+
+describe('what is exported', () => {
+  test('does not depend on the order in which objects come, nor on what was there in between', () => {
+    fc.assert(
+      fc.property(objects, objects, fc.infiniteStream(fc.nat(1_000)), (wanted, passing, random) => {
+        const plain = ownExports();
+        for (const object of wanted) plain.take(upsert(object));
+        plain.plan();
+
+        const shuffled = ownExports();
+        const keyOf = ({ kind, metadata }: KubeObject) => `${kind} ${metadata.namespace}/${metadata.name}`;
+        const last = new Map(wanted.map((object) => [keyOf(object), object]));
+        const pick = <T>(from: T[]): T => from.splice(random.next().value! % from.length, 1)[0]!;
+        for (const queue = [...passing]; queue.length > 0; ) {
+          shuffled.take(upsert(pick(queue)));
+          if (random.next().value! % 3 === 0) shuffled.plan();
+        }
+        const news = [...passing.filter((object) => !last.has(keyOf(object))).map(remove), ...wanted.map(upsert)];
+        while (news.length > 0) {
+          shuffled.take(pick(news));
+          if (random.next().value! % 3 === 0) shuffled.plan();
+        }
+        shuffled.plan();
+        expect(told(shuffled)).toBe(told(plain));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('nothing is left when everything that exports has gone', () => {
+    fc.assert(
+      fc.property(objects, (all) => {
+        const exports = ownExports();
+        for (const object of all) exports.take(upsert(object));
+        exports.plan();
+        for (const object of all) if (object.kind !== 'Pod') exports.take(remove(object));
+        exports.plan();
+        expect(exports.digests.size).toBe(0);
+      }),
+    );
+  });
+
+  test('is read back as it was told', () => {
+    fc.assert(
+      fc.property(objects, (all) => {
+        const exports = ownExports();
+        for (const object of all) exports.take(upsert(object));
+        exports.plan();
+        for (const [name, { spec }] of exports.digests) {
+          if (spec === undefined) continue;
+          const written = JSON.parse(JSON.stringify(exportedObject(name, spec))) as KubeObject;
+          expect(readExported(written, 'c1')).toEqual(spec);
+        }
+      }),
+    );
+  });
+});
+
+const exportSpec = fc
+  .record({
+    since: fc.nat(3),
+    ports: fc.uniqueArray(fc.constantFrom('http 80 HTTP', 'grpc 80 HTTP2', 'http 81 HTTP', 'tcp 82 TCP'), {
+      selector: (port) => port.split(' ')[1],
+      minLength: 1,
+    }),
+    ready: fc.nat(4),
+    subsets: fc.subarray(['v1', 'v2']),
+    gateways: fc.subarray(['172.31.0.1', '172.31.0.2', 'gateway.example.com']),
+    headless: fc.boolean(),
+  })
+  .map(({ since, ports, ready, subsets, gateways, headless }) => (cluster: string) => ({
+    cluster,
+    exportedAt: created(since),
+    type: headless ? ('Headless' as const) : ('ClusterSetIP' as const),
+    ports: ports.map((port) => {
+      const [name = '', number, protocol] = port.split(' ');
+      return { name, port: Number(number), protocol: protocol as 'HTTP' };
+    }),
+    ready: ready * subsets.length,
+    localities: [],
+    subsets: subsets.map((name) => ({ name, labels: { version: name }, ready, localities: [] })),
+    gateways: gateways.map((address) => ({ address, port: 15443, network: '', locality: '' })),
+    subjectAltNames: [],
+    traffic: undefined,
+  }));
+const CLUSTERS = ['c1', 'c2', 'c3'];
+const exportChange = fc.record({ cluster: fc.constantFrom(...CLUSTERS), place, spec: fc.option(exportSpec) });
+const entry = fc.record({ place, global: fc.boolean(), address: fc.integer({ min: 1, max: 9 }) }).map(
+  ({ place: { namespace, name }, global, address }): KubeObject => ({
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'ServiceEntry',
+    metadata: { namespace, name: `by-hand-${name}` },
+    spec: {
+      hosts: [global ? `${name}.${namespace}.global` : `${name}.example.com`],
+      addresses: [`244.0.0.${address}`],
+    },
+  }),
+);
+const namespace = fc
+  .constantFrom(...NAMESPACES)
+  .map((name): KubeObject => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
+const step = fc.oneof(
+  { weight: 5, arbitrary: exportChange },
+  { weight: 1, arbitrary: fc.record({ object: fc.oneof(entry, namespace), isThere: fc.boolean() }) },
+);
+type Step =
+  | { cluster: string; place: { namespace: string; name: string }; spec: ((cluster: string) => never) | null }
+  | { object: KubeObject; isThere: boolean };
+
+/** Of eight usable addresses for six services: they meet all the time. */
+const few = () => new VirtualAddresses({ first: 244 * 2 ** 24, size: 9 });
+
+function take(imports: Imports, step: Step): void {
+  if ('object' in step) imports.take(step.isThere ? upsert(step.object) : remove(step.object));
+  else imports.setExport(step.cluster, `${step.place.namespace}/${step.place.name}`, step.spec?.(step.cluster));
+}
+
+function addressesOf(imports: Imports): Map<ServiceName, string> {
+  const found = [...imports.imports].flatMap(([service, { objects: made }]) => {
+    const spec = made.find(({ kind }) => kind === 'ServiceEntry')?.['spec'] as { addresses: string[] } | undefined;
+    return spec === undefined ? [] : [[service, spec.addresses[0]!] as const];
+  });
+  return new Map(found);
+}
+
+const bytesOf = (imports: Imports): string => JSON.stringify([...imports.imports].sort(([a], [b]) => (a < b ? -1 : 1)));
+
+describe('what is imported', () => {
+  test('does not depend on the order in which clusters and objects speak', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), fc.infiniteStream(fc.nat(1_000)), (steps, random) => {
+        // The last word of each counts.
+        const keyOf = (s: Step) =>
+          'object' in s
+            ? `${s.object.kind} ${s.object.metadata.namespace}/${s.object.metadata.name}`
+            : `${s.cluster} ${s.place.namespace}/${s.place.name}`;
+        const last = [...new Map((steps as Step[]).map((s) => [keyOf(s), s])).values()];
+        const plain = new Imports('c1', 'cluster.local');
+        for (const s of last) take(plain, s);
+        plain.plan();
+        const shuffled = new Imports('c1', 'cluster.local');
+        for (const queue = [...last]; queue.length > 0; ) {
+          take(shuffled, queue.splice(random.next().value! % queue.length, 1)[0]!);
+          if (random.next().value! % 3 === 0) shuffled.plan();
+        }
+        shuffled.plan();
+        expect(bytesOf(shuffled)).toBe(bytesOf(plain));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('addresses never meet, neither one another nor a person’s, and do not change while the service is there', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const imports = new Imports('c1', 'cluster.local', few());
+        const persons = new Map<string, string>();
+        let before = new Map<ServiceName, string>();
+        // Eight addresses, of which persons may take some: with too many nobody could have one.
+        for (const s of steps as Step[]) {
+          if ('object' in s && s.object.kind === 'ServiceEntry') {
+            const name = `${s.object.metadata.namespace}/${s.object.metadata.name}`;
+            if (s.isThere && persons.size >= 2 && !persons.has(name)) continue;
+            if (s.isThere) persons.set(name, (s.object['spec'] as { addresses: string[] }).addresses[0]!);
+            else persons.delete(name);
+          }
+          take(imports, s);
+          imports.plan();
+          const now = addressesOf(imports);
+          expect(new Set(now.values()).size).toBe(now.size);
+          for (const address of persons.values()) expect([...now.values()]).not.toContain(address);
+          for (const [service, address] of now) {
+            const old = before.get(service);
+            if (old !== undefined && ![...persons.values()].includes(old)) expect(address).toBe(old);
+          }
+          before = now;
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('nothing is left when no other cluster exports any more', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const imports = new Imports('c1', 'cluster.local');
+        for (const s of steps as Step[]) take(imports, s);
+        imports.plan();
+        for (const cluster of CLUSTERS.slice(1)) imports.setCluster(cluster, new Map());
+        imports.plan();
+        expect([...imports.imports.values()].flatMap(({ objects: made }) => made)).toEqual([]);
+      }),
+    );
+  });
+
+  test('a person’s ServiceEntry for one of the names leaves nothing of ours beside it', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), entry, (steps, object) => {
+        const imports = new Imports('c1', 'cluster.local');
+        for (const s of steps as Step[]) take(imports, s);
+        imports.take(upsert(object));
+        imports.plan();
+        const [host] = (object['spec'] as { hosts: string[] }).hosts;
+        const hosts = [...imports.imports.values()].flatMap(({ objects: made }) =>
+          made.flatMap(({ kind, spec }) => (kind === 'ServiceEntry' ? (spec as { hosts: string[] }).hosts : [])),
+        );
+        expect(hosts).not.toContain(host);
+      }),
+    );
+  });
+
+  test('what is written tells again what it was made of, until its clusters speak themselves', () => {
+    fc.assert(
+      fc.property(fc.array(exportChange, { minLength: 1, maxLength: 12 }), (steps) => {
+        const imports = new Imports('c1', 'cluster.local');
+        for (const each of NAMESPACES)
+          imports.take(upsert({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: each } }));
+        for (const s of steps as Step[]) take(imports, s);
+        imports.plan();
+        const written = [...imports.imports.values()].flatMap(({ objects: made }) => made);
+
+        // Another replica, which has heard of no cluster but its own.
+        const later = new Imports('c1', 'cluster.local');
+        for (const each of NAMESPACES)
+          later.take(upsert({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: each } }));
+        for (const object of written) later.take(upsert(object));
+        for (const service of imports.imports.keys()) {
+          const own = imports.exportsOf(service).find(({ cluster }) => cluster === 'c1');
+          later.setExport('c1', service, own?.spec);
+        }
+        for (const cluster of CLUSTERS.slice(1)) later.recall(cluster);
+        later.plan();
+        const bytes = (from: Imports) =>
+          [...from.imports.values()]
+            .flatMap(({ objects: made }) => made)
+            .filter(({ kind }) => kind !== 'ServiceImport')
+            .map((object) => JSON.stringify(object))
+            .sort();
+        expect(bytes(later)).toEqual(bytes(imports));
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+test('an address begins where the service’s name says, in every cluster the same', () => {
+  const [a, b] = [new VirtualAddresses(), new VirtualAddresses()];
+  const seekers = ['default/reviews', 'default/ratings', 'shop/cart'].map((name) => ({
+    service: name,
+    since: created(0),
+  }));
+  expect(a.assign(seekers)).toEqual(b.assign([...seekers].reverse()));
+  expect(a.assign(seekers).get('default/reviews')).toBe('247.108.66.147');
+});
