@@ -85,7 +85,8 @@ class ClusterWork {
 
   /** Namespace, the record that the cluster is in the mesh, and its CA: before anything that needs them starts. */
   async #ground(): Promise<void> {
-    const { scene, trust } = this.#options;
+    const { scene, trust, plan: planned } = this.#options;
+    if (planned.obstacle !== undefined) throw new UserError(planned.obstacle);
     const { stages } = installation(scene, this.#member);
     const account = stages
       .flatMap(({ objects }) => objects)
@@ -101,10 +102,25 @@ class ClusterWork {
   }
 
   async #installOwn(): Promise<void> {
-    const { scene, exchange, signal } = this.#options;
-    await this.#install();
-    if (servedBy(this.#member, scene.members).length > 0) {
-      exchange.offer(this.#member.name, ADDRESS, await this.#waitForAddress(signal));
+    const { scene, signal } = this.#options;
+    await this.#offering([ADDRESS], async (offer) => {
+      await this.#install();
+      if (servedBy(this.#member, scene.members).length > 0) offer(ADDRESS, await this.#waitForAddress(signal));
+    });
+  }
+
+  /** Whoever waits for what does not come is told at once: the two might wait for one another. */
+  async #offering(
+    whats: readonly string[],
+    work: (offer: (what: string, value: string) => void) => Promise<void>,
+  ): Promise<void> {
+    const { exchange } = this.#options;
+    const { name } = this.#member;
+    try {
+      await work((what, value) => exchange.offer(name, what, value));
+    } catch (error) {
+      for (const what of whats) exchange.fail(name, what, error as Error);
+      throw error;
     }
   }
 
@@ -145,17 +161,14 @@ class ClusterWork {
 
   /** Tokens for the others, and the others' for this one. */
   async #peers(): Promise<void> {
-    const { scene, exchange, signal } = this.#options;
+    const { scene, signal } = this.#options;
     const { mesh, members } = scene;
     const peers = peersOf(this.#member, members);
-    await this.#step('tokens for the others', peerTokens(scene, this.#member));
-    for (const { name } of peers) {
-      exchange.offer(
-        this.#member.name,
-        peerTokenName(name),
-        await waitForKubeconfig(this.#member, peerTokenName(name), signal),
-      );
-    }
+    const tokens = peers.map(({ name }) => peerTokenName(name));
+    await this.#offering(tokens, async (offer) => {
+      await this.#step('tokens for the others', peerTokens(scene, this.#member));
+      for (const token of tokens) offer(token, await waitForKubeconfig(this.#member, token, signal));
+    });
     const wanted = [
       ...peers.map(({ name }) => ({ name, token: peerTokenName(this.#member.name), build: buildPeerSecret })),
       ...servedBy(this.#member, members).map(({ name }) => ({ name, token: SERVED_TOKEN, build: buildRemoteSecret })),
@@ -163,8 +176,11 @@ class ClusterWork {
     await Promise.all(
       wanted.map(async ({ name, token, build }) => {
         const kubeconfig = await this.#needed(name, token);
-        if (kubeconfig === undefined) this.#missing.push({ cluster: name, message: `does not know ${name}` });
-        else await this.#step(`reading ${name}`, [build(mesh.name, name, kubeconfig)]);
+        if (kubeconfig !== undefined) await this.#step(`reading ${name}`, [build(mesh.name, name, kubeconfig)]);
+        // What an earlier run wrote holds as long as the other cluster is away.
+        else if ((await this.#read(build(mesh.name, name, ''))) === undefined) {
+          this.#missing.push({ cluster: name, message: `does not know ${name}` });
+        }
       }),
     );
   }
@@ -195,14 +211,10 @@ class ClusterWork {
   }
 
   async #leftovers(): Promise<void> {
-    const leftovers = this.#options.plan.changes.filter(({ action }) => action === 'delete');
-    for (const { object } of leftovers) {
-      const [kind = '', path = ''] = object.split(' ');
-      const [name = '', namespace] = path.split('/').reverse();
-      const type = meshTypeOf({ apiVersion: '', kind, metadata: {} });
-      await this.#member.client.delete(type, name, namespace === '' ? undefined : namespace, {
-        propagation: 'Background',
-      });
+    const leftovers = this.#options.plan.changes.flatMap(({ leftover }) => leftover ?? []);
+    for (const object of leftovers) {
+      const { name = '', namespace } = object.metadata;
+      await this.#member.client.delete(meshTypeOf(object), name, namespace, { propagation: 'Background' });
     }
     if (leftovers.length > 0)
       this.#options.report({ kind: 'done', what: 'removing what is no longer wanted', changes: leftovers.length });

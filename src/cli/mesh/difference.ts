@@ -33,10 +33,30 @@ function walk(live: unknown, wanted: unknown, path: string): string[] {
   if (Array.isArray(live) && Array.isArray(wanted) && live.length === wanted.length) {
     return wanted.flatMap((value, i) => walk(live[i], value, `${path}[${i}]`));
   }
+  if (Array.isArray(live) && Array.isArray(wanted)) return listDifference(live, wanted, path);
   const isLong = (value: unknown): value is string => typeof value === 'string' && value.includes('\n');
   if (isLong(wanted) && (isLong(live) || live === ''))
     return lineDifference(live, wanted).map((line) => `${path}: ${line}`);
-  return [`${path}: ${show(live)} -> ${show(wanted)}`];
+  return [`${path}: ${showBoth(live, wanted)}`];
+}
+
+/** Elements that are in one list only; what a server adds to an element makes it no other. */
+function listDifference(live: readonly unknown[], wanted: readonly unknown[], path: string): string[] {
+  const gone = live.filter((old) => !wanted.some((value) => covers(old, value)));
+  const come = wanted.filter((value) => !live.some((old) => covers(old, value)));
+  if (gone.length + come.length === 0) return [`${path}: the order of its entries`];
+  return [...gone.map((value) => `${path}: - ${show(value)}`), ...come.map((value) => `${path}: + ${show(value)}`)];
+}
+
+/** Of long texts the part where they differ. */
+function showBoth(live: unknown, wanted: unknown): string {
+  if (typeof live !== 'string' || typeof wanted !== 'string' || Math.max(live.length, wanted.length) <= MAX_VALUE) {
+    return `${show(live)} -> ${show(wanted)}`;
+  }
+  let same = 0;
+  while (same < live.length && live[same] === wanted[same]) same++;
+  const part = (text: string) => `... ${clip(text.slice(Math.max(0, same - 30)))}`;
+  return `${part(live)} -> ${part(wanted)}`;
 }
 
 /** Lines that are in one text only, in their order; moved ones are not told. */

@@ -140,7 +140,13 @@ class MeshDown {
     }
     const locks = await lockAll([...staying!, ...leaving!], this.#mesh.name, 'mesh down');
     try {
-      return this.#conclude(await this.#carryOut(staying!, leaving!));
+      const isHeld = ({ name }: Member) => locks.held.has(name);
+      const lost = [...staying!, ...leaving!].filter((member) => !isHeld(member));
+      const outcomes = await this.#carryOut(staying!.filter(isHeld), leaving!.filter(isHeld));
+      return this.#conclude([
+        ...outcomes,
+        ...lost.map((member) => ({ member, error: this.#explain(member, locks.failed.get(member.name)) })),
+      ]);
     } finally {
       await releaseAll(locks);
     }

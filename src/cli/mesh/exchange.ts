@@ -12,6 +12,11 @@ export class Exchange {
     this.#slot(cluster, what).resolve(value);
   }
 
+  /** It will not come; what has been offered stands. */
+  fail(cluster: string, what: string, error: Error): void {
+    this.#slot(cluster, what).reject(error);
+  }
+
   /** Whatever the cluster has not offered yet it will not offer any more. */
   giveUp(cluster: string, error: Error): void {
     this.#failed.set(cluster, error);

@@ -51,10 +51,15 @@ export function thisHolder(command: string): Holder {
   return { who: `${user}@${hostname()}`, host: hostname(), pid: process.pid, command, id: randomUUID() };
 }
 
-export type Locks = ReadonlyMap<string, Lock>;
+export interface Locks {
+  /** By the cluster's name. */
+  readonly held: ReadonlyMap<string, Lock>;
+  /** Clusters that stopped answering, say. */
+  readonly failed: ReadonlyMap<string, Error>;
+}
 
 /**
- * All or none, by the clusters' names; in one order, so that of two runs at once one gets all of them.
+ * None where somebody has one of them; in one order, so that of two runs at once one gets all of them.
  * @throws UserError naming who has one, and since when
  */
 export async function lockAll(
@@ -62,25 +67,29 @@ export async function lockAll(
   mesh: string,
   command: string,
 ): Promise<Locks> {
-  const locks = new Map<string, Lock>();
+  const held = new Map<string, Lock>();
+  const failed = new Map<string, Error>();
   const holder = thisHolder(command);
-  try {
-    for (const { name, client } of [...members].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  for (const { name, client } of [...members].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    try {
       const lock = await acquireLock(name, client, mesh, holder);
-      locks.set(name, lock);
+      held.set(name, lock);
       if (lock.takenOverFrom === undefined) continue;
       process.stderr.write(`  ! ${name}: took over from ${lock.takenOverFrom}, whose run has ended in the middle\n`);
+    } catch (error) {
+      if (error instanceof UserError) {
+        await releaseAll({ held });
+        throw error;
+      }
+      failed.set(name, error as Error);
     }
-    return locks;
-  } catch (error) {
-    await releaseAll(locks);
-    throw error;
   }
+  return { held, failed };
 }
 
 /** Where one cannot be given back, it ends by itself. */
-export async function releaseAll(locks: Locks): Promise<void> {
-  await Promise.all([...locks.values()].map((lock) => lock.release().catch(() => {})));
+export async function releaseAll({ held }: Pick<Locks, 'held'>): Promise<void> {
+  await Promise.all([...held.values()].map((lock) => lock.release().catch(() => {})));
 }
 
 /** @throws UserError naming who has it, and since when */

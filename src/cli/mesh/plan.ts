@@ -20,7 +20,7 @@ import { exportPolicies, installation, peerTokens, record, type Scene } from './
 import { describeDifference } from './difference.ts';
 import type { LiveObjects } from './live-objects.ts';
 import { hasOwnPlane, type Member, peersOf, servedBy } from './members.ts';
-import { FOR_CLUSTER_LABEL, RECORD } from './record.ts';
+import { FOR_CLUSTER_LABEL, type RecordedCluster, readRecord } from './record.ts';
 import { type ClusterState, gatewayAddress, INGRESS } from './sighting.ts';
 import { CA_SECRET, type Trust } from './trust.ts';
 
@@ -32,6 +32,8 @@ export interface PlannedChange {
   readonly action: 'create' | 'change' | 'delete';
   readonly object: string;
   readonly details: readonly string[];
+  /** What is to be deleted. */
+  readonly leftover?: KubeObject;
 }
 
 export interface ClusterPlan {
@@ -39,6 +41,8 @@ export interface ClusterPlan {
   readonly changes: readonly PlannedChange[];
   /** What keeps a part of it from being done. */
   readonly problems: readonly string[];
+  /** What keeps all of it from being done; among the problems, too. */
+  readonly obstacle: string | undefined;
   readonly notices: readonly string[];
 }
 
@@ -68,6 +72,7 @@ class Planner {
   readonly #changes: PlannedChange[] = [];
   readonly #problems: string[] = [];
   readonly #notices: string[] = [];
+  #obstacle: string | undefined;
   /** What is to be there, or to be left alone. */
   readonly #kept = new Set<string>();
 
@@ -81,7 +86,8 @@ class Planner {
 
   get plan(): ClusterPlan {
     const changes = [...this.#changes].sort((a, b) => STEPS.indexOf(a.step) - STEPS.indexOf(b.step));
-    return { member: this.#member, changes, problems: this.#problems, notices: this.#notices };
+    const told = { problems: this.#problems, obstacle: this.#obstacle, notices: this.#notices };
+    return { member: this.#member, changes, ...told };
   }
 
   certificates({ plans }: Trust): void {
@@ -182,8 +188,15 @@ class Planner {
 
   record(): void {
     const object = record(this.#scene, this.#member);
-    this.#kept.add(`ConfigMap ${ISTIO_NAMESPACE}/${RECORD}`);
-    this.#want('record', object);
+    const [before, after] = [this.#live.get(object), object].map((each) => readRecord(each)?.clusters ?? []);
+    this.#want('record', object, describeMembers(before!, after!));
+    const own = before!.find(({ name }) => name === this.#member.name);
+    const { controlPlane } = this.#member.spec;
+    if (own === undefined || (own.servedBy === undefined) === (controlPlane.kind === 'own')) return;
+    const was = own.servedBy === undefined ? 'a control plane of its own' : `the control plane of ${own.servedBy}`;
+    const cure = `take it out first (mesh down --cluster ${this.#member.name}), and put it in again`;
+    this.#obstacle = `it has ${was}, and cannot change to the other model while it runs: ${cure}`;
+    this.#problems.push(this.#obstacle);
   }
 
   /** What an earlier run made, and this file no longer says. */
@@ -196,11 +209,11 @@ class Planner {
       // Users' objects go with their definitions: that is for `mesh down`.
       if (['CustomResourceDefinition', 'Namespace', 'EndpointSlice'].includes(object.kind)) continue;
       if (staying.has(labels[FOR_CLUSTER_LABEL] ?? '')) continue;
-      this.#changes.push({ step: stepOf(object), action: 'delete', object: name, details: [] });
+      this.#changes.push({ step: stepOf(object), action: 'delete', object: name, details: [], leftover: object });
     }
   }
 
-  #want(step: StepName, object: KubeObject): void {
+  #want(step: StepName, object: KubeObject, known?: readonly string[]): void {
     const name = describeObject(object);
     this.#kept.add(name);
     const live = this.#live.get(object);
@@ -208,7 +221,7 @@ class Planner {
     else {
       const { status: _status, ...wanted } = object;
       if (covers(live, wanted)) return;
-      this.#changes.push({ step, action: 'change', object: name, details: describeDifference(live, object) });
+      this.#changes.push({ step, action: 'change', object: name, details: known ?? describeDifference(live, object) });
     }
   }
 
@@ -218,6 +231,18 @@ class Planner {
     this.#kept.add(name);
     if (this.#live.get(object) === undefined) this.#changes.push({ step, action: 'create', object: name, details: [] });
   }
+}
+
+function describeMembers(before: readonly RecordedCluster[], after: readonly RecordedCluster[]): string[] {
+  const told = (all: readonly RecordedCluster[]) => all.map((each) => JSON.stringify(each));
+  const [old, fresh] = [told(before), told(after)];
+  const names = (all: readonly RecordedCluster[], others: readonly string[]) =>
+    all.filter((each) => !others.includes(JSON.stringify(each))).map(({ name }) => name);
+  const [gone, come] = [names(before, fresh), names(after, old)];
+  return [
+    ...come.map((name) => (gone.includes(name) ? `${name} changed` : `${name} joins`)),
+    ...gone.filter((name) => !come.includes(name)).map((name) => `${name} leaves`),
+  ];
 }
 
 /** Those of a served cluster that say where the control plane's gateway is. */

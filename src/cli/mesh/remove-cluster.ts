@@ -132,13 +132,13 @@ export async function forgetClusters(
   options: Omit<RemovalOptions, 'client' | 'keepDefinitions'>,
 ): Promise<void> {
   const { client } = member;
-  const { report, signal } = options;
+  const { report } = options;
   const ties = await findTies(client, leaving);
   for (const { metadata } of ties) await client.delete(SECRETS, metadata.name ?? '', ISTIO_NAMESPACE);
   report('secrets', ties.length);
   await client.apply(record(scene, member), CONFIG_MAPS, { fieldManager: 'isthmus' });
   if (member.spec.controlPlane.kind === 'own') await applySettings(scene, member);
-  if (await waitForImports(client, leaving, options)) await sleep(SETTLED_MS, undefined, { signal });
+  await waitForImports(client, leaving, options);
   report('imports', ties.length);
 }
 
@@ -151,19 +151,22 @@ async function applySettings(scene: Scene, member: Member): Promise<void> {
   for (const object of settings) await member.client.apply(object, meshTypeOf(object), { fieldManager: 'isthmus' });
 }
 
-/** @returns whether there were any */
-async function waitForImports(
+/** Until nothing of a cluster leads to those that leave, and its proxies have been told. */
+export async function waitForImports(
   client: KubeClient,
   leaving: ReadonlySet<string>,
   { timeoutMs, signal }: Pick<RemovalOptions, 'timeoutMs' | 'signal'>,
-): Promise<boolean> {
+): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   for (let looks = 0; ; looks++) {
     const entries = await listIfServed(client, resourceOf(SERVICE_ENTRY), `${MANAGED_BY_LABEL}=${MANAGED_BY}`);
     const left = entries.filter(({ metadata }) =>
       (metadata.annotations?.[CLUSTERS_ANNOTATION] ?? '').split(',').some((cluster) => leaving.has(cluster)),
     );
-    if (left.length === 0) return looks > 0;
+    if (left.length === 0) {
+      if (looks > 0) await sleep(SETTLED_MS, undefined, { signal });
+      return;
+    }
     if (performance.now() > deadline) {
       const names = left.slice(0, 3).map((object) => describeObject(object));
       throw new Error(

@@ -20,7 +20,10 @@ export interface MeshPlan {
 }
 
 export function countChanges({ clusters, newRootDir }: MeshPlan): number {
-  return clusters.reduce((sum, { changes }) => sum + changes.length, 0) + (newRootDir === undefined ? 0 : 1);
+  return (
+    clusters.reduce((sum, { changes, obstacle }) => sum + (obstacle === undefined ? changes.length : 0), 0) +
+    (newRootDir === undefined ? 0 : 1)
+  );
 }
 
 export function renderPlan(plan: MeshPlan, verbose: boolean): string {
@@ -41,8 +44,9 @@ export function renderPlan(plan: MeshPlan, verbose: boolean): string {
   return lines.join('\n');
 }
 
-function renderCluster({ member, changes, problems, notices }: ClusterPlan, verbose: boolean): string[] {
+function renderCluster({ member, changes, problems, obstacle, notices }: ClusterPlan, verbose: boolean): string[] {
   const lines = [head(member)];
+  if (obstacle !== undefined) return [...lines, `  ! ${obstacle}`];
   for (const step of STEPS)
     lines.push(
       ...renderStep(

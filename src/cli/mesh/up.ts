@@ -7,12 +7,15 @@ import { agreed } from './agreement.ts';
 import { type ApplyEvent, applyCluster, type Missing } from './apply-cluster.ts';
 import type { Scene } from './desired.ts';
 import { Exchange } from './exchange.ts';
+import { findContext, readContexts } from './init.ts';
 import { lockAll, releaseAll } from './lock.ts';
-import { type Member, openMembers } from './members.ts';
+import { type Member, openMember, openMembers } from './members.ts';
 import { type Mesh, readMeshFile } from './mesh-file.ts';
-import { type ClusterPlan, planCluster } from './plan.ts';
+import { clusterDefaults } from './mesh-shape.ts';
+import { planCluster } from './plan.ts';
 import { startClusterProgress } from './progress.ts';
 import type { RecordedCluster } from './record.ts';
+import { removeCluster, waitForImports } from './remove-cluster.ts';
 import { countChanges, type MeshPlan, renderPlan } from './render-plan.ts';
 import { type ClusterState, type Sightings, seeClusters } from './sighting.ts';
 import { planTrust, type Trust } from './trust.ts';
@@ -87,7 +90,8 @@ class MeshUp {
       return 1;
     }
     const outcomes = await this.#carryOut(prepared.sightings);
-    return this.#conclude(plan, outcomes, performance.now() - startedAt);
+    const removed = this.#options.prune ? await this.#removeLeft(plan.left, outcomes) : [];
+    return this.#conclude(plan, outcomes, removed, performance.now() - startedAt);
   }
 
   async #prepare(): Promise<Prepared> {
@@ -130,14 +134,16 @@ class MeshUp {
     try {
       // What was planned may have changed before the locks were ours.
       const { scene, trust, plan } = await this.#prepare();
-      const progress = startClusterProgress(plan.clusters.map(({ member }) => member.name));
+      const present = new Set(
+        [...locks.held.keys()].filter((name) => plan.clusters.some(({ member }) => member.name === name)),
+      );
+      const clusters = plan.clusters.filter(({ member }) => present.has(member.name));
+      const progress = startClusterProgress([...present]);
       const exchange = new Exchange();
-      const present = new Set(plan.clusters.map(({ member }) => member.name));
       const outcomes = await Promise.all(
-        plan.clusters.map(async (cluster): Promise<Outcome> => {
+        clusters.map(async (cluster): Promise<Outcome> => {
           const { name } = cluster.member;
-          const lock = locks.get(name);
-          const signal = lock === undefined ? this.#signal : AbortSignal.any([this.#signal, lock.signal]);
+          const signal = AbortSignal.any([this.#signal, locks.held.get(name)!.signal]);
           const report = (event: ApplyEvent) => progress.event(name, event);
           const { timeoutMs } = this.#options;
           try {
@@ -155,25 +161,72 @@ class MeshUp {
             return { member: cluster.member, missing };
           } catch (error) {
             progress.ended(name, 'failed', 'not finished');
-            return { member: cluster.member, missing: [], error: this.#explain(cluster, error, signal) };
+            return { member: cluster.member, missing: [], error: this.#explain(cluster.member, error, signal) };
           }
         }),
       );
       progress.close();
       for (const { cluster, message } of progress.warnings) process.stderr.write(`  ! ${cluster}: ${message}\n`);
-      return outcomes;
+      const lost = seen
+        .filter(({ member }) => !present.has(member.name))
+        .map(({ member }) => ({
+          member,
+          missing: [],
+          error: this.#explain(
+            member,
+            locks.failed.get(member.name) ?? new Error('it does not answer any more'),
+            this.#signal,
+          ),
+        }));
+      return [...outcomes, ...lost];
     } finally {
       await releaseAll(locks);
     }
   }
 
-  #explain({ member }: ClusterPlan, error: unknown, signal: AbortSignal): Error {
+  /** Those that the file no longer has: the others have forgotten them by now. */
+  async #removeLeft(left: readonly RecordedCluster[], outcomes: readonly Outcome[]): Promise<Outcome[]> {
+    if (left.length === 0) return [];
+    if (outcomes.some(({ error }) => error !== undefined)) {
+      process.stderr.write(`\n${left.map(({ name }) => name).join(', ')} stays until the others are finished\n`);
+      return [];
+    }
+    const { timeoutMs, kubeconfig } = this.#options;
+    const names = new Set(left.map(({ name }) => name));
+    const options = { timeoutMs, signal: this.#signal };
+    await Promise.all(outcomes.map(({ member }) => waitForImports(member.client, names, options)));
+    const progress = startClusterProgress([...names]);
+    return await Promise.all(
+      left.map(async (each): Promise<Outcome> => {
+        findContext(each.context, readContexts(kubeconfig), `cluster ${each.name}, which is to be removed: `);
+        const member = openMember(clusterDefaults(each), each.context, kubeconfig);
+        try {
+          const locks = await lockAll([member], this.#mesh.name, 'mesh up --prune');
+          const unlocked = locks.failed.get(member.name);
+          if (unlocked !== undefined) throw unlocked;
+          const report = (what: string, changes: number) => progress.event(each.name, { kind: 'done', what, changes });
+          await removeCluster({ ...options, client: member.client, keepDefinitions: false, report }).finally(() =>
+            releaseAll(locks),
+          );
+          progress.ended(each.name, 'done', 'removed');
+          return { member, missing: [] };
+        } catch (error) {
+          progress.ended(each.name, 'failed', 'not finished');
+          return { member, missing: [], error: this.#explain(member, error, this.#signal) };
+        } finally {
+          member.client.close();
+        }
+      }),
+    );
+  }
+
+  #explain(member: Member, error: unknown, signal: AbortSignal): Error {
     if (signal.aborted && signal.reason instanceof Error) return signal.reason;
     return explainClusterError(error, member.client.server, 'run the same command again: it goes on where it ended');
   }
 
-  #conclude(plan: MeshPlan, outcomes: readonly Outcome[], elapsedMs: number): 0 | 1 {
-    const failed = outcomes.filter(({ error }) => error !== undefined);
+  #conclude(plan: MeshPlan, outcomes: readonly Outcome[], removed: readonly Outcome[], elapsedMs: number): 0 | 1 {
+    const failed = [...outcomes, ...removed].filter(({ error }) => error !== undefined);
     const owed = outcomes.filter(({ missing }) => missing.length > 0);
     for (const { member, error } of failed)
       process.stderr.write(`\n${member.name} was not finished: ${error!.message}\n`);
@@ -195,7 +248,9 @@ class MeshUp {
       return 1;
     }
     const time = `${(elapsedMs / 1000).toFixed(1)} s`;
-    process.stdout.write(`\nThe mesh is up: ${names(outcomes)} (${time}).\n`);
+    const gone = removed.length === 0 ? '' : `; it has left ${names(removed)}`;
+    process.stdout.write(`\nThe mesh is up: ${names(outcomes)}${gone} (${time}).\n`);
+    if (outcomes.length > 1) process.stdout.write(`\nNext:\n  ${commandName()} mesh verify -f ${file}\n`);
     return 0;
   }
 }
