@@ -23,6 +23,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   federation: ['api', 'model', 'kube', 'incremental'],
   // what a request will meet, asked of the pipeline
   explain: ['pipeline.ts', 'api', 'model', 'intent', 'envoy', 'xds', 'kube', 'injector', 'dns'],
+  // what `analyze` says beyond the control plane
+  analyzers: ['api', 'model', 'kube', 'injector', 'incremental'],
   sources: ['kube', 'api'],
   dns: ['kube', 'api', 'sources'],
   injector: ['api', 'kube', 'xds', 'netfilter'],
@@ -55,7 +57,17 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const IO_MODULES = /^node:(fs|net|http|http2|https|tls|dgram|dns|child_process|worker_threads|sqlite)/;
 /** Of node:net these compute and touch no network. */
 const PURE_IMPORT = /^import\s+\{(\s*(isIP|isIPv4|isIPv6|BlockList)\s*,?)+\}\s+from\s+'node:net'/;
-const PURE = new Set(['incremental', 'api', 'model', 'intent', 'envoy', 'pipeline.ts', 'federation', 'explain']);
+const PURE = new Set([
+  'incremental',
+  'api',
+  'model',
+  'intent',
+  'envoy',
+  'pipeline.ts',
+  'federation',
+  'explain',
+  'analyzers',
+]);
 
 export interface FileImports {
   /** Relative to src, e.g. `model/store.ts`. */

@@ -44,8 +44,8 @@ const KEEP_PROBES = 'sidecar.istio.io/rewriteAppHTTPProbers';
 const TLS_MODE_LABEL = 'security.istio.io/tlsMode';
 /** By it others know where the pod is, as its proxy knows by NETWORK; a pod's own word goes before the installation's. */
 const NETWORK_LABEL = 'topology.istio.io/network';
-const NAMESPACE_LABEL = 'istio-injection';
-const NEVER_IN: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'istio-system']);
+export const NAMESPACE_LABEL = 'istio-injection';
+export const NEVER_IN: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'istio-system']);
 
 /**
  * Decides whether a pod gets a sidecar, and how. Idempotent: an injected pod is skipped.
@@ -85,7 +85,7 @@ function readDelivery(annotations: Readonly<Record<string, string>>): ConfigDeli
   throw new Error(`annotation ${DELIVERY_ANNOTATION}: "${value}" is none of ${CONFIG_DELIVERIES.join(', ')}`);
 }
 
-function reasonToSkip(
+export function reasonToSkip(
   pod: Pod,
   namespace: string,
   namespaceLabels: Readonly<Record<string, string>> | undefined,

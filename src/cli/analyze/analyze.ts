@@ -7,12 +7,13 @@ import { UserError } from '../user-error.ts';
 import { place, readObjectFiles } from './collect.ts';
 import { judgeFileSecrets } from './file-secrets.ts';
 import { judgeGlobalHosts } from './global-hosts.ts';
-import { judgeObjects, type Remark, type WatchedCluster } from './judge.ts';
+import { judgeObjects, judgeServed, type Remark, type WatchedCluster } from './judge.ts';
 import { type GatewayCluster, tellDeadGateways } from './network-gateways.ts';
 import { matchRegistry } from './remote-secrets.ts';
 import { countRemarks, type OutputFormat, renderRemarks } from './render.ts';
 import { compareRoots, readRoots } from './roots.ts';
 import { type Sighting, seeCluster } from './sighting.ts';
+import { readSuppressions } from './suppressions.ts';
 import { tellUnwatched } from './watching.ts';
 
 export interface AnalyzeOptions {
@@ -25,6 +26,10 @@ export interface AnalyzeOptions {
   readonly allNamespaces: boolean;
   readonly output: OutputFormat;
   readonly failureThreshold: Severity;
+  /** Less serious remarks are not printed, and do not count. */
+  readonly outputThreshold: Severity;
+  readonly suppress: readonly string[];
+  readonly color: boolean;
 }
 
 interface Findings {
@@ -36,10 +41,16 @@ interface Findings {
 
 /** Prints to stdout; gives the exit code. @throws UserError for what cannot be read or reached */
 export async function analyze(options: AnalyzeOptions): Promise<0 | 1> {
-  const { remarks, notes, scope } = options.useKube ? await analyzeClusters(options) : await analyzeFiles(options);
-  process.stdout.write(renderRemarks(remarks, options.output));
+  const isQuiet = readSuppressions(options.suppress);
+  const {
+    remarks: found,
+    notes,
+    scope,
+  } = options.useKube ? await analyzeClusters(options) : await analyzeFiles(options);
+  const remarks = found.filter((remark) => isAtLeast(remark.severity, options.outputThreshold) && !isQuiet(remark));
+  process.stdout.write(renderRemarks(remarks, options.output, options.color));
   for (const note of notes) process.stderr.write(`isthmus: ${note}\n`);
-  if (options.output === 'text') {
+  if (options.output === 'log') {
     if (remarks.length === 0) process.stdout.write(`✔ Nothing to remark on in ${scope}.\n`);
     else process.stderr.write(`${countRemarks(remarks)} in ${scope}.\n`);
   }
@@ -156,10 +167,13 @@ function judgeSighting(
     return [];
   });
   const isWanted = ({ object, file }: Remark): boolean =>
-    namespace === undefined || file !== undefined || [namespace, ''].includes(object.namespace) || isOfMesh(object);
+    namespace === undefined ||
+    file !== undefined ||
+    [namespace, ''].includes(object.kind === 'Namespace' ? object.name : object.namespace) ||
+    isOfMesh(object);
   const judged =
     installation.role === 'remote'
-      ? []
+      ? judgeServed(collected, shownAs)
       : judgeObjects(collected, { cluster: installation.clusterName, shownAs, watched });
   const located = installation.remarks.map((remark) =>
     shownAs === undefined ? remark : { ...remark, object: { ...remark.object, cluster: shownAs } },

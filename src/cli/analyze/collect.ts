@@ -7,9 +7,18 @@ import type { Diagnostic } from '../../api/diagnostics.ts';
 import { diagnose, type Locate } from '../../api/report.ts';
 import { parseYamlObjects } from '../../api/yaml-documents.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
-import type { KubeObject } from '../../kube/types.ts';
+import {
+  DAEMON_SETS,
+  DEPLOYMENTS,
+  MUTATING_WEBHOOKS,
+  NODES,
+  STATEFUL_SETS,
+  VALIDATING_WEBHOOKS,
+} from '../../kube/resources.ts';
+import type { KubeObject, ResourceType } from '../../kube/types.ts';
 import { meshResources } from '../../runtime/mesh-resources.ts';
 import { identityKey } from '../../sources/contract.ts';
+import type { WatchedResource } from '../../sources/kube.ts';
 import { UserError } from '../user-error.ts';
 
 export interface CollectedObject {
@@ -25,7 +34,19 @@ export interface Collected {
   readonly diagnostics: readonly (Diagnostic & { file?: string })[];
 }
 
-const CLUSTER_SCOPED = new Set(['Namespace', 'Node', 'CustomResourceDefinition', 'PersistentVolume']);
+const CLUSTER_SCOPED = new Set([
+  ...['Namespace', 'Node', 'CustomResourceDefinition', 'PersistentVolume', 'ExportPolicy'],
+  ...['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration', 'ClusterRole', 'ClusterRoleBinding'],
+]);
+
+/** What the control plane does not read, and analyzers do. */
+const BESIDES: readonly ResourceType[] = [
+  DEPLOYMENTS,
+  STATEFUL_SETS,
+  DAEMON_SETS,
+  MUTATING_WEBHOOKS,
+  VALIDATING_WEBHOOKS,
+];
 
 /** Files, folders (with all that is below them) and `-` for standard input. @throws UserError when one cannot be read */
 export async function readObjectFiles(paths: readonly string[]): Promise<Collected> {
@@ -46,13 +67,19 @@ export async function readObjectFiles(paths: readonly string[]): Promise<Collect
 /** @throws KubeError when the cluster does not let the user read something */
 export async function readClusterObjects(client: KubeClient): Promise<Collected> {
   const diagnostics: Diagnostic[] = [];
-  const required = meshResources().filter(({ optional }) => optional !== true);
+  const wanted = [
+    ...meshResources().filter(({ type }) => type !== NODES),
+    ...BESIDES.map((type): WatchedResource => ({ type, optional: true })),
+  ];
   const lists = await Promise.all(
-    required.map(async ({ type, namespace }) => {
+    wanted.map(async ({ type, namespace, optional }) => {
       try {
         return (await client.list(type, { namespace })).items;
       } catch (error) {
-        if (!(error instanceof KubeError && error.code === 404)) throw error;
+        if (!(error instanceof KubeError)) throw error;
+        // What only few may see, or this cluster does not have, is left out.
+        if (optional === true && [403, 404].includes(error.code)) return [];
+        if (error.code !== 404) throw error;
         const ref = {
           apiVersion: 'apiextensions.k8s.io/v1',
           kind: 'CustomResourceDefinition',

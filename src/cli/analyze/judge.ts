@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What there is to say of collected objects: the very rules that the control plane and its webhook apply.
+import { ANALYZERS } from '../../analyzers/analyzers.ts';
+import { readWorld, type World } from '../../analyzers/world.ts';
 import { compareDiagnostics, type Diagnostic, type ObjectRef } from '../../api/diagnostics.ts';
 import { refOf } from '../../api/kind.ts';
 import { kindOf } from '../../api/kinds.ts';
@@ -48,18 +50,44 @@ export function judgeObjects(
     ...upserts(cluster, objects),
     ...watched.flatMap((other) => upserts(other.name, other.objects)),
   ]);
+  const worlds = watched.map((other) => readWorld(other.objects));
+  const beyond = runAnalyzers(readWorld(objects), worlds, found, true);
   const files = new Map(objects.flatMap(({ object, file }) => (file ? [[nameOf(refOf(object)), file]] : [])));
   const shown = new Map([[cluster, shownAs], ...watched.map((other) => [other.name, other.shownAs] as const)]);
   const place = ({ cluster: name, ...object }: ObjectRef): ObjectRef => {
     const as = name === undefined ? shownAs : shown.get(name);
     return as === undefined ? object : { ...object, cluster: as };
   };
-  const remarks = [...found, ...objects.flatMap(refusalOf)].map((diagnostic): Remark => {
+  const remarks = [...found, ...beyond, ...objects.flatMap(refusalOf)].map((diagnostic): Remark => {
     const file = files.get(nameOf(diagnostic.object));
     return { ...diagnostic, object: place(diagnostic.object), ...(file === undefined ? {} : { file }) };
   });
   const own = diagnostics.map((diagnostic) => ({ ...diagnostic, object: place(diagnostic.object) }));
   return [...own, ...remarks].sort(compareDiagnostics);
+}
+
+/** What there is to say of a cluster whose rules do not count, as another's control plane rules it. */
+export function judgeServed({ objects, diagnostics }: Collected, shownAs: string | undefined): Remark[] {
+  const files = new Map(objects.flatMap(({ object, file }) => (file ? [[nameOf(refOf(object)), file]] : [])));
+  const place = <D extends Diagnostic>(found: D): D =>
+    shownAs === undefined ? found : { ...found, object: { ...found.object, cluster: shownAs } };
+  const beyond = runAnalyzers(readWorld(objects), [], [], false).map((found): Remark => {
+    const file = files.get(nameOf(found.object));
+    return { ...place(found), ...(file === undefined ? {} : { file }) };
+  });
+  return [...diagnostics.map(place), ...beyond].sort(compareDiagnostics);
+}
+
+function runAnalyzers(
+  world: World,
+  elsewhere: readonly World[],
+  told: readonly Diagnostic[],
+  rules: boolean,
+): Diagnostic[] {
+  const misspelt = new Set(told.filter(({ code }) => code === 'ISM0127').map(({ object }) => nameOf(object)));
+  return ANALYZERS.filter(({ ofRules }) => rules || !ofRules)
+    .flatMap((analyzer) => analyzer.run(world, elsewhere))
+    .filter(({ code, object }) => code !== 'ISM0413' || !misspelt.has(nameOf(object)));
 }
 
 /** What proxies refuse only they know; the control plane has put it into the object's status. */

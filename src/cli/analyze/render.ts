@@ -3,17 +3,21 @@ import { stringify } from 'yaml';
 import { codesOf, SEVERITIES, shownCode } from '../../api/diagnostics.ts';
 import type { Remark } from './judge.ts';
 
-export type OutputFormat = 'text' | 'json' | 'yaml';
+/** `log`: a line for each. */
+export type OutputFormat = 'log' | 'json' | 'yaml';
 
 /** One line for each remark; as JSON or YAML, a list with every member by its name. */
-export function renderRemarks(remarks: readonly Remark[], format: OutputFormat): string {
+export function renderRemarks(remarks: readonly Remark[], format: OutputFormat, color: boolean): string {
   if (format === 'json') return `${JSON.stringify(remarks.map(plain), undefined, 2)}\n`;
   if (format === 'yaml') return stringify(remarks.map(plain));
-  return remarks.map((remark) => `${renderLine(remark)}\n`).join('');
+  return remarks.map((remark) => `${renderLine(remark, color)}\n`).join('');
 }
 
+/** Red, yellow, and none. */
+const PAINT = { error: '\x1b[31m', warning: '\x1b[33m', info: '' } as const;
+
 /** `Error [IST0106] (cluster1: VirtualService default/reviews, reviews.yaml:12) spec.http[0].rout: there is no ...: did you mean ...? (ISM0003)` */
-function renderLine(remark: Remark): string {
+function renderLine(remark: Remark, color: boolean): string {
   const { code, severity, object, field, message, cure, file, line } = remark;
   const shown = shownCode(remark);
   const closer = shown === code ? '' : ` (${code})`;
@@ -22,7 +26,8 @@ function renderLine(remark: Remark): string {
   const what = object.kind === 'File' ? [place] : [`${object.kind} ${name}`, ...(place === '' ? [] : [place])];
   const cluster = object.cluster === undefined ? '' : `${object.cluster}: `;
   const level = `${severity.charAt(0).toUpperCase()}${severity.slice(1)}`;
-  return `${level} [${shown}] (${cluster}${what.join(', ')}) ${field === '' ? '' : `${field}: `}${message}: ${cure}${closer}`;
+  const painted = color ? `${PAINT[severity]}${level}\x1b[0m` : level;
+  return `${painted} [${shown}] (${cluster}${what.join(', ')}) ${field === '' ? '' : `${field}: `}${message}: ${cure}${closer}`;
 }
 
 function plain(remark: Remark): Record<string, unknown> {

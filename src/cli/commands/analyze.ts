@@ -12,6 +12,10 @@ interface AnalyzeFlags {
   useKube: boolean;
   output: OutputFormat;
   failureThreshold: Severity;
+  outputThreshold: Severity;
+  suppress: string[];
+  color?: boolean;
+  listAnalyzers: boolean;
 }
 
 const EXAMPLES = `
@@ -24,8 +28,9 @@ Examples:
   isthmus analyze --use-kube=false rules/             files alone, without any cluster
   kubectl get vs,dr,se,gw -A -o yaml | isthmus analyze --use-kube=false -
   isthmus analyze -A -o json --failure-threshold warning
+  isthmus analyze -A --suppress 'IST0102=Namespace *' --output-threshold warning
 
-Each message has a code (docs/diagnostics.md), the object, the field, and a cure. Exit code 0: nothing as serious as
+Each message has a code (docs/diagnostics.md; Istio's where Istio says the same), the object, the field, and a cure. Exit code 0: nothing as serious as
 --failure-threshold; 1: something is; 2: called wrongly.`;
 
 const collect = (value: string, previous: string[]): string[] => [...previous, value];
@@ -40,23 +45,36 @@ export function register(program: Command): void {
     .option('--kubeconfig <file>', 'default: $KUBECONFIG, or ~/.kube/config')
     .option('-n, --namespace <name>', 'whose objects are judged (default: the context’s)')
     .option('-A, --all-namespaces', 'those of every namespace', false)
-    .option('--use-kube <bool>', 'look into the cluster; false: files alone', readBool, true)
+    .option('-k, --use-kube <bool>', 'look into the cluster; false: files alone', readBool, true)
     .addOption(
-      new Option('-o, --output <format>', 'text, json or yaml').choices(['text', 'json', 'yaml']).default('text'),
+      new Option('-o, --output <format>', 'log (a line for each), json or yaml')
+        .choices(['log', 'json', 'yaml'])
+        .default('log'),
     )
     .option('--failure-threshold <level>', 'exit with 1 from this level on: info, warning or error', readLevel, 'error')
+    .option('--output-threshold <level>', 'leave out what is less serious', readLevel, 'info')
+    .option('-S, --suppress <what>', 'leave out CODE=KIND NAME.NAMESPACE; * for any; may be repeated', collect, [])
+    .option('--color [bool]', 'colour, also where the output is no terminal; false: never', readBool)
+    .option('-L, --list-analyzers', 'say what is looked at, and end', false)
     .addHelpText('after', EXAMPLES)
     .action(runAnalyze);
 }
 
 async function runAnalyze(files: readonly string[], flags: AnalyzeFlags): Promise<void> {
+  if (flags.listAnalyzers) return listAnalyzers();
   const [{ analyze }, { UserError }] = await Promise.all([import('../analyze/analyze.ts'), import('../user-error.ts')]);
   const paths = [...files, ...flags.filename];
   if (!flags.useKube && paths.length === 0)
     throw new UserError('--use-kube=false leaves nothing to look at: name files or folders', 2);
   if (flags.allNamespaces && flags.namespace !== undefined)
     throw new UserError('-A and -n exclude one another: leave one of them out', 2);
-  process.exitCode = await analyze({ ...flags, contexts: flags.context, paths });
+  const color = flags.color ?? (process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined);
+  process.exitCode = await analyze({ ...flags, color, contexts: flags.context, paths });
+}
+
+async function listAnalyzers(): Promise<void> {
+  const { listedAnalyzers } = await import('../analyze/listed-analyzers.ts');
+  process.stdout.write(listedAnalyzers());
 }
 
 function readBool(text: string): boolean {

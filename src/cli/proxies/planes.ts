@@ -47,6 +47,15 @@ function planePod({ metadata, spec, status }: KubeObject): PlanePod {
   };
 }
 
+/** Another cluster's control plane rules the proxies here. */
+export function isServed(pods: readonly PlanePod[]): boolean {
+  return pods.length > 0 && pods.every(({ component }) => component !== PILOT);
+}
+
+export function servedNote(context: string): string {
+  return `${context} has no control plane of its own: that of another cluster rules its proxies`;
+}
+
 /** The pods to ask. @throws UserError with the cure when there is none */
 export function demandPilots(pods: readonly PlanePod[], context: string): PlanePod[] {
   const pilots = pods.filter(({ component }) => component === PILOT);
@@ -57,10 +66,7 @@ export function demandPilots(pods: readonly PlanePod[], context: string): PlaneP
     const cure = `kubectl --context ${context} -n ${ISTIO_NAMESPACE} describe pod, and its logs, say why`;
     throw new UserError(`the control plane of ${context} does not run (${names}): ${cure}`);
   }
-  if (pods.length > 0) {
-    const where = `${context} has no control plane of its own: that of another cluster rules its proxies`;
-    throw new UserError(`${where}; name that cluster’s context with --context`);
-  }
+  if (isServed(pods)) throw new UserError(`${servedNote(context)}; name that cluster’s context with --context`);
   const cure = `install one (isthmus install --context ${context}), or name another cluster with --context`;
   throw new UserError(`${context} has no control plane (no pod of istiod in ${ISTIO_NAMESPACE}): ${cure}`);
 }

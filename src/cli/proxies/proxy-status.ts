@@ -3,7 +3,7 @@
 import { closestName } from '../../api/closest-name.ts';
 import { demandAnswer, readTarget } from '../install-target.ts';
 import { UserError } from '../user-error.ts';
-import { askPilots, demandPilots, listPlanePods } from './planes.ts';
+import { askPilots, demandPilots, isServed, listPlanePods, servedNote } from './planes.ts';
 import { renderRefusals, renderRows, renderStructured, type StructuredFormat } from './render.ts';
 import { type ProxyRow, readRows } from './states.ts';
 
@@ -41,11 +41,15 @@ export async function proxyStatus(options: ProxyStatusOptions): Promise<0 | 1> {
   return failures.length === 0 ? 0 : 1;
 }
 
-async function lookAt(context: string | undefined, { kubeconfig }: ProxyStatusOptions): Promise<Seen> {
+async function lookAt(context: string | undefined, { kubeconfig, contexts }: ProxyStatusOptions): Promise<Seen> {
   const target = readTarget({ ...(context && { context }), ...(kubeconfig && { kubeconfig }) });
   try {
     await demandAnswer(target, 'ask again');
-    const pilots = demandPilots(await listPlanePods(target.client), target.contextName);
+    const pods = await listPlanePods(target.client);
+    // Its proxies are in the answer of the control plane that rules them, if that is asked too.
+    if (isServed(pods) && contexts.length > 1)
+      return { rows: [], notes: [servedNote(target.contextName)], namespace: target.namespace };
+    const pilots = demandPilots(pods, target.contextName);
     const { reports, notes } = await askPilots(target.client, pilots);
     return { rows: readRows(reports), notes, namespace: target.namespace };
   } catch (error) {
