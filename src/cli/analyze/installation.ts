@@ -195,7 +195,9 @@ async function inspectEvents(client: KubeClient, secrets: readonly KubeObject[],
     client.list(EVENTS, { namespace: ISTIO_NAMESPACE }),
     client.list(PODS, { namespace: ISTIO_NAMESPACE }),
   ]);
-  const there = new Set([...pods.items, ...secrets].map(({ metadata }) => metadata.uid));
+  // A pod on its way out says nothing of the one that has taken its place.
+  const staying = pods.items.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  const there = new Set([...staying, ...secrets].map(({ metadata }) => metadata.uid));
   return items.flatMap((event): Remark[] => {
     const reason = String(event['reason']);
     const known = Object.hasOwn(TROUBLES, reason) ? TROUBLES[reason as PlaneTrouble] : undefined;

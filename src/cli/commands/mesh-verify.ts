@@ -7,6 +7,7 @@ interface VerifyFlags {
   kubeconfig?: string;
   output: 'text' | 'json';
   timeout: number;
+  patience: number;
 }
 
 const HELP = `
@@ -21,9 +22,6 @@ leaves, the next one removes. Each pod asks each of the others through its own s
 sidecar behind it. What fails is told by its cause (docs/mesh-verify.md). Exit code 0: every pair answers over mutual
 TLS, and nothing is wrong; 1: not so; 2: called wrongly.`;
 
-/** How long what is new may take to reach the proxies. */
-const PATIENCE_MS = 10_000;
-
 export function registerVerify(mesh: Command): void {
   mesh
     .command('verify')
@@ -37,14 +35,15 @@ export function registerVerify(mesh: Command): void {
     )
     .option('-c, --kubeconfig <file>', 'default: $KUBECONFIG, or ~/.kube/config')
     .option('--timeout <seconds>', 'how long a probe’s pod may take to become ready', readSeconds, 30)
+    .option('--patience <seconds>', 'how long the way to a new pod may take to be known everywhere', readSeconds, 10)
     .addOption(new Option('-o, --output <format>', 'text or json').choices(['text', 'json']).default('text'))
     .addHelpText('after', HELP)
-    .action(async ({ filename, context, kubeconfig, output, timeout }: VerifyFlags) => {
+    .action(async ({ filename, context, kubeconfig, output, timeout, patience }: VerifyFlags) => {
       const { verifyMesh } = await import('../mesh/verify/verify.ts');
       process.exitCode = await verifyMesh({
         ...(filename !== undefined && { file: filename }),
         ...(kubeconfig !== undefined && { kubeconfig }),
-        ...{ contexts: context, output, timeoutMs: timeout * 1000, patienceMs: PATIENCE_MS },
+        ...{ contexts: context, output, timeoutMs: timeout * 1000, patienceMs: patience * 1000 },
       });
     });
 }

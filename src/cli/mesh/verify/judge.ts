@@ -39,14 +39,23 @@ export function judgeMesh(mesh: MeshSight): Finding[] {
   const unexplained = failed.filter((pair) => !suspicions.some(({ explains }) => explains(pair)));
   const all = [...suspicions, ...unexplained.map(unknown)];
   const causes = new Map(failed.map((pair) => [pair, all.find(({ explains }) => explains(pair))]));
-  return all
-    .map(({ explains: _, ...told }) => told)
-    .map((told, i): Finding => {
-      const pairs = failed.filter((pair) => causes.get(pair) === all[i]).map(({ from, to }) => ({ from, to }));
-      return { ...told, pairs };
-    })
-    .filter((finding, i) => finding.pairs.length > 0 || isNews(all[i]!, all, causes))
-    .sort((a, b) => Number(a.pairs.length === 0) - Number(b.pairs.length === 0));
+  const findings = all.map(({ explains: _, ...told }, i): Finding => {
+    const pairs = failed.filter((pair) => causes.get(pair) === all[i]).map(({ from, to }) => ({ from, to }));
+    return { ...told, pairs };
+  });
+  return joinTwins(findings.filter((finding, i) => finding.pairs.length > 0 || isNews(all[i]!, all, causes))).sort(
+    (a, b) => Number(a.pairs.length === 0) - Number(b.pairs.length === 0),
+  );
+}
+
+/** What is told in the same words of several pairs is one. */
+function joinTwins(findings: readonly Finding[]): Finding[] {
+  const key = ({ cause, cluster, object, message }: Finding) => [cause, cluster, object, message].join('\0');
+  return [...Map.groupBy(findings, key).values()].map(([first, ...twins]) => ({
+    ...first!,
+    evidence: [...new Set([first!, ...twins].flatMap(({ evidence }) => evidence))],
+    pairs: [first!, ...twins].flatMap(({ pairs }) => pairs),
+  }));
 }
 
 /** What might explain only what something before it has explained is a symptom, and what is told twice is told once. */
@@ -64,6 +73,7 @@ function isNews(
 /** These tell of a pair, and not of an object that is wrong by itself. */
 const SYMPTOMS: ReadonlySet<string> = new Set([
   'probe-refused',
+  'injection-off',
   'probe-not-ready',
   'proxy-disconnected',
   'port-blocked',

@@ -11,6 +11,8 @@ const ANSWER_MS = 5_000;
 
 export interface Named {
   readonly context: string;
+  /** As mesh.yaml calls it. */
+  readonly calledInFile: string | undefined;
   /** The context of the cluster whose control plane rules it, where a mesh.yaml says so. */
   readonly servedBy: string | undefined;
 }
@@ -25,7 +27,7 @@ export interface Member extends Named {
 export function nameMembers(file: string | undefined, contexts: readonly string[]): Named[] {
   if (contexts.length > 0) {
     if (file !== undefined) throw new UserError('-f and --context exclude one another: leave one of them out', 2);
-    return [...new Set(contexts)].map((context) => ({ context, servedBy: undefined }));
+    return [...new Set(contexts)].map((context) => ({ context, calledInFile: undefined, servedBy: undefined }));
   }
   if (file === undefined && !existsSync(DEFAULT_FILE)) {
     const cure = 'name the mesh’s clusters (--context cluster1 --context cluster2), or its file with -f';
@@ -37,6 +39,7 @@ export function nameMembers(file: string | undefined, contexts: readonly string[
     const { controlPlane } = cluster;
     return {
       context: contextOf(cluster),
+      calledInFile: cluster.name,
       servedBy: controlPlane.kind === 'served' ? contextNamed.get(controlPlane.by) : undefined,
     };
   });

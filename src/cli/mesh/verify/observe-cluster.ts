@@ -2,6 +2,7 @@
 // What a cluster shows of itself before anything is put into it.
 import type { X509Certificate } from 'node:crypto';
 import { refOf } from '../../../api/kind.ts';
+import { decodeEndpointSlice } from '../../../api/kubernetes.ts';
 import { decodeMeshNetworks } from '../../../api/mesh-networks.ts';
 import { isRecord } from '../../../api/shape.ts';
 import { readCertificates } from '../../../identity/ca-material.ts';
@@ -46,10 +47,12 @@ const NETWORK_POLICIES: ResourceType = {
 };
 
 export interface Observed {
-  readonly sight: Omit<ClusterSight, 'plane' | 'probe' | 'tokens'>;
+  readonly sight: Omit<ClusterSight, 'plane' | 'meshName' | 'probe' | 'tokens'>;
   readonly installation: InstallationReport;
   /** Of the mesh's own programs here; undefined: the mesh is not installed. */
   readonly image: string | undefined;
+  /** Where proxies here dial another cluster's control plane. */
+  readonly pilotAt: readonly string[];
   /** Virtual addresses that ServiceEntries have. */
   readonly taken: ReadonlySet<string>;
   readonly entries: readonly KubeObject[];
@@ -78,18 +81,18 @@ export async function observeCluster(name: string, client: KubeClient): Promise<
     listed(client, meshType('DestinationRule')!),
     listed(client, NETWORK_POLICIES, ISTIO_NAMESPACE),
   ]);
-  const [gateway, authority, names, injector] = await Promise.all([
+  const [gateway, authority, names, injector, pilotAt] = await Promise.all([
     observeGateway(client),
     observeAuthority(client),
     observeNames(client, deployments),
     observeInjector(client),
+    observePilot(client),
   ]);
   const plane = deployments.find(({ metadata }) => ['istiod', 'istio-citadel'].includes(metadata.name ?? ''));
   return {
     sight: {
       name,
       role: installation.role,
-      meshName: installation.clusterName ?? nameAmong(deployments),
       aheadMs: serverMs === undefined ? undefined : serverMs - Date.now(),
       remarks: installation.remarks,
       parts: PARTS.flatMap((part) => observePart(part, deployments, pods)),
@@ -103,6 +106,7 @@ export async function observeCluster(name: string, client: KubeClient): Promise<
     },
     installation,
     image: (plane as DeploymentFields | undefined)?.spec?.template?.spec?.containers?.[0]?.image,
+    pilotAt,
     taken: new Set(entries.flatMap(addressesOf)),
     entries,
   };
@@ -116,12 +120,6 @@ async function listed(client: KubeClient, type: ResourceType, namespace?: string
     if (error instanceof KubeError && (error.code === 404 || error.code === 403)) return [];
     throw error;
   }
-}
-
-/** A remote cluster's own name stands among the arguments of its injector and its CA. */
-function nameAmong(deployments: readonly KubeObject[]): string | undefined {
-  const args = deployments.flatMap((each) => containersOf(each).map((container) => container.args ?? []));
-  return args.map((list) => list[list.indexOf('--cluster-id') + 1 || list.length]).find((found) => found !== undefined);
 }
 
 function containersOf(deployment: KubeObject): readonly { image?: string; args?: readonly string[] }[] {
@@ -228,12 +226,8 @@ function doorOf(
 }
 
 function readyBehind(slice: KubeObject, portName: string): number {
-  const { ports = [], endpoints = [] } = slice as unknown as {
-    ports?: readonly { name?: string }[];
-    endpoints?: readonly { conditions?: { ready?: boolean } }[];
-  };
-  if (!ports.some(({ name }) => name === portName)) return 0;
-  return endpoints.filter(({ conditions }) => conditions?.ready !== false).length;
+  const { ports, endpoints } = decodeEndpointSlice(slice);
+  return Object.hasOwn(ports, portName) ? endpoints.filter(({ ready }) => ready).length : 0;
 }
 
 function nodeAddresses({ status }: KubeObject): string[] {
@@ -287,6 +281,17 @@ async function observeNames(client: KubeClient, deployments: readonly KubeObject
   const probe = { apiVersion: '', kind: 'ServiceEntry', metadata: {}, spec: { hosts: ['probe.global'] } };
   const [fault] = await inspectGlobalDns(client, [probe]);
   return { isInstalled, fault };
+}
+
+/** A cluster without a control plane has a Service of its name that leads to the other cluster's gateway. */
+async function observePilot(client: KubeClient): Promise<string[]> {
+  const [service, slice] = await Promise.all([
+    client.get(SERVICES, 'istio-pilot', ISTIO_NAMESPACE),
+    client.get(ENDPOINT_SLICES, 'istio-pilot', ISTIO_NAMESPACE),
+  ]);
+  const { externalName } = (service?.['spec'] ?? {}) as { externalName?: string };
+  const addresses = slice === undefined ? [] : decodeEndpointSlice(slice).endpoints.flatMap((each) => each.addresses);
+  return externalName === undefined ? addresses : [externalName];
 }
 
 async function observeInjector(client: KubeClient): Promise<ClusterSight['injector']> {

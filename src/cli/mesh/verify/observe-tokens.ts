@@ -8,6 +8,7 @@ import { SECRETS } from '../../../kube/resources.ts';
 import type { KubeObject } from '../../../kube/types.ts';
 import { ISTIO_NAMESPACE } from '../../../runtime/mesh-resources.ts';
 import type { TokenSight } from './evidence.ts';
+import { clusterBehind, type PlacedCluster } from './topology.ts';
 
 const PEER_SECRET_LABEL = 'isthmus.io/peer=true';
 /** What a reader has to be able to list. */
@@ -16,17 +17,10 @@ const NEEDED: Readonly<Record<TokenSight['kind'], readonly string[]>> = {
   peer: ['/apis/isthmus.io/v1alpha1/exportedservices'],
 };
 
-export interface Reachable {
-  readonly name: string;
-  readonly meshName: string | undefined;
-  readonly server: string;
-  readonly caPem: string | undefined;
-}
-
 /** @param clusters whose kubeconfigs are looked for among this cluster's Secrets */
 export async function observeTokens(
   client: Client,
-  clusters: readonly Reachable[],
+  clusters: readonly PlacedCluster[],
   kubeconfig: string | undefined,
 ): Promise<TokenSight[]> {
   const kinds = [
@@ -44,7 +38,7 @@ export async function observeTokens(
       const parsed = parseRemoteKubeconfig(text);
       // What is wrong with its text is told with its line by those who read it for the control plane.
       if ('faults' in parsed) return [];
-      const target = targetOf(key, parsed.config, clusters);
+      const target = clusterBehind({ name: key, config: parsed.config }, clusters);
       const about = {
         kind,
         secret: secret.metadata.name ?? '',
@@ -72,20 +66,6 @@ async function secretsWith(client: Client, labelSelector: string): Promise<KubeO
 function keysOf(secret: KubeObject): [key: string, text: string][] {
   const data = (secret['data'] ?? {}) as Record<string, string>;
   return Object.entries(data).map(([key, encoded]) => [key, Buffer.from(encoded, 'base64').toString('utf8')]);
-}
-
-/** By its name in the mesh; else by address or CA, where those are one cluster's only. */
-function targetOf(key: string, { server, caPem }: ClientConfig, clusters: readonly Reachable[]): Reachable | undefined {
-  const only = (is: (cluster: Reachable) => boolean) => {
-    const found = clusters.filter(is);
-    return found.length === 1 ? found[0] : undefined;
-  };
-  return (
-    only((cluster) => cluster.meshName === key) ??
-    only((cluster) => cluster.server === server) ??
-    only((cluster) => caPem !== undefined && cluster.caPem?.trim() === caPem.trim()) ??
-    only((cluster) => cluster.name === key)
-  );
 }
 
 async function tryToken(

@@ -1,39 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which control plane rules which cluster, and so by which model each ordered pair has to be tried.
+// Which control plane rules which cluster, what it calls it, and so by which model each ordered pair has to be tried.
 import type { RemoteRegistry } from '../../analyze/remote-secrets.ts';
-import { matchRegistry } from '../../analyze/remote-secrets.ts';
 import type { PairSight } from './evidence.ts';
 
-export interface RuledCluster {
+/** What a cluster, or a mesh.yaml, tells of its place in the mesh. */
+export interface PlacedCluster {
+  /** The context. */
   readonly name: string;
+  /** As mesh.yaml calls it. */
+  readonly calledInFile: string | undefined;
+  /** The context of its control plane's cluster, as mesh.yaml has it. */
+  readonly servedBy: string | undefined;
   readonly role: 'primary' | 'remote' | 'none';
-  readonly meshName: string | undefined;
+  /** What its own control plane calls it. */
+  readonly ownName: string | undefined;
   readonly server: string;
   readonly caPem: string | undefined;
+  /** Clusters that its control plane is told to watch. */
   readonly registries: readonly RemoteRegistry[];
-  /** As mesh.yaml has it, which knows it also where the cluster's own Secret is missing. */
-  readonly servedBy: string | undefined;
+  /** Where its proxies dial another cluster's control plane. */
+  readonly pilotAt: readonly string[];
+  readonly gatewayAddresses: readonly string[];
 }
 
-/** Cluster -> the one whose control plane rules it; absent: nobody's, as far as these clusters tell. */
-export function findPlanes(clusters: readonly RuledCluster[]): ReadonlyMap<string, string> {
-  const planes = new Map(clusters.filter(({ role }) => role === 'primary').map(({ name }) => [name, name]));
+export interface Topology {
+  /** Cluster -> the one whose control plane rules it; absent: nobody's, as far as these clusters tell. */
+  readonly planes: ReadonlyMap<string, string>;
+  /** Cluster -> what the mesh calls it. */
+  readonly meshNames: ReadonlyMap<string, string>;
+}
+
+export function placeClusters(clusters: readonly PlacedCluster[]): Topology {
+  const planes = new Map<string, string>();
   for (const cluster of clusters) {
-    if (cluster.role !== 'remote') continue;
-    const plane = cluster.servedBy ?? watcherOf(cluster, clusters)?.name;
+    const plane =
+      cluster.role === 'primary' ? cluster.name : cluster.role === 'remote' ? planeOf(cluster, clusters) : undefined;
     if (plane !== undefined) planes.set(cluster.name, plane);
   }
-  return planes;
+  const meshNames = new Map(
+    clusters.map((cluster) => {
+      const plane = clusters.find(({ name }) => name === planes.get(cluster.name));
+      // A remote cluster does not know its own name: the key of the Secret that its control plane has is it.
+      const key = plane?.registries.find((registry) => clusterBehind(registry, clusters) === cluster)?.name;
+      const given = cluster.role === 'primary' ? cluster.ownName : key;
+      return [cluster.name, given ?? cluster.calledInFile ?? cluster.name] as const;
+    }),
+  );
+  return { planes, meshNames };
 }
 
-/** By its kubeconfig's address or CA; by its name, where that leads elsewhere; else the only control plane there is. */
-function watcherOf(cluster: RuledCluster, clusters: readonly RuledCluster[]): RuledCluster | undefined {
+/** By the file; by where its proxies dial; by who watches it; else the only control plane there is. */
+function planeOf(cluster: PlacedCluster, clusters: readonly PlacedCluster[]): string | undefined {
   const primaries = clusters.filter(({ role }) => role === 'primary');
-  const by = (is: (registry: RemoteRegistry) => boolean) => primaries.find(({ registries }) => registries.some(is));
+  const found =
+    primaries.find(({ gatewayAddresses }) => gatewayAddresses.some((address) => cluster.pilotAt.includes(address))) ??
+    primaries.find(({ registries }) => registries.some((each) => clusterBehind(each, clusters) === cluster)) ??
+    (primaries.length === 1 ? primaries[0] : undefined);
+  return cluster.servedBy ?? found?.name;
+}
+
+/** Whose kubeconfig a Secret's key holds: by its name; by the CA, which no mistyped address changes; by the address. */
+export function clusterBehind<T extends Pick<PlacedCluster, 'name' | 'calledInFile' | 'ownName' | 'server' | 'caPem'>>(
+  { name: key, config }: Pick<RemoteRegistry, 'name' | 'config'>,
+  clusters: readonly T[],
+): T | undefined {
+  const only = (is: (cluster: T) => boolean): T | undefined => {
+    const found = clusters.filter(is);
+    return found.length === 1 ? found[0] : undefined;
+  };
   return (
-    by((registry) => matchRegistry(registry, clusters) === cluster) ??
-    by(({ name }) => name === cluster.meshName) ??
-    (primaries.length === 1 ? primaries[0] : undefined)
+    only(({ calledInFile, ownName }) => (calledInFile ?? ownName) === key) ??
+    only(({ name }) => name === key) ??
+    only(({ caPem }) => caPem !== undefined && caPem.trim() === config?.caPem?.trim()) ??
+    only(({ server }) => server === config?.server)
   );
 }
 

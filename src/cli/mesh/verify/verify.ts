@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus mesh verify`: looks, puts probes up, has each ask each, judges, and leaves nothing behind.
-import type { KubeClient } from '../../../kube/client.ts';
+import { type KubeClient, KubeError } from '../../../kube/client.ts';
 import { inspectInstallation } from '../../analyze/installation.ts';
 import { UserError } from '../../user-error.ts';
 import type { ClusterSight, MeshSight, PairSight, ProbeSight } from './evidence.ts';
@@ -13,7 +13,7 @@ import { buildEntry, buildProbe, chooseAddresses, nameServices, type ProbeNamesp
 import { doorPorts, type PairPlan, probePair } from './probe-pairs.ts';
 import { pairWidth, renderFinding, renderMatrix, renderPair, renderSummary, toJson } from './render.ts';
 import { awaitProbe, keepAlive, newNamespace, putEntry, putUp, readProxyErrors, remove, sweep } from './stage.ts';
-import { findPlanes, groupOf, pairUp } from './topology.ts';
+import { groupOf, type PlacedCluster, pairUp, placeClusters } from './topology.ts';
 import { failedPairs } from './verdict.ts';
 
 export interface VerifyOptions {
@@ -130,27 +130,33 @@ async function observe(members: readonly Member[], kubeconfig: string | undefine
         await sweep(target.client);
         return { observed: await observeCluster(context, target.client) };
       } catch (error) {
-        return { unreachable: (error as Error).message };
+        // It refuses, or the connection broke off; anything else is a mistake of ours.
+        if (error instanceof KubeError || (error as Error).cause instanceof Error)
+          return { unreachable: (error as Error).message };
+        throw error;
       }
     }),
   );
-  const ruled = members.map(({ context, target, servedBy }, i) => {
+  const placed = members.map(({ context, calledInFile, servedBy, target }, i): PlacedCluster => {
     const observed = seen[i]!.observed;
     return {
-      ...{ name: context, servedBy, server: target.client.server, caPem: target.caPem },
+      ...{ name: context, calledInFile, servedBy, server: target.client.server, caPem: target.caPem },
       role: observed?.sight.role ?? 'none',
-      meshName: observed?.sight.meshName,
+      ownName: observed?.installation.clusterName,
       registries: observed?.installation.registries ?? [],
-    } as const;
+      pilotAt: observed?.pilotAt ?? [],
+      gatewayAddresses: observed?.sight.gateway?.addresses ?? [],
+    };
   });
-  const planes = findPlanes(ruled);
+  const { planes, meshNames } = placeClusters(placed);
   return Promise.all(
     members.map(async ({ context, target }, i): Promise<Actor> => {
       const { observed, unreachable } = seen[i]!;
       if (observed === undefined)
         return { sight: nothingOf(context, unreachable), observed: undefined, client: undefined };
-      const tokens = await observeTokens(target.client, ruled, kubeconfig);
-      const sight = { ...observed.sight, plane: planes.get(context), tokens, probe: NO_PROBE };
+      const tokens = await observeTokens(target.client, placed, kubeconfig);
+      const place = { plane: planes.get(context), meshName: meshNames.get(context) };
+      const sight = { ...observed.sight, ...place, tokens, probe: NO_PROBE };
       return { sight, observed, client: target.client };
     }),
   );

@@ -5,6 +5,7 @@ import { clusterOf } from '../../../../model/networks.ts';
 import type { ClusterSight, GatewaySight, MeshSight } from '../evidence.ts';
 import { into, type PairName, type Suspicion, touching } from '../finding.ts';
 import { GATEWAY, TLS_PORT } from '../observe-cluster.ts';
+import type { TcpOutcome } from '../probe/wire.ts';
 import { clusterNamed, failedPairs } from '../verdict.ts';
 
 const SERVICE = `Service istio-system/${GATEWAY}`;
@@ -86,7 +87,9 @@ function isWithoutAddress({ type, addresses, door }: GatewaySight): boolean {
 
 /** Where clusters share a control plane, its settings say by which gateway a cluster is entered. */
 export function checkNetworks(mesh: MeshSight): Suspicion[] {
-  const failed = failedPairs(mesh).filter(({ model }) => model === 'served');
+  const failed = failedPairs(mesh).filter(
+    ({ model, door }) => model === 'served' && door !== undefined && door.tcp !== 'open',
+  );
   return mesh.clusters.flatMap((cluster): Suspicion[] => {
     const plane = clusterNamed(mesh, cluster.plane ?? '');
     if (plane?.networks === undefined || !failed.some(({ to }) => to === cluster.name)) return [];
@@ -99,7 +102,6 @@ export function checkNetworks(mesh: MeshSight): Suspicion[] {
     const network = networkOf(cluster, plane, plane.networks);
     const edit = `kubectl --context ${plane.name} -n istio-system edit configmap istio (data.meshNetworks), or isthmus mesh up`;
     if (network === undefined) {
-      if (reaches(mesh, cluster)) return [];
       const label = cluster.probe.network;
       return [
         {
@@ -170,12 +172,12 @@ function leadsInto(
   return isNode || isBalancer;
 }
 
-/** Pods that can be dialled need no network. */
-function reaches({ pairs }: MeshSight, { name }: ClusterSight): boolean {
-  return pairs.some(({ to, door }) => to === name && door?.tcp === 'open');
-}
-
-export function outcome(tcp: 'open' | 'refused' | 'silent' | { readonly error: string }): string {
+export function outcome(tcp: TcpOutcome): string {
   if (typeof tcp === 'object') return `cannot be dialled (${tcp.error})`;
-  return { open: 'takes connections', refused: 'refuses connections', silent: 'does not answer (packets vanish)' }[tcp];
+  return {
+    open: 'takes connections',
+    refused: 'refuses connections',
+    reset: 'takes connections and throws them away',
+    silent: 'does not answer (packets vanish)',
+  }[tcp];
 }

@@ -4,6 +4,7 @@ import type { DiagnosticCode } from '../../../../api/diagnostics.ts';
 import type { Remark } from '../../../analyze/judge.ts';
 import type { ClusterSight, MeshSight } from '../evidence.ts';
 import { type Cause, nobody, type PairName, type Suspicion, touching } from '../finding.ts';
+import { checkExpiry } from './trust.ts';
 
 /** Of what `analyze` remarks: which cause it is. What is not here is told as it is. */
 const CAUSE_OF: Partial<Record<DiagnosticCode, Cause>> = {
@@ -53,8 +54,12 @@ export function checkReach({ clusters }: MeshSight): Suspicion[] {
 }
 
 export function checkRemarks(mesh: MeshSight): Suspicion[] {
+  // That is told with the certificate and the clock.
+  const expired = new Set(checkExpiry(mesh).map(({ cluster }) => cluster));
   return mesh.clusters.flatMap((cluster) =>
-    cluster.remarks.filter(({ code }) => !ELSEWHERE.has(code)).map((remark) => suspect(cluster, remark, mesh)),
+    cluster.remarks
+      .filter(({ code }) => !ELSEWHERE.has(code) && !(code === 'ISM0304' && expired.has(cluster.name)))
+      .map((remark) => suspect(cluster, remark, mesh)),
   );
 }
 

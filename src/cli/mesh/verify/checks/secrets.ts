@@ -67,9 +67,11 @@ function faultOf(token: TokenSight, cluster: ClusterSight): Fault | undefined {
       cure: remake,
     };
   }
-  // From here it works; what the control plane meets on its own way there, only it knows.
+  // From here it works; what the control plane meets on its own way there, only it knows. What it says of a token at the
+  // address where it has just been taken is of before.
   const reported = verdict.kind === 'good' ? reportOf(token, cluster) : undefined;
-  if (reported === undefined || /\b(401|403|Unauthorized|forbidden)\b/i.test(reported)) return undefined;
+  const isOfToken = /\b(401|403|unauthorized|forbidden)\b/i.test(reported ?? '');
+  if (reported === undefined || (isOfToken && server === askedAt)) return undefined;
   return {
     cause: 'wrong-server-address',
     message: `${cluster.name}’s control plane does not reach the API server of ${target} at ${server}`,

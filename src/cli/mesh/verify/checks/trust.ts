@@ -39,15 +39,13 @@ export function checkExpiry({ clusters }: MeshSight): Suspicion[] {
       };
     };
     const over = (certificate: CertificateSight) => certificate.notAfterMs <= nowMs;
-    const roots = authority.roots.length > 0 && authority.roots.every(over) ? authority.roots.slice(0, 1) : [];
-    const { intermediate } = authority;
-    return [
-      ...roots.map((root) => told('root-expired', 'root', root)),
-      // Where they are one, it has been told.
-      ...(intermediate !== undefined && over(intermediate) && intermediate.fingerprint !== roots[0]?.fingerprint
-        ? [told('intermediate-expired', 'intermediate', intermediate)]
-        : []),
-    ];
+    const { intermediate, roots } = authority;
+    const [root] = roots.every(over) ? roots : [];
+    // What was issued by it is of no use either, however long it is valid.
+    if (root !== undefined) return [told('root-expired', 'root', root)];
+    return intermediate !== undefined && over(intermediate)
+      ? [told('intermediate-expired', 'intermediate', intermediate)]
+      : [];
   });
 }
 

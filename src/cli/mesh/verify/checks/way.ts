@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What was met on the way from the caller to the far gateway, dialled past the sidecar.
 import type { MeshSight, PairSight } from '../evidence.ts';
-import { exactly, into, nobody, outOf, type Suspicion } from '../finding.ts';
+import { exactly, into, nobody, outOf, type Suspicion, touching } from '../finding.ts';
 import { readReply } from '../probe/ask.ts';
 import type { DoorSight } from '../probe/wire.ts';
 import { clusterNamed, failedPairs, judgePair } from '../verdict.ts';
@@ -18,67 +18,113 @@ function nameOf({ door: { address, port } }: DoorSight): string {
   return `${address}:${port}`;
 }
 
+/** Doors that did not open: a port, a host, or a way between two places. */
 export function checkOpen(mesh: MeshSight): Suspicion[] {
-  return examined(mesh)
-    .filter(({ door }) => door.tcp !== 'open')
-    .map((pair): Suspicion => {
-      const { from, to, door } = pair;
-      const others = door.otherPorts.filter(({ tcp }) => tcp === 'open').map(({ port }) => port);
-      const reachers = mesh.pairs
-        .filter((each) => each !== pair && each.to === to && arrives(each, door))
-        .map((each) => each.from);
-      const back = mesh.pairs.find((each) => each.from === to && each.to === from);
-      const evidence = [
-        `from ${from}: ${nameOf(door)} ${outcome(door.tcp)}`,
-        ...door.otherPorts.map(({ port, tcp }) => `from ${from}: ${door.door.address}:${port} ${outcome(tcp)}`),
-        ...(reachers.length > 0 ? [`${reachers.join(', ')} ${reachers.length === 1 ? 'reaches' : 'reach'} it`] : []),
-        ...(back !== undefined && arrives(back) ? [`the other way, ${to} reaches ${from}`] : []),
-      ];
-      const about = {
-        severity: 'error',
-        cluster: to,
-        object: 'Service istio-system/istio-ingressgateway',
-        evidence,
-        explains: exactly({ from, to }),
-      } as const;
-      const policies = clusterNamed(mesh, to)?.policies ?? [];
-      const suspects = policies.length === 0 ? '' : ` (NetworkPolicies of ${to}: ${policies.join(', ')})`;
-      if (others.length > 0 || (door.otherPorts.length === 0 && reachers.length > 0)) {
-        return {
-          ...about,
-          cause: 'port-blocked',
-          message: `port ${door.door.port} of the gateway of ${to} is blocked for ${from}: its ports ${others.join(', ')} answer`,
-          cure: `let ${from} through to ${nameOf(door)}: firewalls, security groups, the load balancer’s listeners${suspects}`,
-        };
-      }
-      if (door.addresses.length === 0) {
-        return {
-          ...about,
-          cause: 'wrong-gateway-address',
-          message: `the name of ${to}’s gateway, ${door.door.address}, does not resolve in ${from}`,
-          cure: `mend the DNS of ${from}, or give the address as an IP`,
-        };
-      }
-      if (door.tcp === 'refused') {
-        return {
-          ...about,
-          cause: 'nobody-listens',
-          message: `nobody listens at ${nameOf(door)}, by which ${from} enters ${to}`,
-          cure: `kubectl --context ${to} -n istio-system get service istio-ingressgateway -o wide: is that its address, and does the load balancer lead to its pods?${suspects}`,
-        };
-      }
+  const shut = examined(mesh).filter(({ door }) => door.tcp !== 'open');
+  const cut = shut.filter(({ door }) => kindOf(door) === 'gateway-unreachable');
+  const islands = islandsAmong(mesh, cut);
+  const others = shut.filter((pair) => !cut.includes(pair) || !islands.some((name) => touching(name)(pair)));
+  const groups = Map.groupBy(others, ({ to, door }) => `${to} ${kindOf(door)}`);
+  return [
+    ...islands.map((name): Suspicion => {
+      const pairs = cut.filter(touching(name));
       return {
-        ...about,
+        ...atGateway(name),
         cause: 'gateway-unreachable',
-        message: `nothing of the gateway of ${to} answers ${from} at ${door.door.address}: the way between them is cut${back !== undefined && arrives(back) ? ', in this direction only' : ''}`,
-        cure: `let packets of ${from} through to ${nameOf(door)}, and the answers back: routes, firewalls, peering${suspects}`,
+        message: `${name} is cut off: nothing of its gateway answers the other clusters, and no other gateway answers it`,
+        evidence: pairs.map(tellDoor),
+        cure: `see to the network between ${name} and the others: routes, firewalls, peering`,
+        explains: exactly(...pairs),
       };
+    }),
+    ...[...groups.values()].map((pairs) => suspectDoor(mesh, pairs as [Examined, ...Examined[]])),
+  ];
+}
+
+type DoorCause = 'port-blocked' | 'wrong-gateway-address' | 'nobody-listens' | 'gateway-unreachable';
+
+function kindOf({ tcp, otherPorts, addresses }: DoorSight): DoorCause {
+  if (addresses.length === 0) return 'wrong-gateway-address';
+  // Even a refusal is an answer: the host is there, and this port alone is silent.
+  const isThere = otherPorts.some((other) => other.tcp === 'open' || (tcp === 'silent' && other.tcp !== 'silent'));
+  if (isThere) return 'port-blocked';
+  return tcp === 'refused' || tcp === 'reset' ? 'nobody-listens' : 'gateway-unreachable';
+}
+
+/** Clusters that all others are cut off from, both ways, while these reach one another. */
+function islandsAmong({ pairs, clusters }: MeshSight, cut: readonly Examined[]): string[] {
+  const isCut = (pair: PairSight) => cut.some(({ from, to }) => from === pair.from && to === pair.to);
+  return clusters
+    .map(({ name }) => name)
+    .filter((name) => {
+      const own = pairs.filter(touching(name));
+      return own.length > 2 && own.every(isCut) && pairs.some((pair) => !touching(name)(pair) && !isCut(pair));
     });
 }
 
-function arrives(pair: PairSight, like?: DoorSight): boolean {
-  if (like !== undefined && pair.door !== undefined)
-    return pair.door.tcp === 'open' && nameOf(pair.door) === nameOf(like);
+function atGateway(cluster: string) {
+  return { severity: 'error', cluster, object: 'Service istio-system/istio-ingressgateway' } as const;
+}
+
+function tellDoor({ from, door }: Examined): string {
+  const others = door.otherPorts.map(({ port, tcp }) => `${port} ${outcome(tcp)}`);
+  return [`from ${from}: ${nameOf(door)} ${outcome(door.tcp)}`, ...others].join('; ');
+}
+
+/** @param pairs into one cluster, whose doors are shut in one way */
+function suspectDoor(mesh: MeshSight, pairs: readonly [Examined, ...Examined[]]): Suspicion {
+  const [{ to, door }] = pairs;
+  const froms = pairs.map(({ from }) => from);
+  const who = froms.join(', ');
+  const reachers = mesh.pairs.filter((each) => each.to === to && !froms.includes(each.from) && arrives(each));
+  const back = mesh.pairs.filter((each) => each.from === to && froms.includes(each.to) && arrives(each));
+  const policies = mesh.clusters.find(({ name }) => name === to)?.policies ?? [];
+  const suspects = policies.length === 0 ? '' : `; NetworkPolicies of ${to}: ${policies.join(', ')}`;
+  const about = {
+    ...atGateway(to),
+    evidence: [
+      ...pairs.map(tellDoor),
+      ...reachers.map(({ from }) => `from ${from} it takes connections`),
+      ...back.map((each) => `the other way, ${to} reaches ${each.to}`),
+    ],
+    explains: exactly(...pairs),
+  };
+  const cause = kindOf(door);
+  switch (cause) {
+    case 'port-blocked':
+      return {
+        ...about,
+        cause,
+        message: `port ${door.door.port} of the gateway of ${to} is blocked for ${who}: the host is there, and answers at other ports`,
+        cure: `let ${who} through to ${nameOf(door)}: firewalls, security groups, the load balancer’s listeners${suspects}`,
+      };
+    case 'wrong-gateway-address':
+      return {
+        ...about,
+        cause,
+        message: `the name of ${to}’s gateway, ${door.door.address}, does not resolve in ${who}`,
+        cure: `mend the DNS of ${who}, or give the address as an IP`,
+      };
+    case 'nobody-listens':
+      return {
+        ...about,
+        cause,
+        message: `nobody listens at ${nameOf(door)}, by which ${who} ${froms.length === 1 ? 'enters' : 'enter'} ${to}`,
+        cure: `kubectl --context ${to} -n istio-system get service istio-ingressgateway -o wide: is that its address, and does the load balancer lead to its pods?${suspects}`,
+      };
+    case 'gateway-unreachable': {
+      const direction = back.length === pairs.length ? ', in this direction only' : '';
+      return {
+        ...about,
+        cause,
+        message: `nothing of the gateway of ${to} answers ${who} at ${door.door.address}: the way between them is cut${direction}`,
+        cure: `let packets of ${who} through to ${nameOf(door)}, and the answers back: routes, firewalls, peering${suspects}`,
+      };
+    }
+  }
+}
+
+function arrives(pair: PairSight): boolean {
   return judgePair(pair).ok || pair.door?.tcp === 'open';
 }
 
@@ -190,7 +236,7 @@ export function checkDestination(mesh: MeshSight): Suspicion[] {
           ...about,
           cause: 'plaintext-rule',
           object: rules[0]?.object ?? '',
-          message: `proxies of ${from} are told to speak plaintext to names of other clusters, and the gateways take mutual TLS only`,
+          message: `proxies that ${plane} rules are told to speak plaintext to names of other clusters, and the gateways take mutual TLS only`,
           evidence: [
             `the cluster for ${host} has no TLS`,
             ...rules.map((rule) => `${rule.object}: host ${rule.host}, tls.mode ${rule.mode}`),
@@ -229,7 +275,7 @@ export function checkNames(mesh: MeshSight): Suspicion[] {
       ...about,
       cause: kind === 'ConfigMap' ? 'dns-stub-missing' : 'dns-server-down',
       object: `${kind} ${namespace}/${name}`,
-      message: fault.message.replaceAll(/: probe\.global does not resolve|probe\.global and /g, ''),
+      message: fault.message.replaceAll(/: probe\.global does not resolve|probe\.global and all other /g, ''),
       cure: fault.cure,
     };
   });

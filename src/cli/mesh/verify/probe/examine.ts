@@ -40,7 +40,8 @@ function dial(host: string, port: number): Promise<TcpOutcome> {
     socket.on('connect', () => settle('open'));
     socket.on('timeout', () => settle('silent'));
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      settle(error.code === 'ECONNREFUSED' ? 'refused' : { error: error.code ?? error.message });
+      const known = { ECONNREFUSED: 'refused', ECONNRESET: 'reset', ETIMEDOUT: 'silent' } as const;
+      settle(known[error.code as keyof typeof known] ?? { error: error.code ?? error.message });
     });
   });
 }

@@ -46,7 +46,8 @@ export interface Door {
   readonly otherPorts: readonly number[];
 }
 
-export type TcpOutcome = 'open' | 'refused' | 'silent' | { readonly error: string };
+/** `reset`: somebody took the connection and threw it away at once. */
+export type TcpOutcome = 'open' | 'refused' | 'reset' | 'silent' | { readonly error: string };
 
 export interface DoorSight {
   readonly door: Door;

@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: Apache-2.0
+// A healthy mesh of three, and what is said of it when one thing about it changes.
+import { X509Certificate } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { makeIntermediate, makeRoot } from '../../../identity/ca-material.ts';
+import type { Remark } from '../../analyze/judge.ts';
+import type { ClusterSight, MeshSight, PairSight } from './evidence.ts';
+import { judgeMesh } from './judge.ts';
+import type { Answer, DoorSight } from './probe/wire.ts';
+
+const DAY_MS = 24 * 3_600_000;
+const nowMs = Date.now();
+const ca = (commonName: string, atMs = nowMs, days = 365) => ({ organization: 'test', commonName, days, nowMs: atMs });
+const root = makeRoot(ca('root'));
+const files = makeIntermediate(root, ca('intermediate'));
+const other = makeIntermediate(makeRoot(ca('other root')), ca('other'));
+const NAMES = ['cluster1', 'cluster2', 'cluster3'] as const;
+type Name = (typeof NAMES)[number];
+const ADDRESS = { cluster1: '172.31.0.100', cluster2: '172.31.0.120', cluster3: '172.31.0.140' } as const;
+
+const see = (pem: string) => {
+  const { subject, fingerprint256: fingerprint, validFromDate, validToDate } = new X509Certificate(pem);
+  return { subject, fingerprint, notBeforeMs: validFromDate.getTime(), notAfterMs: validToDate.getTime() };
+};
+const authority = (of = files): NonNullable<ClusterSight['authority']> => ({
+  secret: 'cacerts',
+  roots: [see(of['root-cert.pem'])],
+  intermediate: see(of['ca-cert.pem']),
+  trusted: of['root-cert.pem'],
+});
+
+/** cluster3 is served by cluster1; cluster2 has a control plane of its own. */
+function clusterSight(name: Name, more: Partial<ClusterSight> = {}): ClusterSight {
+  const role = name === 'cluster3' ? 'remote' : 'primary';
+  const part = (part: string) => ({ name: part, version: '1.0.0', wanted: 1, ready: 1, state: '' });
+  return {
+    ...{ name, role, meshName: name, plane: name === 'cluster3' ? 'cluster1' : name, aheadMs: 0, remarks: [] },
+    parts: [part(role === 'remote' ? 'istio-citadel' : 'istiod'), part('istio-ingressgateway')],
+    gateway: {
+      type: 'LoadBalancer',
+      ports: [80, 443, 15_443].map((number) => ({ number })),
+      addresses: [ADDRESS[name]],
+      endpoints: 1,
+      door: { address: ADDRESS[name], port: 15_443 },
+    },
+    authority: authority(),
+    networks:
+      name === 'cluster1'
+        ? { n3: { endpoints: [{ kind: 'registry', name: 'cluster3' }], gateways: [gatewayAt(ADDRESS.cluster3)] } }
+        : {},
+    names: role === 'remote' ? undefined : { isInstalled: true, fault: undefined },
+    tokens: name === 'cluster1' ? [token({ kind: 'good' })] : [],
+    ...{ tlsRules: [], policies: [], injector: 'there' },
+    probe: { injected: true, ready: true, state: '', address: '10.3.0.9', proxyErrors: [] },
+    ...more,
+  };
+}
+
+function gatewayAt(address: string) {
+  return { kind: 'address', address, port: 15_443, locality: '' } as const;
+}
+
+function token(verdict: ClusterSight['tokens'][number]['verdict']): ClusterSight['tokens'][number] {
+  const server = 'https://172.31.0.13:6443';
+  return { kind: 'remote', secret: 's3', key: 'cluster3', target: 'cluster3', server, askedAt: server, verdict };
+}
+
+const answered = (to: string, caller: string, more: Partial<Answer> = {}): Answer => ({
+  podMs: nowMs,
+  lookup: { addresses: ['240.255.254.1'] },
+  attempts: 1,
+  outcome: {
+    status: 200,
+    tookMs: 5,
+    body: JSON.stringify({ cluster: to, clientCertificate: `By=x;URI=spiffe://cluster.local/ns/v/sa/${caller}` }),
+  },
+  ...more,
+});
+const REFUSED = { outcome: { status: 503, tookMs: 5, body: 'upstream connect error' } } as const;
+const doorTo = (to: Name, more: Partial<DoorSight>): DoorSight => ({
+  door: { address: ADDRESS[to], port: 15_443, sni: `outbound_.7080_._.probe-${to}.v.global`, otherPorts: [80, 443] },
+  ...{ podMs: nowMs, addresses: [ADDRESS[to]], tcp: 'open' },
+  otherPorts: [80, 443].map((port) => ({ port, tcp: 'open' })),
+  ...more,
+});
+
+interface Change {
+  readonly clusters?: Partial<Record<Name, Partial<ClusterSight>>>;
+  /** `from to` -> what differs. */
+  readonly pairs?: Readonly<Record<string, Partial<PairSight>>>;
+}
+
+function mesh({ clusters = {}, pairs = {} }: Change = {}): MeshSight {
+  return {
+    clusters: NAMES.map((name) => clusterSight(name, clusters[name])),
+    pairs: NAMES.flatMap((from) =>
+      NAMES.filter((to) => to !== from).map((to): PairSight => {
+        const model = from !== 'cluster2' && to !== 'cluster2' ? 'served' : 'own-plane';
+        const caller = `probe-${from}`;
+        return {
+          ...{ from, to, model, caller, host: `probe-${to}.v.global`, byName: from !== 'cluster3' },
+          answer: answered(to, caller),
+          ...pairs[`${from} ${to}`],
+        };
+      }),
+    ),
+  };
+}
+
+/** `cause cluster: pairs`, the causes of failures first. */
+function told(change: Change): string[] {
+  return judgeMesh(mesh(change)).map(({ cause, cluster, pairs, severity }) =>
+    [
+      severity === 'warning' ? '!' : '',
+      `${cause} ${cluster}:`,
+      ...pairs.map(({ from, to }) => `${from.at(-1)}${to.at(-1)}`),
+    ]
+      .join(' ')
+      .trim(),
+  );
+}
+
+const failing = (to: Name, more: Partial<DoorSight>): Partial<PairSight> => ({
+  answer: answered(to, 'nobody', REFUSED),
+  door: doorTo(to, more),
+});
+const chain = (of: typeof files) => [of['ca-cert.pem'], of['root-cert.pem']];
+
+test('of a healthy mesh nothing is said', () => {
+  expect(judgeMesh(mesh())).toEqual([]);
+});
+
+describe('the way to a gateway', () => {
+  const silent = failing('cluster2', { tcp: 'silent' });
+  const dark: Partial<DoorSight> = { tcp: 'silent', otherPorts: [{ port: 80, tcp: 'silent' }] };
+
+  test.each<[string, Change, string[]]>([
+    ['one port is blocked', { pairs: { 'cluster1 cluster2': silent } }, ['port-blocked cluster2: 12']],
+    [
+      'for two clusters, told once',
+      { pairs: { 'cluster1 cluster2': silent, 'cluster3 cluster2': silent } },
+      ['port-blocked cluster2: 12 32'],
+    ],
+    [
+      'one way is cut',
+      { pairs: { 'cluster1 cluster2': failing('cluster2', dark) } },
+      ['gateway-unreachable cluster2: 12'],
+    ],
+    [
+      'a cluster is an island',
+      {
+        pairs: {
+          'cluster1 cluster2': failing('cluster2', dark),
+          'cluster3 cluster2': failing('cluster2', dark),
+          'cluster2 cluster1': failing('cluster1', dark),
+          'cluster2 cluster3': failing('cluster3', dark),
+        },
+      },
+      ['gateway-unreachable cluster2: 12 21 23 32'],
+    ],
+    [
+      'a refusal at every port',
+      {
+        pairs: {
+          'cluster1 cluster2': failing('cluster2', { tcp: 'refused', otherPorts: [{ port: 80, tcp: 'refused' }] }),
+        },
+      },
+      ['nobody-listens cluster2: 12'],
+    ],
+    [
+      'a name without an address',
+      { pairs: { 'cluster1 cluster2': failing('cluster2', { tcp: { error: 'x' }, addresses: [], otherPorts: [] }) } },
+      ['wrong-gateway-address cluster2: 12'],
+    ],
+    [
+      'HTTP is spoken there',
+      {
+        pairs: {
+          'cluster1 cluster2': failing('cluster2', {
+            tls: { kind: 'not-tls', message: 'x' },
+            plain: 'HTTP/1.1 400 Bad Request',
+          }),
+        },
+      },
+      ['layer-7-balancer cluster2: 12'],
+    ],
+    [
+      'TLS ends there',
+      {
+        pairs: {
+          'cluster1 cluster2': failing('cluster2', {
+            tls: { kind: 'chain', protocol: 'TLSv1.3', chain: chain(other) },
+            plain: '',
+          }),
+        },
+      },
+      ['layer-7-balancer cluster2: 12'],
+    ],
+    [
+      'the SNI is not known there',
+      { pairs: { 'cluster1 cluster2': failing('cluster2', { tls: { kind: 'closed', message: 'x' }, plain: '' }) } },
+      ['not-passed-on cluster2: 12'],
+    ],
+    [
+      'nothing explains it',
+      { pairs: { 'cluster1 cluster2': { answer: answered('cluster2', 'x', REFUSED) } } },
+      ['unknown cluster1: 12'],
+    ],
+    [
+      'another cluster answers',
+      { pairs: { 'cluster1 cluster2': { answer: answered('cluster3', 'probe-cluster1') } } },
+      ['wrong-destination cluster1: 12'],
+    ],
+  ])('%s', (_, change, expected) => {
+    expect(told(change)).toEqual(expected);
+  });
+});
+
+describe('gateways and networks', () => {
+  const gateway = clusterSight('cluster2').gateway!;
+  const failed = { 'cluster1 cluster2': failing('cluster2', { tcp: 'refused' }) };
+  test.each<[string, Change, string[]]>([
+    ['no Service', { clusters: { cluster2: { gateway: undefined } }, pairs: failed }, ['gateway-missing cluster2: 12']],
+    [
+      'no port',
+      { clusters: { cluster2: { gateway: { ...gateway, ports: [{ number: 80 }], door: undefined } } }, pairs: failed },
+      ['gateway-port-missing cluster2: 12'],
+    ],
+    [
+      'no address',
+      { clusters: { cluster2: { gateway: { ...gateway, addresses: [], door: undefined } } }, pairs: failed },
+      ['gateway-no-address cluster2: 12'],
+    ],
+    [
+      'nobody behind it',
+      { clusters: { cluster2: { gateway: { ...gateway, endpoints: 0 } } }, pairs: failed },
+      ['gateway-no-endpoints cluster2: 12'],
+    ],
+    [
+      'not ready, which is told also while the last connections go on',
+      {
+        clusters: {
+          cluster2: {
+            parts: [{ name: 'istio-ingressgateway', version: '1.0.0', wanted: 0, ready: 0, state: '' }],
+          },
+        },
+      },
+      ['gateway-not-ready cluster2:'],
+    ],
+    [
+      'a load balancer that is still to come is no fault as long as all goes well',
+      {
+        clusters: { cluster2: { gateway: { ...gateway, addresses: [], door: { address: '10.0.0.9', port: 31_000 } } } },
+      },
+      [],
+    ],
+    [
+      'no network for a cluster whose pods cannot be dialled',
+      {
+        clusters: { cluster1: { networks: {} } },
+        pairs: { 'cluster1 cluster3': failing('cluster3', { tcp: 'silent', otherPorts: [] }) },
+      },
+      ['network-missing cluster1: 13'],
+    ],
+    [
+      'the network’s gateway is elsewhere',
+      {
+        clusters: {
+          cluster1: {
+            networks: {
+              n3: { endpoints: [{ kind: 'registry', name: 'cluster3' }], gateways: [gatewayAt('172.31.0.199')] },
+            },
+          },
+        },
+        pairs: { 'cluster1 cluster3': failing('cluster3', { tcp: 'silent', otherPorts: [] }) },
+      },
+      ['wrong-gateway-address cluster1: 13'],
+    ],
+  ])('%s', (_, change, expected) => {
+    expect(told(change)).toEqual(expected);
+  });
+});
+
+describe('trust and time', () => {
+  const all = (to: Name) => failing(to, { tls: { kind: 'silent', message: 'x' } });
+  const touching2 = {
+    'cluster1 cluster2': all('cluster2'),
+    'cluster2 cluster1': all('cluster1'),
+    'cluster2 cluster3': all('cluster3'),
+    'cluster3 cluster2': all('cluster2'),
+  };
+  const old = makeIntermediate(makeRoot(ca('old root', nowMs - 100 * DAY_MS, 30)), ca('x', nowMs - 100 * DAY_MS, 30));
+  const oldIntermediate = makeIntermediate(
+    makeRoot(ca('root', nowMs - 100 * DAY_MS)),
+    ca('x', nowMs - 100 * DAY_MS, 30),
+  );
+
+  test.each<[string, Change, string[]]>([
+    [
+      'another root',
+      { clusters: { cluster2: { authority: authority(other) } }, pairs: touching2 },
+      ['different-roots cluster2: 12 21 23 32'],
+    ],
+    [
+      'the right root, not loaded',
+      {
+        clusters: { cluster2: { authority: { ...authority(), trusted: other['root-cert.pem'] } } },
+        pairs: touching2,
+      },
+      ['ca-not-reloaded cluster2: 12 21 23 32'],
+    ],
+    [
+      'an expired root',
+      { clusters: { cluster2: { authority: authority(old) } }, pairs: touching2 },
+      ['root-expired cluster2: 12 21 23 32', 'different-roots cluster2:'],
+    ],
+    [
+      'an expired intermediate',
+      { clusters: { cluster2: { authority: { ...authority(), intermediate: see(oldIntermediate['ca-cert.pem']) } } } },
+      ['intermediate-expired cluster2:'],
+    ],
+    [
+      'a CA that has expired by the clock of its cluster',
+      { clusters: { cluster2: { aheadMs: 400 * DAY_MS } } },
+      ['root-expired cluster2:', 'clock-skew cluster2:'],
+    ],
+    ['a clock that is off', { clusters: { cluster3: { aheadMs: -3_600_000 } } }, ['clock-skew cluster3:']],
+    [
+      'a node’s clock that is off',
+      { pairs: { 'cluster2 cluster1': { podAheadMs: 90_000 } } },
+      ['clock-skew cluster2:'],
+    ],
+    [
+      'a clock that is off by less than anybody minds',
+      { clusters: { cluster3: { aheadMs: -20_000 } }, pairs: { 'cluster2 cluster1': { podAheadMs: 10_000 } } },
+      [],
+    ],
+  ])('%s', (_, change, expected) => {
+    expect(told(change)).toEqual(expected);
+  });
+});
+
+describe('names, rules and pods', () => {
+  const unresolved = { answer: answered('cluster2', 'probe-cluster1', { lookup: { error: 'ENOTFOUND' } }) };
+  const fault: Remark = {
+    code: 'ISM0313',
+    severity: 'warning',
+    field: 'data.stubDomains',
+    cure: 'write it',
+    object: { apiVersion: 'v1', kind: 'ConfigMap', namespace: 'kube-system', name: 'kube-dns' },
+    message: 'nothing leads names below .global to istiocoredns: probe.global does not resolve',
+  };
+  const proxy = { connected: true, destination: { tls: true, endpoints: ['172.31.0.120:15443'] } };
+  const rule = { object: 'DestinationRule a/b', host: '*.global', mode: 'DISABLE' };
+  const failed = answered('cluster2', 'x', REFUSED);
+
+  test.each<[string, Change, string[]]>([
+    [
+      'no stub domain',
+      { clusters: { cluster1: { names: { isInstalled: true, fault } } }, pairs: { 'cluster1 cluster2': unresolved } },
+      ['dns-stub-missing cluster1: 12'],
+    ],
+    [
+      'a stub domain that is not where it is looked for, and names that resolve all the same',
+      { clusters: { cluster1: { names: { isInstalled: true, fault } } } },
+      [],
+    ],
+    ['a name, and no reason', { pairs: { 'cluster1 cluster2': unresolved } }, ['name-unresolved cluster1: 12']],
+    [
+      'a rule of plaintext',
+      {
+        clusters: { cluster1: { tlsRules: [rule] } },
+        pairs: {
+          'cluster1 cluster2': {
+            answer: failed,
+            proxy: { ...proxy, destination: { ...proxy.destination, tls: false } },
+            door: doorTo('cluster2', { tls: { kind: 'chain', protocol: 'TLSv1.3', chain: [] }, plain: '' }),
+          },
+        },
+      },
+      ['plaintext-rule cluster1: 12'],
+    ],
+    [
+      'a proxy without its control plane',
+      { pairs: { 'cluster1 cluster2': { answer: failed, proxy: { ...proxy, connected: false } } } },
+      ['proxy-disconnected cluster1: 12'],
+    ],
+    [
+      'no endpoints',
+      { pairs: { 'cluster1 cluster2': { answer: failed, proxy: { connected: true } } } },
+      ['no-endpoints cluster1: 12'],
+    ],
+    [
+      'no sidecar',
+      {
+        clusters: { cluster2: { probe: { injected: false, ready: true, state: '', proxyErrors: [] } } },
+        pairs: { 'cluster1 cluster2': { answer: failed }, 'cluster2 cluster1': { answer: failed } },
+      },
+      ['injection-off cluster2: 12 21'],
+    ],
+  ])('%s', (_, change, expected) => {
+    expect(told(change)).toEqual(expected);
+  });
+});
+
+describe('who reads whom', () => {
+  const skipped = { answer: undefined, skipped: 'the probe in cluster3 is not ready' } as unknown as Partial<PairSight>;
+  const pairs = {
+    'cluster1 cluster3': skipped,
+    'cluster2 cluster3': skipped,
+    'cluster3 cluster1': skipped,
+    'cluster3 cluster2': skipped,
+  };
+  const probe = { injected: true, ready: false, state: 'istio-proxy not ready', proxyErrors: [] };
+  const all = '13 23 31 32';
+  test.each<[string, Partial<ClusterSight>, string]>([
+    [
+      'a token that is refused',
+      { tokens: [token({ kind: 'unauthorized', message: 'x' })] },
+      `bad-token cluster1: ${all}`,
+    ],
+    [
+      'a token without rights',
+      { tokens: [token({ kind: 'forbidden', message: 'x', lacking: ['services'] })] },
+      `powerless-token cluster1: ${all}`,
+    ],
+    [
+      'a kubeconfig of another cluster',
+      { tokens: [token({ kind: 'elsewhere', message: 'x' })] },
+      `wrong-server-address cluster1: ${all}`,
+    ],
+    ['no kubeconfig', { tokens: [] }, `cluster-not-watched cluster1: ${all}`],
+  ])('%s', (_, cluster1, expected) => {
+    expect(told({ clusters: { cluster1, cluster3: { probe } }, pairs })).toEqual([expected]);
+  });
+
+  test('a cluster that cannot be asked is told, and what is known of the others', () => {
+    const away = { unreachable: 'connect ECONNREFUSED', role: 'none' } as const;
+    const gone = { answer: undefined, skipped: 'cluster2 cannot be asked' } as unknown as Partial<PairSight>;
+    const change = { clusters: { cluster2: away }, pairs: { 'cluster1 cluster2': gone, 'cluster2 cluster1': gone } };
+    expect(told(change)).toEqual(['cluster-unreachable cluster2: 12 21']);
+  });
+});
+
+test('versions that differ are a warning', () => {
+  const parts = [{ name: 'istiod', version: '0.9.0', wanted: 1, ready: 1, state: '' }];
+  expect(told({ clusters: { cluster2: { parts: [...parts, ...clusterSight('cluster2').parts.slice(1)] } } })).toEqual([
+    '! version-skew cluster2:',
+  ]);
+});
