@@ -16,7 +16,7 @@ export const MANAGED_BY = 'isthmus';
 export const SERVICE_LABEL = 'isthmus.io/service';
 export const SERVICE_NAMESPACE_LABEL = 'isthmus.io/service-namespace';
 /** On what is derived from exports: the clusters behind it, `cluster1,cluster2`, the oldest export first. */
-export const CLUSTERS_ANNOTATION = 'isthmus.io/clusters';
+export const EXPORTERS_ANNOTATION = 'isthmus.io/exported-by';
 /** On what is derived from exports: what it was made of, so that a person who reads it knows where to change it. */
 export const DERIVED_ANNOTATION = 'isthmus.io/derived-from';
 /** On what is derived from exports: since when each cluster exports it, `cluster1=2026-01-31T12:00:00Z,cluster2=...`. */

@@ -53,7 +53,12 @@ export const EXPORT_POLICY: Kind<ExportPolicySpec> = {
   description: 'Which services of this cluster the other clusters get.',
   columns: [
     { name: 'Namespaces', type: 'string', jsonPath: '.spec.namespaces', description: 'Namespaces by name' },
-    { name: 'Services', type: 'integer', jsonPath: '.status.services', description: 'Services that it exports' },
+    {
+      name: 'Selector',
+      type: 'string',
+      jsonPath: '.spec.selector.matchLabels',
+      description: 'Labels of the services that it exports',
+    },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was created' },
   ],
   spec,

@@ -83,11 +83,11 @@ export const SERVICE_IMPORT: Kind<Infer<typeof importSpec>> = {
   description: 'A service that other clusters of the mesh export; written by the control plane.',
   columns: [
     { name: 'Type', type: 'string', jsonPath: '.spec.type', description: 'ClusterSetIP or Headless' },
-    { name: 'IP', type: 'string', jsonPath: '.spec.ips', description: 'What its name resolves to' },
+    { name: 'IP', type: 'string', jsonPath: '.spec.ips[0]', description: 'What its name resolves to' },
     {
       name: 'Clusters',
       type: 'string',
-      jsonPath: '.metadata.annotations.isthmus\\.io/clusters',
+      jsonPath: '.metadata.annotations.isthmus\\.io/exported-by',
       description: 'The clusters that export it',
     },
     AGE,

@@ -4,9 +4,9 @@
 import { DESTINATION_RULE } from '../api/destination-rule.ts';
 import {
   CLUSTER_LABEL,
-  CLUSTERS_ANNOTATION,
   clustersetHost,
   DERIVED_ANNOTATION,
+  EXPORTERS_ANNOTATION,
   FALLBACK_NAMESPACE,
   globalHost,
   MANAGED_BY,
@@ -137,7 +137,7 @@ function headOf(
         [SERVICE_NAMESPACE_LABEL]: namespace,
       },
       annotations: {
-        [CLUSTERS_ANNOTATION]: clusters,
+        [EXPORTERS_ANNOTATION]: clusters,
         [DERIVED_ANNOTATION]: `ExportedService ${namespace}/${name} of ${clusters}; edit what exports it there`,
         [SINCE_ANNOTATION]: since,
         [TRAFFIC_ANNOTATION]: traffic ?? DEFAULT_TRAFFIC,

@@ -2,7 +2,7 @@
 // Taking the mesh out of a cluster, and a cluster out of what the others know.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildCrds } from '../../api/crds.ts';
-import { CLUSTERS_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL } from '../../api/export-names.ts';
+import { EXPORTERS_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL } from '../../api/export-names.ts';
 import { resourceOf } from '../../api/kind.ts';
 import { KINDS, MCS_KINDS } from '../../api/kinds.ts';
 import { SERVICE_ENTRY } from '../../api/service-entry.ts';
@@ -161,7 +161,7 @@ export async function waitForImports(
   for (let looks = 0; ; looks++) {
     const entries = await listIfServed(client, resourceOf(SERVICE_ENTRY), `${MANAGED_BY_LABEL}=${MANAGED_BY}`);
     const left = entries.filter(({ metadata }) =>
-      (metadata.annotations?.[CLUSTERS_ANNOTATION] ?? '').split(',').some((cluster) => leaving.has(cluster)),
+      (metadata.annotations?.[EXPORTERS_ANNOTATION] ?? '').split(',').some((cluster) => leaving.has(cluster)),
     );
     if (left.length === 0) {
       if (looks > 0) await sleep(SETTLED_MS, undefined, { signal });

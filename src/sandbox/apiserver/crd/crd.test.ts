@@ -127,11 +127,12 @@ test.each([
   ["{.spec['b']}", ['2']],
   ['.list[1].n', ['y']],
   ['.list[*].n', ['x', 'y']],
+  ['.spec.example\\.com/c', ['5']],
   ['.list[?(@.n=="y")].v', ['4']],
   ['.spec.missing.deep', []],
 ])('JSON path %s', (path, expected) => {
   const object = {
-    spec: { a: 1, b: 2 },
+    spec: { a: 1, b: 2, 'example.com/c': 5 },
     list: [
       { n: 'x', v: 3 },
       { n: 'y', v: 4 },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The simple JSON paths of printer columns and scale subresources: .spec.a, .spec['a'], .items[0].b, .items[*].b,
-// .conditions[?(@.type=="Ready")].status.
+// .conditions[?(@.type=="Ready")].status, .metadata.annotations.example\.com/a.
 
 type Step =
   | { readonly kind: 'field'; readonly name: string }
@@ -21,7 +21,7 @@ function parse(text: string): Step[] | undefined {
   const steps: Step[] = [];
   let rest = text.replace(/^\$/, '');
   const form =
-    /^(?:\.([A-Za-z_$][\w$-]*|\*)|\[(\d+)\]|\[(\*)\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]|\[\?\(@((?:\.[\w$-]+)+)\s*(==|!=)\s*(?:"([^"]*)"|'([^']*)'|([\w.-]+))\)\]|\.((?:[\w$-]|\\\.|\/)+))/;
+    /^(?:\.([A-Za-z_$][\w$-]*(?![\\/\w$-])|\*)|\[(\d+)\]|\[(\*)\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]|\[\?\(@((?:\.[\w$-]+)+)\s*(==|!=)\s*(?:"([^"]*)"|'([^']*)'|([\w.-]+))\)\]|\.((?:[\w$-]|\\\.|\/)+))/;
   while (rest !== '') {
     const match = form.exec(rest);
     if (!match) return undefined;
