@@ -12,6 +12,7 @@ const GROUPS: readonly [names: readonly string[], load: () => Promise<CommandMod
   [['analyze'], () => import('./commands/analyze.ts')],
   [['proxy-status', 'ps'], () => import('./commands/proxy-status.ts')],
   [['proxy-config', 'pc'], () => import('./commands/proxy-config.ts')],
+  [['explain'], () => import('./commands/explain.ts')],
   [['rules'], () => import('./commands/rules.ts')],
   [['version'], () => import('./commands/version.ts')],
   [['manifest'], () => import('./commands/manifest.ts')],

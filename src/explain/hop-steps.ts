@@ -74,7 +74,7 @@ function routeSteps(outcome: Outcome, why: readonly Why[]): Step[] {
   // Of an own application there is one route, and nothing to tell.
   if (virtualHost.name.startsWith('inbound|')) return [];
   if (virtualHost.name === 'allow_any') {
-    const text = `no host of the mesh is called that: it goes where it was going (${PASSTHROUGH})`;
+    const text = `no host of the mesh is called that on this port: it goes where it was going`;
     return [{ kind: 'route', text, why }];
   }
   if (why.length === 0)

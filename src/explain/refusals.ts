@@ -3,7 +3,7 @@
 
 import type { DestinationRule } from '../api/destination-rule.ts';
 import { refOf } from '../api/kind.ts';
-import { BLACK_HOLE } from '../envoy/names.ts';
+import { BLACK_HOLE, PASSTHROUGH } from '../envoy/names.ts';
 import type { Outcome } from '../envoy/simulate/outcome.ts';
 import { qualifyHost } from '../model/hosts.ts';
 import type { Dial, Hop, Trail } from './crossing.ts';
@@ -55,6 +55,10 @@ export function refusedBy(mesh: Mesh, hop: Hop, { why }: Extract<Outcome, { kind
   if (direction === 'inbound' && carried.tls === undefined) {
     const blamed = hop.trail.why.filter(({ kind }) => kind === 'DestinationRule');
     const [rule] = blamed;
+    if (hop.trail.destination?.cluster === PASSTHROUGH) {
+      const text = `no listener of the caller’s takes it, and ${name} takes nothing but the mesh’s mutual TLS`;
+      return { text, cure: `name the Service’s port by what it speaks (spec.ports[].name: tcp, tls, http, ...)`, at };
+    }
     const cure =
       rule === undefined
         ? 'the caller needs a sidecar: label its namespace istio-injection=enabled and restart it'

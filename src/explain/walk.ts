@@ -52,13 +52,14 @@ export class Walk {
     const carried = carriedFrom(asked, at);
     const trail: Trail = { via: [], why: [], legs: 0 };
     const steps: Step[] = [];
-    const end = (refusal: Refusal): Leg => {
-      return { at, steps, forks: [whole(refuse(trail, asked.kind === 'http', refusal))] };
-    };
+
     const { address, port } = asked.dial ?? { address: '', port: asked.port };
     const found = resolveName(this.#mesh, cluster, pod, address === '' ? asked.host : address);
     steps.push(...nameSteps(asked.host, found, cluster));
-    if (found.kind === 'none') return end({ text: found.text, cure: found.cure, why: found.why });
+    if (found.kind === 'none') {
+      const { text, cure, why } = found;
+      return { at, steps: [], forks: [whole(refuse(trail, false, { text, cure, why, at }))] };
+    }
     const dialled = found.kind === 'outside' ? WORLD : (found.addresses[0] ?? WORLD);
     const resources = this.#mesh.proxyOf(cluster, pod);
     const bypass =
@@ -328,8 +329,8 @@ export class Walk {
     const { address, port, carried, trail } = dial;
     const where = `${address}:${port}`;
     if (carried.tls?.mesh) {
-      const text = `${where} is the gateway of no cluster that was looked at (server name ${carried.tls.serverName})`;
-      const cure = 'name its cluster’s context with --context too';
+      const text = `${where} is nobody’s that was looked at`;
+      const cure = 'look at the cluster whose gateway it is, too (--context, or -f CLUSTER=FILES)';
       return {
         kind: 'unknown',
         probability: 1,

@@ -29,13 +29,15 @@ export interface DnsFacts {
   readonly running: 'kube-dns' | 'coredns' | undefined;
 }
 
-export async function inspectGlobalDns(client: KubeClient, objects: readonly KubeObject[]): Promise<Remark[]> {
-  const hosts = objects.filter(({ kind }) => kind === 'ServiceEntry').flatMap(hostsOf);
-  const wanted = [GLOBAL_ZONE, CLUSTERSET_ZONE].flatMap((zone) => {
-    const host = hosts.find((each) => each.toLowerCase().replace(/\.$/, '').endsWith(`.${zone}`));
-    return host === undefined ? [] : [{ zone, host }];
-  });
-  if (wanted.length === 0) return [];
+/** Of the mesh's zones those that the cluster's DNS leads to istiocoredns, which is ready. */
+export async function readServedZones(client: KubeClient): Promise<string[]> {
+  const facts = await readDnsFacts(client);
+  return [GLOBAL_ZONE, CLUSTERSET_ZONE].filter(
+    (zone) => judgeGlobalDns({ ...facts, zone, host: `any.${zone}` }).length === 0,
+  );
+}
+
+async function readDnsFacts(client: KubeClient): Promise<Omit<DnsFacts, 'zone' | 'host'>> {
   const [service, deployment, kubeDns, coreDns, pods] = await Promise.all([
     client.get(SERVICES, SERVER, ISTIO_NAMESPACE),
     client.get(DEPLOYMENTS, SERVER, ISTIO_NAMESPACE),
@@ -46,7 +48,7 @@ export async function inspectGlobalDns(client: KubeClient, objects: readonly Kub
   const containers = pods.items.flatMap(
     ({ spec }) => (spec as { containers?: readonly { name: string }[] } | undefined)?.containers ?? [],
   );
-  const facts = {
+  return {
     serverAddress: (service?.['spec'] as { clusterIP?: string } | undefined)?.clusterIP,
     serverReady: ((deployment?.['status'] as { readyReplicas?: number } | undefined)?.readyReplicas ?? 0) > 0,
     kubeDns,
@@ -57,6 +59,16 @@ export async function inspectGlobalDns(client: KubeClient, objects: readonly Kub
         ? ('kube-dns' as const)
         : undefined,
   };
+}
+
+export async function inspectGlobalDns(client: KubeClient, objects: readonly KubeObject[]): Promise<Remark[]> {
+  const hosts = objects.filter(({ kind }) => kind === 'ServiceEntry').flatMap(hostsOf);
+  const wanted = [GLOBAL_ZONE, CLUSTERSET_ZONE].flatMap((zone) => {
+    const host = hosts.find((each) => each.toLowerCase().replace(/\.$/, '').endsWith(`.${zone}`));
+    return host === undefined ? [] : [{ zone, host }];
+  });
+  if (wanted.length === 0) return [];
+  const facts = await readDnsFacts(client);
   // That the server is missing is said once.
   const remarks = wanted.flatMap((each) => judgeGlobalDns({ ...facts, ...each }));
   return facts.serverReady ? remarks : remarks.slice(0, 1);
