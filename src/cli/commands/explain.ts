@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Command, Option } from 'commander';
-import type { OutputFormat } from '../analyze/render.ts';
 
 interface ExplainFlags {
   from: string;
@@ -12,7 +11,7 @@ interface ExplainFlags {
   filename: string[];
   diff: boolean;
   offline: boolean;
-  output: OutputFormat;
+  output: 'text' | 'json' | 'yaml';
 }
 
 const EXAMPLES = `

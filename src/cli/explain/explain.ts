@@ -8,7 +8,7 @@ import { explain } from '../../explain/explain.ts';
 import { type Mesh, type MeshInput, openMesh } from '../../explain/mesh.ts';
 import type { Path } from '../../explain/path.ts';
 import type { Remark } from '../analyze/judge.ts';
-import { type OutputFormat, renderRemarks } from '../analyze/render.ts';
+import { renderRemarks } from '../analyze/render.ts';
 import { UserError } from '../user-error.ts';
 import { type Change, inputOf, overlayChanges, readChanges } from './changes.ts';
 import { isSame, renderComparison } from './compare.ts';
@@ -29,7 +29,7 @@ export interface ExplainOptions {
   readonly files: readonly string[];
   readonly diff: boolean;
   readonly offline: boolean;
-  readonly output: OutputFormat;
+  readonly output: 'text' | 'json' | 'yaml';
 }
 
 interface Meshes {
@@ -45,7 +45,8 @@ export async function runExplain(options: ExplainOptions): Promise<0 | 1> {
   const request = asking(() => readRequest(options.words, options.headers));
   const meshes = await (options.offline ? readFiles(options) : readClusters(options));
   for (const note of meshes.notes) process.stderr.write(`isthmus: ${note}\n`);
-  if (meshes.remarks.length > 0) process.stderr.write(renderRemarks(meshes.remarks, 'text'));
+  if (meshes.remarks.length > 0)
+    process.stderr.write(renderRemarks(meshes.remarks, 'log', process.stderr.isTTY === true));
   const before = answer(meshes.before, options, request);
   const after = meshes.after && answer(meshes.after, options, request);
   print(options, before, after);
