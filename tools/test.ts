@@ -36,6 +36,7 @@ const CLUSTERS = [
   'analyze',
   'demo',
   'everyday',
+  'exports-',
   'global-names',
   'install-lines',
 ];

@@ -39,6 +39,8 @@ export class SeedScenario {
     this.#sandbox = sandbox;
     this.#steps = readSteps(join(this.#dir, 'steps'));
     this.workDir = join(sandbox.dir, 'work');
+    // Two documents may share a sandbox.
+    if (existsSync(this.workDir)) return;
     linkProject(this.workDir, root);
     sandbox.env['PATH'] = `${join(this.workDir, 'bin')}${delimiter}${sandbox.env['PATH']}`;
   }
