@@ -4,8 +4,11 @@ import type { Ending, Path, Why } from '../../explain/path.ts';
 
 /** Where a share of requests ends, as a row of a table tells it. */
 export interface End {
-  /** `served`, `outside`: it gets there. `failed`: the client sees an error. `unknown`: what decides is not known here. */
-  readonly kind: 'served' | 'outside' | 'answered' | 'failed' | 'unknown';
+  /**
+   * `served`, `outside`: it gets there. `failed`: the client sees an error. `unknown`: what decides is not known here.
+   * `same`: wherever it goes now, by what the log does not hold, it would go after the change, too.
+   */
+  readonly kind: 'served' | 'outside' | 'answered' | 'failed' | 'unknown' | 'same';
   /** Of the service that was chosen; absent where none was. */
   readonly service?: string;
   readonly subset?: string;

@@ -165,7 +165,7 @@ test('a header that the log does not hold: it cannot be told, unless the change 
     { requests: 100, headers: ['end-user'], cure: 'accessLogFormat with %REQ(END-USER)%', host: 'reviews:9080' },
   ]);
   const timeout = JASON.replace('[{match', '[{timeout: 3s, match');
-  expect(replay([rule(JASON)], [rule(timeout)])).toMatchObject({ flow: { same: 100 }, untold: [] });
+  expect(replay([rule(JASON)], [rule(timeout)])).toMatchObject({ ends: [['same', 100, 100]], untold: [] });
 });
 
 test('with the header in the log it is told, of each value by itself', () => {

@@ -2,7 +2,7 @@
 // Adds up what becomes of logged requests. Nothing is kept of a request but what it adds to the sums, and of equal requests
 // one is asked: memory follows the number of callers, hosts and destinations, not that of requests.
 import type { Why } from '../../explain/path.ts';
-import { type End, type Fate, keyOf, type Move } from './fates.ts';
+import { type End, keyOf, type Move } from './fates.ts';
 import { type Judgement, judge, type Meshes, type ReplayCaller } from './judge.ts';
 import type { LoggedRequest } from './log-format.ts';
 
@@ -25,8 +25,6 @@ export interface Flow {
   changed: number;
   failsNow: number;
   failsAfter: number;
-  /** Whose way depends on what is not in the log, but not on the change. */
-  same: number;
   readonly ends: Map<string, { readonly end: End; now: number; after: number }>;
   readonly moves: Map<string, FlowMove>;
 }
@@ -87,7 +85,7 @@ export class Replay {
         this.#addTold(flow, judgement, logged);
         return;
       case 'same':
-        flow.same++;
+        addEnd(flow, sameAsNow(judgement.headers), 1, 1);
         return;
       case 'open': {
         const { headers, cure } = judgement;
@@ -135,7 +133,7 @@ export class Replay {
     const known = this.#flows.get(keyFor(host));
     if (known !== undefined) return known;
     const about = { cluster, namespace, workload, host };
-    const sums = { requests: 0, changed: 0, failsNow: 0, failsAfter: 0, same: 0 };
+    const sums = { requests: 0, changed: 0, failsNow: 0, failsAfter: 0 };
     const flow: Flow = { ...about, ...sums, ends: new Map(), moves: new Map() };
     this.#flows.set(keyFor(host), flow);
     return flow;
@@ -143,8 +141,8 @@ export class Replay {
 
   #addTold(flow: Flow, judgement: Judgement & { kind: 'told' }, logged: LoggedRequest): void {
     const { before, after, moves, fails, why, clusters } = judgement;
-    addFate(flow, before, 'now');
-    addFate(flow, after, 'after');
+    for (const { end, share } of before.values()) addEnd(flow, end, share, 0);
+    for (const { end, share } of after.values()) addEnd(flow, end, 0, share);
     flow.failsNow += fails.before;
     flow.failsAfter += fails.after;
     for (const move of moves) {
@@ -172,12 +170,16 @@ export class Replay {
   }
 }
 
-function addFate(flow: Flow, fate: Fate, when: 'now' | 'after'): void {
-  for (const [key, { end, share }] of fate) {
-    const row = flow.ends.get(key) ?? { end, now: 0, after: 0 };
-    row[when] += share;
-    flow.ends.set(key, row);
-  }
+function addEnd(flow: Flow, end: End, now: number, after: number): void {
+  const key = keyOf(end);
+  const row = flow.ends.get(key) ?? { end, now: 0, after: 0 };
+  row.now += now;
+  row.after += after;
+  flow.ends.set(key, row);
+}
+
+function sameAsNow(headers: readonly string[]): End {
+  return { kind: 'same', text: `where ${headers.join(', ')} leads it, which the log does not hold` };
 }
 
 function addMove(flow: Flow, { from, to, share }: Move, logged: LoggedRequest, why: readonly Why[]): void {

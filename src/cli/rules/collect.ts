@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is seen of the rules of each cluster.
-import { isRecord } from '../../api/shape.ts';
 import type { RuleCluster } from '../../federation/rules/comparison.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { CONFIG_MAPS, DEPLOYMENTS, NAMESPACES } from '../../kube/resources.ts';
 import { ISTIO_NAMESPACE, meshType } from '../../runtime/mesh-resources.ts';
 import { ownName } from '../analyze/installation.ts';
 import { demandAnswer, readTarget } from '../install-target.ts';
+import { RECORD, readRecord } from '../mesh/record.ts';
 import { UserError } from '../user-error.ts';
 
 export interface SeenRules {
@@ -15,8 +15,6 @@ export interface SeenRules {
   readonly notes: readonly string[];
 }
 
-/** Where `isthmus mesh up` writes which clusters the mesh has. */
-const MESH_RECORD = 'isthmus-mesh';
 const RULE_KINDS = ['VirtualService', 'DestinationRule'];
 
 /** One that is away leaves the others. @throws UserError when none of them can be read */
@@ -72,23 +70,13 @@ async function contextsOfMesh(kubeconfig: string | undefined): Promise<readonly 
   const target = readTarget({ ...(kubeconfig && { kubeconfig }) });
   try {
     await demandAnswer(target, 'ask again');
-    const record = await target.client.get(CONFIG_MAPS, MESH_RECORD, ISTIO_NAMESPACE);
-    const found = contextsIn((record?.['data'] as { mesh?: unknown } | undefined)?.mesh);
-    return found.length > 0 ? found : [target.contextName];
+    const record = await target.client.get(CONFIG_MAPS, RECORD, ISTIO_NAMESPACE);
+    // A served cluster has no rules: it follows those of the one whose control plane rules it.
+    const owners = readRecord(record)?.clusters.filter(({ servedBy }) => servedBy === undefined) ?? [];
+    return owners.length > 0 ? owners.map(({ context }) => context) : [target.contextName];
   } catch (error) {
     throw error instanceof UserError ? error : target.explain(error, 'ask again');
   } finally {
     target.close();
-  }
-}
-
-function contextsIn(text: unknown): string[] {
-  if (typeof text !== 'string') return [];
-  try {
-    const mesh: unknown = JSON.parse(text);
-    const clusters = isRecord(mesh) && Array.isArray(mesh['clusters']) ? (mesh['clusters'] as unknown[]) : [];
-    return clusters.flatMap((each) => (isRecord(each) && typeof each['context'] === 'string' ? each['context'] : []));
-  } catch {
-    return [];
   }
 }
