@@ -13,6 +13,7 @@ const GROUPS: readonly [names: readonly string[], load: () => Promise<CommandMod
   [['proxy-status', 'ps'], () => import('./commands/proxy-status.ts')],
   [['proxy-config', 'pc'], () => import('./commands/proxy-config.ts')],
   [['explain'], () => import('./commands/explain.ts')],
+  [['impact'], () => import('./commands/impact.ts')],
   [['rules'], () => import('./commands/rules.ts')],
   [['version'], () => import('./commands/version.ts')],
   [['manifest'], () => import('./commands/manifest.ts')],

@@ -14,6 +14,7 @@ export interface End {
   readonly subset?: string;
   /** Where the workload is. */
   readonly cluster?: string;
+  readonly namespace?: string;
   readonly workload?: string;
   /** Of what a proxy answers or refuses. */
   readonly status?: number;
@@ -50,8 +51,8 @@ export function fateOf({ endings }: Path): Fate {
   return fate;
 }
 
-export function keyOf({ kind, service, subset, cluster, workload, status, text }: End): string {
-  return JSON.stringify([kind, service, subset, cluster, workload, status, text]);
+export function keyOf({ kind, service, subset, cluster, namespace, workload, status, text }: End): string {
+  return JSON.stringify([kind, service, subset, cluster, namespace, workload, status, text]);
 }
 
 /** Equal for answers that are the same to those who ask. */
@@ -60,18 +61,35 @@ export function fingerprintOf(fate: Fate): string {
   return JSON.stringify(shares.map(([key, { share }]) => [key, share.toFixed(6)]).sort());
 }
 
-/** The least that has to move from the one to the other, from what becomes less to what becomes more. */
+/**
+ * The least that has to move from the one to the other, from what becomes less to what becomes more. Who is served by the
+ * same workload, by whatever name and subset, does not move.
+ */
 export function movesBetween(before: Fate, after: Fate): Move[] {
+  const [from, to] = [byPlace(before), byPlace(after)];
   const less: [End, number][] = [];
   const more: [End, number][] = [];
-  for (const key of new Set([...before.keys(), ...after.keys()])) {
-    const [old, now] = [before.get(key), after.get(key)];
+  for (const key of new Set([...from.keys(), ...to.keys()])) {
+    const [old, now] = [from.get(key), to.get(key)];
     const change = (now?.share ?? 0) - (old?.share ?? 0);
     if (change > ROUNDING) more.push([now!.end, change]);
     else if (change < -ROUNDING) less.push([old!.end, -change]);
   }
   const whole = more.reduce((sum, [, share]) => sum + share, 0);
-  return less.flatMap(([from, lost]) => more.map(([to, won]) => ({ from, to, share: (lost * won) / whole })));
+  return less.flatMap(([end, lost]) =>
+    more.map(([other, won]) => ({ from: end, to: other, share: (lost * won) / whole })),
+  );
+}
+
+function byPlace(fate: Fate): Map<string, { readonly end: End; readonly share: number }> {
+  const places = new Map<string, { end: End; share: number }>();
+  for (const [key, { end, share }] of fate) {
+    const { kind, cluster, namespace, workload } = end;
+    const place = kind === 'served' ? JSON.stringify([kind, cluster, namespace, workload]) : key;
+    const known = places.get(place);
+    places.set(place, { end: known?.end ?? end, share: (known?.share ?? 0) + share });
+  }
+  return places;
 }
 
 export function failing(fate: Fate): number {
@@ -83,7 +101,7 @@ function endOf({ kind, at, chosen, destination, status, text, address }: Ending)
   const service = to && { service: to.host, ...(to.subset !== '' && { subset: to.subset }) };
   switch (kind) {
     case 'served':
-      return { kind, ...service, ...(at && { cluster: at.cluster, workload: at.workload }) };
+      return { kind, ...service, ...(at && { cluster: at.cluster, namespace: at.namespace, workload: at.workload }) };
     case 'outside':
       return { kind, ...service, text: address ?? text };
     case 'answered':

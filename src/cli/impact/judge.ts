@@ -4,7 +4,7 @@ import type { AskedRequest } from '../../explain/asked.ts';
 import type { Caller } from '../../explain/callers.ts';
 import type { Mesh } from '../../explain/mesh.ts';
 import type { Path, Why } from '../../explain/path.ts';
-import { type Fate, failing, fateOf, fingerprintOf, type Move, movesBetween } from './fates.ts';
+import { type End, type Fate, failing, fateOf, fingerprintOf, type Move, movesBetween } from './fates.ts';
 import type { LoggedRequest } from './log-format.ts';
 import { commandFor, explore } from './worlds.ts';
 
@@ -27,6 +27,9 @@ export interface Meshes {
   readonly explain: (mesh: Mesh, question: { from: Caller; request: AskedRequest }) => Path;
 }
 
+/** An object that decides so, or that did, and is gone. */
+export type Reason = Why & { readonly isGone?: true };
+
 export type Judgement = {
   /** Headers that the format holds, and that the answer rests on. */
   readonly known: readonly string[];
@@ -38,13 +41,19 @@ export type Judgement = {
       readonly moves: readonly Move[];
       /** Of the requests: those that fail now, and that would. */
       readonly fails: { readonly before: number; readonly after: number };
-      readonly why: readonly Why[];
+      readonly why: readonly Reason[];
       /** Envoy’s clusters that the caller’s proxy chooses among now. */
       readonly clusters: ReadonlySet<string>;
     }
   /** Where it goes depends on headers that the log does not hold; the change makes no difference to any of them. */
   | { readonly kind: 'same'; readonly headers: readonly string[] }
-  | { readonly kind: 'open'; readonly headers: readonly string[]; readonly cure: string }
+  | {
+      readonly kind: 'open';
+      readonly headers: readonly string[];
+      readonly cure: string;
+      /** What may become of it after the change, each once. */
+      readonly may: readonly End[];
+    }
   | { readonly kind: 'unasked'; readonly why: string; readonly cure: string }
 );
 
@@ -76,7 +85,7 @@ export function judge(
   );
   if (worlds === undefined) {
     const cure = 'log the headers that the rules of its host match on (accessLogFormat, with %REQ(NAME)%)';
-    return { kind: 'open', known: [], headers: [], cure };
+    return { kind: 'open', known: [], headers: [], cure, may: [] };
   }
   const { found, asked: headers, known } = worlds;
   const answers = new Set(found.map(({ before, after }) => `${fingerprintOf(before)} ${fingerprintOf(after)}`));
@@ -84,9 +93,11 @@ export function judge(
   if (answers.size > 1 || first === undefined) {
     if (found.every(({ before, after }) => fingerprintOf(before) === fingerprintOf(after)))
       return { kind: 'same', known, headers };
-    return { kind: 'open', known, headers, cure: `accessLogFormat with ${headers.map(commandFor).join(' ')}` };
+    const may = new Map(found.flatMap(({ after }) => [...after].map(([key, { end }]) => [key, end] as const)));
+    const cure = `accessLogFormat with ${headers.map(commandFor).join(' ')}`;
+    return { kind: 'open', known, headers, cure, may: [...may.values()] };
   }
-  const { before, after, now, then } = first;
+  const { before, after, now } = first;
   const moves = movesBetween(before, after);
   return {
     kind: 'told',
@@ -95,19 +106,37 @@ export function judge(
     after,
     moves,
     fails: { before: failing(before), after: failing(after) },
-    why: moves.length === 0 ? [] : whyOf(before, after, then),
+    why: moves.length === 0 ? [] : whyOf(meshes.after, first),
     clusters: new Set(now.leg.forks.flatMap(({ destination }) => destination?.cluster ?? [])),
   };
 }
 
-/** The rule by which the caller’s proxy would decide, and what is behind what becomes more. */
-function whyOf(before: Fate, after: Fate, { leg }: Path): Why[] {
+interface Answers {
+  readonly now: Path;
+  readonly then: Path;
+  readonly before: Fate;
+  readonly after: Fate;
+}
+
+/** The rule by which the caller’s proxy would decide, or does no more; and what is behind what becomes more. */
+function whyOf(mesh: Mesh, { now, then, before, after }: Answers): Reason[] {
+  const routesOf = ({ leg }: Path): readonly Why[] =>
+    leg.steps.filter(({ kind }) => kind === 'route').flatMap(({ why }) => why);
   const grown = [...after].filter(([key, { share }]) => share > (before.get(key)?.share ?? 0));
-  const routes = leg.steps.filter(({ kind }) => kind === 'route').flatMap(({ why }) => why);
-  const found = new Map<string, Why>();
-  for (const each of [...routes, ...grown.flatMap(([, { why }]) => why)])
+  const routes = routesOf(then);
+  const lost = routes.length > 0 ? [] : routesOf(now).map((each) => asItWouldBe(mesh, each));
+  const found = new Map<string, Reason>();
+  for (const each of [...routes, ...lost, ...grown.flatMap(([, { why }]) => why)])
     found.set(JSON.stringify([each.cluster, each.kind, each.namespace, each.name, each.field]), each);
   return [...found.values()];
+}
+
+/** An object that took the request, and does not after the change: it is gone, or says something else. */
+function asItWouldBe(mesh: Mesh, { cluster, apiVersion, kind, namespace, name }: Why): Reason {
+  const object = { cluster, apiVersion, kind, namespace, name };
+  const seen = mesh.object(cluster, kind, namespace, name);
+  if (seen === undefined) return { ...object, isGone: true };
+  return { ...object, ...(seen.file !== undefined && { file: seen.file }) };
 }
 
 function askedOf({ isGateway }: ReplayCaller, logged: LoggedRequest): AskedRequest | undefined {

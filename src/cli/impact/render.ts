@@ -6,7 +6,8 @@ import type { ImpactReport, ReportedFlow, ReportedMove } from './report.ts';
 export type ImpactFormat = 'text' | StructuredFormat;
 
 export function renderImpact(report: ImpactReport, format: ImpactFormat): string {
-  if (format !== 'text') return renderStructured(report, format);
+  // A copy without anything in common: YAML would refer to it.
+  if (format !== 'text') return renderStructured(JSON.parse(JSON.stringify(report)), format);
   const { flows } = report;
   const [moving, calm] = [flows.filter(isTouched), flows.filter((flow) => !isTouched(flow))];
   const parts = [
@@ -24,12 +25,12 @@ function isTouched({ changedShare, failsAfterShare, failsNowShare }: ReportedFlo
 
 function headOf({ workload, namespace, cluster, host, requests, untold }: ReportedFlow): string {
   const aside = untold > 0 ? `, of which ${untold} cannot be told` : '';
-  return `${workload}.${namespace} (${cluster}) -> ${host}: ${requests} ${requests === 1 ? 'request' : 'requests'}${aside}`;
+  return `${workload}.${namespace} (${cluster}) -> ${host}: ${countOf(requests)}${aside}`;
 }
 
 function renderFlow(flow: ReportedFlow): string {
   const rows = flow.destinations.map(({ end, nowShare, afterShare }) => [
-    ...[describeEnd(end), percent(nowShare), percent(afterShare)],
+    ...[nameEnd(end), percent(nowShare), percent(afterShare)],
     nowShare === afterShare ? '' : `${afterShare > nowShare ? '+' : '-'}${percent(Math.abs(afterShare - nowShare))}`,
   ]);
   const table = [['DESTINATION', 'NOW', 'AFTER', 'CHANGE'], ...rows];
@@ -43,17 +44,19 @@ function renderFlow(flow: ReportedFlow): string {
 
 function renderMove({ from, to, share, requests, example, why }: ReportedMove): string[] {
   const { method, authority, path } = example;
-  const fails = to.kind === 'failed' ? 'WOULD FAIL: ' : '';
   return [
-    `  ${fails}${shortly(from)} -> ${shortly(to)}: ${percent(share)} (${Math.round(requests)} requests), e.g. ${method} ${authority}${path}`,
+    `  ${shortly(from)} -> ${shortly(to)}: ${percent(share)} (${countOf(requests)}), e.g. ${method} ${authority}${path}`,
+    ...(to.kind === 'served' || to.text === undefined ? [] : [`    ${to.text}`]),
     ...why.map((each) => `    by ${each}`),
   ];
 }
 
 function renderUntold({ untold }: ImpactReport): string {
-  const lines = untold.map(({ caller, host, requests, headers, why, cure, example: { method, authority, path } }) => {
+  const lines = untold.map(({ caller, host, requests, headers, why, cure, may, example }) => {
+    const { method, authority, path } = example;
     const on = headers.length === 0 ? why : `it depends on ${headers.join(', ')}, which the log does not hold`;
-    return `  ${caller} -> ${host}: ${requests} requests, e.g. ${method} ${authority}${path}: ${on}\n    ${cure}\n`;
+    const ways = may.length === 0 ? '' : `: ${may.map(shortly).join(', or ')}`;
+    return `  ${caller} -> ${host}: ${countOf(requests)}, e.g. ${method} ${authority}${path}\n    ${on}${ways}\n    ${cure}\n`;
   });
   return `Cannot be told:\n${lines.join('')}`;
 }
@@ -65,32 +68,37 @@ function renderTotal({ requests, totals }: ImpactReport): string {
   const aside = untold === 0 ? '' : `; of ${untold} more it cannot be told`;
   const what = changedShare === 0 ? 'none would go elsewhere' : `${percent(changedShare)} would go elsewhere`;
   const fails = newFailuresShare === 0 ? 'none more would fail' : `${percent(newFailuresShare)} more WOULD FAIL`;
-  return `Of ${told} ${told === 1 ? 'request' : 'requests'} ${what}, and ${fails}${aside}.\n`;
+  return `Of ${countOf(told)} ${what}, and ${fails}${aside}.\n`;
 }
 
 /** `reviews.default.svc.cluster.local v3, reviews-v3 in cluster1` */
-export function describeEnd({ kind, service, subset, cluster, workload, status, text }: End): string {
-  const named = [service, subset].filter((part) => part !== undefined).join(' ');
+function nameEnd(end: End): string {
+  const named = [end.service, end.subset].filter((part) => part !== undefined).join(' ');
+  if (end.kind === 'served') return `${named}, ${end.workload} in ${end.cluster}`;
+  return named === '' ? shortly(end) : `${shortly(end)}, asked for ${named}`;
+}
+
+function shortly({ kind, subset, cluster, workload, status, text }: End): string {
+  const code = status === undefined ? '' : ` ${status}`;
   switch (kind) {
     case 'served':
-      return `${named}, ${workload} in ${cluster}`;
+      return `${workload}${subset === undefined ? '' : ` (${subset})`} in ${cluster}`;
     case 'outside':
       return `outside the mesh: ${text}`;
     case 'unknown':
-      return `not known: ${text}`;
+      return 'not known';
     case 'same':
       return `as now: ${text}`;
     case 'answered':
-    case 'failed': {
-      const about = named === '' ? '' : ` (${named})`;
-      return `${kind === 'failed' ? 'FAILS' : 'answered'}${status === undefined ? '' : ` ${status}`}: ${text}${about}`;
-    }
+      return `answered by a proxy${code}`;
+    case 'failed':
+      return `FAILS${code}`;
   }
 }
 
-function shortly(end: End): string {
-  if (end.kind !== 'served') return describeEnd(end);
-  return `${end.workload}${end.subset === undefined ? '' : ` (${end.subset})`} in ${end.cluster}`;
+function countOf(requests: number): string {
+  const rounded = Math.round(requests);
+  return `${rounded} ${rounded === 1 ? 'request' : 'requests'}`;
 }
 
 export function percent(share: number): string {

@@ -149,12 +149,15 @@ test('what would fail: a subset without endpoints, a fault, a path that no rule 
 });
 
 test('an object that is deleted', () => {
-  const { ends } = replay([rule(V1)], []);
+  const { ends, flow, moves } = replay([rule(V1)], []);
   expect(ends).toEqual([
     ['served v1 reviews-v1', 100, 0],
     ['served  reviews-v1', 0, 50],
     ['served  reviews-v2', 0, 50],
   ]);
+  // Those that reviews-v1 goes on to serve do not move.
+  expect(flow.changed).toBeCloseTo(50);
+  expect(moves).toMatchObject([{ to: { workload: 'reviews-v2' }, why: [{ name: 'reviews', isGone: true }] }]);
 });
 
 test('a header that the log does not hold: it cannot be told, unless the change makes no difference to it', () => {
@@ -162,7 +165,10 @@ test('a header that the log does not hold: it cannot be told, unless the change 
   expect(moves).toEqual([]);
   expect(flow).toMatchObject({ requests: 100, changed: 0 });
   expect(untold).toMatchObject([
-    { requests: 100, headers: ['end-user'], cure: 'accessLogFormat with %REQ(END-USER)%', host: 'reviews:9080' },
+    {
+      ...{ requests: 100, headers: ['end-user'], cure: 'accessLogFormat with %REQ(END-USER)%', host: 'reviews:9080' },
+      may: [{ workload: 'reviews-v1' }, { workload: 'reviews-v2' }],
+    },
   ]);
   const timeout = JASON.replace('[{match', '[{timeout: 3s, match');
   expect(replay([rule(JASON)], [rule(timeout)])).toMatchObject({ ends: [['same', 100, 100]], untold: [] });

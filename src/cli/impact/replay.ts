@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adds up what becomes of logged requests. Nothing is kept of a request but what it adds to the sums, and of equal requests
 // one is asked: memory follows the number of callers, hosts and destinations, not that of requests.
-import type { Why } from '../../explain/path.ts';
 import { type End, keyOf, type Move } from './fates.ts';
-import { type Judgement, judge, type Meshes, type ReplayCaller } from './judge.ts';
+import { type Judgement, judge, type Meshes, type Reason, type ReplayCaller } from './judge.ts';
 import type { LoggedRequest } from './log-format.ts';
 
 export interface Example {
@@ -34,7 +33,7 @@ export interface FlowMove {
   readonly to: End;
   requests: number;
   readonly example: Example;
-  readonly why: readonly Why[];
+  readonly why: readonly Reason[];
 }
 
 /** Requests of which it cannot be told. */
@@ -44,6 +43,8 @@ export interface Untold {
   readonly headers: readonly string[];
   readonly why: string;
   readonly cure: string;
+  /** What may become of them after the change. */
+  readonly may: readonly End[];
   requests: number;
   readonly example: Example;
 }
@@ -88,13 +89,13 @@ export class Replay {
         addEnd(flow, sameAsNow(judgement.headers), 1, 1);
         return;
       case 'open': {
-        const { headers, cure } = judgement;
+        const { headers, cure, may } = judgement;
         const why = headers.length === 0 ? 'too many conditions on headers that the log does not hold' : '';
-        this.#addUntold(flow, { headers, why, cure }, logged);
+        this.#addUntold(flow, { headers, why, cure, may }, logged);
         return;
       }
       case 'unasked':
-        this.#addUntold(flow, { headers: [], ...judgement }, logged);
+        this.#addUntold(flow, { headers: [], may: [], ...judgement }, logged);
     }
   }
 
@@ -155,13 +156,13 @@ export class Replay {
 
   #addUntold(
     { cluster, namespace, workload, host }: Flow,
-    { headers, why, cure }: Pick<Untold, 'headers' | 'why' | 'cure'>,
+    { headers, why, cure, may }: Pick<Untold, 'headers' | 'why' | 'cure' | 'may'>,
     logged: LoggedRequest,
   ): void {
     const caller = `${workload}.${namespace} of ${cluster}`;
     const key = JSON.stringify([caller, host, headers, why]);
     const known = this.#untold.get(key) ?? {
-      ...{ caller, host, headers, why, cure },
+      ...{ caller, host, headers, why, cure, may },
       requests: 0,
       example: exampleOf(logged),
     };
@@ -182,7 +183,7 @@ function sameAsNow(headers: readonly string[]): End {
   return { kind: 'same', text: `where ${headers.join(', ')} leads it, which the log does not hold` };
 }
 
-function addMove(flow: Flow, { from, to, share }: Move, logged: LoggedRequest, why: readonly Why[]): void {
+function addMove(flow: Flow, { from, to, share }: Move, logged: LoggedRequest, why: readonly Reason[]): void {
   const key = `${keyOf(from)} ${keyOf(to)}`;
   const known = flow.moves.get(key) ?? { from, to, requests: 0, example: exampleOf(logged), why };
   known.requests += share;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `-o json` and `-o yaml` give, and the text is made of. Shares are of 1, and expected: weights are no dice.
-import type { Why } from '../../explain/path.ts';
 import type { End } from './fates.ts';
+import type { Reason } from './judge.ts';
 import type { LogCounts } from './read-logs.ts';
 import type { Example, Flow, Replayed, Untold } from './replay.ts';
 
@@ -93,9 +93,10 @@ function newFailures({ moves }: Flow): number {
   return sumOf(arising.map(({ requests }) => requests));
 }
 
-function sayWhy({ kind, namespace, name, field, file, line }: Why): string {
+function sayWhy({ kind, namespace, name, field, file, line, isGone }: Reason): string {
   const place = file === undefined ? '' : ` (${file}${line === undefined ? '' : `:${line}`})`;
-  return `${kind} ${namespace === '' ? name : `${namespace}/${name}`}${field === undefined ? '' : ` ${field}`}${place}`;
+  const object = `${kind} ${namespace === '' ? name : `${namespace}/${name}`}`;
+  return `${object}${isGone ? ', which would be gone' : field === undefined ? '' : ` ${field}`}${place}`;
 }
 
 function sumOf(numbers: readonly number[]): number {

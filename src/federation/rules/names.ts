@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { MANAGED_BY, MANAGED_BY_LABEL } from '../../api/export-names.ts';
 import type { KubeObject } from '../../kube/types.ts';
+import { isDerived } from '../derived-objects.ts';
 
 /** On the rule that a person wrote: `cluster2,cluster3`, or `*` for every peer. */
 export const CLUSTERS_ANNOTATION = 'isthmus.io/clusters';
@@ -49,7 +50,8 @@ export function isCopy(object: KubeObject): boolean {
 /** Where a rule is to hold besides its own cluster; undefined for one that is nobody’s business elsewhere. */
 export function readTargets(object: KubeObject): Targets | undefined {
   const said = object.metadata.annotations?.[CLUSTERS_ANNOTATION];
-  if (said === undefined || isCopy(object) || object.metadata.deletionTimestamp !== undefined) return undefined;
+  const isWritten = !isCopy(object) && !isDerived(object) && object.metadata.deletionTimestamp === undefined;
+  if (said === undefined || !isWritten) return undefined;
   const names = [...new Set(said.split(',').map((name) => name.trim()))].filter((name) => name !== '');
   if (names.includes('*')) return { kind: 'all' };
   const cure = `write ${CLUSTERS_ANNOTATION}: "cluster2,cluster3", or "*" for every peer`;
