@@ -82,8 +82,8 @@ export async function askPilots(client: KubeClient, pilots: readonly PlanePod[])
   const asked = await Promise.allSettled(
     pilots.map(async (pod): Promise<ReplicaReport> => {
       const [streams, refusals] = await Promise.all([
-        ask(client, pod, 'proxies') as Promise<ReportedStream[]>,
-        ask(client, pod, 'refusals') as Promise<ReportedRefusal[]>,
+        askPlane(client, pod, 'proxies') as Promise<ReportedStream[]>,
+        askPlane(client, pod, 'refusals') as Promise<ReportedRefusal[]>,
       ]);
       return { istiod: pod.name, streams, refusals };
     }),
@@ -99,7 +99,12 @@ export async function askPilots(client: KubeClient, pilots: readonly PlanePod[])
   throw new UserError(`${notes.join('; ')} (${cure})`);
 }
 
-async function ask(client: KubeClient, { name, container }: PlanePod, view: string): Promise<unknown> {
+/** What the pod shows below /debug. @throws Error when it does not answer */
+export async function askPlane(
+  client: KubeClient,
+  { name, container }: Pick<PlanePod, 'name' | 'container'>,
+  view: string,
+): Promise<unknown> {
   const command = ['curl', '-sSf', '-m', '20', `${DEBUG_URL}/${view}`];
   return JSON.parse(await runInPod(client, { namespace: ISTIO_NAMESPACE, pod: name, container, command }));
 }

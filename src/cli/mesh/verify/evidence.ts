@@ -31,6 +31,10 @@ export interface ClusterSight {
   readonly names: NamesSight | undefined;
   /** Secrets of this cluster by which others are read. */
   readonly tokens: readonly TokenSight[];
+  /** Exports of peers that did not arrive here. */
+  readonly late: readonly ImportSight[];
+  /** Own-plane clusters that a mesh.yaml has and no peer Secret here opens. */
+  readonly strangers: readonly string[];
   /** DestinationRules for names below `.global` or for everything, that say something of TLS. */
   readonly tlsRules: readonly TlsRule[];
   /** `NAMESPACE/NAME` of NetworkPolicies that may stand in the way. */
@@ -99,10 +103,15 @@ export interface TokenSight {
   readonly askedAt?: string;
   readonly verdict:
     | { readonly kind: 'good' }
-    | { readonly kind: 'unauthorized' | 'elsewhere' | 'unreachable'; readonly message: string }
+    | { readonly kind: 'unauthorized' | 'elsewhere' | 'unreachable' | 'unusable'; readonly message: string }
     | { readonly kind: 'forbidden'; readonly message: string; readonly lacking: readonly string[] };
-  /** What the control plane itself says of it. */
-  readonly reported?: string;
+}
+
+/** A service that a peer exports, and that this cluster did not get. */
+export interface ImportSight {
+  readonly target: string;
+  /** What the control plane says of that peer. */
+  readonly reported: string;
 }
 
 export interface TlsRule {

@@ -41,6 +41,8 @@ export const CAUSES = [
   'not-passed-on',
   'no-endpoints',
   'wrong-destination',
+  'peer-not-read',
+  'exports-not-arriving',
   'version-skew',
   'ends-soon',
   'told-by-the-mesh',

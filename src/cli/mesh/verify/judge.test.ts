@@ -50,7 +50,7 @@ function clusterSight(name: Name, more: Partial<ClusterSight> = {}): ClusterSigh
         : {},
     names: role === 'remote' ? undefined : { isInstalled: true, fault: undefined },
     tokens: name === 'cluster1' ? [token({ kind: 'good' })] : [],
-    ...{ tlsRules: [], policies: [], injector: 'there' },
+    ...{ tlsRules: [], policies: [], late: [], strangers: [], injector: 'there' },
     probe: { injected: true, ready: true, state: '', address: '10.3.0.9', proxyErrors: [] },
     ...more,
   };

@@ -3,7 +3,7 @@
 // first is its cause.
 import { checkGateways, checkNetworks } from './checks/gateways.ts';
 import { checkProbes, checkReach, checkRemarks, checkVersions } from './checks/installation.ts';
-import { checkTokens, checkWatched } from './checks/secrets.ts';
+import { checkImports, checkTokens, checkWatched } from './checks/secrets.ts';
 import { checkClocks, checkExpiry, checkReloaded, checkRoots, checkShown } from './checks/trust.ts';
 import { checkDestination, checkLayer, checkNames, checkOpen, checkPassedOn, checkRules } from './checks/way.ts';
 import type { MeshSight, PairSight } from './evidence.ts';
@@ -17,6 +17,7 @@ const CHECKS: readonly ((mesh: MeshSight) => Suspicion[])[] = [
   checkClocks,
   checkTokens,
   checkWatched,
+  checkImports,
   checkProbes,
   checkRoots,
   checkReloaded,

@@ -47,7 +47,7 @@ const NETWORK_POLICIES: ResourceType = {
 };
 
 export interface Observed {
-  readonly sight: Omit<ClusterSight, 'plane' | 'meshName' | 'probe' | 'tokens'>;
+  readonly sight: Omit<ClusterSight, 'plane' | 'meshName' | 'probe' | 'tokens' | 'late' | 'strangers'>;
   readonly installation: InstallationReport;
   /** Of the mesh's own programs here; undefined: the mesh is not installed. */
   readonly image: string | undefined;

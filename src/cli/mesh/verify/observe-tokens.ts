@@ -36,8 +36,16 @@ export async function observeTokens(
   const sights = await Promise.all(
     found.flat().map(async ({ kind, secret, key, text }): Promise<TokenSight[]> => {
       const parsed = parseRemoteKubeconfig(text);
-      // What is wrong with its text is told with its line by those who read it for the control plane.
-      if ('faults' in parsed) return [];
+      if ('faults' in parsed) {
+        // Of a remote one `analyze` tells that, with its line.
+        const [fault] = parsed.faults;
+        if (kind === 'remote' || fault === undefined) return [];
+        const target = clusterBehind({ name: key, config: undefined }, clusters)?.name;
+        const message = `${fault.field === '' ? '' : `${fault.field}: `}${fault.message}`;
+        return [
+          { kind, secret: secret.metadata.name ?? '', key, target, server: '', verdict: { kind: 'unusable', message } },
+        ];
+      }
       const target = clusterBehind({ name: key, config: parsed.config }, clusters);
       const about = {
         kind,

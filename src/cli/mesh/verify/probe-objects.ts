@@ -128,7 +128,8 @@ export function buildEntry(
   return {
     apiVersion: 'networking.istio.io/v1',
     kind: 'ServiceEntry',
-    metadata: { name: service, namespace },
+    // A name that no derived object has.
+    metadata: { name: `${service}-by-hand`, namespace },
     spec: {
       hosts: [globalHost(service, namespace)],
       location: 'MESH_INTERNAL',

@@ -6,7 +6,7 @@ import type { ClusterSight, PairSight } from './evidence.ts';
 import { TLS_PORT } from './observe-cluster.ts';
 import type { Answer, Door, DoorSight, ProxySight, Question } from './probe/wire.ts';
 import { globalHost, POD_PORT, PROBE_CONTAINER, PROBE_PORT, type ProbeTarget, serviceHost } from './probe-objects.ts';
-import { runInPod } from './run-in-pod.ts';
+import { runProbe } from './run-probe.ts';
 import { PROXY_CONTAINER } from './stage.ts';
 import { judgePair } from './verdict.ts';
 
@@ -43,7 +43,7 @@ export async function probePair(plan: PairPlan, client: KubeClient): Promise<Pai
     ...(plan.address !== undefined && { address: plan.address }),
   };
   const run = (container: string, args: readonly string[], timeoutMs = EXEC_MS) =>
-    runInPod(client, { namespace, container }, args, timeoutMs);
+    runProbe(client, { namespace, container }, args, timeoutMs);
   const startedMs = Date.now();
   let answer: Answer;
   try {

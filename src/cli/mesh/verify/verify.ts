@@ -3,13 +3,22 @@
 import { type KubeClient, KubeError } from '../../../kube/client.ts';
 import { inspectInstallation } from '../../analyze/installation.ts';
 import { UserError } from '../../user-error.ts';
-import type { ClusterSight, MeshSight, PairSight, ProbeSight } from './evidence.ts';
+import type { ClusterSight, ImportSight, MeshSight, PairSight, ProbeSight, TokenSight } from './evidence.ts';
 import type { Finding } from './finding.ts';
+import { awaitImports, explainLate } from './imports.ts';
 import { judgeMesh } from './judge.ts';
 import { type Member, nameMembers, reachMembers } from './members.ts';
 import { type Observed, observeCluster } from './observe-cluster.ts';
 import { observeTokens } from './observe-tokens.ts';
-import { buildEntry, buildProbe, chooseAddresses, nameServices, type ProbeNamespace } from './probe-objects.ts';
+import {
+  buildEntry,
+  buildProbe,
+  chooseAddresses,
+  globalHost,
+  nameServices,
+  type ProbeNamespace,
+  type ProbeTarget,
+} from './probe-objects.ts';
 import { doorPorts, type PairPlan, probePair } from './probe-pairs.ts';
 import { pairWidth, renderFinding, renderMatrix, renderPair, renderSummary, toJson } from './render.ts';
 import { awaitProbe, keepAlive, newNamespace, putEntry, putUp, readProxyErrors, remove, sweep } from './stage.ts';
@@ -41,6 +50,8 @@ export interface VerifyEvents {
 
 /** More would be dear for the machine that runs them, and gain little. */
 const AT_ONCE = 8;
+/** How long an export may take to be known in the other clusters. */
+const IMPORT_MS = 8_000;
 
 /** Prints to stdout, progress to stderr; gives the exit code. @throws UserError when it is called wrongly */
 export async function verifyMesh(options: VerifyOptions): Promise<0 | 1> {
@@ -156,17 +167,34 @@ async function observe(members: readonly Member[], kubeconfig: string | undefine
         return { sight: nothingOf(context, unreachable), observed: undefined, client: undefined };
       const tokens = await observeTokens(target.client, placed, kubeconfig);
       const place = { plane: planes.get(context), meshName: meshNames.get(context) };
-      const sight = { ...observed.sight, ...place, tokens, probe: NO_PROBE };
+      const strangers = strangersOf(context, members, planes, tokens);
+      const sight = { ...observed.sight, ...place, tokens, strangers, late: [], probe: NO_PROBE };
       return { sight, observed, client: target.client };
     }),
   );
+}
+
+/** Only a file says that clusters are meant to be peers. */
+function strangersOf(
+  own: string,
+  members: readonly Member[],
+  planes: ReadonlyMap<string, string>,
+  tokens: readonly TokenSight[],
+): string[] {
+  const isPeer = ({ context, calledInFile }: Member) =>
+    calledInFile !== undefined && context !== own && planes.get(context) === context && planes.get(own) === own;
+  return members
+    .filter(
+      (member) => isPeer(member) && !tokens.some(({ kind, target }) => kind === 'peer' && target === member.context),
+    )
+    .map(({ context }) => context);
 }
 
 function nothingOf(name: string, unreachable = 'unknown'): ClusterSight {
   return {
     ...{ name, unreachable, role: 'none', plane: undefined, meshName: undefined, aheadMs: undefined },
     ...{ remarks: [], parts: [], gateway: undefined, authority: undefined, networks: undefined, names: undefined },
-    ...{ tokens: [], tlsRules: [], policies: [], injector: 'there', probe: NO_PROBE },
+    ...{ tokens: [], tlsRules: [], policies: [], late: [], strangers: [], injector: 'there', probe: NO_PROBE },
   };
 }
 
@@ -189,9 +217,10 @@ async function probe(
       return putUp(client, run, buildProbe(run, targetOf.get(sight.name)!, group, observed.image, ports));
     }),
   );
-  const addresses = await putEntries(scene, run, planes, targetOf);
+  const { addresses, late } = await nameTargets(scene, run, planes, targetOf, signal);
   const clusters = await Promise.all(
-    scene.map(async ({ sight, client, observed }, i): Promise<ClusterSight> => {
+    scene.map(async ({ sight: seenBefore, client, observed }, i): Promise<ClusterSight> => {
+      const sight = { ...seenBefore, late: late.get(seenBefore.name) ?? [] };
       const refused = refusals[i];
       if (refused !== undefined) return { ...sight, probe: { ...NO_PROBE, refused } };
       if (client === undefined || observed?.image === undefined) return sight;
@@ -230,27 +259,60 @@ async function probe(
   return failedPairs(sight).length === 0 ? sight : { pairs, clusters: await lookAgain(clusters, clients) };
 }
 
-/** Names of other control planes' clusters, each in the cluster whose rules count. @returns `PLANE TARGET` -> its address */
-async function putEntries(
+interface Names {
+  /** `PLANE TARGET` -> its address. */
+  readonly addresses: ReadonlyMap<string, string>;
+  /** Plane -> exports that did not arrive. */
+  readonly late: ReadonlyMap<string, readonly ImportSight[]>;
+}
+
+/**
+ * Names of other control planes' clusters, each in the cluster whose rules count: by exports where these are read, else by hand,
+ * so that the way itself is tried in any case.
+ */
+async function nameTargets(
   scene: readonly Actor[],
   run: ProbeNamespace,
   planes: ReadonlyMap<string, string>,
-  targetOf: ReadonlyMap<string, ReturnType<typeof nameServices>[number]>,
-): Promise<ReadonlyMap<string, string>> {
+  targetOf: ReadonlyMap<string, ProbeTarget>,
+  signal: AbortSignal,
+): Promise<Names> {
   const addresses = new Map<string, string>();
-  for (const { sight: plane, client, observed } of scene) {
-    if (client === undefined || observed === undefined || plane.role !== 'primary') continue;
+  const late = new Map<string, readonly ImportSight[]>();
+  const nameAt = async ({ sight: plane, client, observed }: Actor): Promise<void> => {
+    if (client === undefined || observed?.image === undefined || plane.role !== 'primary') return;
     const foreign = scene.filter(({ sight }) => sight.name !== plane.name && planes.get(sight.name) !== plane.name);
+    const peers = plane.tokens.filter(({ kind, target = '', verdict }) => {
+      return (
+        kind === 'peer' &&
+        verdict.kind === 'good' &&
+        foreign.some(({ sight }) => sight.name === target && sight.role === 'primary')
+      );
+    });
+    const hosts = new Map(
+      peers.map(({ target = '' }) => [target, globalHost(targetOf.get(target)!.service, run.namespace)]),
+    );
+    const arrived = await awaitImports(client, run.namespace, hosts, IMPORT_MS, signal);
+    for (const [target, address] of arrived) addresses.set(`${plane.name} ${target}`, address);
+    const missing = peers.filter(({ target = '' }) => !arrived.has(target));
+    late.set(
+      plane.name,
+      await explainLate(
+        client,
+        missing.map(({ target = '', key }) => ({ target, key })),
+      ),
+    );
     const free = chooseAddresses(foreign.length, observed.taken);
     for (const [i, { sight }] of foreign.entries()) {
       const door = sight.gateway?.door;
       const address = free[i];
-      if (door === undefined || address === undefined) continue;
+      if (arrived.has(sight.name) || door === undefined || address === undefined) continue;
       const refused = await putEntry(client, buildEntry(run.namespace, targetOf.get(sight.name)!, door, address));
       if (refused === undefined) addresses.set(`${plane.name} ${sight.name}`, address);
     }
-  }
-  return addresses;
+  };
+  await Promise.all(scene.map(nameAt));
+  return { addresses, late };
 }
 
 /** What the control planes have noticed meanwhile. */

@@ -2,7 +2,7 @@
 // Can each cluster be read by those who have to read it.
 import { REMOTE_SECRET_LABEL } from '../../../../kube/remote-kubeconfig.ts';
 import type { ClusterSight, MeshSight, TokenSight } from '../evidence.ts';
-import { type PairName, type Suspicion, touching } from '../finding.ts';
+import { nobody, type PairName, type Suspicion, touching } from '../finding.ts';
 
 export function checkTokens(mesh: MeshSight): Suspicion[] {
   return mesh.clusters.flatMap((cluster) =>
@@ -43,6 +43,14 @@ function faultOf(token: TokenSight, cluster: ClusterSight): Fault | undefined {
   const { kind, key, target = key, verdict, server, askedAt = server } = token;
   const account = kind === 'remote' ? 'istio-multi' : 'isthmus-peer';
   const remake = `isthmus mesh up makes it anew; by hand, put the kubeconfig of ServiceAccount ${account} of ${target} there again`;
+  if (verdict.kind === 'unusable') {
+    return {
+      cause: 'secret-unusable',
+      message: `the kubeconfig by which ${cluster.name} reads ${target} cannot be used`,
+      evidence: [`data["${key}"]: ${verdict.message}`],
+      cure: remake,
+    };
+  }
   if (verdict.kind === 'unauthorized') {
     return {
       cause: 'bad-token',
@@ -119,4 +127,34 @@ function isWatched({ name, plane }: ClusterSight, clusters: readonly ClusterSigh
     const isBroken = remarks.some(({ code }) => code === 'ISM0309' || code === 'ISM0311');
     return isBroken || tokens.some(({ kind, target }) => kind === 'remote' && target === name);
   });
+}
+
+/** Peers are known, and what they export does not come. */
+export function checkImports({ clusters }: MeshSight): Suspicion[] {
+  return clusters.flatMap(({ name, late, strangers }) => [
+    ...strangers.map(
+      (stranger): Suspicion => ({
+        cause: 'peer-not-read',
+        severity: 'error',
+        cluster: name,
+        object: 'Secret istio-system (label isthmus.io/peer)',
+        message: `${name} does not read what ${stranger} exports: it has no kubeconfig of it`,
+        evidence: [`no Secret of ${name} labelled isthmus.io/peer=true has a key for ${stranger}`],
+        cure: 'isthmus mesh up makes it',
+        explains: nobody,
+      }),
+    ),
+    ...late.map(
+      ({ target, reported }): Suspicion => ({
+        cause: 'exports-not-arriving',
+        severity: 'error',
+        cluster: name,
+        object: '',
+        message: `a service that ${target} exports is not known in ${name}; what follows was tried with a ServiceEntry made by hand`,
+        evidence: [`${name}’s control plane says: ${reported}`],
+        cure: `kubectl --context ${target} get exportedservices -A shows what ${target} exports; /debug/federation of istiod in ${name}, what it reads`,
+        explains: nobody,
+      }),
+    ),
+  ]);
 }
