@@ -117,7 +117,7 @@ function findHome({ clusters }: SeenMesh, input: MeshInput, { cluster, from, nam
 }
 
 /** Names of gateways are looked up here, as the control plane looks them up where it runs. */
-async function withNames(input: MeshInput): Promise<MeshInput> {
+export async function withNames(input: MeshInput): Promise<MeshInput> {
   const wanted = new Set(openMesh(input).planes.flatMap(({ gatewayNames }) => gatewayNames));
   if (wanted.size === 0) return input;
   const found = await Promise.all(

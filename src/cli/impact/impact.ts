@@ -10,6 +10,7 @@ import { identityKey } from '../../sources/contract.ts';
 import type { Remark } from '../analyze/judge.ts';
 import { renderRemarks } from '../analyze/render.ts';
 import { type Change, inputOf, overlayChanges, readChanges } from '../explain/changes.ts';
+import { withNames } from '../explain/explain.ts';
 import { type SeenMesh, seeMesh } from '../explain/see-mesh.ts';
 import { UserError } from '../user-error.ts';
 import { findLoggers, type Logger, type Loggers } from './callers.ts';
@@ -52,9 +53,9 @@ export async function impact(options: ImpactOptions): Promise<0 | 1> {
     const namespace = options.namespace ?? home.target.namespace;
     const changes = await readChanges(options.files, namespace);
     const deletions = await readChanges(options.deletions, namespace);
-    const input = inputOf(seen);
+    const input = await withNames(inputOf(seen));
     const overlaid = overlayChanges(input, changes, home.id);
-    const after = without(overlaid.input, deletions, home.id);
+    const after = await withNames(without(overlaid.input, deletions, home.id));
     const meshes = { before: openMesh(input), after: openMesh(after), explain };
     const found = findLoggers(meshes.before, meshes.after, await wantedPods(seen, options));
     const sink: LogSink = { replay: new Replay(meshes), counts: newCounts(), progress: progress.requests };
@@ -169,7 +170,7 @@ function notesOn({ requests: { sinceMoved, nobodys, connections } }: ImpactRepor
 }
 
 function tellRemarks(remarks: readonly Remark[]): void {
-  if (remarks.length > 0) process.stderr.write(renderRemarks(remarks, 'text'));
+  if (remarks.length > 0) process.stderr.write(renderRemarks(remarks, 'log', process.stderr.isTTY === true));
 }
 
 interface Notes {
