@@ -33,6 +33,7 @@ const CLUSTERS = [
   'setup/',
   'seed-',
   'mesh/on-sandbox',
+  'mesh-exports',
   'analyze',
   'demo',
   'everyday',
