@@ -23,6 +23,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   federation: ['api', 'model', 'kube', 'incremental'],
   // what a request will meet, asked of the pipeline
   explain: ['pipeline.ts', 'api', 'model', 'intent', 'envoy', 'xds', 'kube', 'injector', 'dns'],
+  // what the mesh makes of a pod or a service
+  describe: ['explain', 'analyzers', 'pipeline.ts', 'api', 'model', 'intent', 'envoy', 'xds', 'kube', 'injector'],
   // what `analyze` says beyond the control plane
   analyzers: ['api', 'model', 'kube', 'injector', 'incremental'],
   sources: ['kube', 'api'],
@@ -67,6 +69,7 @@ const PURE = new Set([
   'federation',
   'explain',
   'analyzers',
+  'describe',
 ]);
 
 export interface FileImports {
