@@ -10,6 +10,7 @@ const GROUPS: readonly [names: readonly string[], load: () => Promise<CommandMod
   [['install', 'uninstall'], () => import('./commands/install.ts')],
   [['mesh'], () => import('./commands/mesh.ts')],
   [['analyze'], () => import('./commands/analyze.ts')],
+  [['describe', 'desc'], () => import('./commands/describe.ts')],
   [['proxy-status', 'ps'], () => import('./commands/proxy-status.ts')],
   [['proxy-config', 'pc'], () => import('./commands/proxy-config.ts')],
   [['explain'], () => import('./commands/explain.ts')],

@@ -47,7 +47,9 @@ export function describePod(
     }),
     ports: portsOf(pod),
     mtls: mtlsOf(kind, proxy),
-    services: services.map((service) => describeService({ mesh, cluster, service, problems, caller, podLabels: labels })),
+    services: services.map((service) =>
+      describeService({ mesh, cluster, service, problems, caller, podLabels: labels }),
+    ),
     rules,
     problems: problemsOf(problems, [refOf(pod), ...rules]),
   };

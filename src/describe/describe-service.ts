@@ -50,7 +50,7 @@ export function describeService(options: DescribeServiceOptions): ServiceFact {
     subsets: subsetsOf(destinations, cluster, options.podLabels),
     policy: policyOf(mesh, cluster, rule),
   };
-  const rules = [...routes, ...entries.map(({ route }) => route)].map((route) => route.rule);
+  const rules = [...routes, ...entries.flatMap((entry) => entry.routes)].map((route) => route.rule);
   return {
     kind: 'Service',
     cluster: cluster.id,
@@ -108,15 +108,17 @@ function entriesTo(mesh: Mesh, cluster: MeshCluster, host: string): EntryFact[] 
       gateway: `${proxy.proxy.namespace}/${mesh.placeOf(cluster, object).workload}`,
       addresses: addressesOf(cluster, object),
     };
-    const add = (entry: EntryFact) => found.set(JSON.stringify([of.gateway, entry.hosts, entry.route]), entry);
+    // Pods of one gateway say the same.
+    const add = ({ routes, ...entry }: EntryFact) =>
+      found.set(JSON.stringify({ ...entry, routes }), { ...entry, routes });
     const tables = [
       ...gateway.httpPorts.map(({ table, port }) => ({ table, port, tls: false })),
       ...gateway.tcpPorts.flatMap(({ https, port }) => https.map(({ table }) => ({ table, port, tls: true }))),
     ];
     for (const { table, port, tls } of tables) {
-      for (const { domains, routes } of table.hosts.values()) {
-        for (const route of routes.filter(({ action }) => leadsTo(action, host)))
-          add({ ...of, hosts: domains, tls, route: routeFact(route, port) });
+      for (const { domains, routes: all } of table.hosts.values()) {
+        const routes = all.filter(({ action }) => leadsTo(action, host)).map((route) => routeFact(route, port));
+        if (routes.length > 0) add({ ...of, hosts: domains, tls, routes });
       }
     }
     for (const { chains, port } of gateway.tcpPorts) {
@@ -125,7 +127,7 @@ function entriesTo(mesh: Mesh, cluster: MeshCluster, host: string): EntryFact[] 
         ({ to, origin, use }) =>
           use === 'proxy' && origin.object.kind === 'VirtualService' && to.some(({ ref }) => ref.host === host),
       );
-      for (const chain of led) add({ ...of, hosts: chain.serverNames, tls: false, route: chainFact(chain, port) });
+      for (const chain of led) add({ ...of, hosts: chain.serverNames, tls: false, routes: [chainFact(chain, port)] });
     }
   }
   return [...found.values()];

@@ -37,7 +37,7 @@ export interface EntryFact {
   readonly addresses: readonly string[];
   readonly hosts: readonly string[];
   readonly tls: boolean;
-  readonly route: RouteFact;
+  readonly routes: readonly RouteFact[];
 }
 
 export interface SubsetFact {

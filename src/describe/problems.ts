@@ -23,7 +23,9 @@ export function findProblems(mesh: Mesh, cluster: MeshCluster): readonly Diagnos
 export function problemsOf(all: readonly Diagnostic[], concerned: readonly Named[]): Diagnostic[] {
   const names = new Set(concerned.map(nameOf));
   const found = all.filter(({ object, severity }) => names.has(nameOf(object)) && severity !== 'info');
-  const once = new Map(found.map((each) => [`${each.code} ${nameOf(each.object)} ${each.field} ${each.message}`, each]));
+  const once = new Map(
+    found.map((each) => [`${each.code} ${nameOf(each.object)} ${each.field} ${each.message}`, each]),
+  );
   return [...once.values()].sort(compareDiagnostics);
 }
 

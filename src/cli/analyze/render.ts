@@ -7,7 +7,7 @@ import type { Remark } from './judge.ts';
 export type OutputFormat = 'log' | 'json' | 'yaml';
 
 /** One line for each remark; as JSON or YAML, a list with every member by its name. */
-export function renderRemarks(remarks: readonly Remark[], format: OutputFormat, color: boolean): string {
+export function renderRemarks(remarks: readonly Remark[], format: OutputFormat, color = false): string {
   if (format === 'json') return `${JSON.stringify(remarks.map(plain), undefined, 2)}\n`;
   if (format === 'yaml') return stringify(remarks.map(plain));
   return remarks.map((remark) => `${renderLine(remark, color)}\n`).join('');
