@@ -10,8 +10,10 @@ import { describeObject } from '../../install/resource-types.ts';
 import { uninstall } from '../../install/uninstall.ts';
 import { ISTIO_NAMESPACE } from '../../install/values/values.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { REMOTE_SECRET_LABEL } from '../../kube/remote-kubeconfig.ts';
 import { CONFIG_MAPS, CRDS, LEASES, NAMESPACES, SECRETS } from '../../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../../kube/types.ts';
+import { askPlane, listPlanePods } from '../proxies/planes.ts';
 import { DNS_NAMESPACE, planStubRemoval } from './cluster-dns.ts';
 import { installation, record, type Scene } from './desired.ts';
 import { meshTypeOf } from './live-objects.ts';
@@ -119,7 +121,9 @@ export async function findTies(client: KubeClient, leaving: ReadonlySet<string>)
   return items.filter(({ metadata }) => leaving.has(metadata.labels?.[FOR_CLUSTER_LABEL] ?? ''));
 }
 
+/** Until every proxy has what its control plane has just sent. */
 const SETTLED_MS = 1_000;
+const [REMOTE_LABEL = ''] = REMOTE_SECRET_LABEL.split('=');
 
 /**
  * A cluster that stays forgets those that leave, before these stop answering: their imports go, and its proxies are told.
@@ -138,8 +142,12 @@ export async function forgetClusters(
   report('secrets', ties.length);
   await client.apply(record(scene, member), CONFIG_MAPS, { fieldManager: 'isthmus' });
   if (member.spec.controlPlane.kind === 'own') await applySettings(scene, member);
-  await waitForImports(client, leaving, options);
-  report('imports', ties.length);
+  const served = ties.filter(({ metadata }) => metadata.labels?.[REMOTE_LABEL] !== undefined);
+  await Promise.all([
+    waitForImports(client, leaving, options),
+    ...(served.length > 0 ? [waitForRegistries(client, leaving, options)] : []),
+  ]);
+  report('what it knew of them', ties.length);
 }
 
 /** The networks of those that leave, and the way to the control plane where nobody needs it any more. */
@@ -175,6 +183,32 @@ export async function waitForImports(
     }
     await sleep(100, undefined, { signal });
   }
+}
+
+/** A control plane lets go of a cluster that it serves some seconds after its Secret has gone. */
+async function waitForRegistries(
+  client: KubeClient,
+  leaving: ReadonlySet<string>,
+  { timeoutMs, signal }: Pick<RemovalOptions, 'timeoutMs' | 'signal'>,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const pods = (await listPlanePods(client)).filter(
+      ({ component, isRunning }) => component === 'istiod' && isRunning,
+    );
+    const known = await Promise.all(pods.map(async (pod) => (await askPlane(client, pod, 'registries')) as Registries));
+    const left = known.flatMap(({ registries }) => registries).filter(({ cluster }) => leaving.has(cluster));
+    if (left.length === 0) break;
+    if (performance.now() > deadline) {
+      throw new Error(`after ${Math.round(timeoutMs / 1000)} s its control plane still watches ${left[0]!.cluster}`);
+    }
+    await sleep(500, undefined, { signal });
+  }
+  await sleep(SETTLED_MS, undefined, { signal });
+}
+
+interface Registries {
+  readonly registries: readonly { readonly cluster: string }[];
 }
 
 async function listIfServed(client: KubeClient, type: ResourceType, labelSelector?: string): Promise<KubeObject[]> {
