@@ -39,6 +39,7 @@ const CLUSTERS = [
   'everyday',
   'exports-',
   'global-names',
+  'mesh-up',
   'install-lines',
 ];
 // Unit tests share the cores. Then two files at a time: one with clusters, one without.
