@@ -11,7 +11,7 @@ beforeAll(async () => {
   const views = {
     missing: () => [],
     metrics: () => Promise.reject(new Error('no metrics')),
-    debug: { proxies: () => [new Map([['a', 1]])] },
+    debug: { proxies: () => [new Map([['a', 1]])], asked: (query: URLSearchParams) => query.get('proxy') },
   };
   ({ port } = await startAdminServer({ host: '127.0.0.1', port: 0 }, views, lifetime.signal));
 });
@@ -35,6 +35,11 @@ test.each(['//', 'http://', 'http://[', '*', '/debug/constructor'])(
     expect(await ask(target)).toEqual(['404', 'nothing here\n']);
   },
 );
+
+test('a view is told what is asked of it', async () => {
+  expect(JSON.parse((await ask('/debug/asked?proxy=sidecar~10.1.0.5~a.b'))[1])).toBe('sidecar~10.1.0.5~a.b');
+  expect(JSON.parse((await ask('/debug/asked'))[1])).toBe(null);
+});
 
 test('a view that fails is an answer too, and the next question is answered', async () => {
   expect((await ask('/metrics'))[0]).toBe('500');

@@ -9,8 +9,8 @@ export interface AdminViews {
   readonly missing: () => readonly string[];
   /** Prometheus text. */
   readonly metrics: () => Promise<{ contentType: string; text: string }>;
-  /** Name below /debug/ -> what to show there as JSON. */
-  readonly debug: Readonly<Record<string, () => unknown>>;
+  /** Name below /debug/ -> what to show there as JSON, for what stands behind the `?`. */
+  readonly debug: Readonly<Record<string, (query: URLSearchParams) => unknown>>;
 }
 
 /** Serves until `signal` aborts; resolves with the port when it listens. */
@@ -38,7 +38,7 @@ export async function startAdminServer(
 }
 
 async function serve(views: AdminViews, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const [path = '/'] = (request.url ?? '/').split('?');
+  const [path = '/', query = ''] = (request.url ?? '/').split('?');
   if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'text/plain', 'only GET\n');
   if (path === '/live') return send(response, 200, 'text/plain', 'live\n');
   if (path === '/ready') {
@@ -57,7 +57,7 @@ async function serve(views: AdminViews, request: IncomingMessage, response: Serv
   if (!isLoopback(request.socket.remoteAddress ?? '')) {
     return send(response, 403, 'text/plain', 'only from this machine: use kubectl port-forward or kubectl exec\n');
   }
-  return send(response, 200, 'application/json', `${JSON.stringify(view(), toJson, 2)}\n`);
+  return send(response, 200, 'application/json', `${JSON.stringify(view(new URLSearchParams(query)), toJson, 2)}\n`);
 }
 
 function isLoopback(address: string): boolean {

@@ -499,6 +499,8 @@ class ControlPlane {
       }),
       debug: {
         proxies: () => this.#xds?.streams() ?? [],
+        // Of one proxy: `?proxy=NODE_ID`.
+        resources: (query) => this.#xds?.held(query.get('proxy') ?? '') ?? [],
         certificates: () => this.#secrets?.status() ?? {},
         refusals: () => this.#refusals,
         diagnostics: () => this.#findings.current.map(asShown),

@@ -14,7 +14,7 @@ import { GrpcError } from './grpc/status.ts';
 import { RequestDecoder } from './request-decoding.ts';
 import { ResponseEncoder } from './response-encoding.ts';
 import { rememberDiffs } from './session/map-diff.ts';
-import type { TypeStatus, Variant } from './session/session.ts';
+import type { HeldType, TypeStatus, Variant } from './session/session.ts';
 import { SharedLists } from './session/shared-lists.ts';
 import { ROUTE_TYPE, SECRET_TYPE } from './session/type-urls.ts';
 import { type StreamContext, type StreamInfo, statusOf, type XdsEvent, XdsStream } from './stream.ts';
@@ -60,6 +60,8 @@ export interface XdsServer {
   setTls(tls: TlsIdentity): void;
   /** Every open stream and what its proxy asked for, has and refused. */
   streams(): StreamStatus[];
+  /** What the proxy with this node id has acknowledged: of each of its streams. */
+  held(node: string): HeldResources[];
   /** Ends the open streams that `concerned` names, with this status. */
   endStreams(
     concerned: (stream: StreamInfo) => boolean,
@@ -68,6 +70,8 @@ export interface XdsServer {
   ): void;
   close(): Promise<void>;
 }
+
+export type HeldResources = StreamInfo & { readonly types: readonly HeldType[] };
 
 const ADS = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
 const SDS = '/envoy.service.secret.v3.SecretDiscoveryService';
@@ -99,6 +103,7 @@ function withStreams(server: GrpcServer, service: DiscoveryService): XdsServer {
     },
     setTls: (tls) => server.setTls(tls),
     streams: () => service.streams(),
+    held: (node) => service.held(node),
     endStreams: (concerned, code, message) => service.endStreams(concerned, code, message),
     close: () => server.close(),
   };
@@ -121,6 +126,11 @@ class DiscoveryService {
 
   streams(): StreamStatus[] {
     return [...this.#streams].map((stream) => ({ ...stream.info, types: stream.status() }));
+  }
+
+  held(node: string): HeldResources[] {
+    const streams = [...this.#streams].filter(({ info }) => info.node.id === node);
+    return streams.map((stream) => ({ ...stream.info, types: stream.acknowledged() }));
   }
 
   endStreams(

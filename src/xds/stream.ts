@@ -4,7 +4,14 @@ import type { GrpcCall } from './grpc/call.ts';
 import { GrpcError } from './grpc/status.ts';
 import type { ResponseEncoder } from './response-encoding.ts';
 import type { DiffMaps } from './session/map-diff.ts';
-import { type Received, Session, type SessionRequest, type TypeStatus, type Variant } from './session/session.ts';
+import {
+  type HeldType,
+  type Received,
+  Session,
+  type SessionRequest,
+  type TypeStatus,
+  type Variant,
+} from './session/session.ts';
 import type { SharedLists } from './session/shared-lists.ts';
 import type { Turns } from './turns.ts';
 import {
@@ -126,6 +133,10 @@ export class XdsStream {
 
   status(): TypeStatus[] {
     return this.#session.status();
+  }
+
+  acknowledged(): HeldType[] {
+    return this.#session.acknowledged();
   }
 
   /** Nothing is sent from now on; the call ends with this status. */

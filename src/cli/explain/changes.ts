@@ -37,7 +37,7 @@ export async function readChanges(files: readonly string[], namespace: string): 
 
 export interface Overlaid {
   readonly input: MeshInput;
-  /** Of the changes: what the webhook would refuse, and what it would warn of. */
+  /** What the webhook would refuse. */
   readonly remarks: readonly Remark[];
 }
 
@@ -73,8 +73,10 @@ export function overlayChanges(input: MeshInput, changes: readonly Change[], hom
     const target = findCluster(input, cluster ?? home);
     for (const seen of objects) {
       const found = validateObject(seen.object, seen.locate);
-      remarks.push(...found.map((each) => ({ ...each, ...(seen.file !== undefined && { file: seen.file }) })));
-      if (found.some(isRefused)) continue;
+      if (found.some(isRefused)) {
+        remarks.push(...found.map((each) => ({ ...each, ...(seen.file !== undefined && { file: seen.file }) })));
+        continue;
+      }
       const id = kindOf(seen.object) !== undefined ? (target.ruledBy ?? target.id) : target.id;
       applied.set(id, [...(applied.get(id) ?? []), seen]);
     }

@@ -26,8 +26,8 @@ export function offlineMesh(
     const written = new Map<string, SeenObject>();
     for (const seen of parts.flatMap(({ objects }) => objects)) {
       const found = validateObject(seen.object, seen.locate);
-      remarks.push(...found.map((each) => ({ ...each, ...(seen.file !== undefined && { file: seen.file }) })));
       if (!found.some(isRefused)) written.set(identityKey(seen.object), seen);
+      else remarks.push(...found.map((each) => ({ ...each, ...(seen.file !== undefined && { file: seen.file }) })));
     }
     const objects = [...written.values()];
     const watches = registriesIn(objects).flatMap((name) => (ids.includes(name) ? [{ cluster: name, name }] : []));

@@ -2,6 +2,7 @@
 // An answer for people: the verdict, then the way, proxy by proxy, each step with the object behind it.
 import { percent } from '../../explain/endings.ts';
 import { type Ending, type Fork, isEnding, type Leg, type Path, type Step, type Why } from '../../explain/path.ts';
+import { describeDeviation, type HeldReport } from './held.ts';
 import { PLAIN, type Style, wrap } from './wrap.ts';
 
 const WIDTH = 100;
@@ -77,7 +78,7 @@ function forkLines(forks: readonly Fork[], indent: string): Line[] {
   return forks.flatMap((fork) => [
     { text: `${indent}  ${percent(fork.share)}${forkName(fork)}`, style: 'bold' as const },
     ...fork.steps.flatMap((step) => stepLines(step, `${indent}    `)),
-    ...nextLines(fork.next, `${indent}  `),
+    ...nextLines(fork.next, `${indent}    `),
   ]);
 }
 
@@ -135,6 +136,23 @@ function endingLines({ kind, text, cure, why }: Ending, indent: string): Line[] 
       ? []
       : wrap(`cure: ${cure}`, WIDTH - more.length, '  ').map((line) => ({ text: `${more}${line}` }))),
   ];
+}
+
+/** Whether the proxies have what the answer rests on. */
+export function renderHeld({ same, deviations, notes }: HeldReport, style: Style = PLAIN): string {
+  const lines: Line[] = [{ text: '' }];
+  if (deviations.length === 0 && same > 0)
+    lines.push({
+      text: `The proxies on the way have acknowledged all of the ${same} resources that this rests on.`,
+      style: 'dim',
+    });
+  if (deviations.length > 0) {
+    lines.push({ text: 'NOT IN FORCE YET: what the proxies have is not what this rests on.', style: 'bad' });
+    for (const each of deviations)
+      lines.push(...wrap(`- ${describeDeviation(each)}`, WIDTH, '  ').map((text) => ({ text })));
+  }
+  for (const note of notes) lines.push(...wrap(note, WIDTH).map((text) => ({ text })));
+  return paint(lines, style);
 }
 
 /** Every member of an answer by its name. */

@@ -2,7 +2,9 @@
 // The clusters that are there, as `explain` and `impact` need them: their objects, who rules whom, what their DNS and their
 // CAs make of it.
 
+import { lookup } from 'node:dns/promises';
 import type { SeenObject } from '../../explain/mesh.ts';
+import { type MeshInput, openMesh } from '../../explain/mesh.ts';
 import { listContexts } from '../../kube/config.ts';
 import { NODES } from '../../kube/resources.ts';
 import { readClusterObjects } from '../analyze/collect.ts';
@@ -135,4 +137,17 @@ export function rulersOf(clusters: readonly SeenCluster[]): Rulers {
     }
   }
   return { name, ruledBy, watches };
+}
+
+/** Names of gateways are looked up here, as the control plane looks them up where it runs. */
+export async function lookUpNames(input: MeshInput): Promise<MeshInput> {
+  const wanted = new Set(openMesh(input).planes.flatMap(({ gatewayNames }) => gatewayNames));
+  if (wanted.size === 0) return input;
+  const found = await Promise.all(
+    [...wanted].map(async (name) => {
+      const addresses = await lookup(name, { all: true }).catch(() => []);
+      return [name, addresses.map(({ address }) => address).sort()] as const;
+    }),
+  );
+  return { ...input, names: new Map(found.filter(([, addresses]) => addresses.length > 0)) };
 }

@@ -227,6 +227,9 @@ describe('a delta session with a client like Envoy', () => {
             else expect(client.of(type).get(name)?.version).toBe(wanted.version);
           }
         }
+        // What the client is said to have, it has.
+        for (const { typeUrl, versions } of session.acknowledged())
+          for (const [name, version] of versions) expect(client.of(typeUrl).get(name)?.version).toBe(version);
       }),
       { numRuns: rounds(400), seed: 3 },
     );

@@ -71,6 +71,12 @@ export interface TypeStatus {
   readonly lastNack: { readonly atMs: number; readonly message: string } | undefined;
 }
 
+export interface HeldType {
+  readonly typeUrl: string;
+  readonly versions: ReadonlyMap<string, string>;
+  readonly rejected: ReadonlyMap<string, Rejection>;
+}
+
 export interface SessionOptions {
   readonly variant: Variant;
   /** Shared by the streams of a server, so that they share the comparisons. */
@@ -191,6 +197,16 @@ export class Session {
       lastAckMs: state.lastAckMs,
       lastNack: state.lastNack,
     }));
+  }
+
+  /** Of each type: what the client has acknowledged, by name, with its version; and what it refuses. */
+  acknowledged(): HeldType[] {
+    return this.#ordered.map(({ typeUrl, held, rejected }) => {
+      // What a client goes on with that refuses something is not known: some take the parts that are good.
+      const taken = [...held.values()].filter(([name]) => !rejected.has(name));
+      const versions = new Map(taken.map(([name, { version }]) => [name, version]));
+      return { typeUrl, versions, rejected };
+    });
   }
 
   #resourcesOf(typeUrl: string): ResourceMap {
