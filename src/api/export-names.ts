@@ -24,7 +24,7 @@ export const SINCE_ANNOTATION = 'isthmus.io/exported-since';
 /** On endpoints that are gateways: the cluster behind them. The short one is how the label is written by hand. */
 export const CLUSTER_LABEL = 'topology.istio.io/cluster';
 export const SHORT_CLUSTER_LABEL = 'cluster';
-/** On endpoints whose cluster does not have all ports of the entry: the numbers that it has, `8080_9080`. */
+/** On endpoints whose cluster does not have all ports of the entry: `listed`, those that it has are in their `ports`. */
 export const PORTS_LABEL = 'isthmus.io/ports';
 
 /** Of MCS: https://github.com/kubernetes/enhancements/tree/master/keps/sig-multicluster/1645-multi-cluster-services-api */

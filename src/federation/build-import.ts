@@ -207,7 +207,7 @@ function endpointOf(
     labels: {
       ...about.labels,
       ...labelsOf(cluster),
-      ...(lacks ? { [PORTS_LABEL]: own.map(({ port }) => port).join('_') } : {}),
+      ...(lacks ? { [PORTS_LABEL]: 'listed' } : {}),
     },
     ...(locality === '' ? {} : { locality }),
     weight: about.weight,

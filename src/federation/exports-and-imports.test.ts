@@ -2,6 +2,8 @@
 // Laws of exports and imports, for any objects in any order.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { isRefused } from '../api/diagnostics.ts';
+import { validateObject } from '../api/validate.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { exportedObject } from './derived-objects.ts';
 import { Imports } from './imports.ts';
@@ -324,6 +326,41 @@ describe('what is imported', () => {
         expect(hosts).not.toContain(host);
       }),
     );
+  });
+
+  test('everything that is written is sound: no webhook refuses it', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const imports = new Imports('c1', 'cluster.local');
+        for (const s of steps as Step[]) take(imports, s);
+        imports.plan();
+        const made = [...imports.imports.values()].flatMap(({ objects: all }) => all);
+        expect(made.flatMap((object) => validateObject(object).filter(isRefused))).toEqual([]);
+      }),
+    );
+  });
+
+  test('as long as names may be, and with many ports', () => {
+    const long = 'n'.repeat(63);
+    const ports = Array.from({ length: 40 }, (_, i) => ({ name: `tcp-${i}`, port: 10_000 + i, protocol: undefined }));
+    const spec = {
+      exportedAt: created(0),
+      type: 'ClusterSetIP' as const,
+      ports,
+      ready: 1,
+      localities: [],
+      subsets: [{ name: long, labels: { version: 'V'.repeat(63) }, ready: 1, localities: [] }],
+      gateways: [{ address: '192.0.2.1', port: 15443, network: '', locality: '' }],
+      subjectAltNames: [],
+      traffic: undefined,
+    };
+    const imports = new Imports('c1', 'cluster.local');
+    imports.setExport('c2', `${long}/${long}`, { ...spec, cluster: 'c2' });
+    imports.setExport('c'.repeat(63), `${long}/${long}`, { ...spec, cluster: 'c'.repeat(63), ports: ports.slice(1) });
+    imports.plan();
+    const [made] = imports.imports.values();
+    expect(made!.objects.map(({ kind }) => kind)).toEqual(['ServiceEntry', 'DestinationRule']);
+    expect(made!.objects.flatMap((object) => validateObject(object).filter(isRefused))).toEqual([]);
   });
 
   test('what is written tells again what it was made of, until its clusters speak themselves', () => {

@@ -27,13 +27,13 @@ export function recallExports(entry: KubeObject, rule: KubeObject | undefined): 
   const traffic = entry.metadata.annotations?.[TRAFFIC_ANNOTATION];
   return sinceOf(entry).map(([cluster, exportedAt], i) => {
     const own = endpoints.filter(({ labels }) => labels[CLUSTER_LABEL] === cluster);
-    const numbers = own[0]?.labels[PORTS_LABEL]?.split('_').map(Number);
+    const listed = own[0]?.labels[PORTS_LABEL] === undefined ? undefined : own[0].ports;
     const spec: ExportedServiceSpec = {
       cluster,
       exportedAt,
       type: 'ClusterSetIP',
       ports: ports
-        .filter(({ number }) => numbers === undefined || numbers.includes(number))
+        .filter(({ name }) => listed === undefined || listed[name] !== undefined)
         .map(({ name, number }) => ({ name, port: number, protocol: protocolOf(entry, number) })),
       ...countsOf(own, subsets),
       gateways: gatewaysOf(own),

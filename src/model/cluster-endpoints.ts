@@ -135,8 +135,8 @@ function gatewayEndpoint(
   address: string,
   { spec, cluster }: { readonly spec: ServiceEntrySpec; readonly cluster: string },
 ): Endpoint {
-  const has = labels[PORTS_LABEL]?.split('_');
-  const known = spec.ports.filter((p) => has?.includes(String(p.number)) ?? true);
+  const isListed = labels[PORTS_LABEL] !== undefined;
+  const known = spec.ports.filter(({ name }) => !isListed || ports[name] !== undefined);
   return {
     address,
     ports: Object.fromEntries(known.map((p) => [p.name, ports[p.name] ?? p.targetPort ?? p.number])),

@@ -238,7 +238,12 @@ test('of two clusters with different ports the oldest decides, and both are told
     {
       address: '172.31.0.2',
       ports: { http: 15443 },
-      labels: { cluster: 'cluster2', 'topology.istio.io/cluster': 'cluster2', version: 'v2', 'isthmus.io/ports': '80' },
+      labels: {
+        cluster: 'cluster2',
+        'topology.istio.io/cluster': 'cluster2',
+        version: 'v2',
+        'isthmus.io/ports': 'listed',
+      },
       weight: 1,
     },
   ]);

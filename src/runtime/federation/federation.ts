@@ -8,13 +8,13 @@ import { EXPORTED_SERVICE, type ExportedServiceSpec } from '../../api/exported-s
 import { resourceOf } from '../../api/kind.ts';
 import { SERVICE_ENTRY } from '../../api/service-entry.ts';
 import { SERVICE_EXPORT, SERVICE_IMPORT } from '../../api/service-export.ts';
+import { changedServices } from '../../federation/changed-services.ts';
 import { exportedObject, exportOf, isDerived } from '../../federation/derived-objects.ts';
 import { GATEWAY_SERVICE, type GatewayPod } from '../../federation/gateways.ts';
 import { Imports } from '../../federation/imports.ts';
 import { OwnExports } from '../../federation/own-exports.ts';
 import { readExported } from '../../federation/read-exported.ts';
 import type { Condition, Digest, Disagreement, Import, ReadyEndpoint, ServiceName } from '../../federation/types.ts';
-import { changesBetween } from '../../incremental/derived-map.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { holdLease } from '../../kube/lease.ts';
 import type { KubeObject } from '../../kube/types.ts';
@@ -87,6 +87,7 @@ export class Federation {
   readonly #obstacles = new Map<string, string>();
   /** Peer -> why what it says is not taken. */
   readonly #faults = new Map<string, string>();
+  readonly #disagreements = new Map<ServiceName, readonly Disagreement[]>();
   #peers: Peers | undefined;
   #endpoints: ReadonlyMap<ServiceKey, EndpointSet> | undefined;
   #isLeader = false;
@@ -151,10 +152,7 @@ export class Federation {
   meshChanged(): void {
     const before = this.#endpoints;
     this.#endpoints = this.#options.snapshot().endpoints;
-    const changed = changesBetween(before, this.#endpoints) ?? this.#endpoints.keys();
-    for (const key of changed) {
-      const service = this.#serviceOf(key);
-      if (service === undefined) continue;
+    for (const service of changedServices(before, this.#endpoints, this.#options.dnsDomain)) {
       const effect = this.#exports.endpointsChanged(service);
       if (effect !== 'none') this.#schedule(effect === 'edge' ? 'now' : 'later');
     }
@@ -219,6 +217,7 @@ export class Federation {
     this.#peers = undefined;
     this.#faults.clear();
     this.#obstacles.clear();
+    this.#disagreements.clear();
     for (const follower of this.#options.followers ?? []) follower.lead(false);
   }
 
@@ -331,11 +330,11 @@ export class Federation {
     for (const service of new Set([...digests.keys(), ...imports.keys()])) this.#applyConditions(service);
     if (digests.size + imports.size === 0) return;
     this.#revision++;
-    this.#events.take(this.#disagreements());
-  }
-
-  #disagreements(): Disagreement[] {
-    return [...this.#imports.imports.values()].flatMap(({ disagreements }) => disagreements);
+    for (const [service, { disagreements }] of imports) {
+      if (disagreements.length === 0) this.#disagreements.delete(service);
+      else this.#disagreements.set(service, disagreements);
+    }
+    this.#events.take([...this.#disagreements.values()].flat());
   }
 
   #applyExport(service: ServiceName, { spec }: Digest): void {
@@ -405,15 +404,6 @@ export class Federation {
     return this.#endpointsOf(GATEWAY_SERVICE.namespace, GATEWAY_SERVICE.name)
       .filter(({ cluster }) => cluster === this.#options.cluster)
       .map(({ nodeName, locality, network }) => ({ nodeName, locality, network }));
-  }
-
-  /** Of a Service; undefined for a ServiceEntry. */
-  #serviceOf(key: ServiceKey): ServiceName | undefined {
-    const [namespace = '', host = '', entry] = key.split('/');
-    const suffix = `.${namespace}.svc.${this.#options.dnsDomain}`;
-    return entry === undefined && host.endsWith(suffix)
-      ? serviceKey(namespace, host.slice(0, -suffix.length))
-      : undefined;
   }
 }
 

@@ -248,7 +248,7 @@ export class Peers {
 }
 
 /** What clusters tell one another. */
-export function openPeerSource(cluster: string, client: KubeClient, config: ClientConfig): KubeSource {
+function openPeerSource(cluster: string, client: KubeClient, config: ClientConfig): KubeSource {
   const types = [EXPORTED_SERVICE, VIRTUAL_SERVICE, DESTINATION_RULE].map(resourceOf);
   const resources = types.map((type) => ({
     type,
