@@ -26,7 +26,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   // what the mesh makes of a pod or a service
   describe: ['explain', 'analyzers', 'pipeline.ts', 'api', 'model', 'intent', 'envoy', 'xds', 'kube', 'injector'],
   // what `analyze` says beyond the control plane
-  analyzers: ['api', 'model', 'kube', 'injector', 'incremental'],
+  analyzers: ['api', 'model', 'kube', 'injector', 'incremental', 'federation'],
   sources: ['kube', 'api'],
   dns: ['kube', 'api', 'sources'],
   injector: ['api', 'kube', 'xds', 'netfilter'],

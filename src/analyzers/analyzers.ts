@@ -2,6 +2,7 @@
 // All that looks at one cluster.
 import type { Diagnostic } from '../api/diagnostics.ts';
 import { checkAnnotations } from './annotations.ts';
+import { checkExports } from './exports.ts';
 import { checkInjection } from './injection.ts';
 import { checkRules } from './rules.ts';
 import { checkSelectors } from './selectors.ts';
@@ -56,6 +57,7 @@ export const ANALYZERS: readonly Analyzer[] = [
     ofRules: true,
     run: checkRules,
   },
+  { name: 'exports', looksAt: 'exports: whether they are done as asked', ofRules: false, run: checkExports },
   {
     name: 'webhooks',
     looksAt: 'webhooks of the mesh: whether their Service is there',

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus analyze`: collects, judges, prints.
+import { compareClusters } from '../../analyzers/across.ts';
+import { readWorld } from '../../analyzers/world.ts';
 import { isAtLeast, type ObjectRef, type Severity } from '../../api/diagnostics.ts';
 import { diagnose } from '../../api/report.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
@@ -98,6 +100,7 @@ async function analyzeClusters(options: AnalyzeOptions): Promise<Findings> {
         }),
       ),
       ...tellDeadGateways(sightings.map((each) => gatewaysOf(each, each.target.contextName))),
+      ...judgeAcross(sightings),
       ...judgeGlobalHosts(
         sightings.map(({ target, collected, namespace }) => {
           return { context: target.contextName, objects: collected.objects, namespace };
@@ -124,6 +127,17 @@ function describeNamespaces(sightings: readonly Sighting[]): string {
 
 function isSighting(seen: Sighting | Remark): seen is Sighting {
   return 'target' in seen;
+}
+
+/** Of whose objects is told, as with one cluster: those of the namespace, and those of files. */
+function judgeAcross(sightings: readonly Sighting[]): Remark[] {
+  const worlds = sightings.map(({ target, collected, installation }) => ({
+    context: target.contextName,
+    name: installation.clusterName ?? target.contextName,
+    world: readWorld(collected.objects),
+  }));
+  const namespaces = new Set(sightings.map(({ namespace }) => namespace));
+  return compareClusters(worlds).filter(({ object }) => namespaces.has(undefined) || namespaces.has(object.namespace));
 }
 
 function gatewaysOf({ target, collected, nodes, installation }: Sighting, shownAs: string | undefined): GatewayCluster {

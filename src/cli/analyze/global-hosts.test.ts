@@ -80,3 +80,32 @@ test('what leads to none of the clusters that are looked at, or to nobody’s me
   const broken = { ...entry('helloworld.helo.global'), spec: 'nonsense' };
   expect(said([broken])).toEqual([]);
 });
+
+test('a cluster that lets in what it exports only: what is not exported is told; what is has its versions as subsets', () => {
+  const settings: KubeObject = {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'istio', namespace: 'istio-system' },
+    data: { mesh: 'gatewayServices: EXPORTED' },
+  };
+  const exported: KubeObject = {
+    apiVersion: 'isthmus.io/v1alpha1',
+    kind: 'ExportedService',
+    metadata: { name: 'helloworld', namespace: 'hello' },
+    spec: {
+      cluster: 'c2',
+      exportedAt: '2026-01-31T12:00:00Z',
+      type: 'ClusterSetIP',
+      ports: [{ name: 'http', port: 5000, protocol: 'HTTP' }],
+      ready: 1,
+      subsets: [{ name: 'v2', labels: { version: 'v2' }, ready: 1 }],
+      gateways: [{ address: GATEWAY, port: 15443 }],
+    },
+  };
+  const remote = rule('helloworld.hello.global', { name: 'v2', labels: { cluster: 'c2' } });
+  const client = [entry('helloworld.hello.global'), remote];
+  expect(said(client, [...FAR, settings])).toEqual([
+    'ISM0320 c1 ServiceEntry spec.hosts[0]: c2 does not export Service hello/helloworld, and its gateway lets in what it exports only',
+  ]);
+  expect(said(client, [...FAR, settings, exported])).toEqual([]);
+});

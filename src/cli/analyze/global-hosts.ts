@@ -2,14 +2,17 @@
 // Is there, behind a `.global` name, what it promises? Only whoever looks at both clusters can tell: the client's has the
 // ServiceEntry, the other one the service, and its gateway refuses what it does not know without a word.
 import { DESTINATION_RULE, type DestinationRule } from '../../api/destination-rule.ts';
+import { EXPORTED_SERVICE } from '../../api/exported-service.ts';
 import { decodeObject, type Kind, type MeshObject } from '../../api/kind.ts';
 import { decodeService, type KubeService } from '../../api/kubernetes.ts';
+import { decodeMeshConfig } from '../../api/mesh-config.ts';
 import { diagnose, type Locate } from '../../api/report.ts';
 import { SERVICE_ENTRY, type ServiceEntry } from '../../api/service-entry.ts';
 import { qualifyHost } from '../../model/hosts.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
 import type { CollectedObject } from './collect.ts';
 import type { Remark } from './judge.ts';
+import { settingsAmong } from './registries.ts';
 
 /** A cluster of those that are looked at together. */
 export interface LookedAt {
@@ -47,6 +50,10 @@ interface Remote {
   readonly gateways: ReadonlySet<string>;
   readonly services: ReadonlyMap<string, KubeService>;
   readonly rules: readonly DestinationRule[];
+  /** `NAMESPACE/NAME` -> names of the subsets that it tells others of. */
+  readonly exported: ReadonlyMap<string, readonly string[]>;
+  /** Its gateways let in what it exports, and nothing else. */
+  readonly onlyExported: boolean;
 }
 
 function readRemote({ context, objects }: LookedAt): Remote {
@@ -64,6 +71,15 @@ function readRemote({ context, objects }: LookedAt): Remote {
     gateways: new Set(gateways.filter((address) => address !== undefined)),
     services: new Map(decoded.map((service) => [`${service.ref.namespace}/${service.ref.name}`, service])),
     rules: decodeAll(DESTINATION_RULE, objects, context).map(({ value }) => value),
+    exported: new Map(
+      decodeAll(EXPORTED_SERVICE, objects, context).map(({ value: { ref, spec } }) => [
+        `${ref.namespace}/${ref.name}`,
+        spec.subsets.map(({ name }) => name),
+      ]),
+    ),
+    onlyExported: settingsAmong(objects).some(
+      ({ object }) => decodeMeshConfig(object).value?.gatewayServices === 'EXPORTED',
+    ),
   };
 }
 
@@ -80,6 +96,11 @@ function judgeEntry(entry: Placed<ServiceEntry>, rules: readonly Placed<Destinat
       return [
         remark(entry, 'ISM0101', `spec.hosts[${i}]`, message, 'write NAME.NAMESPACE.global of a Service over there'),
       ];
+    }
+    if (remote.onlyExported && !remote.exported.has(`${namespace}/${name}`)) {
+      const message = `${remote.context} does not export Service ${namespace}/${name}, and its gateway lets in what it exports only`;
+      const cure = `export it there: kubectl -n ${namespace} annotate service ${name} isthmus.io/export=true`;
+      return [remark(entry, 'ISM0320', `spec.hosts[${i}]`, message, cure)];
     }
     return [
       ...judgePorts(entry, service, remote),
@@ -104,12 +125,13 @@ function judgeSubsets(
   rule: Placed<DestinationRule>,
   leading: ServiceEntry['spec']['endpoints'],
   { ref }: KubeService,
-  { context, rules }: Remote,
+  { context, rules, exported }: Remote,
 ): Remark[] {
   const local = `${ref.name}.${ref.namespace}.svc.${DNS_DOMAIN}`;
   const known = rules
     .filter(({ spec, ref: { namespace } }) => qualifyHost(spec.host, namespace, DNS_DOMAIN) === local)
-    .flatMap(({ spec }) => spec.subsets.map(({ name }) => name));
+    .flatMap(({ spec }) => spec.subsets.map(({ name }) => name))
+    .concat(exported.get(`${ref.namespace}/${ref.name}`) ?? []);
   return rule.value.spec.subsets.flatMap(({ name, labels }, i) => {
     const selects = leading.some((e) => Object.entries(labels).every(([key, value]) => e.labels[key] === value));
     if (!selects || known.includes(name)) return [];
@@ -135,7 +157,7 @@ function decodeAll<Spec>(
 
 function remark(
   { value, locate, file }: Placed<MeshObject<unknown>>,
-  code: 'ISM0101' | 'ISM0102' | 'ISM0103',
+  code: 'ISM0101' | 'ISM0102' | 'ISM0103' | 'ISM0320',
   field: string,
   message: string,
   cure: string,

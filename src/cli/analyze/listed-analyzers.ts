@@ -13,7 +13,9 @@ const ALWAYS: readonly [name: string, looksAt: string][] = [
 const SEVERAL: readonly [name: string, looksAt: string][] = [
   ['roots', 'whether the clusters trust one another’s workloads'],
   ['watching', 'whether each cluster without a control plane is watched by one'],
-  ['global-hosts', 'whether there is, behind a .global name, what it promises'],
+  ['services-across', 'whether a service of several clusters is the same in all of them'],
+  ['rule-copies', 'whether rules that are written once are in each cluster as they are written'],
+  ['global-hosts', 'whether there is, behind a .global name, what it promises, and whether it is exported'],
   ['gateways', 'whether anybody is behind the gateways of meshNetworks'],
 ];
 
