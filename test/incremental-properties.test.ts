@@ -49,6 +49,7 @@ const service = fc
     namespace: pick(...NAMESPACES),
     name: pick('reviews', 'orders'),
     clusterIP: pick('10.96.0.1', '10.96.0.2', 'None'),
+    annotations: pick<Record<string, string>[]>({}, {}, { 'isthmus.io/fallback': 'false' }),
     port: pick(
       { name: 'http', port: 80 },
       { name: 'tcp', port: 80 },
@@ -56,9 +57,9 @@ const service = fc
       { name: 'x', port: 7 },
     ),
   })
-  .map(({ namespace, name, clusterIP, port }): KubeObject => {
+  .map(({ namespace, name, clusterIP, port, annotations }): KubeObject => {
     const spec = { clusterIP, selector: { app: name }, ports: [port] };
-    return { apiVersion: 'v1', kind: 'Service', metadata: { namespace, name }, spec };
+    return { apiVersion: 'v1', kind: 'Service', metadata: { namespace, name, annotations }, spec };
   });
 
 const slice = fc
@@ -68,15 +69,17 @@ const slice = fc
     addresses: fc.uniqueArray(pick('10.1.0.1', '10.1.0.2', '10.1.0.3'), { maxLength: 3 }),
     port: pick(80, 9080, 7),
   })
-  .map(
-    ({ namespace, service: name, addresses, port }): KubeObject => ({
-      apiVersion: 'discovery.k8s.io/v1',
-      kind: 'EndpointSlice',
-      metadata: { namespace, name: `${name}-1`, labels: { 'kubernetes.io/service-name': name } },
-      ports: [{ name: port === 80 ? 'http' : port === 7 ? 'x' : 'http-a', port }],
-      endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: true } })),
-    }),
-  );
+  .map(({ namespace, service: name, addresses, port }) => sliceOf(namespace, name, addresses, port));
+
+function sliceOf(namespace: string, name: string, addresses: readonly string[], port: number): KubeObject {
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { namespace, name: `${name}-1`, labels: { 'kubernetes.io/service-name': name } },
+    ports: [{ name: port === 80 ? 'http' : port === 7 ? 'x' : 'http-a', port }],
+    endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: true } })),
+  };
+}
 
 const entry = fc
   .record({
@@ -101,12 +104,85 @@ const entry = fc
     }),
   );
 
+const HTTP = { name: 'http', number: 80, protocol: 'HTTP' };
+
+interface SharedService {
+  readonly namespace: string;
+  readonly name: string;
+  readonly traffic: string;
+  readonly port: typeof HTTP;
+  /** Pods of cluster2, by version. */
+  readonly weights: readonly number[];
+  readonly hasOwn: boolean;
+}
+
+const shared = fc
+  .record({
+    namespace: pick(...NAMESPACES),
+    name: pick('reviews', 'orders'),
+    traffic: pick('local-first', 'spread', 'cluster1=70,cluster2=30', 'cluster2=100', 'wrong'),
+    port: pick(HTTP, { name: 'x', number: 7, protocol: 'TCP' }),
+    weights: fc.array(fc.nat({ max: 2 }), { minLength: 2, maxLength: 2 }),
+    hasOwn: fc.boolean(),
+  })
+  .map(sharedOf);
+
+/** What exports become: names of a service of several clusters, some of whose pods are the own cluster's. */
+function sharedOf({ namespace, name, traffic, port, weights, hasOwn }: SharedService): KubeObject {
+  const gateways = weights.flatMap((weight, i) =>
+    weight === 0 ? [] : [{ address: '172.31.0.1', weight, labels: { cluster: 'cluster2', version: `v${i + 1}` } }],
+  );
+  const own = { address: `${name}.${namespace}.svc.cluster.local`, labels: { cluster: 'cluster1' } };
+  const spec = {
+    hosts: [`${name}.${namespace}.global`, `${name}.${namespace}.svc.clusterset.local`],
+    addresses: [name === 'reviews' ? '244.0.0.1' : '244.0.0.2'],
+    location: 'MESH_INTERNAL',
+    resolution: 'DNS',
+    ports: [port],
+    endpoints: [...(hasOwn ? [own] : []), ...gateways, { address: '172.31.0.2', labels: { cluster: 'cluster3' } }],
+  };
+  const metadata = { namespace, name: `${name}.${namespace}.global`, annotations: { 'isthmus.io/traffic': traffic } };
+  return { apiVersion: 'networking.istio.io/v1', kind: 'ServiceEntry', metadata, spec };
+}
+
+const exported = fc
+  .record({
+    namespace: pick(...NAMESPACES),
+    name: pick('reviews', 'orders'),
+    versions: fc.subarray(['v1', 'v2']),
+    ready: fc.nat({ max: 3 }),
+  })
+  .map(({ namespace, name, versions, ready }): KubeObject => {
+    const subsets = versions.map((version) => ({ name: version, labels: { version }, ready }));
+    const ports = [{ name: 'http', port: 80 }];
+    const exportedAt = '2026-01-31T12:00:00Z';
+    const spec = { cluster: 'cluster1', exportedAt, type: 'ClusterSetIP', ports, ready, subsets };
+    return { apiVersion: 'isthmus.io/v1alpha1', kind: 'ExportedService', metadata: { namespace, name }, spec };
+  });
+
+const gatewayServices = pick('ALL', 'EXPORTED').map(
+  (which): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { namespace: 'istio-system', name: 'istio' },
+    data: { mesh: `gatewayServices: ${which}` },
+  }),
+);
+
+/** By it other clusters come in. */
+const gatewayService = fc.constant<KubeObject>({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { namespace: 'gamma', name: 'ingress' },
+  spec: { clusterIP: '10.96.0.9', selector: { app: 'ingress' }, ports: [{ name: 'tls', port: 15443 }] },
+});
+
 const virtualService = fc
   .record({
     namespace: pick(...NAMESPACES),
     name: pick('one', 'two'),
     host: pick(...HOSTS),
-    to: pick('reviews', 'orders.beta.svc.cluster.local', 'shop.example', 'nowhere.example'),
+    to: pick('reviews', 'orders.beta.svc.cluster.local', 'shop.example', 'nowhere.example', 'orders.beta.global'),
     match: pick(
       [],
       [{ sourceLabels: { app: 'other' } }],
@@ -128,7 +204,7 @@ const destinationRule = fc
   .record({
     namespace: pick(...NAMESPACES, 'istio-system'),
     name: pick('one', 'two'),
-    host: pick('reviews', 'orders.beta.svc.cluster.local', '*.example', '*.local'),
+    host: pick('reviews', 'orders.beta.svc.cluster.local', '*.example', '*.local', 'reviews.alpha.global'),
     subsets: fc.subarray(['v1', 'v2']),
     exportTo,
     // What routes and chains have to know of a rule, and clients that it is for.
@@ -151,6 +227,24 @@ const destinationRule = fc
 
 /** A small and crowded mesh: few names, hosts and addresses, which many objects want. */
 const crowded = fc.oneof(service, slice, entry, virtualService, destinationRule);
+const crowdedClusters = fc.oneof(
+  ...[service, service, slice, slice, shared, shared, exported, gatewayServices, gatewayService],
+  ...[virtualService, destinationRule],
+);
+
+/** One service of several clusters, of which nothing changes but endpoints and their weights. */
+const endpointsOfClusters = fc.oneof(
+  fc.constant<KubeObject>({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { namespace: 'alpha', name: 'reviews' },
+    spec: { clusterIP: '10.96.0.1', selector: { app: 'reviews' }, ports: [{ name: 'http', port: 80 }] },
+  }),
+  pick([], ['10.1.0.1'], ['10.1.0.1', '10.1.0.2']).map((addresses) => sliceOf('alpha', 'reviews', addresses, 80)),
+  fc
+    .record({ weights: fc.array(fc.nat({ max: 2 }), { minLength: 2, maxLength: 2 }), hasOwn: fc.boolean() })
+    .map((made) => sharedOf({ ...made, namespace: 'alpha', name: 'reviews', traffic: 'spread', port: HTTP })),
+);
 
 /** Batches of changes; objects of one name change as well as come and go. */
 function sequencesOf(objects: fc.Arbitrary<KubeObject[]>) {
@@ -167,6 +261,8 @@ function sequencesOf(objects: fc.Arbitrary<KubeObject[]>) {
 
 const sequences = fc.oneof(
   sequencesOf(fc.array(crowded, { minLength: 10, maxLength: 40 })),
+  sequencesOf(fc.array(crowdedClusters, { minLength: 10, maxLength: 40 })),
+  sequencesOf(fc.array(endpointsOfClusters, { minLength: 6, maxLength: 20 })),
   sequencesOf(fc.array(arbitraryMesh, { minLength: 2, maxLength: 3 }).map((meshes) => meshes.flat())),
 );
 
@@ -198,7 +294,7 @@ describe('following changes', { timeout: 120_000 * FACTOR }, () => {
           expect(followed.diagnostics).toEqual(anew.diagnostics);
         }
       }),
-      { numRuns: 60 * FACTOR, seed: 20260102 },
+      { numRuns: 80 * FACTOR, seed: 20260102 },
     );
     // Sequences that change nothing would prove nothing.
     expect(changes).toBeGreaterThan(60);

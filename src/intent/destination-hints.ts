@@ -28,9 +28,16 @@ export function withHints(routes: readonly HttpRouteIntent[], view: ProxyView): 
   });
 }
 
+/** As many as a request has. */
+const CONNECT_ATTEMPTS = 3;
+
 /** Of several destinations the first decides: a connection's filter is chosen before its destination is. */
 export function withPolicy(chain: TcpChainIntent, view: ProxyView): TcpChainIntent {
-  const policy = chain.use === 'proxy' ? tcpPolicyOf(policyFor(chain.to[0]!.ref, view)) : undefined;
+  if (chain.use !== 'proxy') return chain;
+  const { ref } = chain.to[0]!;
+  const ruled = tcpPolicyOf(policyFor(ref, view));
+  // Another cluster may take what the first one refuses.
+  const policy = isOfSeveral(ref, view) ? { ...ruled, connectAttempts: CONNECT_ATTEMPTS } : ruled;
   return policy === undefined ? chain : { ...chain, policy };
 }
 

@@ -83,6 +83,8 @@ export interface TcpPolicyIntent {
   /** 0: never. */
   readonly idleTimeoutMs?: number;
   readonly lifetimeMs?: number;
+  /** Endpoints to try until one takes the connection. Absent: 1. */
+  readonly connectAttempts?: number;
   /** The destination is an HTTP proxy, which is asked for a way to HOST:PORT first. */
   readonly tunnel?: { readonly method: 'CONNECT' | 'POST'; readonly host: string; readonly port: number };
 }

@@ -60,8 +60,9 @@ export function tcpProxy(options: TcpProxyOptions): Filter {
 
 type ProxyInit = Exclude<MessageInitShape<typeof TcpProxySchema>, TcpProxy>;
 
-function policed({ hashed, idleTimeoutMs, lifetimeMs, tunnel }: TcpPolicyIntent): ProxyInit {
+function policed({ hashed, idleTimeoutMs, lifetimeMs, connectAttempts, tunnel }: TcpPolicyIntent): ProxyInit {
   return {
+    ...(connectAttempts !== undefined && { maxConnectAttempts: connectAttempts }),
     ...(hashed && { hashPolicy: [{ policySpecifier: { case: 'sourceIp', value: {} } }] }),
     ...(idleTimeoutMs !== undefined && { idleTimeout: duration(idleTimeoutMs) }),
     ...(lifetimeMs !== undefined && { maxDownstreamConnectionDuration: duration(lifetimeMs) }),
