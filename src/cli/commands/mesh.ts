@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Command, InvalidArgumentError } from 'commander';
 import type { InitOptions } from '../mesh/init.ts';
+import { registerStatus } from './mesh-status.ts';
 import { registerVerify } from './mesh-verify.ts';
 
 const collect = (value: string, previous: string[]): string[] => [...previous, value];
@@ -19,6 +20,7 @@ Examples:
     );
   registerInit(mesh);
   registerVerify(mesh);
+  registerStatus(mesh);
   registerUp(mesh);
   registerDown(mesh);
 }

@@ -110,6 +110,11 @@ export function stateOf(type: ReportedType | undefined): SyncState {
   return type.outstanding || type.unsent > 0 || isRefused ? 'STALE' : 'SYNCED';
 }
 
+/** It has taken all that is meant for it. */
+export function inSync(row: ProxyRow): boolean {
+  return (Object.keys(TYPES) as (keyof typeof TYPES)[]).every((type) => ['SYNCED', 'IGNORED'].includes(row[type]));
+}
+
 /** The latest of each resource; what is in force comes first. */
 function refusalsOf(types: readonly ReportedType[], told: readonly ReportedRefusal[]): ShownRefusal[] {
   const shown = new Map<string, ShownRefusal>();

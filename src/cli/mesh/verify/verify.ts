@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus mesh verify`: looks, puts probes up, has each ask each, judges, and leaves nothing behind.
-import { type KubeClient, KubeError } from '../../../kube/client.ts';
+import type { KubeClient } from '../../../kube/client.ts';
 import { inspectInstallation } from '../../analyze/installation.ts';
 import { UserError } from '../../user-error.ts';
+import { whyUnread } from '../unread.ts';
 import type { ClusterSight, ImportSight, MeshSight, PairSight, ProbeSight, TokenSight } from './evidence.ts';
 import type { Finding } from './finding.ts';
 import { awaitImports, explainLate } from './imports.ts';
@@ -141,10 +142,9 @@ async function observe(members: readonly Member[], kubeconfig: string | undefine
         await sweep(target.client);
         return { observed: await observeCluster(context, target.client) };
       } catch (error) {
-        // It refuses, or the connection broke off; anything else is a mistake of ours.
-        if (error instanceof KubeError || (error as Error).cause instanceof Error)
-          return { unreachable: (error as Error).message };
-        throw error;
+        const why = whyUnread(error);
+        if (why === undefined) throw error;
+        return { unreachable: why };
       }
     }),
   );
