@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a route asks of requests and does to them, in words, off the messages that Envoy is given.
-import type { HeaderMatcher, Route, RouteAction, VirtualHost } from '#gen/envoy/config/route/v3/route_components_pb.ts';
+import type { HeaderMatcher, Route, VirtualHost } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import type { StringMatcher } from '#gen/envoy/type/matcher/v3/string_pb.ts';
 import type { Faults, Forwarding, ForwardTarget, HttpRequest, Outcome } from '../envoy/simulate/outcome.ts';
 import { percent } from './endings.ts';
@@ -82,14 +82,17 @@ function ordinal(n: number): string {
   return `${n}${suffix}`;
 }
 
-/** Of time-outs, retries, faults, mirrors and the balance by hash. `why`: the rule behind the route. */
-export function policySteps(outcome: Outcome, why: readonly Why[]): Step[] {
+/** The rule behind a route, at a member of it: `fault`. Nothing where it does not have it. */
+export type RuleMember = (member: string) => readonly Why[];
+
+/** Of time-outs, retries, faults, mirrors and the balance by hash. */
+export function policySteps(outcome: Outcome, why: RuleMember): Step[] {
   const http = outcome.kind === 'forward' ? outcome.http : undefined;
   return [...faultSteps(outcome.faults, why), ...(http === undefined ? [] : forwardingSteps(http, why))];
 }
 
-function faultSteps(faults: Faults | undefined, why: readonly Why[]): Step[] {
-  const of = why.map((each) => within(each, 'fault'));
+function faultSteps(faults: Faults | undefined, why: RuleMember): Step[] {
+  const of = why('fault');
   const delay =
     faults?.delay &&
     `${percent(faults.delay.probability)} of the requests are held up for ${milliseconds(faults.delay.delayMs)}`;
@@ -100,7 +103,7 @@ function faultSteps(faults: Faults | undefined, why: readonly Why[]): Step[] {
   return [delay, said].flatMap((text) => (text === undefined ? [] : [{ kind: 'policy' as const, text, why: of }]));
 }
 
-function forwardingSteps({ timeoutMs, retries, mirrors, hashes, upgrade }: Forwarding, why: readonly Why[]): Step[] {
+function forwardingSteps({ timeoutMs, retries, mirrors, hashes, upgrade }: Forwarding, why: RuleMember): Step[] {
   const steps: Step[] = [];
   const say = (kind: Step['kind'], text: string, of: readonly Why[] = []) => steps.push({ kind, text, why: of });
   const timeout = timeoutMs === 0 ? 'no time-out' : `time-out ${milliseconds(timeoutMs)}`;
@@ -111,12 +114,12 @@ function forwardingSteps({ timeoutMs, retries, mirrors, hashes, upgrade }: Forwa
     retries === undefined || retries.attempts === 0
       ? 'no retries'
       : `${retries.attempts} ${retries.attempts === 1 ? 'retry' : 'retries'}${each} (after ${after})`;
-  say('policy', `${timeout}, ${again}`);
+  say('policy', `${timeout}, ${again}`, [...why('timeout'), ...why('retries')]);
   for (const { cluster, probability } of mirrors)
     say(
       'mirror',
       `a copy of ${probability === 1 ? 'every request' : percent(probability)} goes to ${cluster}; its answer is thrown away`,
-      why,
+      [...why('mirror'), ...why('mirrors')],
     );
   const [hash] = hashes;
   if (hash !== undefined) say('policy', `the endpoint follows from the ${hash.by} ${hash.name ?? ''}`.trimEnd());
@@ -152,12 +155,6 @@ function headerChanges(before: HttpRequest['headers'], after: HttpRequest['heade
   });
 }
 
-/** `spec.http[0].match[1]` and `fault` are `spec.http[0].fault`. */
-export function within(why: Why, member: string): Why {
-  const [rule] = /^spec\.\w+\[\d+\]/.exec(why.field ?? '') ?? [];
-  return rule === undefined ? why : { ...why, field: `${rule}.${member}` };
-}
-
 export function milliseconds(ms: number): string {
   if (ms < 1000) return `${ms} ms`;
   return ms % 60_000 === 0 && ms >= 60_000 ? `${ms / 60_000} min` : `${ms / 1000} s`;
@@ -165,9 +162,4 @@ export function milliseconds(ms: number): string {
 
 export function statusText(status: number, grpcStatus?: number): string {
   return grpcStatus === undefined ? String(status) : `${status} (grpc-status ${grpcStatus})`;
-}
-
-/** What a route does that forwards nothing. */
-export function clusterOfAction(action: RouteAction | undefined): string | undefined {
-  return action?.clusterSpecifier.case === 'cluster' ? action.clusterSpecifier.value : undefined;
 }

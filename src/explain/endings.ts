@@ -39,14 +39,17 @@ export function percent(share: number): string {
 export function sayVerdict(endings: readonly Ending[], home: string): string {
   const groups = Map.groupBy(endings, (ending) => groupOf(ending, home));
   const parts = [...groups].map(([group, members]) => {
-    const all = members.reduce((sum, { probability }) => sum + probability, 0);
-    const shown = members.map((ending) =>
-      all > 0.9995 && members.length === 1 ? nameOf(ending) : `${percent(ending.probability)} ${nameOf(ending)}`,
-    );
+    const named = [...Map.groupBy(members, nameOf)].map(([name, same]) => [name, sumOf(same)] as const);
+    const isAll = named.length === 1 && sumOf(members) > 0.9995;
+    const shown = named.map(([name, sum]) => (isAll ? name : `${percent(sum)} ${name}`));
     return `${joined(shown)}${group}`;
   });
   const line = parts.join('; ');
   return line === '' ? 'nothing becomes of it' : line;
+}
+
+function sumOf(endings: readonly Ending[]): number {
+  return endings.reduce((sum, { probability }) => sum + probability, 0);
 }
 
 function groupOf({ kind, at, via }: Ending, home: string): string {

@@ -14,11 +14,22 @@ export function ruleOf(mesh: Mesh, { cluster }: Hop, { rule }: Outcome): Why | u
   return rule && whyOfRule(mesh, cluster, rule);
 }
 
+/** `spec.http[0].match[1]` and `fault` are `spec.http[0].fault`. */
+export function ruleMember(mesh: Mesh, { cluster }: Hop, { rule }: Outcome, member: string): Why[] {
+  const [base, list = '', index] = /^spec\.(\w+)\[(\d+)\]/.exec(rule?.field ?? '') ?? [];
+  if (rule === undefined || base === undefined) return [];
+  const why = whyOfRule(mesh, cluster, { ...rule, field: `${base}.${member}` });
+  const { object } = mesh.object(why.cluster, why.kind, why.namespace, why.name) ?? {};
+  const routes = (object?.['spec'] as Readonly<Record<string, readonly object[]>> | undefined)?.[list];
+  return routes?.[Number(index)] !== undefined && member in routes[Number(index)]! ? [why] : [];
+}
+
 export function hopSteps(mesh: Mesh, hop: Hop, outcome: Outcome): Step[] {
   const rule = ruleOf(mesh, hop, outcome);
   const ofRule = rule === undefined ? [] : [rule];
   // What is between a sidecar and its own application is nobody's policy.
-  const policies = hop.direction === 'inbound' ? [] : policySteps(outcome, ofRule);
+  const policies =
+    hop.direction === 'inbound' ? [] : policySteps(outcome, (member) => ruleMember(mesh, hop, outcome, member));
   return [...listenerSteps(mesh, hop, outcome), ...routeSteps(outcome, ofRule), ...policies];
 }
 

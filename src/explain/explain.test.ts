@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whole ways through sketched clusters (test/fixture/explained-mesh.ts): who gets the request, who refuses it and why.
+import { describe, expect, test } from 'vitest';
+import { ask, type ClusterSketch, endsOf, sketchMesh } from '#test/fixture/explained-mesh.ts';
+import { type Ending, isEnding, type Leg, type Path, type Step, type Why } from './path.ts';
+
+const GATEWAY2 = '172.31.0.120';
+const BOOKINFO = ['bookinfo/multicluster/cluster1.yaml', 'bookinfo/multicluster/reviews-subsets.yaml'];
+const ROUTED = ['bookinfo/multicluster/reviews-remote.yaml', 'bookinfo/multicluster/reviews-route.yaml'];
+
+/** Two clusters with a control plane each; cluster2 is known by a `.global` name. */
+function ownPlanes(more: { first?: Partial<ClusterSketch>; second?: Partial<ClusterSketch> } = {}) {
+  return sketchMesh(
+    [
+      { id: 'cluster1', gateway: '172.31.0.110', samples: [...BOOKINFO, ...ROUTED], ...more.first },
+      {
+        id: 'cluster2',
+        gateway: GATEWAY2,
+        samples: ['bookinfo/multicluster/cluster2.yaml', 'bookinfo/multicluster/reviews-subsets.yaml'],
+        ...more.second,
+      },
+    ],
+    { CLUSTER2_GW_ADDR: GATEWAY2 },
+  );
+}
+
+const REVIEWS = 'GET http://reviews:9080/reviews/0';
+const JASON = ['end-user: jason'];
+
+function stepsOf(leg: Leg): Step[] {
+  return [
+    ...leg.steps,
+    ...leg.forks.flatMap(({ steps, next }) => [...steps, ...(isEnding(next) ? [] : stepsOf(next))]),
+  ];
+}
+
+function legsOf(leg: Leg): string[] {
+  const rest = leg.forks.flatMap(({ next }) => (isEnding(next) ? [] : legsOf(next)));
+  return [`${leg.at.cluster} ${leg.at.workload}`, ...rest];
+}
+
+const say = ({ cluster, kind, name, field, line }: Why) =>
+  `${cluster} ${kind} ${name} ${field ?? ''}${line === undefined ? '' : `:${line}`}`;
+const whysOf = ({ leg }: Path, kind: Step['kind']) =>
+  stepsOf(leg).flatMap((step) => (step.kind === kind ? step.why.map(say) : []));
+const textsOf = ({ leg }: Path, kind: Step['kind']) =>
+  stepsOf(leg).flatMap((step) => (step.kind === kind ? [step.text] : []));
+const onlyEnd = (path: Path) => {
+  expect(path.endings.length).toBe(1);
+  return path.endings[0]!;
+};
+
+describe('two clusters with a control plane each', () => {
+  const mesh = ownPlanes();
+
+  test('jason’s requests go to v2 and v3 in cluster2, half and half, by its gateway', () => {
+    const path = ask(mesh, 'productpage-v1', REVIEWS, JASON, 'cluster1');
+    expect(endsOf(path)).toEqual(['50% served: reviews-v2 in cluster2', '50% served: reviews-v3 in cluster2']);
+    expect(path.verdict).toBe(`50% reviews-v2 and 50% reviews-v3 in cluster2, by ${GATEWAY2}:15443`);
+    const gateway = 'cluster2 istio-ingressgateway';
+    expect(legsOf(path.leg)).toEqual([
+      'cluster1 productpage-v1',
+      gateway,
+      'cluster2 reviews-v2',
+      gateway,
+      'cluster2 reviews-v3',
+    ]);
+  });
+
+  test('each step names the object behind it, with its line', () => {
+    const path = ask(mesh, 'productpage-v1', REVIEWS, JASON, 'cluster1');
+    expect(whysOf(path, 'name')).toEqual(['cluster1 Service reviews spec.clusterIP:106']);
+    expect(whysOf(path, 'route')).toEqual(['cluster1 VirtualService reviews spec.http[0].match[0]:12']);
+    expect(whysOf(path, 'cluster')).toEqual([
+      'cluster1 DestinationRule reviews-global spec.subsets[0]:37',
+      'cluster2 DestinationRule reviews spec.subsets[1]:16',
+      'cluster1 DestinationRule reviews-global spec.subsets[1]:40',
+      'cluster2 DestinationRule reviews spec.subsets[2]:19',
+    ]);
+    expect(path.endings.map(({ rule }) => rule && say(rule))).toEqual(
+      Array(2).fill('cluster1 VirtualService reviews spec.http[0].match[0]:12'),
+    );
+  });
+
+  test('everybody else’s stay with v1 at home', () => {
+    const path = ask(mesh, 'productpage-v1', REVIEWS, [], 'cluster1');
+    expect(path.verdict).toBe('reviews-v1 in cluster1 itself');
+    expect(whysOf(path, 'route')).toEqual(['cluster1 VirtualService reviews spec.http[1]:24']);
+  });
+
+  test('what it rests on is named by the hash of its content', () => {
+    const { used } = ask(mesh, 'productpage-v1', REVIEWS, JASON, 'cluster1');
+    const names = used.map(
+      ({ cluster, plane, typeUrl, name }) => `${cluster} ${plane} ${typeUrl.split('.').at(-1)} ${name}`,
+    );
+    expect(names).toContain('cluster1 cluster1 RouteConfiguration 9080');
+    expect(names).toContain('cluster1 cluster1 Cluster outbound|9080|v2|reviews.default.global');
+    expect(names).toContain('cluster2 cluster2 Listener virtualInbound');
+    expect(used.every(({ version }) => version.length > 8)).toBe(true);
+  });
+
+  test('a name of the other cluster is found by the search domains of the pod', () => {
+    const path = ask(mesh, 'productpage-v1', 'GET http://reviews.default.global:9080/', [], 'cluster1');
+    expect(textsOf(path, 'name')).toEqual(['reviews.default.global is 127.255.0.3']);
+    // cluster2's Service has two versions, and its gateway passes on to both.
+    expect(endsOf(path)).toEqual(['50% served: reviews-v2 in cluster2', '50% served: reviews-v3 in cluster2']);
+  });
+
+  test('probabilities add up to one', () => {
+    const { endings } = ask(mesh, 'productpage-v1', REVIEWS, JASON, 'cluster1');
+    expect(endings.reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 12);
+  });
+});
+
+describe('what keeps a request from arriving is named by its cause', () => {
+  test('the subset is missing at the far side', () => {
+    const mesh = ownPlanes({ second: { samples: ['bookinfo/multicluster/cluster2.yaml'] } });
+    const { kind, status, text, cure, at } = ask(mesh, 'productpage-v1', REVIEWS, JASON, 'cluster1').endings[0]!;
+    expect([kind, status, at?.workload]).toEqual(['refused', 503, 'istio-ingressgateway']);
+    expect(text).toContain('no DestinationRule of cluster2 is for reviews.default.svc.cluster.local');
+    expect(cure).toBe('write subset v2 into a DestinationRule for reviews.default.svc.cluster.local in cluster2');
+  });
+
+  test('the service is missing at the far side', () => {
+    const mesh = ownPlanes({ second: { samples: [] } });
+    const { kind, text } = ask(mesh, 'productpage-v1', REVIEWS, JASON, 'cluster1').endings[0]!;
+    expect([kind, text]).toEqual([
+      'refused',
+      '503: the gateway of cluster2 closes the connection: cluster2 has no Service default/reviews',
+    ]);
+  });
+
+  test('no such host, with the nearest one', () => {
+    const end = onlyEnd(ask(ownPlanes(), 'productpage-v1', 'GET http://revews:9080/', [], 'cluster1'));
+    expect([end.kind, end.text, end.cure]).toEqual([
+      'refused',
+      'nobody knows the name revews in cluster1',
+      'did you mean reviews?',
+    ]);
+  });
+
+  test('a host that only the other cluster has', () => {
+    const end = onlyEnd(ask(ownPlanes(), 'productpage-v1', 'GET http://ratings:9080/', [], 'cluster1'));
+    expect([end.kind, end.cure]).toEqual(['refused', expect.stringContaining('cluster2 has Service default/ratings')]);
+  });
+
+  test('the cluster’s DNS does not ask istiocoredns', () => {
+    const mesh = ownPlanes({ first: { zones: [] } });
+    const end = onlyEnd(ask(mesh, 'productpage-v1', 'GET http://reviews.default.global:9080/', [], 'cluster1'));
+    expect([end.kind, end.text]).toEqual([
+      'refused',
+      expect.stringContaining('nothing leads names below .global to istiocoredns in cluster1'),
+    ]);
+  });
+
+  test('another port than the service has', () => {
+    const end = onlyEnd(ask(ownPlanes(), 'productpage-v1', 'GET http://details/', [], 'cluster1'));
+    expect([end.kind, end.text]).toEqual(['refused', expect.stringContaining('has no port 80 (it has 9080)')]);
+  });
+
+  test('bytes that are no HTTP, to a port that is', () => {
+    const end = onlyEnd(ask(ownPlanes(), 'productpage-v1', 'tcp://details:9080', [], 'cluster1'));
+    expect([end.kind, end.cure]).toEqual(['refused', expect.stringContaining('name the Service’s port')]);
+  });
+
+  test('a subset without pods', () => {
+    const yaml = rule('subsets: [{ name: v9, labels: { version: v9 } }]') + route('v9');
+    const mesh = ownPlanes({ first: { samples: ['bookinfo/multicluster/cluster1.yaml'], yaml } });
+    const end = onlyEnd(ask(mesh, 'productpage-v1', REVIEWS, [], 'cluster1'));
+    expect([end.kind, end.status, end.text]).toEqual([
+      'refused',
+      503,
+      '503: subset v9 of reviews.default.svc.cluster.local has no ready endpoint: none of the 1 of reviews.default.svc.cluster.local has version=v9',
+    ]);
+    expect(end.why.map(say)).toContain('cluster1 DestinationRule reviews spec.subsets[0]:7');
+  });
+
+  test('a subset that nobody wrote', () => {
+    const yaml = rule('subsets: [{ name: v1, labels: { version: v1 } }]') + route('v9');
+    const mesh = ownPlanes({ first: { samples: ['bookinfo/multicluster/cluster1.yaml'], yaml } });
+    const end = onlyEnd(ask(mesh, 'productpage-v1', REVIEWS, [], 'cluster1'));
+    expect(end.text).toBe(
+      '503: the rule leads to subset v9 of reviews.default.svc.cluster.local, and DestinationRule default/reviews has no such subset (it has v1)',
+    );
+  });
+
+  test('a service without pods', () => {
+    const yaml =
+      'apiVersion: v1\nkind: Service\nmetadata: { name: empty }\nspec: { selector: { app: nobody }, ports: [{ name: http, port: 80 }] }\n';
+    const mesh = ownPlanes({ first: { yaml } });
+    const end = onlyEnd(ask(mesh, 'productpage-v1', 'GET http://empty/', [], 'cluster1'));
+    expect([end.kind, end.text]).toEqual(['refused', '503: empty.default.svc.cluster.local has no ready endpoint']);
+  });
+
+  test('a DestinationRule that takes the mesh’s TLS off', () => {
+    const yaml = rule('trafficPolicy: { tls: { mode: DISABLE } }');
+    const mesh = ownPlanes({ first: { samples: ['bookinfo/multicluster/cluster1.yaml'], yaml } });
+    const end = onlyEnd(ask(mesh, 'productpage-v1', REVIEWS, [], 'cluster1'));
+    expect([end.kind, end.at?.workload, end.text]).toEqual([
+      'refused',
+      'reviews-v1',
+      '503: reviews-v1 in cluster1 takes nothing but the mesh’s mutual TLS, and what comes is in the clear',
+    ]);
+    expect(end.cure).toBe('take mode DISABLE out of DestinationRule default/reviews, or write ISTIO_MUTUAL');
+  });
+
+  test('identities that a DestinationRule does not accept', () => {
+    const yaml = rule(
+      'trafficPolicy: { tls: { mode: ISTIO_MUTUAL, subjectAltNames: [spiffe://cluster.local/ns/x/sa/y] } }',
+    );
+    const mesh = ownPlanes({ first: { samples: ['bookinfo/multicluster/cluster1.yaml'], yaml } });
+    const end = onlyEnd(ask(mesh, 'productpage-v1', REVIEWS, [], 'cluster1'));
+    expect(end.text).toBe(
+      '503: reviews-v1 in cluster1 is spiffe://cluster.local/ns/default/sa/bookinfo-reviews, and productpage-v1 takes nobody but spiffe://cluster.local/ns/x/sa/y',
+    );
+  });
+
+  test('clusters without a root in common', () => {
+    const mesh = ownPlanes({ first: { roots: ['a'] }, second: { roots: ['b'] } });
+    const { kind, text } = ask(mesh, 'productpage-v1', REVIEWS, JASON, 'cluster1').endings[0]!;
+    expect([kind, text]).toEqual(['refused', expect.stringContaining('have no root in common')]);
+  });
+
+  test('a host that is nobody’s, where the mesh lets nothing else out', () => {
+    const mesh = ownPlanes({ first: { sets: ['global.outboundTrafficPolicy.mode=REGISTRY_ONLY'] } });
+    const http = onlyEnd(ask(mesh, 'productpage-v1', 'GET http://example.com/', [], 'cluster1'));
+    expect([http.kind, http.status, http.text]).toEqual([
+      'refused',
+      502,
+      expect.stringContaining('outboundTrafficPolicy lets nothing else out'),
+    ]);
+    const tls = onlyEnd(ask(mesh, 'productpage-v1', 'https://example.com/', [], 'cluster1'));
+    expect([tls.kind, tls.text]).toEqual([
+      'refused',
+      expect.stringContaining('outboundTrafficPolicy lets nothing else out'),
+    ]);
+  });
+
+  test('a request that no route of the rule takes', () => {
+    const yaml = `${VIRTUAL_SERVICE}  http: [{ match: [{ uri: { prefix: /v2 } }], route: [{ destination: { host: reviews } }] }]\n`;
+    const mesh = ownPlanes({ first: { samples: ['bookinfo/multicluster/cluster1.yaml'], yaml } });
+    const end = onlyEnd(ask(mesh, 'productpage-v1', REVIEWS, [], 'cluster1'));
+    expect([end.kind, end.status, end.text]).toEqual([
+      'refused',
+      404,
+      '404: no route of reviews.default.svc.cluster.local:9080 takes the request',
+    ]);
+  });
+
+  test('a gateway of a cluster that was not looked at is not known, and said to be', () => {
+    const mesh = sketchMesh([{ id: 'cluster1', samples: [...BOOKINFO, ...ROUTED] }], { CLUSTER2_GW_ADDR: GATEWAY2 });
+    const { endings, verdict } = ask(mesh, 'productpage-v1', REVIEWS, JASON);
+    const [end] = endings as [Ending];
+    expect(verdict).toBe(`NOT KNOWN: ${GATEWAY2}:15443 is nobody’s that was looked at`);
+    expect([end.kind, end.address]).toEqual(['unknown', `${GATEWAY2}:15443`]);
+  });
+});
+
+const VIRTUAL_SERVICE =
+  '---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: reviews }\nspec:\n  hosts: [reviews]\n';
+
+/** A DestinationRule for reviews; its last line is the 7th. */
+function rule(line: string): string {
+  return `apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: { name: reviews }\nspec:\n  host: reviews\n\n  ${line}\n`;
+}
+
+function route(subset: string): string {
+  return `${VIRTUAL_SERVICE}  http: [{ route: [{ destination: { host: reviews, subset: ${subset} } }] }]\n`;
+}
+
+describe('policies on the way', () => {
+  const yaml = `${VIRTUAL_SERVICE}  http:
+    - match: [{ headers: { end-user: { exact: jason } }, uri: { prefix: /reviews } }]
+      fault: { abort: { percentage: { value: 25 }, httpStatus: 418 }, delay: { percentage: { value: 50 }, fixedDelay: 7s } }
+      rewrite: { uri: /books, authority: other.example }
+      headers: { request: { add: { x-a: b }, remove: [end-user] } }
+      timeout: 3s
+      retries: { attempts: 4, perTryTimeout: 1s, retryOn: 5xx }
+      mirror: { host: details, port: { number: 9080 } }
+      mirrorPercentage: { value: 10 }
+      route: [{ destination: { host: reviews } }]
+    - redirect: { uri: /elsewhere }
+`;
+  const mesh = ownPlanes({ first: { samples: ['bookinfo/multicluster/cluster1.yaml'], yaml } });
+
+  test('faults, rewrites, headers, time-outs, retries and copies are told', () => {
+    const path = ask(mesh, 'productpage-v1', REVIEWS, JASON, 'cluster1');
+    expect(endsOf(path)).toEqual([
+      '75% served: reviews-v1 in cluster1',
+      '25% answered: 418: a fault that a rule asks for',
+    ]);
+    expect(textsOf(path, 'policy')).toEqual([
+      '50% of the requests are held up for 7 s',
+      '25% of the requests are answered 418 at once',
+      'time-out 3 s, 4 retries, 1 s for each (after 5xx)',
+    ]);
+    expect(textsOf(path, 'mirror')).toEqual([expect.stringContaining('a copy of 10% goes to outbound|9080||details')]);
+    expect(textsOf(path, 'change')).toEqual([
+      'path /reviews/0 becomes /books/0',
+      'host reviews:9080 becomes other.example',
+      'header end-user is removed',
+      'header x-a: b is added',
+    ]);
+    expect(whysOf(path, 'policy').slice(0, 2)).toEqual(
+      Array(2).fill('cluster1 VirtualService reviews spec.http[0].fault:9'),
+    );
+  });
+
+  test('a redirect is an answer', () => {
+    const end = onlyEnd(ask(mesh, 'productpage-v1', REVIEWS, [], 'cluster1'));
+    expect([end.kind, end.status, end.text]).toEqual([
+      'answered',
+      301,
+      '301: the client is sent to http://reviews:9080/elsewhere',
+    ]);
+  });
+
+  test('what a DestinationRule limits', () => {
+    const limits =
+      'trafficPolicy: { connectionPool: { tcp: { maxConnections: 5 } }, outlierDetection: { consecutive5xxErrors: 3, baseEjectionTime: 2m } }';
+    const limited = ownPlanes({ first: { samples: ['bookinfo/multicluster/cluster1.yaml'], yaml: rule(limits) } });
+    expect(textsOf(ask(limited, 'productpage-v1', REVIEWS, [], 'cluster1'), 'policy')).toEqual([
+      expect.stringContaining('no time-out'),
+      'at most 5 connections',
+      'an endpoint is left out for 2 min after 3 failures in a row',
+    ]);
+  });
+});
+
+test('a served cluster: one control plane, pods of one service in both, each by its network', () => {
+  const networks = [
+    'global.meshNetworks.network1.endpoints[0].fromRegistry=Kubernetes',
+    'global.meshNetworks.network1.gateways[0].address=172.31.0.110',
+    'global.meshNetworks.network1.gateways[0].port=15443',
+  ];
+  const others = [
+    'global.meshNetworks.network2.endpoints[0].fromRegistry=n2',
+    `global.meshNetworks.network2.gateways[0].address=${GATEWAY2}`,
+    'global.meshNetworks.network2.gateways[0].port=15443',
+  ];
+  const service =
+    'apiVersion: v1\nkind: Service\nmetadata: { name: hello }\nspec: { selector: { app: hello }, ports: [{ name: http, port: 5000 }] }\n';
+  const workload = (version: string, replicas: number) =>
+    `---\napiVersion: apps/v1\nkind: Deployment\nmetadata: { name: hello-${version} }\nspec: { replicas: ${replicas}, template: { metadata: { labels: { app: hello, version: ${version} } }, spec: { containers: [{ name: c, image: i }] } } }\n`;
+  const sleep =
+    '---\napiVersion: apps/v1\nkind: Deployment\nmetadata: { name: sleep }\nspec: { template: { metadata: { labels: { app: sleep } }, spec: { containers: [{ name: c, image: i }] } } }\n';
+  const mesh = sketchMesh([
+    {
+      id: 'one',
+      name: 'cluster1',
+      gateway: '172.31.0.110',
+      sets: [...networks, ...others, 'global.network=network1'],
+      yaml: service + workload('v1', 1) + sleep,
+    },
+    {
+      id: 'two',
+      name: 'n2',
+      ruledBy: 'one',
+      gateway: GATEWAY2,
+      sets: ['global.network=network2'],
+      yaml: service + workload('v2', 3),
+    },
+  ]);
+  const path = ask(mesh, 'sleep', 'GET http://hello:5000/', [], 'one');
+  expect(endsOf(path)).toEqual(['75% served: hello-v2 in two', '25% served: hello-v1 in one']);
+  expect(path.endings[0]!.via).toEqual([`${GATEWAY2}:15443`]);
+  // Its own proxy tells that it is ruled from the other cluster.
+  expect(path.used.filter(({ cluster }) => cluster === 'two').map(({ plane }) => plane)).toContain('one');
+});
+
+describe('gateways', () => {
+  const mesh = ownPlanes({ first: { samples: [...BOOKINFO, ...ROUTED, 'bookinfo/networking/bookinfo-gateway.yaml'] } });
+
+  test('what comes from outside, by the port of the Service', () => {
+    const path = ask(mesh, 'istio-ingressgateway', 'GET http://anything/productpage', [], 'cluster1');
+    expect(path.verdict).toBe('productpage-v1 in cluster1 itself');
+    expect(whysOf(path, 'route')).toEqual(['cluster1 VirtualService bookinfo spec.http[0].match[1]:31']);
+  });
+
+  test('what it serves no host for', () => {
+    const end = onlyEnd(ask(mesh, 'istio-ingressgateway', 'GET http://anything/nothing', [], 'cluster1'));
+    expect([end.kind, end.status]).toEqual(['refused', 404]);
+  });
+
+  test('a gateway without a Gateway takes nothing', () => {
+    const end = onlyEnd(ask(ownPlanes(), 'istio-ingressgateway', 'GET http://anything/', [], 'cluster1'));
+    expect([end.kind, end.cure]).toEqual(['refused', expect.stringContaining('write a Gateway')]);
+  });
+
+  test('an egress gateway stands between the caller and the other cluster', () => {
+    const exit = 'gateways.istio-egressgateway.enabled=true';
+    const entry = (address: string) => `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: reviews-default }
+spec:
+  hosts: [reviews.default.global]
+  location: MESH_INTERNAL
+  ports: [{ name: http1, number: 9080, protocol: http }]
+  resolution: STATIC
+  addresses: [240.0.0.3]
+  endpoints:
+    - { address: ${GATEWAY2}, network: external, ports: { http1: 15443 } }
+    - { address: ${address}, ports: { http1: 15443 } }
+`;
+    const service =
+      '---\napiVersion: v1\nkind: Service\nmetadata: { name: istio-egressgateway, namespace: istio-system }\nspec: { clusterIP: 10.96.0.77, selector: { app: istio-egressgateway, istio: egressgateway }, ports: [{ name: tls, port: 15443, targetPort: 15443 }] }\n';
+    const env = 'gateways.istio-egressgateway.env.ISTIO_META_REQUESTED_NETWORK_VIEW=external';
+    const far = ownPlanes({
+      first: {
+        sets: [exit, env],
+        samples: ['bookinfo/multicluster/cluster1.yaml'],
+        yaml: entry('10.96.0.77') + service,
+      },
+    });
+    const path = ask(far, 'productpage-v1', 'GET http://reviews.default.global:9080/', [], 'cluster1');
+    expect(legsOf(path.leg).slice(0, 3)).toEqual([
+      'cluster1 productpage-v1',
+      'cluster1 istio-egressgateway',
+      'cluster2 istio-ingressgateway',
+    ]);
+    expect(path.endings.map(({ at }) => at?.workload)).toEqual(['reviews-v2', 'reviews-v3']);
+  });
+});
+
+describe('callers', () => {
+  test('without a sidecar nothing of the mesh is on the way, and sidecars take nothing from it', () => {
+    const yaml =
+      'apiVersion: v1\nkind: Namespace\nmetadata: { name: plain }\n---\napiVersion: v1\nkind: Namespace\nmetadata: { name: plain, labels: { istio-injection: disabled } }\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: { name: curl, namespace: plain }\nspec: { template: { metadata: { labels: { app: curl, sidecar.istio.io/inject: "false" } }, spec: { containers: [{ name: c, image: i }] } } }\n';
+    const mesh = ownPlanes({ first: { yaml } });
+    const path = ask(mesh, 'curl', 'GET http://details.default:9080/', [], 'cluster1');
+    const end = onlyEnd(path);
+    expect(textsOf(path, 'redirect')).toEqual(['the pod has no sidecar: the mesh does not see what it asks for']);
+    expect([end.kind, end.cure]).toEqual(['refused', expect.stringContaining('the caller needs a sidecar')]);
+  });
+
+  test('ports that the pod leaves alone', () => {
+    const yaml =
+      'apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: curl }\nspec: { template: { metadata: { labels: { app: curl }, annotations: { traffic.sidecar.istio.io/excludeOutboundPorts: "9080" } }, spec: { containers: [{ name: c, image: i }] } } }\n';
+    const path = ask(ownPlanes({ first: { yaml } }), 'curl', REVIEWS, [], 'cluster1');
+    expect(textsOf(path, 'redirect')).toEqual([
+      'annotation traffic.sidecar.istio.io/excludeOutboundPorts leaves port 9080 alone',
+    ]);
+  });
+
+  test.each([
+    'productpage-v1',
+    'deploy/productpage-v1',
+    'productpage',
+    'pod/productpage-v1-0',
+    'productpage-v1.default',
+  ])('%s', (from) => {
+    expect(ask(ownPlanes(), from, REVIEWS, [], 'cluster1').from.pod).toBe('productpage-v1-0');
+  });
+
+  test('who is not there, with who is', () => {
+    const call = (from: string, cluster?: string) => () => ask(ownPlanes(), from, REVIEWS, [], cluster);
+    expect(call('productpag-v1', 'cluster1')).toThrow('there is no pod, workload or app productpag-v1');
+    expect(call('productpage-v1', 'cluster9')).toThrow('there is no cluster cluster9');
+    expect(call('productpage-v1', 'cluster2')).toThrow('in cluster2');
+  });
+});
