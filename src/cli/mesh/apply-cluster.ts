@@ -76,10 +76,14 @@ class ClusterWork {
       hasOwnPlane(this.#member) ? [this.#installOwn(), this.#peers()] : [this.#installServed()],
     );
     for (const result of settled) if (result.status === 'rejected') throw result.reason;
-    await this.#dns();
-    await this.#step('exports', exportPolicies(scene, this.#member));
-    await this.#leftovers();
-    signal.throwIfAborted();
+    // None of these needs another.
+    const failures: Error[] = [];
+    const exporting = () => this.#step('exports', exportPolicies(scene, this.#member));
+    for (const work of [() => this.#dns(), exporting, () => this.#leftovers()]) {
+      await work().catch((error: Error) => failures.push(error));
+      signal.throwIfAborted();
+    }
+    if (failures[0] !== undefined) throw failures[0];
     return this.#missing;
   }
 

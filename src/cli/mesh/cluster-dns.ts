@@ -164,7 +164,7 @@ function foreignZone(
   for (const zone of ZONES) {
     const servers = said.get(zone) ?? [];
     if (servers.length === 0 || ours.includes(zone)) continue;
-    if (address === undefined || leadsTo(said, zone, address)) continue;
+    if (address !== undefined && leadsTo(said, zone, address)) continue;
     return { zone, hosts: servers.map(({ host }) => host).join(', ') };
   }
   return undefined;

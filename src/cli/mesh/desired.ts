@@ -15,8 +15,10 @@ import { buildRecord, markMade, type RecordedCluster, recordOf } from './record.
 export interface Scene {
   readonly mesh: Mesh;
   readonly members: readonly Member[];
-  /** Recorded in some cluster and not in the file; empty where they are to be removed. */
+  /** Recorded in some cluster and not in the file. */
   readonly leaving: readonly RecordedCluster[];
+  /** What there is for the sake of those that leave is removed. */
+  readonly isPruning: boolean;
 }
 
 export function installation(scene: Scene, member: Member, planeAddress?: string): ClusterValues & { stages: Stage[] } {

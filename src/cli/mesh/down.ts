@@ -7,15 +7,13 @@ import { explainClusterError } from '../install-target.ts';
 import { UserError } from '../user-error.ts';
 import { agreed } from './agreement.ts';
 import type { Scene } from './desired.ts';
-import { findContext, readContexts } from './init.ts';
 import { lockAll, releaseAll } from './lock.ts';
-import { type Member, openMember, openMembers, servedBy } from './members.ts';
+import { type Member, openMembers, servedBy } from './members.ts';
 import { type Mesh, readMeshFile } from './mesh-file.ts';
-import { clusterDefaults } from './mesh-shape.ts';
 import { startClusterProgress } from './progress.ts';
 import type { RecordedCluster } from './record.ts';
-import { findPersonsObjects, findTies, forgetClusters, removeCluster } from './remove-cluster.ts';
-import { type ClusterState, type Sightings, seeClusters } from './sighting.ts';
+import { findPersonsObjects, findTies, forgetClusters, removeCluster, writeRecord } from './remove-cluster.ts';
+import { type ClusterState, demandSameMesh, type Sightings, seeClusters, seeRecorded } from './sighting.ts';
 
 export interface DownOptions {
   readonly filename: string;
@@ -39,11 +37,21 @@ export async function meshDown(options: DownOptions): Promise<0 | 1> {
   const opened = [...members];
   try {
     const sightings = await seeClusters(mesh, members, interrupted.signal);
-    const { leaving, known } = chooseLeaving(options, mesh, members, sightings.seen);
-    opened.push(...leaving.filter((member) => !members.includes(member)));
+    demandSameMesh(mesh, sightings.seen);
+    const chosen = chooseLeaving(options, mesh, members, sightings.seen);
+    const found = await Promise.all(
+      chosen.recorded.map(async (each) => {
+        const member = await seeRecorded(mesh, each, options.kubeconfig, interrupted.signal);
+        return { name: each.name, member };
+      }),
+    );
+    const others = found.flatMap(({ member }) => (member instanceof Error ? [] : [member]));
+    opened.push(...others);
+    const leaving = [...chosen.members, ...others];
     const staying = members.filter((member) => !leaving.includes(member));
     refuseOrphans(leaving, staying, options);
-    return await new MeshDown(options, mesh, { leaving, staying, sightings, known }, interrupted.signal).run();
+    const lost = found.flatMap(({ name, member }) => (member instanceof Error ? [{ name, error: member }] : []));
+    return await new MeshDown(options, mesh, { leaving, staying, sightings, lost }, interrupted.signal).run();
   } finally {
     process.removeListener('SIGINT', interrupt).removeListener('SIGTERM', interrupt);
     for (const { client } of opened) client.close();
@@ -52,31 +60,27 @@ export async function meshDown(options: DownOptions): Promise<0 | 1> {
 
 /** The clusters that leave: those of the file, or one that is only in some cluster's record. */
 function chooseLeaving(
-  { clusters, kubeconfig }: DownOptions,
+  { clusters }: DownOptions,
   mesh: Mesh,
   members: readonly Member[],
   seen: readonly ClusterState[],
-): { leaving: Member[]; known: RecordedCluster[] } {
+): { members: Member[]; recorded: RecordedCluster[] } {
   const recorded = new Map<string, RecordedCluster>();
   for (const { record } of seen) {
     if (record?.mesh !== mesh.name) continue;
     for (const each of record.clusters)
       if (!members.some(({ name }) => name === each.name)) recorded.set(each.name, each);
   }
-  const known = [...recorded.values()];
   const names = clusters.length > 0 ? clusters : [...members.map(({ name }) => name), ...recorded.keys()];
-  const leaving = names.map((name) => {
-    const member = members.find((each) => each.name === name);
-    if (member !== undefined) return member;
-    const record = recorded.get(name);
-    if (record === undefined) {
-      const all = [...members.map((each) => each.name), ...recorded.keys()].join(', ');
-      throw new UserError(`--cluster ${name}: mesh ${mesh.name} has no such cluster: it has ${all}`, 2);
-    }
-    findContext(record.context, readContexts(kubeconfig), `cluster ${name}: `);
-    return openMember(clusterDefaults(record), record.context, kubeconfig);
-  });
-  return { leaving, known };
+  const unknown = names.find((name) => !recorded.has(name) && !members.some((each) => each.name === name));
+  if (unknown !== undefined) {
+    const all = [...members.map((each) => each.name), ...recorded.keys()].join(', ');
+    throw new UserError(`--cluster ${unknown}: mesh ${mesh.name} has no such cluster: it has ${all}`, 2);
+  }
+  return {
+    members: members.filter(({ name }) => names.includes(name)),
+    recorded: [...recorded.values()].filter(({ name }) => names.includes(name)),
+  };
 }
 
 /** @throws UserError: proxies that follow a control plane which is gone keep what they have, and never learn anything again */
@@ -98,8 +102,8 @@ interface Cast {
   readonly leaving: readonly Member[];
   readonly staying: readonly Member[];
   readonly sightings: Sightings;
-  /** Of some record and not of the file. */
-  readonly known: readonly RecordedCluster[];
+  /** Known from some record alone, and out of reach: the others forget them. */
+  readonly lost: readonly { readonly name: string; readonly error: Error }[];
 }
 
 interface Outcome {
@@ -119,7 +123,7 @@ class MeshDown {
     this.#mesh = mesh;
     this.#cast = cast;
     this.#signal = signal;
-    this.#names = new Set(cast.leaving.map(({ name }) => name));
+    this.#names = new Set([...cast.leaving, ...cast.lost].map(({ name }) => name));
   }
 
   async run(): Promise<0 | 1> {
@@ -170,8 +174,9 @@ class MeshDown {
       lines.push('');
     });
     for (const { member, error } of this.#cast.sightings.unseen) {
-      lines.push(`${member.name}  (context ${member.context})`, `  ! cannot be reached: ${error.message}`, '');
+      lines.push(`${member.name}  (context ${member.context})`, `  ! ${error.message}`, '');
     }
+    for (const { name, error } of this.#cast.lost) lines.push(name, `  ! ${error.message}`, '');
     process.stdout.write(`Mesh ${this.#mesh.name}\n\n${lines.join('\n')}\n`);
   }
 
@@ -182,8 +187,8 @@ class MeshDown {
   async #carryOut(staying: readonly Member[], leaving: readonly Member[]): Promise<Outcome[]> {
     const { timeoutMs } = this.#options;
     const progress = startClusterProgress([...staying, ...leaving].map(({ name }) => name));
-    const known = this.#cast.known.filter(({ name }) => !this.#names.has(name));
-    const scene: Scene = { mesh: this.#mesh, members: this.#cast.staying, leaving: known };
+    const recorded = this.#recorded();
+    const scene: Scene = { mesh: this.#mesh, members: this.#cast.staying, leaving: [], isPruning: true };
     const each = async (
       member: Member,
       last: string,
@@ -216,7 +221,23 @@ class MeshDown {
       removing.push(...(await Promise.all(wave.map(remove))));
     }
     progress.close();
-    return [...forgetting, ...removing];
+    // Those that could not be cleaned are kept in mind, unless they are out of reach.
+    const failed = new Set(removing.filter(({ error }) => error !== undefined).map(({ member }) => member.name));
+    const kept = recorded.filter(({ name }) => !this.#names.has(name) || failed.has(name));
+    const remembering = await Promise.all(
+      staying.map((member) => each(member, 'ready', () => writeRecord({ ...scene, leaving: kept }, member))),
+    );
+    return [...forgetting, ...removing, ...remembering];
+  }
+
+  /** All that any cluster has in mind, but for those that stay. */
+  #recorded(): RecordedCluster[] {
+    const found = new Map<string, RecordedCluster>();
+    for (const { record } of this.#cast.sightings.seen) {
+      for (const each of record?.mesh === this.#mesh.name ? record.clusters : []) found.set(each.name, each);
+    }
+    for (const { name } of this.#cast.staying) found.delete(name);
+    return [...found.values()];
   }
 
   #explain({ client }: Member, error: unknown): Error {
@@ -229,6 +250,12 @@ class MeshDown {
     const failed = [...outcomes.filter(({ error }) => error !== undefined), ...unseen];
     for (const { member, error } of failed)
       process.stderr.write(`\n${member.name} was not finished: ${error!.message}\n`);
+    for (const { name, error } of this.#cast.lost) {
+      process.stderr.write(
+        `\n${error.message}\nThe others have forgotten it. What the mesh has put there, \`isthmus uninstall\` removes: ${name}\n`,
+      );
+    }
+    if (failed.length === 0 && this.#cast.lost.length > 0) return 1;
     if (failed.length > 0) {
       process.stderr.write('\nRun the same command again when that is mended.\n');
       return 1;

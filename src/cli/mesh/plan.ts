@@ -201,7 +201,8 @@ class Planner {
 
   /** What an earlier run made, and this file no longer says. */
   leftovers(): void {
-    const staying = new Set(this.#scene.leaving.map(({ name }) => name));
+    const { leaving, isPruning } = this.#scene;
+    const staying = new Set(isPruning ? [] : leaving.map(({ name }) => name));
     for (const object of this.#live.ours()) {
       const { labels = {}, ownerReferences = [] } = object.metadata;
       const name = describeObject(object);

@@ -18,7 +18,7 @@ import { DNS_NAMESPACE, planStubRemoval } from './cluster-dns.ts';
 import { installation, record, type Scene } from './desired.ts';
 import { meshTypeOf } from './live-objects.ts';
 import type { Member } from './members.ts';
-import { FOR_CLUSTER_LABEL } from './record.ts';
+import { FOR_CLUSTER_LABEL, RECORD } from './record.ts';
 import { readDnsState } from './sighting.ts';
 
 export interface RemovalOptions {
@@ -140,7 +140,6 @@ export async function forgetClusters(
   const ties = await findTies(client, leaving);
   for (const { metadata } of ties) await client.delete(SECRETS, metadata.name ?? '', ISTIO_NAMESPACE);
   report('secrets', ties.length);
-  await client.apply(record(scene, member), CONFIG_MAPS, { fieldManager: 'isthmus' });
   if (member.spec.controlPlane.kind === 'own') await applySettings(scene, member);
   const served = ties.filter(({ metadata }) => metadata.labels?.[REMOTE_LABEL] !== undefined);
   await Promise.all([
@@ -148,6 +147,13 @@ export async function forgetClusters(
     ...(served.length > 0 ? [waitForRegistries(client, leaving, options)] : []),
   ]);
   report('what it knew of them', ties.length);
+}
+
+/** Once they have gone: what a run that ends before goes on with. */
+export async function writeRecord(scene: Scene, { client, ...member }: Member): Promise<void> {
+  // Where the mesh has not come, or has gone from, there is nothing to keep.
+  if ((await client.get(CONFIG_MAPS, RECORD, ISTIO_NAMESPACE)) === undefined) return;
+  await client.apply(record(scene, { client, ...member }), CONFIG_MAPS, { fieldManager: 'isthmus' });
 }
 
 /** The networks of those that leave, and the way to the control plane where nobody needs it any more. */

@@ -31,7 +31,7 @@ export function renderPlan(plan: MeshPlan, verbose: boolean): string {
   if (plan.newRootDir !== undefined) lines.push(`  + a root certificate, whose key is kept in ${plan.newRootDir}`, '');
   for (const cluster of plan.clusters) lines.push(...renderCluster(cluster, verbose), '');
   for (const { member, error } of plan.unseen) {
-    lines.push(`${head(member)}`, `  ! cannot be reached: ${error.message}`, '');
+    lines.push(`${head(member)}`, `  ! ${error.message}`, '');
   }
   for (const { name, context } of plan.left) {
     const what = plan.prune

@@ -10,10 +10,12 @@ import { explainClusterError } from '../install-target.ts';
 import { UserError } from '../user-error.ts';
 import { DNS_NAMESPACE, type DnsServer, type DnsState } from './cluster-dns.ts';
 import { readClusterValues } from './cluster-values.ts';
+import { findContext, readContexts } from './init.ts';
 import { type LiveObjects, readLiveObjects } from './live-objects.ts';
-import { type Member, readClusterUid } from './members.ts';
+import { type Member, openMember, readClusterUid } from './members.ts';
 import type { Mesh } from './mesh-file.ts';
-import { type MeshRecord, RECORD, readRecord } from './record.ts';
+import { clusterDefaults } from './mesh-shape.ts';
+import { type MeshRecord, RECORD, type RecordedCluster, readRecord } from './record.ts';
 
 export interface ClusterState {
   readonly member: Member;
@@ -67,6 +69,52 @@ async function seeCluster(
     signal.throwIfAborted();
     const said = explainClusterError(error, member.client.server, 'run the same command again');
     return { member, error: said };
+  }
+}
+
+/** @throws UserError where a cluster is in another mesh, or in this one under another name */
+export function demandSameMesh({ name, file }: Mesh, seen: readonly ClusterState[]): void {
+  for (const { member, record } of seen) {
+    if (record === undefined) continue;
+    if (record.mesh !== name) {
+      throw new UserError(
+        `cluster ${member.name} is in mesh ${record.mesh} already, and this file is of mesh ${name}: take it out of that one ` +
+          `first (mesh down --cluster), or name this file’s mesh ${record.mesh}`,
+      );
+    }
+    if (record.cluster === member.name) continue;
+    throw new UserError(
+      `context ${member.context} leads to the cluster that this mesh knows as ${record.cluster}, and ${file} calls it ` +
+        `${member.name}: put the contexts right, or take it out first (mesh down --cluster ${record.cluster})`,
+    );
+  }
+}
+
+/**
+ * A cluster that only records know, by a context which may mean another cluster to whoever runs this.
+ * @returns an error where it is not there, or is not the one that the record means
+ */
+export async function seeRecorded(
+  mesh: Mesh,
+  recorded: RecordedCluster,
+  kubeconfig: string | undefined,
+  signal: AbortSignal,
+): Promise<Member | UserError> {
+  const { name, context } = recorded;
+  try {
+    findContext(context, readContexts(kubeconfig));
+    const member = openMember(clusterDefaults(recorded), context, kubeconfig);
+    await askForUid(member, signal);
+    const own = readRecord(await member.client.get(CONFIG_MAPS, RECORD, ISTIO_NAMESPACE));
+    if (own?.mesh === mesh.name && own.cluster === name) return member;
+    member.client.close();
+    const found = own === undefined ? 'has no mesh' : `is ${own.cluster} of mesh ${own.mesh}`;
+    return new UserError(`cluster ${name}: context ${context} leads to a cluster that ${found}: it was left alone`);
+  } catch (error) {
+    signal.throwIfAborted();
+    return new UserError(
+      `cluster ${name}: ${explainClusterError(error, context, 'run the same command again').message}`,
+    );
   }
 }
 
