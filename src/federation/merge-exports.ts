@@ -75,19 +75,24 @@ function mergeSubsets(exports: readonly Export[]): MergedService['subsets'] {
 
 function conflictOf(exports: readonly Export[]): Condition {
   const [oldest, ...others] = exports as [Export, ...Export[]];
-  const about = `${oldest.cluster} exports it since ${oldest.spec.exportedAt} and decides`;
   const found = others.flatMap((other) => differencesOf(oldest, other));
   if (found.length === 0) {
     return { type: 'Conflict', status: 'False', reason: 'NoConflicts', message: 'the clusters that export it agree' };
   }
   const reasons = [...new Set(found.map(({ reason }) => reason))];
-  const message = `${found.map(({ message: each }) => each).join('; ')}; ${about}`;
+  const said = found.map(({ message: each }) => each);
+  if (found.some(({ isDecided }) => isDecided)) {
+    said.push(`${oldest.cluster} exports it since ${oldest.spec.exportedAt} and decides`);
+  }
+  const message = said.join('; ');
   return { type: 'Conflict', status: 'True', reason: reasons[0]!, message };
 }
 
 interface Difference {
   readonly reason: 'PortConflict' | 'TypeConflict' | 'TrafficConflict';
   readonly message: string;
+  /** One of two things holds, and the oldest says which. */
+  readonly isDecided: boolean;
 }
 
 function differencesOf(oldest: Export, other: Export): Difference[] {
@@ -96,22 +101,29 @@ function differencesOf(oldest: Export, other: Export): Difference[] {
   const numbers = new Set([...a.ports, ...b.ports].map(({ port }) => port));
   for (const number of [...numbers].sort((x, y) => x - y)) {
     const [mine, yours] = [a, b].map(({ ports }) => ports.find(({ port }) => port === number));
+    if (mine === undefined || yours === undefined) {
+      const [there, lacking] = mine === undefined ? [other, oldest] : [oldest, other];
+      const port = describePort((mine ?? yours)!);
+      const message = `port ${number}, ${port}, is in ${there.cluster} and not in ${lacking.cluster}, where no call to it goes`;
+      differences.push({ reason: 'PortConflict', message, isDecided: false });
+      continue;
+    }
     const said = [describePort(mine), describePort(yours)];
     if (said[0] === said[1]) continue;
     const message = `port ${number} is ${said[0]} in ${oldest.cluster} and ${said[1]} in ${other.cluster}`;
-    differences.push({ reason: 'PortConflict', message });
+    differences.push({ reason: 'PortConflict', message, isDecided: true });
   }
   if (a.type !== b.type) {
     const message = `it is ${a.type} in ${oldest.cluster} and ${b.type} in ${other.cluster}`;
-    differences.push({ reason: 'TypeConflict', message });
+    differences.push({ reason: 'TypeConflict', message, isDecided: true });
   }
   if (b.traffic !== undefined && a.traffic !== b.traffic) {
     const message = `isthmus.io/traffic is ${a.traffic ?? 'not said'} in ${oldest.cluster} and ${b.traffic} in ${other.cluster}`;
-    differences.push({ reason: 'TrafficConflict', message });
+    differences.push({ reason: 'TrafficConflict', message, isDecided: true });
   }
   return differences;
 }
 
-function describePort(port: ExportedPort | undefined): string {
-  return port === undefined ? 'not there' : `${port.name} (${port.protocol ?? 'no protocol said'})`;
+function describePort(port: ExportedPort): string {
+  return `${port.name} (${port.protocol ?? 'no protocol said'})`;
 }

@@ -209,6 +209,43 @@ describe('uninstall', () => {
     expect(await remove()).toContainEqual({ kind: 'note', message: 'nothing of Isthmus was found in this cluster' });
   });
 
+  test('the definitions of ServiceExports that others brought are left as they are', async () => {
+    const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+    const theirs = {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'serviceexports.multicluster.x-k8s.io' },
+      spec: { group: 'multicluster.x-k8s.io' },
+      status: { conditions: [{ type: 'Established', status: 'True' }] },
+    };
+    const { resourceVersion } = kube.put(crds, theirs).metadata;
+    await run();
+    expect(kube.get(`${crds}/serviceimports.multicluster.x-k8s.io`)).toBeDefined();
+    await remove();
+    expect(kube.list(crds).map(({ metadata }) => [metadata.name, metadata.resourceVersion])).toEqual([
+      ['serviceexports.multicluster.x-k8s.io', resourceVersion],
+    ]);
+  });
+
+  test('where definitions stay, what was derived goes, once nobody can write it anew, and what a person wrote stays', async () => {
+    await run();
+    const entries = '/apis/networking.istio.io/v1/namespaces/hello/serviceentries';
+    const entry = (name: string, labels: Record<string, string>) => ({
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'ServiceEntry',
+      metadata: { name, namespace: 'hello', labels },
+    });
+    kube.put(entries, entry('by-hand', {}));
+    kube.put(entries, entry('reviews.hello.global', { 'app.kubernetes.io/managed-by': 'isthmus' }));
+    kube.requests.length = 0;
+    await remove(true);
+    expect(kube.list(entries).map(({ metadata }) => metadata.name)).toEqual(['by-hand']);
+    const deleted = kube.requests.filter((request) => request.startsWith('DELETE'));
+    const at = (part: string): number => deleted.findIndex((request) => request.includes(part));
+    expect(at('/clusterrolebindings/istiod')).toBeGreaterThanOrEqual(0);
+    expect(at('/serviceentries/')).toBeGreaterThan(at('/clusterrolebindings/istiod'));
+  });
+
   test('a namespace that was there before, and the operator’s CA, stay', async () => {
     kube.put('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'istio-system' } });
     kube.put(`${SYSTEM}/secrets`, {

@@ -219,7 +219,7 @@ test('of two clusters with different ports the oldest decides, and both are told
       conditions: { type: string; message: string }[];
     };
     expect(conditions.find(({ type }) => type === 'Conflict')!.message).toMatch(
-      /^port 80 is http \(HTTP\) in cluster1 and grpc \(HTTP2\) in cluster2; port 81 is tcp-admin \(TCP\) in cluster1 and not there in cluster2; cluster1 exports it since .* and decides$/,
+      /^port 80 is http \(HTTP\) in cluster1 and grpc \(HTTP2\) in cluster2; port 81, tcp-admin \(TCP\), is in cluster1 and not in cluster2, where no call to it goes; cluster1 exports it since .* and decides$/,
     );
     const { ports } = (await come(cluster, ENTRIES, 'shop.sample.global'))['spec'] as { ports: unknown };
     expect(ports).toEqual([
