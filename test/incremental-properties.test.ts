@@ -85,7 +85,10 @@ const entry = fc
   .record({
     namespace: pick(...NAMESPACES),
     name: pick('one', 'two'),
-    hosts: fc.uniqueArray(pick('shop.example', 'reviews.alpha.global', 'pay.example'), { minLength: 1, maxLength: 2 }),
+    hosts: fc.uniqueArray(
+      pick('shop.example', 'reviews.alpha.global', 'pay.example', 'reviews.alpha.svc.clusterset.local'),
+      { minLength: 1, maxLength: 2 },
+    ),
     addresses: fc.subarray(['240.0.0.1', '10.96.0.1', '240.0.1.0/24']),
     protocol: pick('HTTP', 'TCP', 'TLS'),
     location: pick('MESH_INTERNAL', 'MESH_EXTERNAL'),
@@ -182,7 +185,14 @@ const virtualService = fc
     namespace: pick(...NAMESPACES),
     name: pick('one', 'two'),
     host: pick(...HOSTS),
-    to: pick('reviews', 'orders.beta.svc.cluster.local', 'shop.example', 'nowhere.example', 'orders.beta.global'),
+    to: pick(
+      'reviews',
+      'orders.beta.svc.cluster.local',
+      'shop.example',
+      'nowhere.example',
+      'orders.beta.global',
+      'reviews.alpha.svc.clusterset.local',
+    ),
     match: pick(
       [],
       [{ sourceLabels: { app: 'other' } }],

@@ -30,7 +30,8 @@ export class DestinationCache {
   of(view: ProxyView, service: MeshService, use: DestinationUse): readonly DestinationIntent[] {
     const target = aliasTarget(view, service);
     if (target === undefined) return this.#own(view, service, use);
-    if (use !== 'proxy') return [];
+    // By whichever of its names, a service of several clusters is one destination.
+    if (use !== 'proxy' || target.traffic !== undefined) return [];
     const own = this.#own(view, target, use);
     const { hostname: host } = service;
     return this.#memo.get([own], `alias ${host}`, () => own.map((d) => ({ ...d, ref: { ...d.ref, host } })));

@@ -14,7 +14,7 @@ import type { StringMatch } from '../api/values.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { qualifyHost } from '../model/hosts.ts';
 import { qualifyGateway } from '../model/qualify-gateway.ts';
-import type { ProxyView } from '../model/view.ts';
+import { aliasTarget, type ProxyView } from '../model/view.ts';
 import type { DestinationRef } from './destination-types.ts';
 import type { Origin } from './origin.ts';
 import type {
@@ -259,9 +259,13 @@ function buildWeights(vs: VirtualService, http: HttpRoute, place: Origin, client
 /** A destination without a port takes the only port of its service, or else the one that the request came to. */
 export function resolveDestination(destination: Destination, vs: VirtualService, client: RouteClient): DestinationRef {
   const { view } = client;
-  const host = qualifyHost(destination.host, vs.ref.namespace, view.settings.dnsDomain);
-  const ports = view.serviceOf.get(host)?.ports.filter((p) => p.protocol !== 'udp') ?? [];
+  const named = qualifyHost(destination.host, vs.ref.namespace, view.settings.dnsDomain);
+  const service = view.serviceOf.get(named);
+  const ports = service?.ports.filter((p) => p.protocol !== 'udp') ?? [];
   const only = ports.length === 1 ? ports[0]!.number : client.port;
+  const target = service && aliasTarget(view, service);
+  // See DestinationCache: other names of such a service are no destinations of their own.
+  const host = target?.traffic === undefined ? named : target.hostname;
   return { host, port: destination.port?.number ?? only, subset: destination.subset ?? '' };
 }
 

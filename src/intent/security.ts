@@ -47,7 +47,7 @@ export function clientSecurity(
       return inputs.headlessMeshed ? { kind: 'mesh', when: 'always', sni: sniName(ref), peers } : { kind: 'plain' };
     }
     const when = isRemote(service) && service.traffic === undefined ? 'always' : 'where-meshed';
-    return { kind: 'mesh', when, sni: sniName(spareRef(inputs, ref)), peers: anyOf(inputs, peers) };
+    return { kind: 'mesh', when, sni: sniName(sharedRef(inputs, ref)), peers: anyOf(inputs, peers) };
   }
   const asked = tls.subjectAltNames.length > 0 ? tls.subjectAltNames : undefined;
   switch (tls.mode) {
@@ -57,7 +57,7 @@ export function clientSecurity(
       return {
         kind: 'mesh',
         when: 'always',
-        sni: tls.sni ?? sniName(spareRef(inputs, ref)),
+        sni: tls.sni ?? sniName(sharedRef(inputs, ref)),
         peers: asked ?? anyOf(inputs, peers),
       };
     case 'SIMPLE':
@@ -73,8 +73,9 @@ export function clientSecurity(
 }
 
 /** Other clusters' gateways know the name that all clusters have for the service; its own pods do not look at it. */
-function spareRef({ spare }: DestinationInputs, ref: DestinationRef): DestinationRef {
-  return spare === undefined || ref.subset !== '' ? ref : { ...ref, host: spare.hostname };
+function sharedRef({ service, spare }: DestinationInputs, ref: DestinationRef): DestinationRef {
+  if (spare !== undefined && ref.subset === '') return { ...ref, host: spare.hostname };
+  return service.traffic !== undefined && service.aliasOf !== undefined ? { ...ref, host: service.aliasOf } : ref;
 }
 
 /** Who answers in other clusters, the own one knows as far as the entry says it. */

@@ -6,6 +6,7 @@ import type { VirtualService } from '../api/virtual-service.ts';
 import { IdentityMemo } from '../incremental/identity-memo.ts';
 import type { DestinationPolicy } from '../model/destination-policies.ts';
 import { isRemote } from '../model/hosts.ts';
+import { destinationsOf as hostsLedTo } from '../model/sidecar-scope.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import {
   addressesOf,
@@ -27,12 +28,18 @@ import type { HttpRouteIntent, VirtualHostIntent } from './route-types.ts';
 export class VirtualHostCache {
   readonly #hosts = new IdentityMemo<Map<string, KeptHost>>();
 
-  get(view: ProxyView, made: readonly object[], tag: string, make: () => VirtualHostIntent): VirtualHostIntent {
-    const kept = this.#hosts.get([...made, view.settings, view.mesh], '', () => new Map());
+  /** `rules`: those that it may be made of, beside the other objects. */
+  get(
+    view: ProxyView,
+    { service, rules }: { readonly service: MeshService; readonly rules: readonly VirtualService[] },
+    tag: string,
+    make: () => VirtualHostIntent,
+  ): VirtualHostIntent {
+    const kept = this.#hosts.get([service, ...rules, view.settings, view.mesh], '', () => new Map());
     const known = kept.get(tag);
     if (known?.destinations.every((destination) => isCurrent(destination, view))) return known.host;
     const host = make();
-    kept.set(tag, { host, destinations: destinationsOf(host, view) });
+    kept.set(tag, { host, destinations: destinationsOf(host, rules, view) });
     return host;
   }
 }
@@ -58,8 +65,14 @@ function isCurrent(kept: KeptDestination, view: ProxyView): boolean {
   return service === kept.service && rule === kept.rule;
 }
 
-function destinationsOf(host: VirtualHostIntent, view: ProxyView): KeptHost['destinations'] {
+/** As they are, and as the rules call them. */
+function destinationsOf(
+  host: VirtualHostIntent,
+  rules: readonly VirtualService[],
+  view: ProxyView,
+): KeptHost['destinations'] {
   const names = new Set(refsOf(host.routes).map((ref) => hostname(ref.host)));
+  for (const name of hostsLedTo(new Set(rules), view.settings.dnsDomain)) names.add(hostname(name));
   return [...names].map((name) => keepDestination(name, view));
 }
 
@@ -106,7 +119,7 @@ export function buildVirtualHost(
   const own = httpRules(rulesAt(view, alias.hostname, port));
   const candidates = alias === service ? own : [...own, ...httpRules(rulesAt(view, service.hostname, port))];
   const client = candidates.some(asksClient) ? `${view.namespace} ${JSON.stringify(view.labels)}` : '';
-  return cache.get(view, [service, ...candidates], `${port} ${client} ${domains.join()}`, () => {
+  return cache.get(view, { service, rules: candidates }, `${port} ${client} ${domains.join()}`, () => {
     const field = `spec.ports[${service.ports.findIndex((p) => p.number === port)}]`;
     const origin = { object: service.origin, field };
     const to = { host: service.hostname, port, subset: '' };

@@ -105,12 +105,7 @@ function servicesOfClusters(entry: ServiceEntry): MeshService[] {
     spec: { ...spec, traffic: undefined, endpoints: [], resolution: 'STATIC' },
   });
   const [main] = made;
-  // The DNS leads who says another name to the address of the first.
-  return made.map((service) =>
-    service === main
-      ? { ...main, traffic }
-      : { ...service, addresses: [], allocated: undefined, aliasOf: main!.hostname },
-  );
+  return made.map((service) => ({ ...service, traffic, aliasOf: service === main ? undefined : main!.hostname }));
 }
 
 /** Those that somebody named. */

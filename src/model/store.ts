@@ -426,9 +426,9 @@ export class MeshStore {
     };
     for (const name of this.#clusters.takeDirty()) {
       const entry = this.#rules.serviceEntry(name);
-      const main = this.#keysOfEntry.get(name)?.[0];
-      if (entry?.spec.traffic === undefined || main === undefined) continue;
-      endpoints.set(main, this.#clusters.endpointsOf(entry, find));
+      if (entry?.spec.traffic === undefined) continue;
+      const found = this.#clusters.endpointsOf(entry, find);
+      for (const key of this.#keysOfEntry.get(name) ?? []) endpoints.set(key, found);
     }
   }
 
