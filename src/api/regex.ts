@@ -33,7 +33,7 @@ export function toJavaScript(source: string): RegExp {
  * @throws Error for what RE2 refuses
  */
 export function replaceMatches(text: string, source: string, rewrite: string): string {
-  const pattern = new RegExp(new Parser(source).parse().source, 'vg');
+  const pattern = new RegExp(new Parser(source, true).parse().source, 'vg');
   let result = '';
   let end = 0;
   let previous = -1;
@@ -64,14 +64,17 @@ interface Flags {
 
 class Parser {
   readonly #source: string;
+  readonly #captures: boolean;
   readonly #names = new Set<string>();
   #at = 0;
   #groups = 0;
   #nesting = 0;
   #flags: Flags = { i: false, m: false, s: false, U: false };
 
-  constructor(source: string) {
+  /** `captures`: its groups are JavaScript's, too. */
+  constructor(source: string, captures = false) {
     this.#source = source;
+    this.#captures = captures;
   }
 
   parse(): Fragment & { groups: number } {
@@ -148,6 +151,7 @@ class Parser {
 
   #group(): Fragment | undefined {
     const outer = this.#flags;
+    const before = this.#groups;
     const named = this.#match(/\?P?<([^>]*)>?/y);
     if (named !== undefined) this.#name(named);
     else if (this.#take('?')) {
@@ -158,12 +162,13 @@ class Parser {
       this.#flags = withFlags(this.#flags, on, off);
       if (end === ')') return undefined;
     } else this.#capture();
+    const opened = this.#captures && this.#groups > before ? '(' : '(?:';
     if (++this.#nesting > MAX_NESTING) throw new RegexFault(`its groups are nested more than ${MAX_NESTING} deep`);
     const inside = this.#alternation();
     this.#nesting--;
     if (!this.#take(')')) throw new RegexFault('it has a ( without a )');
     this.#flags = outer;
-    return { ...inside, source: `(?:${inside.source})`, size: inside.size + 2 };
+    return { ...inside, source: `${opened}${inside.source})`, size: inside.size + 2 };
   }
 
   #name([written, name]: readonly (string | undefined)[]): void {

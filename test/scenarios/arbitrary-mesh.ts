@@ -2,10 +2,10 @@
 // Random meshes that are valid object by object; what they mean together is left to chance.
 import fc from 'fast-check';
 import type { KubeObject } from '../../src/kube/types.ts';
+import { arbitraryRoute, REQUEST_WORDS, VERSIONS } from './arbitrary-routes.ts';
 
 const NAMESPACES = ['alpha', 'beta', 'gamma'] as const;
 const NAMES = ['reviews', 'ratings', 'details', 'orders'] as const;
-const VERSIONS = ['v1', 'v2', 'v3'] as const;
 const PORTS = [
   { name: 'http', port: 9080 },
   { name: 'http-admin', port: 8080 },
@@ -192,7 +192,7 @@ const policy = fc.record(
   },
   { requiredKeys: [] },
 );
-const policyOfAll = fc
+export const policyOfAll = fc
   .tuple(
     policy,
     fc.option(fc.constantFrom({ tunnel: { targetHost: 'db.example', targetPort: 5432 } }, { proxyProtocol: {} })),
@@ -232,36 +232,6 @@ const destinationRule = fc
     }),
   );
 
-const word = fc.constantFrom('jason', 'anna', 'x', 'beta/1');
-const textMatch = fc.oneof(
-  word.map((exact) => ({ exact })),
-  word.map((prefix) => ({ prefix })),
-  fc.constantFrom('a.*', '(jas|ann).+', '[0-9]{1,3}').map((regex) => ({ regex })),
-);
-const uri = fc.oneof(
-  fc.constantFrom('/', '/api', '/api/v1').map((prefix) => ({ prefix })),
-  fc.constantFrom('/', '/login').map((exact) => ({ exact })),
-  fc.constantFrom('/api/v[0-9]+/.*', '.*\\.png').map((regex) => ({ regex })),
-);
-const match = fc.record(
-  {
-    uri,
-    ignoreUriCase: fc.boolean(),
-    method: fc.constantFrom({ exact: 'GET' }, { regex: 'P(OS|U)T' }),
-    authority: textMatch,
-    headers: fc.dictionary(fc.constantFrom('end-user', 'x-canary'), fc.oneof(textMatch, fc.constant({})), {
-      maxKeys: 2,
-    }),
-    withoutHeaders: fc.dictionary(fc.constantFrom('end-user', 'x-debug'), fc.oneof(textMatch, fc.constant({})), {
-      maxKeys: 2,
-    }),
-    queryParams: fc.dictionary(fc.constantFrom('v', 'q'), textMatch, { maxKeys: 1 }),
-    port: fc.constantFrom(9080, 8080),
-    sourceLabels: fc.constantFrom({ app: 'reviews' }, { version: 'v1' }),
-    sourceNamespace: namespace,
-  },
-  { requiredKeys: [] },
-);
 const destination = fc
   .record({
     host,
@@ -269,76 +239,7 @@ const destination = fc
     port: fc.option(fc.constantFrom(9080, 7070), { nil: undefined }),
   })
   .map((d) => ({ host: d.host, ...(d.subset && { subset: d.subset }), ...(d.port && { port: { number: d.port } }) }));
-const headers = fc.constantFrom(
-  {
-    request: {
-      set: { 'x-by': '%PROTOCOL% 100%%' },
-      add: { 'x-more': '1' },
-      remove: ['x-old'],
-    },
-  },
-  { response: { set: { 'x-by': 'mesh' }, remove: ['server'] } },
-);
-const extras = fc
-  .record(
-    {
-      timeout: fc.constantFrom('0s', '1.5s'),
-      retries: fc.constantFrom(
-        { attempts: 0 },
-        { attempts: 3, perTryTimeout: '200ms', retryOn: '5xx,503,reset', backoff: '10ms' },
-      ),
-      fault: fc.constantFrom(
-        { delay: { fixedDelay: '1s', percentage: { value: 12.5 } } },
-        { abort: { httpStatus: 503, percentage: { value: 0.1 } } },
-        { abort: { grpcStatus: 'NOT_FOUND', percentage: { value: 100 } } },
-      ),
-      corsPolicy: fc.constant({
-        allowOrigins: [{ prefix: 'https://' }],
-        allowMethods: ['GET'],
-        maxAge: '24h',
-        allowCredentials: true,
-      }),
-      headers,
-      rewrite: fc.constantFrom(
-        { uri: '/new' },
-        { authority: 'new.example.com' },
-        { uriRegexRewrite: { match: '^/(a)/', rewrite: '/\\1' } },
-      ),
-      mirror: destination,
-    },
-    { requiredKeys: [] },
-  )
-  // The authority can be set once.
-  .map(({ headers, ...rest }) => (rest.rewrite !== undefined || headers === undefined ? rest : { ...rest, headers }));
-const action = fc.oneof(
-  {
-    weight: 6,
-    arbitrary: fc.tuple(destination, extras).map(([d, more]) => ({ ...more, route: [{ destination: d }] })),
-  },
-  {
-    weight: 3,
-    arbitrary: fc
-      .tuple(destination, destination, fc.integer({ min: 1, max: 99 }), headers, extras)
-      .map(([a, b, w, h, more]) => ({
-        ...more,
-        route: [
-          { destination: a, weight: w, headers: h },
-          { destination: b, weight: 100 - w },
-        ],
-      })),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.constantFrom(
-      { redirect: { uri: '/there', redirectCode: 308, port: 8443 } },
-      { redirect: { authority: 'there.example.com', derivePort: 'FROM_REQUEST_PORT' } },
-      { directResponse: { status: 418, body: { string: 'tea' } } },
-    ),
-  },
-);
-const route = fc
-  .tuple(fc.array(match, { maxLength: 2 }), action, fc.option(word, { nil: undefined }))
-  .map(([m, a, n]) => ({ ...a, ...(m.length > 0 && { match: m }), ...(n && { name: n }) }));
+const route = arbitraryRoute({ namespaces: NAMESPACES, ports: [9080, 8080], gateways: ['mesh', 'edge'] }, destination);
 
 const virtualService = fc
   .record({
@@ -397,24 +298,8 @@ export const arbitraryRequest = fc.record({
   stranger: fc.nat(9).map((n) => n === 0),
   withPort: fc.boolean(),
   method: fc.constantFrom('GET', 'POST', 'PUT', 'DELETE'),
-  path: fc.constantFrom(
-    '/',
-    '/api',
-    '/API/v1/x',
-    '/api/v1/x',
-    '/api/v12/y?v=jason&q=x',
-    '/login',
-    '/login?v=x',
-    '/x.png',
-    '/a/../api/v1/z',
-    '/a//b',
-    '/%61pi',
-    '/api?q=anna&q=jason',
-    '/x?v=',
-  ),
-  headers: fc.dictionary(
-    fc.constantFrom('end-user', 'x-canary', 'x-debug', 'x-other'),
-    fc.constantFrom('jason', 'anna', 'x', 'beta/1', 'beta/12', 'annabel', '123', ''),
-    { maxKeys: 3 },
-  ),
+  path: fc.constantFrom(...REQUEST_WORDS.paths),
+  headers: fc.dictionary(fc.constantFrom(...REQUEST_WORDS.headers), fc.constantFrom(...REQUEST_WORDS.values), {
+    maxKeys: 3,
+  }),
 });

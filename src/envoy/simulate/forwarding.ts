@@ -146,13 +146,13 @@ function rewrittenPath({ prefixRewrite, regexRewrite }: RouteAction, { match }: 
   return prefixRewrite === '' ? path : replacePrefix(path, match, prefixRewrite);
 }
 
+/** The route's word goes before a weighted cluster's. */
 function authorityOf(
   action: RouteAction,
   { hostRewriteSpecifier: own }: Weighted,
   request: HttpRequest,
   cluster: Cluster | undefined,
 ): string {
-  if (own.case === 'hostRewriteLiteral') return own.value;
   const specifier = action.hostRewriteSpecifier;
   switch (specifier.case) {
     case 'hostRewriteLiteral':
@@ -162,7 +162,7 @@ function authorityOf(
     case 'autoHostRewrite':
       return (specifier.value ? hostnameOf(cluster) : undefined) ?? request.authority;
     default:
-      return request.authority;
+      return own.case === 'hostRewriteLiteral' ? own.value : request.authority;
   }
 }
 

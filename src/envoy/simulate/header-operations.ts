@@ -83,10 +83,10 @@ function commandValue(name: string, argument: string | undefined, context: Forma
     case 'UPSTREAM_CLUSTER':
       return context.cluster;
     case 'REQUESTED_SERVER_NAME':
-      return context.serverName === '' ? '-' : context.serverName;
+      return context.serverName;
     case 'REQ': {
       const [first = '', second = ''] = (argument ?? '').split('?');
-      return headerValue(first, request) ?? (second === '' ? undefined : headerValue(second, request)) ?? '-';
+      return headerValue(first, request) ?? (second === '' ? undefined : headerValue(second, request)) ?? '';
     }
     default:
       return undefined;

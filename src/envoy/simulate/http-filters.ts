@@ -41,7 +41,8 @@ export function strangeFilters({ httpFilters }: HttpConnectionManager): string[]
 
 export function runFilters(route: Route, request: HttpRequest, manager: HttpConnectionManager): BeforeRouting {
   const runs = (name: string) => manager.httpFilters.some((filter) => filter.name === name);
-  const cors = runs(CORS) ? corsOf(route, request) : { responseHeaders: [] };
+  // Envoy asks it of routes that lead somewhere, and not of its own answers.
+  const cors = runs(CORS) && route.action.case === 'route' ? corsOf(route, request) : { responseHeaders: [] };
   if ('answer' in cors) return cors;
   const faults = runs(FAULT) ? faultsOf(route) : undefined;
   if (faults?.abort === undefined || faults.abort.probability < 1) return { ...cors, ...(faults && { faults }) };
@@ -93,19 +94,16 @@ function corsOf(route: Route, request: HttpRequest): BeforeRouting {
   if (cors === undefined || origin === '') return { responseHeaders: [] };
   const isPreflight = request.method === 'OPTIONS' && asked !== '';
   const allowed = cors.allowOriginStringMatch.some((match) => takesString(match, '*') || takesString(match, origin));
-  if (!allowed) {
-    const answers = isPreflight && cors.forwardNotMatchingPreflights === false;
-    const answer: Response = { kind: 'respond', by: 'preflight', status: 200 };
-    return { ...(answers && { answer }), responseHeaders: [] };
-  }
-  const always = [
-    set('access-control-allow-origin', origin),
+  const answers = isPreflight && (allowed || cors.forwardNotMatchingPreflights === false);
+  if (!allowed && !answers) return { responseHeaders: [] };
+  const responseHeaders = [
+    // Without this one the browser lets nobody have the answer.
+    ...(allowed ? [set('access-control-allow-origin', origin)] : []),
     ...(cors.allowCredentials === true ? [set('access-control-allow-credentials', 'true')] : []),
-    ...given('access-control-expose-headers', cors.exposeHeaders),
+    ...(allowed ? given('access-control-expose-headers', cors.exposeHeaders) : []),
+    ...(answers ? preflightHeaders(cors, request, asked) : []),
   ];
-  if (!isPreflight) return { responseHeaders: always };
-  const responseHeaders = [...always, ...preflightHeaders(cors, request, asked)];
-  return { answer: { kind: 'respond', by: 'preflight', status: 200 }, responseHeaders };
+  return { ...(answers && { answer: { kind: 'respond', by: 'preflight', status: 200 } }), responseHeaders };
 }
 
 function preflightHeaders(cors: CorsPolicy, { headers }: HttpRequest, method: string): HeaderChange[] {

@@ -49,18 +49,25 @@ function runRequest(context: HttpContext): Outcome {
   };
   if (virtualHost === undefined) return { ...met, ...localReply(request, 404, 'no-route') };
   if (virtualHost.requireTls === VirtualHost_TlsRequirementType.ALL && request.scheme === 'http') {
+    if (!takesUpgrade(manager, upgrade)) return { ...met, ...localReply(request, 403, 'request') };
     const location = `https://${request.authority}${request.path}`;
-    return { kind: 'redirect', ...met, virtualHost: virtualHost.name, status: 301, location };
+    return { ...met, virtualHost: virtualHost.name, ...redirectReply(request, 301, location) };
   }
   const { route, doubts } = chooseRoute(virtualHost, request);
   const serverName = call.connection.tls?.serverName ?? '';
   const outcome: Outcome =
     route === undefined
       ? { ...met, ...localReply(request, 404, 'no-route') }
-      : runRoute({ state, levels: { route, virtualHost, table }, serverName, upgrade }, request, manager, met);
+      : !takesUpgrade(manager, upgrade)
+        ? { ...met, ...localReply(request, 403, 'request') }
+        : runRoute({ state, levels: { route, virtualHost, table }, serverName, upgrade }, request, manager, met);
   if (doubts.length === 0) return outcome;
   const why = `only the proxy knows whether the route ${doubts.join(', ')} takes it`;
   return { ...met, virtualHost: virtualHost.name, kind: 'unknown', why, filters: doubts, otherwise: outcome };
+}
+
+function takesUpgrade({ upgradeConfigs }: HttpConnectionManager, upgrade: string | undefined): boolean {
+  return upgrade === undefined || upgradeConfigs.some(({ upgradeType }) => upgradeType.toLowerCase() === upgrade);
 }
 
 type RouteContext = Parameters<typeof forward>[2];
@@ -128,12 +135,9 @@ function act(context: RouteContext, request: HttpRequest): Verdict {
 const REDIRECT_STATUS = [301, 302, 303, 307, 308];
 
 function redirect(action: RedirectAction, levels: Levels, request: HttpRequest): Verdict {
-  return {
-    kind: 'redirect',
-    status: REDIRECT_STATUS[action.responseCode] ?? 301,
-    location: locationOf(action, levels.route.match, request),
-    responseHeaders: responseChanges(levels),
-  };
+  const status = REDIRECT_STATUS[action.responseCode] ?? 301;
+  const location = locationOf(action, levels.route.match, request);
+  return { ...redirectReply(request, status, location), responseHeaders: responseChanges(levels) };
 }
 
 type BodySpecifier = NonNullable<Extract<Route['action'], { case: 'directResponse' }>['value']['body']>['specifier'];
@@ -155,6 +159,11 @@ const GRPC_STATUS: Readonly<Record<number, number>> = {
   504: 14,
 };
 
+function redirectReply(request: HttpRequest, asked: number, location: string): Extract<Verdict, { kind: 'redirect' }> {
+  const { status, grpcStatus } = localReply(request, asked, 'rule');
+  return { kind: 'redirect', status, location, ...(grpcStatus !== undefined && { grpcStatus }) };
+}
+
 /** What Envoy says itself, it says to gRPC clients in their way. */
 function localReply(request: HttpRequest, status: number, by: Response['by'], grpcStatus?: number): Response {
   if (!/^application\/grpc(\+|$)/.test(request.headers['content-type'] ?? ''))
@@ -169,16 +178,14 @@ function receive({
 }: HttpContext): Verdict | { readonly request: HttpRequest; readonly upgrade: string | undefined } {
   const { request } = call;
   if (request.protocol === 'http/1.0' && manager.httpProtocolOptions?.acceptHttp10 !== true)
-    return localReply(request, 426, 'request');
+    return { kind: 'respond', by: 'request', status: 426 };
   if (request.authority === '') return localReply(request, 400, 'request');
   const upgrade = upgradeOf(request);
-  const isTaken = manager.upgradeConfigs.some(({ upgradeType }) => upgradeType.toLowerCase() === upgrade);
-  if (upgrade !== undefined && !isTaken) return localReply(request, 403, 'request');
   const normalized = normalizePath(request.path, manager);
   if (normalized.kind === 'refused') return localReply(request, 400, 'request');
   const scheme = schemeOf(manager, call);
   const authority = authorityOf(manager, request.authority, call.connection.port);
-  if (normalized.kind === 'redirect') return { kind: 'redirect', status: 307, location: normalized.path };
+  if (normalized.kind === 'redirect') return redirectReply(request, 307, normalized.path);
   return { request: { ...request, scheme, authority, path: normalized.path }, upgrade };
 }
 

@@ -90,6 +90,8 @@ export type Verdict =
       readonly kind: 'redirect';
       readonly status: number;
       readonly location: string;
+      /** Of clients that speak gRPC, whose `status` is 200. */
+      readonly grpcStatus?: number;
       readonly responseHeaders?: readonly HeaderChange[];
     }
   | Response

@@ -39,7 +39,7 @@ function canonicalPath(path: string): string | undefined {
   const decoded = path
     .replace(/%([0-9a-f]{2})/gi, (escape_, hex: string) => {
       const char = String.fromCharCode(Number.parseInt(hex, 16));
-      return /[A-Za-z0-9\-._~]/.test(char) ? char : escape_.toUpperCase();
+      return /[A-Za-z0-9\-._~]/.test(char) ? char : escape_;
     })
     .replaceAll('\\', '/');
   const kept: string[] = [];

@@ -2,7 +2,10 @@
 // Whether a chain and a client agree on TLS.
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import type { FilterChain } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
-import { TlsParameters_TlsProtocol as Version } from '#gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
+import {
+  type CertificateValidationContext,
+  TlsParameters_TlsProtocol as Version,
+} from '#gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
 import {
   type CommonTlsContext,
   DownstreamTlsContextSchema,
@@ -29,19 +32,26 @@ export function faultOfHandshake(
   if (highest < Version.TLSv1_0) return 'it takes no version of TLS';
   // Of clients in the mesh a certificate is taken for granted.
   const shown = tls.certificate ?? direction === 'inbound';
-  if (requireClientCertificate && !shown) return 'it asks for a client certificate';
+  if ((requireClientCertificate === true || asksWho(common)) && !shown) return 'it asks for a client certificate';
   const { identity } = tls;
   const isKnown = identity === undefined || !shown || common === undefined || takesIdentity(common, identity);
   return isKnown ? undefined : `it does not know ${identity}`;
 }
 
-function takesIdentity({ validationContextType: { case: kind, value } }: CommonTlsContext, identity: string): boolean {
-  const validation =
-    kind === 'combinedValidationContext'
-      ? value.defaultValidationContext
-      : kind === 'validationContext'
-        ? value
-        : undefined;
-  const names = validation?.matchTypedSubjectAltNames ?? [];
+/** Who is asked for a name has to show one, even where certificates are optional. */
+function asksWho(common: CommonTlsContext | undefined): boolean {
+  const validation = validationOf(common);
+  const { matchTypedSubjectAltNames = [], verifyCertificateHash = [], verifyCertificateSpki = [] } = validation ?? {};
+  return matchTypedSubjectAltNames.length + verifyCertificateHash.length + verifyCertificateSpki.length > 0;
+}
+
+function validationOf(common: CommonTlsContext | undefined): CertificateValidationContext | undefined {
+  const validation = common?.validationContextType;
+  if (validation?.case === 'combinedValidationContext') return validation.value.defaultValidationContext;
+  return validation?.case === 'validationContext' ? validation.value : undefined;
+}
+
+function takesIdentity(common: CommonTlsContext, identity: string): boolean {
+  const names = validationOf(common)?.matchTypedSubjectAltNames ?? [];
   return names.length === 0 || names.some(({ matcher }) => matcher && takesString(matcher, identity) !== false);
 }
