@@ -41,6 +41,7 @@ const CLUSTERS = [
   'global-names',
   'mesh-up',
   'install-lines',
+  'mesh-verify',
 ];
 // Unit tests share the cores. Then two files at a time: one with clusters, one without.
 const results = [await runVitest('unit', filters)];
