@@ -2,6 +2,7 @@
 // What Istio reads beside the spec of a Service, and nobody here does: said of the Service, so that it is not ignored in silence.
 import type { KubeObject } from '../kube/types.ts';
 import type { Diagnostic } from './diagnostics.ts';
+import { EXPORT_ANNOTATION } from './export-names.ts';
 import { refOf } from './kind.ts';
 import { DISTRIBUTION_ANNOTATION, isDistribution } from './kubernetes.ts';
 import { diagnose, type Locate } from './report.ts';
@@ -24,13 +25,23 @@ const UNREAD: Readonly<Record<'annotations' | 'labels', Readonly<Record<string, 
 
 type Say = (field: string, message: string, cure: string) => Diagnostic;
 
-/** What it says of its traffic among clusters, and nobody understands. */
+/** What it says to other clusters, and nobody understands. */
 function clusterNotes(annotations: Readonly<Record<string, string>> = {}, say: Say): Diagnostic[] {
   const field = (name: string) => `metadata.annotations["${name}"]`;
   const traffic = annotations[TRAFFIC_ANNOTATION];
   const parsed = traffic === undefined ? undefined : parseTraffic(traffic);
   const fallback = annotations[FALLBACK_ANNOTATION];
+  const exported = annotations[EXPORT_ANNOTATION];
   return [
+    ...(exported === undefined || exported === 'true' || exported === 'false'
+      ? []
+      : [
+          say(
+            field(EXPORT_ANNOTATION),
+            `${JSON.stringify(exported)} is neither true nor false, so it has no effect`,
+            'write "true" to export the service, "false" to keep it home',
+          ),
+        ]),
     ...(parsed?.ok === false
       ? [say(field(TRAFFIC_ANNOTATION), `${parsed.fault}, so requests go by local-first`, parsed.cure)]
       : []),

@@ -393,6 +393,21 @@ test('a secret that changes takes nothing away; one that is no kubeconfig is tol
   await come(one, ENTRIES, 'kept.sample.global');
 }, 60_000);
 
+test('a peer whose kubeconfig cannot be used from the start keeps what is there, and takes it along when its secret goes', async () => {
+  await two.deploy('old', { versions: ['v1'] });
+  await annotate(two, 'old', 'true');
+  const { uid } = (await come(one, ENTRIES, 'old.sample.global')).metadata;
+  await one.stopPlane();
+  await one.putPeer('cluster2', 'no kubeconfig');
+  one.startPlane();
+  await eventually(async () => (one.federation.view().refused.length > 0 ? true : undefined), 'the refusal');
+  expect((await come(one, ENTRIES, 'old.sample.global')).metadata.uid).toBe(uid);
+  await one.removePeer('cluster2');
+  await gone(one, ENTRIES);
+  await one.putPeer('cluster2', await two.peerKubeconfig());
+  await come(one, ENTRIES, 'old.sample.global');
+}, 60_000);
+
 test('no cluster speaks for another', async () => {
   await two.deploy('loud', { versions: ['v1'] });
   await annotate(two, 'loud', 'true');

@@ -194,7 +194,7 @@ export class Federation {
       local,
       log,
       nowMs,
-      listener: this.#listener(),
+      listener: this.#listener(leading.signal),
       removalMs: this.#times.removalMs,
       ...(open === undefined ? {} : { open }),
     });
@@ -221,25 +221,30 @@ export class Federation {
     for (const follower of this.#options.followers ?? []) follower.lead(false);
   }
 
-  #listener(): PeerListener {
+  /** What comes after `signal` has aborted is of peers that somebody else follows. */
+  #listener(signal: AbortSignal): PeerListener {
     const followers = this.#options.followers ?? [];
     return {
       named: (clusters) => {
+        if (signal.aborted) return;
         for (const cluster of clusters) if (this.#imports.countOf(cluster) === 0) this.#recall(cluster);
         for (const follower of followers) follower.named(clusters);
         this.#begin();
       },
       listed: (cluster, objects) => {
+        if (signal.aborted) return;
         this.#takeAll(cluster, objects);
         for (const follower of followers) follower.listed(cluster, objects);
         this.#schedule('now');
       },
       changed: (cluster, batch) => {
+        if (signal.aborted) return;
         for (const event of batch) if (event.kind !== 'synced') this.#takeOne(cluster, event);
         for (const follower of followers) follower.changed(cluster, batch);
         this.#schedule('now');
       },
       gone: (cluster) => {
+        if (signal.aborted) return;
         this.#faults.delete(cluster);
         this.#imports.setCluster(cluster, new Map());
         for (const follower of followers) follower.gone(cluster);

@@ -65,6 +65,8 @@ export class Peers {
   readonly #options: PeersOptions;
   readonly #secrets = new Map<string, KubeObject>();
   readonly #peers = new Map<string, Peer>();
+  /** Those that the listener was told of. */
+  #named: ReadonlySet<string> = new Set();
   #refused: readonly RefusedKey[] = [];
   #isListed = false;
   #isClosed = false;
@@ -151,17 +153,17 @@ export class Peers {
     if (this.#isClosed || !this.#isListed) return;
     const { claims, refused } = this.#readSecrets();
     this.#tellRefused(refused);
-    this.#options.listener.named([...claims.keys(), ...this.#leaving(claims)]);
+    const before = this.#named;
+    this.#named = new Set([...claims.keys(), ...this.#peers.keys()]);
+    this.#options.listener.named([...this.#named]);
     for (const [cluster, claim] of claims) {
       const peer = this.#peers.get(cluster);
       if (peer === undefined) this.#add(claim);
       else this.#keep(peer, claim);
     }
     for (const [cluster, peer] of this.#peers) if (!claims.has(cluster)) this.#leave(cluster, peer);
-  }
-
-  #leaving(claims: Claims['claims']): string[] {
-    return [...this.#peers.keys()].filter((cluster) => !claims.has(cluster));
+    // Those that never had a kubeconfig that could be used have nothing to wait for.
+    for (const cluster of before) if (!this.#named.has(cluster)) this.#options.listener.gone(cluster);
   }
 
   /** A name that cannot be a label's value could not be told from others on endpoints. */
@@ -226,6 +228,7 @@ export class Peers {
     peer.leaving = setTimeout(() => {
       peer.registry.close();
       this.#peers.delete(cluster);
+      this.#named = new Set([...this.#named].filter((each) => each !== cluster));
       listener.gone(cluster);
       log.warn({ cluster }, 'the peer has left');
     }, removalMs).unref();
