@@ -172,6 +172,16 @@ test.each([
     await askFor(two, 'odd');
     await becomes(() => conditionsOf(two, EXPORTS, 'odd'), [`Valid=False ${reason}`]);
     expect(await two.admin.get(EXPORTED, 'odd', 'sample')).toBeUndefined();
+    // Of an annotation it is told on the Service.
+    await two.admin.delete(EXPORTS, 'odd', 'sample');
+    await annotate(two, 'odd', 'true');
+    const told = await eventually(
+      async () =>
+        (await two.admin.list(EVENTS, { namespace: 'sample' })).items.find((each) => each['reason'] === reason),
+      'the Event',
+    );
+    expect(told['involvedObject']).toMatchObject({ kind: 'Service', name: 'odd' });
+    await two.admin.delete(EVENTS, told.metadata.name!, 'sample');
   },
   60_000,
 );

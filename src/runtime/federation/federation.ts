@@ -87,6 +87,8 @@ export class Federation {
   readonly #obstacles = new Map<string, string>();
   /** Peer -> why what it says is not taken. */
   readonly #faults = new Map<string, string>();
+  /** Services that cannot be exported as their annotation asks. */
+  readonly #unfit = new Map<ServiceName, Disagreement>();
   readonly #disagreements = new Map<ServiceName, readonly Disagreement[]>();
   #peers: Peers | undefined;
   #endpoints: ReadonlyMap<ServiceKey, EndpointSet> | undefined;
@@ -218,6 +220,7 @@ export class Federation {
     this.#faults.clear();
     this.#obstacles.clear();
     this.#disagreements.clear();
+    this.#unfit.clear();
     for (const follower of this.#options.followers ?? []) follower.lead(false);
   }
 
@@ -335,11 +338,24 @@ export class Federation {
     for (const service of new Set([...digests.keys(), ...imports.keys()])) this.#applyConditions(service);
     if (digests.size + imports.size === 0) return;
     this.#revision++;
+    for (const [service, digest] of digests) {
+      const fault = this.#faultOf(service, digest);
+      if (fault === undefined) this.#unfit.delete(service);
+      else this.#unfit.set(service, fault);
+    }
     for (const [service, { disagreements }] of imports) {
       if (disagreements.length === 0) this.#disagreements.delete(service);
       else this.#disagreements.set(service, disagreements);
     }
-    this.#events.take([...this.#disagreements.values()].flat());
+    this.#events.take([...[...this.#disagreements.values()].flat(), ...this.#unfit.values()]);
+  }
+
+  /** Why an annotation exports nothing: a ServiceExport has conditions for it, a Service has Events. */
+  #faultOf(service: ServiceName, { spec, conditions: [first] }: Digest): Disagreement | undefined {
+    if (spec !== undefined || first === undefined || this.#asked.has(service)) return undefined;
+    const [namespace = '', name = ''] = service.split('/');
+    const ref = { apiVersion: 'v1', kind: 'Service', namespace, name };
+    return { service, reason: first.reason, message: first.message, ref };
   }
 
   #applyExport(service: ServiceName, { spec }: Digest): void {
