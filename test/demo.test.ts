@@ -57,6 +57,9 @@ describe.skipIf(obstacle !== undefined)(`demos${obstacle ? ` (skipped: ${obstacl
       const third = await demo('004', '--requests', '100');
       expect(third.stdout).toContain('Take down what demo 004 left');
       expectShown('004', third);
+      expect(third.stdout).toContain(' explain --from productpage-v1 ');
+      expect(third.stdout).toMatch(/^→ reviews-v3 in cluster1 itself$/m);
+      expect(third.stdout).toMatch(/^The proxies on the way have acknowledged all of the \d+ resources/m);
       expectNothingLeft();
     },
     PATIENCE_MS,

@@ -6,13 +6,21 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type PageVisit, visitPage } from '../src/cli/demo/traffic.ts';
-import { sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
+import type { Ending } from '../src/explain/path.ts';
+import { root, sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
 import { findBrowser, openBrowser, reloadUntilBothColours, starColours } from './seeds/browser.ts';
 import { gatewayAddress, linesWith, SeedScenario, testStepsAreThePage, waitForPods } from './seeds/scenario.ts';
 import { expectShare } from './seeds/share.ts';
 import { captureWhile, probePlaintext, probeTls } from './seeds/wire.ts';
 
 const obstacle = sandboxObstacle('kubectl');
+
+/** What is read of `isthmus explain -o json`. */
+interface Explained {
+  readonly before?: { readonly endings: readonly Ending[] };
+  readonly after?: { readonly endings: readonly Ending[] };
+  readonly held?: { readonly same: number; readonly deviations: readonly unknown[]; readonly notes: readonly string[] };
+}
 
 testStepsAreThePage('000', 'prompted');
 
@@ -23,6 +31,15 @@ describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (sk
     visitPage(sandbox.gateway('cluster1'), { count, userAgent, ...(user ? { user } : {}) });
   const sidecarLog = (context: string, app: string, version = 'v1'): Promise<string> =>
     sandbox.kubectl('--context', context, 'logs', `deploy/${app}-${version}`, '-c', 'istio-proxy');
+
+  /** What `isthmus explain` says of the reviews that the page asks for. */
+  const explain = async (user: string | undefined, ...more: string[]): Promise<Explained> => {
+    const header = user === undefined ? [] : ['-H', `end-user: ${user}`];
+    const words = ['GET', 'http://reviews:9080/reviews/0', ...header, ...more, '-o', 'json'];
+    const { stdout } = await sandbox.must('explain', '--from', 'productpage-v1', '--cluster', 'cluster1', ...words);
+    return JSON.parse(stdout) as Explained;
+  };
+  let foretold: Explained | undefined;
 
   beforeAll(async () => {
     await sandbox.up();
@@ -64,6 +81,7 @@ describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (sk
     await scenario.step(7);
     await scenario.step(8);
     await scenario.step(9);
+    foretold = await explain('jason', '-f', join(root, 'samples/bookinfo/multicluster/reviews-route.yaml'), '--diff');
     await scenario.step(10);
     await expect
       .poll(async () => (await visit(1, 'rules-wait', 'jason'))[0]?.stars, { timeout: 30_000 })
@@ -107,6 +125,33 @@ describe.skipIf(obstacle !== undefined)(`seed 000 on a sandbox${obstacle ? ` (sk
     for (const version of ['v2', 'v3']) {
       await expect.poll(gatewayLog).toContain(`outbound_.9080_.${version}_.reviews.default.global`);
     }
+  });
+
+  test('explain told so before the rule was there, tells so now, and of what the proxies have acknowledged', async () => {
+    const remote = await gatewayAddress(sandbox, 'cluster2');
+    const calls = linesWith(await sidecarLog('cluster1', 'productpage'), 'count-jason', '/reviews/0');
+    const now = await explain('jason');
+    expect(foretold?.before?.endings.map(({ at }) => `${at?.cluster} ${at?.workload}`)).toEqual([
+      'cluster1 reviews-v1',
+    ]);
+    expect(now.held).toMatchObject({ deviations: [], notes: [] });
+    expect(now.held!.same).toBeGreaterThan(10);
+    for (const { endings } of [foretold!.after!, now.before!]) {
+      expect(endings.map(({ at }) => `${at?.cluster} ${at?.workload}`)).toEqual([
+        'cluster2 reviews-v2',
+        'cluster2 reviews-v3',
+      ]);
+      for (const { probability, chosen, via } of endings) {
+        expect(via).toEqual([`${remote}:15443`]);
+        const gone = calls.filter((line) => line.includes(chosen!.cluster) && line.includes(via[0]!));
+        expectShare(gone.length, { draws: calls.length, share: probability });
+      }
+    }
+    const others = await explain(undefined);
+    expect(others.before!.endings).toMatchObject([
+      { probability: 1, at: { cluster: 'cluster1', workload: 'reviews-v1' } },
+    ]);
+    expect(others.before!.endings[0]!.rule).toMatchObject({ kind: 'VirtualService', field: 'spec.http[1]' });
   });
 
   test('between the clusters nothing is readable', async () => {

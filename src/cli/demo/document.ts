@@ -14,6 +14,8 @@ export interface DemoDocument {
   readonly columns: { readonly who: string; readonly what: string };
   readonly traffic: Traffic;
   readonly acts: readonly Act[];
+  /** What `isthmus explain` is asked at the end: the request that was just seen. Absent: nothing. */
+  readonly explained?: readonly string[];
   /** Lines to try, for somebody who looks at the sandbox; `bold` marks words on a terminal. */
   tips(stage: Stage, bold: (text: string) => string): string;
 }

@@ -11,6 +11,7 @@ import { occupy, readOccupant, vacate } from './occupant.ts';
 import { renderOutcomes } from './outcome.ts';
 import { findMissingProgram } from './programs.ts';
 import { type DemoResult, runDemo } from './run.ts';
+import type { Stage } from './stage.ts';
 import { Steps } from './steps.ts';
 
 const WATCH_INTERVAL_MS = 5_000;
@@ -35,6 +36,7 @@ export async function demo(number: string, options: DemoCommandOptions): Promise
   try {
     const result = await runDemo(document, steps, { ...options, signal: abort.signal });
     show(steps, document, result);
+    await explainSeen(steps, document, result.stage);
     if (stays) await stay(steps, options.name, document, result, abort.signal);
     else steps.say(`\n${describeOthers(document)}`);
   } catch (error) {
@@ -88,6 +90,13 @@ function show(steps: Steps, document: DemoDocument, { outcomes, stage }: DemoRes
     throw new UserError('the shares are not what the rules say (see the table).');
   if (stage.figures.lost > 0) throw new UserError(`${stage.figures.lost} requests were lost (see above).`);
   steps.say(`From nothing to the table in ${steps.elapsedSeconds().toFixed(1)} s.`);
+}
+
+/** Where the requests that were just counted went, and why: read off what the proxies are given. */
+async function explainSeen(steps: Steps, { explained }: DemoDocument, { kubeconfig, signal }: Stage): Promise<void> {
+  if (explained === undefined) return;
+  const said = await runIsthmus(['explain', '--kubeconfig', kubeconfig, ...explained], signal);
+  steps.say(`\n$ ${commandName()} explain ${explained.map(shellWord).join(' ')}\n${said.trimEnd()}`);
 }
 
 async function stay(

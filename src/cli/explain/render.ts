@@ -74,11 +74,14 @@ function commonSteps(forks: readonly Fork[]): readonly Step[] {
 function forkLines(forks: readonly Fork[], indent: string): Line[] {
   const [only] = forks;
   if (forks.length === 1 && only !== undefined)
-    return [...only.steps.flatMap((step) => stepLines(step, `${indent}  `)), ...nextLines(only.next, indent)];
+    return [
+      ...only.steps.flatMap((step) => stepLines(step, `${indent}  `)),
+      ...nextLines(only.next, indent, `${indent}  `),
+    ];
   return forks.flatMap((fork) => [
     { text: `${indent}  ${percent(fork.share)}${forkName(fork)}`, style: 'bold' as const },
     ...fork.steps.flatMap((step) => stepLines(step, `${indent}    `)),
-    ...nextLines(fork.next, `${indent}    `),
+    ...nextLines(fork.next, `${indent}    `, `${indent}    `),
   ]);
 }
 
@@ -89,8 +92,8 @@ function forkName({ destination }: Fork): string {
     : ` to subset ${destination.subset} of ${destination.host}`;
 }
 
-function nextLines(next: Leg | Ending, indent: string): Line[] {
-  return isEnding(next) ? endingLines(next, `${indent}  `) : legLines(next, indent);
+function nextLines(next: Leg | Ending, indent: string, ended: string): Line[] {
+  return isEnding(next) ? endingLines(next, ended) : legLines(next, indent);
 }
 
 function stepLines({ kind, text, why }: Step, indent: string): Line[] {

@@ -66,6 +66,10 @@ export const DOCUMENT_000: DemoDocument = {
       ],
     },
   ],
+  explained: [
+    ...['--from', 'productpage-v1', '--cluster', 'cluster1'],
+    ...['GET', 'http://reviews:9080/reviews/0', '-H', 'end-user: jason'],
+  ],
   tips: ({ gateway }, bold) => `  ${bold('The page')}        ${new URL('/productpage', gateway).href}
 
 Three things to try:

@@ -49,6 +49,7 @@ export const DOCUMENT_004: DemoDocument = {
       counts: [{ who: 'all to v3', expected: [{ version: 'v3', share: 1, subset: 'v3', ...HOME }] }],
     },
   ],
+  explained: ['--from', 'productpage-v1', 'http://reviews:9080/reviews/0'],
   tips: ({ gateway }, bold) => `  ${bold('The page')}        ${new URL('/productpage', gateway).href}
 
 Three things to try:
