@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Seed 004, "traffic shifting": the page's own commands, in its order, and what it says one sees, on real traffic; and
 // weights that move while 200 requests a second come in.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type PageVisit, visitPage } from '../src/cli/demo/traffic.ts';
+import type { ImpactReport } from '../src/cli/impact/report.ts';
 import { Load } from './faults/load-generator.ts';
 import { judgeLosses } from './faults/sandbox-under-load.ts';
 import { sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
@@ -43,6 +46,24 @@ describe.skipIf(obstacle !== undefined)(`seed 004 on a sandbox${obstacle ? ` (sk
     expect(seen.filter((s) => s !== 'red' && s !== 'none')).toEqual([]);
     expectShare(seen.filter((s) => s === 'red').length, { draws: count, share });
   };
+  /** What `isthmus impact` says of what the page’s service asks of reviews: the shares after the change. */
+  const foretell = async (...args: string[]) => {
+    const { code, stdout, stderr } = await sandbox.isthmus('impact', '-l', 'app=productpage', '-o', 'json', ...args);
+    expect(stdout, stderr).toContain('"flows"');
+    const { flows, untold } = JSON.parse(stdout) as ImpactReport;
+    const flow = flows.find(({ host }) => host === 'reviews:9080');
+    expect(flow?.requests).toBeGreaterThan(0);
+    const after = flow!.destinations.filter(({ afterShare }) => afterShare > 0);
+    const shares = Object.fromEntries(after.map(({ end, afterShare }) => [end.workload ?? end.status, afterShare]));
+    return { code, shares, why: flow!.moves[0]?.why, untold };
+  };
+  const writeReviews = (http: readonly object[]): string => {
+    const file = join(sandbox.dir, 'reviews.json');
+    const [apiVersion, kind] = ['networking.istio.io/v1', 'VirtualService'];
+    const spec = { hosts: ['reviews'], http };
+    writeFileSync(file, JSON.stringify({ apiVersion, kind, metadata: { name: 'reviews' }, spec }));
+    return file;
+  };
   /** A rule takes some milliseconds to reach the proxies. */
   const untilStars = (...wanted: PageVisit['stars'][]) =>
     expect.poll(async () => new Set(await stars(8)), { timeout: 30_000 }).toEqual(new Set(wanted));
@@ -64,12 +85,27 @@ describe.skipIf(obstacle !== undefined)(`seed 004 on a sandbox${obstacle ? ` (sk
   });
 
   test('half to v3: the rule is as the page shows it, and half of the pages have red stars', async () => {
+    const foretold = await foretell('-f', 'samples/bookinfo/networking/virtual-service-reviews-50-v3.yaml');
+    expect(foretold.shares).toEqual({ 'reviews-v1': 0.5, 'reviews-v3': 0.5 });
+    expect(foretold.why).toEqual([
+      expect.stringMatching(/^VirtualService default\/reviews spec.http\[0\] .*\.yaml:11\)$/),
+    ]);
     expect(await scenario.step(2)).toContain('virtualservice.networking.istio.io/reviews configured');
     const shown = (await scenario.step(3)).split('\n').map((line) => line.trim());
     // The stored version is another one than the page's time had (errata.md).
     expectInOrder(shown, ['apiVersion: networking.istio.io/v1', ...SHOWN.slice(1).filter((line) => line !== '...')]);
     await expect.poll(() => stars(8), { timeout: 30_000 }).toContain('red');
-    await expectRed(0.5, 400);
+    await expectRed(foretold.shares['reviews-v3']!, 400);
+  });
+
+  test('what a rule by a header would do cannot be told from the log, and what has no pods would fail', async () => {
+    const route = (subset: string) => [{ destination: { host: 'reviews', subset } }];
+    const jason = { match: [{ headers: { 'end-user': { exact: 'jason' } } }], route: route('v2') };
+    const { untold, shares } = await foretell('-f', writeReviews([jason, { route: route('v1') }]));
+    expect(shares).toEqual({});
+    expect(untold).toMatchObject([{ headers: ['end-user'], cure: expect.stringContaining('%REQ(END-USER)%') }]);
+    const broken = await foretell('--fail-on-failure', '-f', writeReviews([{ route: route('v9') }]));
+    expect(broken).toMatchObject({ code: 1, shares: { 503: 1 } });
   });
 
   test('90 % to v3, as the page suggests for more red', async () => {

@@ -151,7 +151,8 @@ async function readLogs(
   return notes;
 }
 
-function notesOn({ requests: { sinceMoved, nobodys, connections } }: ImpactReport, { loggers }: Loggers): string[] {
+function notesOn({ requests }: ImpactReport, { loggers }: Loggers): string[] {
+  const { sinceMoved, nobodys, connections, otherFormats } = requests;
   const filters = new Set(loggers.flatMap(({ filter }) => filter ?? []));
   return [
     ...[...filters].map(
@@ -164,6 +165,11 @@ function notesOn({ requests: { sinceMoved, nobodys, connections } }: ImpactRepor
         ]
       : []),
     ...(nobodys > 0 ? [`${nobodys} lines are of nobody who is here: name the workload with --from`] : []),
+    ...(otherFormats > 0
+      ? [
+          `${otherFormats} lines are in another format than their proxy has now: they are not replayed (--since a shorter time)`,
+        ]
+      : []),
     ...(connections > 0 ? [`${connections} lines are about connections that are no HTTP: they are not replayed`] : []),
   ];
 }

@@ -21,8 +21,8 @@ export interface LogCounts {
   connections: number;
   /** Of saved logs: lines whose caller nobody can tell. */
   nobodys: number;
-  /** Lines of other programs or formats. */
-  others: number;
+  /** Lines that look like those of an access log, and are in another format than the proxy writes now. */
+  otherFormats: number;
 }
 
 export interface LogSink {
@@ -34,9 +34,11 @@ export interface LogSink {
 
 const CONTAINER = 'istio-proxy';
 const PROGRESS_EVERY = 500;
+/** Envoy's own messages have no `T` in their time, and no quotes behind it. */
+const LIKE_A_LINE = /^(\[\d{4}-\d\d-\d\dT[^\]]*\] "|\{)/;
 
 export function newCounts(): LogCounts {
-  return { requests: 0, inbound: 0, connections: 0, nobodys: 0, others: 0 };
+  return { requests: 0, inbound: 0, connections: 0, nobodys: 0, otherFormats: 0 };
 }
 
 /** @throws KubeError, or Error when the log cannot be read */
@@ -77,8 +79,9 @@ function linesOf(input: Readable): AsyncIterable<string> {
 
 function takeLine(line: string, { caller, reader, addresses }: Logger, { replay, counts, progress }: LogSink): void {
   const read = reader.read(line);
-  if (read === undefined) counts.others++;
-  else if (read === 'connection') counts.connections++;
+  if (read === undefined) {
+    if (LIKE_A_LINE.test(line)) counts.otherFormats++;
+  } else if (read === 'connection') counts.connections++;
   else if (!caller.isGateway && isInbound(read, addresses)) counts.inbound++;
   else {
     counts.requests++;

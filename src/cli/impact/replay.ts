@@ -57,6 +57,7 @@ export interface Replayed {
 }
 
 const MAX_REMEMBERED = 20_000;
+const MAX_JUDGEMENTS = 5_000;
 /** Hosts can be made up by whoever sends requests. */
 const MAX_FLOWS = 2_000;
 const OTHERS = '(others)';
@@ -69,6 +70,8 @@ interface Remembered {
 export class Replay {
   readonly #meshes: Meshes;
   readonly #judged = new Map<string, Remembered>();
+  /** Of many requests that meet the same, one judgement is kept. */
+  readonly #judgements = new Map<string, Judgement>();
   readonly #flows = new Map<string, Flow>();
   readonly #untold = new Map<string, Untold>();
   #sinceMoved = 0;
@@ -112,7 +115,7 @@ export class Replay {
     const keyBy = (names: readonly string[]) => JSON.stringify(names.map((name) => logged.headers.get(name) ?? null));
     const found = remembered.byHeaders.get(keyBy(remembered.known));
     if (found !== undefined) return found;
-    const judgement = judge(this.#meshes, caller, logged, knows);
+    const judgement = this.#shared(judge(this.#meshes, caller, logged, knows));
     // Another value may lead to conditions on more headers: what was known by fewer is asked again.
     const known = [...new Set([...remembered.known, ...judgement.known])].sort();
     if (known.length > remembered.known.length) remembered.byHeaders.clear();
@@ -125,6 +128,15 @@ export class Replay {
     }
     if (remembered.byHeaders.size > MAX_REMEMBERED / 20) this.#judged.delete(base);
     return judgement;
+  }
+
+  #shared(judgement: Judgement): Judgement {
+    const key = JSON.stringify(judgement, (_name, value: unknown) =>
+      value instanceof Map || value instanceof Set ? [...(value as Iterable<unknown>)] : value,
+    );
+    const known = this.#judgements.get(key);
+    if (known === undefined && this.#judgements.size < MAX_JUDGEMENTS) this.#judgements.set(key, judgement);
+    return known ?? judgement;
   }
 
   #flowOf({ cluster, namespace, workload }: ReplayCaller, asked: string): Flow {

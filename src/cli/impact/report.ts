@@ -39,6 +39,7 @@ export interface ImpactReport {
     readonly sinceMoved: number;
     readonly connections: number;
     readonly nobodys: number;
+    readonly otherFormats: number;
   };
   readonly totals: {
     /** Of the requests that can be told. */
@@ -59,8 +60,9 @@ export function reportOf({ flows, untold, sinceMoved }: Replayed, counts: LogCou
   const counted = flows.map((flow) => ({ flow, untold: untoldOf(flow) }));
   const all = sumOf(counted.map(({ flow, untold: open }) => flow.requests - open));
   const share = (count: number, of: number): number => (of === 0 ? 0 : rounded(count / of));
+  const { requests: replayed, connections, nobodys, otherFormats } = counts;
   return {
-    requests: { replayed: counts.requests, sinceMoved, connections: counts.connections, nobodys: counts.nobodys },
+    requests: { replayed, sinceMoved, connections, nobodys, otherFormats },
     totals: {
       changedShare: share(sumOf(flows.map(({ changed }) => changed)), all),
       newFailuresShare: share(sumOf(flows.map(newFailures)), all),
