@@ -9,6 +9,7 @@ import { rounds } from './fixture/counts.ts';
 import { processesOfSandbox, sandboxObstacle, TestSandbox } from './fixture/sandbox.ts';
 import { until } from './fixture/waiting.ts';
 import { clientOf, differences, readAll, runMesh } from './mesh-up/mesh-run.ts';
+import { ruleWrittenOnce } from './mesh-up/rule-written-once.ts';
 
 const obstacle = sandboxObstacle('kubectl');
 const CLUSTERS = ['cluster1', 'cluster2', 'cluster3'] as const;
@@ -136,6 +137,10 @@ describe.skipIf(obstacle !== undefined)(`mesh up and down${obstacle ? ` (skipped
     expect(taken, taken.stderr).toMatchObject({ code: 0 });
     expect(taken.stderr).toContain('cluster2: took over from bob@elsewhere');
     for (const name of CLUSTERS) expect(await client(name).get(LEASES, 'isthmus-mesh', 'kube-system')).toBeUndefined();
+  });
+
+  test('a rule that is written in one cluster is in force in all three', async () => {
+    await ruleWrittenOnce(sandbox, { written: 'cluster2', copied: ['cluster1', 'cluster3'], namespace: APPLICATIONS });
   });
 
   test('a cluster leaves, and no request of the others is lost', async () => {

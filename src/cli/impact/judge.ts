@@ -158,7 +158,7 @@ function askedOf({ isGateway }: ReplayCaller, logged: LoggedRequest): AskedReque
     path,
     headers: Object.fromEntries(given),
     protocol: 'http/1.1',
-    ...(dial && !isGateway && { dial }),
+    ...(dial && { dial }),
   };
 }
 
