@@ -57,7 +57,7 @@ export async function gatherState(members: readonly Member[]): Promise<MeshState
         role: observed?.sight.role ?? 'none',
         ownName: observed?.installation.clusterName,
         registries: observed?.installation.registries ?? [],
-        pilotAt: observed?.pilotAt ?? [],
+        pilotAt: observed?.sight.pilotAt ?? [],
         gatewayAddresses: observed?.sight.gateway?.addresses ?? [],
       };
     }),

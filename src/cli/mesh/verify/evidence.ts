@@ -35,6 +35,14 @@ export interface ClusterSight {
   readonly late: readonly ImportSight[];
   /** Own-plane clusters that a mesh.yaml has and no peer Secret here opens. */
   readonly strangers: readonly string[];
+  /** Of the ingress gateway's own network; undefined: it is not told any. */
+  readonly gatewayNetwork: string | undefined;
+  /** Where its proxies dial another cluster's control plane. */
+  readonly pilotAt: readonly string[];
+  /** Somebody's ServiceEntries for names below `.global`. */
+  readonly entries: readonly EntrySight[];
+  /** Why the control plane's cluster did not take a ServiceEntry. */
+  readonly entryRefused?: string;
   /** DestinationRules for names below `.global` or for everything, that say something of TLS. */
   readonly tlsRules: readonly TlsRule[];
   /** `NAMESPACE/NAME` of NetworkPolicies that may stand in the way. */
@@ -114,6 +122,12 @@ export interface ImportSight {
   readonly reported: string;
 }
 
+export interface EntrySight {
+  readonly object: string;
+  readonly host: string;
+  readonly endpoints: readonly { readonly address: string; readonly port: number }[];
+}
+
 export interface TlsRule {
   readonly object: string;
   readonly host: string;
@@ -130,6 +144,8 @@ export interface ProbeSight {
   readonly address?: string;
   /** Label topology.istio.io/network. */
   readonly network?: string;
+  /** Of a pod that is not ready, where another cluster has its control plane: the way there. */
+  readonly pilot?: DoorSight;
   /** The last lines of its proxy that tell of an error. */
   readonly proxyErrors: readonly string[];
 }

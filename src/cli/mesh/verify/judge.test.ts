@@ -38,7 +38,7 @@ function clusterSight(name: Name, more: Partial<ClusterSight> = {}): ClusterSigh
     parts: [part(role === 'remote' ? 'istio-citadel' : 'istiod'), part('istio-ingressgateway')],
     gateway: {
       type: 'LoadBalancer',
-      ports: [80, 443, 15_443].map((number) => ({ number })),
+      ports: [80, 443, 15_443, ...(name === 'cluster1' ? [15_011] : [])].map((number) => ({ number })),
       addresses: [ADDRESS[name]],
       endpoints: 1,
       door: { address: ADDRESS[name], port: 15_443 },
@@ -50,7 +50,16 @@ function clusterSight(name: Name, more: Partial<ClusterSight> = {}): ClusterSigh
         : {},
     names: role === 'remote' ? undefined : { isInstalled: true, fault: undefined },
     tokens: name === 'cluster1' ? [token({ kind: 'good' })] : [],
-    ...{ tlsRules: [], policies: [], late: [], strangers: [], injector: 'there' },
+    ...{
+      tlsRules: [],
+      policies: [],
+      late: [],
+      strangers: [],
+      gatewayNetwork: undefined,
+      pilotAt: [],
+      entries: [],
+      injector: 'there',
+    },
     probe: { injected: true, ready: true, state: '', address: '10.3.0.9', proxyErrors: [] },
     ...more,
   };
@@ -278,6 +287,63 @@ describe('gateways and networks', () => {
     ],
   ])('%s', (_, change, expected) => {
     expect(told(change)).toEqual(expected);
+  });
+});
+
+describe('how a cluster without a control plane reaches it', () => {
+  const gateway = clusterSight('cluster1').gateway!;
+  const pilot = {
+    ...doorTo('cluster1', { tcp: 'silent', otherPorts: [{ port: 15_443, tcp: 'open' }] }),
+    door: { address: ADDRESS.cluster1, port: 15_011, sni: '', otherPorts: [15_443] },
+  } as const;
+  const probe = { injected: true, ready: false, state: 'not ready', proxyErrors: [], pilot };
+  const pairs = { 'cluster1 cluster3': { answer: undefined, skipped: 'x' } as unknown as Partial<PairSight> };
+  test.each<[string, Change, string[]]>([
+    [
+      'its gateway has no such port',
+      { clusters: { cluster1: { gateway: { ...gateway, ports: [{ number: 15_443 }] } } } },
+      ['gateway-port-missing cluster1:'],
+    ],
+    [
+      'it looks for it elsewhere',
+      { clusters: { cluster3: { pilotAt: ['172.31.0.99'] } } },
+      ['wrong-gateway-address cluster3:'],
+    ],
+    ['the port is blocked', { clusters: { cluster3: { probe } }, pairs }, ['port-blocked cluster1: 13']],
+    [
+      'the gateway of its own takes itself for one of another network',
+      {
+        clusters: { cluster3: { gatewayNetwork: 'n9' } },
+        pairs: { 'cluster1 cluster3': failing('cluster3', { tls: { kind: 'closed', message: 'x' }, plain: '' }) },
+      },
+      ['network-missing cluster3: 13'],
+    ],
+  ])('%s', (_, change, expected) => {
+    expect(told(change)).toEqual(expected);
+  });
+});
+
+describe('what is told though no probe fails', () => {
+  const entry = (address: string, port: number) => {
+    return { entries: [{ object: 'ServiceEntry a/b', host: 'b.a.global', endpoints: [{ address, port }] }] };
+  };
+  test.each<[string, Partial<ClusterSight>, string[]]>([
+    ['a ServiceEntry that leads to a gateway', entry(ADDRESS.cluster2, 15_443), []],
+    ['one that leads elsewhere', entry('192.0.2.1', 15_443), ['! wrong-gateway-address cluster1:']],
+    ['one that leads to another port of a gateway', entry(ADDRESS.cluster2, 443), ['wrong-gateway-address cluster1:']],
+    [
+      'an export that did not arrive',
+      { late: [{ target: 'cluster2', reported: 'x' }] },
+      ['exports-not-arriving cluster1:'],
+    ],
+    ['a peer that nobody reads', { strangers: ['cluster2'] }, ['peer-not-read cluster1:']],
+    [
+      'a rule of plaintext for one name',
+      { tlsRules: [{ object: 'DestinationRule a/b', host: 'b.a.global', mode: 'DISABLE' }] },
+      ['plaintext-rule cluster1:'],
+    ],
+  ])('%s', (_, cluster1, expected) => {
+    expect(told({ clusters: { cluster1 } })).toEqual(expected);
   });
 });
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // All that is wrong, the cause before its symptoms: each check looks at the whole by itself, and what explains a failed pair
 // first is its cause.
-import { checkGateways, checkNetworks } from './checks/gateways.ts';
-import { checkProbes, checkReach, checkRemarks, checkVersions } from './checks/installation.ts';
+import { checkGateways, checkNetworks, checkPilots, checkWrittenAddresses } from './checks/gateways.ts';
+import { checkEntries, checkProbes, checkReach, checkRemarks, checkVersions } from './checks/installation.ts';
 import { checkImports, checkTokens, checkWatched } from './checks/secrets.ts';
 import { checkClocks, checkExpiry, checkReloaded, checkRoots, checkShown } from './checks/trust.ts';
 import { checkDestination, checkLayer, checkNames, checkOpen, checkPassedOn, checkRules } from './checks/way.ts';
@@ -19,10 +19,13 @@ const CHECKS: readonly ((mesh: MeshSight) => Suspicion[])[] = [
   checkWatched,
   checkImports,
   checkProbes,
+  checkEntries,
   checkRoots,
   checkReloaded,
   checkGateways,
   checkNetworks,
+  checkPilots,
+  checkWrittenAddresses,
   checkOpen,
   checkLayer,
   checkPassedOn,

@@ -28,6 +28,7 @@ import type {
   AuthoritySight,
   CertificateSight,
   ClusterSight,
+  EntrySight,
   GatewaySight,
   NamesSight,
   PartSight,
@@ -51,11 +52,14 @@ export interface Observed {
   readonly installation: InstallationReport;
   /** Of the mesh's own programs here; undefined: the mesh is not installed. */
   readonly image: string | undefined;
-  /** Where proxies here dial another cluster's control plane. */
-  readonly pilotAt: readonly string[];
   /** Virtual addresses that ServiceEntries have. */
   readonly taken: ReadonlySet<string>;
   readonly entries: readonly KubeObject[];
+}
+
+interface ContainerSpec {
+  readonly image?: string;
+  readonly env?: readonly { readonly name: string; readonly value?: string }[];
 }
 
 interface DeploymentFields {
@@ -63,7 +67,7 @@ interface DeploymentFields {
     readonly replicas?: number;
     readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> };
     readonly template?: {
-      readonly spec?: { readonly containers?: readonly { image?: string; args?: readonly string[] }[] };
+      readonly spec?: { readonly containers?: readonly ContainerSpec[] };
     };
   };
   readonly status?: { readonly readyReplicas?: number };
@@ -88,17 +92,19 @@ export async function observeCluster(name: string, client: KubeClient): Promise<
     observeInjector(client),
     observePilot(client),
   ]);
+  const networks = settings && decodeMeshNetworks(settings);
   const plane = deployments.find(({ metadata }) => ['istiod', 'istio-citadel'].includes(metadata.name ?? ''));
   return {
     sight: {
       name,
       role: installation.role,
       aheadMs: serverMs === undefined ? undefined : serverMs - Date.now(),
-      remarks: installation.remarks,
+      remarks: [...installation.remarks, ...(networks?.diagnostics ?? [])],
       parts: PARTS.flatMap((part) => observePart(part, deployments, pods)),
       gateway,
       authority,
-      networks: settings === undefined ? undefined : decodeMeshNetworks(settings).value,
+      networks: networks?.value,
+      ...{ gatewayNetwork: networkOf(deployments), pilotAt, entries: entries.flatMap(entriesOf) },
       names,
       injector,
       tlsRules: rules.flatMap(tlsRulesOf),
@@ -106,7 +112,6 @@ export async function observeCluster(name: string, client: KubeClient): Promise<
     },
     installation,
     image: (plane as DeploymentFields | undefined)?.spec?.template?.spec?.containers?.[0]?.image,
-    pilotAt,
     taken: new Set(entries.flatMap(addressesOf)),
     entries,
   };
@@ -122,7 +127,7 @@ async function listed(client: KubeClient, type: ResourceType, namespace?: string
   }
 }
 
-function containersOf(deployment: KubeObject): readonly { image?: string; args?: readonly string[] }[] {
+function containersOf(deployment: KubeObject): readonly ContainerSpec[] {
   return (deployment as DeploymentFields).spec?.template?.spec?.containers ?? [];
 }
 
@@ -316,6 +321,30 @@ function tlsRulesOf(rule: KubeObject): TlsRule[] {
     .filter((mode): mode is string => typeof mode === 'string' && mode !== 'ISTIO_MUTUAL');
   const isWide = host.startsWith('*') || host.endsWith('.global');
   return isWide ? modes.slice(0, 1).map((mode) => ({ object: `${kind} ${namespace}/${name}`, host, mode })) : [];
+}
+
+/** By which the gateway knows which pods it leads to. */
+function networkOf(deployments: readonly KubeObject[]): string | undefined {
+  const gateway = deployments.find(({ metadata }) => metadata.name === GATEWAY);
+  const variables = gateway === undefined ? [] : (containersOf(gateway)[0]?.env ?? []);
+  return variables.find(({ name }) => name === 'ISTIO_META_NETWORK')?.value || undefined;
+}
+
+/** What was derived of exports is the control plane's own business. */
+function entriesOf(entry: KubeObject): EntrySight[] {
+  const { kind, namespace, name } = refOf(entry);
+  const spec = isRecord(entry['spec']) ? entry['spec'] : {};
+  const hosts = Array.isArray(spec['hosts']) ? spec['hosts'] : [];
+  const host = hosts.find((each): each is string => typeof each === 'string' && each.endsWith('.global'));
+  if (host === undefined || entry.metadata.labels?.['app.kubernetes.io/managed-by'] === 'isthmus') return [];
+  const endpoints = (Array.isArray(spec['endpoints']) ? spec['endpoints'].filter(isRecord) : [])
+    // Those are reached by the egress gateway.
+    .filter(({ network }) => network !== 'external')
+    .flatMap(({ address, ports }) => {
+      const numbers = isRecord(ports) ? Object.values(ports).filter((port) => typeof port === 'number') : [];
+      return typeof address === 'string' ? numbers.map((port) => ({ address, port })) : [];
+    });
+  return [{ object: `${kind} ${namespace}/${name}`, host, endpoints }];
 }
 
 function addressesOf({ spec }: KubeObject): string[] {

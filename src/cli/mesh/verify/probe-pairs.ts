@@ -11,6 +11,8 @@ import { PROXY_CONTAINER } from './stage.ts';
 import { judgePair } from './verdict.ts';
 
 const EXEC_MS = 15_000;
+/** Of the gateway behind which a control plane serves other clusters' proxies. */
+export const PILOT_PORT = 15_011;
 
 export interface PairPlan {
   readonly from: ClusterSight;
@@ -66,13 +68,33 @@ export async function probePair(plan: PairPlan, client: KubeClient): Promise<Pai
   };
 }
 
-function whyNot({ from, to, model, address }: PairPlan): string | undefined {
+/** From the container of the proxy, whose connections nothing redirects: what its own stream meets. */
+export async function examinePilot(
+  { role, pilotAt: [address] }: ClusterSight,
+  client: KubeClient,
+  { namespace }: Pick<PairPlan, 'namespace'>,
+): Promise<DoorSight | undefined> {
+  if (role !== 'remote' || address === undefined) return undefined;
+  const door: Door = { address, port: PILOT_PORT, sni: 'istio-pilot.istio-system.svc', otherPorts: [TLS_PORT] };
+  const where = { namespace, container: PROXY_CONTAINER };
+  try {
+    return (await runProbe(client, where, ['examine', JSON.stringify(door)], EXEC_MS)) as DoorSight;
+  } catch {
+    return undefined;
+  }
+}
+
+function whyNot({ from, to, model, address, plane }: PairPlan): string | undefined {
   for (const { name, unreachable, probe } of [from, to]) {
     if (unreachable !== undefined) return `${name} cannot be asked`;
     if (probe.refused !== undefined) return `there is no probe in ${name}`;
     if (!probe.ready) return `the probe in ${name} is not ready`;
   }
-  if (model === 'own-plane' && address === undefined) return `no address of ${to.name}’s gateway is known`;
+  if (model === 'own-plane' && address === undefined) {
+    return plane?.entryRefused === undefined
+      ? `no address of ${to.name}’s gateway is known`
+      : `no name for it could be made: ${plane.entryRefused}`;
+  }
   return undefined;
 }
 

@@ -20,7 +20,7 @@ import {
   type ProbeNamespace,
   type ProbeTarget,
 } from './probe-objects.ts';
-import { doorPorts, type PairPlan, probePair } from './probe-pairs.ts';
+import { doorPorts, examinePilot, type PairPlan, probePair } from './probe-pairs.ts';
 import { pairWidth, renderFinding, renderMatrix, renderPair, renderSummary, toJson } from './render.ts';
 import { awaitProbe, keepAlive, newNamespace, putEntry, putUp, readProxyErrors, remove, sweep } from './stage.ts';
 import { groupOf, type PlacedCluster, pairUp, placeClusters } from './topology.ts';
@@ -155,7 +155,7 @@ async function observe(members: readonly Member[], kubeconfig: string | undefine
       role: observed?.sight.role ?? 'none',
       ownName: observed?.installation.clusterName,
       registries: observed?.installation.registries ?? [],
-      pilotAt: observed?.pilotAt ?? [],
+      pilotAt: observed?.sight.pilotAt ?? [],
       gatewayAddresses: observed?.sight.gateway?.addresses ?? [],
     };
   });
@@ -194,7 +194,8 @@ function nothingOf(name: string, unreachable = 'unknown'): ClusterSight {
   return {
     ...{ name, unreachable, role: 'none', plane: undefined, meshName: undefined, aheadMs: undefined },
     ...{ remarks: [], parts: [], gateway: undefined, authority: undefined, networks: undefined, names: undefined },
-    ...{ tokens: [], tlsRules: [], policies: [], late: [], strangers: [], injector: 'there', probe: NO_PROBE },
+    ...{ gatewayNetwork: undefined, pilotAt: [], entries: [], tokens: [], tlsRules: [], policies: [] },
+    ...{ late: [], strangers: [], injector: 'there', probe: NO_PROBE },
   };
 }
 
@@ -217,16 +218,21 @@ async function probe(
       return putUp(client, run, buildProbe(run, targetOf.get(sight.name)!, group, observed.image, ports));
     }),
   );
-  const { addresses, late } = await nameTargets(scene, run, planes, targetOf, signal);
+  const { addresses, late, refusedEntries } = await nameTargets(scene, run, planes, targetOf, signal);
   const clusters = await Promise.all(
     scene.map(async ({ sight: seenBefore, client, observed }, i): Promise<ClusterSight> => {
-      const sight = { ...seenBefore, late: late.get(seenBefore.name) ?? [] };
+      const entryRefused = refusedEntries.get(seenBefore.name);
+      const sight = {
+        ...{ ...seenBefore, late: late.get(seenBefore.name) ?? [] },
+        ...(entryRefused !== undefined && { entryRefused }),
+      };
       const refused = refusals[i];
       if (refused !== undefined) return { ...sight, probe: { ...NO_PROBE, refused } };
       if (client === undefined || observed?.image === undefined) return sight;
       const seen = await awaitProbe(client, run, timeoutMs, signal);
       if (seen.ready || !seen.injected) return { ...sight, probe: seen };
-      return { ...sight, probe: { ...seen, proxyErrors: await readProxyErrors(client, run) } };
+      const [proxyErrors, pilot] = await Promise.all([readProxyErrors(client, run), examinePilot(sight, client, run)]);
+      return { ...sight, probe: { ...seen, proxyErrors, ...(pilot !== undefined && { pilot }) } };
     }),
   );
   events.step('Asking');
@@ -264,6 +270,8 @@ interface Names {
   readonly addresses: ReadonlyMap<string, string>;
   /** Plane -> exports that did not arrive. */
   readonly late: ReadonlyMap<string, readonly ImportSight[]>;
+  /** Plane -> why it did not take what was made by hand. */
+  readonly refusedEntries: ReadonlyMap<string, string>;
 }
 
 /**
@@ -279,6 +287,7 @@ async function nameTargets(
 ): Promise<Names> {
   const addresses = new Map<string, string>();
   const late = new Map<string, readonly ImportSight[]>();
+  const refusedEntries = new Map<string, string>();
   const nameAt = async ({ sight: plane, client, observed }: Actor): Promise<void> => {
     if (client === undefined || observed?.image === undefined || plane.role !== 'primary') return;
     const foreign = scene.filter(({ sight }) => sight.name !== plane.name && planes.get(sight.name) !== plane.name);
@@ -309,10 +318,11 @@ async function nameTargets(
       if (arrived.has(sight.name) || door === undefined || address === undefined) continue;
       const refused = await putEntry(client, buildEntry(run.namespace, targetOf.get(sight.name)!, door, address));
       if (refused === undefined) addresses.set(`${plane.name} ${sight.name}`, address);
+      else refusedEntries.set(plane.name, refused);
     }
   };
   await Promise.all(scene.map(nameAt));
-  return { addresses, late };
+  return { addresses, late, refusedEntries };
 }
 
 /** What the control planes have noticed meanwhile. */

@@ -2,10 +2,11 @@
 // Is there a door into each cluster, and does the mesh know where.
 import { isPlaceholder, type MeshNetworks } from '../../../../api/mesh-networks.ts';
 import { clusterOf } from '../../../../model/networks.ts';
-import type { ClusterSight, GatewaySight, MeshSight } from '../evidence.ts';
-import { into, type PairName, type Suspicion, touching } from '../finding.ts';
+import type { ClusterSight, EntrySight, GatewaySight, MeshSight, PairSight } from '../evidence.ts';
+import { into, nobody, type PairName, type Suspicion, touching } from '../finding.ts';
 import { GATEWAY, TLS_PORT } from '../observe-cluster.ts';
 import type { TcpOutcome } from '../probe/wire.ts';
+import { PILOT_PORT } from '../probe-pairs.ts';
 import { clusterNamed, failedPairs } from '../verdict.ts';
 
 const SERVICE = `Service istio-system/${GATEWAY}`;
@@ -87,9 +88,8 @@ function isWithoutAddress({ type, addresses, door }: GatewaySight): boolean {
 
 /** Where clusters share a control plane, its settings say by which gateway a cluster is entered. */
 export function checkNetworks(mesh: MeshSight): Suspicion[] {
-  const failed = failedPairs(mesh).filter(
-    ({ model, door }) => model === 'served' && door !== undefined && door.tcp !== 'open',
-  );
+  const failed = failedPairs(mesh).filter(({ model, door }) => model === 'served' && door !== undefined);
+  const isShut = ({ door }: PairSight) => door !== undefined && door.tcp !== 'open';
   return mesh.clusters.flatMap((cluster): Suspicion[] => {
     const plane = clusterNamed(mesh, cluster.plane ?? '');
     if (plane?.networks === undefined || !failed.some(({ to }) => to === cluster.name)) return [];
@@ -102,6 +102,7 @@ export function checkNetworks(mesh: MeshSight): Suspicion[] {
     const network = networkOf(cluster, plane, plane.networks);
     const edit = `kubectl --context ${plane.name} -n istio-system edit configmap istio (data.meshNetworks), or isthmus mesh up`;
     if (network === undefined) {
+      if (!failed.some((pair) => pair.to === cluster.name && isShut(pair))) return [];
       const label = cluster.probe.network;
       return [
         {
@@ -120,6 +121,20 @@ export function checkNetworks(mesh: MeshSight): Suspicion[] {
               ),
           ],
           cure: `give ${cluster.name} a network with its gateway: ${edit}`,
+        },
+      ];
+    }
+    const own = cluster.gatewayNetwork;
+    if (own !== undefined && own !== network) {
+      return [
+        {
+          ...about,
+          cause: 'network-missing',
+          cluster: cluster.name,
+          object: `Deployment istio-system/${GATEWAY}`,
+          message: `the gateway of ${cluster.name} takes itself for one of network ${own}, and its pods are on ${network}: it leads to none of them`,
+          evidence: [`ISTIO_META_NETWORK of the gateway is ${own}`],
+          cure: `isthmus mesh up, or isthmus install --context ${cluster.name} with global.network and the gateway’s ISTIO_META_NETWORK alike`,
         },
       ];
     }
@@ -147,6 +162,97 @@ export function checkNetworks(mesh: MeshSight): Suspicion[] {
             : `${cluster.name}’s gateway is ${door.address}:${door.port}`,
         ],
         cure: `write its address and port there: ${edit}`,
+      },
+    ];
+  });
+}
+
+/** How proxies of a cluster without a control plane of its own reach the one that rules them. */
+export function checkPilots(mesh: MeshSight): Suspicion[] {
+  return mesh.clusters.flatMap((cluster): Suspicion[] => {
+    const plane = clusterNamed(mesh, cluster.plane ?? '');
+    if (cluster.role !== 'remote' || plane?.gateway === undefined) return [];
+    const fault = pilotFault(cluster, plane, plane.gateway);
+    return fault === undefined ? [] : [{ severity: 'error', explains: touching(cluster.name), ...fault }];
+  });
+}
+
+function pilotFault(
+  { name, pilotAt, probe: { pilot } }: ClusterSight,
+  plane: ClusterSight,
+  gateway: GatewaySight,
+): Omit<Suspicion, 'severity' | 'explains'> | undefined {
+  const { addresses } = gateway;
+  if (pilotAt.length > 0 && addresses.length > 0 && !pilotAt.some((address) => addresses.includes(address))) {
+    return {
+      cause: 'wrong-gateway-address',
+      cluster: name,
+      object: 'Service istio-system/istio-pilot',
+      message: `proxies of ${name} look for their control plane at ${pilotAt.join(', ')}, which is not the gateway of ${plane.name}`,
+      evidence: [`${plane.name}’s gateway is ${addresses.join(', ')}`],
+      cure: `isthmus mesh up, or isthmus install --context ${name} --set global.remotePilotAddress=${addresses[0]}`,
+    };
+  }
+  const about = { cluster: plane.name, object: SERVICE };
+  const ports = gateway.ports.map(({ number }) => number);
+  if (!ports.includes(PILOT_PORT)) {
+    return {
+      ...about,
+      cause: 'gateway-port-missing',
+      message: `the ingress gateway of ${plane.name} has no port ${PILOT_PORT}, by which proxies of ${name} reach their control plane`,
+      evidence: [`its ports: ${ports.join(', ')}`],
+      cure: `isthmus mesh up, or isthmus install --context ${plane.name} --set global.meshExpansion.enabled=true`,
+    };
+  }
+  if (pilot === undefined || pilot.tcp === 'open') return undefined;
+  const { address, port } = pilot.door;
+  return {
+    ...about,
+    cause: pilot.otherPorts.some(({ tcp }) => tcp !== 'silent') ? 'port-blocked' : 'gateway-unreachable',
+    message: `proxies of ${name} do not reach their control plane: ${address}:${port} ${outcome(pilot.tcp)}`,
+    evidence: pilot.otherPorts.map((other) => `from ${name}: ${address}:${other.port} ${outcome(other.tcp)}`),
+    cure: `let ${name} through to ${address}:${port}: firewalls, security groups, the load balancer’s listeners`,
+  };
+}
+
+interface Door {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly ports: readonly (number | undefined)[];
+}
+
+/** What people wrote breaks no probe, and calls of its own name all the same. */
+export function checkWrittenAddresses({ clusters }: MeshSight): Suspicion[] {
+  const doors = clusters.flatMap(({ name, gateway }): Door[] => {
+    if (gateway === undefined) return [];
+    const { addresses, ports, door } = gateway;
+    const tls = ports.find(({ number }) => number === TLS_PORT);
+    const all = [...addresses, ...(door === undefined ? [] : [door.address])];
+    return [{ name, addresses: all, ports: tls === undefined ? [] : [tls.number, tls.nodePort] }];
+  });
+  // A cluster that was not looked at may be behind any address.
+  const isWhole = clusters.every(({ unreachable, gateway }) => unreachable === undefined && gateway !== undefined);
+  return clusters.flatMap(({ name, entries }) =>
+    entries.flatMap((entry) => strayEndpoints(entry, doors, isWhole).map((fault) => ({ ...fault, cluster: name }))),
+  );
+}
+
+function strayEndpoints({ object, host, endpoints }: EntrySight, doors: readonly Door[], isWhole: boolean) {
+  return endpoints.flatMap(({ address, port }): Omit<Suspicion, 'cluster'>[] => {
+    const at = doors.find(({ addresses }) => addresses.includes(address));
+    if (at?.ports.includes(port) || (at === undefined && !isWhole)) return [];
+    return [
+      {
+        cause: 'wrong-gateway-address',
+        severity: at === undefined ? 'warning' : 'error',
+        object,
+        message:
+          at === undefined
+            ? `${host} leads to ${address}:${port}, which is no gateway of these clusters`
+            : `${host} leads to port ${port} of the gateway of ${at.name}, which takes other clusters in at ${TLS_PORT}`,
+        evidence: doors.map((door) => `the gateway of ${door.name} is ${door.addresses.join(', ')}`),
+        cure: 'write the address and port of the gateway of the cluster that has the service',
+        explains: nobody,
       },
     ];
   });

@@ -83,6 +83,25 @@ function ruledBy(name: string, { clusters }: MeshSight): (pair: PairName) => boo
   return touching(name, ...clusters.filter(({ plane }) => plane === name).map((ruled) => ruled.name));
 }
 
+/** The control plane's webhook, or somebody's policy, refuses what the probes are named by. */
+export function checkEntries(mesh: MeshSight): Suspicion[] {
+  return mesh.clusters.flatMap(({ name, entryRefused }): Suspicion[] => {
+    if (entryRefused === undefined) return [];
+    return [
+      {
+        cause: 'probe-refused',
+        severity: 'error',
+        cluster: name,
+        object: 'ServiceEntry',
+        message: `${name} takes no ServiceEntry, so nothing in it can be given a name of another cluster`,
+        evidence: [entryRefused],
+        cure: `kubectl --context ${name} get crd serviceentries.networking.istio.io, validatingwebhookconfiguration istio-validator, and who is behind Service istiod, tell why`,
+        explains: ({ from, to }) => ruledBy(name, mesh)({ from, to: from }) && !ruledBy(name, mesh)({ from: to, to }),
+      },
+    ];
+  });
+}
+
 export function checkVersions({ clusters }: MeshSight): Suspicion[] {
   const seen = clusters.flatMap(({ name, parts }) => parts.map((part) => ({ cluster: name, ...part })));
   const counts = new Map<string, number>();

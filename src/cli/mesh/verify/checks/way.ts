@@ -261,7 +261,16 @@ export function checkNames(mesh: MeshSight): Suspicion[] {
         `${host} in a pod of ${from}: ${answer && 'error' in answer.lookup ? answer.lookup.error : ''}`,
     );
     const about = { severity: 'error', cluster: from, evidence, explains: exactly(...pairs) } as const;
-    if (fault === undefined || pairs.every(({ model }) => model === 'served')) {
+    if (pairs.some(({ model }) => model === 'served')) {
+      return {
+        ...about,
+        cause: 'dns-server-down',
+        object: '',
+        message: `the DNS of ${from} does not answer pods: not even names of its own services resolve`,
+        cure: `kubectl --context ${from} -n kube-system get pods -l k8s-app=kube-dns, and their logs`,
+      };
+    }
+    if (fault === undefined) {
       return {
         ...about,
         cause: 'name-unresolved',
