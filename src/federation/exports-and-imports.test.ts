@@ -60,15 +60,32 @@ const serviceExport = fc.record({ place, at: fc.nat(5) }).map(
   }),
 );
 const policy = fc
-  .record({ name: fc.constantFrom('p', 'q'), at: fc.nat(5), all: fc.boolean(), tier: fc.constantFrom('front', 'back') })
+  .record({
+    name: fc.constantFrom('p', 'q'),
+    at: fc.nat(5),
+    of: fc.constantFrom('all', 'a', 'shared'),
+    tier: fc.constantFrom('front', 'back'),
+  })
   .map(
-    ({ name, at, all, tier }): KubeObject => ({
+    ({ name, at, of, tier }): KubeObject => ({
       apiVersion: 'isthmus.io/v1alpha1',
       kind: 'ExportPolicy',
       metadata: { name, creationTimestamp: created(at) },
-      spec: { namespaces: all ? ['*'] : ['a'], selector: { matchLabels: { tier } } },
+      spec: {
+        ...(of === 'shared'
+          ? { namespaceSelector: { matchLabels: { shared: 'true' } } }
+          : { namespaces: of === 'all' ? ['*'] : ['a'] }),
+        selector: { matchLabels: { tier } },
+      },
     }),
   );
+const labelled = fc.record({ name: fc.constantFrom(...NAMESPACES), shared: fc.boolean() }).map(
+  ({ name, shared }): KubeObject => ({
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name, labels: shared ? { shared: 'true' } : {} },
+  }),
+);
 const pod = fc.record({ place, app: fc.constantFrom(...NAMES), version: fc.constantFrom('v1', 'v2', '1.2', '') }).map(
   ({ place: { namespace, name }, app, version }): KubeObject => ({
     apiVersion: 'v1',
@@ -85,7 +102,7 @@ const rule = fc.record({ place, at: fc.nat(5), subset: fc.constantFrom('v1', 'go
     spec: { host: name, subsets: [{ name: subset, labels: { version: 'v2' } }] },
   }),
 );
-const objects = fc.uniqueArray(fc.oneof(service, serviceExport, policy, pod, rule), {
+const objects = fc.uniqueArray(fc.oneof(service, serviceExport, policy, labelled, pod, rule), {
   selector: ({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`,
   maxLength: 25,
 });
@@ -397,6 +414,57 @@ describe('what is imported', () => {
   });
 });
 
+test.each([
+  ['ServiceEntry', { hosts: ['*.shop.global'] }, []],
+  ['ServiceEntry', { hosts: ['cart.shop.svc.clusterset.local'] }, []],
+  ['ServiceEntry', { hosts: ['*.elsewhere.global'] }, ['ServiceEntry', 'DestinationRule']],
+  ['DestinationRule', { host: '*.global' }, ['ServiceEntry']],
+  ['DestinationRule', { host: 'cart.shop.global' }, ['ServiceEntry']],
+  ['DestinationRule', { host: 'cart' }, ['ServiceEntry', 'DestinationRule']],
+])('beside a person’s %s of %j there are %j of ours', (kind, spec, ours) => {
+  const imports = new Imports('c1', 'cluster.local');
+  const cart = {
+    cluster: 'c2',
+    exportedAt: created(0),
+    type: 'ClusterSetIP' as const,
+    ports: [{ name: 'http', port: 80, protocol: 'HTTP' as const }],
+    ready: 1,
+    localities: [],
+    subsets: [{ name: 'v1', labels: { version: 'v1' }, ready: 1, localities: [] }],
+    gateways: [{ address: '192.0.2.1', port: 15443, network: '', locality: '' }],
+    subjectAltNames: [],
+    traffic: undefined,
+  };
+  imports.setExport('c2', 'shop/cart', cart);
+  imports.plan();
+  const object = { apiVersion: 'networking.istio.io/v1', kind, metadata: { name: 'mine', namespace: 'x' }, spec };
+  imports.take(upsert(object));
+  imports.plan();
+  const made = imports.imports.get('shop/cart')!;
+  expect(made.objects.map((each) => each.kind)).toEqual(ours);
+  expect(made.disagreements).toHaveLength(ours.length === 2 ? 0 : 1);
+  imports.take(remove(object));
+  imports.plan();
+  expect(imports.imports.get('shop/cart')!.objects).toHaveLength(2);
+});
+
+test('the rule that the installation brings for all names is nobody’s own word', () => {
+  const imports = new Imports('c1', 'cluster.local');
+  const labels = { 'app.kubernetes.io/managed-by': 'isthmus', 'app.kubernetes.io/part-of': 'isthmus' };
+  imports.take(
+    upsert({
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'DestinationRule',
+      metadata: { name: 'istio-multicluster-destinationrule', namespace: 'istio-system', labels },
+      spec: { host: '*.global' },
+    }),
+  );
+  const [change] = fc.sample(exportSpec, { numRuns: 1, seed: 1 });
+  imports.setExport('c2', 'shop/cart', change!('c2'));
+  imports.plan();
+  expect(imports.imports.get('shop/cart')!.disagreements).toEqual([]);
+});
+
 test('an address begins where the service’s name says, in every cluster the same', () => {
   const [a, b] = [new VirtualAddresses(), new VirtualAddresses()];
   const seekers = ['default/reviews', 'default/ratings', 'shop/cart'].map((name) => ({
@@ -405,4 +473,35 @@ test('an address begins where the service’s name says, in every cluster the sa
   }));
   expect(a.assign(seekers)).toEqual(b.assign([...seekers].reverse()));
   expect(a.assign(seekers).get('default/reviews')).toBe('247.108.66.147');
+});
+
+test('a namespace that gets the label of a policy exports, and no more without it', () => {
+  const exports = ownExports();
+  const home = (labels: Record<string, string>): ObjectNews =>
+    upsert({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', labels } });
+  const spec = { namespaceSelector: { matchExpressions: [{ key: 'shared', operator: 'Exists' }] } };
+  exports.take(upsert({ apiVersion: 'isthmus.io/v1alpha1', kind: 'ExportPolicy', metadata: { name: 'p' }, spec }));
+  const metadata = { name: 'cart', namespace: 'shop' };
+  exports.take(upsert({ apiVersion: 'v1', kind: 'Service', metadata, spec: { ports: [{ name: 'http', port: 80 }] } }));
+  for (const [labels, exported] of [
+    [{}, []],
+    [{ shared: '' }, ['shop/cart']],
+    [{}, []],
+  ] as const) {
+    exports.take(home(labels));
+    exports.plan();
+    expect([...exports.digests.keys()]).toEqual(exported);
+  }
+});
+
+test('the address of a service that is imported no more is free for others', () => {
+  const imports = new Imports('c1', 'cluster.local', few());
+  const [make] = fc.sample(exportSpec, { numRuns: 1, seed: 1 });
+  for (let i = 0; i < 30; i++) {
+    imports.setExport('c2', `shop/s${i}`, make!('c2'));
+    imports.plan();
+    expect(addressesOf(imports).size).toBe(1);
+    imports.setExport('c2', `shop/s${i}`, undefined);
+    imports.plan();
+  }
 });
