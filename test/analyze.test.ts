@@ -182,6 +182,40 @@ spec:
     expect(await only('IST0101', ...BOTH)).toEqual([]);
   });
 
+  test('Istio’s codes live: a namespace nobody decided about, a pod without a sidecar; what is suppressed is quiet', async () => {
+    await kubectl('cluster2', 'create', 'deployment', 'bare', '--image=nginx');
+    const at = ['--context', 'cluster2'];
+    await until('a remark', async () => (await only('IST0102', ...at)).length === 1);
+    await kubectl('cluster2', 'label', 'namespace', 'default', 'istio-injection=enabled');
+    const [pod] = await only('IST0103', ...at);
+    expect(pod).toMatchObject({ level: 'warning', object: { kind: 'Pod', name: expect.stringMatching(/^bare-/) } });
+    expect(await only('IST0103', ...at, '--suppress', 'IST0103=Pod bare-*')).toEqual([]);
+    expect(await only('IST0103', ...at, '--output-threshold', 'error')).toEqual([]);
+    const { stdout } = await sandbox.must('describe', 'pod', `${pod?.object.name}.default`, ...at);
+    expect(stdout).toContain('Proxy: none: namespace default is enabled for injection; the pod is older than that');
+    expect(stdout).toContain('[IST0103]');
+    await kubectl('cluster2', 'delete', 'deployment', 'bare');
+  });
+
+  test('what a gateway’s proxy has, by its own admin interface; the dump can be looked at later, and has no key', async () => {
+    const gateway = ['deploy/istio-ingressgateway.istio-system', '--context', 'cluster2'];
+    const pc = async (...args: string[]) => (await sandbox.must('proxy-config', ...args)).stdout;
+    expect(await pc('listener', ...gateway, '--port', '15443')).toMatch(
+      /SNI: outbound_\..*; Trans: tls +Cluster: outbound_/,
+    );
+    expect(await pc('secret', ...gateway)).toMatch(/^default +Cert Chain +ACTIVE +true .* cluster\.local +\d+h$/m);
+    expect(JSON.parse(await pc('cluster', ...gateway, '--fqdn', 'only-there', '-o', 'json'))).toMatchObject([
+      { name: expect.stringMatching(/only-there/) },
+    ]);
+    const dump = await pc('all', ...gateway, '-o', 'json');
+    expect(dump).not.toMatch(/PRIVATE KEY/);
+    const file = join(sandbox.dir, 'dump.json');
+    writeFileSync(file, dump);
+    expect(await pc('route', '-f', file)).toMatch(/^NAME +VHOST NAME +DOMAINS +MATCH +VIRTUAL SERVICE/);
+    const missing = await sandbox.isthmus('pc', 'c', 'istio-ingresgateway.istio-system', '--context', 'cluster2');
+    expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('there is no pod istio-ingresgateway') });
+  });
+
   test('the control plane itself tells of a watched cluster with another root', async () => {
     const fingerprints = await Promise.all(
       ['cluster1', 'cluster2'].map(async (name) => new X509Certificate(await rootOf(name)).fingerprint256),
