@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { expectSoon } from '../../../test/fixture/waiting.ts';
 import { KubeFixture } from '../../../test/mesh/kube-fixture.ts';
 import { revisionOf } from '../../federation/rules/names.ts';
-import type { KubeClient } from '../../kube/client.ts';
+import { type KubeClient, KubeError } from '../../kube/client.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { identityKey } from '../../sources/contract.ts';
 import { KubeSource } from '../../sources/kube.ts';
@@ -97,6 +97,29 @@ test('a peer that has not been heard keeps its copies, also after a restart; one
   expect(spec()).toEqual(written(1)['spec']);
   copies.named(['c3']);
   await expectSoon(() => kube.get(REVIEWS)).toBeUndefined();
+});
+
+test('a revision that is refused is told on the copy, which keeps the one before, and comes when it is taken', async () => {
+  tell('c1', written(1));
+  await kube.eventually(REVIEWS);
+  const { replace } = client;
+  client.replace = () => Promise.reject(new KubeError(422, 'Invalid', 'spec.http is too long'));
+  tell('c1', written(2));
+  await expectSoon(told).toEqual(['RuleRefused']);
+  expect(spec()).toEqual(written(1)['spec']);
+  client.replace = replace;
+  await expectSoon(spec).toEqual(written(2)['spec']);
+});
+
+test('an object that is another service’s import is no rule of a person', async () => {
+  const labels = {
+    'app.kubernetes.io/managed-by': 'isthmus',
+    'isthmus.io/service': 'x',
+    'isthmus.io/service-namespace': 'app',
+  };
+  tell('c1', { ...written(1), metadata: { ...written(1).metadata, labels } });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(kube.get(REVIEWS)).toBeUndefined();
 });
 
 test('a namespace that comes later brings the rule', async () => {
