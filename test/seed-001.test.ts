@@ -112,6 +112,14 @@ describe.skipIf(obstacle !== undefined)(`seed 001 on a sandbox${obstacle ? ` (sk
     expect(await scenario.step(29)).toMatch(/^sleep-\S+ +2\/2 +Running/m);
   });
 
+  test('proxy-status: the cluster without a control plane is only noted, its proxies are in the other’s answer', async () => {
+    const both = await sandbox.isthmus('proxy-status', '--context', 'cluster1', '--context', 'cluster2');
+    expect(both).toMatchObject({ code: 0, stderr: expect.stringContaining('cluster2 has no control plane of its own') });
+    expect(both.stdout).toMatch(/^helloworld-v2-\S+\.sample +\S+ +SYNCED/m);
+    const alone = await sandbox.isthmus('proxy-status', '--context', 'cluster2');
+    expect(alone).toMatchObject({ code: 1, stderr: expect.stringContaining('--context') });
+  });
+
   test('helloworld.sample is answered by v1 and by v2', async () => {
     const versions = new Set<string>();
     await until('both versions', async () => {
