@@ -114,7 +114,10 @@ describe.skipIf(obstacle !== undefined)(`seed 001 on a sandbox${obstacle ? ` (sk
 
   test('proxy-status: the cluster without a control plane is only noted, its proxies are in the other’s answer', async () => {
     const both = await sandbox.isthmus('proxy-status', '--context', 'cluster1', '--context', 'cluster2');
-    expect(both).toMatchObject({ code: 0, stderr: expect.stringContaining('cluster2 has no control plane of its own') });
+    expect(both).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('cluster2 has no control plane of its own'),
+    });
     expect(both.stdout).toMatch(/^helloworld-v2-\S+\.sample +\S+ +SYNCED/m);
     const alone = await sandbox.isthmus('proxy-status', '--context', 'cluster2');
     expect(alone).toMatchObject({ code: 1, stderr: expect.stringContaining('--context') });
