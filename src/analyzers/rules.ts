@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rules that are well-formed, fit what is there, and still do not do what they seem to.
 import type { Destination } from '../api/destination.ts';
+import type { TlsSettings } from '../api/destination-rule.ts';
 import type { Diagnostic } from '../api/diagnostics.ts';
 import { selects } from '../api/kubernetes.ts';
 import { isForMesh, type VirtualServiceSpec } from '../api/virtual-service.ts';
@@ -88,7 +89,7 @@ function checkGatewayRoutes(world: World): Diagnostic[] {
     );
 }
 
-/** TLS hides what is sent from others, and not from whoever answers in the server's place. */
+/** Istio tells of what names no caCertificates. Here the system's roots stand in for them: worth knowing, and no hole. */
 function checkServerCertificates({ destinationRules }: World): Diagnostic[] {
   return destinationRules.flatMap((rule) => {
     const { trafficPolicy, subsets, host } = rule.spec;
@@ -96,26 +97,30 @@ function checkServerCertificates({ destinationRules }: World): Diagnostic[] {
       { policy: trafficPolicy, field: 'spec.trafficPolicy' },
       ...subsets.map((subset, i) => ({ policy: subset.trafficPolicy, field: `spec.subsets[${i}].trafficPolicy` })),
     ];
-    return policies.flatMap(({ policy, field }) => {
-      const ports =
-        policy?.portLevelSettings.map(({ tls, port }, i) => ({
-          tls,
-          field: `${field}.portLevelSettings[${i}].tls`,
-          port: port?.number,
-        })) ?? [];
-      return [{ tls: policy?.tls, field: `${field}.tls`, port: undefined }, ...ports].flatMap(
-        ({ tls, field: at, port }) => {
-          if (tls === undefined || !['SIMPLE', 'MUTUAL'].includes(tls.mode)) return [];
-          if (tls.caCertificates || tls.credentialName || tls.insecureSkipVerify === true) return [];
-          const whom = port === undefined ? host : `${host}:${port}`;
-          const message = `TLS to ${whom} takes any certificate, since no caCertificates say whom to trust`;
-          const cure =
-            'add caCertificates (a file in the proxy, as /etc/ssl/certs/ca-certificates.crt) and subjectAltNames';
-          return [say(rule, port === undefined ? 'ISM0417' : 'ISM0418', at, message, cure)];
-        },
-      );
-    });
+    return policies.flatMap(({ policy, field }) => [
+      ...judgeTls(rule, policy?.tls, 'ISM0417', `${field}.tls`, host),
+      ...(policy?.portLevelSettings ?? []).flatMap(({ tls, port }, i) =>
+        judgeTls(rule, tls, 'ISM0418', `${field}.portLevelSettings[${i}].tls`, `${host}:${port.number}`),
+      ),
+    ]);
   });
+}
+
+function judgeTls(
+  rule: Rule<unknown>,
+  tls: TlsSettings | undefined,
+  code: 'ISM0417' | 'ISM0418',
+  field: string,
+  whom: string,
+): Diagnostic[] {
+  if (tls === undefined || !['SIMPLE', 'MUTUAL'].includes(tls.mode)) return [];
+  if (tls.insecureSkipVerify === true) {
+    const cure = 'remove insecureSkipVerify, and name the roots of the server’s CA by caCertificates';
+    return [say(rule, code, field, `TLS to ${whom} takes any certificate, whoever answers`, cure)];
+  }
+  if (tls.caCertificates || tls.credentialName) return [];
+  const message = `${whom} is verified by the public CAs that the proxy’s image has, since no caCertificates name others`;
+  return [say(rule, code, field, message, 'add caCertificates where the server’s CA is another', 'info')];
 }
 
 const RELATIVE = new Set(['REMOVE', 'REPLACE', 'INSERT_BEFORE', 'INSERT_AFTER']);

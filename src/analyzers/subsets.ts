@@ -21,17 +21,17 @@ export function checkSubsets(world: World, elsewhere: readonly World[]): Diagnos
       const isRouted = routed.has(`${host} ${name}`);
       const message = `no pod of ${host} has ${describeLabels(wanted)}${isRouted ? ': what is routed to this subset gets a 503' : ''}`;
       return [
-        say(
-          rule,
-          'ISM0419',
-          `spec.subsets[${i}].labels`,
-          message,
-          'correct the labels, or start such pods',
-          isRouted ? 'error' : 'warning',
-        ),
+        say(rule, 'ISM0419', `spec.subsets[${i}].labels`, message, cureOf(wanted), isRouted ? 'error' : 'warning'),
       ];
     });
   });
+}
+
+/** Istio adds such labels to endpoints; here pods have those that they have. */
+function cureOf(labels: Labels): string {
+  const added = Object.keys(labels).filter((name) => /^(topology\.|kubernetes\.io\/hostname)/.test(name));
+  if (added.length > 0) return `subsets go by the labels of pods alone: give the pods ${added.join(', ')}`;
+  return 'correct the labels, or start such pods';
 }
 
 /** undefined where the cluster has no such Service, or it selects nothing. */

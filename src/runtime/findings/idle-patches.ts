@@ -33,8 +33,7 @@ export function diagnoseIdlePatches(proxies: Iterable<ProxyPatches>): Diagnostic
     .filter(({ isActive }) => !isActive)
     .map(({ place: { object, field }, proxies }) => {
       const whom = proxies === 1 ? 'the one proxy that it is for' : `any of the ${proxies} proxies that it is for`;
-      const cure =
-        'compare its match with the names that a proxy has (isthmus proxy-config)';
+      const cure = 'compare its match with the names that a proxy has (isthmus proxy-config)';
       return diagnose(object, 'ISM0203', field, `it finds nothing to change in ${whom}`, cure);
     });
 }
