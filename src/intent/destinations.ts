@@ -117,7 +117,7 @@ function buildDestination(
     ...(locality && { locality }),
     ...(policy?.proxyProtocol && { proxyProtocol: policy.proxyProtocol.version === 'V2' ? 'v2' : 'v1' }),
     connectTimeoutMs: pool?.tcp?.connectTimeout ?? usualTimeout(inputs),
-    pool: limited(poolOf(pool, policy?.retryBudget), far),
+    pool: limited(poolOf(pool, policy?.retryBudget), inputs),
     outlier:
       outlierOf(policy?.outlierDetection ?? mesh.defaultTrafficPolicy?.outlierDetection) ??
       (far === undefined && inputs.spare === undefined ? undefined : LOST_GATEWAYS),
@@ -153,10 +153,14 @@ const NO_TCP_SETTINGS: NonNullable<ConnectionPool['tcp']> = {
   idleTimeout: undefined,
 };
 
-function limited(pool: PoolIntent, far: DestinationInputs['far']): PoolIntent {
+function limited(pool: PoolIntent, { far, service }: DestinationInputs): PoolIntent {
   if (far !== 'gateway') return pool;
-  return { ...pool, lifetimeMs: Math.min(pool.lifetimeMs ?? GATEWAY_POOL_LIFETIME_MS, GATEWAY_POOL_LIFETIME_MS) };
+  const lifetimeMs = Math.min(pool.lifetimeMs ?? GATEWAY_POOL_LIFETIME_MS, GATEWAY_POOL_LIFETIME_MS);
+  return { ...(service.traffic && { idleTimeoutMs: CLUSTER_POOL_IDLE_MS }), ...pool, lifetimeMs };
 }
+
+/** When a cluster falls silent, each connection that waits for work still takes one request, and that one is lost. */
+const CLUSTER_POOL_IDLE_MS = 2_000;
 
 /**
  * A gateway that is on its way out cannot tell the clients of the TLS that passes through it, as it could with HTTP: they
