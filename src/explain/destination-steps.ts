@@ -49,7 +49,7 @@ export function endpointSteps(
   const what = addresses.length === 1 ? first : `${addresses.length} endpoints: ${shortened(addresses)}`;
   const part = share > 0.9995 ? '' : ` (${percent(share)} of these)`;
   const who = occupantText(mesh, hop, group);
-  const place = group.endpoint.locality === '' ? '' : `, ${group.endpoint.locality}`;
+  const place = group.endpoint.locality === '' ? '' : `, locality ${group.endpoint.locality}`;
   return [
     { kind: 'endpoint', text: `${what}${part}${who.text}${place}`, why: who.why },
     ...(standby.length === 0

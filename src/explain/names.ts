@@ -3,6 +3,7 @@
 // istiocoredns answers. Everything else is the world's.
 import { isIP } from 'node:net';
 import { closestName } from '../api/closest-name.ts';
+import { EXPORT_ANNOTATION } from '../api/export-names.ts';
 import { isUnder, lookUp, normalizeName } from '../dns/global-names.ts';
 import type { KubeObject } from '../kube/types.ts';
 import type { Mesh, MeshCluster } from './mesh.ts';
@@ -202,7 +203,7 @@ function nowhere(
   const elsewhere = others[0];
   if (elsewhere !== undefined) {
     const service = mesh.object(elsewhere.id, 'Service', where, name)!;
-    const cure = `${elsewhere.id} has Service ${where}/${name}: the DNS of ${cluster.id} needs one of that name too, or ask for ${name}.${where}.global where it is exported`;
+    const cure = `${elsewhere.id} has Service ${where}/${name}: export it there (annotation ${EXPORT_ANNOTATION}: "true"), or create a Service of that name in ${cluster.id} too`;
     return { kind: 'none', text, cure, why: [whyOf(mesh, elsewhere.id, service.object)] };
   }
   const inCluster = cluster.objects.flatMap(({ object: { kind, metadata } }) => (kind === 'Service' ? [metadata] : []));

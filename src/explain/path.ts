@@ -12,6 +12,8 @@ export interface Why {
   readonly name: string;
   /** `spec.http[0].match[1]` */
   readonly field?: string;
+  /** Of what nobody wrote: `ExportedService default/reviews of cluster2`. */
+  readonly madeOf?: string;
   /** Where it was read, if from a file; the line is that of the field. */
   readonly file?: string;
   readonly line?: number;

@@ -222,7 +222,7 @@ export function noEndpoints(
   const cure =
     service?.registry === 'service-entry'
       ? `write endpoints into ${nameOf(whyOfOrigin(mesh, cluster, { object: service.origin, field: '' }))}`
-      : `see its pods: kubectl -n ${namespace} get pods, endpointslices -l kubernetes.io/service-name=${name}`;
+      : `see its pods: kubectl --context ${cluster.id} -n ${namespace} get endpointslices -l kubernetes.io/service-name=${name}`;
   return { text: `${what} has no ready endpoint`, cure, at, why };
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which object a decision comes from, with the line where its text is known.
+import { DERIVED_ANNOTATION } from '../api/export-names.ts';
 import type { RuleRef } from '../envoy/rule-metadata.ts';
 import type { Origin } from '../intent/origin.ts';
 import type { KubeObject } from '../kube/types.ts';
@@ -15,6 +16,7 @@ export function whyOf(
 ): Why {
   const seen = mesh.object(cluster, kind, namespace, name);
   const line = seen?.locate?.(field ?? '');
+  const [made] = seen?.object.metadata.annotations?.[DERIVED_ANNOTATION]?.split(';') ?? [];
   return {
     cluster,
     apiVersion,
@@ -22,6 +24,7 @@ export function whyOf(
     namespace,
     name,
     ...(field !== undefined && field !== '' && { field }),
+    ...(made !== undefined && { madeOf: made }),
     ...(seen?.file !== undefined && { file: seen.file }),
     ...(line !== undefined && { line }),
   };

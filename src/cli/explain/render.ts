@@ -115,8 +115,9 @@ function whyLines(why: Why, indent: string): Line[] {
 }
 
 /** `VirtualService default/reviews spec.http[0].match[0] (rules.yaml:12)` */
-export function describeWhy({ kind, namespace, name, field, file, line }: Why): string {
-  const place = file === undefined ? '' : ` (${file}${line === undefined ? '' : `:${line}`})`;
+export function describeWhy({ kind, namespace, name, field, madeOf, file, line }: Why): string {
+  const read = file === undefined ? '' : ` (${file}${line === undefined ? '' : `:${line}`})`;
+  const place = madeOf === undefined ? read : ` (made of ${madeOf})`;
   return `${kind} ${namespace === '' ? name : `${namespace}/${name}`}${field === undefined ? '' : ` ${field}`}${place}`;
 }
 
