@@ -10,6 +10,9 @@ import type { KubeObject } from '../../kube/types.ts';
 import { UserError } from '../user-error.ts';
 import { MESH_LABEL } from './record.ts';
 
+/** What of a cluster's API a lock needs. */
+export type LeaseClient = Pick<KubeClient, 'get' | 'create' | 'replace' | 'patch' | 'delete' | 'clock'>;
+
 /** There in every cluster, before the mesh and after it. */
 export const LOCK_NAMESPACE = 'kube-system';
 export const LOCK = 'isthmus-mesh';
@@ -63,7 +66,7 @@ export interface Locks {
  * @throws UserError naming who has one, and since when
  */
 export async function lockAll(
-  members: readonly { readonly name: string; readonly client: KubeClient }[],
+  members: readonly { readonly name: string; readonly client: LeaseClient }[],
   mesh: string,
   command: string,
 ): Promise<Locks> {
@@ -93,7 +96,7 @@ export async function releaseAll({ held }: Pick<Locks, 'held'>): Promise<void> {
 }
 
 /** @throws UserError naming who has it, and since when */
-export async function acquireLock(cluster: string, client: KubeClient, mesh: string, holder: Holder): Promise<Lock> {
+export async function acquireLock(cluster: string, client: LeaseClient, mesh: string, holder: Holder): Promise<Lock> {
   for (let attempt = 0; ; attempt++) {
     const nowMs = (await client.clock()) ?? Date.now();
     const live = await client.get<LeaseObject>(LEASES, LOCK, LOCK_NAMESPACE);
@@ -172,7 +175,7 @@ function microTime(ms: number): string {
 
 function keep(
   cluster: string,
-  client: KubeClient,
+  client: LeaseClient,
   lease: KubeObject,
   holder: Holder,
   takenOverFrom: string | undefined,
