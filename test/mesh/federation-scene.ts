@@ -26,6 +26,12 @@ export interface DeployOptions {
   readonly namespace?: string;
 }
 
+interface Plane {
+  readonly federation: Federation;
+  readonly ending: AbortController;
+  readonly running: Promise<unknown>;
+}
+
 /** One cluster with the half of a control plane that exports and imports. */
 export class ExportingCluster {
   readonly name: string;
@@ -33,9 +39,7 @@ export class ExportingCluster {
   readonly log: Record<string, unknown>[] = [];
   readonly troubles: RegistryTrouble[] = [];
   #token = '';
-  #plane:
-    | { readonly federation: Federation; readonly ending: AbortController; readonly running: Promise<unknown> }
-    | undefined;
+  readonly #planes = new Map<string, Plane>();
 
   private constructor(name: string, cluster: TestCluster) {
     this.name = name;
@@ -60,11 +64,16 @@ export class ExportingCluster {
   }
 
   get federation(): Federation {
-    if (this.#plane === undefined) throw new Error('no control plane runs');
-    return this.#plane.federation;
+    return this.replica(this.name);
   }
 
-  startPlane(): void {
+  replica(name: string): Federation {
+    const plane = this.#planes.get(name);
+    if (plane === undefined) throw new Error(`${name} does not run`);
+    return plane.federation;
+  }
+
+  startPlane(replica = this.name): void {
     const { caPem } = loadKubeconfig(this.cluster.server.kubeconfig);
     const token = this.#token;
     const client = new KubeClient({ server: this.cluster.server.url, token: () => token, ...(caPem && { caPem }) });
@@ -79,7 +88,7 @@ export class ExportingCluster {
       cluster: this.name,
       dnsDomain: settings.dnsDomain,
       trustDomain: settings.trustDomain,
-      replica: this.name,
+      replica,
       log: pino({ level: 'debug' }, { write: (line: string) => this.log.push(JSON.parse(line)) }),
       nowMs: Date.now,
       snapshot: () => engine.snapshot,
@@ -96,13 +105,14 @@ export class ExportingCluster {
       federation.events(batch);
     };
     const running = Promise.all([source.run({ ...listener, events }, ending.signal), federation.run(ending.signal)]);
-    this.#plane = { federation, ending, running: running.finally(() => client.close()) };
+    this.#planes.set(replica, { federation, ending, running: running.finally(() => client.close()) });
   }
 
-  async stopPlane(): Promise<void> {
-    this.#plane?.ending.abort();
-    await this.#plane?.running;
-    this.#plane = undefined;
+  async stopPlane(replica = this.name): Promise<void> {
+    const plane = this.#planes.get(replica);
+    this.#planes.delete(replica);
+    plane?.ending.abort();
+    await plane?.running;
   }
 
   /** Its gateway: a load balancer's address and one pod. */
@@ -182,7 +192,7 @@ export class ExportingCluster {
   }
 
   async close(): Promise<void> {
-    await this.stopPlane();
+    for (const replica of [...this.#planes.keys()]) await this.stopPlane(replica);
     await this.cluster.close();
   }
 }

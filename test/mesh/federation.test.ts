@@ -7,7 +7,7 @@ import { EXPORTED_SERVICE } from '../../src/api/exported-service.ts';
 import { type Kind, resourceOf } from '../../src/api/kind.ts';
 import { SERVICE_ENTRY } from '../../src/api/service-entry.ts';
 import { SERVICE_EXPORT, SERVICE_IMPORT } from '../../src/api/service-export.ts';
-import { EVENTS, SERVICES } from '../../src/kube/resources.ts';
+import { EVENTS, LEASES, SERVICES } from '../../src/kube/resources.ts';
 import type { KubeObject, ResourceType } from '../../src/kube/types.ts';
 import { type ExportingCluster, eventually, FederationScene } from './federation-scene.ts';
 
@@ -416,6 +416,44 @@ test('a peer whose kubeconfig cannot be used from the start keeps what is there,
   await gone(one, ENTRIES);
   await one.putPeer('cluster2', await two.peerKubeconfig());
   await come(one, ENTRIES, 'old.sample.global');
+}, 60_000);
+
+test('one replica writes; another takes over and writes nothing anew; who loses the lease comes back without a trace', async () => {
+  await two.deploy('calm', { versions: ['v1', 'v2'] });
+  await annotate(two, 'calm', 'true');
+  await come(one, RULES, 'calm.sample.global');
+  await becomes(async () => (await one.admin.get(IMPORTS, 'calm', 'sample'))?.['status'], {
+    clusters: [{ cluster: 'cluster2' }],
+  });
+  const written = async () => {
+    const all = await Promise.all([ENTRIES, RULES, IMPORTS].map((type) => one.admin.list(type)));
+    return all.flatMap(({ items }) =>
+      items.map(({ kind, metadata }) => `${kind} ${metadata.uid} ${metadata.resourceVersion}`),
+    );
+  };
+  const before = await written();
+  const leads = (replica: string) =>
+    eventually(async () => {
+      const { leader, peers } = one.replica(replica).view();
+      return leader && peers[0]?.synced === true ? true : undefined;
+    }, `${replica} leads`);
+  one.startPlane('second');
+  await leads('cluster1');
+  expect(one.replica('second').view()).toMatchObject({ leader: false, peers: [], imports: [] });
+  await one.stopPlane();
+  await leads('second');
+  // Somebody else has it for a moment.
+  const renewTime = new Date().toISOString().replace('Z', '000Z');
+  await one.admin.patch(LEASES, 'isthmus-federation', 'istio-system', {
+    spec: { holderIdentity: 'somebody', renewTime },
+  });
+  await eventually(async () => (one.replica('second').view().leader ? undefined : true), 'it is lost');
+  await leads('second');
+  expect(await written()).toEqual(before);
+  await one.stopPlane('second');
+  one.startPlane();
+  await leads('cluster1');
+  expect(await written()).toEqual(before);
 }, 60_000);
 
 test('no cluster speaks for another', async () => {
