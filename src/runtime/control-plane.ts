@@ -268,7 +268,7 @@ class ControlPlane {
       followers: [new RuleCopies({ client, cluster, log })],
     });
     this.#closers.push(this.#engine.subscribe(() => federation.meshChanged()));
-    this.#metrics.federation(() => federation.view());
+    this.#metrics.federation(() => federation.counts());
     return federation;
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { XdsEvent } from '../xds/stream.ts';
-import type { FederationView } from './federation/federation-view.ts';
+import type { FederationCounts } from './federation/federation-view.ts';
 import { registerProcessMetrics } from './process-metrics.ts';
 import type { RegistryStatus } from './registries/registry-reports.ts';
 
@@ -22,7 +22,7 @@ export interface Metrics {
   /** Asked at each scrape. */
   registries(read: () => readonly RegistryStatus[]): void;
   /** Asked at each scrape. */
-  federation(read: () => FederationView): void;
+  federation(read: () => FederationCounts | undefined): void;
 }
 
 export function createMetrics(): Metrics {
@@ -180,36 +180,25 @@ function shortType(typeUrl: string): string {
   return typeUrl.slice(typeUrl.lastIndexOf('.') + 1);
 }
 
-function registerFederationMetrics(registry: Registry, read: () => FederationView): void {
-  const counts = (name: string, help: string, count: (view: FederationView) => number): void => {
+function registerFederationMetrics(registry: Registry, read: () => FederationCounts | undefined): void {
+  type Counted = Exclude<keyof FederationCounts, 'ages'>;
+  const count = (what: Counted, help: string): void => {
     new Gauge({
-      name,
+      name: `isthmus_federation_${what}`,
       help,
       registers: [registry],
       collect() {
-        const view = read();
-        // Each replica would say less than there is, but for the one that leads.
-        if (view.leader) this.set(count(view));
-        else this.reset();
+        const counts = read();
+        // Of the other replicas there is nothing to be said: they do not know.
+        if (counts === undefined) this.remove();
+        else this.set(counts[what]);
       },
     });
   };
-  counts(
-    'isthmus_federation_peers',
-    'Clusters with a control plane of their own that are followed',
-    (v) => v.peers.length,
-  );
-  counts(
-    'isthmus_federation_exports',
-    'Services that other clusters are told of',
-    (v) => v.exports.filter((e) => e.valid).length,
-  );
-  counts('isthmus_federation_imports', 'Services of other clusters that have names here', (v) => v.imports.length);
-  counts(
-    'isthmus_federation_conflicts',
-    'Services about which clusters or persons disagree',
-    (v) => v.conflicts.length,
-  );
+  count('peers', 'Clusters with a control plane of their own that are followed');
+  count('exports', 'Services that other clusters are told of');
+  count('imports', 'Services of other clusters that have names here');
+  count('conflicts', 'Services about which clusters or persons disagree');
   new Gauge({
     name: 'isthmus_federation_peer_age_seconds',
     help: 'For how long what is known of a peer has not been known to be true',
@@ -217,8 +206,7 @@ function registerFederationMetrics(registry: Registry, read: () => FederationVie
     registers: [registry],
     collect() {
       this.reset();
-      for (const { cluster, lastSyncMs } of read().peers)
-        if (lastSyncMs !== null) this.set({ cluster }, lastSyncMs / 1000);
+      for (const [cluster, ageMs] of read()?.ages ?? []) this.set({ cluster }, ageMs / 1000);
     },
   });
 }

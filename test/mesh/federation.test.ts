@@ -440,6 +440,8 @@ test('one replica writes; another takes over and writes nothing anew; who loses 
   one.startPlane('second');
   await leads('cluster1');
   expect(one.replica('second').view()).toMatchObject({ leader: false, peers: [], imports: [] });
+  expect(one.replica('second').counts()).toBeUndefined();
+  expect(one.federation.counts()).toMatchObject({ peers: 1, exports: 0, imports: 1, conflicts: 0 });
   await one.stopPlane();
   await leads('second');
   // Somebody else has it for a moment.

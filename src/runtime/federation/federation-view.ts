@@ -43,6 +43,16 @@ export interface ImportView {
   readonly clusters: readonly string[];
 }
 
+/** What is counted, without a list of it. */
+export interface FederationCounts {
+  readonly peers: number;
+  readonly exports: number;
+  readonly imports: number;
+  readonly conflicts: number;
+  /** By cluster, in milliseconds. */
+  readonly ages: ReadonlyMap<string, number>;
+}
+
 export interface ViewInput {
   readonly cluster: string;
   readonly isLeader: boolean;
@@ -75,6 +85,20 @@ export function viewOf(input: ViewInput): FederationView {
     obstacles: Object.fromEntries(input.obstacles),
     failing: input.failing,
   };
+}
+
+/** undefined: another replica leads. */
+export function countsOf({ isLeader, peers, digests, imports, cluster }: ViewInput): FederationCounts | undefined {
+  if (!isLeader) return undefined;
+  const counts = { exports: 0, imports: 0, conflicts: 0 };
+  for (const { spec } of digests.values()) if (spec !== undefined) counts.exports++;
+  for (const [service, { conflict, disagreements }] of imports.imports) {
+    if (imports.exportsOf(service).some((each) => each.cluster !== cluster)) counts.imports++;
+    if (conflict?.status === 'True') counts.conflicts++;
+    counts.conflicts += disagreements.length;
+  }
+  const ages = peers.flatMap((peer) => (peer.lastSyncMs === null ? [] : [[peer.cluster, peer.lastSyncMs] as const]));
+  return { ...counts, peers: peers.length, ages: new Map(ages) };
 }
 
 function exportView(service: ServiceName, { spec, conditions }: Digest): ExportView {

@@ -24,7 +24,7 @@ import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 import type { RegistryTrouble } from '../registries/registry-reports.ts';
 import type { OpenSource } from '../registries/remote-registry.ts';
 import { DisagreementEvents } from './disagreement-events.ts';
-import { type FederationView, viewOf } from './federation-view.ts';
+import { countsOf, type FederationCounts, type FederationView, type ViewInput, viewOf } from './federation-view.ts';
 import { NotOursError, ObjectApplier, type ObjectIdentity } from './object-applier.ts';
 import { type PeerListener, Peers } from './peers.ts';
 
@@ -161,7 +161,16 @@ export class Federation {
   }
 
   view(): FederationView {
-    return viewOf({
+    return viewOf(this.#state());
+  }
+
+  /** undefined: another replica leads. */
+  counts(): FederationCounts | undefined {
+    return countsOf(this.#state());
+  }
+
+  #state(): ViewInput {
+    return {
       cluster: this.#options.cluster,
       isLeader: this.#isLeader && this.#isInformed,
       revision: this.#revision,
@@ -172,7 +181,7 @@ export class Federation {
       imports: this.#imports,
       obstacles: this.#obstacles,
       failing: this.#applier.failing,
-    });
+    };
   }
 
   async #lead(isLeader: boolean, signal: AbortSignal): Promise<void> {
