@@ -50,15 +50,22 @@ function checkPorts(world: World): Diagnostic[] {
       );
   }
   return world.virtualServices.flatMap((rule) => {
-    const hosts = new Set(isForMesh(rule.spec) ? rule.spec.hosts.map((host) => hostOf(host, rule, world)) : []);
+    const hosts = isForMesh(rule.spec) ? rule.spec.hosts.map((host) => hostOf(host, rule, world)) : [];
+    // Of a gateway, the port is its own; of a host that nobody knows, any.
+    const dialled = boundGateways(rule).length > 0 ? undefined : hosts.map((host) => portsOf.get(host));
     return destinationsOf(rule.spec).flatMap(({ destination, field }) => {
       const host = hostOf(destination.host, rule, world);
       const ports = portsOf.get(host) ?? [];
-      if (destination.port !== undefined || ports.length < 2 || hosts.has(host)) return [];
+      const isKept = dialled?.every((known) => known?.every((port) => ports.includes(port)) === true) === true;
+      if (destination.port !== undefined || ports.length < 2 || hosts.includes(host) || isKept) return [];
       const message = `${host} has ports ${ports.join(', ')}, and the route does not say to which of them it leads`;
-      return [say(rule, 'ISM0416', `${field}.port`, message, `add port with one of the numbers`)];
+      return [say(rule, 'ISM0416', `${field}.port`, message, 'add port with one of the numbers')];
     });
   });
+}
+
+function boundGateways({ spec }: Rule<VirtualServiceSpec>): string[] {
+  return spec.gateways.filter((gateway) => gateway !== 'mesh');
 }
 
 function hostOf(host: string, { namespace }: Rule<unknown>, { dnsDomain }: World): string {
@@ -76,7 +83,7 @@ function checkGatewayRoutes(world: World): Diagnostic[] {
     }
   }
   return world.virtualServices
-    .filter(({ spec }) => spec.gateways.some((gateway) => gateway !== 'mesh'))
+    .filter((rule) => boundGateways(rule).length > 0)
     .flatMap((rule) =>
       destinationsOf(rule.spec).flatMap(({ destination, field }) => {
         const by = choosing.get(hostOf(destination.host, rule, world));

@@ -35,7 +35,7 @@ test('a bad one is refused with object, field and cure', () => {
   expect(answer.allowed).toBe(false);
   expect(answer.message).toMatch(/^VirtualService default\/reviews: /);
   // All that is wrong at once, each with its field, what to do, and a code to look up.
-  expect(answer.message).toMatch(/spec\.http\[0\]\.route\[0\]\.weight: .+: .+ \(ISM\d{4}\)/);
+  expect(answer.message).toMatch(/spec\.http\[0\]\.route\[0\]\.weight: .+: .+ \(IST\d{4}, ISM\d{4}\)/);
   expect(answer.message).toMatch(/spec\.http\[0\]\.route\[1\]\.weight/);
 });
 
@@ -67,7 +67,7 @@ test('settings of the mesh are refused with field and line; other ConfigMaps are
   const answer = settings('istio', { meshNetworks });
   expect(answer.allowed).toBe(false);
   expect(answer.message).toMatch(
-    /^ConfigMap istio-system\/istio: data\.meshNetworks\.networks\.n1\.gateways\[0\]\.port: line 5 of meshNetworks: .*\(ISM0002\)/,
+    /^ConfigMap istio-system\/istio: data\.meshNetworks\.networks\.n1\.gateways\[0\]\.port: line 5 of meshNetworks: .*\(IST0106, ISM0002\)/,
   );
   expect(settings('istio', { mesh: 'accessLogFile: [1' }).allowed).toBe(false);
   expect(settings('istio', { meshNetworks: meshNetworks.replace('many', '443') }).allowed).toBe(true);
