@@ -139,8 +139,15 @@ function asItWouldBe(mesh: Mesh, { cluster, apiVersion, kind, namespace, name }:
   return { ...object, ...(seen.file !== undefined && { file: seen.file }) };
 }
 
+/** As Envoy logs them; HTTP/3 ends at a gateway. */
+const PROTOCOLS: Readonly<Record<string, 'http/1.0' | 'h2'>> = {
+  'HTTP/1.0': 'http/1.0',
+  'HTTP/2': 'h2',
+  'HTTP/3': 'h2',
+};
+
 function askedOf({ isGateway }: ReplayCaller, logged: LoggedRequest): AskedRequest | undefined {
-  const { method, path, authority, headers, localAddress, serverName } = logged;
+  const { method, path, authority, headers, localAddress, serverName, protocol } = logged;
   const [, host = '', written] = /^(\[[^\]]+\]|[^:]+)(?::(\d+))?$/.exec(authority) ?? [];
   if (host === '') return undefined;
   const dial = addressOf(localAddress);
@@ -157,7 +164,7 @@ function askedOf({ isGateway }: ReplayCaller, logged: LoggedRequest): AskedReque
     authority,
     path,
     headers: Object.fromEntries(given),
-    protocol: 'http/1.1',
+    protocol: PROTOCOLS[protocol ?? ''] ?? 'http/1.1',
     ...(dial && { dial }),
   };
 }

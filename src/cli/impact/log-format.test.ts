@@ -26,6 +26,7 @@ test('the usual line: the request, where it went, and what it holds of headers',
     localAddress: '10.96.3.4:9080',
     remoteAddress: '10.1.0.7:35122',
     serverName: undefined,
+    protocol: 'HTTP/1.1',
     status: 200,
     startedAtMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678),
   });

@@ -21,6 +21,8 @@ export interface LoggedRequest {
   /** `address:port` of who asked. */
   readonly remoteAddress: string | undefined;
   readonly serverName: string | undefined;
+  /** `HTTP/1.1`; undefined where the format does not say. */
+  readonly protocol: string | undefined;
   readonly status: number | undefined;
   /** Milliseconds since 1970. */
   readonly startedAtMs: number | undefined;
@@ -170,6 +172,7 @@ function requestOf(values: Values): LoggedRequest | 'connection' | undefined {
     localAddress: values.get('DOWNSTREAM_LOCAL_ADDRESS'),
     remoteAddress: values.get('DOWNSTREAM_REMOTE_ADDRESS'),
     serverName: values.get('REQUESTED_SERVER_NAME'),
+    protocol: values.get('PROTOCOL'),
     status: status === undefined ? undefined : Number(status),
     startedAtMs: Number.isNaN(startedAtMs) ? undefined : startedAtMs,
   };

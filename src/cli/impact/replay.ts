@@ -109,8 +109,8 @@ export class Replay {
   }
 
   #judge(caller: ReplayCaller, logged: LoggedRequest, knows: ReadonlySet<string>): Judgement {
-    const { method, authority, path, localAddress = '', serverName = '' } = logged;
-    const base = JSON.stringify([caller.key, method, authority, path, localAddress, serverName]);
+    const { method, authority, path, localAddress = '', serverName = '', protocol = '' } = logged;
+    const base = JSON.stringify([caller.key, method, authority, path, localAddress, serverName, protocol]);
     const remembered = this.#judged.get(base) ?? { known: [], byHeaders: new Map<string, Judgement>() };
     const keyBy = (names: readonly string[]) => JSON.stringify(names.map((name) => logged.headers.get(name) ?? null));
     const found = remembered.byHeaders.get(keyBy(remembered.known));
