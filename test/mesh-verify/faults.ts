@@ -217,7 +217,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'no network for cluster3',
-    told: ['network-missing cluster1: 13'],
+    told: ['network-missing cluster1: 13 23'],
     inject: networks((text) => text.replaceAll('cluster3', 'elsewhere')),
   },
   {

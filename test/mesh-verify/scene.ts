@@ -144,9 +144,10 @@ add rule ip ${TABLE} in ${source} ${target} drop`;
   }
 }
 
-/** `cause cluster: pairs`, sorted; a warning begins with `!`. */
+/** `cause cluster: pairs`, sorted; a warning begins with `!`. Without what control planes still tell of the fault before. */
 export function causesOf({ findings }: Told): string[] {
   return findings
+    .filter(({ cause }) => cause !== 'told-by-the-mesh')
     .map(({ cause, cluster, severity, pairs }) => {
       const named = pairs.map(({ from, to }) => `${from.at(-1)}${to.at(-1)}`).sort();
       return `${severity === 'warning' ? '! ' : ''}${cause} ${cluster}:${named.map((pair) => ` ${pair}`).join('')}`;

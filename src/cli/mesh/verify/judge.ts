@@ -77,6 +77,7 @@ function isNews(
 /** These tell of a pair, and not of an object that is wrong by itself. */
 const SYMPTOMS: ReadonlySet<string> = new Set([
   'probe-refused',
+  'exports-not-arriving',
   'injection-off',
   'probe-not-ready',
   'proxy-disconnected',

@@ -108,6 +108,8 @@ export function checkNetworks(mesh: MeshSight): Suspicion[] {
         {
           ...about,
           cause: 'network-missing',
+          // Its gateway does not know its own pods either.
+          explains: into(cluster.name),
           message: `no network is named for ${cluster.name}, so its pods are dialled as if they could be reached, and they cannot`,
           evidence: [
             label === undefined
@@ -130,6 +132,7 @@ export function checkNetworks(mesh: MeshSight): Suspicion[] {
         {
           ...about,
           cause: 'network-missing',
+          explains: into(cluster.name),
           cluster: cluster.name,
           object: `Deployment istio-system/${GATEWAY}`,
           message: `the gateway of ${cluster.name} takes itself for one of network ${own}, and its pods are on ${network}: it leads to none of them`,

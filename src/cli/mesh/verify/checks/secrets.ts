@@ -153,7 +153,8 @@ export function checkImports({ clusters }: MeshSight): Suspicion[] {
         message: `a service that ${target} exports is not known in ${name}; what follows was tried with a ServiceEntry made by hand`,
         evidence: [`${name}’s control plane says: ${reported}`],
         cure: `kubectl --context ${target} get exportedservices -A shows what ${target} exports; /debug/federation of istiod in ${name}, what it reads`,
-        explains: nobody,
+        // Whatever keeps the two apart keeps exports away, too.
+        explains: (pair) => touching(name)(pair) && touching(target)(pair),
       }),
     ),
   ]);
