@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which pods have no sidecar though they should, and which namespaces nobody has decided about.
 import type { Diagnostic } from '../api/diagnostics.ts';
+import { NETWORK_LABEL } from '../api/localities.ts';
 import { NAMESPACE_LABEL, NEVER_IN, reasonToSkip } from '../injector/inject.ts';
 import type { Container, Pod } from '../injector/pod.ts';
 import { INIT_CONTAINER, PROXY_CONTAINER, PROXY_UID } from '../injector/proxy-container.ts';
-import { INJECTOR_CONFIG_MAP, parseInjectorSettings } from '../injector/settings.ts';
-import { nameOf, say, type World } from './world.ts';
+import { INJECTOR_CONFIG_MAP, parseInjectorSettings, type StoredSettings } from '../injector/settings.ts';
+import { say, type Workload, type World } from './world.ts';
 
 const REVISION_LABEL = 'istio.io/rev';
 
 export function checkInjection(world: World): Diagnostic[] {
-  return [...checkNamespaces(world), ...checkPods(world), ...checkImages(world)];
+  return [...checkNamespaces(world), ...checkPods(world), ...checkSettings(world)];
 }
 
 /** An empty one that nobody writes about is no news: every cluster comes with some. */
@@ -61,37 +62,45 @@ function uidOf(container: Container, spec: Pod['spec']): unknown {
   return container.securityContext?.['runAsUser'] ?? spec.securityContext?.['runAsUser'];
 }
 
-/** Proxies that were injected before an upgrade go on with what they have. */
-function checkImages({ all, pods }: World): Diagnostic[] {
-  const settings = all.find(
-    ({ object }) => object.kind === 'ConfigMap' && object.metadata.name === INJECTOR_CONFIG_MAP,
-  );
-  const image = settings && imageIn(settings.object['data']);
-  if (image === undefined) return [];
+/** Proxies that were injected before an upgrade, or before the cluster got its network, go on with what they have. */
+function checkSettings({ all, pods }: World): Diagnostic[] {
+  const stored = all.find(({ object }) => object.kind === 'ConfigMap' && object.metadata.name === INJECTOR_CONFIG_MAP);
+  const settings = stored && settingsIn(stored.object['data']);
+  if (settings === undefined) return [];
   return pods.flatMap((pod) => {
     const { spec } = pod.object as Pod;
-    const proxy = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].find(
-      ({ name }) => name === PROXY_CONTAINER,
-    );
-    if (proxy?.image === undefined || proxy.image === image || NEVER_IN.has(nameOf(pod.object).namespace)) return [];
-    const message = `its proxy is ${proxy.image}, and new ones are ${image}`;
-    return [
-      say(
-        pod,
-        'ISM0404',
-        '',
-        message,
-        'make it anew (kubectl rollout restart), so that its proxy is as new as the others',
-      ),
-    ];
+    const containers = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
+    const proxy = containers.find(({ name }) => name === PROXY_CONTAINER);
+    if (proxy === undefined || NEVER_IN.has(pod.namespace)) return [];
+    return [...judgeImage(pod, proxy, settings), ...judgeNetwork(pod, settings)];
   });
 }
 
-function imageIn(data: unknown): string | undefined {
+/** What a pod asks for of its own is a suffix of the image. */
+function judgeImage(pod: Workload, { image }: Container, { proxyImage }: StoredSettings): Diagnostic[] {
+  if (image === undefined || image.startsWith(proxyImage)) return [];
+  const cure = 'make it anew (kubectl rollout restart), so that its proxy is as new as the others';
+  return [say(pod, 'ISM0404', '', `its proxy is ${image}, and new ones are ${proxyImage}`, cure)];
+}
+
+function judgeNetwork(pod: Workload, { network }: StoredSettings): Diagnostic[] {
+  const own = pod.labels[NETWORK_LABEL];
+  if (network === '' || own === network) return [];
+  const said = own === undefined ? 'it has no such label' : `it says ${own}`;
+  const cure =
+    own === undefined
+      ? 'make it anew (kubectl rollout restart): the injector labels it'
+      : 'correct the label, or remove it';
+  return [
+    say(pod, 'ISM0321', `metadata.labels["${NETWORK_LABEL}"]`, `the cluster is on ${network}, and ${said}`, cure),
+  ];
+}
+
+function settingsIn(data: unknown): StoredSettings | undefined {
   const { settings } = (data ?? {}) as { settings?: unknown };
   if (typeof settings !== 'string') return undefined;
   try {
-    return parseInjectorSettings(settings).proxyImage;
+    return parseInjectorSettings(settings);
   } catch {
     // That the injector cannot use it, the control plane says.
     return undefined;

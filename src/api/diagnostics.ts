@@ -108,6 +108,7 @@ export const DIAGNOSTICS = {
   ISM0318: { severity: 'warning', title: 'service that clusters have differently', istio: 'IST0170' },
   ISM0319: { severity: 'warning', title: 'export that is not done as asked' },
   ISM0320: { severity: 'error', title: 'name that its cluster does not export' },
+  ISM0321: { severity: 'warning', title: 'pod on another network than its cluster' },
   ISM0322: { severity: 'warning', title: 'copy of a rule that drifted' },
   ISM0401: { severity: 'info', title: 'namespace without injection', istio: 'IST0102' },
   ISM0402: { severity: 'warning', title: 'pod without a sidecar', istio: 'IST0103' },

@@ -19,6 +19,8 @@ export interface ConfigDump {
   readonly routes: readonly Held[];
   readonly endpoints: readonly Held[];
   readonly secrets: readonly Held[];
+  /** Envoy tells endpoints only to who asks for them. */
+  readonly hasEndpoints: boolean;
   /** What the proxy refuses now, in its own words. */
   readonly refusals: readonly string[];
   /** The whole of it, without keys. */
@@ -79,6 +81,7 @@ export function readDump(text: string, source: string): ConfigDump {
       ...held(secrets!, 'dynamic_warming_secrets', 'secret', 'WARMING'),
       ...held(secrets!, 'static_secrets', 'secret', 'STATIC'),
     ],
+    hasEndpoints: section('Endpoints')['@type'] !== undefined,
     refusals: [
       ...refusalsOf(list(clusters!, 'dynamic_active_clusters'), 'cluster'),
       ...refusalsOf(list(clusters!, 'dynamic_warming_clusters'), 'cluster'),

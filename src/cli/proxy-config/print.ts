@@ -100,6 +100,7 @@ export function notesOn({ dump }: Asked): string[] {
   );
   const fetching = dump.routes.filter(({ resource }) => resource['vhds'] !== undefined);
   return [
+    ...(dump.hasEndpoints ? [] : ['the dump has no endpoints: save it from /config_dump?include_eds']),
     ...dump.refusals.map((refusal) => `the proxy refuses ${refusal}`),
     ...(warming.length === 0 ? [] : [`not used yet, until what they wait for has come: ${warming.join(', ')}`]),
     ...(fetching.length === 0

@@ -112,7 +112,7 @@ test('routes are told with the VirtualService that made them, and what they ask 
     ['80', 'x', 'x', '/reviews end-user=jason !x-old page~[0-9]+'],
     ['80', 'empty', 'y', '/*', '404'],
   ]);
-  expect(notesOn(asked)).toEqual([expect.stringContaining('VHDS')]);
+  expect(notesOn(asked)).toEqual([expect.stringContaining('include_eds'), expect.stringContaining('VHDS')]);
 });
 
 test('endpoints are told with their health, and those that the proxy leaves out as ejected', () => {
@@ -168,6 +168,20 @@ test('certificates are told with the time that is left, and no key is ever print
   }
 });
 
+test('a certificate that is cut is told as damaged, and the others all the same', () => {
+  const pem = '-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n';
+  const secret = { name: 'cut', validation_context: { trusted_ca: { inline_string: pem } } };
+  const raw = JSON.parse(saved) as { configs: { '@type': string; dynamic_active_secrets?: object[] }[] };
+  for (const each of raw.configs) each.dynamic_active_secrets?.push({ name: 'cut', secret });
+  expect(rows('secret', {}, 'short', dumpOf(...raw.configs)).map(([name, , , , , , , , left]) => [name, left])).toEqual(
+    [
+      ['ROOTCA', '3649d'],
+      ['cut', 'damaged'],
+      ['default', '23h'],
+    ],
+  );
+});
+
 test('the messages themselves are what -o json and yaml print, narrowed as the table is', () => {
   const clusters = JSON.parse(show('cluster', { fqdn: 'reviews', subset: 'v3' }, 'json')) as { name: string }[];
   expect(clusters.map(({ name }) => name)).toEqual(['outbound|9080|v3|reviews.default.svc.cluster.local']);
@@ -182,7 +196,8 @@ test('what the proxy refuses, and what waits, is said', () => {
       { name: 'new', warming_state: { listener: { name: 'new' } } },
     ],
   });
-  expect(notesOn(dumpOf(listeners))).toEqual([
+  const endpoints = section('EndpointsConfigDump', {});
+  expect(notesOn(dumpOf(listeners, endpoints))).toEqual([
     'the proxy refuses listener bad: no such filter',
     'not used yet, until what they wait for has come: new',
   ]);

@@ -15,7 +15,7 @@ export interface SecretRow {
   readonly notBefore: string;
   /** Of its SPIFFE ID; '' where it has none. */
   readonly trustDomain: string;
-  /** `42d`, `23h`; `expired`. */
+  /** `42d`, `23h`; `expired`; `damaged`. */
   readonly left: string;
 }
 
@@ -43,12 +43,21 @@ export function readSecrets(all: readonly Held[], nowMs: number): SecretRow[] {
 }
 
 function secretRow(name: string, type: SecretRow['type'], status: string, pem: string, nowMs: number): SecretRow {
-  const certificate = new X509Certificate(pem);
+  const certificate = readCertificate(pem);
+  const about = { name, type, status };
+  if (certificate === undefined)
+    return {
+      ...about,
+      valid: false,
+      serialNumber: '-',
+      notAfter: '-',
+      notBefore: '-',
+      trustDomain: '',
+      left: 'damaged',
+    };
   const [from, to] = [certificate.validFromDate.getTime(), certificate.validToDate.getTime()];
   return {
-    name,
-    type,
-    status,
+    ...about,
     valid: from <= nowMs && nowMs < to,
     serialNumber: certificate.serialNumber.toLowerCase(),
     notAfter: seconds(to),
@@ -70,6 +79,15 @@ export function secretCells({
   left,
 }: SecretRow): string[] {
   return [name, type, status, String(valid), serialNumber, notAfter, notBefore, trustDomain || '-', left];
+}
+
+/** undefined: somebody's dump, cut or changed. */
+function readCertificate(pem: string): X509Certificate | undefined {
+  try {
+    return new X509Certificate(pem);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Certificates of workloads live a day, those of CAs years. */
