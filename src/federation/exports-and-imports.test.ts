@@ -494,6 +494,24 @@ test('a namespace that gets the label of a policy exports, and no more without i
   }
 });
 
+test('objects live where the service’s namespace is, or in istio-system, with one address', () => {
+  const imports = new Imports('c1', 'cluster.local');
+  const [make] = fc.sample(exportSpec, { numRuns: 1, seed: 1 });
+  imports.setExport('c2', 'shop/cart', make!('c2'));
+  const homes = (metadata: KubeObject['metadata'] | undefined): string[] => {
+    if (metadata !== undefined) imports.take(upsert({ apiVersion: 'v1', kind: 'Namespace', metadata }));
+    imports.plan();
+    return imports.imports.get('shop/cart')!.objects.map(({ kind, metadata: made }) => `${kind} ${made.namespace}`);
+  };
+  expect(homes(undefined)).toContain('ServiceEntry istio-system');
+  const address = addressesOf(imports).get('shop/cart');
+  expect(homes({ name: 'shop' })).toEqual(expect.arrayContaining(['ServiceEntry shop', 'ServiceImport shop']));
+  const ending = homes({ name: 'shop', deletionTimestamp: created(9) });
+  expect(ending).toContain('ServiceEntry istio-system');
+  expect(ending.join()).not.toContain('ServiceImport');
+  expect(addressesOf(imports).get('shop/cart')).toBe(address);
+});
+
 test('the address of a service that is imported no more is free for others', () => {
   const imports = new Imports('c1', 'cluster.local', few());
   const [make] = fc.sample(exportSpec, { numRuns: 1, seed: 1 });

@@ -123,7 +123,9 @@ export class Imports {
 
   take(news: ObjectNews): void {
     const { kind, metadata } = news.object;
-    if (kind === 'Namespace') this.#setNamespace(metadata.name ?? '', news.kind === 'upsert');
+    // In one that ends nothing can be made any more.
+    const isThere = news.kind === 'upsert' && metadata.deletionTimestamp === undefined;
+    if (kind === 'Namespace') this.#setNamespace(metadata.name ?? '', isThere);
     if (kind !== SERVICE_ENTRY.kind && kind !== DESTINATION_RULE.kind) return;
     const key = `${kind} ${metadata.namespace ?? ''}/${metadata.name ?? ''}`;
     const raw = news.kind === 'upsert' ? news.object : undefined;

@@ -375,7 +375,8 @@ export class Federation {
 
   #applyImport(before: Import | undefined, { objects }: Import): void {
     const kept = new Set(objects.map(identityOf));
-    for (const object of before?.objects ?? []) {
+    // A rule goes before the host that it is for.
+    for (const object of before?.objects.toReversed() ?? []) {
       if (kept.has(identityOf(object))) continue;
       this.#applier.unwant(object);
       this.#applier.wantStatus(object, undefined);
