@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Do the proxies have what the answer rests on? Their control planes know what each has acknowledged, and what it refuses.
+import packageJson from '../../../package.json' with { type: 'json' };
 import type { UsedResource } from '../../explain/path.ts';
 import { askPlane, listPlanePods } from '../proxies/planes.ts';
 import type { SeenCluster } from './see-mesh.ts';
@@ -44,6 +45,10 @@ export async function compareWithHeld(
       return cluster === undefined ? notAsked(`${plane} is not looked at`) : compareOne(cluster, resources);
     }),
   );
+  return joined(reports);
+}
+
+function joined(reports: readonly HeldReport[]): HeldReport {
   return {
     same: reports.reduce((sum, { same }) => sum + same, 0),
     deviations: reports.flatMap(({ deviations }) => deviations),
@@ -73,11 +78,12 @@ async function compareOne({ id, target }: SeenCluster, used: readonly UsedResour
         return compareStream(latest, resources);
       }),
     );
-    return {
-      same: reports.reduce((sum, { same }) => sum + same, 0),
-      deviations: reports.flatMap(({ deviations }) => deviations),
-      notes: reports.flatMap(({ notes }) => notes),
-    };
+    const report = joined(reports);
+    const other = report.deviations.length > 0 && pilots.find(({ version }) => version !== packageJson.version);
+    if (!other) return report;
+    // Another version may make other resources of the same objects.
+    const note = `the control plane of ${id} is ${other.version}, this is ${packageJson.version}: that alone may be the difference`;
+    return { ...report, notes: [...report.notes, note] };
   } catch (error) {
     return notAsked(`the control plane of ${id} did not answer (${(error as Error).message})`);
   }

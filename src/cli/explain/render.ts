@@ -155,6 +155,7 @@ export function renderHeld({ same, deviations, notes }: HeldReport, style: Style
     for (const each of deviations)
       lines.push(...wrap(`- ${describeDeviation(each)}`, WIDTH, '  ').map((text) => ({ text })));
   }
+  if (lines.length === 1 && notes.length === 0) return '';
   for (const note of notes) lines.push(...wrap(note, WIDTH).map((text) => ({ text })));
   return paint(lines, style);
 }
