@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a proxy's listeners and routes make of a request, step by step, each with the object behind it.
-import { PASSTHROUGH, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../envoy/names.ts';
+import { VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../envoy/names.ts';
 import type { Outcome } from '../envoy/simulate/outcome.ts';
 import type { Origin } from '../intent/origin.ts';
 import type { Hop } from './crossing.ts';

@@ -19,7 +19,7 @@ import {
 import { readDestination, readOpenedTls } from './describe-destination.ts';
 import { changeSteps, statusText } from './describe-route.ts';
 import { destinationWhy, endpointSteps, targetSteps } from './destination-steps.ts';
-import { type EndpointGroup, endpointGroups, splitAddress } from './endpoint-groups.ts';
+import { type EndpointGroup, endpointGroups } from './endpoint-groups.ts';
 import { hopSteps, ruleOf } from './hop-steps.ts';
 import type { Mesh, MeshCluster } from './mesh.ts';
 import { resolveName } from './names.ts';

@@ -3,7 +3,7 @@
 import { isRefused } from '../../api/diagnostics.ts';
 import { validateObject } from '../../api/validate.ts';
 import { imagineObjects } from '../../explain/imagined.ts';
-import type { ClusterInput, MeshInput, SeenObject } from '../../explain/mesh.ts';
+import type { ClusterInput, SeenObject } from '../../explain/mesh.ts';
 import { buildStages } from '../../install/manifest.ts';
 import { readValues } from '../../install/values/read-values.ts';
 import { REMOTE_SECRET_LABEL } from '../../kube/remote-kubeconfig.ts';
