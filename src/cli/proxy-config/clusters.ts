@@ -10,7 +10,7 @@ export interface ClusterFilter {
   readonly direction?: string | undefined;
 }
 
-export interface ClusterName {
+interface ClusterName {
   readonly direction: string;
   readonly port: string;
   readonly subset: string;
@@ -18,7 +18,7 @@ export interface ClusterName {
 }
 
 /** `outbound|9080|v2|reviews.default.svc.cluster.local`, `outbound_.9080_.v2_.reviews...`; undefined for names of another form. */
-export function readClusterName(name: string): ClusterName | undefined {
+function readClusterName(name: string): ClusterName | undefined {
   const parts = name.includes('|') ? name.split('|') : name.split('_.');
   if (parts.length < 4) return undefined;
   const [direction = '', port = '', subset = '', ...host] = parts;
