@@ -15,7 +15,7 @@ export function ruleOf(mesh: Mesh, { cluster }: Hop, { rule }: Outcome): Why | u
 }
 
 /** `spec.http[0].match[1]` and `fault` are `spec.http[0].fault`. */
-export function ruleMember(mesh: Mesh, { cluster }: Hop, { rule }: Outcome, member: string): Why[] {
+function ruleMember(mesh: Mesh, { cluster }: Hop, { rule }: Outcome, member: string): Why[] {
   const [base, list = '', index] = /^spec\.(\w+)\[(\d+)\]/.exec(rule?.field ?? '') ?? [];
   if (rule === undefined || base === undefined) return [];
   const why = whyOfRule(mesh, cluster, { ...rule, field: `${base}.${member}` });

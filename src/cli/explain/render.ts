@@ -14,12 +14,6 @@ export interface Line {
   readonly style?: keyof Style;
 }
 
-export interface ShownRequest {
-  /** `GET http://reviews:9080/reviews/0` */
-  readonly request: string;
-  readonly headers: readonly string[];
-}
-
 export function renderPath(path: Path, headers: readonly string[], style: Style = PLAIN): string {
   const lines = [...headLines(path, headers), { text: '' }, ...verdictLines(path), { text: '' }, ...pathLines(path)];
   return paint(lines, style);
@@ -39,7 +33,7 @@ export function headLines({ request, from }: Path, headers: readonly string[]): 
   }));
 }
 
-export function verdictLines({ verdict, endings }: Path): Line[] {
+function verdictLines({ verdict, endings }: Path): Line[] {
   const isBad = endings.some(({ kind }) => kind === 'refused');
   return wrap(`→ ${verdict}`, WIDTH, '  ').map((text) => ({ text, style: isBad ? 'bad' : 'bold' }));
 }
@@ -115,7 +109,7 @@ function whyLines(why: Why, indent: string): Line[] {
 }
 
 /** `VirtualService default/reviews spec.http[0].match[0] (rules.yaml:12)` */
-export function describeWhy({ kind, namespace, name, field, madeOf, file, line }: Why): string {
+function describeWhy({ kind, namespace, name, field, madeOf, file, line }: Why): string {
   const read = file === undefined ? '' : ` (${file}${line === undefined ? '' : `:${line}`})`;
   const place = madeOf === undefined ? read : ` (made of ${madeOf})`;
   return `${kind} ${namespace === '' ? name : `${namespace}/${name}`}${field === undefined ? '' : ` ${field}`}${place}`;
