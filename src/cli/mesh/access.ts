@@ -43,11 +43,11 @@ export function buildRemoteSecret(mesh: string, served: string, kubeconfig: stri
   return buildKubeconfigSecret(mesh, remoteSecretName(served), served, kubeconfig, { [label]: value });
 }
 
-export function peerSecretName(peer: string): string {
+function peerSecretName(peer: string): string {
   return `isthmus-peer-${peer}`;
 }
 
-export function remoteSecretName(served: string): string {
+function remoteSecretName(served: string): string {
   return `isthmus-remote-${served}`;
 }
 

@@ -36,7 +36,7 @@ export interface CarryOutOptions {
   readonly signal: AbortSignal;
 }
 
-export const NEXT = 'run the same command again: it goes on where it ended';
+const NEXT = 'run the same command again: it goes on where it ended';
 
 /**
  * @param members those that answered

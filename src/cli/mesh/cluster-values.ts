@@ -10,7 +10,7 @@ import type { Mesh } from './mesh-file.ts';
 /** 15443 is open on every gateway of ours. */
 const GATEWAY_PORT = 15_443;
 /** Of RFC 5737: stands in a plan for an address that nobody knows yet, and is never applied. */
-export const UNKNOWN_ADDRESS = '192.0.2.1';
+const UNKNOWN_ADDRESS = '192.0.2.1';
 
 /** Values that mesh.yaml has a field for. */
 const SAID_ELSEWHERE: Readonly<Record<string, string>> = {

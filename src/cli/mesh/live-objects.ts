@@ -8,7 +8,7 @@ import { type KubeClient, KubeError } from '../../kube/client.ts';
 import type { KubeObject, ResourceType } from '../../kube/types.ts';
 import { MESH_LABEL } from './record.ts';
 
-export const EXPORT_POLICIES = resourceOf(EXPORT_POLICY);
+const EXPORT_POLICIES = resourceOf(EXPORT_POLICY);
 const PART_OF = 'app.kubernetes.io/part-of=isthmus';
 
 /** Every kind that `mesh up` writes. */

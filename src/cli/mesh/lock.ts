@@ -14,7 +14,7 @@ import { MESH_LABEL } from './record.ts';
 export type LeaseClient = Pick<KubeClient, 'get' | 'create' | 'replace' | 'patch' | 'delete' | 'clock'>;
 
 /** There in every cluster, before the mesh and after it. */
-export const LOCK_NAMESPACE = 'kube-system';
+const LOCK_NAMESPACE = 'kube-system';
 export const LOCK = 'isthmus-mesh';
 const DURATION_MS = 30_000;
 const RENEW_MS = 8_000;
@@ -44,7 +44,7 @@ interface LeaseObject extends KubeObject {
   spec?: { holderIdentity?: string; leaseDurationSeconds?: number; acquireTime?: string; renewTime?: string };
 }
 
-export function thisHolder(command: string): Holder {
+function thisHolder(command: string): Holder {
   let user = 'somebody';
   try {
     user = userInfo().username;
@@ -96,7 +96,7 @@ export async function releaseAll({ held }: Pick<Locks, 'held'>): Promise<void> {
 }
 
 /** @throws UserError naming who has it, and since when */
-export async function acquireLock(cluster: string, client: LeaseClient, mesh: string, holder: Holder): Promise<Lock> {
+async function acquireLock(cluster: string, client: LeaseClient, mesh: string, holder: Holder): Promise<Lock> {
   for (let attempt = 0; ; attempt++) {
     const nowMs = (await client.clock()) ?? Date.now();
     const live = await client.get<LeaseObject>(LEASES, LOCK, LOCK_NAMESPACE);
