@@ -8,7 +8,7 @@ import { type Finished, processesOfSandbox, run, TestSandbox } from '../fixture/
 export type Cluster = 'cluster1' | 'cluster2' | 'cluster3';
 export const CLUSTERS: readonly Cluster[] = ['cluster1', 'cluster2', 'cluster3'];
 export const SYSTEM = 'istio-system';
-export const GATEWAY_OF = { cluster1: '172.31.0.100', cluster2: '172.31.0.120', cluster3: '172.31.0.140' } as const;
+const GATEWAY_OF = { cluster1: '172.31.0.100', cluster2: '172.31.0.120', cluster3: '172.31.0.140' } as const;
 const TABLE = 'verify-faults';
 
 export interface Told {

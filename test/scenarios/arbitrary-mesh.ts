@@ -192,7 +192,7 @@ const policy = fc.record(
   },
   { requiredKeys: [] },
 );
-export const policyOfAll = fc
+const policyOfAll = fc
   .tuple(
     policy,
     fc.option(fc.constantFrom({ tunnel: { targetHost: 'db.example', targetPort: 5432 } }, { proxyProtocol: {} })),

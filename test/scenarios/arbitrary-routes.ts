@@ -38,7 +38,7 @@ export const REQUEST_WORDS = {
 } as const;
 
 const word = fc.constantFrom(...WORDS);
-export const textMatch = fc.oneof(
+const textMatch = fc.oneof(
   word.map((exact) => ({ exact })),
   word.map((prefix) => ({ prefix })),
   fc.constantFrom('a.*', '(jas|ann).+', '[0-9]{1,3}', '(?i)JASON').map((regex) => ({ regex })),
@@ -60,7 +60,7 @@ export interface Places {
   readonly gateways: readonly string[];
 }
 
-export function arbitraryMatch({ namespaces, ports, gateways }: Places): Arbitrary<Fields> {
+function arbitraryMatch({ namespaces, ports, gateways }: Places): Arbitrary<Fields> {
   return fc.record(
     {
       name: word,
@@ -147,7 +147,7 @@ const retries = fc.constantFrom(
 );
 
 /** What is done to requests besides, `destination`: where mirrors lead. */
-export function arbitraryExtras(destination: Arbitrary<object>): Arbitrary<Fields> {
+function arbitraryExtras(destination: Arbitrary<object>): Arbitrary<Fields> {
   const mirror = fc
     .tuple(destination, fc.constantFrom(undefined, 100, 50))
     .map(([to, value]) => ({ destination: to, ...(value !== undefined && { percentage: { value } }) }));
@@ -195,7 +195,7 @@ interface Edits {
 
 const weight = fc.integer({ min: 1, max: 99 });
 
-export function arbitraryAction(destination: Arbitrary<object>): Arbitrary<Fields> {
+function arbitraryAction(destination: Arbitrary<object>): Arbitrary<Fields> {
   const extras = arbitraryExtras(destination);
   const redirect = fc.constantFrom(
     { uri: '/there', redirectCode: 308, port: 8443 },
