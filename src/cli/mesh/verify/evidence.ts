@@ -43,6 +43,10 @@ export interface ClusterSight {
   readonly entries: readonly EntrySight[];
   /** Why the control plane's cluster did not take a ServiceEntry. */
   readonly entryRefused?: string;
+  /** Sidecars that say for every namespace what pods see. */
+  readonly sidecars: readonly string[];
+  /** VirtualServices for every name there is, or every name of one zone. */
+  readonly wideRoutes: readonly { readonly object: string; readonly host: string }[];
   /** DestinationRules for names below `.global` or for everything, that say something of TLS. */
   readonly tlsRules: readonly TlsRule[];
   /** `NAMESPACE/NAME` of NetworkPolicies that may stand in the way. */

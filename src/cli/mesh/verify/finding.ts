@@ -39,6 +39,8 @@ export const CAUSES = [
   'dns-stub-missing',
   'name-unresolved',
   'not-passed-on',
+  'hidden-by-sidecar',
+  'rule-in-the-way',
   'no-endpoints',
   'wrong-destination',
   'peer-not-read',

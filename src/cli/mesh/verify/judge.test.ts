@@ -58,6 +58,8 @@ function clusterSight(name: Name, more: Partial<ClusterSight> = {}): ClusterSigh
       gatewayNetwork: undefined,
       pilotAt: [],
       entries: [],
+      sidecars: [],
+      wideRoutes: [],
       injector: 'there',
     },
     probe: { injected: true, ready: true, state: '', address: '10.3.0.9', proxyErrors: [] },
@@ -450,6 +452,27 @@ describe('names, rules and pods', () => {
       'a proxy without its control plane',
       { pairs: { 'cluster1 cluster2': { answer: failed, proxy: { ...proxy, connected: false } } } },
       ['proxy-disconnected cluster1: 12'],
+    ],
+    [
+      'a rule for all names answers in its stead',
+      {
+        clusters: { cluster1: { wideRoutes: [{ object: 'VirtualService a/b', host: '*.global' }] } },
+        pairs: {
+          'cluster1 cluster2': {
+            ...{ answer: failed, proxy },
+            door: doorTo('cluster2', { tls: { kind: 'chain', protocol: 'TLSv1.3', chain: [] }, plain: '' }),
+          },
+        },
+      },
+      ['rule-in-the-way cluster1: 12'],
+    ],
+    [
+      'a Sidecar hides it',
+      {
+        clusters: { cluster1: { sidecars: ['Sidecar istio-system/default'] } },
+        pairs: { 'cluster1 cluster2': { answer: failed, proxy: { connected: true } } },
+      },
+      ['hidden-by-sidecar cluster1: 12'],
     ],
     [
       'no endpoints',

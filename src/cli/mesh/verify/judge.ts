@@ -5,7 +5,15 @@ import { checkGateways, checkNetworks, checkPilots, checkWrittenAddresses } from
 import { checkEntries, checkProbes, checkReach, checkRemarks, checkVersions } from './checks/installation.ts';
 import { checkImports, checkTokens, checkWatched } from './checks/secrets.ts';
 import { checkClocks, checkExpiry, checkReloaded, checkRoots, checkShown } from './checks/trust.ts';
-import { checkDestination, checkLayer, checkNames, checkOpen, checkPassedOn, checkRules } from './checks/way.ts';
+import {
+  checkDestination,
+  checkLayer,
+  checkNames,
+  checkOpen,
+  checkPassedOn,
+  checkRoutes,
+  checkRules,
+} from './checks/way.ts';
 import type { MeshSight, PairSight } from './evidence.ts';
 import { CAUSES, exactly, type Finding, type Suspicion } from './finding.ts';
 import { failedPairs, judgePair } from './verdict.ts';
@@ -32,6 +40,7 @@ const CHECKS: readonly ((mesh: MeshSight) => Suspicion[])[] = [
   checkShown,
   checkDestination,
   checkRules,
+  checkRoutes,
   checkNames,
   checkVersions,
 ];

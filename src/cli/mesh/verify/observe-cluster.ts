@@ -75,16 +75,19 @@ interface DeploymentFields {
 
 /** @throws KubeError, Error when the API server refuses or cannot be reached */
 export async function observeCluster(name: string, client: KubeClient): Promise<Observed> {
-  const [serverMs, installation, deployments, pods, settings, entries, rules, policies] = await Promise.all([
-    client.clock(),
-    inspectInstallation(client),
-    listed(client, DEPLOYMENTS, ISTIO_NAMESPACE),
-    listed(client, PODS, ISTIO_NAMESPACE),
-    client.get(CONFIG_MAPS, 'istio', ISTIO_NAMESPACE),
-    listed(client, meshType('ServiceEntry')!),
-    listed(client, meshType('DestinationRule')!),
-    listed(client, NETWORK_POLICIES, ISTIO_NAMESPACE),
-  ]);
+  const [serverMs, installation, deployments, pods, settings, entries, rules, policies, sidecars, routes] =
+    await Promise.all([
+      client.clock(),
+      inspectInstallation(client),
+      listed(client, DEPLOYMENTS, ISTIO_NAMESPACE),
+      listed(client, PODS, ISTIO_NAMESPACE),
+      client.get(CONFIG_MAPS, 'istio', ISTIO_NAMESPACE),
+      listed(client, meshType('ServiceEntry')!),
+      listed(client, meshType('DestinationRule')!),
+      listed(client, NETWORK_POLICIES, ISTIO_NAMESPACE),
+      listed(client, meshType('Sidecar')!, ISTIO_NAMESPACE),
+      listed(client, meshType('VirtualService')!),
+    ]);
   const [gateway, authority, names, injector, pilotAt] = await Promise.all([
     observeGateway(client),
     observeAuthority(client),
@@ -107,6 +110,8 @@ export async function observeCluster(name: string, client: KubeClient): Promise<
       ...{ gatewayNetwork: networkOf(deployments), pilotAt, entries: entries.flatMap(entriesOf) },
       names,
       injector,
+      sidecars: sidecars.map(({ metadata }) => `Sidecar ${metadata.namespace}/${metadata.name}`),
+      wideRoutes: routes.flatMap(wideRoutesOf),
       tlsRules: rules.flatMap(tlsRulesOf),
       policies: policies.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`),
     },
@@ -306,6 +311,13 @@ async function observeInjector(client: KubeClient): Promise<ClusterSight['inject
   if (found === undefined) return 'missing';
   const webhooks = (found['webhooks'] ?? []) as readonly { clientConfig?: { caBundle?: string } }[];
   return webhooks.some(({ clientConfig }) => (clientConfig?.caBundle ?? '') === '') ? 'no-ca' : 'there';
+}
+
+function wideRoutesOf(rule: KubeObject): { object: string; host: string }[] {
+  const { kind, namespace, name } = refOf(rule);
+  const { hosts = [], gateways = ['mesh'] } = (rule['spec'] ?? {}) as { hosts?: unknown[]; gateways?: unknown[] };
+  const host = hosts.find((each): each is string => typeof each === 'string' && /^\*(\.(global|local))?$/.test(each));
+  return host === undefined || !gateways.includes('mesh') ? [] : [{ object: `${kind} ${namespace}/${name}`, host }];
 }
 
 /** That which says anything but the mesh's own TLS of many hosts, or of names of other clusters. */

@@ -194,7 +194,16 @@ function nothingOf(name: string, unreachable = 'unknown'): ClusterSight {
   return {
     ...{ name, unreachable, role: 'none', plane: undefined, meshName: undefined, aheadMs: undefined },
     ...{ remarks: [], parts: [], gateway: undefined, authority: undefined, networks: undefined, names: undefined },
-    ...{ gatewayNetwork: undefined, pilotAt: [], entries: [], tokens: [], tlsRules: [], policies: [] },
+    ...{
+      gatewayNetwork: undefined,
+      pilotAt: [],
+      entries: [],
+      sidecars: [],
+      wideRoutes: [],
+      tokens: [],
+      tlsRules: [],
+      policies: [],
+    },
     ...{ late: [], strangers: [], injector: 'there', probe: NO_PROBE },
   };
 }
@@ -321,7 +330,16 @@ async function nameTargets(
       else refusedEntries.set(plane.name, refused);
     }
   };
-  await Promise.all(scene.map(nameAt));
+  // One that does not even know the kind is told of, and the others are tried.
+  await Promise.all(
+    scene.map((actor) =>
+      nameAt(actor).catch((error) => {
+        const why = whyUnread(error);
+        if (why === undefined) throw error;
+        refusedEntries.set(actor.sight.name, why);
+      }),
+    ),
+  );
   return { addresses, late, refusedEntries };
 }
 

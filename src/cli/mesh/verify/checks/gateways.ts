@@ -230,7 +230,7 @@ export function checkWrittenAddresses({ clusters }: MeshSight): Suspicion[] {
     if (gateway === undefined) return [];
     const { addresses, ports, door } = gateway;
     const tls = ports.find(({ number }) => number === TLS_PORT);
-    const all = [...addresses, ...(door === undefined ? [] : [door.address])];
+    const all = [...new Set([...addresses, ...(door === undefined ? [] : [door.address])])];
     return [{ name, addresses: all, ports: tls === undefined ? [] : [tls.number, tls.nodePort] }];
   });
   // A cluster that was not looked at may be behind any address.

@@ -213,6 +213,19 @@ export function checkDestination(mesh: MeshSight): Suspicion[] {
     }
     const { destination } = proxy;
     if (destination === undefined || destination.endpoints.length === 0) {
+      const [sidecar] = clusterNamed(mesh, plane)?.sidecars ?? [];
+      if (destination === undefined && sidecar !== undefined) {
+        return [
+          {
+            ...about,
+            cause: 'hidden-by-sidecar',
+            object: sidecar,
+            message: `pods that ${plane} rules are not shown services of other clusters: a Sidecar for every namespace says what they see`,
+            evidence: [`no cluster for ${host} in the caller’s proxy`],
+            cure: 'add the hosts that pods call to its spec.egress (`*/*.global`, or the namespaces)',
+          },
+        ];
+      }
       return [
         {
           ...about,
@@ -246,6 +259,32 @@ export function checkDestination(mesh: MeshSight): Suspicion[] {
       ];
     }
     return [];
+  });
+}
+
+/** All of the way is open, and still another answer comes: something answers, or routes, in the service's stead. */
+export function checkRoutes(mesh: MeshSight): Suspicion[] {
+  return failedPairs(mesh).flatMap(({ from, to, model, answer, proxy, door, host }): Suspicion[] => {
+    const plane = clusterNamed(mesh, clusterNamed(mesh, from)?.plane ?? from);
+    const zone = model === 'served' ? 'local' : 'global';
+    const rules = (plane?.wideRoutes ?? []).filter((rule) => ['*', `*.${zone}`].includes(rule.host));
+    const isOpen = proxy?.destination?.tls === true && door?.tls?.kind === 'chain';
+    if (plane === undefined || rules.length === 0 || !isOpen || answer === undefined) return [];
+    return [
+      {
+        cause: 'rule-in-the-way',
+        severity: 'error',
+        cluster: plane.name,
+        object: rules[0]!.object,
+        message: `the way from ${from} to ${to} is open, and requests are led or answered otherwise by a rule for all names below .${zone}`,
+        evidence: [
+          ...rules.map((rule) => `${rule.object}: hosts ${rule.host}`),
+          `${host}: ${'error' in answer.outcome ? answer.outcome.error : `HTTP ${answer.outcome.status}: ${answer.outcome.body.slice(0, 120)}`}`,
+        ],
+        cure: `isthmus explain --cluster ${from} shows what the rule does to a request; narrow its hosts, or remove it`,
+        explains: exactly({ from, to }),
+      },
+    ];
   });
 }
 
@@ -284,7 +323,9 @@ export function checkNames(mesh: MeshSight): Suspicion[] {
       ...about,
       cause: kind === 'ConfigMap' ? 'dns-stub-missing' : 'dns-server-down',
       object: `${kind} ${namespace}/${name}`,
-      message: fault.message.replaceAll(/: probe\.global does not resolve|probe\.global and all other /g, ''),
+      message: fault.message
+        .replaceAll(/: probe\.global does not resolve|probe\.global and all other /g, '')
+        .replace(/^probe\.global is a name that only/, 'names below .global are such as only'),
       cure: fault.cure,
     };
   });
