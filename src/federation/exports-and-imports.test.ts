@@ -185,7 +185,7 @@ describe('what is exported', () => {
         for (const [name, { spec }] of exports.digests) {
           if (spec === undefined) continue;
           const written = JSON.parse(JSON.stringify(exportedObject(name, spec))) as KubeObject;
-          expect(readExported(written, 'c1')).toEqual(spec);
+          expect(readExported(written, 'c1', 'cluster.local')).toEqual(spec);
         }
       }),
     );

@@ -305,7 +305,7 @@ export class Federation {
   #read(cluster: string, object: KubeObject): { service: ServiceName; spec: ExportedServiceSpec } | undefined {
     if (object.kind !== EXPORTED_SERVICE.kind) return undefined;
     const { namespace = '', name = '' } = object.metadata;
-    const spec = readExported(object, cluster);
+    const spec = readExported(object, cluster, this.#options.dnsDomain);
     if (!('fault' in spec)) return { service: serviceKey(namespace, name), spec };
     const message = `ExportedService ${namespace}/${name}: ${spec.fault}`;
     if (this.#faults.get(cluster) !== message)

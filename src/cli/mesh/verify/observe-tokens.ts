@@ -14,7 +14,11 @@ const PEER_SECRET_LABEL = 'isthmus.io/peer=true';
 /** What a reader has to be able to list. */
 const NEEDED: Readonly<Record<TokenSight['kind'], readonly string[]>> = {
   remote: ['/api/v1/services', '/api/v1/pods', '/apis/discovery.k8s.io/v1/endpointslices'],
-  peer: ['/apis/isthmus.io/v1alpha1/exportedservices'],
+  peer: [
+    '/apis/isthmus.io/v1alpha1/exportedservices',
+    '/apis/networking.istio.io/v1/virtualservices',
+    '/apis/networking.istio.io/v1/destinationrules',
+  ],
 };
 
 /** @param clusters whose kubeconfigs are looked for among this cluster's Secrets */
