@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
-import { faultOfRegex, groupCount, toJavaScript } from './regex.ts';
+import { faultOfRegex, groupCount, replaceMatches, toJavaScript } from './regex.ts';
 
 test.each([
   'a',
@@ -67,4 +67,15 @@ test.each([
 
 test('groups are counted, but for those that capture nothing', () => {
   expect(groupCount('(a)(?:b)(?P<c>d)\\([(]')).toBe(2);
+});
+
+test.each([
+  ['/api/v1', '^/(api)/', '/\\1-\\0', '/api-/api/v1'],
+  ['/a/b', '/v([0-9])', '/x', '/a/b'],
+  ['/v1', '/v([0-9])', '/\\\\\\1', '/\\1'],
+  // Where one match ends no empty one begins.
+  ['//x', '(/?)x*', '\\1y', '/y/y'],
+  ['aab', 'a*', '<\\0>', '<aa>b<>'],
+])('matches in %s of %s by %s', (text, source, rewrite, expected) => {
+  expect(replaceMatches(text, source, rewrite)).toBe(expected);
 });

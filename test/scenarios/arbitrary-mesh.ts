@@ -2,7 +2,7 @@
 // Random meshes that are valid object by object; what they mean together is left to chance.
 import fc from 'fast-check';
 import type { KubeObject } from '../../src/kube/types.ts';
-import { arbitraryRoute, REQUEST_WORDS, VERSIONS } from './arbitrary-routes.ts';
+import { arbitraryRoute, VERSIONS } from './arbitrary-routes.ts';
 
 const NAMESPACES = ['alpha', 'beta', 'gamma'] as const;
 const NAMES = ['reviews', 'ratings', 'details', 'orders'] as const;
@@ -192,7 +192,7 @@ const policy = fc.record(
   },
   { requiredKeys: [] },
 );
-const policyOfAll = fc
+export const policyOfAll = fc
   .tuple(
     policy,
     fc.option(fc.constantFrom({ tunnel: { targetHost: 'db.example', targetPort: 5432 } }, { proxyProtocol: {} })),
@@ -291,15 +291,3 @@ export const arbitraryMesh: fc.Arbitrary<KubeObject[]> = fc.uniqueArray(
   fc.oneof(service, pod, slice, serviceEntry, workloadEntry, selectingEntry, destinationRule, virtualService, gateway),
   { minLength: 1, maxLength: 30, selector: (o) => `${o.kind}/${o.metadata.namespace}/${o.metadata.name}` },
 );
-
-/** A request but for its host: `pick` chooses one among those that there are. */
-export const arbitraryRequest = fc.record({
-  pick: fc.nat(),
-  stranger: fc.nat(9).map((n) => n === 0),
-  withPort: fc.boolean(),
-  method: fc.constantFrom('GET', 'POST', 'PUT', 'DELETE'),
-  path: fc.constantFrom(...REQUEST_WORDS.paths),
-  headers: fc.dictionary(fc.constantFrom(...REQUEST_WORDS.headers), fc.constantFrom(...REQUEST_WORDS.values), {
-    maxKeys: 3,
-  }),
-});

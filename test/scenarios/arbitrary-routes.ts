@@ -38,7 +38,7 @@ export const REQUEST_WORDS = {
 } as const;
 
 const word = fc.constantFrom(...WORDS);
-const textMatch = fc.oneof(
+export const textMatch = fc.oneof(
   word.map((exact) => ({ exact })),
   word.map((prefix) => ({ prefix })),
   fc.constantFrom('a.*', '(jas|ann).+', '[0-9]{1,3}', '(?i)JASON').map((regex) => ({ regex })),
@@ -61,32 +61,56 @@ export interface Places {
 }
 
 function arbitraryMatch({ namespaces, ports, gateways }: Places): Arbitrary<Fields> {
-  return fc.record(
-    {
-      name: word,
-      uri,
-      ignoreUriCase: fc.boolean(),
-      scheme: fc.constantFrom({ exact: 'http' }, { exact: 'https' }, { prefix: 'https' }, { regex: 'https?' }),
-      method: fc.constantFrom({ exact: 'GET' }, { regex: 'P(OS|U)T' }, { prefix: 'P' }, { exact: 'OPTIONS' }),
-      authority: fc.oneof(
-        textMatch,
-        fc.constantFrom({ prefix: 'reviews' }, { regex: '.*:9080' }, { prefix: 'www.' }, { exact: 'reviews' }),
-      ),
-      headers: fc.dictionary(fc.constantFrom('end-user', 'x-canary', 'X-Other'), fc.oneof(textMatch, present), {
-        maxKeys: 2,
-      }),
-      withoutHeaders: fc.dictionary(fc.constantFrom('end-user', 'x-debug'), fc.oneof(textMatch, present), {
-        maxKeys: 2,
-      }),
-      queryParams: fc.dictionary(fc.constantFrom('v', 'q', 'w'), fc.oneof(textMatch, present), { maxKeys: 2 }),
-      port: fc.constantFrom(...ports),
-      sourceLabels: fc.constantFrom({ app: 'reviews' }, { version: 'v1' }, { version: 'v2' }),
-      sourceNamespace: fc.constantFrom(...namespaces),
-      gateways: fc.subarray([...gateways], { minLength: 1 }),
-      statPrefix: word,
-    },
-    { requiredKeys: [] },
-  );
+  const conditions = {
+    scheme: fc.constantFrom({ exact: 'http' }, { exact: 'https' }, { prefix: 'https' }, { regex: 'https?' }),
+    method: fc.constantFrom({ exact: 'GET' }, { regex: 'P(OS|U)T' }, { prefix: 'P' }, { exact: 'OPTIONS' }),
+    authority: fc.oneof(
+      textMatch,
+      fc.constantFrom({ prefix: 'reviews' }, { regex: '.*:9080' }, { prefix: 'www.' }, { exact: 'reviews' }),
+    ),
+    headers: named(['end-user', 'x-canary', 'X-Other']),
+    withoutHeaders: named(['end-user', 'x-debug']),
+    queryParams: named(['v', 'q', 'w']),
+    port: fc.constantFrom(...ports),
+    sourceLabels: fc.constantFrom({ app: 'reviews' }, { version: 'v1' }, { version: 'v2' }),
+    sourceNamespace: fc.constantFrom(...namespaces),
+    gateways: fc.subarray([...gateways], { minLength: 1 }),
+  };
+  // Whoever asks for everything at once is asked for nothing.
+  const some = fc.tuple(fc.record(conditions), fc.subarray(Object.keys(conditions), { maxLength: 2 }));
+  const rest = fc.record({ name: word, uri, ignoreUriCase: fc.boolean(), statPrefix: word }, { requiredKeys: [] });
+  return fc.tuple(some, rest).map(([[all, keys], more]) => {
+    const chosen = Object.entries(all).filter(([key]) => keys.includes(key));
+    return { ...more, ...Object.fromEntries(chosen) };
+  });
+}
+
+function named(names: readonly string[]): Arbitrary<Fields> {
+  return fc.dictionary(fc.constantFrom(...names), fc.oneof(textMatch, present), { minKeys: 1, maxKeys: 2 });
+}
+
+const exactly = (kind: string) => textMatch.filter((match) => kind in match);
+
+/** Matches that ask for one thing alone, each in another way. */
+export function soleConditions({ namespaces, ports, gateways }: Places): readonly Arbitrary<Fields>[] {
+  const texts = ['exact', 'prefix', 'regex'].map(exactly);
+  const byName = (field: string, name: string) =>
+    [...texts, present].map((condition) => condition.map((value): Fields => ({ [field]: { [name]: value } })));
+  const fixed = (field: string, ...values: unknown[]) => values.map((value) => fc.constant<Fields>({ [field]: value }));
+  return [
+    ...fixed('uri', { exact: '/login' }, { prefix: '/api' }, { regex: '/api/v[0-9]+/.*' }),
+    ...fixed('scheme', { exact: 'https' }, { prefix: 'https' }, { regex: 'ht+ps' }),
+    ...fixed('method', { exact: 'GET' }, { prefix: 'P' }, { regex: 'P(OS|U)T' }),
+    ...fixed('authority', { exact: 'www.example.com' }, { prefix: 'www.' }, { regex: '.*:9080' }),
+    ...byName('headers', 'end-user'),
+    ...byName('withoutHeaders', 'x-debug'),
+    ...byName('queryParams', 'q'),
+    ...[fc.constantFrom(...ports).map((port): Fields => ({ port }))],
+    ...fixed('sourceLabels', { version: 'v1' }, { version: 'v2' }),
+    ...[fc.constantFrom(...namespaces).map((sourceNamespace): Fields => ({ sourceNamespace }))],
+    ...[fc.constantFrom(...gateways).map((gateway): Fields => ({ gateways: [gateway] }))],
+    fc.constant<Fields>({ uri: { prefix: '/shop' }, ignoreUriCase: true }),
+  ];
 }
 
 /** With values that Envoy computes, and some that it writes as they are. */
@@ -229,7 +253,7 @@ function arbitraryAction(destination: Arbitrary<object>): Arbitrary<Fields> {
           ],
         })),
     },
-    { weight: 1, arbitrary: answer(redirect.map((redirect) => ({ redirect }))) },
+    { weight: 2, arbitrary: answer(redirect.map((redirect) => ({ redirect }))) },
     { weight: 1, arbitrary: answer(directResponse.map((directResponse) => ({ directResponse }))) },
   );
 }

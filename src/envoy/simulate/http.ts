@@ -48,7 +48,7 @@ function runRequest(context: HttpContext): Outcome {
     chosen: { ...context.chosen, table: table.name, ...(virtualHost && { virtualHost }) },
   };
   if (virtualHost === undefined) return { ...met, ...localReply(request, 404, 'no-route') };
-  if (virtualHost.requireTls === VirtualHost_TlsRequirementType.ALL && request.scheme === 'http') {
+  if (virtualHost.requireTls === VirtualHost_TlsRequirementType.ALL && forwardedProto(manager, call) === 'http') {
     if (!takesUpgrade(manager, upgrade)) return { ...met, ...localReply(request, 403, 'request') };
     const location = `https://${request.authority}${request.path}`;
     return { ...met, virtualHost: virtualHost.name, ...redirectReply(request, 301, location) };
@@ -183,7 +183,7 @@ function receive({
   const upgrade = upgradeOf(request);
   const normalized = normalizePath(request.path, manager);
   if (normalized.kind === 'refused') return localReply(request, 400, 'request');
-  const scheme = schemeOf(manager, call);
+  const scheme = request.protocol === 'h2' ? request.scheme : forwardedProto(manager, call);
   const authority = authorityOf(manager, request.authority, call.connection.port);
   if (normalized.kind === 'redirect') return redirectReply(request, 307, normalized.path);
   return { request: { ...request, scheme, authority, path: normalized.path }, upgrade };
@@ -194,9 +194,14 @@ function upgradeOf({ headers }: HttpRequest): string | undefined {
   return asks ? headers['upgrade']?.toLowerCase() : undefined;
 }
 
-/** HTTP/1 does not say it: clients that are believed do by a header, and else the connection does. */
-function schemeOf(manager: HttpConnectionManager, { request, connection, direction }: HttpContext['call']): string {
-  if (request.protocol === 'h2') return request.scheme;
+/**
+ * `x-forwarded-proto`, which is the scheme where the request does not say one: clients that are believed do by a header, and
+ * else the connection does.
+ */
+function forwardedProto(
+  manager: HttpConnectionManager,
+  { request, connection, direction }: HttpContext['call'],
+): string {
   const told = request.headers['x-forwarded-proto'];
   const isBelieved = manager.useRemoteAddress !== true || manager.xffNumTrustedHops > 0;
   if (isBelieved && (told === 'http' || told === 'https')) return told;

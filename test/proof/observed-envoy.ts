@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// A real Envoy with everything that a proxy gets, on loopback. A PROXY header in front of each connection says which address
+// the client dialled, as the redirect does in a pod, so that Envoy itself chooses listener, chain, route, cluster and endpoint.
+// Each endpoint of each cluster has an address of its own in 127.0.0.0/8, where an EchoServer answers for all of them.
+import { create, fromBinary } from '@bufbuild/protobuf';
+import { AnySchema, anyPack, anyUnpack } from '@bufbuild/protobuf/wkt';
+import { BootstrapSchema } from '#gen/envoy/config/bootstrap/v3/bootstrap_pb.ts';
+import {
+  type Cluster,
+  Cluster_DiscoveryType,
+  Cluster_LbPolicy,
+  ClusterSchema,
+} from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
+import type { Address } from '#gen/envoy/config/core/v3/address_pb.ts';
+import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
+import { LocalityLbEndpointsSchema } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
+import { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
+import { type ListenerFilter, ListenerFilterSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
+import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
+import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
+import { ProxyProtocolUpstreamTransportSchema } from '#gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts';
+import { UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import { ORIGINAL_DST } from '../../src/envoy/filters/listener-filters.ts';
+import { socketAddress } from '../../src/envoy/messages.ts';
+import { VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../../src/envoy/names.ts';
+import type { DesiredState } from '../../src/xds/types.ts';
+import { RunningEnvoy } from '../scenarios/running-envoy.ts';
+import { staticBootstrap, type WorkloadKeys } from '../scenarios/static-bootstrap.ts';
+
+/** Whom an address in 127.0.0.0/8 stands for. */
+export interface StandIn {
+  readonly cluster: string;
+  /** `10.1.0.7:9080`; 'original': wherever the client was going. */
+  readonly endpoint: string;
+}
+
+/** A sidecar has it; a gateway's ports get one. */
+const FRONT = VIRTUAL_OUTBOUND;
+const NOWHERE = 'nowhere';
+
+export interface ObservedOptions {
+  readonly desired: DesiredState;
+  readonly keys: WorkloadKeys;
+  /** Port of the EchoServer, or of a relay to it. */
+  readonly echoPort: number;
+  /** Its endpoints stand in 127.BLOCK.0.0/16; absent: 77. */
+  readonly block?: number;
+}
+
+export class ObservedEnvoy {
+  readonly #standIns = new Map<string, StandIn>();
+  readonly #block: number;
+  #envoy: RunningEnvoy | undefined;
+  #ports = new Map<string, number>();
+
+  private constructor(block: number) {
+    this.#block = block;
+  }
+
+  static async start(envoyPath: string, options: ObservedOptions): Promise<ObservedEnvoy> {
+    const observed = new ObservedEnvoy(options.block ?? 77);
+    const bootstrap = fromBinary(BootstrapSchema, staticBootstrap(options.desired, options.keys));
+    const resources = bootstrap.staticResources!;
+    resources.clusters = resources.clusters.map((cluster) => observed.#onLoopback(cluster, options.echoPort));
+    resources.listeners = resources.listeners.map(behindFront);
+    if (!resources.listeners.some(({ name }) => name === FRONT)) resources.listeners.push(front());
+    resources.clusters.push(nowhere());
+    observed.#envoy = await RunningEnvoy.start(envoyPath, bootstrap);
+    observed.#ports = await observed.#envoy.listeners();
+    return observed;
+  }
+
+  /** Where connections begin, with a PROXY header. */
+  portOf(direction: 'outbound' | 'inbound' | 'gateway'): number {
+    return this.#ports.get(direction === 'inbound' ? VIRTUAL_INBOUND : FRONT)!;
+  }
+
+  standIn(address: string): StandIn | undefined {
+    return this.#standIns.get(address);
+  }
+
+  admin(path: string): Promise<string> {
+    return this.#envoy!.admin(path);
+  }
+
+  async stop(): Promise<void> {
+    await this.#envoy?.stop();
+  }
+
+  #addressFor(standIn: StandIn): string {
+    const n = this.#standIns.size + 1;
+    const address = `127.${this.#block}.${n >> 8}.${n & 255}`;
+    this.#standIns.set(address, standIn);
+    return address;
+  }
+
+  /** How it chooses stays; what it remembers of failures, and of how many there are, goes: pairs are not to disturb one another. */
+  #onLoopback(cluster: Cluster, echoPort: number): Cluster {
+    const { case: kind, value: type } = cluster.clusterDiscoveryType;
+    const original = kind === 'type' && type === Cluster_DiscoveryType.ORIGINAL_DST;
+    const lookedUp =
+      kind === 'type' && (type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS);
+    const place = (endpoint: string) => socketAddress(this.#addressFor({ cluster: cluster.name, endpoint }), echoPort);
+    const endpoints = original
+      ? [
+          create(LocalityLbEndpointsSchema, {
+            lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: place('original') } } }],
+          }),
+        ]
+      : (cluster.loadAssignment?.endpoints ?? []);
+    for (const member of original ? [] : endpoints.flatMap(({ lbEndpoints }) => lbEndpoints)) {
+      if (member.hostIdentifier.case !== 'endpoint') continue;
+      const { value } = member.hostIdentifier;
+      const name = addressText(value.address?.address);
+      if (lookedUp && value.hostname === '') value.hostname = name.replace(/:\d+$/, '');
+      value.additionalAddresses = [];
+      value.address = place(name);
+    }
+    for (const socket of [cluster.transportSocket, ...cluster.transportSocketMatches.map((m) => m.transportSocket)]) {
+      believeAnybody(socket);
+    }
+    const { outlierDetection: _, circuitBreakers: __, ...rest } = cluster;
+    return create(ClusterSchema, {
+      ...rest,
+      clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+      loadAssignment: create(ClusterLoadAssignmentSchema, { clusterName: cluster.name, endpoints }),
+      ...(original && { lbPolicy: Cluster_LbPolicy.ROUND_ROBIN, lbConfig: { case: undefined } }),
+    });
+  }
+}
+
+function addressText(address: Address['address'] | undefined): string {
+  if (address?.case === 'pipe') return `unix://${address.value.path}`;
+  if (address?.case !== 'socketAddress') throw new Error('an endpoint without an address');
+  return `${address.value.address}:${address.value.portSpecifier.value}`;
+}
+
+/** Listens where there is room, and hands each connection to the listener of the address that it was meant for. */
+function front(): Listener {
+  const value = anyPack(
+    TcpProxySchema,
+    create(TcpProxySchema, { statPrefix: NOWHERE, clusterSpecifier: { case: 'cluster', value: NOWHERE } }),
+  );
+  return create(ListenerSchema, {
+    name: FRONT,
+    address: socketAddress('127.0.0.1', 0),
+    useOriginalDst: true,
+    listenerFilters: [proxyProtocol()],
+    filterChains: [
+      { filters: [{ name: 'envoy.filters.network.tcp_proxy', configType: { case: 'typedConfig', value } }] },
+    ],
+  });
+}
+
+/** Without a host: what goes there is closed, as where nothing listens. */
+function nowhere(): Cluster {
+  return create(ClusterSchema, {
+    name: NOWHERE,
+    clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+    loadAssignment: create(ClusterLoadAssignmentSchema, { clusterName: NOWHERE }),
+  });
+}
+
+/** All but those that redirected connections come to first bind no port. */
+function behindFront(listener: Listener): Listener {
+  const isFirst = listener.name === VIRTUAL_INBOUND || listener.name === FRONT;
+  const filters = listener.listenerFilters.filter(({ name }) => name !== ORIGINAL_DST);
+  return create(ListenerSchema, {
+    ...listener,
+    ...(isFirst && { address: socketAddress('127.0.0.1', 0) }),
+    bindToPort: isFirst,
+    listenerFilters: isFirst ? [proxyProtocol(), ...filters] : filters,
+  });
+}
+
+/** Its messages are none of ours, and its defaults do. */
+function proxyProtocol(): ListenerFilter {
+  const typeUrl = 'type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol';
+  return create(ListenerFilterSchema, {
+    name: 'envoy.filters.listener.proxy_protocol',
+    configType: { case: 'typedConfig', value: create(AnySchema, { typeUrl }) },
+  });
+}
+
+/** One server stands for everybody: whose certificate it has is no matter here, and what it is asked for is. */
+function believeAnybody(socket: TransportSocket | undefined): void {
+  if (socket?.configType.case !== 'typedConfig') return;
+  const wrapper = anyUnpack(socket.configType.value, ProxyProtocolUpstreamTransportSchema);
+  if (wrapper !== undefined) {
+    believeAnybody(wrapper.transportSocket);
+    socket.configType.value = anyPack(ProxyProtocolUpstreamTransportSchema, wrapper);
+    return;
+  }
+  const context = anyUnpack(socket.configType.value, UpstreamTlsContextSchema);
+  if (context?.commonTlsContext === undefined) return;
+  context.commonTlsContext.validationContextType = { case: undefined };
+  socket.configType.value = anyPack(UpstreamTlsContextSchema, context);
+}
