@@ -2,9 +2,9 @@
 // Exports that are not done as somebody asked.
 
 import type { Diagnostic } from '../api/diagnostics.ts';
+import { complaintsOf } from '../api/export-conditions.ts';
 import { EXPORTED_SERVICE } from '../api/exported-service.ts';
 import { SERVICE_EXPORT } from '../api/service-export.ts';
-import { isRecord } from '../api/shape.ts';
 import { type Analyzed, nameOf, say, type World } from './world.ts';
 
 const KINDS: readonly string[] = [SERVICE_EXPORT.kind, EXPORTED_SERVICE.kind];
@@ -24,7 +24,7 @@ export function checkExports({ all, services }: World): Diagnostic[] {
     }
     // What somebody asked for by an object of its own is told there.
     if (object.kind === EXPORTED_SERVICE.kind && asked.has(key)) return [];
-    return conditionsOf(each).map(({ type, reason, message }) =>
+    return complaintsOf(each.object).map(({ type, reason, message }) =>
       say(each, 'ISM0319', 'status.conditions', `${type} (${reason}): ${message}`, cureOf(type)),
     );
   });
@@ -39,14 +39,4 @@ function cureOf(type: string): string {
 function keyOf(object: Analyzed['object']): string {
   const { namespace, name } = nameOf(object);
   return `${namespace}/${name}`;
-}
-
-/** Those that say that something is not as it should be. */
-function conditionsOf({ object }: Analyzed): { type: string; reason: string; message: string }[] {
-  const { status } = object;
-  const conditions =
-    isRecord(status) && Array.isArray(status['conditions']) ? status['conditions'].filter(isRecord) : [];
-  return conditions
-    .filter(({ type, status: said }) => (type === 'Conflict' ? said === 'True' : said === 'False'))
-    .map(({ type, reason, message }) => ({ type: String(type), reason: String(reason), message: String(message) }));
 }

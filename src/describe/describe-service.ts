@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { DESTINATION_RULE } from '../api/destination-rule.ts';
 import type { Diagnostic } from '../api/diagnostics.ts';
+import { complaintsOf } from '../api/export-conditions.ts';
 import {
   EXPORT_ANNOTATION,
   MANAGED_BY,
@@ -10,7 +11,6 @@ import {
 } from '../api/export-names.ts';
 import { decodeObject, refOf } from '../api/kind.ts';
 import { decodeService, selects } from '../api/kubernetes.ts';
-import { isRecord } from '../api/shape.ts';
 import type { Mesh, MeshCluster, ProxyResources } from '../explain/mesh.ts';
 import type { DestinationIntent } from '../intent/destination-types.ts';
 import type { KubeObject } from '../kube/types.ts';
@@ -248,10 +248,6 @@ function isImport(labels: Readonly<Record<string, string>>, namespace: string, n
 
 /** Of a status: what is not as it should be. */
 function remarksOn(object: KubeObject | undefined): string[] {
-  const status = object?.['status'];
-  const conditions =
-    isRecord(status) && Array.isArray(status['conditions']) ? status['conditions'].filter(isRecord) : [];
-  return conditions
-    .filter(({ type, status: said }) => (type === 'Conflict' ? said === 'True' : said === 'False'))
-    .map(({ type, reason, message }) => `${object!.kind} ${String(type)}: ${String(reason)}: ${String(message)}`);
+  if (object === undefined) return [];
+  return complaintsOf(object).map(({ type, reason, message }) => `${object.kind} ${type}: ${reason}: ${message}`);
 }

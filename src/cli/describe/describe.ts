@@ -9,6 +9,7 @@ import { type MeshCluster, openMesh } from '../../explain/mesh.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { inputOf } from '../explain/changes.ts';
 import { type SeenMesh, seeMesh } from '../explain/see-mesh.ts';
+import { startLiveLine } from '../live-line.ts';
 import { readPodName } from '../proxies/proxy-pod.ts';
 import { renderStructured, type StructuredFormat } from '../proxies/render.ts';
 import { UserError } from '../user-error.ts';
@@ -28,10 +29,10 @@ export interface DescribeOptions {
 /** @throws UserError when no cluster can be read, or has no such object */
 export async function describe(options: DescribeOptions): Promise<void> {
   const { kind, contexts, kubeconfig, output } = options;
-  const isLive = process.stderr.isTTY === true;
-  const onProgress = (text: string) => void (isLive && process.stderr.write(`\r\x1b[K${text}`));
-  onProgress('reading clusters');
-  const seen = await seeMesh({ contexts, ...(kubeconfig !== undefined && { kubeconfig }), onProgress });
+  const line = startLiveLine();
+  line.show('reading clusters');
+  const reading = seeMesh({ contexts, ...(kubeconfig !== undefined && { kubeconfig }), onProgress: line.show });
+  const seen = await reading.finally(line.clear);
   try {
     const mesh = openMesh(inputOf(seen));
     const [first] = seen.clusters;
@@ -46,7 +47,6 @@ export async function describe(options: DescribeOptions): Promise<void> {
       kind === 'Pod'
         ? describePod(mesh, cluster, object, problems)
         : describeService({ mesh, cluster, service: object, problems });
-    if (isLive) process.stderr.write('\r\x1b[K');
     for (const note of seen.notes) process.stderr.write(`isthmus: ${note}\n`);
     process.stdout.write(
       output === 'text'

@@ -4,6 +4,7 @@ import { stringify } from 'yaml';
 import { isRefused } from '../../api/diagnostics.ts';
 import { readRequest } from '../../explain/asked.ts';
 import { renderRemarks } from '../analyze/render.ts';
+import { startLiveLine } from '../live-line.ts';
 import { type Answers, answerQuestion, asking, type Question } from './answers.ts';
 import { isSame, renderComparison } from './compare.ts';
 import { describeDeviation } from './held.ts';
@@ -21,12 +22,11 @@ export interface ExplainOptions extends Omit<Question, 'request' | 'onProgress'>
 export async function runExplain(options: ExplainOptions): Promise<0 | 1> {
   const { words, headers, ...question } = options;
   const request = asking(() => readRequest(words, headers));
-  const isLive = process.stderr.isTTY === true;
-  const clear = () => void (isLive && process.stderr.write('\r\x1b[K'));
-  const onProgress = (text: string) => void (isLive && process.stderr.write(`\r\x1b[K${text}`));
-  const answers = await answerQuestion({ ...question, request, onProgress }).finally(clear);
+  const line = startLiveLine();
+  const answers = await answerQuestion({ ...question, request, onProgress: line.show }).finally(line.clear);
   for (const note of answers.notes) process.stderr.write(`isthmus: ${note}\n`);
-  if (answers.remarks.length > 0) process.stderr.write(`${renderRemarks(answers.remarks, 'log', isLive)}\n`);
+  if (answers.remarks.length > 0)
+    process.stderr.write(`${renderRemarks(answers.remarks, 'log', process.stderr.isTTY === true)}\n`);
   print(answers, options);
   return answers.remarks.some(isRefused) ? 1 : 0;
 }

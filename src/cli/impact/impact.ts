@@ -11,6 +11,7 @@ import type { Remark } from '../analyze/judge.ts';
 import { renderRemarks } from '../analyze/render.ts';
 import { type Change, inputOf, overlayChanges, readChanges } from '../explain/changes.ts';
 import { lookUpNames, type SeenMesh, seeMesh } from '../explain/see-mesh.ts';
+import { startLiveLine } from '../live-line.ts';
 import { UserError } from '../user-error.ts';
 import { findLoggers, type Logger, type Loggers } from './callers.ts';
 import { type LogCounts, type LogSink, newCounts, readLogFile, readPodLog } from './read-logs.ts';
@@ -45,8 +46,8 @@ const READERS = 4;
 
 /** @returns the exit code @throws UserError */
 export async function impact(options: ImpactOptions): Promise<0 | 1> {
-  const progress = startNotes();
-  const seen = await seeMesh({ ...options, onProgress: progress.show });
+  const line = startLiveLine();
+  const seen = await seeMesh({ ...options, onProgress: line.show }).finally(line.clear);
   try {
     const home = seen.clusters[0]!;
     const namespace = options.namespace ?? home.target.namespace;
@@ -57,9 +58,10 @@ export async function impact(options: ImpactOptions): Promise<0 | 1> {
     const after = await lookUpNames(without(overlaid.input, deletions, home.id));
     const meshes = { before: openMesh(input), after: openMesh(after), explain };
     const found = findLoggers(meshes.before, meshes.after, await wantedPods(seen, options));
-    const sink: LogSink = { replay: new Replay(meshes), counts: newCounts(), progress: progress.requests };
+    const progress = ({ requests }: LogCounts) => line.show(`replaying: ${requests} requests`);
+    const sink: LogSink = { replay: new Replay(meshes), counts: newCounts(), progress };
     const notes = [...seen.notes, ...found.notes, ...(await readLogs(seen, found, options, sink))];
-    progress.clear();
+    line.clear();
     const report = reportOf(sink.replay.result(), sink.counts);
     const refused = overlaid.remarks.filter(isRefused);
     tellRemarks(overlaid.remarks);
@@ -67,7 +69,7 @@ export async function impact(options: ImpactOptions): Promise<0 | 1> {
     process.stdout.write(renderImpact(report, options.output));
     return refused.length > 0 || fails(report, options) ? 1 : 0;
   } finally {
-    progress.clear();
+    line.clear();
     seen.close();
   }
 }
@@ -176,21 +178,4 @@ function notesOn({ requests }: ImpactReport, { loggers }: Loggers): string[] {
 
 function tellRemarks(remarks: readonly Remark[]): void {
   if (remarks.length > 0) process.stderr.write(renderRemarks(remarks, 'log', process.stderr.isTTY === true));
-}
-
-interface Notes {
-  show(text: string): void;
-  requests(counts: LogCounts): void;
-  clear(): void;
-}
-
-/** One line that is written over, on a terminal only. */
-function startNotes(): Notes {
-  const isLive = process.stderr.isTTY === true;
-  const show = (text: string): void => void (isLive && process.stderr.write(`\r\x1b[K${text}`));
-  return {
-    show,
-    requests: ({ requests }) => show(`replaying: ${requests} requests`),
-    clear: () => show(''),
-  };
 }

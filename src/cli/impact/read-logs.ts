@@ -3,6 +3,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { PROXY_CONTAINER } from '../../injector/proxy-container.ts';
 import { type KubeClient, queryOf } from '../../kube/client.ts';
 import { PODS, resourcePath } from '../../kube/resources.ts';
 import { UserError } from '../user-error.ts';
@@ -32,7 +33,6 @@ export interface LogSink {
   readonly progress: (counts: LogCounts) => void;
 }
 
-const CONTAINER = 'istio-proxy';
 const PROGRESS_EVERY = 500;
 /** Envoy's own messages have no `T` in their time, and no quotes behind it. */
 const LIKE_A_LINE = /^(\[\d{4}-\d\d-\d\dT[^\]]*\] "|\{)/;
@@ -49,7 +49,7 @@ export async function readPodLog(
   sink: LogSink,
   signal: AbortSignal,
 ): Promise<void> {
-  const query = queryOf({ container: CONTAINER, sinceSeconds: String(sinceSeconds) });
+  const query = queryOf({ container: PROXY_CONTAINER, sinceSeconds: String(sinceSeconds) });
   const path = resourcePath(PODS, logger.namespace, logger.pod, 'log') + query;
   const stream = await client.stream('GET', path, { signal });
   for await (const line of linesOf(stream)) takeLine(line, logger, sink);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { percent } from '../../explain/endings.ts';
 import { renderStructured, type StructuredFormat } from '../proxies/render.ts';
+import { renderTable } from '../table.ts';
 import type { End } from './fates.ts';
 import type { ImpactReport, ReportedFlow, ReportedMove } from './report.ts';
 
@@ -30,16 +32,13 @@ function headOf({ workload, namespace, cluster, host, requests, untold }: Report
 
 function renderFlow(flow: ReportedFlow): string {
   const rows = flow.destinations.map(({ end, nowShare, afterShare }) => [
-    ...[nameEnd(end), percent(nowShare), percent(afterShare)],
+    ...[`  ${nameEnd(end)}`, percent(nowShare), percent(afterShare)],
     nowShare === afterShare ? '' : `${afterShare > nowShare ? '+' : '-'}${percent(Math.abs(afterShare - nowShare))}`,
   ]);
-  const table = [['DESTINATION', 'NOW', 'AFTER', 'CHANGE'], ...rows];
-  const widths = [0, 1, 2].map((column) => Math.max(...table.map((cells) => cells[column]!.length)));
-  const lines = table.map((cells) => {
-    return `  ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('   ')}`.trimEnd();
-  });
+  const table = renderTable(['  DESTINATION', 'NOW', 'AFTER', 'CHANGE'], rows, 3);
   const moves = flow.moves.flatMap(renderMove);
-  return `${[`${headOf(flow)}, ${percent(flow.changedShare)} elsewhere`, ...lines, ...moves].join('\n')}\n`;
+  const head = `${headOf(flow)}, ${percent(flow.changedShare)} elsewhere\n`;
+  return head + table + moves.map((line) => `${line}\n`).join('');
 }
 
 function renderMove({ from, to, share, requests, example, why }: ReportedMove): string[] {
@@ -99,9 +98,4 @@ function shortly({ kind, subset, cluster, workload, status, text }: End): string
 function countOf(requests: number): string {
   const rounded = Math.round(requests);
   return `${rounded} ${rounded === 1 ? 'request' : 'requests'}`;
-}
-
-export function percent(share: number): string {
-  const rounded = Math.round(share * 1000) / 10;
-  return share > 0 && rounded === 0 ? '<0.1%' : share < 1 && rounded === 100 ? '>99.9%' : `${rounded}%`;
 }

@@ -2,6 +2,7 @@
 // `isthmus rules`: rules that are written in one cluster, and where else each has arrived.
 import { compareRules, isDrift, type RuleReport } from '../../federation/rules/comparison.ts';
 import { renderStructured, type StructuredFormat } from '../proxies/render.ts';
+import { renderTable } from '../table.ts';
 import { collectRules } from './collect.ts';
 
 export interface RulesOptions {
@@ -39,18 +40,10 @@ export function renderRules(reports: readonly RuleReport[]): string {
       copies.length === 0 ? [['-', report.problem === undefined ? 'nowhere' : 'invalid', '-', '-']] : copies;
     return lines.map((cells, i) => [...(i === 0 ? first : ['', '', '']), ...cells]);
   });
-  const table = [HEADER, ...rows];
-  const widths = HEADER.map((_, column) => Math.max(...table.map((cells) => cells[column]!.length)));
-  const lines = table.map((cells) =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column]!))
-      .join('   ')
-      .trimEnd(),
-  );
   const remarks = reports.flatMap(({ kind, namespace, name, source, problem, copies }) => {
     const what = `${kind} ${namespace}/${name} of ${source}`;
     const wrong = copies.filter(isDrift).map(({ cluster, message }) => `${what}, in ${cluster}: ${message}`);
     return problem === undefined ? wrong : [`${what}: ${problem}`];
   });
-  return `${[...lines, ...(remarks.length > 0 ? ['', ...remarks] : [])].join('\n')}\n`;
+  return renderTable(HEADER, rows, 3) + (remarks.length > 0 ? `\n${remarks.join('\n')}\n` : '');
 }

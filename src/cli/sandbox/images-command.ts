@@ -5,7 +5,8 @@ import { CATALOGUE, type ImageProgram } from '../../sandbox/images/catalogue.ts'
 import { addOwnImages, readImageFiles, readOwnImages, removeOwnImages } from '../../sandbox/images/own-images-file.ts';
 import { paths, readConfig, SandboxError, sandboxDir } from '../../sandbox/layout.ts';
 import { commandName } from '../command-name.ts';
-import { printReport, renderTable } from './report.ts';
+import { renderTable } from '../table.ts';
+import { printReport } from './report.ts';
 import { withCure } from './with-cure.ts';
 
 export type ImageListFormat = 'json' | 'yaml' | 'wide';
@@ -24,17 +25,18 @@ export async function listImages(options: { name: string; output?: ImageListForm
     return;
   }
   const isWide = options.output === 'wide';
-  const table = renderTable([
+  const table = renderTable(
     ['IMAGE', 'PROGRAM', 'USER', ...(isWide ? ['COMMAND', 'FROM'] : [])],
-    ...rows.map((row) => [
+    rows.map((row) => [
       row.image,
       row.description,
       String(row.user),
       ...(isWide ? [[...row.entrypoint, ...row.defaultArgs].join(' '), row.file ?? '-'] : []),
     ]),
-  ]);
+    3,
+  );
   process.stdout.write(
-    `${table}\n\nAny tag will do, and any registry in front. Pods pull nothing: each name leads to a program of this machine.\n` +
+    `${table}\nAny tag will do, and any registry in front. Pods pull nothing: each name leads to a program of this machine.\n` +
       `Programs of your own: ${commandName()} sandbox images add FILE (--help shows one)\n`,
   );
 }

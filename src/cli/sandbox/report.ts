@@ -2,6 +2,7 @@
 // A sandbox's report for people and for programs.
 import { stringify } from 'yaml';
 import type { ClusterReport, SandboxReport } from '../../sandbox/life/status.ts';
+import { renderTable } from '../table.ts';
 
 export function printReport(report: unknown, format: 'json' | 'yaml'): void {
   process.stdout.write(format === 'json' ? `${JSON.stringify(report, undefined, 2)}\n` : stringify(report));
@@ -9,8 +10,8 @@ export function printReport(report: unknown, format: 'json' | 'yaml'): void {
 
 export function renderReport(report: SandboxReport): string {
   if (report.clusters.length === 0) return '';
+  const header = ['CONTEXT', 'KUBERNETES', 'READY', 'NETWORK', 'PODS', 'SERVER', 'GATEWAY'];
   const rows = [
-    ['CONTEXT', 'KUBERNETES', 'READY', 'NETWORK', 'PODS', 'SERVER', 'GATEWAY'],
     ...report.clusters.map((cluster) => [
       cluster.context,
       cluster.kubernetesVersion ?? '-',
@@ -31,19 +32,10 @@ export function renderReport(report: SandboxReport): string {
     `kubeconfig  ${report.kubeconfig}`,
     `mode        ${report.mode}, version ${report.version}, since ${report.startedAt}`,
     '',
-    renderTable(rows),
+    renderTable(header, rows, 3).trimEnd(),
     ...(troubled.length > 0 ? ['', ...troubled] : []),
     '',
   ].join('\n');
-}
-
-/** Columns as wide as their widest cell; the first row is the heading. */
-export function renderTable(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows
-    .map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join('   '))
-    .map((line) => line.trimEnd())
-    .join('\n');
 }
 
 function describeReadiness({ ready, connected }: ClusterReport): string {

@@ -10,7 +10,7 @@ import { readRules } from '../../rules/collect.ts';
 import { whyUnread } from '../unread.ts';
 import type { Member } from '../verify/members.ts';
 import { type Observed, observeCluster } from '../verify/observe-cluster.ts';
-import { placeClusters } from '../verify/topology.ts';
+import { placeClusters, placedAs } from '../verify/topology.ts';
 
 /** What a replica says of its CA and of the certificates that it has issued. */
 export interface CertificateReport {
@@ -49,19 +49,7 @@ export interface MeshState {
 
 export async function gatherState(members: readonly Member[]): Promise<MeshState> {
   const seen = await Promise.all(members.map(seeMember));
-  const { planes, meshNames } = placeClusters(
-    members.map(({ context, calledInFile, servedBy, target }, i) => {
-      const { observed } = seen[i]!;
-      return {
-        ...{ name: context, calledInFile, servedBy, server: target.client.server, caPem: target.caPem },
-        role: observed?.sight.role ?? 'none',
-        ownName: observed?.installation.clusterName,
-        registries: observed?.installation.registries ?? [],
-        pilotAt: observed?.sight.pilotAt ?? [],
-        gatewayAddresses: observed?.sight.gateway?.addresses ?? [],
-      };
-    }),
-  );
+  const { planes, meshNames } = placeClusters(members.map((member, i) => placedAs(member, seen[i]!.observed)));
   const clusters = members.map(({ context }, i): ClusterState => {
     const { rules: _, ...state } = seen[i]!;
     return { ...state, name: context, meshName: meshNames.get(context) ?? context, plane: planes.get(context) };

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One ordered pair: asked as an application asks, and looked at from below where that fails.
+
+import { PROXY_CONTAINER } from '../../../injector/proxy-container.ts';
 import type { KubeClient } from '../../../kube/client.ts';
 import { clusterOf } from '../../../model/networks.ts';
 import type { ClusterSight, PairSight } from './evidence.ts';
@@ -7,7 +9,6 @@ import { TLS_PORT } from './observe-cluster.ts';
 import type { Answer, Door, DoorSight, ProxySight, Question } from './probe/wire.ts';
 import { globalHost, POD_PORT, PROBE_CONTAINER, PROBE_PORT, type ProbeTarget, serviceHost } from './probe-objects.ts';
 import { runProbe } from './run-probe.ts';
-import { PROXY_CONTAINER } from './stage.ts';
 import { judgePair } from './verdict.ts';
 
 const EXEC_MS = 15_000;

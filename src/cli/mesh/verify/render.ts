@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { renderTable } from '../../table.ts';
 import type { PairSight } from './evidence.ts';
 import type { Finding } from './finding.ts';
 import { readReply } from './probe/ask.ts';
@@ -28,20 +29,8 @@ export function renderMatrix({ clusters, pairs }: Verification): string {
     if (pair === undefined) return '-';
     return judgePair(pair).ok ? 'ok' : pair.answer === undefined ? 'not tried' : 'FAILED';
   };
-  const rows = [
-    ['FROM \\ TO', ...clusters],
-    ...clusters.map((from) => [from, ...clusters.map((to) => cell(from, to))]),
-  ];
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)));
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((text, i) => text.padEnd(widths[i]!))
-          .join('   ')
-          .trimEnd()}\n`,
-    )
-    .join('');
+  const rows = clusters.map((from) => [from, ...clusters.map((to) => cell(from, to))]);
+  return renderTable(['FROM \\ TO', ...clusters], rows, 3);
 }
 
 export function renderFinding({ cause, severity, cluster, object, message, evidence, cure, pairs }: Finding): string {

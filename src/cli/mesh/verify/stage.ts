@@ -2,6 +2,7 @@
 // The probes of one run: put up, kept alive, and taken away, by whomever comes next if need be.
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { PROXY_CONTAINER } from '../../../injector/proxy-container.ts';
 import { type KubeClient, KubeError } from '../../../kube/client.ts';
 import { NAMESPACES, PODS, resourcePath, SERVICE_ACCOUNTS, SERVICES } from '../../../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../../../kube/types.ts';
@@ -27,7 +28,6 @@ const TYPES: Readonly<Record<string, ResourceType>> = {
   Service: SERVICES,
   Pod: PODS,
 };
-export const PROXY_CONTAINER = 'istio-proxy';
 
 export function newNamespace(random: () => number = Math.random): ProbeNamespace {
   const tail = Math.floor(random() * 36 ** 5)

@@ -2,6 +2,8 @@
 // Which control plane rules which cluster, what it calls it, and so by which model each ordered pair has to be tried.
 import type { RemoteRegistry } from '../../analyze/remote-secrets.ts';
 import type { PairSight } from './evidence.ts';
+import type { Member } from './members.ts';
+import type { Observed } from './observe-cluster.ts';
 
 /** What a cluster, or a mesh.yaml, tells of its place in the mesh. */
 export interface PlacedCluster {
@@ -21,6 +23,21 @@ export interface PlacedCluster {
   /** Where its proxies dial another cluster's control plane. */
   readonly pilotAt: readonly string[];
   readonly gatewayAddresses: readonly string[];
+}
+
+/** @param observed undefined: it could not be looked at, and its place is what the file says */
+export function placedAs(
+  { context, calledInFile, servedBy, target }: Member,
+  observed: Observed | undefined,
+): PlacedCluster {
+  return {
+    ...{ name: context, calledInFile, servedBy, server: target.client.server, caPem: target.caPem },
+    role: observed?.sight.role ?? 'none',
+    ownName: observed?.installation.clusterName,
+    registries: observed?.installation.registries ?? [],
+    pilotAt: observed?.sight.pilotAt ?? [],
+    gatewayAddresses: observed?.sight.gateway?.addresses ?? [],
+  };
 }
 
 export interface Topology {

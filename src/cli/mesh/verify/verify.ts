@@ -23,7 +23,7 @@ import {
 import { doorPorts, examinePilot, type PairPlan, probePair } from './probe-pairs.ts';
 import { pairWidth, renderFinding, renderMatrix, renderPair, renderSummary, toJson } from './render.ts';
 import { awaitProbe, keepAlive, newNamespace, putEntry, putUp, readProxyErrors, remove, sweep } from './stage.ts';
-import { groupOf, type PlacedCluster, pairUp, placeClusters } from './topology.ts';
+import { groupOf, pairUp, placeClusters, placedAs } from './topology.ts';
 import { failedPairs } from './verdict.ts';
 
 export interface VerifyOptions {
@@ -148,17 +148,7 @@ async function observe(members: readonly Member[], kubeconfig: string | undefine
       }
     }),
   );
-  const placed = members.map(({ context, calledInFile, servedBy, target }, i): PlacedCluster => {
-    const observed = seen[i]!.observed;
-    return {
-      ...{ name: context, calledInFile, servedBy, server: target.client.server, caPem: target.caPem },
-      role: observed?.sight.role ?? 'none',
-      ownName: observed?.installation.clusterName,
-      registries: observed?.installation.registries ?? [],
-      pilotAt: observed?.sight.pilotAt ?? [],
-      gatewayAddresses: observed?.sight.gateway?.addresses ?? [],
-    };
-  });
+  const placed = members.map((member, i) => placedAs(member, seen[i]!.observed));
   const { planes, meshNames } = placeClusters(placed);
   return Promise.all(
     members.map(async ({ context, target }, i): Promise<Actor> => {

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the pod's own proxy has, asked in its container: its admin interface listens nowhere else.
-import { request } from 'node:http';
+import { ADMIN_PIPE, askAdmin } from '../../../../injector/admin-request.ts';
 import type { ProxySight } from './wire.ts';
-
-const ADMIN_PIPE = '/tmp/envoy-admin.sock';
-const ADMIN_MS = 5_000;
 
 interface Clusters {
   readonly cluster_statuses?: readonly {
@@ -57,24 +54,11 @@ export async function readProxy(destination: string): Promise<ProxySight> {
   };
 }
 
-function admin(path: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ socketPath: ADMIN_PIPE, path, timeout: ADMIN_MS }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (text: string) => {
-        body += text;
-      });
-      response.on('error', reject);
-      response.on('end', () => {
-        try {
-          resolve(JSON.parse(body === '' ? '{}' : body));
-        } catch {
-          reject(new Error(`Envoy answers ${path} with ${body.slice(0, 100)}`));
-        }
-      });
-    });
-    asked.on('timeout', () => asked.destroy(new Error(`Envoy has not answered ${path}`)));
-    asked.on('error', reject);
-    asked.end();
-  });
+async function admin(path: string): Promise<unknown> {
+  const body = await askAdmin(ADMIN_PIPE, 'GET', path);
+  try {
+    return JSON.parse(body === '' ? '{}' : body);
+  } catch {
+    throw new Error(`Envoy answers ${path} with ${body.slice(0, 100)}`);
+  }
 }
