@@ -1,122 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // A healthy mesh of three, and what is said of it when one thing about it changes.
-import { X509Certificate } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { makeIntermediate, makeRoot } from '../../../identity/ca-material.ts';
 import type { Remark } from '../../analyze/judge.ts';
-import type { ClusterSight, MeshSight, PairSight } from './evidence.ts';
+import type { ClusterSight, PairSight } from './evidence.ts';
 import { judgeMesh } from './judge.ts';
-import type { Answer, DoorSight } from './probe/wire.ts';
-
-const DAY_MS = 24 * 3_600_000;
-const nowMs = Date.now();
-const ca = (commonName: string, atMs = nowMs, days = 365) => ({ organization: 'test', commonName, days, nowMs: atMs });
-const root = makeRoot(ca('root'));
-const files = makeIntermediate(root, ca('intermediate'));
-const other = makeIntermediate(makeRoot(ca('other root')), ca('other'));
-const NAMES = ['cluster1', 'cluster2', 'cluster3'] as const;
-type Name = (typeof NAMES)[number];
-const ADDRESS = { cluster1: '172.31.0.100', cluster2: '172.31.0.120', cluster3: '172.31.0.140' } as const;
-
-const see = (pem: string) => {
-  const { subject, fingerprint256: fingerprint, validFromDate, validToDate } = new X509Certificate(pem);
-  return { subject, fingerprint, notBeforeMs: validFromDate.getTime(), notAfterMs: validToDate.getTime() };
-};
-const authority = (of = files): NonNullable<ClusterSight['authority']> => ({
-  secret: 'cacerts',
-  roots: [see(of['root-cert.pem'])],
-  intermediate: see(of['ca-cert.pem']),
-  trusted: of['root-cert.pem'],
-});
-
-/** cluster3 is served by cluster1; cluster2 has a control plane of its own. */
-function clusterSight(name: Name, more: Partial<ClusterSight> = {}): ClusterSight {
-  const role = name === 'cluster3' ? 'remote' : 'primary';
-  const part = (part: string) => ({ name: part, version: '1.0.0', wanted: 1, ready: 1, state: '' });
-  return {
-    ...{ name, role, meshName: name, plane: name === 'cluster3' ? 'cluster1' : name, aheadMs: 0, remarks: [] },
-    parts: [part(role === 'remote' ? 'istio-citadel' : 'istiod'), part('istio-ingressgateway')],
-    gateway: {
-      type: 'LoadBalancer',
-      ports: [80, 443, 15_443, ...(name === 'cluster1' ? [15_011] : [])].map((number) => ({ number })),
-      addresses: [ADDRESS[name]],
-      endpoints: 1,
-      door: { address: ADDRESS[name], port: 15_443 },
-    },
-    authority: authority(),
-    networks:
-      name === 'cluster1'
-        ? { n3: { endpoints: [{ kind: 'registry', name: 'cluster3' }], gateways: [gatewayAt(ADDRESS.cluster3)] } }
-        : {},
-    names: role === 'remote' ? undefined : { isInstalled: true, fault: undefined },
-    tokens: name === 'cluster1' ? [token({ kind: 'good' })] : [],
-    ...{
-      tlsRules: [],
-      policies: [],
-      late: [],
-      strangers: [],
-      gatewayNetwork: undefined,
-      pilotAt: [],
-      entries: [],
-      sidecars: [],
-      wideRoutes: [],
-      injector: 'there',
-    },
-    probe: { injected: true, ready: true, state: '', address: '10.3.0.9', proxyErrors: [] },
-    ...more,
-  };
-}
-
-function gatewayAt(address: string) {
-  return { kind: 'address', address, port: 15_443, locality: '' } as const;
-}
-
-function token(verdict: ClusterSight['tokens'][number]['verdict']): ClusterSight['tokens'][number] {
-  const server = 'https://172.31.0.13:6443';
-  return { kind: 'remote', secret: 's3', key: 'cluster3', target: 'cluster3', server, askedAt: server, verdict };
-}
-
-const answered = (to: string, caller: string, more: Partial<Answer> = {}): Answer => ({
-  podMs: nowMs,
-  lookup: { addresses: ['240.255.254.1'] },
-  attempts: 1,
-  outcome: {
-    status: 200,
-    tookMs: 5,
-    body: JSON.stringify({ cluster: to, clientCertificate: `By=x;URI=spiffe://cluster.local/ns/v/sa/${caller}` }),
-  },
-  ...more,
-});
-const REFUSED = { outcome: { status: 503, tookMs: 5, body: 'upstream connect error' } } as const;
-const doorTo = (to: Name, more: Partial<DoorSight>): DoorSight => ({
-  door: { address: ADDRESS[to], port: 15_443, sni: `outbound_.7080_._.probe-${to}.v.global`, otherPorts: [80, 443] },
-  ...{ podMs: nowMs, addresses: [ADDRESS[to]], tcp: 'open' },
-  otherPorts: [80, 443].map((port) => ({ port, tcp: 'open' })),
-  ...more,
-});
-
-interface Change {
-  readonly clusters?: Partial<Record<Name, Partial<ClusterSight>>>;
-  /** `from to` -> what differs. */
-  readonly pairs?: Readonly<Record<string, Partial<PairSight>>>;
-}
-
-function mesh({ clusters = {}, pairs = {} }: Change = {}): MeshSight {
-  return {
-    clusters: NAMES.map((name) => clusterSight(name, clusters[name])),
-    pairs: NAMES.flatMap((from) =>
-      NAMES.filter((to) => to !== from).map((to): PairSight => {
-        const model = from !== 'cluster2' && to !== 'cluster2' ? 'served' : 'own-plane';
-        const caller = `probe-${from}`;
-        return {
-          ...{ from, to, model, caller, host: `probe-${to}.v.global`, byName: from !== 'cluster3' },
-          answer: answered(to, caller),
-          ...pairs[`${from} ${to}`],
-        };
-      }),
-    ),
-  };
-}
+import type { DoorSight } from './probe/wire.ts';
+import {
+  ADDRESS,
+  answered,
+  authority,
+  type Change,
+  ca,
+  chain,
+  clusterSight,
+  DAY_MS,
+  doorTo,
+  failing,
+  gatewayAt,
+  mesh,
+  type Name,
+  nowMs,
+  other,
+  REFUSED,
+  see,
+  token,
+} from './testing/three-clusters.ts';
 
 /** `cause cluster: pairs`, the causes of failures first. */
 function told(change: Change): string[] {
@@ -130,12 +39,6 @@ function told(change: Change): string[] {
       .trim(),
   );
 }
-
-const failing = (to: Name, more: Partial<DoorSight>): Partial<PairSight> => ({
-  answer: answered(to, 'nobody', REFUSED),
-  door: doorTo(to, more),
-});
-const chain = (of: typeof files) => [of['ca-cert.pem'], of['root-cert.pem']];
 
 test('of a healthy mesh nothing is said', () => {
   expect(judgeMesh(mesh())).toEqual([]);

@@ -88,10 +88,14 @@ export async function putUp(
   client: KubeClient,
   run: ProbeNamespace,
   objects: readonly KubeObject[],
+  signal: AbortSignal,
 ): Promise<string | undefined> {
   try {
     await client.create(NAMESPACES, buildNamespace(run, (await client.clock()) ?? Date.now()));
-    for (const object of objects) await client.create(TYPES[object.kind]!, object);
+    for (const object of objects) {
+      signal.throwIfAborted();
+      await client.create(TYPES[object.kind]!, object);
+    }
     return undefined;
   } catch (error) {
     return (error as Error).message;

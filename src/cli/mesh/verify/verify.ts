@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus mesh verify`: looks, puts probes up, has each ask each, judges, and leaves nothing behind.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeClient } from '../../../kube/client.ts';
 import { inspectInstallation } from '../../analyze/installation.ts';
 import { UserError } from '../../user-error.ts';
@@ -51,6 +52,7 @@ export interface VerifyEvents {
 
 /** More would be dear for the machine that runs them, and gain little. */
 const AT_ONCE = 8;
+const SETTLE_MS = 5_000;
 /** How long an export may take to be known in the other clusters. */
 const IMPORT_MS = 8_000;
 
@@ -96,16 +98,19 @@ async function runVerification(
   const run = newNamespace();
   const alive = new AbortController();
   const present = scene.filter(({ client, observed }) => client !== undefined && observed?.image !== undefined);
+  let work: Promise<MeshSight> | undefined;
   try {
     events.step(`Putting probes into namespace ${run.namespace}`);
     const clients = new Map(present.map(({ sight, client }) => [sight.name, client!]));
     for (const client of clients.values()) void keepAlive(client, run, alive.signal);
-    const work = probe(scene, run, options, events, signal);
+    work = probe(scene, run, options, events, signal);
     const sight = await Promise.race([work, whenAborted(signal)]);
     work.catch(() => {});
     return { clusters: members.map(({ context }) => context), pairs: sight.pairs, findings: judgeMesh(sight) };
   } finally {
     alive.abort();
+    // What is being made while it is interrupted has to be there before it can be taken away.
+    await Promise.race([work?.catch(() => {}), sleep(SETTLE_MS, undefined, { ref: false })]);
     events.step('Taking the probes away');
     const ended = await Promise.allSettled(present.map(({ client }) => remove(client!, run.namespace)));
     for (const [i, result] of ended.entries()) {
@@ -214,7 +219,7 @@ async function probe(
     scene.map(async ({ sight, client, observed }) => {
       if (client === undefined || observed?.image === undefined) return undefined;
       const group = groupOf(sight.name, names, planes).map((name) => targetOf.get(name)!);
-      return putUp(client, run, buildProbe(run, targetOf.get(sight.name)!, group, observed.image, ports));
+      return putUp(client, run, buildProbe(run, targetOf.get(sight.name)!, group, observed.image, ports), signal);
     }),
   );
   const { addresses, late, refusedEntries } = await nameTargets(scene, run, planes, targetOf, signal);
@@ -234,6 +239,7 @@ async function probe(
       return { ...sight, probe: { ...seen, proxyErrors, ...(pilot !== undefined && { pilot }) } };
     }),
   );
+  signal.throwIfAborted();
   events.step('Asking');
   const sightOf = new Map(clusters.map((cluster) => [cluster.name, cluster]));
   const plans = pairUp(names, planes).map(({ from, to, model }): PairPlan => {
@@ -257,7 +263,7 @@ async function probe(
   const clients = new Map(scene.map(({ sight, client }) => [sight.name, client]));
   const pairs = await inTurn(plans, AT_ONCE, async (plan) => {
     const pair = await probePair(plan, clients.get(plan.from.name)!);
-    events.pair(pair);
+    if (!signal.aborted) events.pair(pair);
     return pair;
   });
   const sight = { clusters, pairs };

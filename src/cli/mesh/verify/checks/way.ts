@@ -276,7 +276,7 @@ export function checkRoutes(mesh: MeshSight): Suspicion[] {
         severity: 'error',
         cluster: plane.name,
         object: rules[0]!.object,
-        message: `the way from ${from} to ${to} is open, and requests are led or answered otherwise by a rule for all names below .${zone}`,
+        message: `the way to ${to} is open, and requests are led or answered otherwise by a rule for all names below .${zone}`,
         evidence: [
           ...rules.map((rule) => `${rule.object}: hosts ${rule.host}`),
           `${host}: ${'error' in answer.outcome ? answer.outcome.error : `HTTP ${answer.outcome.status}: ${answer.outcome.body.slice(0, 120)}`}`,
