@@ -171,7 +171,7 @@ function isText(wanted: string | undefined, real: string | undefined): boolean {
 }
 
 /** How often Envoy tries where every answer is of this kind (https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-retry-on). */
-export function triesFor(retries: Retries | undefined, ask: string): number {
+function triesFor(retries: Retries | undefined, ask: string): number {
   if (retries === undefined) return 1;
   const { on, statusCodes, attempts } = retries;
   const status = Number(ask);

@@ -8,7 +8,7 @@ import type { Call, ClientTls, HttpRequest } from '../../src/envoy/simulate/outc
 import type { WorkloadKeys } from '../scenarios/static-bootstrap.ts';
 
 /** Where the clients of all calls are. */
-export const CLIENT_ADDRESS = '10.11.12.13';
+const CLIENT_ADDRESS = '10.11.12.13';
 
 export interface Answer {
   /** Absent: the connection was closed without an answer. */

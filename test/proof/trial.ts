@@ -23,7 +23,7 @@ export const PROXIES: Readonly<Record<ProxyName, MeshProxy>> = {
 };
 
 /** Of every proxy here. */
-export const MESHED = 'spiffe://cluster.local/ns/alpha/sa/default';
+const MESHED = 'spiffe://cluster.local/ns/alpha/sa/default';
 
 export interface Bench {
   readonly envoyPath: string;

@@ -133,7 +133,6 @@ const responses = operations.map(({ set, ...rest }) => ({
 const requests = fc
   .tuple(operations, fc.option(fc.constantFrom('new.example.com', 'other.example.com:81'), { nil: undefined }))
   .map(([edits, host]) => (host === undefined ? edits : { ...edits, set: { ...edits.set, Host: host } }));
-export const headers = fc.record({ request: operations, response: responses }, { requiredKeys: [] });
 /** They may set the authority, too. */
 const ownHeaders = fc.record({ request: requests, response: responses }, { requiredKeys: [] });
 

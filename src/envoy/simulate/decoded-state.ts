@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { type DescMessage, fromBinary, type MessageShape } from '@bufbuild/protobuf';
+import type { Any } from '@bufbuild/protobuf/wkt';
+import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { type Cluster, ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
@@ -16,6 +19,7 @@ export class DecodedState {
   readonly #desired: DesiredState;
   readonly #offered: OfferedState | undefined;
   readonly #decoded = new Map<string, unknown>();
+  readonly #unpacked = new WeakMap<Any, unknown>();
 
   constructor(desired: DesiredState, offered?: OfferedState) {
     this.#desired = desired;
@@ -49,6 +53,16 @@ export class DecodedState {
   }
   endpoints(name: string): ClusterLoadAssignment | undefined {
     return this.#decode(TYPE_URL.endpoints, name, ClusterLoadAssignmentSchema);
+  }
+
+  /** What is inside of an Any, unpacked once; undefined: something else. */
+  unpack<D extends DescMessage>(any: Any, schema: D): MessageShape<D> | undefined {
+    const known = this.#unpacked.get(any);
+    if (known !== undefined)
+      return any.typeUrl.endsWith(`/${schema.typeName}`) ? (known as MessageShape<D>) : undefined;
+    const message = anyUnpack(any, schema);
+    if (message !== undefined) this.#unpacked.set(any, message);
+    return message;
   }
 
   #decode<D extends DescMessage>(typeUrl: string, name: string, schema: D): MessageShape<D> | undefined {

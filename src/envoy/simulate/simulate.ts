@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a proxy will do with a call, read off the very resources that it gets.
-import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { TrafficDirection } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { Filter, FilterChain } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
@@ -69,7 +68,7 @@ function runChain(state: DecodedState, { name: listener }: Listener, chain: Filt
   const place: Place = { listener, ...(rule !== undefined && { rule }), chosen: { chain } };
   const config = chain.filters.at(-1)?.configType;
   if (config?.case !== 'typedConfig') return { kind: 'refuse', ...place, why: 'the chain has no filter' };
-  const manager = anyUnpack(config.value, HttpConnectionManagerSchema);
+  const manager = state.unpack(config.value, HttpConnectionManagerSchema);
   if (manager !== undefined) {
     const chosen = { chain, manager };
     const { request } = call;
@@ -77,7 +76,7 @@ function runChain(state: DecodedState, { name: listener }: Listener, chain: Filt
       ? { kind: 'refuse', listener, why: 'the port speaks HTTP', chosen }
       : runHttp({ state, manager, call: { ...call, request }, listener, chosen });
   }
-  const proxy = anyUnpack(config.value, TcpProxySchema);
+  const proxy = state.unpack(config.value, TcpProxySchema);
   return { ...place, ...(proxy === undefined ? strangeEnd(config.value.typeUrl, place) : runTcp(state, proxy)) };
 }
 
