@@ -163,6 +163,36 @@ describe('what keeps a request from arriving is named by its cause', () => {
     expect([end.kind, end.cure]).toEqual(['refused', expect.stringContaining('name the Service’s port')]);
   });
 
+  const imported = (address: string) => `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: hello.default.global }
+spec:
+  hosts: [hello.default.global]
+  location: MESH_INTERNAL
+  ports: [{ name: http, number: 5000, protocol: HTTP }]
+  resolution: DNS
+  addresses: [${address}]
+  endpoints: [{ address: ${GATEWAY2}, ports: { http: 15443 } }]`;
+
+  test.each([
+    [
+      'another port than an imported service has',
+      'GET http://hello.default.global:5001/',
+      'has no port 5001 (it has 5000)',
+    ],
+    [
+      'bytes that are no HTTP, to an imported port that is',
+      'tcp://hello.default.global:5000',
+      'port 5000 speaks http there',
+    ],
+  ])('%s: the address is nobody’s outside', (_, asked, text) => {
+    for (const address of ['127.255.0.9', '240.0.0.9', '245.173.195.158']) {
+      const mesh = ownPlanes({ first: { yaml: imported(address) } });
+      const end = onlyEnd(ask(mesh, 'productpage-v1', asked, [], 'cluster1'));
+      expect([end.kind, end.text, end.cure]).toEqual(['refused', expect.stringContaining(text), expect.any(String)]);
+    }
+  });
+
   test('a subset without pods', () => {
     const yaml = rule('subsets: [{ name: v9, labels: { version: v9 } }]') + route('v9');
     const mesh = ownPlanes({ first: { samples: ['bookinfo/multicluster/cluster1.yaml'], yaml } });

@@ -227,9 +227,25 @@ export function noEndpoints(
 }
 
 /** Nobody of the clusters is at the address. */
-export function nobodyAt({ address, port, by }: Dial): Refusal {
-  return {
-    text: `nobody is at ${address}:${port}, as seen from ${by.cluster}`,
-    cure: 'see whether the address is right, and the pod still there',
-  };
+export function nobodyAt(mesh: Mesh, { address, port, by, from }: Dial): Refusal {
+  const { services } = from.plane.snapshot.index;
+  const service = [...services.values()].find(({ addresses, allocated = [] }) =>
+    [...addresses, ...allocated].includes(address),
+  );
+  if (service === undefined)
+    return {
+      text: `nobody is at ${address}:${port}, as seen from ${by.cluster}`,
+      cure: 'see whether the address is right, and the pod still there',
+    };
+  const why = whyOfOrigin(mesh, from, { object: service.origin, field: 'spec.ports' });
+  const known = service.ports.find(({ number }) => number === port);
+  const ports = service.ports.map(({ number }) => number).join(', ');
+  const start = `${address} is ${nameOf(why)}’s, an address that sidecars alone know`;
+  return known === undefined
+    ? { text: `${start}, and it has no port ${port} (it has ${ports})`, cure: 'mend the port', why: [why] }
+    : {
+        text: `${start}, and no listener of the caller’s takes this: port ${port} speaks ${known.protocol} there`,
+        cure: 'speak that to it, or name the port by what it speaks (tcp, tls, http, ...) where the service is exported or written',
+        why: [why],
+      };
 }

@@ -342,8 +342,9 @@ export class Walk {
         why: trail.why,
       };
     }
-    const isPrivate = /^(10\.|240\.|127\.)/.test(address);
-    if (isPrivate) return refuse(trail, carried.request !== undefined, nobodyAt(dial));
+    // 240.0.0.0/4 is no address of anybody (RFC 1112): the mesh makes up those of its services there.
+    const isOfNobody = /^(10\.|127\.|2(4\d|5[0-5])\.)/.test(address);
+    if (isOfNobody) return refuse(trail, carried.request !== undefined, nobodyAt(this.#mesh, dial));
     return outside(trail, where);
   }
 
