@@ -239,4 +239,5 @@ test('YAML that cannot be read names its line, and the documents around it are r
   );
   expect(objects.map((o) => o.object.metadata.name)).toEqual(['a']);
   expect(faults.map((f) => f.line)).toEqual([expect.any(Number), 7]);
+  expect(faults[0]?.message).toMatch(/^Flow sequence .* end with a \]$/);
 });

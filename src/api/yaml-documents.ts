@@ -88,7 +88,9 @@ export function parseYamlPart({ text, line }: YamlPart): { objects: YamlObject[]
 const megabytes = (characters: number) => Math.ceil(characters / 1024 / 1024);
 
 function messageOf({ message }: Error): string {
-  return message.startsWith('Maximum call stack') ? 'it is nested too deeply' : message.split('\n')[0]!;
+  if (message.startsWith('Maximum call stack')) return 'it is nested too deeply';
+  // The place is told beside it, as that of the file.
+  return message.split('\n')[0]!.replace(/ at line \d+, column \d+:$/, '');
 }
 
 /** What a document seems to be about, found without a parser. */

@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 import { parse } from 'yaml';
 import { KubeClient, KubeError } from '../kube/client.ts';
 import { loadKubeconfig } from '../kube/config.ts';
+import { findContext, readContexts } from './find-context.ts';
 import { UserError } from './user-error.ts';
 
 export interface InstallTarget {
@@ -24,6 +25,7 @@ export interface InstallTarget {
 
 /** @throws UserError when there is no such kubeconfig or context */
 export function readTarget(flags: { context?: string; kubeconfig?: string }): InstallTarget {
+  if (flags.context !== undefined) findContext(flags.context, readContexts(flags.kubeconfig));
   const contextName = flags.context ?? currentContext(flags.kubeconfig);
   let client: KubeClient;
   let namespace: string;

@@ -10,3 +10,10 @@ export class UserError extends Error {
     this.exitCode = exitCode;
   }
 }
+
+/** @param error of node:fs; what it says of the call that failed is left out */
+export function unreadable(file: string, error: unknown): UserError {
+  const { message, code, syscall } = error as NodeJS.ErrnoException;
+  const [said] = message.replace(`${code}: `, '').split(`, ${syscall}`);
+  return new UserError(`${file} cannot be read: ${said}`, 2);
+}

@@ -417,6 +417,16 @@ describe('gateways', () => {
     expect([end.kind, end.cure]).toEqual(['refused', expect.stringContaining('write a Gateway')]);
   });
 
+  test('a port that no server of a Gateway has: the connection is refused, and there is no status', () => {
+    const end = onlyEnd(ask(mesh, 'istio-ingressgateway', 'GET https://anything/productpage', [], 'cluster1'));
+    expect([end.kind, end.status, end.text, end.cure]).toEqual([
+      'refused',
+      undefined,
+      'istio-ingressgateway in cluster1: nothing listens on 8443',
+      expect.stringContaining('write a Gateway'),
+    ]);
+  });
+
   test('an egress gateway stands between the caller and the other cluster', () => {
     const exit = 'gateways.istio-egressgateway.enabled=true';
     const entry = (address: string) => `apiVersion: networking.istio.io/v1

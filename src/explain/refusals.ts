@@ -49,7 +49,7 @@ export function endingOf({
 }
 
 /** A proxy that refuses the connection. */
-export function refusedBy(mesh: Mesh, hop: Hop, { why }: Extract<Outcome, { kind: 'refuse' }>): Refusal {
+export function refusedBy(mesh: Mesh, hop: Hop, { why, listener }: Extract<Outcome, { kind: 'refuse' }>): Refusal {
   const { at, carried, address, port, direction } = hop;
   const name = `${at.workload} in ${at.cluster}`;
   if (direction === 'inbound' && carried.tls === undefined) {
@@ -87,6 +87,10 @@ export function refusedBy(mesh: Mesh, hop: Hop, { why }: Extract<Outcome, { kind
   if (direction === 'gateway' && sni.startsWith('outbound_.')) return unknownServerName(mesh, hop, sni);
   if (direction === 'gateway' && hop.resources.compiled.intent.gateway?.httpPorts.length === 0) {
     const cure = `write a Gateway that selects it, with a server of port ${port}`;
+    return { text: `${name}: ${why}`, cure, at };
+  }
+  if (direction === 'gateway' && listener === '') {
+    const cure = `write a Gateway that selects it, with a server of the port that its Service leads to ${port}`;
     return { text: `${name}: ${why}`, cure, at };
   }
   if (why.includes('client certificate')) {

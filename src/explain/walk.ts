@@ -147,8 +147,11 @@ export class Walk {
     const answered = (status: number, text: string): Fork =>
       whole({ kind: 'answered', probability: 1, at, status, text, why: by, ...endingOf(onward) });
     switch (outcome.kind) {
-      case 'refuse':
-        return { at, steps, forks: [whole(refuse(onward, isHttp, refusedBy(this.#mesh, hop, outcome)))] };
+      case 'refuse': {
+        // Who is connected to the client itself and does not listen answers nothing, no status either.
+        const isAnswered = isHttp && (trail.legs > 0 || outcome.listener !== '');
+        return { at, steps, forks: [whole(refuse(onward, isAnswered, refusedBy(this.#mesh, hop, outcome)))] };
+      }
       case 'redirect':
         return {
           at,

@@ -68,7 +68,7 @@ test('a warning fails only where that is asked for', () => {
 
 test.each([
   ['nothing to look at', [], 'nothing to look at'],
-  ['a file that is not there', ['/no/such/file'], '/no/such/file cannot be read'],
+  ['a file that is not there', ['/no/such/file'], '/no/such/file cannot be read: no such file or directory\n'],
   ['an unknown level', ['-', '--failure-threshold', 'bad'], 'info, warning or error'],
 ])('%s is a wrong call', (_, args, said) => {
   expect(analyze('', ...args)).toMatchObject({ status: 2, stderr: expect.stringContaining(said) });

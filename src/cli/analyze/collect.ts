@@ -19,7 +19,7 @@ import type { KubeObject, ResourceType } from '../../kube/types.ts';
 import { meshResources } from '../../runtime/mesh-resources.ts';
 import { identityKey } from '../../sources/contract.ts';
 import type { WatchedResource } from '../../sources/kube.ts';
-import { UserError } from '../user-error.ts';
+import { unreadable } from '../user-error.ts';
 
 export interface CollectedObject {
   readonly object: KubeObject;
@@ -123,7 +123,7 @@ function yamlFilesAt(path: string): string[] {
       .map((name) => join(path, name))
       .sort();
   } catch (error) {
-    throw new UserError(`${path} cannot be read: ${(error as Error).message}`, 2);
+    throw unreadable(path, error);
   }
 }
 
@@ -131,6 +131,6 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new UserError(`${file} cannot be read: ${(error as Error).message}`, 2);
+    throw unreadable(file, error);
   }
 }

@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { PROXY_CONTAINER } from '../../injector/proxy-container.ts';
 import { type KubeClient, queryOf } from '../../kube/client.ts';
 import { PODS, resourcePath } from '../../kube/resources.ts';
-import { UserError } from '../user-error.ts';
+import { unreadable } from '../user-error.ts';
 import type { Logger } from './callers.ts';
 import { addressOf } from './judge.ts';
 import type { LoggedRequest } from './log-format.ts';
@@ -69,7 +69,7 @@ export async function readLogFile(
       else if (line !== '') sink.counts.nobodys++;
     }
   } catch (error) {
-    throw new UserError(`${file} cannot be read: ${(error as Error).message}`, 2);
+    throw unreadable(file, error);
   }
 }
 

@@ -55,13 +55,14 @@ function renderUntold({ untold }: ImpactReport): string {
     const { method, authority, path } = example;
     const on = headers.length === 0 ? why : `it depends on ${headers.join(', ')}, which the log does not hold`;
     const ways = may.length === 0 ? '' : `: ${may.map(shortly).join(', or ')}`;
-    return `  ${caller} -> ${host}: ${countOf(requests)}, e.g. ${method} ${authority}${path}\n    ${on}${ways}\n    ${cure}\n`;
+    return `  ${caller} -> ${host}: ${countOf(requests)}, e.g. ${method} ${authority}${path}\n    ${on}${ways}\n    cure: ${cure}\n`;
   });
   return `Cannot be told:\n${lines.join('')}`;
 }
 
 function renderTotal({ requests, totals }: ImpactReport): string {
-  if (requests.replayed === 0) return 'No request was found in the logs, so nothing can be said.\n';
+  if (requests.replayed === 0)
+    return 'No request was found in the logs, so nothing can be said: see --since, -n and -l, and whether proxies log (accessLogFile).\n';
   const { changedShare, newFailuresShare, untold } = totals;
   const told = requests.replayed - untold;
   const aside = untold === 0 ? '' : `; of ${untold} more it cannot be told`;

@@ -90,7 +90,7 @@ As before:
 Cannot be told:
   web.app of c1 -> reviews: 10 requests, e.g. GET reviews/
     it depends on end-user, which the log does not hold: reviews-v1 (v1) in c1, or FAILS 503
-    accessLogFormat with %REQ(END-USER)%
+    cure: accessLogFormat with %REQ(END-USER)%
 
 Of 80 requests 37.5% would go elsewhere, and 12.5% more WOULD FAIL; of 10 more it cannot be told.
 `);

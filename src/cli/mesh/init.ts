@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `isthmus mesh init`: a mesh.yaml to begin with, of the contexts of a kubeconfig. No cluster is asked for anything.
 import { existsSync, writeFileSync } from 'node:fs';
-import { closestName } from '../../api/closest-name.ts';
-import { type KubeContext, listContexts } from '../../kube/config.ts';
+import type { KubeContext } from '../../kube/config.ts';
 import { commandName } from '../command-name.ts';
+import { findContext, readContexts } from '../find-context.ts';
 import { UserError } from '../user-error.ts';
 import { isLoopback } from './server-address.ts';
 
@@ -41,28 +41,6 @@ function chooseContexts({ contexts, kubeconfig }: InitOptions): KubeContext[] {
   const all = readContexts(kubeconfig);
   if (all.length === 0) throw new UserError('the kubeconfig has no contexts: name another file with --kubeconfig', 2);
   return contexts.length === 0 ? all : contexts.map((name) => findContext(name, all));
-}
-
-/** @throws UserError where no kubeconfig can be read */
-export function readContexts(kubeconfig: string | undefined): KubeContext[] {
-  try {
-    return listContexts(kubeconfig);
-  } catch (error) {
-    throw new UserError(`${(error as Error).message}: name another with --kubeconfig, or in KUBECONFIG`, 2);
-  }
-}
-
-/** @throws UserError that lists the contexts there are */
-export function findContext(name: string, all: readonly KubeContext[], where = ''): KubeContext {
-  const found = all.find((context) => context.name === name);
-  if (found !== undefined) return found;
-  const names = all.map((context) => context.name);
-  const close = closestName(name, names);
-  const hint = close === undefined ? '' : `did you mean ${close}? `;
-  throw new UserError(
-    `${where}there is no context ${name}: ${hint}The kubeconfig has ${names.join(', ') || 'none'}`,
-    2,
-  );
 }
 
 /** Names of clusters are those of their contexts, as far as they can be. */

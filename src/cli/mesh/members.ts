@@ -3,8 +3,8 @@
 import { KubeClient } from '../../kube/client.ts';
 import { type ClientConfig, loadKubeconfig } from '../../kube/config.ts';
 import { NAMESPACES } from '../../kube/resources.ts';
+import { findContext, readContexts } from '../find-context.ts';
 import { UserError } from '../user-error.ts';
-import { findContext, readContexts } from './init.ts';
 import type { Mesh } from './mesh-file.ts';
 import { type ClusterSpec, contextOf } from './mesh-shape.ts';
 

@@ -7,7 +7,7 @@ import type { KubeClient } from '../../kube/client.ts';
 import { demandAnswer, readTarget } from '../install-target.ts';
 import { demandProxy, findPod, readPodName } from '../proxies/proxy-pod.ts';
 import { runInPod } from '../proxies/run-in-pod.ts';
-import { UserError } from '../user-error.ts';
+import { UserError, unreadable } from '../user-error.ts';
 import { type ConfigDump, message, readDump } from './dump.ts';
 import { type Ejected, readEjected } from './endpoints.ts';
 
@@ -41,7 +41,7 @@ export async function readDumpFile(file: string): Promise<Asked> {
   try {
     content = file === '-' ? await text(process.stdin) : readFileSync(file, 'utf8');
   } catch (error) {
-    throw new UserError(`${file} cannot be read: ${(error as Error).message}`, 2);
+    throw unreadable(file, error);
   }
   return { dump: readDump(content, file), ejected: NOTHING_EJECTED };
 }

@@ -86,5 +86,7 @@ function summarize(problems: readonly Problem[], clusters: readonly ClusterRow[]
     return found === 0 ? [] : [`${found} ${name}${found === 1 ? '' : 's'}`];
   };
   const found = [...count('error', 'error'), ...count('warning', 'warning')];
-  return found.length === 0 ? `✓ ${clusters.length} clusters, nothing to remark on.` : `${found.join(', ')}.`;
+  return found.length === 0
+    ? `✓ ${clusters.length} cluster${clusters.length === 1 ? '' : 's'}, nothing to remark on.`
+    : `${found.join(', ')}.`;
 }
