@@ -7,6 +7,7 @@ import { explainClusterError } from '../install-target.ts';
 import { UserError } from '../user-error.ts';
 import { agreed } from './agreement.ts';
 import type { Scene } from './desired.ts';
+import { interruptible } from './interruption.ts';
 import { lockAll, releaseAll } from './lock.ts';
 import { type Member, openMembers, servedBy } from './members.ts';
 import { type Mesh, readMeshFile } from './mesh-file.ts';
@@ -28,20 +29,21 @@ export interface DownOptions {
 }
 
 /** @returns the exit code: 1 where a cluster was not finished */
-export async function meshDown(options: DownOptions): Promise<0 | 1> {
-  const interrupted = new AbortController();
-  const interrupt = (): void => interrupted.abort(new UserError('interrupted: run the same command again to go on'));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+export function meshDown(options: DownOptions): Promise<0 | 1> {
+  return interruptible((signal) => takeDown(options, signal));
+}
+
+async function takeDown(options: DownOptions, signal: AbortSignal): Promise<0 | 1> {
   const mesh = readMeshFile(options.filename);
   const members = openMembers(mesh, options.kubeconfig);
   const opened = [...members];
   try {
-    const sightings = await seeClusters(mesh, members, interrupted.signal);
+    const sightings = await seeClusters(mesh, members, signal);
     demandSameMesh(mesh, sightings.seen);
     const chosen = chooseLeaving(options, mesh, members, sightings.seen);
     const found = await Promise.all(
       chosen.recorded.map(async (each) => {
-        const member = await seeRecorded(mesh, each, options.kubeconfig, interrupted.signal);
+        const member = await seeRecorded(mesh, each, options.kubeconfig, signal);
         return { name: each.name, member };
       }),
     );
@@ -51,9 +53,8 @@ export async function meshDown(options: DownOptions): Promise<0 | 1> {
     const staying = members.filter((member) => !leaving.includes(member));
     refuseOrphans(leaving, staying, options);
     const lost = found.flatMap(({ name, member }) => (member instanceof Error ? [{ name, error: member }] : []));
-    return await new MeshDown(options, mesh, { leaving, staying, sightings, lost }, interrupted.signal).run();
+    return await new MeshDown(options, mesh, { leaving, staying, sightings, lost }, signal).run();
   } finally {
-    process.removeListener('SIGINT', interrupt).removeListener('SIGTERM', interrupt);
     for (const { client } of opened) client.close();
   }
 }

@@ -5,6 +5,7 @@ import { UserError } from '../user-error.ts';
 import { agreed } from './agreement.ts';
 import { carryOut, type Outcome, type Prepared } from './carry-out.ts';
 import type { Scene } from './desired.ts';
+import { interruptible } from './interruption.ts';
 import { type Member, openMembers } from './members.ts';
 import { type Mesh, readMeshFile } from './mesh-file.ts';
 import { planCluster } from './plan.ts';
@@ -25,15 +26,11 @@ export interface UpOptions {
 
 /** @returns the exit code: 1 where a cluster was not finished */
 export async function meshUp(options: UpOptions): Promise<0 | 1> {
-  const interrupted = new AbortController();
-  const interrupt = (): void => interrupted.abort(new UserError('interrupted: run the same command again to go on'));
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   const mesh = readMeshFile(options.filename);
   const members = openMembers(mesh, options.kubeconfig);
   try {
-    return await new MeshUp(options, mesh, members, interrupted.signal).run();
+    return await interruptible((signal) => new MeshUp(options, mesh, members, signal).run());
   } finally {
-    process.removeListener('SIGINT', interrupt).removeListener('SIGTERM', interrupt);
     for (const { client } of members) client.close();
   }
 }

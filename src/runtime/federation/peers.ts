@@ -17,6 +17,7 @@ import { KubeSource } from '../../sources/kube.ts';
 import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 import { type Claim, type Claims, type RefusedKey, readClaims } from '../registries/claims.ts';
 import { type OpenSource, type RegistryState, RemoteRegistry } from '../registries/remote-registry.ts';
+import { cureForSilence } from '../registries/unreachable.ts';
 
 export interface PeersOptions {
   readonly client: KubeClient;
@@ -276,9 +277,5 @@ function cureFor(error: Error, cluster: string, { server }: ClientConfig): strin
     if (error.code === 404) return `install Isthmus of this version there: ${cluster} does not know ExportedServices`;
     return 'none needed if it is short: it is tried again';
   }
-  const { hostname } = new URL(server);
-  if (hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.')) {
-    return `${server} is the control plane’s own machine: give the address by which pods of this cluster reach that API server`;
-  }
-  return `none needed if it is short: it is tried again; else make sure that pods of this cluster can reach ${server}`;
+  return cureForSilence(error, server, remake);
 }

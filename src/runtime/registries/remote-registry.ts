@@ -8,6 +8,7 @@ import { identityKey, type Source, type SourceEvent, type SourceProblem } from '
 import { KubeSource } from '../../sources/kube.ts';
 import type { Claim } from './claims.ts';
 import { isClusterLocal, remoteResources } from './kept-fields.ts';
+import { cureForSilence } from './unreachable.ts';
 
 export interface RemoteRegistryEvents {
   /** A change of what is in force. */
@@ -268,21 +269,5 @@ function cureFor(error: Error, { server }: ClientConfig): string {
       return 'its account may not: let it list and watch services, pods and endpointslices (as ClusterRole istio-multi does)';
     return 'none needed if it is short: it is tried again';
   }
-  const code = codeOf(error);
-  if (/CERT|SIGNATURE|ISSUER|SELF_SIGNED|VERIFY/.test(code)) {
-    return `certificate-authority-data is not of the CA of ${server}, or the server’s certificate is not for that name: ${REMAKE}`;
-  }
-  const { hostname } = new URL(server);
-  if (hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.')) {
-    return `${server} is the control plane’s own machine: give the address by which pods of this cluster reach that API server`;
-  }
-  return `none needed if it is short: it is tried again; else make sure that pods of this cluster can reach ${server}`;
-}
-
-function codeOf(error: unknown): string {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    const { code } = at as NodeJS.ErrnoException;
-    if (typeof code === 'string') return code;
-  }
-  return '';
+  return cureForSilence(error, server, REMAKE);
 }
