@@ -82,6 +82,16 @@ describe('the way to a gateway', () => {
       ['nobody-listens cluster2: 12'],
     ],
     [
+      'somebody takes connections and throws them away, and it is chance which word meets it',
+      {
+        pairs: {
+          'cluster1 cluster2': failing('cluster2', { tcp: 'reset', otherPorts: [{ port: 80, tcp: 'open' }] }),
+          'cluster3 cluster2': failing('cluster2', { tls: { kind: 'closed', message: 'ECONNRESET' } }),
+        },
+      },
+      ['nobody-listens cluster2: 12 32'],
+    ],
+    [
       'a name without an address',
       { pairs: { 'cluster1 cluster2': failing('cluster2', { tcp: { error: 'x' }, addresses: [], otherPorts: [] }) } },
       ['wrong-gateway-address cluster2: 12'],

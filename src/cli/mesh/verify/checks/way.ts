@@ -45,10 +45,12 @@ type DoorCause = 'port-blocked' | 'wrong-gateway-address' | 'nobody-listens' | '
 
 function kindOf({ tcp, otherPorts, addresses }: DoorSight): DoorCause {
   if (addresses.length === 0) return 'wrong-gateway-address';
+  // What is blocked is not taken first: a balancer has nobody to pass it to.
+  if (tcp === 'reset') return 'nobody-listens';
   // Even a refusal is an answer: the host is there, and this port alone is silent.
   const isThere = otherPorts.some((other) => other.tcp === 'open' || (tcp === 'silent' && other.tcp !== 'silent'));
   if (isThere) return 'port-blocked';
-  return tcp === 'refused' || tcp === 'reset' ? 'nobody-listens' : 'gateway-unreachable';
+  return tcp === 'refused' ? 'nobody-listens' : 'gateway-unreachable';
 }
 
 /** Clusters that all others are cut off from, both ways, while these reach one another. */
@@ -76,7 +78,12 @@ function suspectDoor(mesh: MeshSight, pairs: readonly [Examined, ...Examined[]])
   const [{ to, door }] = pairs;
   const froms = pairs.map(({ from }) => from);
   const who = froms.join(', ');
-  const reachers = mesh.pairs.filter((each) => each.to === to && !froms.includes(each.from) && arrives(each));
+  const late = lateResets(mesh, pairs);
+  const reachers = mesh.pairs.filter((each) => {
+    return (
+      each.to === to && !froms.includes(each.from) && !late.some(({ from }) => from === each.from) && arrives(each)
+    );
+  });
   const back = mesh.pairs.filter((each) => each.from === to && froms.includes(each.to) && arrives(each));
   const policies = mesh.clusters.find(({ name }) => name === to)?.policies ?? [];
   const suspects = policies.length === 0 ? '' : `; NetworkPolicies of ${to}: ${policies.join(', ')}`;
@@ -84,10 +91,11 @@ function suspectDoor(mesh: MeshSight, pairs: readonly [Examined, ...Examined[]])
     ...atGateway(to),
     evidence: [
       ...pairs.map(tellDoor),
+      ...late.map(({ from }) => `from ${from}: it takes connections and throws them away`),
       ...reachers.map(({ from }) => `from ${from} it takes connections`),
       ...back.map((each) => `the other way, ${to} reaches ${each.to}`),
     ],
-    explains: exactly(...pairs),
+    explains: exactly(...pairs, ...late),
   };
   const cause = kindOf(door);
   switch (cause) {
@@ -122,6 +130,19 @@ function suspectDoor(mesh: MeshSight, pairs: readonly [Examined, ...Examined[]])
       };
     }
   }
+}
+
+/** Whether the connection or the first word on it meets the reset is a matter of moments: callers of one door meet the same. */
+function lateResets(mesh: MeshSight, [{ to, door }, ...others]: readonly [Examined, ...Examined[]]): Examined[] {
+  if (![door, ...others.map((each) => each.door)].some(({ tcp }) => tcp === 'reset')) return [];
+  return examined(mesh).filter((each) => {
+    return (
+      each.to === to &&
+      nameOf(each.door) === nameOf(door) &&
+      each.door.tcp === 'open' &&
+      each.door.tls?.kind === 'closed'
+    );
+  });
 }
 
 function arrives(pair: PairSight): boolean {
