@@ -165,8 +165,9 @@ async function inspectRoots(client: KubeClient, secret: KubeObject, rootPem: str
   if (inUse === undefined || inUse === rootPem) return [];
   const message = 'its roots are not those in use: it was replaced after the control plane started';
   const cure =
-    'restart the control plane (kubectl -n istio-system rollout restart deployment istiod, or istio-citadel in a remote ' +
-    'cluster), then everything with a proxy';
+    'see that all clusters have these roots, or put the one before back: clusters with others would not trust this one any ' +
+    'more; then restart the control plane (kubectl -n istio-system rollout restart deployment istiod, or istio-citadel in a ' +
+    'remote cluster), then everything with a proxy';
   return [diagnose(refOf(secret), 'ISM0308', '', message, cure)];
 }
 

@@ -183,3 +183,17 @@ test('how old something is', () => {
     ...['5 s', '119 s', '2 min', '119 min', '2 h', '47 h', '2 d'],
   ]);
 });
+
+test('what is written of the ways in, of names and of injection is told without a probe', () => {
+  const gateway = { ports: [{ number: 80 }] };
+  const object = { kind: 'ConfigMap', namespace: 'kube-system', name: 'kube-dns' };
+  const names = { isInstalled: true, fault: { object, message: 'x', cure: 'y' } };
+  const sight = { gateway, injector: 'missing', names };
+  expect(problems(mesh([cluster('cluster1', {}, sight)]))).toEqual([
+    'error cluster1: it has no port 15443, by which other clusters come in',
+    'error cluster1: it is not there: new pods get no sidecar',
+    'warning cluster1: by what is written there, names below .global do not resolve',
+  ]);
+  const sound = { gateway: { ports: [{ number: 15_443 }] }, injector: 'there', names: { isInstalled: true } };
+  expect(problems(mesh([cluster('cluster1', {}, sound)]))).toEqual([]);
+});

@@ -4,6 +4,7 @@ import { isDrift, type RuleReport } from '../../../federation/rules/comparison.t
 import type { Remark } from '../../analyze/judge.ts';
 import { inSync, type ProxyRow } from '../../proxies/states.ts';
 import type { CertificateSight } from '../verify/evidence.ts';
+import { GATEWAY, TLS_PORT } from '../verify/observe-cluster.ts';
 import type { ClusterState, MeshState } from './gather.ts';
 
 export interface StatusReport {
@@ -157,6 +158,7 @@ function problemsOf(cluster: ClusterState, row: ClusterRow, state: MeshState): P
         ]
       : []),
     ...partProblems(cluster, tell),
+    ...doorProblems(cluster, tell),
     ...proxyProblems(proxiesOf(cluster, state) ?? [], tell),
     ...certificateProblems(row, tell),
     ...notes.map((note) => tell('warning', '', note, 'what it would tell is missing here; ask again')),
@@ -180,6 +182,30 @@ function partProblems({ name, observed }: ClusterState, tell: Tell): Problem[] {
       const state = part.wanted === 0 ? 'it is scaled to 0' : part.state;
       return tell('error', `Deployment istio-system/${part.name}`, `it has no ready pod: ${state}`, cure);
     });
+}
+
+/** What is written, without asking anybody on the way: what others come in by, what names and new pods depend on. */
+function doorProblems({ name, observed }: ClusterState, tell: Tell): Problem[] {
+  const { gateway, injector, names } = observed!.sight;
+  const remake = `isthmus mesh up, or isthmus install --context ${name}, puts it back`;
+  const problems: Problem[] = [];
+  if (gateway !== undefined && !gateway.ports.some(({ number }) => number === TLS_PORT)) {
+    const message = `it has no port ${TLS_PORT}, by which other clusters come in`;
+    problems.push(tell('error', `Service istio-system/${GATEWAY}`, message, remake));
+  }
+  if (injector === 'missing' || injector === 'no-ca') {
+    const message = injector === 'missing' ? 'it is not there' : 'it has no caBundle, so that nobody can call it';
+    const object = 'MutatingWebhookConfiguration istio-sidecar-injector';
+    problems.push(tell('error', object, `${message}: new pods get no sidecar`, remake));
+  }
+  const isDown = observed!.sight.parts.some((part) => part.name === 'istiocoredns' && part.ready === 0);
+  if (names?.fault !== undefined && !isDown) {
+    const { object, cure } = names.fault;
+    const ref = `${object.kind} ${object.namespace}/${object.name}`;
+    // Whoever has another DNS than the cluster's does without.
+    problems.push(tell('warning', ref, 'by what is written there, names below .global do not resolve', cure));
+  }
+  return problems;
 }
 
 function proxyProblems(rows: readonly ProxyRow[], tell: Tell): Problem[] {
