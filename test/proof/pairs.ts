@@ -99,12 +99,14 @@ function gatewayCall({ gateway }: ProxyIntent, dice: Dice): Call {
   if (hosts.length === 0 || dice.chance(0.05)) return { direction: 'gateway', connection };
   const request = requestFor(hosts, { dice, port, scheme: isPlain ? 'http' : 'https' });
   const authority = dice.chance(0.8) ? serverName : request.authority;
-  return { direction: 'gateway', connection, request: { ...request, authority, ...protocolFor(tls) } };
+  return { direction: 'gateway', connection, request: { ...speaking(request, tls), authority } };
 }
 
-/** Who offers h2 speaks it. */
-function protocolFor({ alpn }: ClientTls): Pick<HttpRequest, 'protocol'> {
-  return { protocol: alpn.includes('h2') ? 'h2' : 'http/1.1' };
+/** Who offers h2 speaks it, in which connections are not upgraded by headers. */
+function speaking(request: HttpRequest, { alpn }: ClientTls): HttpRequest {
+  if (!alpn.includes('h2')) return { ...request, protocol: 'http/1.1' };
+  const { connection: _, upgrade: __, ...headers } = request.headers;
+  return { ...request, headers, protocol: 'h2' };
 }
 
 function inboundCall({ inbound }: ProxyIntent, dice: Dice): Call {
@@ -124,7 +126,7 @@ function inboundCall({ inbound }: ProxyIntent, dice: Dice): Call {
   const connection = { address: '10.1.0.1', port, ...(!isPlain && { tls }) };
   const isRead = protocol !== 'tcp' && (protocol !== 'auto' || tls.alpn.length > 0);
   if (!isRead) return { direction: 'inbound', connection };
-  const request: HttpRequest = { ...anyRequest(dice, 'reviews'), ...protocolFor(tls) };
+  const request = speaking(anyRequest(dice, 'reviews'), tls);
   const told = dice.one(['http', 'https']);
   return {
     direction: 'inbound',
