@@ -50,6 +50,12 @@ const written = (weight: number, clusters = '*'): KubeObject => ({
   spec: { hosts: ['reviews'], http: [{ route: [{ destination: { host: 'reviews' }, weight }] }] },
 });
 
+/** One more: that it has come says that whatever was told with it has been dealt with. */
+const named = (name: string): KubeObject => {
+  const rule = written(1);
+  return { ...rule, metadata: { ...rule.metadata, name } };
+};
+
 function tell(cluster: string, ...objects: KubeObject[]): void {
   copies.listed(cluster, new Map(objects.map((object) => [identityKey(object), object])));
 }
@@ -80,8 +86,8 @@ test('what is edited is brought back and told; what a person makes their own sta
   kube.put(RULES, { ...copy, metadata: { ...copy.metadata, labels }, spec: { hosts: ['mine'] } });
   await expectSoon(told).toEqual(['RuleRestored', 'RuleOccupied']);
   expect(spec()).toEqual({ hosts: ['mine'] });
-  tell('c1');
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  tell('c1', named('ratings'));
+  await kube.eventually(`${RULES}/ratings`);
   expect(spec()).toEqual({ hosts: ['mine'] });
 });
 
@@ -93,7 +99,8 @@ test('a peer that has not been heard keeps its copies, also after a restart; one
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(spec()).toEqual(written(1)['spec']);
   copies.named(['c1', 'c3']);
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  tell('c3', named('ratings'));
+  await kube.eventually(`${RULES}/ratings`);
   expect(spec()).toEqual(written(1)['spec']);
   copies.named(['c3']);
   await expectSoon(() => kube.get(REVIEWS)).toBeUndefined();
@@ -117,8 +124,8 @@ test('an object that is another service’s import is no rule of a person', asyn
     'isthmus.io/service': 'x',
     'isthmus.io/service-namespace': 'app',
   };
-  tell('c1', { ...written(1), metadata: { ...written(1).metadata, labels } });
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  tell('c1', { ...written(1), metadata: { ...written(1).metadata, labels } }, named('ratings'));
+  await kube.eventually(`${RULES}/ratings`);
   expect(kube.get(REVIEWS)).toBeUndefined();
 });
 
