@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where each rule that is written once has arrived, for whoever can look into the clusters: `isthmus rules`, `mesh status`.
+import { closestName } from '../../api/closest-name.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { isEdited } from './copy.ts';
 import {
@@ -89,7 +90,8 @@ export function compareRules(clusters: readonly RuleCluster[]): RuleReport[] {
     const copies = shown.map((target) => judgeTarget(object, cluster, revision, target));
     const names = new Set(seen.map((each) => each.cluster));
     const unknown = targets.kind === 'all' ? [] : targets.clusters.filter((name) => !names.has(name));
-    return { ...about, copies: [...copies, ...unknown.map(unknownCluster)] };
+    const unnamed = [...names].filter((name) => name !== cluster && !isAimedAt(targets, name));
+    return { ...about, copies: [...copies, ...unknown.map((name) => unknownCluster(name, unnamed))] };
   });
   return [...reports, ...leftOvers(seen, sources)].sort((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1));
 }
@@ -131,8 +133,10 @@ function judgeTarget(source: KubeObject, from: string, revision: string, target:
   return said('in-step', '', there);
 }
 
-function unknownCluster(cluster: string): CopyReport {
-  const message = `${CLUSTERS_ANNOTATION} names it, and no cluster of that name was looked at`;
+function unknownCluster(cluster: string, known: readonly string[]): CopyReport {
+  const close = closestName(cluster, known);
+  const hint = close === undefined ? '' : `: did you mean ${close}?`;
+  const message = `${CLUSTERS_ANNOTATION} names it, and no cluster of that name was looked at${hint}`;
   return { cluster, state: 'unknown-cluster', revision: undefined, generation: undefined, message };
 }
 

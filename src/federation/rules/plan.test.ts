@@ -186,6 +186,11 @@ test('the report names revision and state of each copy', () => {
     'c6 unreachable',
     'c7 unknown-cluster',
   ]);
+  // Neither the rule's own cluster nor one that it names already is what was meant.
+  const mistyped = rule('a', { clusters: 'c2,east' });
+  const [typo] = compareRules([seen('c1', [mistyped]), seen('c2', []), seen('eest', [])]);
+  expect(typo?.copies.at(-1)?.message).toMatch(/looked at: did you mean eest\?$/);
+  expect(report?.copies.at(-1)?.message).toMatch(/looked at$/);
   expect(compareRules([seen('c1', []), seen('c2', [copy])])).toMatchObject([
     { source: 'c1', revision: undefined, copies: [{ cluster: 'c2', state: 'left-over' }] },
   ]);

@@ -87,6 +87,16 @@ cluster1     endpoints     cluster2     synced     now
   );
 });
 
+test('the cure of what `analyze` remarks names the cluster', () => {
+  const object = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'istio-system', name: 'istiod' };
+  const remark = { code: 'ISM0302', severity: 'error', object, field: '', message: 'it has no pod' };
+  const remarks = [{ ...remark, cure: 'kubectl -n istio-system describe deployment istiod says why' }];
+  const { problems: told } = reportStatus(mesh([cluster('cluster1', {}, { remarks })]), NOW_MS);
+  expect(told.map(({ cure }) => cure)).toContain(
+    'kubectl --context cluster1 -n istio-system describe deployment istiod says why',
+  );
+});
+
 describe('what is wrong comes first, errors before warnings', () => {
   test.each<[string, MeshState, string[]]>([
     [

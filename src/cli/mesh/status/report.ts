@@ -3,7 +3,7 @@
 import { isDrift, type RuleReport } from '../../../federation/rules/comparison.ts';
 import type { Remark } from '../../analyze/judge.ts';
 import { inSync, type ProxyRow } from '../../proxies/states.ts';
-import type { CertificateSight } from '../verify/evidence.ts';
+import { type CertificateSight, cureIn } from '../verify/evidence.ts';
 import { GATEWAY, TLS_PORT } from '../verify/observe-cluster.ts';
 import type { ClusterState, MeshState } from './gather.ts';
 
@@ -141,9 +141,10 @@ function problemsOf(cluster: ClusterState, row: ClusterRow, state: MeshState): P
   const isTold = ({ code }: Remark) => code === 'ISM0303' || (code === 'ISM0304' && isOver);
   const told = observed.sight.remarks
     .filter((remark) => !isTold(remark))
-    .map(({ severity, object, message, cure }) => {
+    .map((remark) => {
+      const { severity, object, message } = remark;
       const ref = `${object.kind} ${object.namespace === '' ? '' : `${object.namespace}/`}${object.name}`;
-      return tell(severity === 'error' ? 'error' : 'warning', ref, message, cure);
+      return tell(severity === 'error' ? 'error' : 'warning', ref, message, cureIn(name, remark));
     });
   return [
     ...told,

@@ -173,3 +173,8 @@ export interface PairSight {
   readonly door?: DoorSight;
   readonly proxy?: ProxySight;
 }
+
+/** `analyze` looks at one cluster, and its cures name none. */
+export function cureIn(context: string, { cure }: Remark): string {
+  return cure.replaceAll('kubectl -n ', `kubectl --context ${context} -n `);
+}

@@ -2,7 +2,7 @@
 // Is the mesh there and at work in each cluster: what the installation tells of itself, read as causes.
 import type { DiagnosticCode } from '../../../../api/diagnostics.ts';
 import type { Remark } from '../../../analyze/judge.ts';
-import type { ClusterSight, MeshSight } from '../evidence.ts';
+import { type ClusterSight, cureIn, type MeshSight } from '../evidence.ts';
 import { type Cause, nobody, type PairName, type Suspicion, touching } from '../finding.ts';
 import { checkExpiry } from './trust.ts';
 
@@ -73,7 +73,7 @@ function suspect(cluster: ClusterSight, remark: Remark, mesh: MeshSight): Suspic
     object: `${kind} ${namespace}/${name}`,
     message: remark.message,
     evidence: [],
-    cure: remark.cure,
+    cure: cureIn(cluster.name, remark),
     explains: WARNINGS.has(cause) ? nobody : ruledBy(cluster.name, mesh),
   };
 }
