@@ -14,7 +14,7 @@ import { decodeService, selects } from '../api/kubernetes.ts';
 import type { Mesh, MeshCluster, ProxyResources } from '../explain/mesh.ts';
 import type { DestinationIntent } from '../intent/destination-types.ts';
 import type { KubeObject } from '../kube/types.ts';
-import { decodeEndpoints } from './endpoints.ts';
+import { countEndpoints } from './endpoints.ts';
 import type { ClusterFact, EntryFact, RouteFact, ServiceFact, SubsetFact } from './facts.ts';
 import { problemsOf } from './problems.ts';
 import { chainFact, leadsTo, routeFact, routesOf } from './routes.ts';
@@ -66,7 +66,7 @@ export function describeService(options: DescribeServiceOptions): ServiceFact {
     routes,
     entries,
     security: securityOf(destinations),
-    endpoints: decodeEndpoints(cluster, host),
+    endpoints: countEndpoints(cluster, host),
     clusters: [...mesh.clusters.values()].map((each) => clusterFact(each, namespace, name)),
     problems: problemsOf(options.problems, [refOf(service), ...(destinationRule ? [destinationRule] : []), ...rules]),
   };

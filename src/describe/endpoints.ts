@@ -2,7 +2,7 @@
 import type { MeshCluster } from '../explain/mesh.ts';
 
 /** Ready ones, by the cluster that they are in, as the control plane knows them. */
-export function decodeEndpoints({ plane }: MeshCluster, host: string): { cluster: string; ready: number }[] {
+export function countEndpoints({ plane }: MeshCluster, host: string): { cluster: string; ready: number }[] {
   const services = plane.snapshot.index.servicesByHost.get(host) ?? [];
   const all = services
     .flatMap(({ key }) => plane.snapshot.endpoints.get(key) ?? [])
