@@ -89,7 +89,6 @@ function isWithoutAddress({ type, addresses, door }: GatewaySight): boolean {
 /** Where clusters share a control plane, its settings say by which gateway a cluster is entered. */
 export function checkNetworks(mesh: MeshSight): Suspicion[] {
   const failed = failedPairs(mesh).filter(({ model, door }) => model === 'served' && door !== undefined);
-  const isShut = ({ door }: PairSight) => door !== undefined && door.tcp !== 'open';
   return mesh.clusters.flatMap((cluster): Suspicion[] => {
     const plane = clusterNamed(mesh, cluster.plane ?? '');
     if (plane?.networks === undefined || !failed.some(({ to }) => to === cluster.name)) return [];
@@ -101,31 +100,7 @@ export function checkNetworks(mesh: MeshSight): Suspicion[] {
     } as const;
     const network = networkOf(cluster, plane, plane.networks);
     const edit = `kubectl --context ${plane.name} -n istio-system edit configmap istio (data.meshNetworks), or isthmus mesh up`;
-    if (network === undefined) {
-      if (!failed.some((pair) => pair.to === cluster.name && isShut(pair))) return [];
-      const label = cluster.probe.network;
-      return [
-        {
-          ...about,
-          cause: 'network-missing',
-          // Its gateway does not know its own pods either.
-          explains: into(cluster.name),
-          message: `no network is named for ${cluster.name}, so its pods are dialled as if they could be reached, and they cannot`,
-          evidence: [
-            label === undefined
-              ? `its pods have no label topology.istio.io/network`
-              : `its pods are labelled topology.istio.io/network=${label}, of which meshNetworks knows nothing`,
-            `meshNetworks of ${plane.name} has no fromRegistry: ${cluster.meshName ?? cluster.name}`,
-            ...failed
-              .filter(({ to }) => to === cluster.name)
-              .flatMap(({ from, door }) =>
-                door ? [`from ${from}: ${door.door.address}:${door.door.port} ${outcome(door.tcp)}`] : [],
-              ),
-          ],
-          cure: `give ${cluster.name} a network with its gateway: ${edit}`,
-        },
-      ];
-    }
+    if (network === undefined) return withoutNetwork(cluster, plane, failed, { ...about, edit });
     const own = cluster.gatewayNetwork;
     if (own !== undefined && own !== network) {
       return [
@@ -168,6 +143,38 @@ export function checkNetworks(mesh: MeshSight): Suspicion[] {
       },
     ];
   });
+}
+
+/** Nobody is led to its gateway, and its pods cannot be reached from elsewhere. */
+function withoutNetwork(
+  cluster: ClusterSight,
+  plane: ClusterSight,
+  failed: readonly PairSight[],
+  { edit, ...shared }: Pick<Suspicion, 'severity' | 'cluster' | 'object'> & { readonly edit: string },
+): Suspicion[] {
+  if (!failed.some(({ to, door }) => to === cluster.name && door !== undefined && door.tcp !== 'open')) return [];
+  const label = cluster.probe.network;
+  return [
+    {
+      ...shared,
+      cause: 'network-missing',
+      // Its gateway does not know its own pods either.
+      explains: into(cluster.name),
+      message: `no network is named for ${cluster.name}, so its pods are dialled as if they could be reached, and they cannot`,
+      evidence: [
+        label === undefined
+          ? `its pods have no label topology.istio.io/network`
+          : `its pods are labelled topology.istio.io/network=${label}, of which meshNetworks knows nothing`,
+        `meshNetworks of ${plane.name} has no fromRegistry: ${cluster.meshName ?? cluster.name}`,
+        ...failed
+          .filter(({ to }) => to === cluster.name)
+          .flatMap(({ from, door }) =>
+            door ? [`from ${from}: ${door.door.address}:${door.door.port} ${outcome(door.tcp)}`] : [],
+          ),
+      ],
+      cure: `give ${cluster.name} a network with its gateway: ${edit}`,
+    },
+  ];
 }
 
 /** How proxies of a cluster without a control plane of its own reach the one that rules them. */
