@@ -26,6 +26,7 @@ import type { OpenSource } from '../registries/remote-registry.ts';
 import { DisagreementEvents } from './disagreement-events.ts';
 import { countsOf, type FederationCounts, type FederationView, type ViewInput, viewOf } from './federation-view.ts';
 import { NotOursError, ObjectApplier, type ObjectIdentity } from './object-applier.ts';
+import { PeerFaults } from './peer-faults.ts';
 import { type PeerListener, Peers } from './peers.ts';
 
 export interface FederationOptions {
@@ -86,7 +87,7 @@ export class Federation {
   /** What stands in the way of an object, by its identity. */
   readonly #obstacles = new Map<string, string>();
   /** Peer -> why what it says is not taken. */
-  readonly #faults = new Map<string, string>();
+  readonly #faults = new PeerFaults();
   /** Services that cannot be exported as their annotation asks. */
   readonly #unfit = new Map<ServiceName, Disagreement>();
   readonly #disagreements = new Map<ServiceName, readonly Disagreement[]>();
@@ -175,7 +176,7 @@ export class Federation {
       isLeader: this.#isLeader && this.#isInformed,
       revision: this.#revision,
       peers: this.#peers?.status() ?? [],
-      faults: this.#faults,
+      faults: this.#faults.told(),
       refused: this.#peers?.refused ?? [],
       digests: this.#isLeader ? this.#exports.digests : new Map(),
       imports: this.#imports,
@@ -257,7 +258,7 @@ export class Federation {
       },
       gone: (cluster) => {
         if (signal.aborted) return;
-        this.#faults.delete(cluster);
+        this.#faults.forget(cluster);
         this.#imports.setCluster(cluster, new Map());
         for (const follower of followers) follower.gone(cluster);
         this.#schedule('now');
@@ -284,7 +285,7 @@ export class Federation {
   }
 
   #takeAll(cluster: string, objects: ReadonlyMap<string, KubeObject>): void {
-    this.#faults.delete(cluster);
+    this.#faults.forget(cluster);
     const specs = new Map<ServiceName, ExportedServiceSpec>();
     for (const object of objects.values()) {
       const read = this.#read(cluster, object);
@@ -299,18 +300,20 @@ export class Federation {
     const read = event.kind === 'upsert' ? this.#read(cluster, event.object) : undefined;
     // Of one that cannot be read the last state stays.
     if (event.kind === 'upsert' && read === undefined) return;
+    if (event.kind === 'delete') this.#faults.note(cluster, serviceKey(namespace, name), undefined);
     this.#imports.setExport(cluster, serviceKey(namespace, name), read?.spec);
   }
 
   #read(cluster: string, object: KubeObject): { service: ServiceName; spec: ExportedServiceSpec } | undefined {
     if (object.kind !== EXPORTED_SERVICE.kind) return undefined;
     const { namespace = '', name = '' } = object.metadata;
+    const service = serviceKey(namespace, name);
     const spec = readExported(object, cluster, this.#options.dnsDomain);
-    if (!('fault' in spec)) return { service: serviceKey(namespace, name), spec };
-    const message = `ExportedService ${namespace}/${name}: ${spec.fault}`;
-    if (this.#faults.get(cluster) !== message)
-      this.#options.log.error({ cluster }, `the peer’s word is not taken: ${message}`);
-    this.#faults.set(cluster, message);
+    const fault = 'fault' in spec ? spec.fault : undefined;
+    if (this.#faults.note(cluster, service, fault)) {
+      this.#options.log.error({ cluster }, `the peer’s word is not taken: ExportedService ${service}: ${fault}`);
+    }
+    if (!('fault' in spec)) return { service, spec };
     return undefined;
   }
 
@@ -414,11 +417,12 @@ export class Federation {
   #look(): void {
     if (!this.#isLeader || this.#peers === undefined) return;
     const { trouble } = this.#options;
+    const faults = this.#faults.told();
     for (const { trouble: kind, secret, secretUid, key, message, cure } of this.#peers.refused) {
       trouble({ kind, message: `${message}; ${cure}`, about: key, secret: { name: secret, uid: secretUid } });
     }
     for (const { cluster, secret, secretUid, error, cure } of this.#peers.status()) {
-      const fault = error ?? this.#faults.get(cluster);
+      const fault = error ?? faults.get(cluster);
       if (fault === undefined) continue;
       const message = `peer ${cluster}: ${fault}${cure === undefined ? '' : `; ${cure}`}`;
       trouble({ kind: 'RemoteCluster', message, about: cluster, secret: { name: secret, uid: secretUid } });

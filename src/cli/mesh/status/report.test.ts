@@ -204,6 +204,10 @@ test('what is written of the ways in, of names and of injection is told without 
     'error cluster1: it is not there: new pods get no sidecar',
     'warning cluster1: by what is written there, names below .global do not resolve',
   ]);
-  const sound = { gateway: { ports: [{ number: 15_443 }] }, injector: 'there', names: { isInstalled: true } };
+  const behind = (endpoints: number) => ({ gateway: { ports: [{ number: 15_443 }], endpoints } });
+  expect(problems(mesh([cluster('cluster1', {}, behind(0))]))).toEqual([
+    'error cluster1: nobody is behind it, though pods of the gateway are ready: its selector does not match their labels',
+  ]);
+  const sound = { ...behind(1), injector: 'there', names: { isInstalled: true } };
   expect(problems(mesh([cluster('cluster1', {}, sound)]))).toEqual([]);
 });

@@ -194,6 +194,12 @@ function doorProblems({ name, observed }: ClusterState, tell: Tell): Problem[] {
     const message = `it has no port ${TLS_PORT}, by which other clusters come in`;
     problems.push(tell('error', `Service istio-system/${GATEWAY}`, message, remake));
   }
+  const hasPods = observed!.sight.parts.some((part) => part.name === GATEWAY && part.ready > 0);
+  if (problems.length === 0 && gateway !== undefined && gateway.endpoints === 0 && hasPods) {
+    const message =
+      'nobody is behind it, though pods of the gateway are ready: its selector does not match their labels';
+    problems.push(tell('error', `Service istio-system/${GATEWAY}`, message, remake));
+  }
   if (injector === 'missing' || injector === 'no-ca') {
     const message = injector === 'missing' ? 'it is not there' : 'it has no caBundle, so that nobody can call it';
     const object = 'MutatingWebhookConfiguration istio-sidecar-injector';
