@@ -39,6 +39,8 @@ export interface Trail {
   /** Behind the latest destination: its DestinationRule, Service, ... */
   readonly why: readonly Why[];
   readonly legs: number;
+  /** A proxy on the way has opened the request as HTTP, so that it can answer it; bytes that fail are only cut off. */
+  readonly isOpened?: true;
 }
 
 /** A proxy with a connection to it. */

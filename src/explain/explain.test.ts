@@ -158,6 +158,13 @@ describe('what keeps a request from arriving is named by its cause', () => {
     expect([end.kind, end.text]).toEqual(['refused', expect.stringContaining('has no port 80 (it has 9080)')]);
   });
 
+  test('what no proxy has opened as HTTP is cut off, without a status', () => {
+    for (const asked of ['GET http://details:9999/', 'GET https://details:9080/']) {
+      const end = onlyEnd(ask(ownPlanes(), 'productpage-v1', asked, [], 'cluster1'));
+      expect([end.kind, end.status, end.text]).toEqual(['refused', undefined, expect.not.stringMatching(/^\d{3}:/)]);
+    }
+  });
+
   test('bytes that are no HTTP, to a port that is', () => {
     const end = onlyEnd(ask(ownPlanes(), 'productpage-v1', 'tcp://details:9080', [], 'cluster1'));
     expect([end.kind, end.cure]).toEqual(['refused', expect.stringContaining('name the Service’s port')]);

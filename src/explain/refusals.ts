@@ -17,22 +17,23 @@ export interface Refusal {
   readonly cure?: string;
   readonly why?: readonly Why[];
   readonly at?: Place;
-  /** Of HTTP; absent: 503. */
+  /** Of HTTP; absent: 503 where a proxy on the way has opened the request, else none. */
   readonly status?: number;
 }
 
 export function refuse(
   trail: Trail,
   isHttp: boolean,
-  { text, cure, why = trail.why, at, status = 503 }: Refusal,
+  { text, cure, why = trail.why, at, status: own }: Refusal,
 ): Ending {
+  const status = own ?? (isHttp && trail.isOpened === true ? 503 : undefined);
   return {
     kind: 'refused',
     probability: 1,
     ...endingOf(trail),
     ...(at && { at }),
-    ...(isHttp && { status }),
-    text: isHttp ? `${status}: ${text}` : text,
+    ...(status !== undefined && { status }),
+    text: status === undefined ? text : `${status}: ${text}`,
     ...(cure !== undefined && { cure }),
     why,
   };

@@ -147,11 +147,8 @@ export class Walk {
     const answered = (status: number, text: string): Fork =>
       whole({ kind: 'answered', probability: 1, at, status, text, why: by, ...endingOf(onward) });
     switch (outcome.kind) {
-      case 'refuse': {
-        // Who is connected to the client itself and does not listen answers nothing, no status either.
-        const isAnswered = isHttp && (trail.legs > 0 || outcome.listener !== '');
-        return { at, steps, forks: [whole(refuse(onward, isAnswered, refusedBy(this.#mesh, hop, outcome)))] };
-      }
+      case 'refuse':
+        return { at, steps, forks: [whole(refuse(onward, isHttp, refusedBy(this.#mesh, hop, outcome)))] };
       case 'redirect':
         return {
           at,
@@ -226,7 +223,8 @@ export class Walk {
     if (direction === 'inbound' && upstream !== undefined) return [fork([], servedEnding(hop, destination))];
     const why = destinationWhy(this.#mesh, hop, target.cluster);
     const chosen = hop.trail.chosen ?? destination;
-    const trail: Trail = { ...hop.trail, chosen, destination, why };
+    const opened = outcome.kind === 'forward' && outcome.http !== undefined && { isOpened: true as const };
+    const trail: Trail = { ...hop.trail, chosen, destination, why, ...opened };
     const ofRule = ruleOf(this.#mesh, hop, outcome);
     const steps = [
       ...changeSteps(carried.request, target, ofRule === undefined ? [] : [ofRule]),
