@@ -12,7 +12,7 @@ export interface MergedService {
   /** Of all clusters, by number. */
   readonly ports: readonly ExportedPort[];
   readonly traffic: string | undefined;
-  /** Who may answer; none where a cluster does not say it. */
+  /** Who may answer; none where no cluster says it. */
   readonly subjectAltNames: readonly string[];
   /** By name; `labels` as they are to be on endpoints. */
   readonly subsets: readonly { readonly name: string; readonly labels: Labels }[];
@@ -53,10 +53,9 @@ function mergePorts(exports: readonly Export[]): ExportedPort[] {
   return [...ports.values()].sort((a, b) => a.port - b.port);
 }
 
+/** A cluster that names nobody has no say in it: else its word would take the proof of identity from the others' answers. */
 function mergeNames(exports: readonly Export[]): string[] {
-  // Of a cluster without pods nobody answers; one with pods and no names must not be refused for that.
-  const silent = exports.some(({ spec }) => spec.subjectAltNames.length === 0 && spec.ready > 0);
-  return silent ? [] : [...new Set(exports.flatMap(({ spec }) => spec.subjectAltNames))].sort(compare);
+  return [...new Set(exports.flatMap(({ spec }) => spec.subjectAltNames))].sort(compare);
 }
 
 /**

@@ -75,6 +75,10 @@ const TIMES: FederationTimes = {
 
 const APPLIED = [EXPORTED_SERVICE, SERVICE_ENTRY, DESTINATION_RULE, SERVICE_IMPORT, SERVICE_EXPORT].map(resourceOf);
 
+/** Of one peer: each becomes objects here, and no cluster may fill another one's storage. */
+const MAX_EXPORTS = 10_000;
+const TOO_MANY = { fault: `${MAX_EXPORTS} services of the cluster are taken already, and no more are` };
+
 export class Federation {
   readonly #options: FederationOptions;
   readonly #times: FederationTimes;
@@ -288,7 +292,7 @@ export class Federation {
     this.#faults.forget(cluster);
     const specs = new Map<ServiceName, ExportedServiceSpec>();
     for (const object of objects.values()) {
-      const read = this.#read(cluster, object);
+      const read = this.#read(cluster, object, specs.size);
       if (read !== undefined) specs.set(read.service, read.spec);
     }
     this.#imports.setCluster(cluster, specs);
@@ -297,18 +301,25 @@ export class Federation {
   #takeOne(cluster: string, event: Exclude<SourceEvent, { kind: 'synced' }>): void {
     if (event.object.kind !== EXPORTED_SERVICE.kind) return;
     const { namespace = '', name = '' } = event.object.metadata;
-    const read = event.kind === 'upsert' ? this.#read(cluster, event.object) : undefined;
+    const isKnown = this.#imports.exportsOf(serviceKey(namespace, name)).some((known) => known.cluster === cluster);
+    const others = this.#imports.countOf(cluster) - (isKnown ? 1 : 0);
+    const read = event.kind === 'upsert' ? this.#read(cluster, event.object, others) : undefined;
     // Of one that cannot be read the last state stays.
     if (event.kind === 'upsert' && read === undefined) return;
     if (event.kind === 'delete') this.#faults.note(cluster, serviceKey(namespace, name), undefined);
     this.#imports.setExport(cluster, serviceKey(namespace, name), read?.spec);
   }
 
-  #read(cluster: string, object: KubeObject): { service: ServiceName; spec: ExportedServiceSpec } | undefined {
+  /** `others`: how many services of the cluster are taken beside this one. */
+  #read(
+    cluster: string,
+    object: KubeObject,
+    others: number,
+  ): { service: ServiceName; spec: ExportedServiceSpec } | undefined {
     if (object.kind !== EXPORTED_SERVICE.kind) return undefined;
     const { namespace = '', name = '' } = object.metadata;
     const service = serviceKey(namespace, name);
-    const spec = readExported(object, cluster, this.#options.dnsDomain);
+    const spec = others < MAX_EXPORTS ? readExported(object, cluster, this.#options.dnsDomain) : TOO_MANY;
     const fault = 'fault' in spec ? spec.fault : undefined;
     if (this.#faults.note(cluster, service, fault)) {
       this.#options.log.error({ cluster }, `the peer’s word is not taken: ExportedService ${service}: ${fault}`);
