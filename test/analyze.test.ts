@@ -74,20 +74,21 @@ describe.skipIf(obstacle !== undefined)(`analyze over clusters${obstacle ? ` (sk
   });
 
   test('a cluster that is away is told, and the others all the same', async () => {
-    const { code, told } = await analyze(
-      '--context',
-      'cluster1',
-      '--context',
-      'nowhere',
-      '--context',
-      'cluster2',
-      '-A',
-    );
+    const nowhere = ['--server=https://127.0.0.1:1', '--proxy-url='];
+    await sandbox.kubectl('config', 'set-cluster', 'nowhere', ...nowhere);
+    await sandbox.kubectl('config', 'set-context', 'nowhere', '--cluster=nowhere');
+    const { code, told } = await analyze(...BOTH, '--context', 'nowhere');
     expect(code).toBe(1);
     expect(told.map((each) => `${each.code} ${each.object.name}`).sort()).toEqual([
       'ISM0310 nowhere',
       'ISM0312 istio-ca-root-cert',
     ]);
+  });
+
+  test('a context that there is not is called wrongly', async () => {
+    const { code, stdout, stderr } = await sandbox.isthmus('analyze', ...BOTH, '--context', 'cluser3');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('cluster1, cluster2');
   });
 
   test('a namespace has to be in one of the clusters', async () => {
