@@ -45,6 +45,7 @@ export const CAUSES = [
   'wrong-destination',
   'peer-not-read',
   'exports-not-arriving',
+  'trust-domain-differs',
   'version-skew',
   'ends-soon',
   'told-by-the-mesh',

@@ -450,3 +450,23 @@ test('versions that differ are a warning', () => {
     '! version-skew cluster2:',
   ]);
 });
+
+test('a trust domain that differs is a warning, though the probes believe one another', () => {
+  const seenAs = (from: string) => ({
+    answer: answered('cluster1', from, {
+      outcome: {
+        status: 200,
+        tookMs: 5,
+        body: JSON.stringify({
+          cluster: 'cluster1',
+          clientCertificate: `By=x;URI=spiffe://other.example/ns/v/sa/${from}`,
+        }),
+      },
+    }),
+  });
+  const pairs = { 'cluster3 cluster1': seenAs('probe-cluster3'), 'cluster3 cluster2': { answer: undefined } };
+  expect(told({ pairs: pairs as unknown as Record<string, Partial<PairSight>> })).toContain(
+    '! trust-domain-differs cluster3:',
+  );
+  expect(told({})).toEqual([]);
+});

@@ -5,6 +5,7 @@ import { checkGateways, checkNetworks, checkPilots, checkWrittenAddresses } from
 import { checkEntries, checkProbes, checkReach, checkRemarks, checkVersions } from './checks/installation.ts';
 import { checkImports, checkTokens, checkWatched } from './checks/secrets.ts';
 import { checkClocks, checkExpiry, checkReloaded, checkRoots, checkShown } from './checks/trust.ts';
+import { checkTrustDomains } from './checks/trust-domains.ts';
 import {
   checkDestination,
   checkLayer,
@@ -42,6 +43,7 @@ const CHECKS: readonly ((mesh: MeshSight) => Suspicion[])[] = [
   checkRules,
   checkRoutes,
   checkNames,
+  checkTrustDomains,
   checkVersions,
 ];
 
