@@ -14,6 +14,11 @@ export interface ObjectRef {
   readonly cluster?: string;
 }
 
+/** `VirtualService shop/web`, as messages name it. */
+export function refName({ kind, namespace, name }: Pick<ObjectRef, 'kind' | 'namespace' | 'name'>): string {
+  return `${kind} ${namespace}/${name}`;
+}
+
 export interface Diagnostic {
   readonly code: DiagnosticCode;
   readonly severity: Severity;

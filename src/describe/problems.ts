@@ -2,7 +2,7 @@
 // What analyze would say of the objects that are told of.
 import { ANALYZERS } from '../analyzers/analyzers.ts';
 import { readWorld } from '../analyzers/world.ts';
-import { compareDiagnostics, type Diagnostic } from '../api/diagnostics.ts';
+import { compareDiagnostics, type Diagnostic, refName } from '../api/diagnostics.ts';
 import type { Mesh, MeshCluster } from '../explain/mesh.ts';
 
 interface Named {
@@ -21,14 +21,10 @@ export function findProblems(mesh: Mesh, cluster: MeshCluster): readonly Diagnos
 
 /** Of those, what is said of the objects that are told of, once. */
 export function problemsOf(all: readonly Diagnostic[], concerned: readonly Named[]): Diagnostic[] {
-  const names = new Set(concerned.map(nameOf));
-  const found = all.filter(({ object, severity }) => names.has(nameOf(object)) && severity !== 'info');
+  const names = new Set(concerned.map(refName));
+  const found = all.filter(({ object, severity }) => names.has(refName(object)) && severity !== 'info');
   const once = new Map(
-    found.map((each) => [`${each.code} ${nameOf(each.object)} ${each.field} ${each.message}`, each]),
+    found.map((each) => [`${each.code} ${refName(each.object)} ${each.field} ${each.message}`, each]),
   );
   return [...once.values()].sort(compareDiagnostics);
-}
-
-function nameOf({ kind, namespace, name }: Named): string {
-  return `${kind} ${namespace}/${name}`;
 }

@@ -6,6 +6,7 @@ import { decodeMeshConfig } from '../api/mesh-config.ts';
 import type { Locate } from '../api/report.ts';
 import { collectNames, type GlobalNames } from '../dns/global-names.ts';
 import { DecodedState } from '../envoy/simulate/decoded-state.ts';
+import { objectName } from '../kube/object-name.ts';
 import type { KubeObject } from '../kube/types.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshSnapshot } from '../model/snapshot.ts';
@@ -162,8 +163,7 @@ export class Mesh {
     const objects = this.clusters.get(clusterId)?.objects ?? [];
     return new Map(
       objects.map((seen) => {
-        const { kind, metadata } = seen.object;
-        return [`${kind} ${metadata.namespace ?? ''}/${metadata.name ?? ''}`, seen];
+        return [objectName(seen.object), seen];
       }),
     );
   }

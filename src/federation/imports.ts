@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the own cluster is to have of the services that clusters export. Kept up with what each cluster tells and with the
 // own cluster's objects: a change costs the services that it concerns. Pure.
+
 import { isDeepStrictEqual } from 'node:util';
 import { DESTINATION_RULE } from '../api/destination-rule.ts';
 import { clustersetHost, globalHost, MANAGED_BY, serviceKey } from '../api/export-names.ts';
@@ -9,6 +10,7 @@ import { refOf } from '../api/kind.ts';
 import { covers } from '../api/names.ts';
 import { SERVICE_ENTRY } from '../api/service-entry.ts';
 import { isRecord } from '../api/shape.ts';
+import { objectName } from '../kube/object-name.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { buildImport } from './build-import.ts';
 import { serviceOfDerived } from './derived-objects.ts';
@@ -127,7 +129,7 @@ export class Imports {
     const isThere = news.kind === 'upsert' && metadata.deletionTimestamp === undefined;
     if (kind === 'Namespace') this.#setNamespace(metadata.name ?? '', isThere);
     if (kind !== SERVICE_ENTRY.kind && kind !== DESTINATION_RULE.kind) return;
-    const key = `${kind} ${metadata.namespace ?? ''}/${metadata.name ?? ''}`;
+    const key = objectName(news.object);
     const raw = news.kind === 'upsert' ? news.object : undefined;
     const service = raw && serviceOfDerived(raw);
     this.#setDerived(key, service, raw);

@@ -2,7 +2,7 @@
 // The control plane of one cluster: pilot, CA, injector and validator in one process.
 import { hostname } from 'node:os';
 import { type AdminViews, startAdminServer } from '../admin/server.ts';
-import { asShown, type Diagnostic } from '../api/diagnostics.ts';
+import { asShown, type Diagnostic, refName } from '../api/diagnostics.ts';
 import { type Authority, type CaExpiry, DEFAULT_LIFETIME_MS } from '../identity/authority.ts';
 import { type Clock, RenewedCertificate, systemClock } from '../identity/renewal.ts';
 import { WorkloadSecrets } from '../identity/workload-secrets.ts';
@@ -124,8 +124,7 @@ class ControlPlane {
     this.#findings = new Findings({
       streams: () => this.#xds?.streams() ?? [],
       changed: (diagnostics) => this.#found(diagnostics),
-      accepted: ({ kind, namespace, name }) =>
-        log.info({ object: `${kind} ${namespace}/${name}` }, 'no proxy refuses the object any more'),
+      accepted: (ref) => log.info({ object: refName(ref) }, 'no proxy refuses the object any more'),
     });
     this.#closers.push(() => this.#findings.close());
     const diagnosticLog = new DiagnosticLog(log);

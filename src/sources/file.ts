@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Locate } from '../api/report.ts';
 import { splitYaml, type YamlPart } from '../api/yaml-documents.ts';
+import { objectName } from '../kube/object-name.ts';
 import type { KubeObject } from '../kube/types.ts';
 import {
   identityKey,
@@ -202,7 +204,7 @@ export class FileSource implements Source {
   #allProblems(): SourceProblem[] {
     const own = [...this.#files].filter(([, { problems }]) => problems.length > 0).sort(([a], [b]) => (a < b ? -1 : 1));
     const twice = this.#ledger.repeated().map(({ counts, out: { object, file } }) => {
-      const name = `${object.kind} ${object.metadata.namespace ?? ''}/${object.metadata.name ?? ''}`;
+      const name = objectName(object);
       const message = `${name} stands in ${counts.file} already; this one is left out`;
       return this.#problem(file, message, 'remove one of the two');
     });

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What there is to say of collected objects: the very rules that the control plane and its webhook apply.
+
 import { ANALYZERS } from '../../analyzers/analyzers.ts';
 import { readWorld, type World } from '../../analyzers/world.ts';
-import { compareDiagnostics, type Diagnostic, type ObjectRef } from '../../api/diagnostics.ts';
+import { compareDiagnostics, type Diagnostic, type ObjectRef, refName } from '../../api/diagnostics.ts';
 import { refOf } from '../../api/kind.ts';
 import { kindOf } from '../../api/kinds.ts';
-import { decodeMeshConfig } from '../../api/mesh-config.ts';
 import { diagnose } from '../../api/report.ts';
+import { trustDomainOf } from '../../explain/mesh.ts';
 import { MeshStore, type StoreEvent } from '../../model/store.ts';
 import { PROGRAMMED, readStatus, SECRET_NOT_SERVED } from '../../runtime/findings/object-status.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
@@ -52,14 +53,14 @@ export function judgeObjects(
   ]);
   const worlds = watched.map((other) => readWorld(other.objects));
   const beyond = runAnalyzers(readWorld(objects), worlds, found, true);
-  const files = new Map(objects.flatMap(({ object, file }) => (file ? [[nameOf(refOf(object)), file]] : [])));
+  const files = new Map(objects.flatMap(({ object, file }) => (file ? [[refName(refOf(object)), file]] : [])));
   const shown = new Map([[cluster, shownAs], ...watched.map((other) => [other.name, other.shownAs] as const)]);
   const place = ({ cluster: name, ...object }: ObjectRef): ObjectRef => {
     const as = name === undefined ? shownAs : shown.get(name);
     return as === undefined ? object : { ...object, cluster: as };
   };
   const remarks = [...found, ...beyond, ...objects.flatMap(refusalOf)].map((diagnostic): Remark => {
-    const file = files.get(nameOf(diagnostic.object));
+    const file = files.get(refName(diagnostic.object));
     return { ...diagnostic, object: place(diagnostic.object), ...(file === undefined ? {} : { file }) };
   });
   const own = diagnostics.map((diagnostic) => ({ ...diagnostic, object: place(diagnostic.object) }));
@@ -68,11 +69,11 @@ export function judgeObjects(
 
 /** What there is to say of a cluster whose rules do not count, as another's control plane rules it. */
 export function judgeServed({ objects, diagnostics }: Collected, shownAs: string | undefined): Remark[] {
-  const files = new Map(objects.flatMap(({ object, file }) => (file ? [[nameOf(refOf(object)), file]] : [])));
+  const files = new Map(objects.flatMap(({ object, file }) => (file ? [[refName(refOf(object)), file]] : [])));
   const place = <D extends Diagnostic>(found: D): D =>
     shownAs === undefined ? found : { ...found, object: { ...found.object, cluster: shownAs } };
   const beyond = runAnalyzers(readWorld(objects), [], [], false).map((found): Remark => {
-    const file = files.get(nameOf(found.object));
+    const file = files.get(refName(found.object));
     return { ...place(found), ...(file === undefined ? {} : { file }) };
   });
   return [...diagnostics.map(place), ...beyond].sort(compareDiagnostics);
@@ -84,10 +85,10 @@ function runAnalyzers(
   told: readonly Diagnostic[],
   rules: boolean,
 ): Diagnostic[] {
-  const misspelt = new Set(told.filter(({ code }) => code === 'ISM0127').map(({ object }) => nameOf(object)));
+  const misspelt = new Set(told.filter(({ code }) => code === 'ISM0127').map(({ object }) => refName(object)));
   return ANALYZERS.filter(({ ofRules }) => rules || !ofRules)
     .flatMap((analyzer) => analyzer.run(world, elsewhere))
-    .filter(({ code, object }) => code !== 'ISM0413' || !misspelt.has(nameOf(object)));
+    .filter(({ code, object }) => code !== 'ISM0413' || !misspelt.has(refName(object)));
 }
 
 /** What proxies refuse only they know; the control plane has put it into the object's status. */
@@ -101,17 +102,4 @@ function refusalOf({ object }: CollectedObject): Diagnostic[] {
   }
   const cure = 'mend what Envoy names; until then the earlier state of the object stays in force, or none';
   return [diagnose(refOf(object), 'ISM0201', 'spec', told.message ?? 'Envoy refuses it', cure)];
-}
-
-/** The control plane was started with the one that the installation wrote there. */
-function trustDomainOf(objects: readonly CollectedObject[]): string {
-  const found = objects.find(
-    ({ object: { kind, metadata } }) =>
-      kind === 'ConfigMap' && metadata.name === 'istio' && metadata.namespace === ISTIO_NAMESPACE,
-  );
-  return (found && decodeMeshConfig(found.object).value?.trustDomain) ?? 'cluster.local';
-}
-
-function nameOf({ kind, namespace, name }: ObjectRef): string {
-  return `${kind} ${namespace}/${name}`;
 }

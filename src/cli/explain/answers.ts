@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // One question, asked of the clusters or files as they are, as they would be, or both.
-import type { Diagnostic } from '../../api/diagnostics.ts';
+
+import { refName } from '../../api/diagnostics.ts';
 import { type AskedRequest, AskingError } from '../../explain/asked.ts';
 import { findCaller } from '../../explain/callers.ts';
 import { explain } from '../../explain/explain.ts';
 import { type Mesh, type MeshInput, openMesh } from '../../explain/mesh.ts';
 import type { Path } from '../../explain/path.ts';
+import { objectName } from '../../kube/object-name.ts';
 import type { Remark } from '../analyze/judge.ts';
 import { UserError } from '../user-error.ts';
 import { type Change, inputOf, overlayChanges, readChanges } from './changes.ts';
@@ -126,15 +128,12 @@ function findHome(mesh: Mesh, input: MeshInput, { cluster, from, namespace }: Qu
 /** What does not fit together of what the files bring: the webhook would warn of it. */
 function remarksOn(mesh: Mesh, changes: readonly Change[]): Remark[] {
   const files = new Map<string, string | undefined>();
-  for (const { objects } of changes)
-    for (const { object, file } of objects)
-      files.set(`${object.kind} ${object.metadata.namespace ?? ''}/${object.metadata.name ?? ''}`, file);
-  const key = ({ object: { kind, namespace, name } }: Diagnostic) => `${kind} ${namespace}/${name}`;
+  for (const { objects } of changes) for (const { object, file } of objects) files.set(objectName(object), file);
   return mesh.planes
     .flatMap(({ diagnostics }) => diagnostics)
-    .filter((each) => files.has(key(each)))
+    .filter((each) => files.has(refName(each.object)))
     .map(({ object: { cluster: _, ...object }, ...each }) => {
-      const file = files.get(key({ ...each, object }));
+      const file = files.get(refName(object));
       return { ...each, object, ...(file !== undefined && { file }) };
     });
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a cluster has now, as far as the mesh is concerned: read once, for a plan.
+
 import { EXPORT_POLICY } from '../../api/export-policy.ts';
 import { resourceOf } from '../../api/kind.ts';
 import { INSTALLED_TYPES, resourceTypeOf } from '../../install/resource-types.ts';
 import { ISTIO_NAMESPACE } from '../../install/values/values.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { objectName } from '../../kube/object-name.ts';
 import type { KubeObject, ResourceType } from '../../kube/types.ts';
 import { MESH_LABEL } from './record.ts';
 
@@ -20,11 +22,11 @@ export class LiveObjects {
   readonly #byKey = new Map<string, KubeObject>();
 
   constructor(objects: readonly KubeObject[]) {
-    for (const object of objects) this.#byKey.set(keyOf(object), object);
+    for (const object of objects) this.#byKey.set(objectName(object), object);
   }
 
   get(object: KubeObject): KubeObject | undefined {
-    return this.#byKey.get(keyOf(object));
+    return this.#byKey.get(objectName(object));
   }
 
   find(kind: string, name: string, namespace: string | undefined = ISTIO_NAMESPACE): KubeObject | undefined {
@@ -67,8 +69,4 @@ async function list(client: KubeClient, type: ResourceType, signal: AbortSignal)
     if (error instanceof KubeError && error.code === 404) return [];
     throw error;
   }
-}
-
-function keyOf({ kind, metadata }: KubeObject): string {
-  return `${kind} ${metadata.namespace ?? ''}/${metadata.name ?? ''}`;
 }

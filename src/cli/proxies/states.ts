@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // From what a control plane's replicas say of their streams to one row for each proxy.
+import { refName } from '../../api/diagnostics.ts';
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from '../../xds/session/type-urls.ts';
 
 /** What /debug/proxies has of one stream, as far as it is looked at. */
@@ -127,7 +128,7 @@ function refusalsOf(types: readonly ReportedType[], told: readonly ReportedRefus
     const rejected = types.find((type) => type.typeUrl === typeUrl)?.rejected[resource];
     // An older refusal of a resource that is refused now in another version.
     if (rejected !== undefined && rejected.version !== version) continue;
-    const objects = blamed.map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`);
+    const objects = blamed.map(refName);
     const inForce = rejected !== undefined;
     shown.set(`${typeUrl} ${resource}`, { type: shortType(typeUrl), resource, inForce, message, at, objects });
   }

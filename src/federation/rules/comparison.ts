@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where each rule that is written once has arrived, for whoever can look into the clusters: `isthmus rules`, `mesh status`.
+
 import { closestName } from '../../api/closest-name.ts';
+import { objectName } from '../../kube/object-name.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { isEdited } from './copy.ts';
 import {
@@ -12,7 +14,6 @@ import {
   REVISION_ANNOTATION,
   readTargets,
   revisionOf,
-  ruleKey,
   SOURCE_ANNOTATION,
   SOURCE_CLUSTER_LABEL,
 } from './names.ts';
@@ -73,7 +74,7 @@ export interface RuleReport {
 export function compareRules(clusters: readonly RuleCluster[]): RuleReport[] {
   const seen = clusters.map((each) => ({
     ...each,
-    byKey: each.rules && new Map(each.rules.filter(isRule).map((rule) => [ruleKey(rule), rule] as const)),
+    byKey: each.rules && new Map(each.rules.filter(isRule).map((rule) => [objectName(rule), rule] as const)),
   }));
   const sources = seen.flatMap(({ cluster, byKey }) =>
     [...(byKey?.values() ?? [])].flatMap((object) => {
@@ -116,7 +117,7 @@ function judgeTarget(source: KubeObject, from: string, revision: string, target:
     };
   };
   if (byKey === undefined) return said('unreachable', 'it could not be read');
-  const there = byKey.get(ruleKey(source));
+  const there = byKey.get(objectName(source));
   const namespace = source.metadata.namespace ?? '';
   if (there === undefined && namespaces?.has(namespace) === false)
     return said('no-namespace', `there is no namespace ${namespace}`);
@@ -144,7 +145,7 @@ function leftOvers(
   seen: readonly Seen[],
   sources: readonly { cluster: string; object: KubeObject; targets: NonNullable<ReturnType<typeof readTargets>> }[],
 ): RuleReport[] {
-  const aims = new Map(sources.map(({ cluster, object, targets }) => [`${cluster} ${ruleKey(object)}`, targets]));
+  const aims = new Map(sources.map(({ cluster, object, targets }) => [`${cluster} ${objectName(object)}`, targets]));
   return seen.flatMap(({ cluster, byKey }) =>
     [...(byKey ?? [])].flatMap(([key, copy]): RuleReport[] => {
       if (!isCopy(copy)) return [];

@@ -27,11 +27,6 @@ export function isRule({ apiVersion, kind }: Pick<KubeObject, 'apiVersion' | 'ki
   return RULE_KINDS.has(kind) && apiVersion.startsWith('networking.istio.io/');
 }
 
-/** Its kind, namespace and name: what a rule and its copies have in common. */
-export function ruleKey({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'>): string {
-  return `${kind} ${metadata.namespace ?? ''}/${metadata.name ?? ''}`;
-}
-
 /**
  * Ours to change and to remove. One over which a person has applied a file of theirs is no longer: they said what it has to
  * be, and will again.

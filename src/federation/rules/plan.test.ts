@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+
 import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import { rounds } from '../../../test/fixture/counts.ts';
 import { seeded } from '../../../test/fixture/random.ts';
+import { objectName } from '../../kube/object-name.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { compareRules, type RuleCluster } from './comparison.ts';
 import { isEdited } from './copy.ts';
-import { isCopy, isRule, readTargets, revisionOf, ruleKey } from './names.ts';
+import { isCopy, isRule, readTargets, revisionOf } from './names.ts';
 import { planCopies, type RuleView } from './plan.ts';
 
 interface Written {
@@ -207,7 +209,7 @@ class Mesh {
   }
 
   put(cluster: string, object: KubeObject): void {
-    this.objects.get(cluster)!.set(ruleKey(object), object);
+    this.objects.get(cluster)!.set(objectName(object), object);
   }
 
   /** True when something was written. */
@@ -261,7 +263,7 @@ test('any order of events gives the same copies, without a loop, and without the
       return { cluster: `c${1 + pick(3)}`, object: rule(`r${pick(3)}`, made) };
     });
     // One cluster has an object of a name once.
-    const final = new Map(written.map((each) => [`${each.cluster} ${ruleKey(each.object)}`, each]));
+    const final = new Map(written.map((each) => [`${each.cluster} ${objectName(each.object)}`, each]));
     const run = (order: typeof written): string => {
       const mesh = new Mesh(pick);
       for (const { cluster, object } of order) {
@@ -270,7 +272,7 @@ test('any order of events gives the same copies, without a loop, and without the
       }
       expect(mesh.settle(), `seed ${seed}`).toBeLessThan(10);
       const text = mesh.text();
-      for (const { cluster, object } of final.values()) mesh.objects.get(cluster)!.delete(ruleKey(object));
+      for (const { cluster, object } of final.values()) mesh.objects.get(cluster)!.delete(objectName(object));
       mesh.settle();
       expect(
         [...mesh.objects.values()].every(({ size }) => size === 0),
@@ -285,7 +287,7 @@ test('any order of events gives the same copies, without a loop, and without the
     const told = JSON.parse(texts[0]!) as [string, [string, KubeObject][]][];
     // What a person wrote is there as it was, and every copy is of a rule that names its cluster.
     for (const { cluster, object } of each)
-      expect(told.find(([c]) => c === cluster)![1]).toContainEqual([ruleKey(object), object]);
+      expect(told.find(([c]) => c === cluster)![1]).toContainEqual([objectName(object), object]);
     for (const [cluster, objects] of told)
       for (const [key, copy] of objects.filter(([, object]) => isCopy(object))) {
         const from = copy.metadata.labels!['isthmus.io/source-cluster']!;

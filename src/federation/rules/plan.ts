@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which copies of other clusters' rules a cluster has to have, decided anew from what there is: no order of events can
 // make a difference, and nothing has to be remembered.
+import { objectName } from '../../kube/object-name.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { buildCopy } from './copy.ts';
-import { CLUSTERS_ANNOTATION, isAimedAt, isCopy, isRule, readTargets, ruleKey, SOURCE_CLUSTER_LABEL } from './names.ts';
+import { CLUSTERS_ANNOTATION, isAimedAt, isCopy, isRule, readTargets, SOURCE_CLUSTER_LABEL } from './names.ts';
 
 export interface RuleView {
   /** Whose copies are planned. */
@@ -34,7 +35,7 @@ export interface RuleRemark {
 }
 
 export interface CopyPlan {
-  /** By `ruleKey`, in its order. */
+  /** By `objectName`, in its order. */
   readonly wanted: ReadonlyMap<string, KubeObject>;
   /** Keys of copies to leave as they are: whether they are wanted, only a peer could say that has not been heard yet. */
   readonly held: ReadonlySet<string>;
@@ -46,7 +47,7 @@ interface Source {
   readonly object: KubeObject;
 }
 
-/** By `ruleKey`. */
+/** By `objectName`. */
 type Rules = ReadonlyMap<string, KubeObject>;
 type PeerRules = ReadonlyMap<string, Rules | undefined>;
 
@@ -106,7 +107,7 @@ function heldKeys(mine: Rules, peers: PeerRules): Set<string> {
 
 function rulesByKey(objects: Iterable<KubeObject>): Map<string, KubeObject> {
   const rules = new Map<string, KubeObject>();
-  for (const object of objects) if (isRule(object)) rules.set(ruleKey(object), object);
+  for (const object of objects) if (isRule(object)) rules.set(objectName(object), object);
   return rules;
 }
 
@@ -128,7 +129,7 @@ function judgeOwn(
     const message = `${CLUSTERS_ANNOTATION} names ${unknown.join(', ')}, which ${cluster} does not know as a peer (${known})`;
     remarks.push({ reason: 'UnknownCluster', about: object, message });
   }
-  const key = ruleKey(object);
+  const key = objectName(object);
   const me: Source = { cluster, object };
   for (const [peer, rules] of peers) {
     if (!isAimedAt(targets, peer)) continue;

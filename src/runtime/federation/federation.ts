@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exports and imports of one cluster, as one replica of its control plane carries them out: what is there and what the peers
 // tell goes in, what follows from it (src/federation/) is applied. docs/decisions/0028
+
 import type { Logger } from 'pino';
 import { DESTINATION_RULE } from '../../api/destination-rule.ts';
+import { refName } from '../../api/diagnostics.ts';
 import { FEDERATION_LEASE, serviceKey } from '../../api/export-names.ts';
 import { EXPORTED_SERVICE, type ExportedServiceSpec } from '../../api/exported-service.ts';
 import { resourceOf } from '../../api/kind.ts';
@@ -17,6 +19,7 @@ import { readExported } from '../../federation/read-exported.ts';
 import type { Condition, Digest, Disagreement, Import, ReadyEndpoint, ServiceName } from '../../federation/types.ts';
 import type { KubeClient } from '../../kube/client.ts';
 import { holdLease } from '../../kube/lease.ts';
+import { objectName } from '../../kube/object-name.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import type { Endpoint, EndpointSet, MeshSnapshot, ServiceKey } from '../../model/snapshot.ts';
 import type { SourceEvent } from '../../sources/contract.ts';
@@ -388,13 +391,13 @@ export class Federation {
   }
 
   #applyImport(before: Import | undefined, { objects }: Import): void {
-    const kept = new Set(objects.map(identityOf));
+    const kept = new Set(objects.map(objectName));
     // A rule goes before the host that it is for.
     for (const object of before?.objects.toReversed() ?? []) {
-      if (kept.has(identityOf(object))) continue;
+      if (kept.has(objectName(object))) continue;
       this.#applier.unwant(object);
       this.#applier.wantStatus(object, undefined);
-      this.#obstacles.delete(identityOf(object));
+      this.#obstacles.delete(objectName(object));
     }
     for (const { status, ...object } of objects) {
       this.#applier.want(object as KubeObject);
@@ -412,8 +415,8 @@ export class Federation {
     this.#applier.wantStatus(exportOf(service), this.#asked.has(service) ? status : undefined);
   }
 
-  #told({ kind, namespace, name }: ObjectIdentity, error: Error | undefined): void {
-    const object = `${kind} ${namespace}/${name}`;
+  #told(of: ObjectIdentity, error: Error | undefined): void {
+    const object = refName(of);
     if (error === undefined) {
       this.#obstacles.delete(object);
       return;
@@ -462,8 +465,4 @@ const AGREED: Condition = {
 
 function readyEndpoint({ labels, locality, meshed }: Endpoint): ReadyEndpoint {
   return { labels, locality, meshed };
-}
-
-function identityOf({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'>): string {
-  return `${kind} ${metadata.namespace ?? ''}/${metadata.name ?? ''}`;
 }

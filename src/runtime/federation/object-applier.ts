@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes the cluster have the objects that were derived, and no others of their kind: compares what is to be with what the
 // watch says there is, and writes what differs. Never touches an object that is not ours.
+
 import { isDeepStrictEqual } from 'node:util';
 import type { ObjectNews } from '../../federation/own-exports.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
+import { objectName } from '../../kube/object-name.ts';
 import type { KubeObject, ResourceType } from '../../kube/types.ts';
 
 /** A condition before it has a time: https://github.com/kubernetes/community/blob/master/contributors/devel/sig-architecture/api-conventions.md#typical-status-properties */
@@ -65,7 +67,7 @@ export class ObjectApplier {
   /** What the watch tells; objects of other kinds are not looked at. */
   seen(news: ObjectNews): void {
     if (!this.#types.has(news.object.kind)) return;
-    const key = keyOf(news.object);
+    const key = objectName(news.object);
     if (news.kind === 'upsert') this.#there.set(key, news.object);
     else this.#there.delete(key);
     this.#enqueue(key);
@@ -73,7 +75,7 @@ export class ObjectApplier {
 
   /** The object is to be there, and so, until another word; without its status. */
   want(object: KubeObject): void {
-    const key = keyOf(object);
+    const key = objectName(object);
     if (isDeepStrictEqual(this.#wanted.get(key), object)) return;
     this.#wanted.set(key, object);
     this.#enqueue(key);
@@ -81,14 +83,14 @@ export class ObjectApplier {
 
   /** The object is not to be there, if it is ours. */
   unwant(object: Pick<KubeObject, 'kind' | 'metadata'>): void {
-    const key = keyOf(object);
+    const key = objectName(object);
     this.#wanted.delete(key);
     this.#enqueue(key);
   }
 
   /** undefined: nothing is to be said of it any more, and what was said stays. */
   wantStatus(object: Pick<KubeObject, 'kind' | 'metadata'>, status: WantedStatus | undefined): void {
-    const key = keyOf(object);
+    const key = objectName(object);
     if (isDeepStrictEqual(this.#statuses.get(key), status)) return;
     if (status === undefined) this.#statuses.delete(key);
     else this.#statuses.set(key, status);
@@ -220,10 +222,6 @@ export class ObjectApplier {
     else clearTimeout(timer);
     if (!isRace || count > 3) this.#options.told(identityOf(key), error);
   }
-}
-
-function keyOf({ kind, metadata }: Pick<KubeObject, 'kind' | 'metadata'>): string {
-  return `${kind} ${metadata.namespace ?? ''}/${metadata.name ?? ''}`;
 }
 
 function identityOf(key: string): ObjectIdentity {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rules that other clusters have written for this one, too: copied, kept as they are over there, and removed with them.
+
 import type { Logger } from 'pino';
-import type { ObjectRef } from '../../api/diagnostics.ts';
+import { type ObjectRef, refName } from '../../api/diagnostics.ts';
 import { isEdited } from '../../federation/rules/copy.ts';
-import { isCopy, isRule, REVISION_ANNOTATION, ruleKey, SOURCE_CLUSTER_LABEL } from '../../federation/rules/names.ts';
+import { isCopy, isRule, REVISION_ANNOTATION, SOURCE_CLUSTER_LABEL } from '../../federation/rules/names.ts';
 import { planCopies, type RuleRemark } from '../../federation/rules/plan.ts';
 import type { KubeClient } from '../../kube/client.ts';
+import { objectName } from '../../kube/object-name.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { identityKey, type SourceEvent } from '../../sources/contract.ts';
 import { RefusalEvents } from '../findings/refusal-events.ts';
@@ -131,7 +133,7 @@ export class RuleCopies implements FederationFollower {
     // Half of what there is would have copies removed that have to stay.
     if (!this.#isLeader || !this.#isOwnRead || peers === undefined) return;
     const rules = new Map([...peers].map(([name, objects]) => [name, objects?.values()] as const));
-    const own = new Map([...this.#own.values()].map((object) => [ruleKey(object), object] as const));
+    const own = new Map([...this.#own.values()].map((object) => [objectName(object), object] as const));
     const { cluster } = this.#options;
     const plan = planCopies({ cluster, own: own.values(), namespaces: this.#namespaces, peers: rules });
     const isOver = (key: string): boolean => !plan.wanted.has(key) && !plan.held.has(key);
@@ -152,10 +154,10 @@ export class RuleCopies implements FederationFollower {
   #tell(remarks: readonly RuleRemark[]): void {
     const told = new Map<string, string>();
     for (const { reason, about, message } of remarks) {
-      const key = `${reason} ${ruleKey(about)} ${message}`;
+      const key = `${reason} ${objectName(about)} ${message}`;
       told.set(key, message);
       if (this.#told.has(key)) continue;
-      this.#options.log.warn({ rule: ruleKey(about), reason }, message);
+      this.#options.log.warn({ rule: objectName(about), reason }, message);
       // Where there is no namespace, there is nothing to write an Event about.
       if (reason !== 'NoNamespace') void this.#events.tellOf(refOf(about), `Rule${reason}`, message);
     }
@@ -163,7 +165,7 @@ export class RuleCopies implements FederationFollower {
   }
 
   #noticeEdit(copy: KubeObject): void {
-    const wanted = this.#wanted.get(ruleKey(copy));
+    const wanted = this.#wanted.get(objectName(copy));
     if (!this.#isLeader || wanted === undefined || !isCopy(copy) || !isEdited(copy)) return;
     const source = copy.metadata.labels?.[SOURCE_CLUSTER_LABEL];
     const { kind, metadata } = copy;
@@ -171,12 +173,12 @@ export class RuleCopies implements FederationFollower {
       `it is a copy of ${source}’s, and was changed here: revision ${wanted.metadata.annotations?.[REVISION_ANNOTATION]} is ` +
       `brought back; change it in ${source}, or make it your own: kubectl -n ${metadata.namespace} label ` +
       `${kind.toLowerCase()} ${metadata.name} ${SOURCE_CLUSTER_LABEL}-`;
-    this.#options.log.info({ rule: ruleKey(copy), source }, 'a copied rule was changed here, and is brought back');
+    this.#options.log.info({ rule: objectName(copy), source }, 'a copied rule was changed here, and is brought back');
     void this.#events.tellOf(refOf(copy), 'RuleRestored', message);
   }
 
-  #attempted({ kind, namespace, name }: ObjectIdentity, error: Error | undefined): void {
-    const rule = `${kind} ${namespace}/${name}`;
+  #attempted(of: ObjectIdentity, error: Error | undefined): void {
+    const rule = refName(of);
     const { log } = this.#options;
     // A person has taken it over: the next plan says so.
     if (error instanceof NotOursError) return;
@@ -187,7 +189,7 @@ export class RuleCopies implements FederationFollower {
     const wanted = this.#wanted.get(rule);
     const source = wanted?.metadata.labels?.[SOURCE_CLUSTER_LABEL];
     log.warn({ rule, source, err: error.message }, 'a rule of another cluster cannot be copied; trying again');
-    const there = [...this.#own.values()].find((object) => ruleKey(object) === rule);
+    const there = [...this.#own.values()].find((object) => objectName(object) === rule);
     if (there === undefined) return;
     const message = `the newer revision of ${source} is refused here, and the one before stays in force: ${error.message}`;
     void this.#events.tellOf(refOf(there), 'RuleRefused', message);

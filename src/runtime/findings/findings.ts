@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // All that is to be said of the objects now: what decoding and comparing them found, and what proxies refuse.
-import type { Diagnostic, ObjectRef } from '../../api/diagnostics.ts';
+import { type Diagnostic, type ObjectRef, refName } from '../../api/diagnostics.ts';
 import { diagnose } from '../../api/report.ts';
 import type { StreamStatus } from '../../xds/server.ts';
 import type { XdsEvent } from '../../xds/stream.ts';
@@ -73,14 +73,14 @@ export class Findings {
 
   #publish(): void {
     // An object that the search has found is said to be refused by the objects' own findings.
-    const found = new Map(this.#own.filter(isRefusal).map((d) => [nameOf(d.object), d]));
-    const standing = new Map([...this.#refused.values()].flat().map((d) => [nameOf(d.object), d]));
+    const found = new Map(this.#own.filter(isRefusal).map((d) => [refName(d.object), d]));
+    const standing = new Map([...this.#refused.values()].flat().map((d) => [refName(d.object), d]));
     const before = this.#current;
     const next = [...this.#own, ...[...standing].filter(([name]) => !found.has(name)).map(([, d]) => d)];
     if (next.length === before.length && next.every((d, i) => d === before[i])) return;
     this.#current = next;
     for (const { object } of before.filter(isRefusal)) {
-      if (!found.has(nameOf(object)) && !standing.has(nameOf(object))) this.#options.accepted(object);
+      if (!found.has(refName(object)) && !standing.has(refName(object))) this.#options.accepted(object);
     }
     this.#options.changed(next);
   }
@@ -102,8 +102,4 @@ function keyOf(typeUrl: string, name: string, version: string): string {
 
 function isRefusal({ code }: Diagnostic): boolean {
   return code === REFUSED_BY_ENVOY;
-}
-
-function nameOf({ kind, namespace, name }: ObjectRef): string {
-  return `${kind} ${namespace}/${name}`;
 }

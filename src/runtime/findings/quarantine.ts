@@ -3,7 +3,7 @@
 // bad. When Envoy refuses one, the object behind it that changed last is put back to its earlier state; if that did not
 // help, it is let in again and the next one is tried. Objects are named by the proxies' answers, never by a guess alone.
 
-import type { Diagnostic, ObjectRef } from '../../api/diagnostics.ts';
+import { type Diagnostic, type ObjectRef, refName } from '../../api/diagnostics.ts';
 import { diagnose } from '../../api/report.ts';
 
 /** What the quarantine needs of the engine. */
@@ -50,12 +50,12 @@ export class Quarantine {
     // The resource is still refused without it: it was not the one.
     if (search.suspect) this.#engine.restore(search.suspect.ref, search.suspect.diagnostic);
     search.suspect = undefined;
-    const left = origins.filter((ref) => !search.tried.has(nameOf(ref)));
+    const left = origins.filter((ref) => !search.tried.has(refName(ref)));
     const ref = search.tried.size < MAX_TRIES ? this.#engine.lastChanged(left)?.ref : undefined;
     if (ref === undefined) return undefined;
     const cure = 'mend what Envoy names; until then the earlier state of the object stays in force, or none';
     const diagnostic = diagnose(ref, 'ISM0201', 'spec', `Envoy refuses it: ${message}`, cure);
-    search.tried.add(nameOf(ref));
+    search.tried.add(refName(ref));
     search.suspect = { ref, diagnostic };
     this.#engine.refuse(ref, diagnostic);
     return ref;
@@ -71,8 +71,4 @@ export class Quarantine {
     this.#searches.set(resource, search);
     return search;
   }
-}
-
-function nameOf({ kind, namespace, name }: ObjectRef): string {
-  return `${kind} ${namespace}/${name}`;
 }

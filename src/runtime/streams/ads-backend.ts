@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The discovery server's view of the mesh: who may connect as which proxy, and what that proxy should have.
 
-import type { ObjectRef } from '../../api/diagnostics.ts';
+import { type ObjectRef, refName } from '../../api/diagnostics.ts';
 import type { Workload } from '../../api/kubernetes.ts';
 import { TYPE_URL } from '../../envoy/names.ts';
 import { spiffeId } from '../../identity/spiffe.ts';
@@ -274,7 +274,7 @@ export function shortenRefusal(message: string): string {
 
 /** Rules that somebody wrote for the mesh are more likely wrong than the Services that they are about. */
 function chooseBlamed(origins: readonly { readonly object: ObjectRef }[]): ObjectRef[] {
-  const distinct = new Map(origins.map(({ object }) => [`${object.kind} ${object.namespace}/${object.name}`, object]));
+  const distinct = new Map(origins.map(({ object }) => [refName(object), object]));
   const all = [...distinct.values()];
   const rules = all.filter(({ apiVersion }) => apiVersion.includes('istio.io/'));
   return rules.length > 0 ? rules : all;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Logger } from 'pino';
-import { codesOf, type Diagnostic } from '../../api/diagnostics.ts';
+import { codesOf, type Diagnostic, refName } from '../../api/diagnostics.ts';
 import type { SourceProblem } from '../../sources/contract.ts';
 import type { XdsEvent } from '../../xds/stream.ts';
 import type { Refusal } from './ads-backend.ts';
@@ -84,7 +84,7 @@ function logStreamEvent(log: Logger, event: Exclude<XdsEvent, { kind: 'refused' 
 
 export function logRefusal(log: Logger, refusal: Refusal): void {
   const { blamed, proxy, typeUrl, resource, message } = refusal;
-  const objects = blamed.map(({ kind, namespace, name }) => `${kind} ${namespace}/${name}`);
+  const objects = blamed.map(refName);
   log.error(
     { proxy, typeUrl, resource, objects, reason: message },
     'Envoy refused a resource; it keeps what it had before',
@@ -104,7 +104,7 @@ export class DiagnosticLog {
     const now = new Set<string>();
     for (const found of diagnostics) {
       const { code, severity, object, field, message, cure, line } = found;
-      const name = `${object.kind} ${object.namespace}/${object.name}`;
+      const name = refName(object);
       const key = `${code} ${name} ${field} ${message}`;
       now.add(key);
       if (this.#known.has(key)) continue;

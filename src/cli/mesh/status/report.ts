@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // From what was gathered to what a person wants to know: what is wrong first, then the numbers. Pure.
+import { refName } from '../../../api/diagnostics.ts';
 import { isDrift, type RuleReport } from '../../../federation/rules/comparison.ts';
 import type { Remark } from '../../analyze/judge.ts';
 import { inSync, type ProxyRow } from '../../proxies/states.ts';
@@ -208,7 +209,7 @@ function doorProblems({ name, observed }: ClusterState, tell: Tell): Problem[] {
   const isDown = observed!.sight.parts.some((part) => part.name === 'istiocoredns' && part.ready === 0);
   if (names?.fault !== undefined && !isDown) {
     const { object, cure } = names.fault;
-    const ref = `${object.kind} ${object.namespace}/${object.name}`;
+    const ref = refName(object);
     // Whoever has another DNS than the cluster's does without.
     problems.push(tell('warning', ref, 'by what is written there, names below .global do not resolve', cure));
   }

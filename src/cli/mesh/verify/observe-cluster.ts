@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a cluster shows of itself before anything is put into it.
+
 import type { X509Certificate } from 'node:crypto';
-import { refOf } from '../../../api/kind.ts';
 import { decodeEndpointSlice } from '../../../api/kubernetes.ts';
 import { decodeMeshNetworks } from '../../../api/mesh-networks.ts';
 import { isRecord } from '../../../api/shape.ts';
 import { readCertificates } from '../../../identity/ca-material.ts';
 import { type KubeClient, KubeError } from '../../../kube/client.ts';
 import { imageTag } from '../../../kube/image-tag.ts';
+import { objectName } from '../../../kube/object-name.ts';
 import {
   CONFIG_MAPS,
   DEPLOYMENTS,
@@ -314,10 +315,9 @@ async function observeInjector(client: KubeClient): Promise<ClusterSight['inject
 }
 
 function wideRoutesOf(rule: KubeObject): { object: string; host: string }[] {
-  const { kind, namespace, name } = refOf(rule);
   const { hosts = [], gateways = ['mesh'] } = (rule['spec'] ?? {}) as { hosts?: unknown[]; gateways?: unknown[] };
   const host = hosts.find((each): each is string => typeof each === 'string' && /^\*(\.(global|local))?$/.test(each));
-  return host === undefined || !gateways.includes('mesh') ? [] : [{ object: `${kind} ${namespace}/${name}`, host }];
+  return host === undefined || !gateways.includes('mesh') ? [] : [{ object: objectName(rule), host }];
 }
 
 /** That which says anything but the mesh's own TLS of many hosts, or of names of other clusters. */
@@ -327,12 +327,11 @@ function tlsRulesOf(rule: KubeObject): TlsRule[] {
     trafficPolicy?: { tls?: { mode?: unknown }; portLevelSettings?: readonly { tls?: { mode?: unknown } }[] };
   };
   if (typeof host !== 'string') return [];
-  const { kind, namespace, name } = refOf(rule);
   const modes = [trafficPolicy?.tls, ...(trafficPolicy?.portLevelSettings ?? []).map(({ tls }) => tls)]
     .map((tls) => tls?.mode)
     .filter((mode): mode is string => typeof mode === 'string' && mode !== 'ISTIO_MUTUAL');
   const isWide = host.startsWith('*') || host.endsWith('.global');
-  return isWide ? modes.slice(0, 1).map((mode) => ({ object: `${kind} ${namespace}/${name}`, host, mode })) : [];
+  return isWide ? modes.slice(0, 1).map((mode) => ({ object: objectName(rule), host, mode })) : [];
 }
 
 /** By which the gateway knows which pods it leads to. */
@@ -344,7 +343,6 @@ function networkOf(deployments: readonly KubeObject[]): string | undefined {
 
 /** What was derived of exports is the control plane's own business. */
 function entriesOf(entry: KubeObject): EntrySight[] {
-  const { kind, namespace, name } = refOf(entry);
   const spec = isRecord(entry['spec']) ? entry['spec'] : {};
   const hosts = Array.isArray(spec['hosts']) ? spec['hosts'] : [];
   const host = hosts.find((each): each is string => typeof each === 'string' && each.endsWith('.global'));
@@ -356,7 +354,7 @@ function entriesOf(entry: KubeObject): EntrySight[] {
       const numbers = isRecord(ports) ? Object.values(ports).filter((port) => typeof port === 'number') : [];
       return typeof address === 'string' ? numbers.map((port) => ({ address, port })) : [];
     });
-  return [{ object: `${kind} ${namespace}/${name}`, host, endpoints }];
+  return [{ object: objectName(entry), host, endpoints }];
 }
 
 function addressesOf({ spec }: KubeObject): string[] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Is the mesh there and at work in each cluster: what the installation tells of itself, read as causes.
-import type { DiagnosticCode } from '../../../../api/diagnostics.ts';
+import { type DiagnosticCode, refName } from '../../../../api/diagnostics.ts';
 import type { Remark } from '../../../analyze/judge.ts';
 import { type ClusterSight, cureIn, type MeshSight } from '../evidence.ts';
 import { type Cause, nobody, type PairName, type Suspicion, touching } from '../finding.ts';
@@ -65,12 +65,11 @@ export function checkRemarks(mesh: MeshSight): Suspicion[] {
 
 function suspect(cluster: ClusterSight, remark: Remark, mesh: MeshSight): Suspicion {
   const cause = CAUSE_OF[remark.code] ?? 'told-by-the-mesh';
-  const { kind, namespace, name } = remark.object;
   return {
     cause,
     severity: WARNINGS.has(cause) ? 'warning' : 'error',
     cluster: cluster.name,
-    object: `${kind} ${namespace}/${name}`,
+    object: refName(remark.object),
     message: remark.message,
     evidence: [],
     cure: cureIn(cluster.name, remark),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What was met on the way from the caller to the far gateway, dialled past the sidecar.
+import { refName } from '../../../../api/diagnostics.ts';
 import type { MeshSight, PairSight } from '../evidence.ts';
 import { exactly, into, nobody, outOf, type Suspicion, touching } from '../finding.ts';
 import { readReply } from '../probe/ask.ts';
@@ -339,11 +340,10 @@ export function checkNames(mesh: MeshSight): Suspicion[] {
         cure: `kubectl --context ${from} -n istio-system logs deploy/istiocoredns lists the names it serves; does the cluster’s DNS follow its ConfigMap?`,
       };
     }
-    const { kind, namespace, name } = fault.object;
     return {
       ...about,
-      cause: kind === 'ConfigMap' ? 'dns-stub-missing' : 'dns-server-down',
-      object: `${kind} ${namespace}/${name}`,
+      cause: fault.object.kind === 'ConfigMap' ? 'dns-stub-missing' : 'dns-server-down',
+      object: refName(fault.object),
       message: fault.message
         .replaceAll(/: probe\.global does not resolve|probe\.global and all other /g, '')
         .replace(/^probe\.global is a name that only/, 'names below .global are such as only'),
