@@ -13,6 +13,7 @@ import { isRecord } from '../api/shape.ts';
 import { TRAFFIC_ANNOTATION } from '../api/traffic-shares.ts';
 import { matchesSelector } from '../kube/label-selector.ts';
 import type { KubeObject } from '../kube/types.ts';
+import { qualifyHost } from '../model/hosts.ts';
 import { compare, digestService } from './digest.ts';
 import { addressOfNode, GATEWAY_SERVICE, type GatewayPod, gatewaysOf } from './gateways.ts';
 import type { Digest, ExportClaim, Labels, OwnSubset, ReadyEndpoint, SelectedPod, ServiceName } from './types.ts';
@@ -316,8 +317,7 @@ export class OwnExports {
     const { value } = decodeObject(DESTINATION_RULE, raw);
     if (value === undefined || value.spec.subsets.length === 0) return undefined;
     const suffix = `.svc.${this.#options.dnsDomain}`;
-    const said = value.spec.host;
-    const host = said.includes('.') ? said : `${said}.${value.ref.namespace}${suffix}`;
+    const host = qualifyHost(value.spec.host, value.ref.namespace, this.#options.dnsDomain);
     if (!host.endsWith(suffix) || host.includes('*')) return undefined;
     const subsets = value.spec.subsets.map(({ name, labels }) => ({ name, labels }));
     return { host, createdAt: raw.metadata.creationTimestamp ?? '', subsets };

@@ -5,6 +5,7 @@ import type { KubeClient } from '../../kube/client.ts';
 import { imageTag } from '../../kube/image-tag.ts';
 import { PODS } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
+import type { FederationView } from '../../runtime/federation/federation-view.ts';
 import { ISTIO_NAMESPACE } from '../../runtime/mesh-resources.ts';
 import { UserError } from '../user-error.ts';
 import { runInPod } from './run-in-pod.ts';
@@ -107,4 +108,15 @@ export async function askPlane(
 ): Promise<unknown> {
   const command = ['curl', '-sSf', '-m', '20', `${DEBUG_URL}/${view}`];
   return JSON.parse(await runInPod(client, { namespace: ISTIO_NAMESPACE, pod: name, container, command }));
+}
+
+/** The same of each of them; those that do not answer are left out. */
+export async function askAnswering<T>(client: KubeClient, pods: readonly PlanePod[], view: string): Promise<T[]> {
+  const asked = await Promise.allSettled(pods.map((pod) => askPlane(client, pod, view) as Promise<T>));
+  return asked.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+}
+
+/** What the replica says that keeps exports and imports; undefined where none says that it does. */
+export async function askLeader(client: KubeClient, pilots: readonly PlanePod[]): Promise<FederationView | undefined> {
+  return (await askAnswering<FederationView>(client, pilots, 'federation')).find(({ leader }) => leader);
 }

@@ -4,7 +4,7 @@ import { compareRules, type RuleReport } from '../../../federation/rules/compari
 import { KubeError } from '../../../kube/client.ts';
 import type { FederationView } from '../../../runtime/federation/federation-view.ts';
 import type { RegistryStatus } from '../../../runtime/registries/registry-reports.ts';
-import { askPilots, askPlane, listPlanePods, type PlanePod } from '../../proxies/planes.ts';
+import { askAnswering, askLeader, askPilots, listPlanePods, type PlanePod } from '../../proxies/planes.ts';
 import { type ProxyRow, readRows } from '../../proxies/states.ts';
 import { readRules } from '../../rules/collect.ts';
 import { whyUnread } from '../unread.ts';
@@ -94,14 +94,14 @@ async function seeMember({ context, target, unreachable }: Member): Promise<Seen
     try {
       const [proxies, registries, federation] = await Promise.all([
         askPilots(target.client, pilots),
-        askAny<{ registries: RegistryStatus[] }>(pilots, 'registries'),
-        askAny<FederationView>(pilots, 'federation'),
+        askAnswering<{ registries: RegistryStatus[] }>(target.client, pilots, 'registries'),
+        askLeader(target.client, pilots),
       ]);
       notes.push(...proxies.notes);
       return {
         proxies: readRows(proxies.reports),
         registries: registries[0]?.registries ?? [],
-        federation: federation.find(({ leader }) => leader),
+        federation,
       };
     } catch (error) {
       noted(error, notes);
@@ -111,15 +111,9 @@ async function seeMember({ context, target, unreachable }: Member): Promise<Seen
 
   async function askAuthorities(pods: readonly PlanePod[]): Promise<number | undefined> {
     const issuers = pods.filter(({ component }) => component !== 'istio-sidecar-injector');
-    const reports = await askAny<CertificateReport>(issuers, 'certificates');
+    const reports = await askAnswering<CertificateReport>(target.client, issuers, 'certificates');
     const ends = reports.flatMap(({ soonestExpiryMs }) => soonestExpiryMs ?? []);
     return ends.length === 0 ? undefined : Math.min(...ends);
-  }
-
-  /** Of those that answer. */
-  async function askAny<T>(pods: readonly PlanePod[], view: string): Promise<T[]> {
-    const asked = await Promise.allSettled(pods.map((pod) => askPlane(target.client, pod, view) as Promise<T>));
-    return asked.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
   }
 }
 

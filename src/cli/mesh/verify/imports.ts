@@ -4,8 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isRecord } from '../../../api/shape.ts';
 import type { KubeClient } from '../../../kube/client.ts';
 import type { KubeObject } from '../../../kube/types.ts';
+import type { FederationView } from '../../../runtime/federation/federation-view.ts';
 import { meshType } from '../../../runtime/mesh-resources.ts';
-import { askPlane, listPlanePods } from '../../proxies/planes.ts';
+import { askLeader, listPlanePods } from '../../proxies/planes.ts';
 import type { ImportSight } from './evidence.ts';
 
 const POLL_MS = 200;
@@ -38,36 +39,27 @@ function addressFor({ spec }: KubeObject, host: string): string[] {
   return Array.isArray(addresses) ? addresses.filter((each) => typeof each === 'string') : [];
 }
 
-interface FederationAnswer {
-  readonly leader?: boolean;
-  readonly peers?: readonly { readonly cluster: string; readonly state: string; readonly error?: string }[];
-  readonly conflicts?: readonly { readonly service: string; readonly message: string }[];
-}
-
 /** What the control plane itself says of those that did not come. */
 export async function explainLate(
   client: KubeClient,
   late: readonly { target: string; key: string }[],
 ): Promise<ImportSight[]> {
-  const told = late.length === 0 ? [] : await askLeader(client);
+  const told = late.length === 0 ? undefined : await hearLeader(client);
   return late.map(({ target, key }) => {
-    const peer = told.flatMap(({ peers = [] }) => peers).find(({ cluster }) => cluster === key);
-    if (told.length === 0) return { target, reported: 'no replica of the control plane says that it leads' };
+    const peer = told?.peers.find(({ cluster }) => cluster === key);
+    if (told === undefined) return { target, reported: 'no replica of the control plane says that it leads' };
     if (peer === undefined) return { target, reported: `the control plane knows no peer ${key}` };
     return { target, reported: `${key} is ${peer.state}${peer.error === undefined ? '' : `: ${peer.error}`}` };
   });
 }
 
-async function askLeader(client: KubeClient): Promise<FederationAnswer[]> {
+async function hearLeader(client: KubeClient): Promise<FederationView | undefined> {
   try {
     const pods = (await listPlanePods(client)).filter(
       ({ component, isRunning }) => component === 'istiod' && isRunning,
     );
-    const answers = await Promise.allSettled(pods.map((pod) => askPlane(client, pod, 'federation')));
-    return answers
-      .flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value as FederationAnswer] : []))
-      .filter(({ leader }) => leader === true);
+    return await askLeader(client, pods);
   } catch {
-    return [];
+    return undefined;
   }
 }
