@@ -82,9 +82,9 @@ function portsOf({ spec }: Pod): PodFact['ports'] {
 function mtlsOf(kind: PodFact['proxy'], proxy: ProxyResources | undefined): string {
   if (kind === 'none') return 'none: anybody who reaches it is let in, in plain text';
   if (kind === 'gateway') return 'as its Gateways say';
-  return proxy?.compiled.intent.inbound?.mtls === 'strict'
-    ? 'STRICT: only mutual TLS of the mesh is let in'
-    : 'not known yet: its proxy has no address';
+  return proxy?.compiled.intent.inbound === undefined
+    ? 'not known yet: its proxy has no address'
+    : 'STRICT: only mutual TLS of the mesh is let in';
 }
 
 /** What shapes its proxy besides the rules of services. */

@@ -91,14 +91,17 @@ export function buildInboundCluster(port: InboundPortIntent | undefined, mark: n
   return create(ClusterSchema, {
     name: port === undefined ? INBOUND_PASSTHROUGH : inboundName(port.port),
     metadata: serviceMetadata(port === undefined ? strangers(INBOUND_PASSTHROUGH) : ownService(port)),
-    connectTimeout: duration(10_000),
+    connectTimeout: duration(port?.connectTimeoutMs ?? 10_000),
     ...applicationAt(port?.endpoint, port),
     circuitBreakers: breakers(pool),
     ...(port?.endpoint?.kind !== 'unix' && { upstreamBindConfig: bindConfig(mark) }),
     ...keepalive(pool),
     ...(port !== undefined &&
       port.protocol !== 'tcp' && {
-        typedExtensionProtocolOptions: httpOptions(port.protocol === 'auto' ? 'as-client' : port.protocol, pool),
+        typedExtensionProtocolOptions: httpOptions(
+          port.protocol === 'auto' || port.asClient ? 'as-client' : port.protocol,
+          pool,
+        ),
       }),
   });
 }

@@ -35,7 +35,7 @@ function intent(destinations: readonly DestinationIntent[], upstreamMark?: numbe
     telemetry: { client: SILENT, server: SILENT, origins: [] },
     upstreamMark,
     outbound: { unknown: 'refuse', detectionTimeoutMs: 0, httpPorts: new Map(), tcpPorts: new Map() },
-    inbound: { mtls: 'strict', ports: [{ port: 80, protocol: 'http', host: 'a', origin: ORIGIN }] },
+    inbound: { ports: [{ port: 80, protocol: 'http', host: 'a', origin: ORIGIN }] },
     gateway: undefined,
     destinations: new Map(destinations.map((d, i) => [String(i), d])),
   };

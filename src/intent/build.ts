@@ -8,7 +8,7 @@ import { IdentityMemo } from '../incremental/identity-memo.ts';
 import { RecentValues } from '../incremental/recent-values.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshIndex, MeshService } from '../model/snapshot.ts';
-import type { ProxyView } from '../model/view.ts';
+import { type ProxyView, selectDestinationRule } from '../model/view.ts';
 import {
   byName,
   DestinationCache,
@@ -19,7 +19,7 @@ import {
 } from './destination-state.ts';
 import type { DestinationIntent, DestinationRef } from './destination-types.ts';
 import { buildGateway, isExit } from './gateway.ts';
-import { buildInbound, selectServices } from './inbound.ts';
+import { buildInbound, type InboundMesh, selectServices } from './inbound.ts';
 import { OutboundState } from './outbound-state.ts';
 import { refsOf } from './route-refs.ts';
 import type { RouteTableIntent } from './route-types.ts';
@@ -104,18 +104,29 @@ function telemetryOf({ index, view, proxy }: IntentInputs, cache: IntentCache): 
 
 const NO_SERVICES: readonly MeshService[] = [];
 
+/** What a sidecar's inbound side depends on of MeshConfig. */
+const INBOUND_SETTINGS: readonly (keyof InboundMesh)[] = [
+  'meshMTLS',
+  'tlsDefaults',
+  'defaultTrafficPolicy',
+  'tcpKeepalive',
+];
+
 function inboundOf(
   { proxy, workload, view }: IntentInputs,
   services: readonly MeshService[],
   cache: IntentCache,
 ): InboundIntent {
   const sidecar = view.scope?.sidecar;
-  const { meshMTLS, tlsDefaults } = view.mesh;
-  const parts = [services, workload ?? NOTHING, sidecar ?? NOTHING, meshMTLS ?? NOTHING, tlsDefaults ?? NOTHING];
+  const { mesh } = view;
+  const policies = services.map((service) => selectDestinationRule(view, service, 'server'));
+  const parts = [services, workload, sidecar, ...INBOUND_SETTINGS.map((name) => mesh[name]), ...policies];
   // Only where a Sidecar has listeners of its own does the pod's address matter.
   const tag = sidecar?.spec.ingress.some(({ captureMode }) => captureMode === 'NONE') ? proxy.ip : '';
-  return cache.inbound.get(parts, `${proxy.cluster} ${tag}`, () =>
-    buildInbound(services, proxy, workload, sidecar, view.mesh),
+  return cache.inbound.get(
+    parts.map((part) => part ?? NOTHING),
+    `${proxy.cluster} ${tag}`,
+    () => buildInbound(services, proxy, workload, { sidecar, policies, mesh }),
   );
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What traffic can be sent to: for each port of a service, all of its endpoints and each subset that its rule names.
 
-import type { ConnectionPool } from '../api/destination-rule.ts';
 import type { Place } from '../api/localities.ts';
 import type { DestinationPolicy, PolicySubset } from '../model/destination-policies.ts';
 import type { Vantage } from '../model/networks.ts';
@@ -20,6 +19,7 @@ import { chooseNetworks, placeEndpoints } from './endpoints.ts';
 import { asDialled, clientSecurity, sniName } from './security.ts';
 import {
   balancingOf,
+  connectionPoolOf,
   effectivePolicy,
   localityOf,
   outlierOf,
@@ -134,24 +134,6 @@ function usualTimeout({ service, spare, mesh }: DestinationInputs): number {
 
 /** Three round trips around the world, and the handshake's arithmetic. */
 const CLUSTER_CONNECT_TIMEOUT_MS = 2_000;
-
-/** What the rule does not say, the mesh does. */
-function connectionPoolOf(
-  ruled: ConnectionPool | undefined,
-  { defaultTrafficPolicy, tcpKeepalive }: DestinationInputs['mesh'],
-): ConnectionPool | undefined {
-  const pool = ruled ?? defaultTrafficPolicy?.connectionPool;
-  if (tcpKeepalive === undefined || pool?.tcp?.tcpKeepalive !== undefined) return pool;
-  return { http: pool?.http, tcp: { ...NO_TCP_SETTINGS, ...pool?.tcp, tcpKeepalive } };
-}
-
-const NO_TCP_SETTINGS: NonNullable<ConnectionPool['tcp']> = {
-  maxConnections: undefined,
-  connectTimeout: undefined,
-  tcpKeepalive: undefined,
-  maxConnectionDuration: undefined,
-  idleTimeout: undefined,
-};
 
 function limited(pool: PoolIntent, { far, service }: DestinationInputs): PoolIntent {
   if (far !== 'gateway') return pool;

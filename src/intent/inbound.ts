@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a sidecar does with the connections that come to its pod.
+import type { ConnectionPool } from '../api/destination-rule.ts';
 import { selects, type Workload } from '../api/kubernetes.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
 import { isPassed, type TlsDefaults } from '../api/server-tls.ts';
 import type { IngressListener, Sidecar } from '../api/sidecar.ts';
+import type { DestinationPolicy } from '../model/destination-policies.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshService } from '../model/snapshot.ts';
 import { buildServerTls } from './server-tls.ts';
-import { poolOf } from './traffic-policy.ts';
+import { connectionPoolOf, effectivePolicy, poolOf } from './traffic-policy.ts';
 import type { InboundIntent, InboundPortIntent, LocalEndpointIntent } from './types.ts';
 
 /** Of a namespace's services those of the proxy's own cluster that select its pod, in their order. */
@@ -18,15 +20,30 @@ export function selectServices(all: readonly MeshService[], proxy: MeshProxy): M
   });
 }
 
+/** What is said of the pod's side of its services, beside the services themselves. */
+export interface InboundRules {
+  readonly sidecar: Sidecar | undefined;
+  /** Of each service, in their order: the rule whose pools hold for all of its clients, and so for the pod too. */
+  readonly policies: readonly (DestinationPolicy | undefined)[];
+  readonly mesh: InboundMesh;
+}
+
+export type InboundMesh = Pick<MeshConfig, 'meshMTLS' | 'tlsDefaults' | 'defaultTrafficPolicy' | 'tcpKeepalive'>;
+
+type Limits = Pick<InboundPortIntent, 'pool' | 'connectTimeoutMs' | 'asClient'>;
+type LimitsOf = (port: number, service: MeshService | undefined, own: ConnectionPool | undefined) => Limits;
+
 export function buildInbound(
   services: readonly MeshService[],
   proxy: MeshProxy,
   workload: Workload | undefined,
-  sidecar: Sidecar | undefined,
-  { meshMTLS, tlsDefaults }: Pick<MeshConfig, 'meshMTLS' | 'tlsDefaults'>,
+  rules: InboundRules,
 ): InboundIntent {
+  const { sidecar, mesh } = rules;
   const ports = new Map<number, InboundPortIntent>();
-  const common = sidecar?.spec.inboundConnectionPool;
+  const serviceAt = new Map<number, MeshService>();
+  const limitsOf: LimitsOf = (port, service, own) =>
+    limits(own, service && { service, rule: rules.policies[services.indexOf(service)] }, port, mesh);
   for (const service of services) {
     const own = service.clusters[proxy.cluster]?.ports ?? service.ports;
     own.forEach((port, i) => {
@@ -34,44 +51,67 @@ export function buildInbound(
       if (port.protocol === 'udp' || number === undefined || ports.has(number)) return;
       const protocol = port.protocol === 'tls' ? 'tcp' : port.protocol;
       const origin = { object: service.origin, field: `spec.ports[${i}]` };
-      const pool = common && { pool: poolOf(common, undefined) };
-      ports.set(number, { port: number, protocol, host: service.hostname, origin, ...pool });
+      const said = limitsOf(port.number, service, sidecar?.spec.inboundConnectionPool);
+      ports.set(number, { port: number, protocol, host: service.hostname, origin, ...said });
+      serviceAt.set(number, service);
     });
   }
   const listed =
     sidecar === undefined || sidecar.spec.ingress.length === 0
       ? ports
-      : ingressPorts(sidecar, ports, proxy, tlsDefaults);
+      : ingressPorts(sidecar, serviceAt, { proxy, defaults: mesh.tlsDefaults, limitsOf });
   const sorted = [...listed.values()].sort((a, b) => a.port - b.port);
-  if (meshMTLS?.minProtocolVersion !== 'TLSV1_3') return { mtls: 'strict', ports: sorted };
+  if (mesh.meshMTLS?.minProtocolVersion !== 'TLSV1_3') return { ports: sorted };
   const minTls = '1.3';
-  return { mtls: 'strict', minTls, ports: sorted.map((port) => (port.tls === undefined ? { ...port, minTls } : port)) };
+  return { minTls, ports: sorted.map((port) => (port.tls === undefined ? { ...port, minTls } : port)) };
+}
+
+/** The Sidecar's own word goes before that of the service's rule, and that before the mesh's. */
+function limits(
+  own: ConnectionPool | undefined,
+  of: { readonly service: MeshService; readonly rule: DestinationPolicy | undefined } | undefined,
+  port: number,
+  mesh: InboundMesh,
+): Limits {
+  const policy = of && effectivePolicy(of.service, of.rule, '', port);
+  const said = connectionPoolOf(own ?? policy?.connectionPool, mesh);
+  const pool = poolOf(said, policy?.retryBudget);
+  const connectTimeoutMs = said?.tcp?.connectTimeout;
+  return {
+    ...(Object.keys(pool).length > 0 && { pool }),
+    ...(connectTimeoutMs !== undefined && { connectTimeoutMs }),
+    ...(said?.http?.useClientProtocol === true && { asClient: true }),
+  };
+}
+
+interface IngressInputs {
+  readonly proxy: MeshProxy;
+  readonly defaults: TlsDefaults | undefined;
+  readonly limitsOf: LimitsOf;
 }
 
 /** A Sidecar's listeners take the place of what Services say. */
 function ingressPorts(
   { ref, spec }: Sidecar,
-  ofServices: ReadonlyMap<number, InboundPortIntent>,
-  proxy: MeshProxy,
-  defaults: TlsDefaults | undefined,
+  serviceAt: ReadonlyMap<number, MeshService>,
+  { proxy, defaults, limitsOf }: IngressInputs,
 ): Map<number, InboundPortIntent> {
-  const [first] = ofServices.values();
+  const [first] = serviceAt.values();
   return new Map(
     spec.ingress.map((listener, i) => {
       const { number, protocol } = listener.port;
-      const pool = listener.connectionPool ?? spec.inboundConnectionPool;
       const { tls } = listener;
       const opened = tls && !isPassed(tls);
       const port: InboundPortIntent = {
         port: number,
         protocol:
           protocol.protocol === 'tls' ? (opened && protocol.name === 'HTTPS' ? 'http' : 'tcp') : protocol.protocol,
-        host: (ofServices.get(number) ?? first)?.host ?? '',
+        host: (serviceAt.get(number) ?? first)?.hostname ?? '',
         origin: { object: ref, field: `spec.ingress[${i}]` },
         ...(listener.defaultEndpoint && { endpoint: endpointOf(listener, proxy) }),
         ...(listener.captureMode === 'NONE' && { open: listener.bind ?? '0.0.0.0' }),
         ...(opened && { tls: buildServerTls(tls, defaults) }),
-        ...(pool && { pool: poolOf(pool, undefined) }),
+        ...limitsOf(number, serviceAt.get(number), listener.connectionPool ?? spec.inboundConnectionPool),
       };
       return [number, port];
     }),

@@ -193,6 +193,24 @@ function says(setting: LocalityLbSetting | undefined): boolean {
   return distribute.length + failover.length + failoverPriority.length > 0;
 }
 
+/** What the rule does not say, the mesh does. */
+export function connectionPoolOf(
+  ruled: ConnectionPool | undefined,
+  { defaultTrafficPolicy, tcpKeepalive }: Pick<MeshConfig, 'defaultTrafficPolicy' | 'tcpKeepalive'>,
+): ConnectionPool | undefined {
+  const pool = ruled ?? defaultTrafficPolicy?.connectionPool;
+  if (tcpKeepalive === undefined || pool?.tcp?.tcpKeepalive !== undefined) return pool;
+  return { http: pool?.http, tcp: { ...NO_TCP_SETTINGS, ...pool?.tcp, tcpKeepalive } };
+}
+
+const NO_TCP_SETTINGS: NonNullable<ConnectionPool['tcp']> = {
+  maxConnections: undefined,
+  connectTimeout: undefined,
+  tcpKeepalive: undefined,
+  maxConnectionDuration: undefined,
+  idleTimeout: undefined,
+};
+
 /** In Istio's API a number of 0 is one that nobody gave. */
 export function poolOf(pool: ConnectionPool | undefined, budget: RetryBudget | undefined): PoolIntent {
   const { tcp, http } = pool ?? {};

@@ -96,8 +96,6 @@ export interface TcpShare {
 }
 
 export interface InboundIntent {
-  /** Only mutual TLS of the mesh is let in. */
-  readonly mtls: 'strict';
   /** The lowest version of the mesh's TLS that is taken; absent: 1.2. */
   readonly minTls?: '1.3';
   /** Sorted by port. */
@@ -120,6 +118,10 @@ export interface InboundPortIntent {
   /** Of the mesh's own TLS; absent: 1.2. */
   readonly minTls?: '1.3';
   readonly pool?: PoolIntent;
+  /** How long to wait for the application to take a connection; absent: 10 s. */
+  readonly connectTimeoutMs?: number;
+  /** The application is spoken to as the client speaks: HTTP/1.1 or HTTP/2. */
+  readonly asClient?: true;
 }
 
 export type LocalEndpointIntent =

@@ -323,9 +323,17 @@ export function headlessState(view: ProxyView, service: MeshService): HeadlessSt
   return view.headless.get(service.key)?.[view.cluster];
 }
 
-/** The policy for a host: the client's namespace goes before the service's, and that before the mesh's root. */
-export function selectDestinationRule(view: ProxyView, service: MeshService): DestinationPolicy | undefined {
-  const found = lookUpHost(view.destinationRules, service.hostname);
+/**
+ * The policy for a host: the client's namespace goes before the service's, and that before the mesh's root. `server`: for
+ * the pods of the service themselves, of whom a rule that selects clients says nothing.
+ */
+export function selectDestinationRule(
+  view: ProxyView,
+  service: MeshService,
+  side: 'client' | 'server' = 'client',
+): DestinationPolicy | undefined {
+  const all = lookUpHost(view.destinationRules, service.hostname);
+  const found = side === 'client' ? all : all.filter(({ selective }) => !selective);
   if (found.length === 0) return undefined;
   const { rootNamespace } = view.settings;
   const inNamespace = (namespace: string) => found.find((policy) => policy.namespace === namespace);
