@@ -36,7 +36,7 @@ export interface KubeService {
   readonly nodeLocal: boolean;
   /** Where no endpoint of it is ready, other clusters' pods may serve in its place. */
   readonly fallback: boolean;
-  /** From the annotation networking.istio.io/exportTo. */
+  /** From the annotation networking.istio.io/exportTo; empty without one. */
   readonly exportTo: readonly string[];
   /** IP addresses and names at which others reach it: its load balancer's, and its externalIPs. */
   readonly externalAddresses: readonly string[];
@@ -97,7 +97,7 @@ export function decodeService(raw: KubeObject, cluster: string): KubeService {
     trafficDistribution: distributionOf(spec['trafficDistribution'], raw),
     nodeLocal: spec['internalTrafficPolicy'] === 'Local',
     fallback: raw.metadata.annotations?.[FALLBACK_ANNOTATION] !== 'false',
-    exportTo: exported === undefined ? ['*'] : exported.split(',').map((s) => s.trim()),
+    exportTo: exported === undefined ? [] : exported.split(',').map((s) => s.trim()),
     externalAddresses: externalAddressesOf(raw),
   };
 }

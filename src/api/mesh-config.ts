@@ -16,6 +16,7 @@ import { type Locate, Report } from './report.ts';
 import { tlsDefaults } from './server-tls.ts';
 import {
   bool,
+  checked,
   choice,
   defaulted,
   type Infer,
@@ -26,10 +27,16 @@ import {
   supportedChoice,
   text,
 } from './shape.ts';
-import { durationMs } from './values.ts';
+import { checkExportTo, durationMs, exportScopes } from './values.ts';
 
 const installed = 'the installation says it';
 const noIngress = 'Ingress objects are not read: use Gateway and VirtualService';
+
+/** Rules may be for nobody here: then each says for itself who sees it. */
+const scopes = defaulted(
+  checked(exportScopes, (value, at) => checkExportTo(value, '.', at, { forNobody: true })),
+  [],
+);
 
 export const meshConfig = struct({
   accessLogFile: defaulted(text(), '/dev/stdout'),
@@ -85,6 +92,10 @@ export const meshConfig = struct({
     }),
   ),
   tlsDefaults: optional(tlsDefaults),
+  /** Who sees the objects that do not say it: Services and ServiceEntries, and rules. */
+  defaultServiceExportTo: scopes,
+  defaultVirtualServiceExportTo: scopes,
+  defaultDestinationRuleExportTo: scopes,
   /** How proxies write paths before they compare them with rules, and pass them on so. */
   pathNormalization: optional(
     struct({
@@ -98,10 +109,7 @@ export const meshConfig = struct({
   caCertificates: idle('roots come from Secret cacerts'),
   certificates: idle('certificates for other purposes are yours to make'),
   configSources: idle('the control plane reads the cluster that it runs in'),
-  defaultDestinationRuleExportTo: idle('write exportTo on the objects'),
   defaultInboundHttpRetryPolicy: idle('a sidecar asks its application again only where it could not connect'),
-  defaultServiceExportTo: idle('write exportTo on the objects'),
-  defaultVirtualServiceExportTo: idle('write exportTo on the objects'),
   disableEnvoyListenerLog: idle('connections that are refused are told in the access log'),
   discoverySelectors: idle('every namespace is watched; Sidecar and exportTo say who sees what'),
   dnsRefreshRate: idle('an answer of DNS holds for its TTL'),

@@ -294,7 +294,9 @@ function checkExternal({ endpoints, exportTo: scopes }: ServiceEntrySpec, at: At
     const cure = 'add the address of istio-egressgateway as an endpoint without a network';
     at.report.add('ISM0014', `${at.field}.endpoints[${first}].network`, message, cure);
   }
-  const seen = scopes.some((scope) => scope === '*' || scope === GATEWAYS || (scope === '.' && namespace === GATEWAYS));
+  const seen =
+    scopes.length === 0 ||
+    scopes.some((scope) => scope === '*' || scope === GATEWAYS || (scope === '.' && namespace === GATEWAYS));
   if (!seen) {
     const message = `the egress gateway, in ${GATEWAYS}, does not see this entry, so it passes nothing on`;
     at.report.add('ISM0014', `${at.field}.exportTo`, message, `add ${GATEWAYS}`);

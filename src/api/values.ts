@@ -76,15 +76,12 @@ const labelValue = text({
 });
 export const labels: Shape<Readonly<Record<string, string>>> = mapOf(labelValue, labelName);
 
-const EVERYBODY: readonly string[] = Object.freeze(['*']);
-/** Namespaces that see an object: `*` all, `.` its own, `~` none, or a name. Istio's default is all. */
-export const exportTo = defaulted(
-  turned(
-    list(text({ pattern: /^([*.~]|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$/, what: '*, . , ~ or a namespace' })),
-    (scopes) => (scopes.length === 0 ? EVERYBODY : scopes),
-  ),
-  ['*'],
+/** Namespaces that see an object: `*` all, `.` its own, `~` none, or a name. */
+export const exportScopes: Shape<readonly string[]> = list(
+  text({ pattern: /^([*.~]|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$/, what: '*, . , ~ or a namespace' }),
 );
+/** Empty: the object leaves it to MeshConfig. */
+export const exportTo = defaulted(exportScopes, []);
 /** Istio's rules for a whole list. `namespace` is the object's own; `forNobody`: a ServiceEntry may be for nobody. */
 export function checkExportTo(
   scopes: readonly string[],

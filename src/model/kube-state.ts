@@ -103,14 +103,20 @@ export class KubeState {
     return this.#services.get(name)?.get(cluster);
   }
 
-  serviceNamed(name: ServiceName, settings: MeshSettings): MeshService | undefined {
+  /** `exportTo`: of services that do not say who sees them. */
+  serviceNamed(name: ServiceName, settings: MeshSettings, exportTo: readonly string[]): MeshService | undefined {
     const copies = this.#services.get(name);
-    return copies === undefined ? undefined : mergeKubeServices(copies, settings);
+    return copies === undefined ? undefined : mergeKubeServices(copies, settings, exportTo);
   }
 
   /** See KubeService; undefined where the cluster has no such service. */
   externalAddressesOf(cluster: ClusterName, name: ServiceName): readonly string[] | undefined {
     return this.#services.get(name)?.get(cluster)?.externalAddresses;
+  }
+
+  /** Makes all services anew: who sees those that do not say it has changed. */
+  recountServices(): void {
+    for (const name of this.#services.keys()) this.dirtyServices.add(name);
   }
 
   /** Makes all endpoints anew: what they are given from elsewhere has changed. */

@@ -10,6 +10,7 @@ import { SIDECAR, type Sidecar } from '../api/sidecar.ts';
 import { VIRTUAL_SERVICE, type VirtualService } from '../api/virtual-service.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { MeshChecks } from './cross-rules/diagnose-mesh.ts';
+import { exportDefaults, withExportTo } from './export-defaults.ts';
 import { servicesOfEntry } from './registry.ts';
 import type { MeshIndex } from './snapshot.ts';
 
@@ -19,8 +20,9 @@ import type { MeshIndex } from './snapshot.ts';
  */
 export function previewObject(index: MeshIndex, raw: KubeObject, checks = new MeshChecks()): Diagnostic[] {
   const kind = kindOf(raw);
-  const decoded = kind && decodeObject(kind, raw).value;
-  if (!kind || !decoded) return [];
+  const written = kind && decodeObject(kind, raw).value;
+  if (!kind || !written) return [];
+  const decoded = withExportTo(written, exportDefaults(index.mesh));
   const next = withObject(index, kind.kind, decoded);
   return checks.diagnose(next, () => undefined, decoded.ref).filter(({ object }) => isSame(object, decoded.ref));
 }

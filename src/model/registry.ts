@@ -16,8 +16,12 @@ function kubeHostname(name: string, namespace: string, dnsDomain: string): Hostn
   return hostname(`${name}.${namespace}.svc.${dnsDomain}`);
 }
 
-/** One service from its copies in the clusters, the oldest copy saying what they should agree on. */
-export function mergeKubeServices(copies: ReadonlyMap<ClusterName, KubeService>, settings: MeshSettings): MeshService {
+/** One service from its copies in the clusters, the oldest copy saying what they should agree on; `exportTo` is for those that say none. */
+export function mergeKubeServices(
+  copies: ReadonlyMap<ClusterName, KubeService>,
+  settings: MeshSettings,
+  exportTo: readonly string[],
+): MeshService {
   const sorted = [...copies].sort(([a, x], [b, y]) => x.createdAtMs - y.createdAtMs || (a < b ? -1 : 1));
   const [, first] = sorted[0]!;
   const { name, namespace } = first.ref;
@@ -42,7 +46,7 @@ export function mergeKubeServices(copies: ReadonlyMap<ClusterName, KubeService>,
     sessionAffinity: first.sessionAffinity,
     trafficDistribution: first.trafficDistribution,
     nodeLocal: first.nodeLocal,
-    exportTo: first.exportTo,
+    exportTo: first.exportTo.length === 0 ? exportTo : first.exportTo,
     aliasOf: first.externalName === undefined ? undefined : hostname(first.externalName),
     fallback: first.fallback,
     traffic: undefined,

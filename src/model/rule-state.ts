@@ -6,6 +6,7 @@ import { decodeObject, type Kind, type MeshObject } from '../api/kind.ts';
 import type { Locate } from '../api/report.ts';
 import { SERVICE_ENTRY, type ServiceEntry } from '../api/service-entry.ts';
 import type { KubeObject } from '../kube/types.ts';
+import { type ExportDefaults, saysNobody, withExportTo } from './export-defaults.ts';
 
 interface Held {
   readonly value: MeshObject<unknown> | undefined;
@@ -24,6 +25,9 @@ export class RuleState {
   readonly dirty = new Map<string, Map<string, MeshObject<unknown> | undefined>>();
 
   readonly #kinds = new Map<string, Map<string, Held>>();
+  #defaults: ExportDefaults = {};
+  /** Objects as others see them, by what was written. */
+  #complete = new WeakMap<MeshObject<unknown>, MeshObject<unknown>>();
   #changes = 0;
 
   upsert(kind: Kind<unknown>, object: KubeObject, cluster: string, locate: Locate | undefined): void {
@@ -35,6 +39,18 @@ export class RuleState {
     const unchanged = held !== undefined && isDeepStrictEqual(held.value, value);
     const { changedAt, earlier } = unchanged ? held : { changedAt: ++this.#changes, earlier: held?.value };
     this.#set(kind.kind, name, { value, diagnostics, locate, changedAt, earlier });
+  }
+
+  /** Who sees the objects that do not say it, by kind. */
+  setExportDefaults(defaults: ExportDefaults): void {
+    const changed = Object.keys(defaults).filter((kind) => !isDeepStrictEqual(defaults[kind], this.#defaults[kind]));
+    for (const kind of changed) {
+      for (const [name, { value }] of this.#kinds.get(kind) ?? []) {
+        if (value !== undefined && saysNobody(value)) this.#note(kind, name, value);
+      }
+    }
+    this.#defaults = defaults;
+    if (changed.length > 0) this.#complete = new WeakMap();
   }
 
   /** Puts the earlier value of an object into force, or none, because Envoy does not take the one it has. */
@@ -72,17 +88,31 @@ export class RuleState {
   /** The objects of a kind that have changed, as they were and as they are. */
   changesOf<Spec>({ kind }: Kind<Spec>): (readonly [MeshObject<Spec> | undefined, MeshObject<Spec> | undefined])[] {
     return [...(this.dirty.get(kind) ?? [])].flatMap(([name, before]) => {
-      const after = this.#kinds.get(kind)?.get(name)?.value;
+      const after = this.#valueOf(kind, name);
       return before === after ? [] : [[before, after] as [MeshObject<Spec> | undefined, MeshObject<Spec> | undefined]];
     });
   }
+
   serviceEntry(name: string): ServiceEntry | undefined {
-    return this.#kinds.get(SERVICE_ENTRY.kind)?.get(name)?.value as ServiceEntry | undefined;
+    return this.valueOf(SERVICE_ENTRY, name);
   }
 
   /** `name`: NAMESPACE/NAME. */
   valueOf<Spec>(kind: Kind<Spec>, name: string): MeshObject<Spec> | undefined {
-    return this.#kinds.get(kind.kind)?.get(name)?.value as MeshObject<Spec> | undefined;
+    return this.#valueOf(kind.kind, name) as MeshObject<Spec> | undefined;
+  }
+
+  #valueOf(kind: string, name: string): MeshObject<unknown> | undefined {
+    const value = this.#kinds.get(kind)?.get(name)?.value;
+    return value && this.#completed(value);
+  }
+
+  #completed(value: MeshObject<unknown>): MeshObject<unknown> {
+    const known = this.#complete.get(value);
+    if (known !== undefined) return known;
+    const complete = withExportTo(value, this.#defaults);
+    if (complete !== value) this.#complete.set(value, complete);
+    return complete;
   }
 
   diagnostics(): Diagnostic[] {
@@ -105,9 +135,13 @@ export class RuleState {
     if (next === undefined) objects.delete(name);
     else objects.set(name, same ? { ...next, value: before } : next);
     this.#kinds.set(kind, objects);
-    if (same) return;
+    if (!same) this.#note(kind, name, before);
+  }
+
+  /** `before`: what it was until now. */
+  #note(kind: string, name: string, before: MeshObject<unknown> | undefined): void {
     const dirty = this.dirty.get(kind) ?? new Map<string, MeshObject<unknown> | undefined>();
-    if (!dirty.has(name)) dirty.set(name, before);
+    if (!dirty.has(name)) dirty.set(name, before && this.#completed(before));
     this.dirty.set(kind, dirty);
   }
 }

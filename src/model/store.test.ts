@@ -188,13 +188,40 @@ test('ports and addresses that Envoy would refuse are left out', () => {
   expect(store.snapshot.endpoints.get(KEY)?.map((e) => e.address)).toEqual(['10.1.0.1']);
 });
 
+const config = (mesh: string): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { namespace: 'istio-system', name: 'istio' },
+  data: { mesh },
+});
+
+test('what the mesh says of exports counts at once, for objects that say nothing', () => {
+  const store = newStore();
+  const rule = (name: string, spec: object) =>
+    upsert('one', {
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'DestinationRule',
+      metadata: { name, namespace: 'default' },
+      spec: { host: name, ...spec },
+    });
+  const seen = () => {
+    const { services, destinationRules } = store.snapshot.index;
+    return [services.get(KEY)?.exportTo, ...destinationRules.map(({ spec }) => spec.exportTo)];
+  };
+  store.apply([upsert('one', service('10.96.0.1')), rule('reviews', {}), rule('written', { exportTo: ['*'] })]);
+  expect(seen()).toEqual([['*'], ['*'], ['*']]);
+  store.apply([upsert('one', config('defaultServiceExportTo: [.]\ndefaultDestinationRuleExportTo: [a, b]'))]);
+  expect(seen()).toEqual([['.'], ['a', 'b'], ['*']]);
+  // An object that changes together with the settings is told of once, as it was seen before.
+  store.apply([rule('reviews', { host: 'other' }), upsert('one', config(''))]);
+  expect(seen()).toEqual([['*'], ['*'], ['*']]);
+  store.apply([upsert('one', config('defaultDestinationRuleExportTo: ["~"]')), rule('reviews', { exportTo: ['*'] })]);
+  expect(seen()).toEqual([['*'], ['*'], ['*']]);
+  store.apply([remove('one', config('')), rule('written', {})]);
+  expect(seen()).toEqual([['*'], ['*'], ['*']]);
+});
+
 test('a ConfigMap that contradicts the control plane is warned of', () => {
-  const config = (mesh: string): KubeObject => ({
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: { namespace: 'istio-system', name: 'istio' },
-    data: { mesh },
-  });
   const store = newStore();
   expect(store.apply([upsert('one', config('trustDomain: cluster.local'))]).diagnostics).toEqual([]);
   const { diagnostics } = store.apply([upsert('one', config('trustDomain: example.org'))]);

@@ -8,6 +8,7 @@ import { EXPORTED_SERVICE } from '../api/exported-service.ts';
 import { GATEWAY } from '../api/gateway.ts';
 import { groupOf, kindOf, MESH_GROUPS } from '../api/kinds.ts';
 import type { Workload } from '../api/kubernetes.ts';
+import type { MeshConfig } from '../api/mesh-config.ts';
 import { type ClusterName, clusterName, type SpiffeId } from '../api/names.ts';
 import { PROXY_CONFIG } from '../api/proxy-config.ts';
 import { SERVICE_ENTRY, type ServiceEntry } from '../api/service-entry.ts';
@@ -27,6 +28,7 @@ import { Delegation } from './delegation.ts';
 import { comparesLabels, isSelective } from './destination-policies.ts';
 import { emptySnapshot } from './empty-snapshot.ts';
 import { EndpointCensus } from './endpoint-census.ts';
+import { type ExportDefaults, exportDefaults } from './export-defaults.ts';
 import { qualifyHost } from './hosts.ts';
 import { KubeState } from './kube-state.ts';
 import { MeshConfigState, type ObjectEvent } from './mesh-config-state.ts';
@@ -80,6 +82,8 @@ export class MeshStore {
   readonly #checks = new MeshChecks();
   #crossDiagnostics: readonly Diagnostic[] = [];
   #gatewayNames: readonly string[] = [];
+  #exportDefaults: ExportDefaults = {};
+  #exportDefaultsOf: MeshConfig | undefined;
   readonly #selected = new SelectedWorkloads();
   /** WorkloadEntries and WorkloadGroups of which there is news: kind and `NAMESPACE/NAME`. */
   readonly #news = new Map<string, readonly [kind: string, name: string]>();
@@ -209,6 +213,7 @@ export class MeshStore {
 
   #advance(): void {
     const before = this.#snapshot;
+    this.#applyMeshConfig();
     this.#networks.settle((cluster, name) => this.#kube.externalAddressesOf(cluster, name));
     if (this.#networks.members !== before.index.networks.members) {
       this.#kube.recountEndpoints();
@@ -251,6 +256,17 @@ export class MeshStore {
         kind === 'ConfigMap' ? this.#settings.locate : this.#rules.locate(kind, namespace, name),
       );
     }
+  }
+
+  /** What objects do not say themselves. */
+  #applyMeshConfig(): void {
+    const { mesh } = this.#settings;
+    if (mesh === this.#exportDefaultsOf) return;
+    const next = exportDefaults(mesh);
+    if (!isDeepStrictEqual(next['Service'], this.#exportDefaults['Service'])) this.#kube.recountServices();
+    this.#rules.setExportDefaults(next);
+    this.#exportDefaults = next;
+    this.#exportDefaultsOf = mesh;
   }
 
   #nextNetworks(): NetworkIndex {
@@ -408,7 +424,7 @@ export class MeshStore {
   }
 
   #kubeService(name: string): MeshService | undefined {
-    const service = this.#kube.serviceNamed(name, this.#options);
+    const service = this.#kube.serviceNamed(name, this.#options, this.#exportDefaults['Service']!);
     const exported = this.#rules.valueOf(EXPORTED_SERVICE, name);
     if (service === undefined || exported === undefined) return service;
     // How many pods are ready is no business of those who pass its connections on.

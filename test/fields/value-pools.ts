@@ -159,6 +159,9 @@ export const POOLS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'networking.TrafficPolicy.TunnelSettings.targetHost': fc.constantFrom('www.example.com', '192.0.2.9'),
   'networking.TrafficPolicy.TunnelSettings.targetPort': port,
   // Telemetry, MeshConfig.
+  defaultServiceExportTo: fc.constantFrom(['*'], ['.'], ['alpha'], ['~']),
+  defaultVirtualServiceExportTo: fc.constantFrom(['*'], ['.'], ['alpha'], ['~']),
+  defaultDestinationRuleExportTo: fc.constantFrom(['*'], ['.'], ['alpha'], ['~']),
   // A relative path would be a file in the folder that the test is run in.
   accessLogFile: fc.constantFrom('', '/dev/stdout', '/dev/null'),
   tagOverrides: fc.constantFrom({ one: { operation: 'REMOVE' } }, { two: { operation: 'UPSERT', value: "'x'" } }),
