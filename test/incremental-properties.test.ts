@@ -18,6 +18,7 @@ const PROXIES: readonly MeshProxy[] = [
   proxy('sidecar', 'alpha', 'reviews-v1', { app: 'reviews', version: 'v1' }),
   proxy('sidecar', 'alpha', 'other', { app: 'other' }),
   proxy('sidecar', 'beta', 'orders-v2', { app: 'orders', version: 'v2' }),
+  proxy('sidecar', 'gamma', 'client', { app: 'client' }),
   proxy('gateway', 'gamma', 'ingress-1', { app: 'ingress', istio: 'ingressgateway' }),
 ];
 

@@ -26,6 +26,8 @@ const NOT_RANDOM = /\.EnvoyFilter\.|\.caCrl$/;
 const PROXIES: readonly MeshProxy[] = [
   proxy('sidecar', 'alpha', 'reviews-v1', { app: 'reviews', version: 'v1' }),
   proxy('sidecar', 'beta', 'orders-v2', { app: 'orders', version: 'v2' }),
+  proxy('sidecar', 'gamma', 'cart-v1', { app: 'cart', version: 'v1' }),
+  proxy('sidecar', 'istio-system', 'tool', { app: 'tool' }),
   proxy('gateway', 'gamma', 'ingress-1', { app: 'ingress', istio: 'ingressgateway' }),
 ];
 /** The gateway's own Service, so that it has its 15443. */

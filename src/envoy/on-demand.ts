@@ -36,7 +36,8 @@ export class OnDemandParts {
   readonly #named = new LineageMemo<DerivedMap<XdsResource, string[]>>();
   readonly #divided = new IdentityMemo<{ pushed: ResourceMap; offer: Offer }>();
   readonly #tables = new IdentityMemo<ResourceMap>();
-  readonly #pushed = new LineageMemo<{ last: ResourceMap }>();
+  /** Of clusters, then of listeners' ports. */
+  readonly #pushed = new LineageMemo<LineageMemo<{ last: ResourceMap }>>();
   readonly #offers = new WeakMap<ResourceMap, Offer>();
 
   constructor(cache: ResourceCache, layers: Layers<XdsResource>) {
@@ -108,7 +109,9 @@ export class OnDemandParts {
       ...this.#namedBy(listeners),
     ]);
     const found = new Map([...names].flatMap((name) => this.#entry(name, clusters)));
-    const known = this.#pushed.get(clusters, '', () => ({ last: NOTHING }));
+    const known = this.#pushed
+      .get(clusters, '', () => new LineageMemo())
+      .get(outbound.httpPorts, '', () => ({ last: NOTHING }));
     if (!equal(known.last, found)) known.last = found;
     return known.last;
   }

@@ -56,13 +56,21 @@ export class IntentCache {
     this.#destinations.turn();
   }
 
+  /** One map for all namespaces, unless rules or services are not the same for all of them. */
   #destinationsOf(view: ProxyView, use: DestinationUse): ProxyIntent['destinations'] {
-    return (
-      this.#destinations
-        // Of endpoints that are part of clusters, where the proxy is makes the order.
-        .get(`${use} ${view.key} ${view.place.key}`, () => new DestinationState(view, use, this.destinations))
-        .of(view)
-    );
+    const { anywhere } = view;
+    if (anywhere !== undefined) {
+      const state = this.#destinationState(anywhere, use);
+      const destinations = state.of(anywhere);
+      if (state.isFor(view.namespace)) return destinations;
+    }
+    return this.#destinationState(view, use).of(view);
+  }
+
+  #destinationState(view: ProxyView, use: DestinationUse): DestinationState {
+    // Of endpoints that are part of clusters, where the proxy is makes the order.
+    const name = `${use} ${view.key} ${view.place.key}`;
+    return this.#destinations.get(name, () => new DestinationState(view, use, this.destinations));
   }
 }
 

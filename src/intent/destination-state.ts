@@ -7,7 +7,8 @@ import { VersionedMap } from '../incremental/versioned-map.ts';
 import { lookUpHost } from '../model/hosts.ts';
 import { networksOf, type Vantage, vantageKeys } from '../model/networks.ts';
 import type { MeshService } from '../model/snapshot.ts';
-import { aliasTarget, headlessState, type ProxyView, selectDestinationRule } from '../model/view.ts';
+import { aliasTarget, headlessState, namespacesApart, type ProxyView, selectDestinationRule } from '../model/view.ts';
+import { ANYWHERE } from '../model/visible-tables.ts';
 import type { DestinationIntent, DestinationRef } from './destination-types.ts';
 import {
   buildDestinations,
@@ -68,6 +69,9 @@ export class DestinationState {
   readonly #cache: DestinationCache;
   readonly #changes: HostChanges;
   readonly #byHost = new Map<string, readonly DestinationIntent[]>();
+  /** Namespaces for whose clients a host may have other destinations, if the views are of a client anywhere. */
+  readonly #apart = new Map<string, Set<string>>();
+  readonly #apartBy = new Map<string, readonly string[]>();
   #all = new VersionedMap<string, DestinationIntent>();
   #of: ProxyView | undefined;
 
@@ -84,7 +88,10 @@ export class DestinationState {
     const changes = new Map<string, DestinationIntent | undefined>();
     for (const host of this.#changes.advance(view)) {
       const before = this.#byHost.get(host) ?? [];
-      const after = this.#changes.compute(host, (recorded) => this.#build(recorded, host));
+      const after = this.#changes.compute(host, (recorded) => {
+        if (view.namespace === ANYWHERE) this.#setApart(host, namespacesOf(recorded, host));
+        return this.#build(recorded, host);
+      });
       if (before === after) continue;
       for (const destination of before) changes.set(destinationKey(destination), undefined);
       for (const destination of after) changes.set(destinationKey(destination), destination);
@@ -95,10 +102,36 @@ export class DestinationState {
     return this.#all;
   }
 
+  /** Of views of a client anywhere: clients in the namespace have the same destinations. */
+  isFor(namespace: string): boolean {
+    return !this.#apart.has(namespace);
+  }
+
+  #setApart(host: string, namespaces: readonly string[]): void {
+    for (const namespace of this.#apartBy.get(host) ?? []) {
+      const hosts = this.#apart.get(namespace);
+      hosts?.delete(host);
+      if (hosts?.size === 0) this.#apart.delete(namespace);
+    }
+    if (namespaces.length === 0) this.#apartBy.delete(host);
+    else this.#apartBy.set(host, namespaces);
+    for (const namespace of namespaces) {
+      this.#apart.set(namespace, (this.#apart.get(namespace) ?? new Set()).add(host));
+    }
+  }
+
   #build(view: ProxyView, host: string): readonly DestinationIntent[] {
     const service = view.serviceOf.get(host);
     return service !== undefined && isFor(this.#use, service, view) ? this.#cache.of(view, service, this.#use) : [];
   }
+}
+
+/** Whose clients reach the host, or what it is another name of, by a policy of their own. */
+function namespacesOf(anywhere: ProxyView, host: string): string[] {
+  const service = anywhere.serviceOf.get(host);
+  if (service === undefined) return [];
+  const target = aliasTarget(anywhere, service);
+  return (target === undefined ? [service] : [service, target]).flatMap((each) => namespacesApart(anywhere, each));
 }
 
 function isFor(use: DestinationUse, service: MeshService, { vantage, mesh }: ProxyView): boolean {

@@ -4,7 +4,7 @@
 import type { DestinationRule, LocalityLbSetting, Subset, TrafficPolicy } from '../api/destination-rule.ts';
 import type { ObjectRef } from '../api/diagnostics.ts';
 import { selects } from '../api/kubernetes.ts';
-import type { IdentityMemo } from '../incremental/identity-memo.ts';
+import { IdentityMemo } from '../incremental/identity-memo.ts';
 import { type HostTable, isExported } from './hosts.ts';
 
 export interface DestinationPolicy {
@@ -34,22 +34,27 @@ export interface PolicyClient {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/**
- * What is in force of the rules for one host, which must come oldest first. The same rules make the very same policy, for
- * whichever client. undefined: the client sees none.
- */
+/** The same rules make the very same policies, for whichever client. */
+export class PolicyMemo {
+  readonly ofGroup = new IdentityMemo<DestinationPolicy>();
+  readonly ofVisible = new IdentityMemo<readonly DestinationPolicy[]>();
+}
+
+/** What is in force of the rules for one host, which must come oldest first. undefined: the client sees none. */
 export function policiesOfHost(
   rules: readonly DestinationRule[],
   client: PolicyClient,
   rootNamespace: string,
-  cache: IdentityMemo<DestinationPolicy>,
+  cache: PolicyMemo,
 ): readonly DestinationPolicy[] | undefined {
   const visible = rules.filter((rule) => isFor(rule, client));
   if (visible.length === 0) return undefined;
-  const groups = Map.groupBy(visible, (rule) => groupKey(rule, rootNamespace));
-  const policies = [...groups.values()].map((group) => cache.get(group, '', () => mergeRules(group)));
-  // Those for this client in particular come first.
-  return policies.sort((a, b) => Number(b.selective) - Number(a.selective));
+  return cache.ofVisible.get(visible, '', () => {
+    const groups = Map.groupBy(visible, (rule) => groupKey(rule, rootNamespace));
+    const policies = [...groups.values()].map((group) => cache.ofGroup.get(group, '', () => mergeRules(group)));
+    // Those for this client in particular come first.
+    return policies.sort((a, b) => Number(b.selective) - Number(a.selective));
+  });
 }
 
 /** Rules for one host with equal keys are one. Those of the root namespace for itself are no part of those for all. */

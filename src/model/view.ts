@@ -1,39 +1,18 @@
-// SPDX-License-Identifier: Apache-2.0
-// What one proxy may see: the only place that decides it. Later stages get the view and nothing else, so that what a
-// view holds is all that they can depend on. Proxies that see the same share one view.
-import type { DestinationRule } from '../api/destination-rule.ts';
 import type { Gateway } from '../api/gateway.ts';
 import { selects } from '../api/kubernetes.ts';
 import { HOST_LABEL, NETWORK_LABEL, type Place, placeOf, REGION_LABEL, ZONE_LABEL } from '../api/localities.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
 import type { ClusterName } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
-import { DerivedMap } from '../incremental/derived-map.ts';
 import { IdentityMemo } from '../incremental/identity-memo.ts';
-import { RecentValues } from '../incremental/recent-values.ts';
-import {
-  comparedLabels,
-  type DestinationPolicy,
-  type PolicyTable,
-  policiesOfHost,
-  selectorLabels,
-} from './destination-policies.ts';
+import { comparedLabels, type DestinationPolicy, type PolicyTable, selectorLabels } from './destination-policies.ts';
 import { type HostTable, isExported, lookUpHost } from './hosts.ts';
 import { networkOf, type Reach, reachOf, type Vantage } from './networks.ts';
 import type { MeshProxy } from './proxy.ts';
 import { qualifyGateway } from './qualify-gateway.ts';
-import type { RuleIndex } from './rule-table.ts';
-import { compareServiceAges } from './service-facts.ts';
-import {
-  buildScope,
-  chooseSidecar,
-  destinationsOf,
-  importService,
-  importsRule,
-  type SidecarScope,
-  seesEverything,
-} from './sidecar-scope.ts';
+import { buildScope, chooseSidecar, importsRule, type SidecarScope } from './sidecar-scope.ts';
 import type { HeadlessState, MeshIndex, MeshService, MeshSettings } from './snapshot.ts';
+import { ANYWHERE, importance, privateFirst, VisibleTables } from './visible-tables.ts';
 
 export interface ProxyView {
   /** Equal for views of proxies that see the same; of one key, one place and one index there is one view. */
@@ -60,17 +39,16 @@ export interface ProxyView {
   /** Of a gateway: what it was selected for, and all rules bound to those. */
   readonly gateways: readonly Gateway[];
   readonly gatewayRules: readonly VirtualService[];
+  /** The view of a client in no namespace at all, where that has the very same tables. */
+  readonly anywhere: ProxyView | undefined;
 }
 
 /** Keeps the parts of views that depend on less than a whole index, and brings them up to date with the next one. */
 export class ViewCache {
-  readonly services = new RecentValues<DerivedMap<readonly MeshService[], MeshService>>();
-  readonly rules = new RecentValues<VisibleRules<VirtualService, VirtualService>>();
-  readonly destinationRules = new RecentValues<VisibleRules<DestinationRule, DestinationPolicy>>();
-  readonly policies = new IdentityMemo<DestinationPolicy>();
+  readonly tables = new VisibleTables();
   readonly labels = new IdentityMemo<readonly string[]>();
   readonly scopes = new IdentityMemo<SidecarScope>();
-  readonly implied = new IdentityMemo<Implied>();
+  readonly anywhere = new IdentityMemo<ProxyView>();
   readonly gateways = new IdentityMemo<readonly Gateway[]>();
   readonly gatewayRules = new IdentityMemo<readonly VirtualService[]>();
   readonly vantages = new IdentityMemo<Vantage>();
@@ -81,52 +59,8 @@ export class ViewCache {
   scopesMade = 0;
 
   turn(): void {
-    for (const values of [this.services, this.rules, this.destinationRules]) values.turn();
+    this.tables.turn();
   }
-}
-
-/** What clients make of the rules that they see, by host. */
-class VisibleRules<R, V> {
-  readonly #visible: DerivedMap<readonly R[], readonly V[]>;
-  #of: RuleIndex<R> | undefined;
-  #table: HostTable<V> = { exact: new Map(), wildcards: [] };
-
-  constructor(make: (rules: readonly R[]) => readonly V[] | undefined) {
-    this.#visible = new DerivedMap(make);
-  }
-
-  of(index: RuleIndex<R>): HostTable<V> {
-    if (index === this.#of) return this.#table;
-    this.#of = index;
-    const exact = this.#visible.of(index.byHost);
-    const wildcards = index.wildcards.flatMap((pattern) => {
-      const values = exact.get(pattern);
-      return values === undefined ? [] : [{ pattern, values }];
-    });
-    this.#table = { exact, wildcards };
-    return this.#table;
-  }
-}
-
-function visibleTo(
-  namespace: string,
-  isImported: (rule: VirtualService) => boolean = () => true,
-): (rules: readonly VirtualService[]) => readonly VirtualService[] | undefined {
-  return (rules) => {
-    const isSeen = (rule: VirtualService) =>
-      isExported(rule.spec.exportTo, rule.ref.namespace, namespace) && isImported(rule);
-    const seen = rules.filter(isSeen);
-    if (seen.length === 0) return undefined;
-    // Where all are seen, as they mostly are, all namespaces share one list.
-    return privateFirst(seen.length === rules.length ? rules : seen);
-  };
-}
-
-function policiesFor(index: MeshIndex, { namespace, labels }: MeshProxy, cache: ViewCache): PolicyTable {
-  const client = { namespace, labels: pickLabels(selectingLabels(index, namespace, cache), labels) };
-  const make = (rules: readonly DestinationRule[]) =>
-    policiesOfHost(rules, client, index.settings.rootNamespace, cache.policies);
-  return cache.destinationRules.get(JSON.stringify(client), () => new VisibleRules(make)).of(index.hostRules);
 }
 
 /** Labels that DestinationRules of the namespace select their clients by. */
@@ -161,7 +95,10 @@ export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache):
   const { settings, mesh, identities, headless } = index;
   const gateways = kind === 'gateway' ? gatewaysOf(index, proxy, cache) : NONE;
   const scope = scopeOf(index, proxy, cache);
-  const rules = rulesFor(index, namespace, scope, cache);
+  const vantage = vantageOf(index, proxy, cache);
+  const place = placeIn(index, proxy, cache);
+  const selecting = pickLabels(selectingLabels(index, namespace, cache), proxy.labels);
+  const tables = tablesOf(index, { namespace, labels: selecting, requested: vantage.requested }, scope, cache);
   return {
     key: viewKey(index, proxy, cache),
     kind,
@@ -170,12 +107,10 @@ export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache):
     labels: pickLabels(askedLabels(index, namespace, cache), proxy.labels),
     settings,
     mesh,
-    vantage: vantageOf(index, proxy, cache),
-    place: placeIn(index, proxy, cache),
-    serviceOf: servicesFor(proxy, limitsOf(scope, rules, settings, cache), cache).of(index.servicesByHost),
-    rules,
+    vantage,
+    place,
+    ...tables,
     scope,
-    destinationRules: policiesFor(index, proxy, cache),
     identities,
     headless,
     gateways,
@@ -187,7 +122,42 @@ export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache):
       );
       return privateFirst(seen);
     }),
+    anywhere: anywhereOf(index, { kind, cluster: proxy.cluster, vantage, place, tables }, cache),
   };
+}
+
+type Tables = Pick<ProxyView, 'serviceOf' | 'rules' | 'destinationRules'>;
+
+interface Client {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly requested: readonly string[];
+}
+
+function tablesOf(index: MeshIndex, client: Client, scope: SidecarScope | undefined, { tables }: ViewCache): Tables {
+  const { namespace, labels } = client;
+  return {
+    serviceOf: tables.services(index, client, scope),
+    rules: tables.rules(index, namespace, scope),
+    destinationRules: tables.policies(index, { namespace, labels }),
+  };
+}
+
+/** See ProxyView.anywhere. */
+function anywhereOf(
+  index: MeshIndex,
+  client: Pick<ProxyView, 'kind' | 'cluster' | 'vantage' | 'place'> & { readonly tables: Tables },
+  cache: ViewCache,
+): ProxyView | undefined {
+  const { kind, cluster, vantage, place } = client;
+  const tables = tablesOf(index, { namespace: ANYWHERE, labels: {}, requested: vantage.requested }, undefined, cache);
+  if ((Object.keys(tables) as (keyof Tables)[]).some((name) => tables[name] !== client.tables[name])) return undefined;
+  const { settings, mesh, identities, headless } = index;
+  const key = JSON.stringify([kind, cluster, ANYWHERE, vantage.key]);
+  return cache.anywhere.get([index, vantage], `${key} ${place.key}`, () => ({
+    ...{ key, kind, cluster, namespace: ANYWHERE, labels: {}, settings, mesh, vantage, place, ...tables },
+    ...{ scope: undefined, identities, headless, gateways: NONE, gatewayRules: NONE, anywhere: undefined },
+  }));
 }
 
 const NONE: readonly never[] = Object.freeze([]);
@@ -198,21 +168,6 @@ function scopeOf(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): SidecarS
   if (sidecar === undefined) return undefined;
   const { namespace } = proxy;
   return cache.scopes.get([sidecar], namespace, () => buildScope(sidecar, namespace, `${++cache.scopesMade}`));
-}
-
-function rulesFor(
-  index: MeshIndex,
-  namespace: string,
-  scope: SidecarScope | undefined,
-  cache: ViewCache,
-): HostTable<VirtualService> {
-  const { dnsDomain } = index.settings;
-  const limiting = scope === undefined || seesEverything(scope) ? undefined : scope;
-  const isImported = limiting && ((rule: VirtualService) => importsRule(limiting, rule, dnsDomain));
-  const limits = limiting === undefined ? '' : ` ${limiting.key}`;
-  return cache.rules
-    .get(`${namespace}${limits}`, () => new VisibleRules(visibleTo(namespace, isImported)))
-    .of(index.meshRules);
 }
 
 function gatewaysOf({ gateways }: MeshIndex, { labels }: MeshProxy, cache: ViewCache): readonly Gateway[] {
@@ -345,71 +300,18 @@ export function selectDestinationRule(
   return own ?? inNamespace(service.namespace) ?? inNamespace(rootNamespace);
 }
 
-/** Hosts that are not imported, but led to by rules that are. */
-interface Implied {
-  readonly hosts: ReadonlySet<string>;
-  readonly key: string;
-}
-
-function impliedBy(rules: HostTable<VirtualService>, { dnsDomain }: MeshSettings, cache: ViewCache): Implied {
-  return cache.implied.get([rules], '', () => {
-    const hosts = destinationsOf(new Set([...rules.exact.values()].flat()), dnsDomain);
-    return { hosts, key: [...hosts].sort().join() };
-  });
-}
-
-type Limits = Implied & { readonly scope: SidecarScope };
-
-function limitsOf(
-  scope: SidecarScope | undefined,
-  rules: HostTable<VirtualService>,
-  settings: MeshSettings,
-  cache: ViewCache,
-): Limits | undefined {
-  if (scope === undefined || seesEverything(scope)) return undefined;
-  return { scope, ...impliedBy(rules, settings, cache) };
-}
-
-function servicesFor(
-  { namespace, requestedNetworks: requested }: MeshProxy,
-  limits: Limits | undefined,
-  cache: ViewCache,
-) {
-  const key = limits === undefined ? '' : ` ${limits.scope.key} ${limits.key}`;
-  return cache.services.get(`${namespace} ${requested}${key}`, () => {
-    const compare = importance(namespace, requested);
-    return new DerivedMap((services) => {
-      const exported = services.filter((s) => isExported(s.exportTo, s.namespace, namespace));
-      const [first, ...others] = limits === undefined ? exported : exported.flatMap((s) => limited(s, limits));
-      return others.reduce((best, other) => (compare(other, best!) < 0 ? other : best), first);
-    });
-  });
-}
-
-function limited(service: MeshService, { scope, hosts }: Limits): MeshService[] {
-  const imported = importService(scope, service);
-  if (imported !== undefined) return [imported];
-  return hosts.has(service.hostname) ? [{ ...service, unlisted: true }] : [];
+/** Namespaces whose clients have another policy for the service than `selectDestinationRule` says of a client anywhere. */
+export function namespacesApart(anywhere: ProxyView, service: MeshService): string[] {
+  const found = lookUpHost(anywhere.destinationRules, service.hostname);
+  const chosen = selectDestinationRule(anywhere, service);
+  if (found.every((policy) => policy === chosen)) return [];
+  const namespaces = new Set(found.map(({ namespace }) => namespace));
+  return [...namespaces].filter((namespace) => selectDestinationRule({ ...anywhere, namespace }, service) !== chosen);
 }
 
 /** The order in which services have a name or an address that several claim: the most important first. */
 export function compareServices({ namespace, vantage }: ProxyView): (a: MeshService, b: MeshService) => number {
   return importance(namespace, vantage.requested);
-}
-
-function importance(namespace: string, requested: readonly string[]): (a: MeshService, b: MeshService) => number {
-  // Of two entries for one host only that with endpoints there is the business of a proxy that requests a network.
-  const isAsked = (s: MeshService) => s.networks.some((network) => requested.includes(network));
-  const rank = (s: MeshService) =>
-    (s.registry === 'kubernetes' ? 0 : isAsked(s) ? 2 : 4) + (s.namespace === namespace ? 0 : 1);
-  return (a, b) => rank(a) - rank(b) || compareServiceAges(a, b);
-}
-
-/** Rules that are not for everybody go before those that are; the older before the younger. */
-function privateFirst(rules: readonly VirtualService[]): readonly VirtualService[] {
-  const isPrivate = (vs: VirtualService) => !vs.spec.exportTo.includes('*');
-  if (rules.length < 2 || !rules.some(isPrivate)) return rules;
-  return [...rules.filter(isPrivate), ...rules.filter((vs) => !isPrivate(vs))];
 }
 
 function pickLabels(names: readonly string[], labels: MeshProxy['labels']): Readonly<Record<string, string>> {
