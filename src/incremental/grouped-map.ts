@@ -16,7 +16,11 @@ export function regroup<T extends object>(
   for (const item of gone) for (const key of keysOf(item)) touched.set(key, []);
   for (const [, item] of changes) {
     if (item === undefined) continue;
-    for (const key of new Set(keysOf(item))) touched.set(key, [...(touched.get(key) ?? []), item]);
+    for (const key of new Set(keysOf(item))) {
+      const items = touched.get(key);
+      if (items === undefined) touched.set(key, [item]);
+      else items.push(item);
+    }
   }
   return groups.with(
     [...touched].map(([key, come]) => {

@@ -76,7 +76,7 @@ export function checkGateways(vs: VirtualService, { index, hosts }: Known, say: 
 }
 
 export function checkRuleHosts(index: MeshIndex, hosts: HostIndex, say: Say): void {
-  const groups = new Map<string, DestinationRule[]>();
+  const groups = new Map<string, Merged>();
   for (const rule of index.destinationRules) {
     const host = qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain);
     if (!host.startsWith('*') && !hosts.has(host)) {
@@ -84,23 +84,31 @@ export function checkRuleHosts(index: MeshIndex, hosts: HostIndex, say: Say): vo
       say(rule.ref, 'ISM0119', 'spec.host', `no service ${host} is known`, cure);
     }
     const key = `${host} ${groupKey(rule, index.settings.rootNamespace)}`;
-    const older = groups.get(key) ?? [];
+    const older = groups.get(key) ?? { policy: undefined, subsets: new Map() };
+    groups.set(key, older);
     checkMerged(rule, older, host, say);
-    groups.set(key, [...older, rule]);
   }
 }
 
-/** Rules of one namespace for one host are one; what two of them say is said by the older. */
-function checkMerged(rule: DestinationRule, older: readonly DestinationRule[], host: string, say: Say): void {
-  const policy = older.find(({ spec }) => spec.trafficPolicy !== undefined);
+/** Who said first what the rules of one namespace say of one host. */
+interface Merged {
+  policy: DestinationRule | undefined;
+  readonly subsets: Map<string, DestinationRule>;
+}
+
+/** Rules of one namespace for one host are one; what two of them say is said by the older. Adds this one to the others. */
+function checkMerged(rule: DestinationRule, older: Merged, host: string, say: Say): void {
+  const { policy } = older;
   if (rule.spec.trafficPolicy !== undefined && policy !== undefined) {
     const message = `DestinationRule ${policy.ref.name} is older and has a policy for ${host}, so this one is not used`;
     say(rule.ref, 'ISM0124', 'spec.trafficPolicy', message, `merge this policy into ${policy.ref.name}`);
   }
   rule.spec.subsets.forEach(({ name }, i) => {
-    const first = older.find(({ spec }) => spec.subsets.some((subset) => subset.name === name));
+    const first = older.subsets.get(name);
     if (first === undefined) return;
     const message = `DestinationRule ${first.ref.name} is older and has the subset ${name}, so this one is not used`;
     say(rule.ref, 'ISM0124', `spec.subsets[${i}]`, message, 'give it another name, or remove it');
   });
+  if (rule.spec.trafficPolicy !== undefined) older.policy ??= rule;
+  for (const { name } of rule.spec.subsets) if (!older.subsets.has(name)) older.subsets.set(name, rule);
 }
