@@ -46,6 +46,8 @@ const far = named('failing', 'far', 'us/a');
 const shared = ['eu/west', 'eu/east', 'us/a'].map((locality) => named('shared', locality, locality));
 const well = named('ejecting', 'well');
 const ill = named('ejecting', 'ill');
+const calm = named('choosy', 'calm');
+const busy = named('choosy', 'busy');
 
 const held: http.ServerResponse[] = [];
 const limited = http.createServer((_, response) => held.push(response));
@@ -136,6 +138,10 @@ const RULES = [
     loadBalancer: { localityLbSetting: { distribute: [{ from: 'eu/*', to: { 'eu/west': 70, 'us/*': 30 } }] } },
   }),
   rule('ejecting', { outlierDetection: SENSITIVE, loadBalancer: { simple: 'ROUND_ROBIN' } }),
+  rule('choosy', {
+    outlierDetection: { ...SENSITIVE, outlierDetectionHttpErrorCodes: [418, 429] },
+    loadBalancer: { simple: 'ROUND_ROBIN' },
+  }),
   rule('limited', { connectionPool: { tcp: { maxConnections: 1 }, http: { http1MaxPendingRequests: 1 } } }),
   rule('proxy-v1', { proxyProtocol: { version: 'V1' } }),
   rule('proxy-v2', { proxyProtocol: { version: 'V2' } }),
@@ -158,6 +164,8 @@ describe.skipIf(envoy === undefined)('DestinationRules on a real Envoy', () => {
     ...shared,
     well,
     ill,
+    calm,
+    busy,
     { service: 'limited', server: limited },
     listening('proxy-v1'),
     listening('proxy-v2'),
@@ -252,6 +260,16 @@ describe.skipIf(envoy === undefined)('DestinationRules on a real Envoy', () => {
     // The ejection is decided on another thread; the two take turns, so several answers of one are none of the other.
     for (let inARow = 0; inARow < 4; ) inARow = (await mesh.get('ejecting')).status === 200 ? inARow + 1 : 0;
     for (let i = 0; i < 12; i++) expect(await mesh.get('ejecting')).toMatchObject({ status: 200, body: 'well' });
+  });
+
+  test('answers that a rule calls failures eject an endpoint, and no others do', async () => {
+    busy.sick = 500;
+    const answers: number[] = [];
+    for (let i = 0; i < 20; i++) answers.push((await mesh.get('choosy')).status);
+    expect(answers.filter((status) => status === 500).length).toBeGreaterThan(6);
+    busy.sick = 429;
+    for (let inARow = 0; inARow < 4; ) inARow = (await mesh.get('choosy')).status === 200 ? inARow + 1 : 0;
+    for (let i = 0; i < 12; i++) expect(await mesh.get('choosy')).toMatchObject({ status: 200, body: 'calm' });
   });
 
   test('requests beyond the pool are answered at once', async () => {

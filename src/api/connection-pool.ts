@@ -11,8 +11,8 @@ import {
   defaulted,
   type Infer,
   integer,
+  list,
   optional,
-  refused,
   required,
   struct,
 } from './shape.ts';
@@ -68,7 +68,8 @@ export const outlierDetection = checked(
     baseEjectionTime: optional(durationMs()),
     maxEjectionPercent: optional(integer({ max: 100 })),
     minHealthPercent: optional(integer({ max: 100 })),
-    outlierDetectionHttpErrorCodes: refused('remove it: answers with 5xx count as errors, and no others'),
+    /** Statuses that count as errors, in the place of all 5xx. */
+    outlierDetectionHttpErrorCodes: defaulted(list(integer({ min: 100, max: 599 })), []),
   }),
   (value, at) => {
     if ((value.consecutiveLocalOriginFailures ?? 0) > 0 && !value.splitExternalLocalOriginErrors) {

@@ -11,6 +11,7 @@ import {
   Cluster_LbPolicy,
   ClusterSchema,
 } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
+import type { MatchPredicateSchema } from '#gen/envoy/config/common/matcher/v3/matcher_pb.ts';
 import { type BindConfig, BindConfigSchema } from '#gen/envoy/config/core/v3/address_pb.ts';
 import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts';
@@ -41,7 +42,9 @@ export function buildCluster(destination: DestinationIntent, secrets: ConfigSour
       ? { lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED }
       : balancing(destination.balancing)),
     circuitBreakers: breakers(pool),
-    ...(destination.protocol !== 'tcp' && { typedExtensionProtocolOptions: httpOptions(destination.protocol, pool) }),
+    ...(destination.protocol !== 'tcp' && {
+      typedExtensionProtocolOptions: httpOptions(destination.protocol, pool, destination.outlier?.errorCodes),
+    }),
     ...keepalive(pool),
     ...(destination.outlier && outlier(destination.outlier)),
     ...commonLb(destination),
@@ -240,6 +243,7 @@ const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 function httpOptions(
   protocol: 'http' | 'http2' | 'as-client' | 'as-routed',
   pool: PoolIntent,
+  errorCodes?: readonly number[],
 ): NonNullable<ClusterInit['typedExtensionProtocolOptions']> {
   const { maxConcurrentStreams, pings } = pool;
   const http2ProtocolOptions = {
@@ -258,6 +262,7 @@ function httpOptions(
             maxRequestsPerConnection: pool.maxRequestsPerConnection,
           }),
       },
+      ...(errorCodes && { outlierDetection: { errorMatcher: statusIn(errorCodes) } }),
       upstreamProtocolOptions:
         protocol === 'as-client'
           ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } }
@@ -272,6 +277,18 @@ function httpOptions(
             },
     }),
   };
+}
+
+function statusIn(codes: readonly number[]): MessageInitShape<typeof MatchPredicateSchema> {
+  const rules = codes.map((code): MessageInitShape<typeof MatchPredicateSchema> => {
+    const headerMatchSpecifier = {
+      case: 'stringMatch' as const,
+      value: { matchPattern: { case: 'exact' as const, value: String(code) } },
+    };
+    const headers = [{ name: ':status', headerMatchSpecifier }];
+    return { rule: { case: 'httpResponseHeadersMatch', value: { headers } } };
+  });
+  return rules.length === 1 ? rules[0]! : { rule: { case: 'orMatch', value: { rules } } };
 }
 
 function downstreamProtocol(): NonNullable<ClusterInit['typedExtensionProtocolOptions']> {

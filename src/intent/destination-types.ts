@@ -196,6 +196,8 @@ export interface PoolIntent {
 export interface OutlierIntent {
   readonly consecutive5xx: number;
   readonly consecutiveGatewayErrors: number;
+  /** HTTP statuses that count as errors; absent: 5xx. */
+  readonly errorCodes?: readonly number[];
   /** Connections that could not be made, or broke; 0: no ejection for those. undefined: they count as answers with 5xx do. */
   readonly connectFailures: number | undefined;
   readonly intervalMs: number;

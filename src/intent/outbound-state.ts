@@ -18,7 +18,7 @@ import {
   buildMadeUpHost,
   buildVirtualHost,
   isRoutedByPort,
-  MADE_UP_PORT,
+  madeUpPorts,
   otherNames,
   type VirtualHostCache,
 } from './virtual-hosts.ts';
@@ -39,6 +39,8 @@ interface HostPart {
   /** Ports in whose route tables it is, and what it would be called there besides its own name. */
   readonly routed: readonly number[];
   readonly names: readonly string[];
+  /** Without a service: ports in whose tables a rule may make it up. */
+  readonly madeUp: readonly number[];
 }
 
 /** The hosts that claim a place. */
@@ -49,7 +51,14 @@ interface Claimants {
   readonly routed: Set<string>;
 }
 
-const NOTHING: HostPart = { service: undefined, target: undefined, claims: new Map(), routed: [], names: [] };
+const NOTHING: HostPart = {
+  service: undefined,
+  target: undefined,
+  claims: new Map(),
+  routed: [],
+  names: [],
+  madeUp: [],
+};
 const NO_HOSTS = new VersionedMap<string, VirtualHostIntent>();
 
 export class OutboundState {
@@ -94,7 +103,7 @@ export class OutboundState {
       this.#domainsOf(port).set(host, after.routed.includes(port) ? after.names : undefined);
       noteHost(hosts, port, host);
     }
-    if (after.service === undefined || before.service === undefined) noteHost(hosts, MADE_UP_PORT, host);
+    for (const port of [...before.madeUp, ...after.madeUp]) noteHost(hosts, port, host);
   }
 
   /** True when the place may be another now. */
@@ -140,7 +149,7 @@ export class OutboundState {
   }
 
   #buildHost(host: string, port: number, domains: DomainClaims): VirtualHostIntent | undefined {
-    const { service, target } = this.#parts.get(host) ?? NOTHING;
+    const { service, target, madeUp } = this.#parts.get(host) ?? NOTHING;
     if (domains.has(host) && service !== undefined && target !== undefined) {
       const cache = this.#cache;
       const names = domains.domainsOf(host);
@@ -148,8 +157,8 @@ export class OutboundState {
         buildVirtualHost(view, { service: target, alias: service, port, domains: names }, cache),
       );
     }
-    if (port !== MADE_UP_PORT || domains.ownerOf(host) !== undefined || this.#isServed(host)) return undefined;
-    return this.#changes.extend(host, (view) => buildMadeUpHost(view, host));
+    if (!madeUp.includes(port) || domains.ownerOf(host) !== undefined || this.#isServed(host)) return undefined;
+    return this.#changes.extend(host, (view) => buildMadeUpHost(view, host, port));
   }
 
   /** Some service has the host, or a part of it. */
@@ -230,7 +239,11 @@ function unknownTraffic({ scope, mesh, settings }: ProxyView, before: UnknownTra
 
 function partOf(view: ProxyView, host: string): HostPart {
   const service = view.serviceOf.get(host);
-  if (service === undefined || service.unlisted) return NOTHING;
+  if (service === undefined) {
+    const madeUp = madeUpPorts(view, host);
+    return madeUp.length === 0 ? NOTHING : { ...NOTHING, madeUp };
+  }
+  if (service.unlisted) return NOTHING;
   const target = aliasTarget(view, service) ?? service;
   // The DNS leads who dials another name to the service's own addresses.
   const claimed = target === service ? claimsOfService(view, service) : [];
@@ -245,6 +258,7 @@ function partOf(view: ProxyView, host: string): HostPart {
     claims,
     routed: [...new Set(routed)],
     names: routed.length === 0 ? [] : otherNames(view, service),
+    madeUp: [],
   };
 }
 

@@ -259,11 +259,13 @@ export function tcpPolicyOf(policy: Partial<Policy> | undefined): TcpPolicyInten
 export function outlierOf(detection: OutlierDetection | undefined): OutlierIntent | undefined {
   if (detection === undefined) return undefined;
   const { consecutive5xxErrors, consecutiveGatewayErrors, consecutiveErrors } = detection;
+  const { outlierDetectionHttpErrorCodes: errorCodes } = detection;
   const newer = consecutive5xxErrors ?? consecutiveGatewayErrors;
   const old = newer === undefined ? consecutiveErrors || undefined : undefined;
   return {
     consecutive5xx: consecutive5xxErrors ?? (old === undefined ? 5 : 0),
     consecutiveGatewayErrors: consecutiveGatewayErrors ?? old ?? 0,
+    ...(errorCodes.length > 0 && { errorCodes: [...new Set(errorCodes)].sort((a, b) => a - b) }),
     connectFailures: detection.splitExternalLocalOriginErrors
       ? detection.consecutiveLocalOriginFailures || LOCAL_FAILURES
       : undefined,

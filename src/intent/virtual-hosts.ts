@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Virtual hosts of sidecars: one for every service with HTTP on a port, under all of its names.
 import { isIP } from 'node:net';
-import { type Hostname, hostname } from '../api/names.ts';
+import { covers, type Hostname, hostname } from '../api/names.ts';
 import type { VirtualService } from '../api/virtual-service.ts';
 import { IdentityMemo } from '../incremental/identity-memo.ts';
 import type { DestinationPolicy } from '../model/destination-policies.ts';
-import { isRemote } from '../model/hosts.ts';
+import { isRemote, qualifyHost } from '../model/hosts.ts';
 import { destinationsOf as hostsLedTo } from '../model/sidecar-scope.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import {
@@ -171,11 +171,30 @@ function addressDomains(view: ProxyView, service: MeshService): string[] {
   });
 }
 
-/** On port 80 a rule may make up a host of its own, which no service has. */
-export const MADE_UP_PORT = 80;
+/**
+ * Ports on which rules make up a host that no service has: those of HTTP that the other hosts of such a rule have, or else
+ * 80, as in Istio.
+ */
+export function madeUpPorts(view: ProxyView, host: string): readonly number[] {
+  const rules = httpRules(view.rules.exact.get(host) ?? []);
+  const ports = rules.flatMap((rule) => {
+    const named = rule.spec.hosts.flatMap((raw) => servicesNamed(view, rule, raw));
+    const found = named.flatMap((service) => service.ports.filter((port) => isRoutedByPort(view, service, port)));
+    return found.length === 0 ? [USUAL_PORT] : found.map(({ number }) => number);
+  });
+  return [...new Set(ports)];
+}
 
-export function buildMadeUpHost(view: ProxyView, host: string): VirtualHostIntent | undefined {
-  const port = MADE_UP_PORT;
+const USUAL_PORT = 80;
+
+function servicesNamed(view: ProxyView, { ref }: VirtualService, raw: string): MeshService[] {
+  const host = qualifyHost(raw, ref.namespace, view.settings.dnsDomain);
+  const exact = view.serviceOf.get(host);
+  if (exact !== undefined || !host.startsWith('*')) return exact === undefined ? [] : [exact];
+  return [...view.serviceOf.values()].filter(({ hostname: name }) => covers(host, name));
+}
+
+export function buildMadeUpHost(view: ProxyView, host: string, port: number): VirtualHostIntent | undefined {
   const ruled = firstRuled(httpRules(importedAt(view, view.rules.exact.get(host) ?? [], port)), view, port);
   if (ruled === undefined) return undefined;
   const origin = { object: ruled.rule.ref, field: 'spec.hosts' };
