@@ -27,6 +27,14 @@ import { type ServiceLabels, serviceMetadata } from './telemetry-metadata.ts';
 import { clientSocket, proxyProtocolSocket, RAW_BUFFER } from './tls.ts';
 
 const UNLIMITED = 0xffff_ffff;
+/** What Envoy takes for what is left out (its cluster.proto and outlier_detection.proto): thousands of clusters need not say it. */
+const USUAL = {
+  connectTimeoutMs: 5_000,
+  intervalMs: 10_000,
+  baseEjectionMs: 30_000,
+  maxEjectionPercent: 10,
+  failures: 5,
+};
 /** Applications see connections of their own sidecar as local ones that are not from 127.0.0.1. */
 const INBOUND_SOURCE = '127.0.0.6';
 
@@ -35,16 +43,16 @@ export function buildCluster(destination: DestinationIntent, secrets: ConfigSour
   return create(ClusterSchema, {
     name: destinationName(destination.ref, destination.use),
     metadata: serviceMetadata({ host: destination.ref.host, ...destination.service }, destination.rule),
-    connectTimeout: duration(destination.connectTimeoutMs),
+    ...(destination.connectTimeoutMs !== USUAL.connectTimeoutMs && {
+      connectTimeout: duration(destination.connectTimeoutMs),
+    }),
     ...discoveryOf(destination),
     ...transport(destination, secrets),
     ...(discovery.kind === 'original'
       ? { lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED }
       : balancing(destination.balancing)),
     circuitBreakers: breakers(pool),
-    ...(destination.protocol !== 'tcp' && {
-      typedExtensionProtocolOptions: httpOptions(destination.protocol, pool, destination.outlier?.errorCodes),
-    }),
+    ...(destination.protocol !== 'tcp' && httpOptions(destination.protocol, pool, destination.outlier?.errorCodes)),
     ...keepalive(pool),
     ...(destination.outlier && outlier(destination.outlier)),
     ...commonLb(destination),
@@ -100,12 +108,8 @@ export function buildInboundCluster(port: InboundPortIntent | undefined, mark: n
     ...(port?.endpoint?.kind !== 'unix' && { upstreamBindConfig: bindConfig(mark) }),
     ...keepalive(pool),
     ...(port !== undefined &&
-      port.protocol !== 'tcp' && {
-        typedExtensionProtocolOptions: httpOptions(
-          port.protocol === 'auto' || port.asClient ? 'as-client' : port.protocol,
-          pool,
-        ),
-      }),
+      port.protocol !== 'tcp' &&
+      httpOptions(port.protocol === 'auto' || port.asClient ? 'as-client' : port.protocol, pool)),
   });
 }
 
@@ -203,10 +207,9 @@ function transport(destination: DestinationIntent, secrets: ConfigSource): Clust
   const transportSocket = wrapped(clientSocket(security, protocol, secrets));
   if (security.kind === 'tls' || security.when === 'always') return { transportSocket };
   return {
-    transportSocketMatches: [
-      { name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket },
-      { name: 'tlsMode-disabled', match: {}, transportSocket: wrapped(RAW_BUFFER) },
-    ],
+    transportSocketMatches: [{ name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket }],
+    // For all other endpoints; without one it is plaintext.
+    ...(proxyProtocol && { transportSocket: wrapped(RAW_BUFFER) }),
   };
 }
 
@@ -240,43 +243,44 @@ function retryBudget(budget: NonNullable<PoolIntent['retryBudget']>) {
 
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
+/** HTTP/1.1 without limits is what Envoy speaks unasked. */
 function httpOptions(
   protocol: 'http' | 'http2' | 'as-client' | 'as-routed',
   pool: PoolIntent,
   errorCodes?: readonly number[],
-): NonNullable<ClusterInit['typedExtensionProtocolOptions']> {
-  const { maxConcurrentStreams, pings } = pool;
+): ClusterInit {
+  const { maxConcurrentStreams, pings, idleTimeoutMs, lifetimeMs, maxRequestsPerConnection = 0 } = pool;
+  const isLimited = idleTimeoutMs !== undefined || lifetimeMs !== undefined || maxRequestsPerConnection > 0;
+  const isHttp1 = protocol === 'http' || protocol === 'as-routed';
+  if (isHttp1 && !isLimited && errorCodes === undefined) return {};
   const http2ProtocolOptions = {
     ...(maxConcurrentStreams !== undefined && { maxConcurrentStreams }),
     ...(pings && {
       connectionKeepalive: { interval: duration(pings.intervalMs), timeout: duration(pings.timeoutMs) },
     }),
   };
-  return {
-    [HTTP_OPTIONS]: packed(HttpProtocolOptionsSchema, {
+  const options = packed(HttpProtocolOptionsSchema, {
+    ...(isLimited && {
       commonHttpProtocolOptions: {
-        ...(pool.idleTimeoutMs !== undefined && { idleTimeout: duration(pool.idleTimeoutMs) }),
-        ...(pool.lifetimeMs !== undefined && { maxConnectionDuration: duration(pool.lifetimeMs) }),
-        ...(pool.maxRequestsPerConnection !== undefined &&
-          pool.maxRequestsPerConnection > 0 && {
-            maxRequestsPerConnection: pool.maxRequestsPerConnection,
-          }),
+        ...(idleTimeoutMs !== undefined && { idleTimeout: duration(idleTimeoutMs) }),
+        ...(lifetimeMs !== undefined && { maxConnectionDuration: duration(lifetimeMs) }),
+        ...(maxRequestsPerConnection > 0 && { maxRequestsPerConnection }),
       },
-      ...(errorCodes && { outlierDetection: { errorMatcher: statusIn(errorCodes) } }),
-      upstreamProtocolOptions:
-        protocol === 'as-client'
-          ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } }
-          : {
-              case: 'explicitHttpConfig',
-              value: {
-                protocolConfig:
-                  protocol === 'http' || protocol === 'as-routed'
-                    ? { case: 'httpProtocolOptions', value: {} }
-                    : { case: 'http2ProtocolOptions', value: http2ProtocolOptions },
-              },
-            },
     }),
-  };
+    ...(errorCodes && { outlierDetection: { errorMatcher: statusIn(errorCodes) } }),
+    upstreamProtocolOptions:
+      protocol === 'as-client'
+        ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } }
+        : {
+            case: 'explicitHttpConfig',
+            value: {
+              protocolConfig: isHttp1
+                ? { case: 'httpProtocolOptions', value: {} }
+                : { case: 'http2ProtocolOptions', value: http2ProtocolOptions },
+            },
+          },
+  });
+  return { typedExtensionProtocolOptions: { [HTTP_OPTIONS]: options } };
 }
 
 function statusIn(codes: readonly number[]): MessageInitShape<typeof MatchPredicateSchema> {
@@ -303,23 +307,26 @@ function downstreamProtocol(): NonNullable<ClusterInit['typedExtensionProtocolOp
 }
 
 function outlier(intent: OutlierIntent): ClusterInit {
+  const { consecutive5xx, consecutiveGatewayErrors, connectFailures, maxEjectionMs, maxEjectionPercent } = intent;
   return {
     outlierDetection: {
-      consecutive5xx: intent.consecutive5xx,
-      enforcingConsecutive5xx: intent.consecutive5xx > 0 ? 100 : 0,
-      consecutiveGatewayFailure: intent.consecutiveGatewayErrors,
-      enforcingConsecutiveGatewayFailure: intent.consecutiveGatewayErrors > 0 ? 100 : 0,
+      ...(consecutive5xx === 0
+        ? { enforcingConsecutive5xx: 0 }
+        : consecutive5xx !== USUAL.failures && { consecutive5xx }),
+      ...(consecutiveGatewayErrors > 0 && {
+        ...(consecutiveGatewayErrors !== USUAL.failures && { consecutiveGatewayFailure: consecutiveGatewayErrors }),
+        enforcingConsecutiveGatewayFailure: 100,
+      }),
       enforcingSuccessRate: 0,
-      ...(intent.connectFailures !== undefined && {
+      ...(connectFailures !== undefined && {
         splitExternalLocalOriginErrors: true,
-        consecutiveLocalOriginFailure: intent.connectFailures,
-        enforcingConsecutiveLocalOriginFailure: 100,
+        ...(connectFailures !== USUAL.failures && { consecutiveLocalOriginFailure: connectFailures }),
         enforcingLocalOriginSuccessRate: 0,
       }),
-      ...(intent.maxEjectionMs !== undefined && { maxEjectionTime: duration(intent.maxEjectionMs) }),
-      interval: duration(intent.intervalMs),
-      baseEjectionTime: duration(intent.baseEjectionMs),
-      maxEjectionPercent: intent.maxEjectionPercent,
+      ...(maxEjectionMs !== undefined && { maxEjectionTime: duration(maxEjectionMs) }),
+      ...(intent.intervalMs !== USUAL.intervalMs && { interval: duration(intent.intervalMs) }),
+      ...(intent.baseEjectionMs !== USUAL.baseEjectionMs && { baseEjectionTime: duration(intent.baseEjectionMs) }),
+      ...(maxEjectionPercent !== USUAL.maxEjectionPercent && { maxEjectionPercent }),
     },
   };
 }

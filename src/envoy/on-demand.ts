@@ -17,8 +17,9 @@ import { DomainIndex } from './domain-index.ts';
 import { duration } from './messages.ts';
 import { destinationName, TYPE_URL } from './names.ts';
 import type { ResourceCache } from './resource-cache.ts';
+import { encodeOnDemandTable } from './route-configurations.ts';
 import { contextOf } from './route-tables.ts';
-import { buildVirtualHost, encodeHostResource, encodeOnDemandTable } from './routes.ts';
+import { buildVirtualHost, encodeHostResource } from './virtual-hosts.ts';
 
 type ResourceMap = ReadonlyMap<string, XdsResource>;
 

@@ -38,6 +38,14 @@ const PREVIOUS_PRIORITIES = {
   configType: { case: 'typedConfig' as const, value: packed(PreviousPrioritiesConfigSchema, { updateFrequency: 2 }) },
 };
 
+/** Of a route, where its virtual host would have it tried again. */
+export const NO_RETRIES: RetryPolicy = create(RetryPolicySchema, {});
+
+/** Equal for equal policies. */
+export function retriesKey(retries: RetryIntent): string {
+  return JSON.stringify(retries);
+}
+
 export function buildRetryPolicy(retries: RetryIntent): RetryPolicy {
   const unserved = retries.on.includes('connect-failure');
   return create(RetryPolicySchema, {

@@ -5,7 +5,8 @@ import type { RouteTableIntent, VirtualHostIntent } from '../intent/route-types.
 import type { XdsResource } from '../xds/types.ts';
 import { TYPE_URL, unclaimedName } from './names.ts';
 import type { ResourceCache, ResourcePart } from './resource-cache.ts';
-import { buildVirtualHost, encodeRouteConfiguration } from './routes.ts';
+import { encodeRouteConfiguration } from './route-configurations.ts';
+import { buildVirtualHost } from './virtual-hosts.ts';
 
 /** What of a table is no virtual host. */
 export function contextOf({ otherwise }: RouteTableIntent): string {

@@ -14,10 +14,26 @@ export interface RuleRef {
   readonly field: string;
 }
 
-/** Nothing for routes that a Service alone makes. */
-export function ruleMetadata({ object, field }: Origin): { metadata?: { filterMetadata: Record<string, JsonObject> } } {
-  if (object.kind !== 'VirtualService') return {};
-  return { metadata: { filterMetadata: { [KEY]: { config: configPath(object), field } } } };
+interface WithMetadata {
+  readonly metadata?: { readonly filterMetadata: Record<string, JsonObject> };
+}
+
+/** Nothing for routes that a Service alone makes. `usual`: the rule that the virtual host tells for its routes. */
+export function ruleMetadata(origin: Origin, usual?: string): WithMetadata {
+  const { field } = origin;
+  const config = configOf(origin);
+  if (config === undefined) return {};
+  return { metadata: { filterMetadata: { [KEY]: { ...(config !== usual && { config }), field } } } };
+}
+
+/** The rule of most of a virtual host's routes, which leave it out. */
+export function hostMetadata(config: string): WithMetadata {
+  return { metadata: { filterMetadata: { [KEY]: { config } } } };
+}
+
+/** The path of the rule, if it is one. */
+export function configOf({ object }: Origin): string | undefined {
+  return object.kind === 'VirtualService' ? configPath(object) : undefined;
 }
 
 /** `/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews` */
@@ -26,7 +42,8 @@ export function configPath({ apiVersion, kind, namespace, name }: Origin['object
   return `/apis/${apiVersion}/namespaces/${namespace}/${slug}/${name}`;
 }
 
-export function readRuleMetadata(metadata: Metadata | undefined): RuleRef | undefined {
-  const { config, field } = metadata?.filterMetadata[KEY] ?? {};
+/** `host`: the metadata of the virtual host that a route is of. */
+export function readRuleMetadata(metadata: Metadata | undefined, host?: Metadata): RuleRef | undefined {
+  const { config = host?.filterMetadata[KEY]?.['config'], field } = metadata?.filterMetadata[KEY] ?? {};
   return typeof config === 'string' && typeof field === 'string' ? { config, field } : undefined;
 }

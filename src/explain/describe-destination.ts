@@ -2,6 +2,7 @@
 // What a destination asks of its connections, in words, off the cluster that Envoy is given.
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { type Cluster, Cluster_LbPolicy } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
+import type { OutlierDetection } from '#gen/envoy/config/cluster/v3/outlier_detection_pb.ts';
 import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
 import { ProxyProtocolUpstreamTransportSchema } from '#gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts';
 import {
@@ -42,18 +43,22 @@ export function destinationSteps(cluster: Cluster, endpoints: number, why: reado
     'retries at once': limits?.maxRetries,
   }).flatMap(([what, most]) => (most === undefined || most === UNLIMITED ? [] : [`${most} ${what}`]));
   const { outlierDetection: outlier } = cluster;
-  const failures = outlier?.consecutive5xx || outlier?.consecutiveGatewayFailure || 0;
-  const ejection = outlier?.baseEjectionTime && milliseconds(Number(outlier.baseEjectionTime.seconds) * 1000);
+  const failures = outlier === undefined ? 0 : failuresBeforeEjection(outlier);
+  const ejection = milliseconds(Number(outlier?.baseEjectionTime?.seconds ?? 30) * 1000);
   const texts = [
     ...(endpoints > 1 && why.length > 0 && cluster.lbPolicy in BALANCING
       ? [`endpoints are chosen ${BALANCING[cluster.lbPolicy]!}`]
       : []),
     ...(bounded.length > 0 ? [`at most ${bounded.join(', ')}`] : []),
-    ...(outlier && failures > 0
-      ? [`an endpoint is left out for ${ejection ?? 'a while'} after ${failures} failures in a row`]
-      : []),
+    ...(outlier && failures > 0 ? [`an endpoint is left out for ${ejection} after ${failures} failures in a row`] : []),
   ];
   return texts.map((text) => ({ kind: 'policy', text, why }));
+}
+
+/** With Envoy's defaults for what is not said. 0: answers lead to no ejection. */
+function failuresBeforeEjection(outlier: OutlierDetection): number {
+  if (outlier.enforcingConsecutive5xx !== 0) return outlier.consecutive5xx ?? 5;
+  return (outlier.enforcingConsecutiveGatewayFailure ?? 0) > 0 ? (outlier.consecutiveGatewayFailure ?? 5) : 0;
 }
 
 /** The TLS that a proxy opens to an endpoint. */

@@ -161,9 +161,15 @@ function placeMatters(service: MeshService, rule: object | undefined, mesh: Prox
   return service.dnsEndpoints.length > 0 && (rule !== undefined || mesh.localityLbSetting !== undefined);
 }
 
-/** Endpoints of the mesh that somebody had to write down are mostly other clusters' gateways. */
+/**
+ * Endpoints of the mesh that somebody had to write down are mostly other clusters' gateways, unless they are workloads by
+ * what is said of them, and none of the mesh's gateways stands in anybody's place.
+ */
 function farFrom(service: MeshService, { far }: Vantage): DestinationInputs['far'] {
-  if (service.registry === 'service-entry') return service.meshInternal && !service.selecting ? 'gateway' : undefined;
+  if (service.registry === 'service-entry') {
+    const isDirect = service.selecting || (service.namesWorkloads && far.gateway.length === 0);
+    return service.meshInternal && !isDirect ? 'gateway' : undefined;
+  }
   const isIn = (clusters: readonly string[]) => clusters.some((cluster) => Object.hasOwn(service.clusters, cluster));
   return isIn(far.gateway) ? 'gateway' : isIn(far.direct) ? 'direct' : undefined;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Kubernetes services of every cluster and ServiceEntries, as one kind of service. The only place where clusters merge:
 // services of one name and namespace in several clusters are one service.
+import { CROSS_CLUSTER_PORT } from '../api/gateway.ts';
 import type { KubeEndpointSlice, KubeService, Workload } from '../api/kubernetes.ts';
 import { type ClusterName, clusterName, type Hostname, hostname, spiffeId } from '../api/names.ts';
 import type { ServiceEntry, ServiceEntryEndpoint, ServiceEntrySpec } from '../api/service-entry.ts';
@@ -51,6 +52,7 @@ export function mergeKubeServices(
     fallback: first.fallback,
     traffic: undefined,
     selecting: false,
+    namesWorkloads: false,
     dnsEndpoints: first.externalName === undefined ? [] : [externalEndpoint(first, first.externalName)],
     subjectAltNames: [],
     networks: [],
@@ -96,6 +98,7 @@ export function servicesOfEntry(entry: ServiceEntry, selected: readonly Selectab
     fallback: false,
     traffic: undefined,
     selecting: spec.workloadSelector !== undefined,
+    namesWorkloads: namesWorkloads(spec),
     subjectAltNames: spec.subjectAltNames,
     networks: networksOf(workloads),
   }));
@@ -110,6 +113,20 @@ function servicesOfClusters(entry: ServiceEntry): MeshService[] {
   });
   const [main] = made;
   return made.map((service) => ({ ...service, traffic, aliasOf: service === main ? undefined : main!.hostname }));
+}
+
+/** A gateway has no identity of its own towards clients: the TLS that it passes on ends at any of the pods behind it. */
+function namesWorkloads({ endpoints, ports }: ServiceEntrySpec): boolean {
+  const targets = ports.map(({ name, number, targetPort = number }) => ({ name, targetPort }));
+  return (
+    endpoints.length > 0 &&
+    endpoints.every(
+      (endpoint) =>
+        endpoint.serviceAccount !== undefined &&
+        !endpoint.network &&
+        targets.every(({ name, targetPort }) => (endpoint.ports[name] ?? targetPort) !== CROSS_CLUSTER_PORT),
+    )
+  );
 }
 
 /** Those that somebody named. */

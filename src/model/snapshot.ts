@@ -72,6 +72,8 @@ export interface MeshService {
   readonly traffic: TrafficSplit | undefined;
   /** Of a ServiceEntry: its endpoints are workloads that it selects, and no gateways to others. */
   readonly selecting: boolean;
+  /** Of a ServiceEntry: each endpoint written in it says as whom it answers, is of no other network, and no gateway's port. */
+  readonly namesWorkloads: boolean;
   readonly subjectAltNames: readonly string[];
   /** Rules lead to it; clients do not see it. */
   readonly unlisted?: true;

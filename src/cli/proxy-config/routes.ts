@@ -30,7 +30,7 @@ export function routeRows(config: Message): string[][] {
     if (routes.length === 0) return [[...start, '/*', '404']];
     return routes
       .filter((route) => inside(route, 'route')['cluster'] !== 'PassthroughCluster')
-      .map((route) => [...start, describeRouteMatch(message(route['match'])), writtenIn(route)]);
+      .map((route) => [...start, describeRouteMatch(message(route['match'])), writtenIn(route, host)]);
   });
 }
 

@@ -17,9 +17,21 @@ export function patchCluster(
     if (patch.intent.operation === 'ADD' || !fitsCluster(cluster.name, patch)) continue;
     findings.note(patch);
     if (patch.intent.operation === 'REMOVE') return undefined;
-    patched = mergeCluster(patched, patch);
+    patched = withoutCatchAll(mergeCluster(patched, patch));
   }
   return patched;
+}
+
+/**
+ * The choice that fits all endpoints, with which Istio's lists end, is the cluster's own socket: as a choice it would go
+ * before those that fit what a locality says of its endpoints (endpoints.ts).
+ */
+function withoutCatchAll(cluster: Cluster): Cluster {
+  const choices = cluster.transportSocketMatches;
+  const last = choices.findIndex(({ match }) => Object.keys(match ?? {}).length === 0);
+  if (last < 0) return cluster;
+  const { transportSocket = cluster.transportSocket } = choices[last]!;
+  return { ...cluster, transportSocketMatches: choices.slice(0, last), ...(transportSocket && { transportSocket }) };
 }
 
 /** A cluster has one socket, or one for each kind of endpoint; a patch's is merged into the one of its name. */

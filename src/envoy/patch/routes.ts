@@ -44,14 +44,33 @@ export function patchVirtualHost(
     if (operation === 'ADD' || !fits(patch)) continue;
     findings.note(patch);
     if (operation === 'REMOVE') return undefined;
+    const own = patched === host ? withOwnRetries(host) : patched;
     patched =
-      operation === 'REPLACE' ? patch.value() : merged(VirtualHostSchema, patched, patch.value(), replacesLists(patch));
+      operation === 'REPLACE' ? patch.value() : merged(VirtualHostSchema, own, patch.value(), replacesLists(patch));
   }
   for (const patch of patches.of('HTTP_ROUTE', context)) {
     if (!fits(patch)) continue;
-    if (patchRoutes(patched.routes, patch)) findings.note(patch);
+    const own = patched === host ? withOwnRetries(host) : patched;
+    if (!patchRoutes(own.routes, patch)) continue;
+    patched = own;
+    findings.note(patch);
   }
   return patched;
+}
+
+/**
+ * A patch that merges retries into a route means those that the route has, one that adds a route has none in mind for it, and
+ * those of a virtual host are nobody's here: where there are patches, each of our routes says for itself what its host did.
+ */
+function withOwnRetries(host: VirtualHost): VirtualHost {
+  const { retryPolicy, ...rest } = host;
+  if (retryPolicy === undefined) return host;
+  const routes = host.routes.map((route): Route => {
+    const { action } = route;
+    if (action.case !== 'route' || action.value.retryPolicy !== undefined) return route;
+    return { ...route, action: { case: 'route', value: { ...action.value, retryPolicy: { ...retryPolicy } } } };
+  });
+  return { ...rest, routes };
 }
 
 /** Unlike filters, routes are all meant where a patch names none. */

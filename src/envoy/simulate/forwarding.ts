@@ -52,7 +52,7 @@ export function forward(
   const retries = action.retryPolicy ?? context.levels.virtualHost.retryPolicy;
   const http: Forwarding = {
     timeoutMs: action.timeout === undefined ? 15_000 : milliseconds(action.timeout),
-    ...(retries && retriesOf(retries)),
+    ...(retries && retries.retryOn !== '' && retriesOf(retries)),
     mirrors: mirrorsOf(action, context.state),
     hashes: action.hashPolicy.map((policy) => hashKey(policy, to[0]?.request ?? request)),
     ...(context.upgrade !== undefined && { upgrade: context.upgrade }),

@@ -74,7 +74,7 @@ type RouteContext = Parameters<typeof forward>[2];
 
 function runRoute(context: RouteContext, request: HttpRequest, manager: HttpConnectionManager, met: Place): Outcome {
   const { route, virtualHost } = context.levels;
-  const rule = readRuleMetadata(route.metadata);
+  const rule = readRuleMetadata(route.metadata, virtualHost.metadata);
   const before = runFilters(route, request, manager);
   const place: Place = {
     listener: met.listener,
