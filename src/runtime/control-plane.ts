@@ -42,10 +42,11 @@ import { RegistryFiles } from './registries/registry-files.ts';
 import { clusterUidOf } from './registries/remote-registry.ts';
 import { createProxySecrets } from './secrets/create-proxy-secrets.ts';
 import type { ProxySecrets } from './secrets/proxy-secrets.ts';
-import { AdsBackend, type Refusal } from './streams/ads-backend.ts';
+import { AdsBackend } from './streams/ads-backend.ts';
+import type { Refusal } from './streams/refusals.ts';
 import { SdsBackend } from './streams/sds-backend.ts';
 import { TokenAuthenticator } from './streams/token-authenticator.ts';
-import { DiagnosticLog, logRefusal, ProblemLog, XdsLog } from './streams/xds-log.ts';
+import { DiagnosticLog, ProblemLog, RefusalLog, XdsLog } from './streams/xds-log.ts';
 
 const TOKEN_AUDIENCE = 'istio-ca';
 /** Services that lead to this process: names under which it must prove itself. */
@@ -394,8 +395,9 @@ class ControlPlane {
     });
     this.#closers.push(() => secrets.close());
     this.#secrets = secrets;
+    const refusalLog = new RefusalLog(log);
     const onRefusal = (refusal: Refusal): void => {
-      logRefusal(log, refusal);
+      refusalLog.take(refusal);
       this.#metrics.refused(refusal.typeUrl);
       this.#findings.refused(refusal);
       this.#refusals = [...this.#refusals.slice(-99), { ...refusal, at: new Date().toISOString() }];
@@ -410,7 +412,7 @@ class ControlPlane {
     const sds = new SdsBackend(
       secrets,
       cluster,
-      (proxy, message) => log.error({ proxy, reason: message }, 'Envoy refused its secrets'),
+      (proxy, message) => refusalLog.secrets(proxy, message),
       (peer) => engine.snapshot.workloads.get(workloadKey(cluster, peer.namespace, peer.podName))?.facts,
     );
     const xdsLog = new XdsLog(log);

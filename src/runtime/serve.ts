@@ -21,8 +21,9 @@ import { createMetrics } from './metrics.ts';
 import { followGatewayNames } from './networks/gateway-names.ts';
 import { ProxySecrets } from './secrets/proxy-secrets.ts';
 import { GivenSecrets } from './secrets/secret-reader.ts';
-import { AdsBackend, type Refusal } from './streams/ads-backend.ts';
-import { DiagnosticLog, logRefusal, XdsLog } from './streams/xds-log.ts';
+import { AdsBackend } from './streams/ads-backend.ts';
+import type { Refusal } from './streams/refusals.ts';
+import { DiagnosticLog, RefusalLog, XdsLog } from './streams/xds-log.ts';
 
 const LOOPBACK_CONNECTIONS = 50_000;
 
@@ -66,8 +67,9 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
     onGatewayNames: (names) => follower.follow('meshNetworks', names),
   });
   const follower = followGatewayNames({ answer: (addresses) => engine.answer(addresses), trouble: () => {}, log });
+  const refusalLog = new RefusalLog(log);
   const onRefusal = (refusal: Refusal): void => {
-    logRefusal(log, refusal);
+    refusalLog.take(refusal);
     metrics.refused(refusal.typeUrl);
   };
   const patchLog = new DiagnosticLog(log);

@@ -123,7 +123,8 @@ export class XdsStream {
       this.#update();
     }
     const received = this.#session.receive(request, nowMs());
-    if (received.kind === 'acknowledged') this.#proxy?.acknowledged(received.typeUrl, received.nonce);
+    if (received.kind === 'acknowledged')
+      this.#proxy?.acknowledged(received.typeUrl, received.nonce, received.resources);
     if (received.kind === 'rejected') this.#proxy?.rejected(received.nack);
     for (const [typeUrl, names] of this.#session.takeNewlyAsked()) this.#proxy?.asked?.(typeUrl, names);
     observe({ kind: 'received', stream: this.info, received });

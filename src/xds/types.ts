@@ -104,7 +104,8 @@ export interface XdsProxy {
   foreseen?(): ReadonlyMap<string, Iterable<string>>;
   /** The proxy asked for these names on offer, or holds them from an earlier stream. */
   asked?(typeUrl: string, names: readonly string[]): void;
-  acknowledged(typeUrl: string, nonce: string): void;
+  /** `resources`: those that the response brought. */
+  acknowledged(typeUrl: string, nonce: string, resources: readonly XdsResource[]): void;
   rejected(nack: XdsNack): void;
   closed(): void;
 }

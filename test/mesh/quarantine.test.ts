@@ -12,7 +12,7 @@ import type { KubeObject } from '../../src/kube/types.ts';
 import { MeshStore } from '../../src/model/store.ts';
 import { createCompile } from '../../src/runtime/compile.ts';
 import { type Compile, MeshEngine } from '../../src/runtime/mesh-engine.ts';
-import type { Refusal } from '../../src/runtime/streams/ads-backend.ts';
+import type { Refusal } from '../../src/runtime/streams/refusals.ts';
 import { findEnvoy } from '../../src/runtime/toolchain.ts';
 import type { XdsServer } from '../../src/xds/server.ts';
 import type { XdsResource } from '../../src/xds/types.ts';

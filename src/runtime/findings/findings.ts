@@ -4,7 +4,7 @@ import { type Diagnostic, type ObjectRef, refName } from '../../api/diagnostics.
 import { diagnose } from '../../api/report.ts';
 import type { StreamStatus } from '../../xds/server.ts';
 import type { XdsEvent } from '../../xds/stream.ts';
-import type { Refusal } from '../streams/ads-backend.ts';
+import type { Refusal } from '../streams/refusals.ts';
 
 export interface FindingsOptions {
   /** The open streams, with what their proxies refuse. */

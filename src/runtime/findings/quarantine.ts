@@ -68,6 +68,9 @@ export class Quarantine {
     const goesOn = found !== undefined && nowMs - found.lastAtMs < SEARCH_MS && newestAt <= found.newestAt;
     const search = goesOn ? found : { tried: new Set<string>(), newestAt, suspect: undefined, lastAtMs: nowMs };
     search.lastAtMs = nowMs;
+    for (const [other, { lastAtMs }] of this.#searches) {
+      if (nowMs - lastAtMs >= SEARCH_MS) this.#searches.delete(other);
+    }
     this.#searches.set(resource, search);
     return search;
   }

@@ -7,7 +7,7 @@ import type { KubeClient } from '../../kube/client.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { EVENT_SOURCE, eventTime, forgetOldest, writeEvent } from '../events.ts';
 import { meshResources } from '../mesh-resources.ts';
-import type { Refusal } from '../streams/ads-backend.ts';
+import type { Refusal } from '../streams/refusals.ts';
 
 /** A hundred proxies refuse one resource a hundred times: its owner is told once in this time. */
 const REPEAT_MS = 10_000;

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { MeshProxy } from '../../model/proxy.ts';
 import { MeshStore } from '../../model/store.ts';
 import { MeshEngine } from '../mesh-engine.ts';
-import { AdsBackend, shortenRefusal } from './ads-backend.ts';
+import { AdsBackend } from './ads-backend.ts';
 
 test('a proxy that proves its pod has the labels of the pod, and keeps them when it is gone, whatever it says', async () => {
   const store = new MeshStore({
@@ -51,15 +51,4 @@ test('a proxy that proves its pod has the labels of the pod, and keeps them when
     { labels: { app: 'shop' }, locality: '' },
     { labels: { app: 'shop' }, locality: '' },
   ]);
-});
-
-test('of a refusal that recites the whole message the reason alone is told', () => {
-  const path =
-    'RouteConfigurationValidationError.VirtualHosts[0]: embedded message failed validation | caused by ' +
-    'QueryParameterMatcherValidationError.Name: value length must be at least 1 characters';
-  const recited = `goo.gle/debugstr  \nname: "8000"\nvirtual_hosts {\n}\n: Proto constraint validation failed (${path})`;
-  expect(shortenRefusal(recited)).toBe(
-    'constraint violated: QueryParameterMatcherValidationError.Name: value length must be at least 1 characters',
-  );
-  expect(shortenRefusal('Invalid path: /no/such/file')).toBe('Invalid path: /no/such/file');
 });

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The discovery server's view of the mesh: who may connect as which proxy, and what that proxy should have.
 
-import { type ObjectRef, refName } from '../../api/diagnostics.ts';
 import type { Workload } from '../../api/kubernetes.ts';
-import { TYPE_URL } from '../../envoy/names.ts';
 import { spiffeId } from '../../identity/spiffe.ts';
 import type { SecretSubscription, WorkloadSecrets } from '../../identity/workload-secrets.ts';
 import { type NodeClaims, readNode } from '../../injector/proxy-node.ts';
@@ -15,29 +13,18 @@ import {
   type OfferedState,
   type PeerIdentity,
   type XdsBackend,
-  type XdsNack,
   type XdsNode,
   type XdsProxy,
   XdsRefusal,
   type XdsResource,
 } from '../../xds/types.ts';
 import type { ProxyPatches } from '../findings/idle-patches.ts';
-import { Quarantine } from '../findings/quarantine.ts';
 import type { CompiledProxy, MeshEngine } from '../mesh-engine.ts';
 import type { ProxySecrets, SecretsOfProxy } from '../secrets/proxy-secrets.ts';
 import { checkClaims } from './checked-claims.ts';
 import { ClaimedNetworks } from './claimed-networks.ts';
 import { LearntDependencies, workloadOf } from './learnt-dependencies.ts';
-
-/** A resource that Envoy refused, and the objects that it was made of. */
-export interface Refusal {
-  readonly proxy: string;
-  readonly typeUrl: string;
-  readonly resource: string;
-  readonly version: string;
-  readonly message: string;
-  readonly blamed: readonly ObjectRef[];
-}
+import { type Refusal, Refusals } from './refusals.ts';
 
 export interface AdsBackendOptions {
   readonly engine: MeshEngine;
@@ -70,13 +57,14 @@ const NOTHING_OFFERED: OfferedState = new Map();
 
 export class AdsBackend implements XdsBackend {
   readonly #options: AdsBackendOptions;
-  readonly #quarantine: Quarantine;
+  readonly #refusals: Refusals;
   readonly #learnt = new LearntDependencies();
   readonly #networks = new ClaimedNetworks();
 
   constructor(options: AdsBackendOptions) {
     this.#options = options;
-    this.#quarantine = new Quarantine(options.engine);
+    const { engine, onRefusal } = options;
+    this.#refusals = new Refusals({ engine, onRefusal });
   }
 
   async connect(peer: PeerIdentity, node: XdsNode, changed: () => void): Promise<XdsProxy> {
@@ -108,7 +96,7 @@ export class AdsBackend implements XdsBackend {
 
   #proxy(known: KnownProxy, named: SecretsOfProxy | undefined, changed: () => void): XdsProxy {
     const { id, claims } = known;
-    const { engine, onRefusal, onCompiled, onPatches } = this.#options;
+    const { engine, onCompiled, onPatches } = this.#options;
     const workload = workloadOf(this.#meshProxy(known));
     let compiled: CompiledProxy | undefined;
     let last: DesiredState | undefined;
@@ -118,6 +106,7 @@ export class AdsBackend implements XdsBackend {
     let keys: SecretSubscription | undefined;
     const meshProxy = this.#followProxy(known);
     const compile = (): CompiledProxy => engine.compile(meshProxy());
+    const answers = this.#refusals.open({ id, compiled: () => compiled, compileNow: compile });
     return {
       opens: (typeUrl) => {
         if (typeUrl === SECRET_TYPE) keys ??= this.#keys(claims, changed);
@@ -136,44 +125,16 @@ export class AdsBackend implements XdsBackend {
       offered: () => compiled?.offered ?? NOTHING_OFFERED,
       foreseen: () => this.#learnt.of(workload),
       asked: (typeUrl, names) => this.#learnt.note(workload, typeUrl, names),
-      acknowledged: () => {},
-      rejected: (nack: XdsNack) => {
-        const message = shortenRefusal(nack.message);
-        for (const [resource, version] of nack.resources) {
-          const refused = { typeUrl: nack.typeUrl, resource, version, message };
-          const blamed = this.#blame(refused, compiled?.origins(nack.typeUrl, resource) ?? [], compile);
-          if (blamed) onRefusal({ proxy: id, ...refused, blamed });
-        }
-      },
+      acknowledged: (typeUrl, _nonce, resources) => answers.acknowledged(typeUrl, resources),
+      rejected: (nack) => answers.rejected(nack),
       closed: () => {
+        answers.closed();
         onPatches?.(known, undefined);
         unsubscribe();
         keys?.close();
         named?.close();
       },
     };
-  }
-
-  /**
-   * The objects to be told. Of a resource that many objects share, the likeliest one is left out as well, so that the
-   * others come into force. undefined: the refusal is of a state that has passed.
-   */
-  #blame(
-    refused: { typeUrl: string; resource: string; version: string; message: string },
-    origins: readonly { readonly object: ObjectRef }[],
-    compileNow: () => CompiledProxy,
-  ): readonly ObjectRef[] | undefined {
-    const { typeUrl, resource, version, message } = refused;
-    const likely = chooseBlamed(origins);
-    // One patch without a match changes every resource of its type, and a proxy that starts would have none.
-    const isPatched = likely.some(({ kind }) => kind === 'EnvoyFilter');
-    if (!QUARANTINED.has(typeUrl) && !isPatched) return likely;
-    // Many proxies refuse one table; by the time the second says so, the first one's refusal has changed it.
-    const { desired, offered } = compileNow();
-    const current = desired.get(typeUrl)?.get(resource) ?? offered?.get(typeUrl)?.resources.get(resource);
-    if (current?.version !== version) return undefined;
-    const left = this.#quarantine.take({ resource: `${typeUrl} ${resource}`, message, origins: likely });
-    return left === undefined ? likely : [left];
   }
 
   #keys(
@@ -253,29 +214,4 @@ function secretsJoiner(): (desired: DesiredState, parts: readonly (Resources | u
     }
     return last.state;
   };
-}
-
-/** Types whose resources are made of what many objects say, or in place of something that must not be missing. */
-const QUARANTINED: ReadonlySet<string> = new Set([TYPE_URL.routes, TYPE_URL.listener, TYPE_URL.virtualHost]);
-
-/**
- * Envoy puts the whole message that it refuses before the reason, and the path of errors before the one that caused them:
- * only the last says anything.
- */
-export function shortenRefusal(message: string): string {
-  const constraint = message.lastIndexOf('Proto constraint validation failed (');
-  if (constraint < 0) return message;
-  const reason = message
-    .slice(constraint)
-    .replace(/^[^(]*\(/, '')
-    .replace(/\)\s*$/, '');
-  return `constraint violated: ${reason.split('caused by ').at(-1)}`;
-}
-
-/** Rules that somebody wrote for the mesh are more likely wrong than the Services that they are about. */
-function chooseBlamed(origins: readonly { readonly object: ObjectRef }[]): ObjectRef[] {
-  const distinct = new Map(origins.map(({ object }) => [refName(object), object]));
-  const all = [...distinct.values()];
-  const rules = all.filter(({ apiVersion }) => apiVersion.includes('istio.io/'));
-  return rules.length > 0 ? rules : all;
 }

@@ -2,8 +2,9 @@
 import type { Logger } from 'pino';
 import { codesOf, type Diagnostic, refName } from '../../api/diagnostics.ts';
 import type { SourceProblem } from '../../sources/contract.ts';
+import { PerAddressLimit } from '../../xds/per-address-limit.ts';
 import type { XdsEvent } from '../../xds/stream.ts';
-import type { Refusal } from './ads-backend.ts';
+import type { Refusal } from './refusals.ts';
 
 /** What an operator wants to read of the discovery server: who came, who went and why. Pushes are for debugging. */
 export class XdsLog {
@@ -11,17 +12,27 @@ export class XdsLog {
   readonly #nowMs: () => number;
   /** Address and reason of a refused stream -> when it was logged: Envoys come back every few seconds, for ever. */
   readonly #refused = new Map<string, number>();
+  readonly #isolating: PerAddressLimit;
   #limitedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(log: Logger, nowMs: () => number = Date.now) {
     this.#log = log;
     this.#nowMs = nowMs;
+    this.#isolating = new PerAddressLimit(REFUSALS_OF_A_PROXY, nowMs);
   }
 
   take(event: XdsEvent): void {
     if (event.kind === 'refused') this.#takeRefused(event);
+    else if (event.kind === 'received' && event.received.kind === 'isolating') this.#takeIsolating(event);
     // A push to each of many proxies: not even the words for it, unless somebody reads them.
     else if (event.kind !== 'sent' || this.#log.isLevelEnabled('debug')) logStreamEvent(this.#log, event);
+  }
+
+  #takeIsolating({ stream, received }: Extract<XdsEvent, { kind: 'received' }>): void {
+    if (received.kind !== 'isolating' || !this.#isolating.take(stream.node.id)) return;
+    const { typeUrl, message } = received;
+    const details = { service: stream.service, proxy: stream.node.id, typeUrl, reason: shortened(message) };
+    this.#log.warn(details, 'Envoy refused a response; finding out which part of it');
   }
 
   /** A connection that the server's limits refused: without a word of it here, its proxy would wait for nobody knows what. */
@@ -50,6 +61,15 @@ export class XdsLog {
 
 const REPEAT_MS = 60_000;
 const MAX_REMEMBERED = 1_000;
+/** A proxy may refuse whatever it gets, again and again, and say what it likes: the log of all others is not for it alone. */
+const REFUSALS_OF_A_PROXY = { burst: 20, perSecond: 0.2 };
+const MAX_REASON_CHARS = 1_000;
+/** Of those behind a resource: a table may be made of thousands. */
+const MAX_OBJECTS = 20;
+
+function shortened(reason: string): string {
+  return reason.length <= MAX_REASON_CHARS ? reason : `${reason.slice(0, MAX_REASON_CHARS)}...`;
+}
 
 function logStreamEvent(log: Logger, event: Exclude<XdsEvent, { kind: 'refused' }>): void {
   const { service, node } = event.stream;
@@ -70,25 +90,34 @@ function logStreamEvent(log: Logger, event: Exclude<XdsEvent, { kind: 'refused' 
       log.debug({ ...about, typeUrl, resources, removed, bytes }, 'pushed');
       break;
     }
-    case 'received':
-      if (event.received.kind === 'isolating') {
-        const { typeUrl, message } = event.received;
-        log.warn({ ...about, typeUrl, reason: message }, 'Envoy refused a response; finding out which part of it');
-      }
-      break;
     case 'backend-failed':
       log.error({ ...about, err: event.error }, 'the proxy’s state could not be computed; it keeps what it has');
       break;
   }
 }
 
-export function logRefusal(log: Logger, refusal: Refusal): void {
-  const { blamed, proxy, typeUrl, resource, message } = refusal;
-  const objects = blamed.map(refName);
-  log.error(
-    { proxy, typeUrl, resource, objects, reason: message },
-    'Envoy refused a resource; it keeps what it had before',
-  );
+/** What proxies refuse, of each a few lines a minute. */
+export class RefusalLog {
+  readonly #log: Logger;
+  readonly #limit: PerAddressLimit;
+
+  constructor(log: Logger, nowMs?: () => number) {
+    this.#log = log;
+    this.#limit = new PerAddressLimit(REFUSALS_OF_A_PROXY, nowMs);
+  }
+
+  take({ blamed, proxy, typeUrl, resource, message }: Refusal): void {
+    if (!this.#limit.take(proxy)) return;
+    const objects = blamed.slice(0, MAX_OBJECTS).map(refName);
+    this.#log.error(
+      { proxy, typeUrl, resource, objects, reason: shortened(message) },
+      'Envoy refused a resource; it keeps what it had before',
+    );
+  }
+
+  secrets(proxy: string, message: string): void {
+    if (this.#limit.take(proxy)) this.#log.error({ proxy, reason: shortened(message) }, 'Envoy refused its secrets');
+  }
 }
 
 /** Logs what is new among the diagnostics, once. */

@@ -54,7 +54,13 @@ export interface SessionResponse {
 export type Received =
   | { readonly kind: 'subscription' }
   | { readonly kind: 'stale' }
-  | { readonly kind: 'acknowledged'; readonly typeUrl: string; readonly nonce: string; readonly latencyMs: number }
+  | {
+      readonly kind: 'acknowledged';
+      readonly typeUrl: string;
+      readonly nonce: string;
+      readonly resources: readonly XdsResource[];
+      readonly latencyMs: number;
+    }
   /** Refused as a whole; its parts are going to be tried apart. */
   | { readonly kind: 'isolating'; readonly typeUrl: string; readonly message: string }
   | { readonly kind: 'rejected'; readonly nack: XdsNack };
@@ -236,7 +242,8 @@ export class Session {
     const { typeUrl } = state;
     if (request.errorMessage === undefined) {
       state.accept(sent, nowMs);
-      return { kind: 'acknowledged', typeUrl, nonce: sent.nonce, latencyMs: nowMs - sent.sentAtMs };
+      const { nonce, upserts: resources } = sent;
+      return { kind: 'acknowledged', typeUrl, nonce, resources, latencyMs: nowMs - sent.sentAtMs };
     }
     const message = request.errorMessage;
     const isTriedAgain = this.#variant === 'delta' && state.isolate(sent, message, nowMs);
