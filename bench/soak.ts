@@ -22,12 +22,12 @@ const { values: flags } = parseArgs({
     requests: { type: 'string', default: '1000000' },
     services: { type: 'string', default: '200' },
     envoys: { type: 'string', default: '3' },
-    workers: { type: 'string', default: '6' },
+    workers: { type: 'string', default: '24' },
     mode: { type: 'string' },
   },
 });
 /** Between two of a kind, at most. */
-const PAUSES_MS = { change: 100, plane: 20_000, envoy: 15_000 };
+const PAUSES_MS = { change: 150, plane: 12_000, envoy: 8_000, progress: 60_000 };
 
 /** Of the sidecars' addresses: two soaks on one machine must not answer for one another. */
 const FIRST = 10 + 8 * (process.pid % 28);
@@ -36,22 +36,34 @@ class PlaneProcess {
   readonly #port: number;
   readonly #mesh: SoakMesh;
   #child: ChildProcess | undefined;
+  /** Loaded, and told nothing yet: how long nobody serves is to be the soak's choice, not that of a busy machine. */
+  #next: ChildProcess;
+  #killedAt: number | undefined;
   starts = 0;
+  longestOutageMs = 0;
 
   constructor(port: number, mesh: SoakMesh) {
     this.#port = port;
     this.#mesh = mesh;
+    this.#next = this.#fork();
+  }
+
+  #fork(): ChildProcess {
+    const path = new URL('../test/on-demand/plane-process.ts', import.meta.url).pathname;
+    return fork(path, [String(this.#port), String(this.#mesh.strangerPort)]);
   }
 
   async start(): Promise<void> {
-    const path = new URL('../test/on-demand/plane-process.ts', import.meta.url).pathname;
-    const child = fork(path, [String(this.#port), String(this.#mesh.strangerPort)]);
+    const child = this.#next;
     this.#child = child;
     this.starts++;
     this.send({ kind: 'apply', objects: this.#mesh.objects() });
     this.send({ kind: 'start' });
     const [message] = (await once(child, 'message')) as [string];
     if (message !== STARTED) throw new Error(`the control plane says ${message}`);
+    if (this.#killedAt !== undefined)
+      this.longestOutageMs = Math.max(this.longestOutageMs, performance.now() - this.#killedAt);
+    this.#next = this.#fork();
   }
 
   send(message: PlaneMessage): void {
@@ -64,6 +76,12 @@ class PlaneProcess {
     if (child === undefined) return;
     child.kill('SIGKILL');
     await once(child, 'exit');
+    this.#killedAt = performance.now();
+  }
+
+  async end(): Promise<void> {
+    await this.kill();
+    this.#next.kill('SIGKILL');
   }
 }
 
@@ -179,15 +197,19 @@ async function soak(delivery: ConfigDelivery, requests: number): Promise<void> {
       await plane.start();
     }),
     repeat(PAUSES_MS.envoy, () => sidecars[Math.floor(Math.random() * sidecars.length)]!.restart()),
+    repeat(PAUSES_MS.progress, () => {
+      console.log(`  ${delivery}: ${done} requests after ${((performance.now() - startedAt) / 1000).toFixed(0)} s`);
+    }),
   ]);
   const seconds = (performance.now() - startedAt) / 1000;
   await Promise.all(sidecars.map((sidecar) => sidecar.stop()));
-  await plane.kill();
+  await plane.end();
   rmSync(dir, { recursive: true, force: true });
   const starts = sidecars.reduce((sum, sidecar) => sum + sidecar.starts, 0);
   console.log(
     `${delivery}: ${done} requests in ${seconds.toFixed(0)} s, ${changes} changes, ` +
-      `the control plane killed ${plane.starts - 1} times, Envoys started ${starts} times`,
+      `the control plane killed ${plane.starts - 1} times and away for at most ${(plane.longestOutageMs / 1000).toFixed(1)} s, ` +
+      `Envoys started ${starts} times`,
   );
   for (const [kind, { total, lost, times }] of tallies) {
     const sorted = times.sort((a, b) => a - b);

@@ -31,6 +31,13 @@ export interface UsedService {
   readonly port: number;
 }
 
+export interface SimulatedSidecarOptions {
+  readonly delivery: ConfigDelivery;
+  readonly used: readonly UsedService[];
+  /** Is given each message that arrives, with its prefix, and how many were sent before. */
+  readonly record?: (message: Buffer, sent: number) => void;
+}
+
 /** Version of a listener -> the route configurations that it names; all sidecars have the same listeners. */
 const routesOfListener = new Map<string, readonly string[]>();
 
@@ -42,19 +49,22 @@ export class SimulatedSidecar {
   readonly #finish: () => void;
   readonly #delivery: ConfigDelivery;
   readonly #used: readonly UsedService[];
+  readonly #record: SimulatedSidecarOptions['record'];
   readonly #session: ClientHttp2Session;
   readonly #stream: ClientHttp2Stream;
   readonly #asked = new Map<string, Set<string>>();
   /** Names whose answers have not come. */
   readonly #awaited = new Set<string>();
   #hasAskedForUsed = false;
+  #sent = 0;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
   #watched: { typeUrls: readonly string[]; host: string; resolve: (atMs: number) => void } | undefined;
 
-  constructor(address: string, number: number, options: { delivery: ConfigDelivery; used: readonly UsedService[] }) {
+  constructor(address: string, number: number, options: SimulatedSidecarOptions) {
     this.#delivery = options.delivery;
     this.#used = options.used;
+    this.#record = options.record;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.synced = promise;
     this.#finish = resolve;
@@ -87,6 +97,7 @@ export class SimulatedSidecar {
 
   #send(typeUrl: string, members: object): void {
     const body = toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { typeUrl, ...members }));
+    this.#sent++;
     this.#stream.write(Buffer.concat([messagePrefix(body.length), body]));
   }
 
@@ -111,6 +122,7 @@ export class SimulatedSidecar {
       const all = Buffer.concat(this.#pending);
       this.#pending = [all.subarray(PREFIX_BYTES + length)];
       this.#pendingBytes = all.length - PREFIX_BYTES - length;
+      this.#record?.(all.subarray(0, PREFIX_BYTES + length), this.#sent);
       this.#take(fromBinary(DeltaDiscoveryResponseSchema, all.subarray(PREFIX_BYTES, PREFIX_BYTES + length)));
     }
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests of all kinds through one sidecar, one after the other, each judged by its answer.
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { Agent, request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { type Answer, askHttp, askHttp2, askTcp } from '../../test/on-demand/requests.ts';
@@ -22,7 +22,7 @@ export type RequestKind = (typeof KINDS)[number];
 /** How often each kind is, of all: the rest are plain requests. */
 const SHARES: readonly (readonly [RequestKind, number])[] = [
   ['post', 0.1],
-  ['post 2 MB', 0.01],
+  ['post 2 MB', 0.002],
   ['grpc', 0.03],
   ['websocket', 0.02],
   ['tcp', 0.02],
@@ -40,6 +40,9 @@ export interface Judged {
 
 const SMALL = Buffer.alloc(20_000, 'a');
 const LARGE = Buffer.alloc(2_000_000, 'b');
+const HASHES = new Map<Buffer, string>(
+  [SMALL, LARGE].map((body) => [body, createHash('sha1').update(body).digest('hex')]),
+);
 const TIMEOUT_MS = 90_000;
 
 export class SidecarTraffic {
@@ -96,7 +99,7 @@ export class SidecarTraffic {
       case 'tcp':
         return judge(await askTcp({ ip, port: PORTS.tcp, timeoutMs: TIMEOUT_MS }), ['tcp']);
       case 'retried':
-        return judge(await this.#http(PORTS.retried, 'flaky.soak.example.com', '/'), ['flaky']);
+        return judge(await this.#http(PORTS.retried, 'flaky.soak.example.com', `/${randomUUID()}`), ['flaky']);
       case 'stranger': {
         const host = `host-${Math.floor(this.#random() * 50)}.example.net`;
         return judge(await this.#http(PORTS.http, host, '/'), ['stranger']);
@@ -165,6 +168,5 @@ function judge({ status, backend, problem, body }: Answer, backends: readonly st
 }
 
 function judgeBody(answer: Answer, body: Buffer): string | undefined {
-  const expected = createHash('sha1').update(body).digest('hex');
-  return answer.body.includes(expected) ? undefined : 'the body arrived broken';
+  return answer.body.includes(HASHES.get(body)!) ? undefined : 'the body arrived broken';
 }
