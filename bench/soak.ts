@@ -61,8 +61,10 @@ class PlaneProcess {
     this.send({ kind: 'start' });
     const [message] = (await once(child, 'message')) as [string];
     if (message !== STARTED) throw new Error(`the control plane says ${message}`);
-    if (this.#killedAt !== undefined)
-      this.longestOutageMs = Math.max(this.longestOutageMs, performance.now() - this.#killedAt);
+    const awayMs = performance.now() - (this.#killedAt ?? performance.now());
+    this.longestOutageMs = Math.max(this.longestOutageMs, awayMs);
+    // Envoy gives up a cluster that it asked for after 15 s: docs/decisions/0021.
+    if (awayMs > 10_000) console.log(`  the control plane was away for ${(awayMs / 1000).toFixed(1)} s`);
     this.#next = this.#fork();
   }
 
@@ -174,7 +176,7 @@ async function soak(delivery: ConfigDelivery, requests: number): Promise<void> {
     tally.lost.set(loss, (tally.lost.get(loss) ?? 0) + 1);
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
     if ([...tally.lost.values()].reduce((a, b) => a + b, 0) <= 10)
-      console.log(`  lost after ${seconds} s: ${kind}, ${loss}`);
+      console.log(`  lost at ${seconds} s: ${kind}, after ${ms.toFixed(0)} ms: ${loss}`);
   };
   const repeat = async (pauseMs: number, act: () => Promise<void> | void): Promise<void> => {
     for (;;) {
