@@ -5,49 +5,19 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { validateObject } from '../src/api/validate.ts';
 import type { KubeObject } from '../src/kube/types.ts';
-import type { MeshProxy } from '../src/model/proxy.ts';
 import type { MeshSnapshot } from '../src/model/snapshot.ts';
 import { CompileCache, compileProxy } from '../src/pipeline.ts';
-import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { keysIn } from './fields/shown.ts';
 import { rounds } from './fixture/counts.ts';
-import { meshProxy } from './fixture/mesh-proxy.ts';
 import { newStore, remove, resourcesOf, upsert } from './fixture/mesh-store.ts';
-import { anyMesh, generator, inventory, isValid } from './scenarios/any-mesh.ts';
+import { anyMesh, generator, inventory, isValid, PROXIES } from './scenarios/any-mesh.ts';
 import { arbitraryMesh } from './scenarios/arbitrary-mesh.ts';
-import { FollowingEnvoy } from './xds/following-envoy.ts';
 
 const FACTOR = rounds(1, 100);
 const runs = (count: number) => ({ numRuns: count * FACTOR, seed: 20260101 });
 
 /** Random EnvoyFilters are patches that were tried; no list of revoked certificates can be made here. */
 const NOT_RANDOM = /\.EnvoyFilter\.|\.caCrl$/;
-
-const PROXIES: readonly MeshProxy[] = [
-  proxy('sidecar', 'alpha', 'reviews-v1', { app: 'reviews', version: 'v1' }),
-  proxy('sidecar', 'beta', 'orders-v2', { app: 'orders', version: 'v2' }),
-  proxy('sidecar', 'gamma', 'cart-v1', { app: 'cart', version: 'v1' }),
-  proxy('sidecar', 'istio-system', 'tool', { app: 'tool' }),
-  proxy('gateway', 'gamma', 'ingress-1', { app: 'ingress', istio: 'ingressgateway' }),
-];
-/** The gateway's own Service, so that it has its 15443. */
-const INGRESS: KubeObject = {
-  apiVersion: 'v1',
-  kind: 'Service',
-  metadata: { name: 'ingress', namespace: 'gamma' },
-  spec: {
-    clusterIP: '10.96.200.1',
-    selector: { istio: 'ingressgateway' },
-    ports: [
-      { name: 'http2', port: 80, targetPort: 8080 },
-      { name: 'tls', port: 15443 },
-    ],
-  },
-};
-
-function proxy(kind: MeshProxy['kind'], namespace: string, podName: string, labels: Record<string, string>): MeshProxy {
-  return meshProxy({ id: podName, kind, namespace, podName, labels });
-}
 
 function compiled(snapshot: MeshSnapshot, cache = new CompileCache()): string[] {
   return resourcesOf(PROXIES, snapshot, cache);
@@ -202,23 +172,6 @@ describe('laws of the compile stages', { timeout: 60_000 * FACTOR }, () => {
       }),
       runs(40),
     );
-  });
-
-  const envoy = findEnvoy();
-  test.skipIf(envoy === undefined)('Envoy takes whatever a random mesh makes, one after another', async () => {
-    const following = await FollowingEnvoy.start(envoy!);
-    try {
-      await fc.assert(
-        fc.asyncProperty(anyMesh, async (objects) => {
-          const { snapshot } = newStore().apply([...objects, INGRESS].map(upsert));
-          const cache = new CompileCache({ secrets: 'ads' });
-          for (const p of PROXIES) expect(await following.take(compileProxy(snapshot, p, cache).desired)).toEqual([]);
-        }),
-        { numRuns: rounds(30, 10_000), seed: 20260101 },
-      );
-    } finally {
-      await following.stop();
-    }
   });
 });
 

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every case of scenarios/: its calls, its goldens, and Envoy's own opinion of what it would get.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
-import { type CallCase, runCall } from './scenarios/calls.ts';
+import { readCalls, runCall } from './scenarios/calls.ts';
 import { findCases, goldensOf, isGolden, loadCase, SCENARIOS, showsTelemetry } from './scenarios/goldens.ts';
 import { staticBootstrap } from './scenarios/static-bootstrap.ts';
 
@@ -29,9 +28,7 @@ describe.each(findCases())('%s', (name) => {
     for (const [file, text] of files) expect(text, file).toBe(readFileSync(join(folder, file), 'utf8'));
   });
 
-  const callsFile = join(folder, 'calls.yaml');
-  const calls = existsSync(callsFile) ? (parse(readFileSync(callsFile, 'utf8')) as CallCase[]) : [];
-  test.each(calls.map((call) => [call.name, call] as const))('%s', (_, call) => {
+  test.each(readCalls(name).map((call) => [call.name, call] as const))('%s', (_, call) => {
     const from = scenario.proxies.get(call.from);
     if (from === undefined) throw new Error(`calls.yaml: there is no proxy ${call.from}`);
     const { lines, rule } = runCall(call, from);

@@ -2,7 +2,8 @@
 // A real Envoy with everything that a proxy gets, on loopback. A PROXY header in front of each connection says which address
 // the client dialled, as the redirect does in a pod, so that Envoy itself chooses listener, chain, route, cluster and endpoint.
 // Each endpoint of each cluster has an address of its own in 127.0.0.0/8, where an EchoServer answers for all of them.
-import { create, fromBinary } from '@bufbuild/protobuf';
+// A proxy that is given everything has it in its bootstrap; one that may ask for more is served by a real discovery server.
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { AnySchema, anyPack, anyUnpack } from '@bufbuild/protobuf/wkt';
 import { BootstrapSchema } from '#gen/envoy/config/bootstrap/v3/bootstrap_pb.ts';
 import {
@@ -13,7 +14,10 @@ import {
 } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { Address } from '#gen/envoy/config/core/v3/address_pb.ts';
 import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
-import { LocalityLbEndpointsSchema } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
+import {
+  type LocalityLbEndpoints,
+  LocalityLbEndpointsSchema,
+} from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { type ListenerFilter, ListenerFilterSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
@@ -22,10 +26,17 @@ import { ProxyProtocolUpstreamTransportSchema } from '#gen/envoy/extensions/tran
 import { UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { ORIGINAL_DST } from '../../src/envoy/filters/listener-filters.ts';
 import { socketAddress } from '../../src/envoy/messages.ts';
-import { VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../../src/envoy/names.ts';
-import type { DesiredState } from '../../src/xds/types.ts';
+import { TYPE_URL, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../../src/envoy/names.ts';
+import type { DesiredState, OfferedState, XdsResource } from '../../src/xds/types.ts';
 import { RunningEnvoy } from '../scenarios/running-envoy.ts';
-import { staticBootstrap, type WorkloadKeys } from '../scenarios/static-bootstrap.ts';
+import {
+  inlineAllSecrets,
+  SecretNames,
+  secrets,
+  staticBootstrap,
+  type WorkloadKeys,
+} from '../scenarios/static-bootstrap.ts';
+import { MemoryDiscovery } from '../xds/memory-discovery.ts';
 
 /** Whom an address in 127.0.0.0/8 stands for. */
 export interface StandIn {
@@ -40,6 +51,8 @@ const NOWHERE = 'nowhere';
 
 export interface ObservedOptions {
   readonly desired: DesiredState;
+  /** What it may ask for beyond that. */
+  readonly offered?: OfferedState;
   readonly keys: WorkloadKeys;
   /** Port of the EchoServer, or of a relay to it. */
   readonly echoPort: number;
@@ -50,6 +63,7 @@ export interface ObservedOptions {
 export class ObservedEnvoy {
   readonly #standIns = new Map<string, StandIn>();
   readonly #block: number;
+  #discovery: MemoryDiscovery | undefined;
   #envoy: RunningEnvoy | undefined;
   #ports = new Map<string, number>();
 
@@ -59,15 +73,48 @@ export class ObservedEnvoy {
 
   static async start(envoyPath: string, options: ObservedOptions): Promise<ObservedEnvoy> {
     const observed = new ObservedEnvoy(options.block ?? 77);
-    const bootstrap = fromBinary(BootstrapSchema, staticBootstrap(options.desired, options.keys));
+    try {
+      const { offered } = options;
+      if (offered === undefined || offered.size === 0) await observed.#startGiven(envoyPath, options);
+      else await observed.#startServed(envoyPath, { ...options, offered });
+      observed.#ports = await observed.#envoy!.listeners();
+      return observed;
+    } catch (error) {
+      await observed.stop();
+      throw error;
+    }
+  }
+
+  async #startGiven(envoyPath: string, { desired, keys, echoPort }: ObservedOptions): Promise<void> {
+    const bootstrap = fromBinary(BootstrapSchema, staticBootstrap(desired, keys));
     const resources = bootstrap.staticResources!;
-    resources.clusters = resources.clusters.map((cluster) => observed.#onLoopback(cluster, options.echoPort));
-    resources.listeners = resources.listeners.map(behindFront);
+    resources.clusters = resources.clusters.map((cluster) => this.#onLoopback(cluster, echoPort));
+    resources.listeners = resources.listeners.filter(hasPort).map(behindFront);
     if (!resources.listeners.some(({ name }) => name === FRONT)) resources.listeners.push(front());
     resources.clusters.push(nowhere());
-    observed.#envoy = await RunningEnvoy.start(envoyPath, bootstrap);
-    observed.#ports = await observed.#envoy.listeners();
-    return observed;
+    this.#envoy = await RunningEnvoy.start(envoyPath, bootstrap);
+  }
+
+  async #startServed(envoyPath: string, options: ObservedOptions & { offered: OfferedState }): Promise<void> {
+    const { desired, offered, keys, echoPort } = options;
+    const named = new SecretNames();
+    const adapt = (resource: XdsResource) => this.#adapt(resource, { named, echoPort });
+    const adaptAll = (all: ReadonlyMap<string, XdsResource>) =>
+      new Map([...all].map(([name, resource]) => [name, adapt(resource)]));
+    const state = new Map([...desired].map(([typeUrl, all]) => [typeUrl, adaptAll(all)]));
+    const offers = new Map(
+      [...offered].map(([typeUrl, offer]) => [typeUrl, { ...offer, resources: adaptAll(offer.resources) }]),
+    );
+    this.#discovery = await MemoryDiscovery.start(state, offers);
+    const staticResources = { secrets: secrets(keys, named), clusters: [nowhere()] };
+    this.#envoy = await RunningEnvoy.start(envoyPath, create(BootstrapSchema, { staticResources }), {
+      also: JSON.stringify(this.#discovery.bootstrap()),
+    });
+  }
+
+  /** What Envoy refused of what it was served. */
+  refusals(): readonly string[] {
+    return this.#discovery?.refusals() ?? [];
   }
 
   /** Where connections begin, with a PROXY header. */
@@ -85,6 +132,31 @@ export class ObservedEnvoy {
 
   async stop(): Promise<void> {
     await this.#envoy?.stop();
+    await this.#discovery?.stop();
+  }
+
+  /** Endpoints that come apart stay apart. */
+  #adapt(resource: XdsResource, { named, echoPort }: { named: SecretNames; echoPort: number }): XdsResource {
+    const { typeUrl, name, value } = resource;
+    switch (typeUrl) {
+      case TYPE_URL.listener: {
+        const listener = fromBinary(ListenerSchema, value);
+        inlineAllSecrets(listener, named);
+        return { ...resource, value: toBinary(ListenerSchema, behindFront(listener)) };
+      }
+      case TYPE_URL.cluster: {
+        const cluster = fromBinary(ClusterSchema, value);
+        inlineAllSecrets(cluster, named);
+        return { ...resource, value: toBinary(ClusterSchema, this.#onLoopback(cluster, echoPort)) };
+      }
+      case TYPE_URL.endpoints: {
+        const assignment = fromBinary(ClusterLoadAssignmentSchema, value);
+        for (const each of assignment.endpoints) this.#standIn(each, { cluster: name, echoPort });
+        return { ...resource, value: toBinary(ClusterLoadAssignmentSchema, assignment) };
+      }
+      default:
+        return resource;
+    }
   }
 
   #addressFor(standIn: StandIn): string {
@@ -100,21 +172,25 @@ export class ObservedEnvoy {
     const original = kind === 'type' && type === Cluster_DiscoveryType.ORIGINAL_DST;
     const lookedUp =
       kind === 'type' && (type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS);
-    const place = (endpoint: string) => socketAddress(this.#addressFor({ cluster: cluster.name, endpoint }), echoPort);
+    const isServed = cluster.edsClusterConfig !== undefined;
     const endpoints = original
       ? [
           create(LocalityLbEndpointsSchema, {
-            lbEndpoints: [{ hostIdentifier: { case: 'endpoint', value: { address: place('original') } } }],
+            lbEndpoints: [
+              {
+                hostIdentifier: {
+                  case: 'endpoint',
+                  value: {
+                    address: socketAddress(this.#addressFor({ cluster: cluster.name, endpoint: 'original' }), echoPort),
+                  },
+                },
+              },
+            ],
           }),
         ]
       : (cluster.loadAssignment?.endpoints ?? []);
-    for (const member of original ? [] : endpoints.flatMap(({ lbEndpoints }) => lbEndpoints)) {
-      if (member.hostIdentifier.case !== 'endpoint') continue;
-      const { value } = member.hostIdentifier;
-      const name = addressText(value.address?.address);
-      if (lookedUp && value.hostname === '') value.hostname = name.replace(/:\d+$/, '');
-      value.additionalAddresses = [];
-      value.address = place(name);
+    if (!original) {
+      for (const each of endpoints) this.#standIn(each, { cluster: cluster.name, echoPort, lookedUp });
     }
     for (const socket of [cluster.transportSocket, ...cluster.transportSocketMatches.map((m) => m.transportSocket)]) {
       believeAnybody(socket);
@@ -122,10 +198,26 @@ export class ObservedEnvoy {
     const { outlierDetection: _, circuitBreakers: __, ...rest } = cluster;
     return create(ClusterSchema, {
       ...rest,
-      clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
-      loadAssignment: create(ClusterLoadAssignmentSchema, { clusterName: cluster.name, endpoints }),
+      ...(!isServed && {
+        clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
+        loadAssignment: create(ClusterLoadAssignmentSchema, { clusterName: cluster.name, endpoints }),
+      }),
       ...(original && { lbPolicy: Cluster_LbPolicy.ROUND_ROBIN, lbConfig: { case: undefined } }),
     });
+  }
+
+  #standIn(
+    { lbEndpoints }: LocalityLbEndpoints,
+    { cluster, echoPort, lookedUp = false }: { cluster: string; echoPort: number; lookedUp?: boolean },
+  ): void {
+    for (const { hostIdentifier } of lbEndpoints) {
+      if (hostIdentifier.case !== 'endpoint') continue;
+      const { value } = hostIdentifier;
+      const endpoint = addressText(value.address?.address);
+      if (lookedUp && value.hostname === '') value.hostname = endpoint.replace(/:\d+$/, '');
+      value.additionalAddresses = [];
+      value.address = socketAddress(this.#addressFor({ cluster, endpoint }), echoPort);
+    }
   }
 }
 
@@ -150,6 +242,11 @@ function front(): Listener {
       { filters: [{ name: 'envoy.filters.network.tcp_proxy', configType: { case: 'typedConfig', value } }] },
     ],
   });
+}
+
+/** Sockets of the file system are dialled by nobody here. */
+function hasPort({ address }: Listener): boolean {
+  return address?.address.case === 'socketAddress';
 }
 
 /** Without a host: what goes there is closed, as where nothing listens. */

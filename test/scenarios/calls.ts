@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // calls.yaml: what requests do, in lines that a person has written and read.
+import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { join } from 'node:path';
+import { parse } from 'yaml';
 import { DecodedState } from '../../src/envoy/simulate/decoded-state.ts';
 import { type Call, type Outcome, simulate } from '../../src/envoy/simulate/simulate.ts';
 import { addressesOf } from '../../src/model/view.ts';
+import { SCENARIOS } from './goldens.ts';
 import type { ScenarioProxy } from './scenario.ts';
 
 export interface CallCase {
@@ -29,6 +33,12 @@ export interface CallCase {
   readonly rule?: string;
   /** What the server is asked in the end, `GET HOST PATH`: checked on a real Envoy. */
   readonly upstream?: string;
+}
+
+/** Of a case, without a file: none. */
+export function readCalls(name: string): readonly CallCase[] {
+  const file = join(SCENARIOS, name, 'calls.yaml');
+  return existsSync(file) ? (parse(readFileSync(file, 'utf8')) as CallCase[]) : [];
 }
 
 export function runCall(call: CallCase, from: ScenarioProxy): { lines: string[]; rule: string | undefined } {

@@ -37,7 +37,7 @@ export function staticBootstrap(desired: DesiredState, keys: WorkloadKeys = thro
   for (const { name, value } of resources(desired, TYPE_URL.routes)) {
     routes.set(name, fromBinary(RouteConfigurationSchema, value));
   }
-  const named = new Names();
+  const named = new SecretNames();
   const clusters = [...resources(desired, TYPE_URL.cluster)].map((r) => staticCluster(r, desired, named));
   const listeners = [...resources(desired, TYPE_URL.listener)].map((r) => staticListener(r, routes, named));
   return toBinary(
@@ -50,20 +50,27 @@ export function staticBootstrap(desired: DesiredState, keys: WorkloadKeys = thro
 }
 
 /** What the resources ask for by SDS. */
-class Names {
+export class SecretNames {
   readonly certificates = new Set([WORKLOAD_SECRET]);
   readonly roots = new Set([ROOT_SECRET]);
+}
+
+/** A listener or cluster that takes its keys from the bootstrap. */
+export function inlineAllSecrets(resource: Listener | Cluster, named: SecretNames): void {
+  const sockets =
+    'filterChains' in resource
+      ? resource.filterChains.map((chain) => chain.transportSocket)
+      : [resource.transportSocket, ...resource.transportSocketMatches.map((m) => m.transportSocket)];
+  for (const socket of sockets) inlineSecrets(socket, named);
 }
 
 function* resources(desired: DesiredState, typeUrl: string): Iterable<XdsResource> {
   yield* desired.get(typeUrl)?.values() ?? [];
 }
 
-function staticCluster(resource: XdsResource, desired: DesiredState, named: Names): Cluster {
+function staticCluster(resource: XdsResource, desired: DesiredState, named: SecretNames): Cluster {
   const cluster = fromBinary(ClusterSchema, resource.value);
-  for (const socket of [cluster.transportSocket, ...cluster.transportSocketMatches.map((m) => m.transportSocket)]) {
-    inlineSecrets(socket, named);
-  }
+  inlineAllSecrets(cluster, named);
   if (cluster.edsClusterConfig === undefined) return cluster;
   const endpoints = desired.get(TYPE_URL.endpoints)?.get(resource.name);
   if (endpoints === undefined) throw new Error(`${resource.name} waits for endpoints that nobody gives`);
@@ -76,13 +83,11 @@ function staticCluster(resource: XdsResource, desired: DesiredState, named: Name
 function staticListener(
   resource: XdsResource,
   routes: ReadonlyMap<string, RouteConfiguration>,
-  named: Names,
+  named: SecretNames,
 ): Listener {
   const listener = fromBinary(ListenerSchema, resource.value);
-  for (const chain of listener.filterChains) {
-    inlineSecrets(chain.transportSocket, named);
-    for (const filter of chain.filters) inlineRoutes(filter, routes);
-  }
+  inlineAllSecrets(listener, named);
+  for (const filter of listener.filterChains.flatMap(({ filters }) => filters)) inlineRoutes(filter, routes);
   return listener;
 }
 
@@ -97,7 +102,7 @@ function inlineRoutes(filter: Filter, routes: ReadonlyMap<string, RouteConfigura
   filter.configType.value = anyPack(HttpConnectionManagerSchema, manager);
 }
 
-function inlineSecrets(socket: TransportSocket | undefined, named: Names): void {
+function inlineSecrets(socket: TransportSocket | undefined, named: SecretNames): void {
   if (socket?.configType.case !== 'typedConfig') return;
   const wrapper = anyUnpack(socket.configType.value, ProxyProtocolUpstreamTransportSchema);
   if (wrapper !== undefined) {
@@ -112,7 +117,7 @@ function inlineSecrets(socket: TransportSocket | undefined, named: Names): void 
   }
 }
 
-function inlineContext(context: CommonTlsContext | undefined, named: Names): void {
+function inlineContext(context: CommonTlsContext | undefined, named: SecretNames): void {
   // Files that a rule names are in the proxy's image, as a rule, and not here.
   const validation = context?.validationContextType;
   if (validation?.case === 'validationContext' && !isHere(validation.value.trustedCa)) {
@@ -145,7 +150,7 @@ export function throwAwayKeys(): WorkloadKeys {
   return { chain: pem, key: privateKeyPem(privateKey), roots: pem };
 }
 
-function secrets({ chain, key, roots }: WorkloadKeys, named: Names) {
+export function secrets({ chain, key, roots }: WorkloadKeys, named: SecretNames) {
   const inline = (value: string) => ({ specifier: { case: 'inlineString' as const, value } });
   const certificate = { certificateChain: inline(chain), privateKey: inline(key) };
   const validation = { trustedCa: inline(roots) };

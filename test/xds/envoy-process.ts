@@ -25,13 +25,14 @@ export function startEnvoy(
   dir: string,
   bootstrap: Record<string, unknown>,
   env: Record<string, string> = {},
+  more: readonly string[] = [],
 ): EnvoyProcess {
   const config = join(dir, 'bootstrap.json');
   const logFile = join(dir, 'envoy.log');
   const adminPath = join(dir, 'admin.sock');
   writeFileSync(config, JSON.stringify({ admin: { address: { pipe: { path: adminPath } } }, ...bootstrap }));
   const log = openSync(logFile, 'w');
-  const args = ['-c', config, '--disable-hot-restart', '--concurrency', '1', '-l', 'info'];
+  const args = ['-c', config, '--disable-hot-restart', '--concurrency', '1', '-l', 'info', ...more];
   const child = spawn(bin, args, { stdio: ['ignore', log, log], env: { ...process.env, ...env } });
   closeSync(log);
   return {

@@ -8,16 +8,24 @@ import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { generateKeyPair, issueCertificate, privateKeyPem } from '../../src/pki/x509.ts';
 import { startXdsServer, trustLoopback, type XdsServer } from '../../src/xds/server.ts';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from '../../src/xds/session/type-urls.ts';
+import {
+  CLUSTER_TYPE,
+  ENDPOINT_TYPE,
+  LISTENER_TYPE,
+  ROUTE_TYPE,
+  VIRTUAL_HOST_TYPE,
+} from '../../src/xds/session/type-urls.ts';
 import type { DesiredState, XdsNack, XdsResource } from '../../src/xds/types.ts';
 import { CERTIFICATES } from '../fields/value-pools.ts';
 import { plaintextBootstrap } from '../mesh/plaintext-bootstrap.ts';
 import { type EnvoyProcess, startEnvoy } from './envoy-process.ts';
 import { MemoryBackend } from './memory-backend.ts';
+import { NOBODY } from './memory-discovery.ts';
 
-const PEER = { trustDomain: '', clusterName: '', namespace: '', serviceAccount: '', podName: '', podUid: '' };
 const QUIET_MS = 200;
-const AWAITED = [CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE];
+/** Listeners that go would stay for ten minutes, with their routes and all that those need. */
+const DRAIN_AT_ONCE = ['--drain-time-s', '1'];
+const AWAITED = [CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, VIRTUAL_HOST_TYPE];
 
 export class FollowingEnvoy {
   readonly #dir = mkdtempSync(join(tmpdir(), 'isthmus-following-'));
@@ -37,14 +45,15 @@ export class FollowingEnvoy {
     following.#server = await startXdsServer(
       {
         listen: { host: '127.0.0.1', port: 0 },
-        authenticator: trustLoopback(PEER),
+        authenticator: trustLoopback(NOBODY),
         ads: following.#backend,
         // Clusters whose names nobody resolves stay warming; what comes behind them is judged all the same.
         warmingLimitMs: 20,
       },
       following.#ending.signal,
     );
-    following.#envoy = startEnvoy(envoyPath, following.#dir, plaintextBootstrap(following.#server.port));
+    const bootstrap = plaintextBootstrap(following.#server.port);
+    following.#envoy = startEnvoy(envoyPath, following.#dir, bootstrap, {}, DRAIN_AT_ONCE);
     await following.#until(() => following.#backend.open > 0);
     return following;
   }
@@ -80,7 +89,7 @@ export class FollowingEnvoy {
     }
     let isAll = true;
     for (const typeUrl of AWAITED) {
-      const wanted = state.get(typeUrl)?.size ?? 0;
+      const wanted = countWanted(state, typeUrl);
       const type = types.find((t) => t.typeUrl === typeUrl);
       if (type === undefined ? wanted > 0 : type.unsent > 0 || type.outstanding) return false;
       if (type !== undefined && type.held !== wanted) isAll = false;
@@ -120,6 +129,12 @@ export class FollowingEnvoy {
     const files = { 'chain.pem': pem, 'ca.pem': pem, 'key.pem': privateKeyPem(privateKey) };
     for (const [name, text] of Object.entries(files)) writeFileSync(join(this.#certificates, name), text);
   }
+}
+
+/** Nobody asks for the endpoints of clusters that are not there, which are on offer. */
+function countWanted(state: DesiredState, typeUrl: string): number {
+  const names = [...(state.get(typeUrl)?.keys() ?? [])];
+  return typeUrl === ENDPOINT_TYPE ? names.filter((name) => state.get(CLUSTER_TYPE)?.has(name)).length : names.length;
 }
 
 function withoutPort(value: Uint8Array): Uint8Array {

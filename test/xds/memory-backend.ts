@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import type {
   DesiredState,
+  OfferedState,
   PeerIdentity,
   XdsBackend,
   XdsNack,
@@ -36,6 +37,7 @@ export class MemoryBackend implements XdsBackend {
   onDesired: () => void = () => {};
   readonly #listeners = new Set<() => void>();
   #state: DesiredState;
+  #offered: OfferedState = new Map();
 
   constructor(resources: readonly XdsResource[] = []) {
     this.#state = desiredState(resources);
@@ -45,8 +47,9 @@ export class MemoryBackend implements XdsBackend {
     this.setState(desiredState(resources));
   }
 
-  setState(state: DesiredState): void {
+  setState(state: DesiredState, offered: OfferedState = new Map()): void {
     this.#state = state;
+    this.#offered = offered;
     for (const listener of this.#listeners) listener();
   }
 
@@ -60,6 +63,7 @@ export class MemoryBackend implements XdsBackend {
         this.onDesired();
         return this.#state;
       },
+      offered: () => this.#offered,
       acknowledged: (typeUrl, nonce) => this.acks.push({ typeUrl, nonce }),
       rejected: (nack) => this.nacks.push(nack),
       closed: () => {
