@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The simulator against real Envoys: calls.yaml, and random requests in random meshes. Envoy is right by definition.
+// The simulator against real Envoys: random requests in random meshes. Envoy is right by definition.
 
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parse, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import { DecodedState } from '../src/envoy/simulate/decoded-state.ts';
-import { type Call, type ClientTls, type Outcome, simulate } from '../src/envoy/simulate/simulate.ts';
+import { type Outcome, simulate } from '../src/envoy/simulate/simulate.ts';
 import type { KubeObject } from '../src/kube/types.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { rounds } from './fixture/counts.ts';
@@ -36,93 +34,14 @@ import {
   type Verdict,
 } from './proof/trial.ts';
 import { anyMesh } from './scenarios/any-mesh.ts';
-import { type CallCase, passed, readCall } from './scenarios/calls.ts';
-import { findCases, loadCase, SCENARIOS } from './scenarios/goldens.ts';
-import { LoopbackEnvoy, type RealOutcome } from './scenarios/loopback-envoy.ts';
 
 const envoy = findEnvoy();
 const FACTOR = rounds(1);
-
-/** Whether what Envoy did is among what the simulator said that it may do. */
-function agree(simulated: Outcome, real: RealOutcome): boolean {
-  switch (simulated.kind) {
-    case 'forward': {
-      const possible = simulated.to.filter((to) => to.probability > 0);
-      if (real.cluster !== undefined) return possible.some((to) => to.cluster === real.cluster);
-      return real.status === 503 && possible.some((to) => to.upstream === undefined);
-    }
-    case 'redirect':
-      return real.status === simulated.status && real.location === simulated.location && real.cluster === undefined;
-    case 'respond':
-      return real.status === simulated.status && real.cluster === undefined;
-    case 'refuse':
-    case 'unknown':
-      return false;
-  }
-}
 
 /** Without the messages behind it. */
 function shown(outcome: Outcome): string {
   return JSON.stringify(outcome, (key, value: unknown) => (key === 'chosen' ? undefined : value));
 }
-
-/** Of a gateway's client; what leaves a sidecar's application is not opened there. */
-function tlsOf({ direction, connection }: Call): ClientTls | undefined {
-  return direction === 'gateway' ? connection.tls : undefined;
-}
-
-/** An HTTP connection manager decided. */
-function isRouted(outcome: Outcome): boolean {
-  return outcome.kind !== 'forward' || outcome.virtualHost !== undefined;
-}
-
-describe.skipIf(envoy === undefined)('calls.yaml on real Envoys', () => {
-  const cases = findCases().flatMap((name) => {
-    const file = join(SCENARIOS, name, 'calls.yaml');
-    const calls = existsSync(file) ? (parse(readFileSync(file, 'utf8')) as CallCase[]) : [];
-    return [...new Set(calls.map((call) => call.from))].map(
-      (from) => [name, from, calls.filter((c) => c.from === from)] as const,
-    );
-  });
-
-  test.each(cases)('%s, %s', async (name, from, calls) => {
-    const proxy = loadCase(name).proxies.get(from)!;
-    const state = new DecodedState(proxy.compiled.desired);
-    const http = calls
-      .map((c) => ({ ...readCall(c, proxy), upstream: c.upstream, passes: c }))
-      .filter((c) => c.request && c.direction !== 'inbound');
-    const simulated = http.map((call) => ({ call, outcome: passed(simulate(state, call), call.passes) }));
-    // A connection that TCP passes on is not read by Envoy.
-    const read = simulated.filter(({ outcome }) => !['refuse', 'unknown'].includes(outcome.kind) && isRouted(outcome));
-    const closed = simulated.filter(
-      ({ call, outcome }) => outcome.kind === 'refuse' && outcome.listener !== '' && tlsOf(call),
-    );
-    if (read.length === 0) return;
-    const loopback = await LoopbackEnvoy.start(envoy!, proxy.compiled.desired);
-    try {
-      for (const { call, outcome } of read) {
-        const shares = outcome.kind === 'forward' ? outcome.to.length : 1;
-        const reached = new Set<string | undefined>();
-        // Two shares of a half each: one of them stays unseen in 60 requests once in 2^59 times; a fifth, in 6 * 10^5.
-        for (let i = 0; i < (shares > 1 ? 60 : 1); i++) {
-          const real = await loopback.request(outcome.listener, call.request!, tlsOf(call));
-          expect(agree(outcome, real), `${call.request!.path}: ${JSON.stringify(real)}, not ${shown(outcome)}`).toBe(
-            true,
-          );
-          reached.add(real.cluster);
-          if (call.upstream !== undefined && shares === 1) expect(real.asked).toBe(call.upstream);
-        }
-        expect(reached.size, call.request!.path).toBe(shares);
-      }
-      for (const { call, outcome } of closed) {
-        const request = loopback.request(outcome.listener, call.request!, tlsOf(call));
-        await expect(request, call.request!.authority).rejects.toThrow(/hang up|ECONNRESET|alert|disconnected/);
-      }
-    } finally {
-      await loopback.stop();
-    }
-  });
-});
 
 const SEED = Number(process.env['ISTHMUS_PROOF_SEED'] ?? (FACTOR > 1 ? Date.now() % 1_000_000_000 : 20261122));
 /** Of a run that is repeated for the sake of one mesh. */

@@ -154,6 +154,7 @@ export const POOLS: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   'networking.LoadBalancerSettings.ConsistentHashLB.HTTPCookie.name': fc.constant('session'),
   'networking.LoadBalancerSettings.ConsistentHashLB.HTTPCookie.path': fc.constant('/'),
   'networking.LoadBalancerSettings.ConsistentHashLB.httpHeaderName': fc.constant('x-user'),
+  'networking.OutlierDetection.outlierDetectionHttpErrorCodes': list(fc.constantFrom(100, 429, 503, 599)),
   'networking.OutlierDetection.maxEjectionPercent': fc.integer({ min: 0, max: 100 }),
   'networking.TrafficPolicy.TunnelSettings.protocol': fc.constantFrom('CONNECT', 'POST'),
   'networking.TrafficPolicy.TunnelSettings.targetHost': fc.constantFrom('www.example.com', '192.0.2.9'),
