@@ -16,6 +16,9 @@ export interface DecodedRequest {
 }
 
 const MAX_ERROR_CHARS = 4096;
+const MAX_TYPE_CHARS = 512;
+/** What a node says of itself is kept as long as its stream is: labels, and a few dozen facts. */
+const MAX_NODE_CHARS = 256 * 1024;
 
 /**
  * Decodes a DiscoveryRequest or DeltaDiscoveryRequest. `impliedType` is the type of a service that knows only one, for
@@ -89,6 +92,8 @@ function decodeSotw(bytes: Uint8Array, impliedType: string | undefined): Decoded
 function requireType(typeUrl: string, impliedType: string | undefined): string {
   const type = typeUrl === '' ? impliedType : typeUrl;
   if (type === undefined) throw new GrpcError('INVALID_ARGUMENT', 'the request has no type_url');
+  if (type.length > MAX_TYPE_CHARS)
+    throw new GrpcError('INVALID_ARGUMENT', 'the type_url is longer than that of any type');
   if (impliedType !== undefined && type !== impliedType) {
     throw new GrpcError('INVALID_ARGUMENT', `this service serves ${impliedType} only`);
   }
@@ -97,12 +102,12 @@ function requireType(typeUrl: string, impliedType: string | undefined): string {
 
 function decodeNode(node: Node | undefined): XdsNode | undefined {
   if (node === undefined) return undefined;
-  return {
-    id: node.id,
-    cluster: node.cluster,
-    metadata: node.metadata ?? {},
-    userAgentVersion: agentVersion(node),
-  };
+  const { id, cluster, metadata = {} } = node;
+  const kept = { id, cluster, metadata, userAgentVersion: agentVersion(node) };
+  if (JSON.stringify(kept).length > MAX_NODE_CHARS) {
+    throw new GrpcError('INVALID_ARGUMENT', `the node and its metadata are longer than ${MAX_NODE_CHARS} characters`);
+  }
+  return kept;
 }
 
 function agentVersion(node: Node): string {

@@ -77,6 +77,8 @@ const ADS = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
 const SDS = '/envoy.service.secret.v3.SecretDiscoveryService';
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const RECHECK_MS = 5 * 60_000;
+/** An Envoy has one of each service, and another while it restarts; who has proved one pod has no need of more. */
+const MAX_STREAMS_OF_A_POD = 32;
 
 /** Serves until `signal` aborts. Rejects when the address is taken, or plaintext was asked for beyond loopback. */
 export async function startXdsServer(options: XdsServerOptions, signal: AbortSignal): Promise<XdsServer> {
@@ -112,6 +114,8 @@ function withStreams(server: GrpcServer, service: DiscoveryService): XdsServer {
 class DiscoveryService {
   readonly #options: XdsServerOptions;
   readonly #streams = new Set<XdsStream>();
+  /** By the UID that the token proves. */
+  readonly #streamsOfPods = new Map<string, number>();
   readonly #encoder = new ResponseEncoder();
   readonly #diff = rememberDiffs();
   readonly #lists = new SharedLists();
@@ -180,6 +184,7 @@ class DiscoveryService {
     );
     let cancelExpiry = (): void => {};
     let cancelRechecks = (): void => {};
+    let leavePod = (): void => {};
     let stream: XdsStream | undefined;
     let admission: Admission | undefined;
     try {
@@ -187,6 +192,7 @@ class DiscoveryService {
         throw new GrpcError('PERMISSION_DENIED', `keys are not given by the name ${call.peer.serverName}`);
       }
       const peer = await this.#options.authenticator.authenticate(call.bearerToken, call.peer);
+      leavePod = this.#enterPod(peer);
       cancelExpiry = this.#endAtExpiry(call, peer, context.nowMs);
       cancelRechecks = this.#endWhenRevoked(call);
       for await (const message of call.messages()) {
@@ -226,9 +232,26 @@ class DiscoveryService {
       clearTimeout(firstRequest);
       cancelExpiry();
       cancelRechecks();
+      leavePod();
       admission?.release();
       if (stream !== undefined) this.#closed(stream, call, context);
     }
+  }
+
+  /** @throws GrpcError when the pod has as many streams as any may have */
+  #enterPod({ clusterName, podUid, podName }: PeerIdentity): () => void {
+    if (podUid === '') return () => {};
+    const pod = `${clusterName}/${podUid}`;
+    const count = (this.#streamsOfPods.get(pod) ?? 0) + 1;
+    if (count > MAX_STREAMS_OF_A_POD) {
+      throw new GrpcError('RESOURCE_EXHAUSTED', `pod ${podName} has ${MAX_STREAMS_OF_A_POD} streams already`);
+    }
+    this.#streamsOfPods.set(pod, count);
+    return () => {
+      const left = this.#streamsOfPods.get(pod)! - 1;
+      if (left === 0) this.#streamsOfPods.delete(pod);
+      else this.#streamsOfPods.set(pod, left);
+    };
   }
 
   #closed(stream: XdsStream, call: GrpcCall, context: StreamContext): void {

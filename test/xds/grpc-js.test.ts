@@ -293,6 +293,23 @@ describe('who may call', () => {
     expect(JSON.stringify(events)).not.toMatch(/good|wrong/);
   });
 
+  it('gives a pod no more streams than an Envoy can need, and others theirs', async () => {
+    const authenticator = tokens({ hostile: { podUid: 'u7' }, other: { podUid: 'u8' } });
+    const server = await start({ ads: new MemoryBackend([cluster('a')]), authenticator });
+    const connect = (token: string) => {
+      const stream = openDelta(client(server), token);
+      stream.send(deltaRequest({ node, typeUrl: CLUSTER_TYPE }));
+      return stream;
+    };
+    const many = Array.from({ length: 32 }, () => connect('hostile'));
+    for (const stream of many) await stream.next();
+    expect(await connect('hostile').ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    expect(names(await connect('other').next())).toEqual(['a']);
+    many[0]?.cancel();
+    await expectSoon(() => server.streams().length).toBe(32);
+    expect(names(await connect('hostile').next())).toEqual(['a']);
+  });
+
   it('ends the streams that it is told to, and no others', async () => {
     const authenticator = tokens({ here: {}, away: { clusterName: 'n2' } });
     const server = await start({ ads: new MemoryBackend([cluster('a')]), authenticator });

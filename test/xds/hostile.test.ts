@@ -146,6 +146,23 @@ describe('a client', () => {
     await expectServed();
   });
 
+  test('that names few things at great length is cut off, and so is one that says too much of itself', async () => {
+    const stream = openDelta(client);
+    stream.send(deltaRequest({ node: NODE, typeUrl: ENDPOINT_TYPE }));
+    for (let i = 0; i < 20; i++) {
+      stream.send(deltaRequest({ typeUrl: ENDPOINT_TYPE, resourceNamesSubscribe: [`${i}${'x'.repeat(1_000_000)}`] }));
+    }
+    expect(await stream.ended).toMatchObject({
+      code: 3,
+      details: expect.stringContaining('bytes of what there is not'),
+    });
+    const talkative = openDelta(client);
+    const metadata = { LABELS: { app: 'x'.repeat(1_000_000) } };
+    talkative.send(deltaRequest({ node: { ...NODE, metadata }, typeUrl: CLUSTER_TYPE }));
+    expect(await talkative.ended).toMatchObject({ code: 3, details: expect.stringContaining('metadata are longer') });
+    await expectServed();
+  });
+
   test('that begins large messages and ends none is cut off, however many streams it has', async () => {
     const greedy = connectHttp2(`http://127.0.0.1:${serve.ports.xds}`);
     const closed = new Promise((resolve) => greedy.once('close', resolve));

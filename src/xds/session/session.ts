@@ -98,6 +98,8 @@ const NO_RESOURCES: ResourceMap = new Map();
 /** Beyond what any Envoy asks for, so that no client makes the server hold whatever it can think of. */
 const MAX_TYPES = 64;
 const MAX_NAMES = 250_000;
+/** Of names that no resource has: those of resources are shared, these are the stream's own. */
+const MAX_STRANGE_BYTES = 8 * 1024 * 1024;
 
 export class Session {
   readonly #variant: Variant;
@@ -112,6 +114,7 @@ export class Session {
   #foreseen: ReadonlyMap<string, Iterable<string>> = new Map();
   readonly #virtualHosts = new VirtualHostAsks();
   #nonces = 0;
+  #namedBytes = 0;
   /** When the client resumed without having asked for clusters. */
   #resumedAtMs: number | undefined;
 
@@ -165,6 +168,7 @@ export class Session {
     if (state.names.size + this.#virtualHosts.size > MAX_NAMES) {
       throw new XdsRefusal('INVALID_ARGUMENT', `a stream may name ${MAX_NAMES} resources of a type, and not more`);
     }
+    this.#boundNames(request);
     return received;
   }
 
@@ -213,6 +217,16 @@ export class Session {
       const versions = new Map(taken.map(([name, { version }]) => [name, version]));
       return { typeUrl, versions, rejected };
     });
+  }
+
+  /** Counts what a request says, and only when that has come to much, what is kept of it. */
+  #boundNames({ subscribe, initialVersions }: SessionRequest): void {
+    for (const name of subscribe) this.#namedBytes += name.length;
+    for (const [name, version] of initialVersions) this.#namedBytes += name.length + version.length;
+    if (this.#namedBytes <= MAX_STRANGE_BYTES) return;
+    this.#namedBytes = this.#ordered.reduce((bytes, state) => bytes + state.strangeBytes, 0);
+    if (this.#namedBytes <= MAX_STRANGE_BYTES) return;
+    throw new XdsRefusal('INVALID_ARGUMENT', `a stream may name ${MAX_STRANGE_BYTES} bytes of what there is not`);
   }
 
   #resourcesOf(typeUrl: string): ResourceMap {

@@ -76,6 +76,18 @@ export class TypeState {
     return this.upserts.size > 0 || this.absent.size > 0 || this.owesAnswer || this.trials.length > 0;
   }
 
+  /** Length of the names and versions that are kept, and that no resource shares. */
+  get strangeBytes(): number {
+    const isShared = (name: string) => this.#planned.has(name) || this.#offer.resources.has(name);
+    let bytes = 0;
+    for (const name of this.names) if (!isShared(name)) bytes += name.length;
+    for (const [name, held] of this.held.values()) {
+      if ('value' in held) continue;
+      bytes += held.version.length + (isShared(name) ? 0 : name.length);
+    }
+    return bytes;
+  }
+
   isSubscribed(name: string): boolean {
     return this.wildcard || this.names.has(name) || this.#isInTable(name);
   }
