@@ -243,6 +243,14 @@ const crowdedClusters = fc.oneof(
   ...[virtualService, destinationRule],
 );
 
+/** Where nothing is private, namespaces see the same, and share what is made of it. */
+const open = crowded.map((object) => {
+  const { spec } = object as { spec?: object };
+  return spec !== undefined && 'exportTo' in spec
+    ? ({ ...object, spec: { ...spec, exportTo: ['*'] } } as KubeObject)
+    : object;
+});
+
 /** One service of several clusters, of which nothing changes but endpoints and their weights. */
 const endpointsOfClusters = fc.oneof(
   fc.constant<KubeObject>({
@@ -272,6 +280,7 @@ function sequencesOf(objects: fc.Arbitrary<KubeObject[]>) {
 
 const sequences = fc.oneof(
   sequencesOf(fc.array(crowded, { minLength: 10, maxLength: 40 })),
+  sequencesOf(fc.array(open, { minLength: 10, maxLength: 40 })),
   sequencesOf(fc.array(crowdedClusters, { minLength: 10, maxLength: 40 })),
   sequencesOf(fc.array(endpointsOfClusters, { minLength: 6, maxLength: 20 })),
   sequencesOf(fc.array(arbitraryMesh, { minLength: 2, maxLength: 3 }).map((meshes) => meshes.flat())),
@@ -304,6 +313,10 @@ describe('following changes', { timeout: 120_000 * FACTOR }, () => {
           );
           expect(followed.diagnostics).toEqual(anew.diagnostics);
         }
+        // What proxies share does not show in what each is given by itself.
+        const alone = PROXIES.flatMap((each) => resourcesOf([each], snapshot, new CompileCache()));
+        expect(resourcesOf(PROXIES, snapshot, cache)).toEqual(alone);
+        expect(resourcesOf(PROXIES, snapshot, new CompileCache())).toEqual(alone);
       }),
       { numRuns: 80 * FACTOR, seed: 20260102 },
     );

@@ -2,8 +2,14 @@
 
 /** Who has read what: from a key that has changed to everything that has to be computed again. */
 export class Dependents {
-  readonly #readers = new Map<string, Set<string>>();
-  readonly #reads = new Map<string, string[]>();
+  readonly #readers: Map<string, Set<string>>;
+  readonly #reads: Map<string, string[]>;
+
+  /** With what another knows by now. */
+  constructor(from?: Dependents) {
+    this.#readers = new Map(from === undefined ? [] : [...from.#readers].map(([read, by]) => [read, new Set(by)]));
+    this.#reads = new Map(from === undefined ? [] : [...from.#reads].map(([reader, reads]) => [reader, [...reads]]));
+  }
 
   /** What `reader` has read, in the place of what it read before. */
   set(reader: string, reads: Iterable<string>): void {

@@ -41,6 +41,11 @@ export class VersionedMap<K, V> implements ReadonlyMap<K, V> {
     return next;
   }
 
+  /** The same entries as a map of its own. */
+  copy(): VersionedMap<K, V> {
+    return new VersionedMap(new Map(this.#entries ?? this));
+  }
+
   /**
    * Keys whose values are others than in `older`, which is an earlier version of this map; undefined when it is not. May
    * name a key that has come back to its old value.

@@ -40,10 +40,22 @@ export class IntentCache {
   readonly #virtualHosts = new VirtualHostCache();
   readonly #outbound = new RecentValues<OutboundState>();
   readonly #destinations = new RecentValues<DestinationState>();
+  /** Of clients that see the same from several namespaces, one. */
+  readonly #siblings = new WeakMap<ProxyView, OutboundState>();
 
   sidecar(view: ProxyView): { readonly outbound: OutboundIntent; readonly destinations: ProxyIntent['destinations'] } {
-    const outbound = this.#outbound.get(view.key, () => new OutboundState(view, this.#virtualHosts)).of(view);
-    return { outbound, destinations: this.#destinationsOf(view, 'proxy') };
+    return { outbound: this.#outboundOf(view), destinations: this.#destinationsOf(view, 'proxy') };
+  }
+
+  /** Each namespace has its own, for short names; but most of it is the same for all. */
+  #outboundOf(view: ProxyView): OutboundIntent {
+    const { anywhere } = view;
+    const sibling = anywhere && this.#siblings.get(anywhere);
+    const like = sibling?.isLike(view) ? sibling : undefined;
+    const state = this.#outbound.get(view.key, () => new OutboundState(view, this.#virtualHosts, like));
+    const outbound = state.of(view);
+    if (anywhere !== undefined) this.#siblings.set(anywhere, state);
+    return outbound;
   }
 
   /** Where the TLS of others can be passed on to. */

@@ -96,7 +96,7 @@ function concerns(match: ConnectionMatch, vs: VirtualService, client: RouteClien
   const gateways = match.gateways.map((name) => qualifyGateway(name, vs.ref.namespace));
   if (gateways.length > 0 && !gateways.includes(client.gateway)) return false;
   if (client.gateway !== 'mesh') return true;
-  if (match.sourceNamespace !== undefined && match.sourceNamespace !== view.namespace) return false;
+  if (match.sourceNamespace !== undefined && !view.isIn(match.sourceNamespace)) return false;
   return Object.entries(match.sourceLabels).every(([key, value]) => view.labels[key] === value);
 }
 

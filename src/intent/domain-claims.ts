@@ -6,14 +6,19 @@
  */
 export class DomainClaims {
   readonly #compare: (a: string, b: string) => number;
-  readonly #claims = new Map<string, readonly string[]>();
-  readonly #claimants = new Map<string, Set<string>>();
-  readonly #owners = new Map<string, string>();
+  readonly #claims: Map<string, readonly string[]>;
+  /** Nearly always one, who then stands here himself. */
+  readonly #claimants: Map<string, string | Set<string>>;
+  readonly #owners: Map<string, string>;
   readonly #unsettled = new Set<string>();
 
-  /** `compare`: hosts by their importance, as they are when it is called. */
-  constructor(compare: (a: string, b: string) => number) {
+  /** `compare`: hosts by their importance, as they are when it is called. `from`: those whose claims to begin with, all settled. */
+  constructor(compare: (a: string, b: string) => number, from?: DomainClaims) {
     this.#compare = compare;
+    this.#claims = new Map(from === undefined ? [] : from.#claims);
+    this.#claimants = new Map(from === undefined ? [] : from.#claimants);
+    this.#owners = new Map(from === undefined ? [] : from.#owners);
+    for (const [domain, by] of this.#claimants) if (by instanceof Set) this.#claimants.set(domain, new Set(by));
   }
 
   get size(): number {
@@ -28,19 +33,28 @@ export class DomainClaims {
   set(host: string, domains: readonly string[] | undefined): void {
     for (const domain of this.#claims.get(host) ?? []) {
       this.#unsettled.add(domain);
-      const claimants = this.#claimants.get(domain);
-      claimants?.delete(host);
-      if (claimants?.size === 0) this.#claimants.delete(domain);
+      this.#unclaim(domain, host);
     }
     if (this.#claims.has(host) !== (domains !== undefined)) this.#unsettled.add(host);
     if (domains === undefined) this.#claims.delete(host);
     else this.#claims.set(host, domains);
     for (const domain of domains ?? []) {
       this.#unsettled.add(domain);
-      const claimants = this.#claimants.get(domain) ?? new Set<string>();
-      claimants.add(host);
-      this.#claimants.set(domain, claimants);
+      this.#claim(domain, host);
     }
+  }
+
+  #claim(domain: string, host: string): void {
+    const known = this.#claimants.get(domain);
+    if (known === undefined || known === host) this.#claimants.set(domain, host);
+    else if (known instanceof Set) known.add(host);
+    else this.#claimants.set(domain, new Set([known, host]));
+  }
+
+  #unclaim(domain: string, host: string): void {
+    const known = this.#claimants.get(domain);
+    if (known === host) this.#claimants.delete(domain);
+    else if (known instanceof Set && known.delete(host) && known.size === 0) this.#claimants.delete(domain);
   }
 
   /** Gives each domain to its owner; returns the hosts that have gained or lost one, and the domains themselves. */
@@ -68,8 +82,10 @@ export class DomainClaims {
 
   #choose(domain: string): string | undefined {
     if (this.#claims.has(domain)) return domain;
+    const claimants = this.#claimants.get(domain);
+    if (!(claimants instanceof Set)) return claimants;
     let owner: string | undefined;
-    for (const host of this.#claimants.get(domain) ?? []) {
+    for (const host of claimants) {
       if (owner === undefined || this.#compare(host, owner) < 0) owner = host;
     }
     return owner;

@@ -29,6 +29,9 @@ const DESTINATION_RULES: Table = {
 const IDENTITIES: Table = { name: SERVICES.name, hostOf: hostOfService, of: (view) => view.identities };
 const HEADLESS: Table = { name: SERVICES.name, hostOf: hostOfService, of: (view) => view.headless };
 
+/** Who the client is, by the namespaces that were asked for. */
+const CLIENTS = 'clients';
+
 const TABLES = [SERVICES, RULES, DESTINATION_RULES, IDENTITIES, HEADLESS];
 
 /**
@@ -37,18 +40,27 @@ const TABLES = [SERVICES, RULES, DESTINATION_RULES, IDENTITIES, HEADLESS];
  */
 export class HostChanges {
   readonly #log = new ReadLog();
-  readonly #dependents = new Dependents();
+  readonly #dependents: Dependents;
   #view: ProxyView;
   #recorded: ProxyView;
-  #isNew = true;
+  #isNew: boolean;
 
-  constructor(view: ProxyView) {
+  /** `from`: of clients that see the very same from another namespace; what was read for them is known here too. */
+  constructor(view: ProxyView, from?: HostChanges) {
     this.#view = view;
     this.#recorded = this.#record();
+    this.#dependents = new Dependents(from === undefined ? undefined : from.#dependents);
+    this.#isNew = from === undefined;
   }
 
   get view(): ProxyView {
     return this.#view;
+  }
+
+  /** Hosts for which something was computed that may be otherwise for clients in the other one of these namespaces. */
+  betweenClients(one: string, other: string): Set<string> {
+    const hosts = [one, other, WHOLE].map((key) => this.#dependents.of(readKey(CLIENTS, key)));
+    return new Set(hosts.flatMap((readers) => [...readers]));
   }
 
   /** Hosts to compute anew, among them those that are gone. */
@@ -107,6 +119,7 @@ export class HostChanges {
       new RecordedMap(name, this.#log, () => of(this.#view));
     const { rules, destinationRules } = this.#view;
     const viewNow = () => this.#view;
+    const noteClient = (namespace: string) => this.#log.note(CLIENTS, namespace);
     // What is no table, and wildcards, are the same in all views of one frame, or everything is computed anew.
     return {
       ...this.#view,
@@ -115,6 +128,18 @@ export class HostChanges {
       destinationRules: {
         exact: map(DESTINATION_RULES.name, (view) => view.destinationRules.exact),
         wildcards: destinationRules.wildcards,
+      },
+      isIn: (namespace: string) => {
+        noteClient(namespace);
+        return viewNow().namespace === namespace;
+      },
+      get namespace() {
+        noteClient(WHOLE);
+        return viewNow().namespace;
+      },
+      get labels() {
+        noteClient(WHOLE);
+        return viewNow().labels;
       },
       get identities() {
         return viewNow().identities;

@@ -104,7 +104,7 @@ function concerns(match: HttpMatch, vs: VirtualService, client: RouteClient): bo
   if (gateways.length > 0 && !gateways.includes(client.gateway)) return false;
   // Whoever names a gateway asks nothing more of what comes through it.
   if (gateways.length > 0 && client.gateway !== 'mesh') return true;
-  if (match.sourceNamespace !== undefined && match.sourceNamespace !== view.namespace) return false;
+  if (match.sourceNamespace !== undefined && !view.isIn(match.sourceNamespace)) return false;
   return Object.entries(match.sourceLabels).every(([key, value]) => view.labels[key] === value);
 }
 

@@ -69,12 +69,42 @@ export class OutboundState {
   readonly #tables = new Map<number, VersionedMap<string, VirtualHostIntent>>();
   readonly #claimants = new Map<string, Claimants>();
   readonly #places = new Map<string, Place>();
+  /** What was taken over and may be otherwise here, until it has been looked at. */
+  #due: { readonly hosts: ReadonlySet<string>; readonly ports: ReadonlySet<number> } | undefined;
   #outbound: OutboundIntent | undefined;
   #of: ProxyView | undefined;
 
-  constructor(view: ProxyView, cache: VirtualHostCache) {
+  /** `sibling`: one that `isLike` the view; what concerns the clients of neither namespace is taken over from it. */
+  constructor(view: ProxyView, cache: VirtualHostCache, sibling?: OutboundState) {
     this.#cache = cache;
-    this.#changes = new HostChanges(view);
+    this.#changes = new HostChanges(view, sibling === undefined ? undefined : sibling.#changes);
+    if (sibling !== undefined) this.#takeOver(sibling, view);
+  }
+
+  /** It is of clients that see the very same as those of the view, from whichever namespace. */
+  isLike({ anywhere, scope }: ProxyView): boolean {
+    const of = this.#of;
+    return of !== undefined && of.anywhere === anywhere && of.scope === undefined && scope === undefined;
+  }
+
+  #takeOver(sibling: OutboundState, view: ProxyView): void {
+    const [here, there] = [view.namespace, sibling.#of!.namespace];
+    const hosts = sibling.#changes.betweenClients(here, there);
+    for (const [host, part] of sibling.#parts) {
+      this.#parts.set(host, part);
+      // Among several services for one name or address, a client's own go before others.
+      const owner = part.service?.namespace;
+      if (owner === here || owner === there) hosts.add(host);
+    }
+    for (const [key, place] of sibling.#places) this.#places.set(key, place);
+    for (const [port, domains] of sibling.#domains) this.#domains.set(port, this.#newDomains(domains));
+    for (const [port, table] of sibling.#tables) this.#tables.set(port, table.copy());
+    for (const [place, { chained, routed }] of sibling.#claimants) {
+      this.#claimants.set(place, { chained: new Set(chained), routed: new Set(routed) });
+    }
+    const { httpPorts, tcpPorts, ...rest } = sibling.#outbound!;
+    this.#outbound = { ...rest, httpPorts: copyOf(httpPorts), tcpPorts: copyOf(tcpPorts) };
+    this.#due = { hosts, ports: new Set(this.#tables.keys()) };
   }
 
   /** The intent of a view with the same key as the first. */
@@ -82,10 +112,12 @@ export class OutboundState {
     if (this.#outbound !== undefined && view === this.#of) return this.#outbound;
     this.#of = view;
     const changed = this.#changes.advance(view);
+    for (const host of this.#due?.hosts ?? []) changed.add(host);
     const places = new Set<string>();
     const hosts = new Map<number, Set<string>>();
     for (const host of changed) this.#replace(host, places, hosts);
-    const tables = this.#updateTables(hosts);
+    const tables = this.#updateTables(hosts).union(this.#due?.ports ?? new Set<number>());
+    this.#due = undefined;
     this.#outbound = this.#join(view, places, tables);
     return this.#outbound;
   }
@@ -122,10 +154,13 @@ export class OutboundState {
   #domainsOf(port: number): DomainClaims {
     const known = this.#domains.get(port);
     if (known !== undefined) return known;
-    const importance = (a: string, b: string) => this.#compare(a, b);
-    const made = new DomainClaims(importance);
+    const made = this.#newDomains();
     this.#domains.set(port, made);
     return made;
+  }
+
+  #newDomains(from?: DomainClaims): DomainClaims {
+    return new DomainClaims((a, b) => this.#compare(a, b), from);
   }
 
   #compare(a: string, b: string): number {
@@ -225,6 +260,10 @@ export class OutboundState {
     const { address, port, chains, open } = place;
     return { address, port, chains, ...(open && { open }) };
   }
+}
+
+function copyOf<V>(map: ReadonlyMap<string, V>): VersionedMap<string, V> {
+  return (map as VersionedMap<string, V>).copy();
 }
 
 /** `before`, if it is the same. */

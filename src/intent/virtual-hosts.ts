@@ -160,7 +160,7 @@ function shortNames(view: ProxyView, service: MeshService): string[] {
   const parent = rest.join('.');
   const isLocal = service.registry === 'kubernetes' && parent === `svc.${dnsDomain}`;
   if (!isLocal && !isRemote(service)) return [];
-  const own = namespace === view.namespace ? [name!] : [];
+  const own = namespace !== undefined && view.isIn(namespace) ? [name!] : [];
   return [...own, `${name}.${namespace}`, ...(isLocal ? [`${name}.${namespace}.svc`] : [])];
 }
 

@@ -20,6 +20,8 @@ export interface ProxyView {
   readonly kind: MeshProxy['kind'];
   readonly cluster: ClusterName;
   readonly namespace: string;
+  /** The view is of clients in that namespace: to be asked in the place of `namespace`, for then it is known who depends on what. */
+  isIn(namespace: string): boolean;
   /** Labels of the proxy that a visible rule asks for; others cannot make a difference. */
   readonly labels: Readonly<Record<string, string>>;
   readonly settings: MeshSettings;
@@ -104,6 +106,7 @@ export function buildView(index: MeshIndex, proxy: MeshProxy, cache: ViewCache):
     kind,
     cluster: proxy.cluster,
     namespace,
+    isIn: (other) => other === namespace,
     labels: pickLabels(askedLabels(index, namespace, cache), proxy.labels),
     settings,
     mesh,
@@ -155,7 +158,19 @@ function anywhereOf(
   const { settings, mesh, identities, headless } = index;
   const key = JSON.stringify([kind, cluster, ANYWHERE, vantage.key]);
   return cache.anywhere.get([index, vantage], `${key} ${place.key}`, () => ({
-    ...{ key, kind, cluster, namespace: ANYWHERE, labels: {}, settings, mesh, vantage, place, ...tables },
+    ...{
+      key,
+      kind,
+      cluster,
+      namespace: ANYWHERE,
+      isIn: () => false,
+      labels: {},
+      settings,
+      mesh,
+      vantage,
+      place,
+      ...tables,
+    },
     ...{ scope: undefined, identities, headless, gateways: NONE, gatewayRules: NONE, anywhere: undefined },
   }));
 }
@@ -293,10 +308,9 @@ export function selectDestinationRule(
   const { rootNamespace } = view.settings;
   const inNamespace = (namespace: string) => found.find((policy) => policy.namespace === namespace);
   // What the root namespace says to everybody is the last resort for its own clients too.
-  const own =
-    view.namespace === rootNamespace
-      ? found.find((policy) => policy.namespace === rootNamespace && policy.isPrivate)
-      : inNamespace(view.namespace);
+  const own = found.find(
+    ({ namespace, isPrivate }) => (isPrivate || namespace !== rootNamespace) && view.isIn(namespace),
+  );
   return own ?? inNamespace(service.namespace) ?? inNamespace(rootNamespace);
 }
 
@@ -306,7 +320,8 @@ export function namespacesApart(anywhere: ProxyView, service: MeshService): stri
   const chosen = selectDestinationRule(anywhere, service);
   if (found.every((policy) => policy === chosen)) return [];
   const namespaces = new Set(found.map(({ namespace }) => namespace));
-  return [...namespaces].filter((namespace) => selectDestinationRule({ ...anywhere, namespace }, service) !== chosen);
+  const inside = (namespace: string) => ({ ...anywhere, namespace, isIn: (other: string) => other === namespace });
+  return [...namespaces].filter((namespace) => selectDestinationRule(inside(namespace), service) !== chosen);
 }
 
 /** The order in which services have a name or an address that several claim: the most important first. */
