@@ -188,6 +188,7 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   'outlierDetection.interval': 'How often it is looked at.',
   'outlierDetection.baseEjectionTime': 'How long the first time; longer each time after.',
   'outlierDetection.maxEjectionPercent': 'The largest share of endpoints that may be out.',
+  'outlierDetection.outlierDetectionHttpErrorCodes': 'HTTP statuses that count as errors, in the place of 5xx.',
   'outlierDetection.minHealthPercent': 'Below this share of healthy endpoints all are used.',
   'DestinationRule.spec.workloadSelector': 'Clients that the rule is for, of its own namespace; all when it is absent.',
   'workloadSelector.matchLabels': 'Labels of their pods.',

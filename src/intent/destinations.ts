@@ -189,7 +189,8 @@ function discoveryOf(
       return {
         kind: 'dns',
         once: service.resolution === 'dns-round-robin',
-        endpoints: dnsEndpoints(inputs, port, labels, locality),
+        // A name that is looked up once for all has one endpoint (Envoy's LOGICAL_DNS): the first.
+        endpoints: dnsEndpoints(inputs, port, labels, locality).slice(0, service.resolution === 'dns' ? undefined : 1),
       };
     case 'endpoints':
   }
@@ -230,13 +231,8 @@ function dnsEndpoints(
 ): EndpointIntent[] {
   const choice = exit ? 'requested' : 'all';
   const wanted = Object.entries(labels);
-  const able = chooseNetworks(service.dnsEndpoints, choice, vantage).filter((e) =>
-    wanted.every(([key, value]) => e.labels[key] === value),
+  const able = chooseNetworks(service.dnsEndpoints, choice, vantage).filter(
+    (e) => e.ports[port.name] !== undefined && wanted.every(([key, value]) => e.labels[key] === value),
   );
-  return placeEndpoints(
-    able,
-    (e) => e.ports[port.name] ?? port.number,
-    vantage,
-    locality && { rule: locality, place, cluster },
-  );
+  return placeEndpoints(able, (e) => e.ports[port.name]!, vantage, locality && { rule: locality, place, cluster });
 }

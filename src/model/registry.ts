@@ -71,6 +71,7 @@ export function servicesOfEntry(entry: ServiceEntry, selected: readonly Selectab
   const { spec, ref } = entry;
   if (spec.traffic !== undefined) return servicesOfClusters(entry);
   const workloads = workloadsOfEntry(entry, selected);
+  const likeness = likenessOf(spec);
   return spec.hosts.map((host) => ({
     key: `${serviceKey(ref.namespace, host)}/${ref.name}`,
     hostname: host,
@@ -99,9 +100,15 @@ export function servicesOfEntry(entry: ServiceEntry, selected: readonly Selectab
     traffic: undefined,
     selecting: spec.workloadSelector !== undefined,
     namesWorkloads: namesWorkloads(spec),
+    likeness,
     subjectAltNames: spec.subjectAltNames,
     networks: networksOf(workloads),
   }));
+}
+
+function likenessOf({ resolution, location, exportTo, workloadSelector }: ServiceEntrySpec): string {
+  const labels = workloadSelector && Object.entries(workloadSelector.labels).sort();
+  return JSON.stringify([resolution, location, [...exportTo].sort(), labels]);
 }
 
 /** A service of several clusters: its first host, and the others as other names of that. See ClusterEndpoints. */
@@ -112,7 +119,11 @@ function servicesOfClusters(entry: ServiceEntry): MeshService[] {
     spec: { ...spec, traffic: undefined, endpoints: [], resolution: 'STATIC' },
   });
   const [main] = made;
-  return made.map((service) => ({ ...service, traffic, aliasOf: service === main ? undefined : main!.hostname }));
+  return made.map(({ likeness: _, ...service }, i) => ({
+    ...service,
+    traffic,
+    aliasOf: i === 0 ? undefined : main!.hostname,
+  }));
 }
 
 /** A gateway has no identity of its own towards clients: the TLS that it passes on ends at any of the pods behind it. */
@@ -179,9 +190,7 @@ function dnsEndpoints(entry: ServiceEntry, host: Hostname, workloads: readonly S
   const itself = { address: host, ports: {}, labels: {}, network: undefined, locality: undefined };
   const alone = workloadOfEndpoint({ ...itself, weight: undefined, serviceAccount: undefined }, ref.cluster);
   const all = workloads.length > 0 || spec.workloadSelector !== undefined ? workloads : [alone];
-  // A name that is looked up once for all has one endpoint (Envoy's LOGICAL_DNS): the first.
-  const some = spec.resolution === 'DNS_ROUND_ROBIN' ? all.slice(0, 1) : all;
-  return some.map((workload) => endpointOf(workload, portsOfEntry(spec, workload), ref.namespace));
+  return all.map((workload) => endpointOf(workload, portsOfEntry(spec, workload), ref.namespace));
 }
 
 /** By the name of a service's port: the port that the workload itself names so, else the service's own target. */

@@ -74,6 +74,8 @@ export interface MeshService {
   readonly selecting: boolean;
   /** Of a ServiceEntry: each endpoint written in it says as whom it answers, is of no other network, and no gateway's port. */
   readonly namesWorkloads: boolean;
+  /** Of a ServiceEntry: others of its namespace for its host with the same are one service with it; absent: none is. */
+  readonly likeness?: string;
   readonly subjectAltNames: readonly string[];
   /** Rules lead to it; clients do not see it. */
   readonly unlisted?: true;

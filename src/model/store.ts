@@ -28,6 +28,7 @@ import { Delegation } from './delegation.ts';
 import { comparesLabels, isSelective } from './destination-policies.ts';
 import { emptySnapshot } from './empty-snapshot.ts';
 import { EndpointCensus } from './endpoint-census.ts';
+import { EntryServices, type MadeService } from './entry-services.ts';
 import { type ExportDefaults, exportDefaults } from './export-defaults.ts';
 import { qualifyHost } from './hosts.ts';
 import { KubeState } from './kube-state.ts';
@@ -75,8 +76,7 @@ export class MeshStore {
   readonly #delegation: Delegation;
   /** Objects of kinds that we do not have, by kind and name. */
   readonly #strangers = new Map<string, Diagnostic>();
-  /** ServiceEntry `NAMESPACE/NAME` -> keys of the services it made. */
-  readonly #keysOfEntry = new Map<string, readonly ServiceKey[]>();
+  readonly #entryServices = new EntryServices();
   /** Kubernetes service `NAMESPACE/NAME` -> its key. */
   readonly #keyOfService = new Map<string, ServiceKey>();
   readonly #checks = new MeshChecks();
@@ -378,24 +378,14 @@ export class MeshStore {
       const [namespace = '', own = ''] = name.split('/');
       this.#selected.setSelector('entry', namespace, own, entry?.spec.workloadSelector?.labels);
       const selected = this.#selectedBy(entry);
-      const made = entry === undefined ? [] : servicesOfEntry(entry, selected);
       this.#clusters.setEntry(name, entry);
-      for (const key of this.#keysOfEntry.get(name) ?? []) {
-        services.set(key, undefined);
-        endpoints.set(key, undefined);
-      }
-      for (const service of made) {
-        services.set(service.key, service);
-        if (entry!.spec.traffic !== undefined) continue;
-        const found = endpointsOfEntry(entry!, settings, selected);
-        if (service.resolution === 'endpoints') endpoints.set(service.key, found);
-      }
-      if (made.length === 0) this.#keysOfEntry.delete(name);
-      else
-        this.#keysOfEntry.set(
-          name,
-          made.map((s) => s.key),
-        );
+      this.#entryServices.set(name, entry === undefined ? [] : makeServices(entry, settings, selected));
+    }
+    for (const [key, made] of this.#entryServices.settle()) {
+      services.set(key, made?.service);
+      // Those of several clusters are made of other services: see below.
+      if (made?.service.traffic !== undefined) continue;
+      endpoints.set(key, made?.service.resolution === 'endpoints' ? made.endpoints : undefined);
     }
   }
 
@@ -444,7 +434,7 @@ export class MeshStore {
       const entry = this.#rules.serviceEntry(name);
       if (entry?.spec.traffic === undefined) continue;
       const found = this.#clusters.endpointsOf(entry, find);
-      for (const key of this.#keysOfEntry.get(name) ?? []) endpoints.set(key, found);
+      for (const { key } of servicesOfEntry(entry)) endpoints.set(key, found);
     }
   }
 
@@ -458,6 +448,15 @@ export class MeshStore {
     const networks = [...this.#networks.diagnostics, ...this.#unreachable.diagnostics];
     return [...own, ...networks, ...this.#crossDiagnostics].sort(compareDiagnostics);
   }
+}
+
+function makeServices(
+  entry: ServiceEntry,
+  settings: EndpointSettings,
+  selected: readonly SelectableWorkload[],
+): MadeService[] {
+  const endpoints = entry.spec.traffic === undefined ? endpointsOfEntry(entry, settings, selected) : [];
+  return servicesOfEntry(entry, selected).map((service) => ({ service, endpoints }));
 }
 
 function isBound({ spec }: VirtualService): boolean {

@@ -4,7 +4,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { parseCidr } from '../../api/cidr.ts';
 import type { ObjectRef } from '../../api/diagnostics.ts';
 import type { MeshService, ServicePort } from '../snapshot.ts';
-import { exportsOverlap } from './claims.ts';
+import { areOne, exportsOverlap } from './claims.ts';
 import type { Say } from './known.ts';
 
 /** The zone that istiocoredns answers for, with what ServiceEntries say. */
@@ -63,7 +63,12 @@ function claimsOf(service: MeshService): Claim[] {
 /** Hosts of one entry share its addresses on purpose; a wide block around a Service's address leaves that to the Service. */
 function isRival(a: Claim, b: Claim): boolean {
   const isWide = a.bits !== b.bits && (a.service.registry === 'kubernetes' || b.service.registry === 'kubernetes');
-  return !isWide && a.service.origin !== b.service.origin && exportsOverlap(a.service, b.service);
+  return (
+    !isWide &&
+    a.service.origin !== b.service.origin &&
+    !areOne(a.service, b.service) &&
+    exportsOverlap(a.service, b.service)
+  );
 }
 
 function tell(first: Claim, second: Claim, say: Say): void {

@@ -12,9 +12,12 @@ export function checkClaimedHosts(index: MeshIndex, hosts: HostIndex, say: Say):
       (a, b) => Number(b.registry === 'kubernetes') - Number(a.registry === 'kubernetes') || compareServiceAges(a, b),
     );
     for (const other of others) {
-      if (!exportsOverlap(first!, other)) continue;
+      if (!exportsOverlap(first!, other) || areOne(first!, other)) continue;
       const by = `${first!.origin.kind} ${first!.origin.namespace}/${first!.origin.name}`;
-      const cure = 'give one of them another host, or export them to different namespaces';
+      const cure =
+        other.likeness !== undefined && first!.likeness !== undefined && first!.namespace === other.namespace
+          ? 'give both the same resolution, location, exportTo and workloadSelector, so that they are one, or other hosts'
+          : 'give one of them another host, or export them to different namespaces';
       say(
         other.origin,
         'ISM0104',
@@ -50,6 +53,12 @@ function concernsAll({ spec }: VirtualService): boolean {
 
 function isEmpty(labels: Readonly<Record<string, string>>): boolean {
   return Object.keys(labels).length === 0;
+}
+
+/** Before they are joined, as an object is that is not there yet. */
+export function areOne(a: MeshService, b: MeshService): boolean {
+  const isOfHost = a.namespace === b.namespace && a.hostname === b.hostname;
+  return isOfHost && a.likeness !== undefined && a.likeness === b.likeness;
 }
 
 /** Somebody sees both. */
