@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { root } from '../test/fixture/sandbox.ts';
 import { addressOf, FollowingStream } from './floods/following-stream.ts';
+import type { Result } from './plane/result.ts';
 import { median, print } from './report.ts';
 
 const { values: flags } = parseArgs({
@@ -28,20 +29,8 @@ const [PORT, ADMIN_PORT] = [15410, 15414];
 const CHANGES_PER_SECOND = 200;
 const HOT_SERVICES = 20;
 const SETTLE_LIMIT_MS = 60_000;
-
-interface Result {
-  readonly initialSync: {
-    readonly p99Seconds: number;
-    readonly lastSeconds: number;
-    readonly usage: {
-      readonly serverCPUSeconds: number;
-      readonly serverPeakRSSMiB: number;
-      readonly otherCPUSeconds: number;
-      readonly wallSeconds: number;
-      readonly bytes: number;
-    };
-  };
-}
+/** After the first few, which Node's compiler takes part of, an endpoint's are alike. */
+const GROWTH_CHANGES = 10;
 
 const scratch = mkdtempSync(join(tmpdir(), 'isthmus-bench-floods-'));
 let plane: ChildProcess | undefined;
@@ -52,8 +41,8 @@ async function serve(services: number): Promise<{ pid: number; mesh: string }> {
   rmSync(mesh, { recursive: true, force: true });
   spawnSync(XDSLOAD!, ['gen', '-services', String(services), '-out', mesh]);
   const args = ['--config-dir', join(mesh, 'config'), '--grpc-addr', `127.0.0.1:${PORT}`, '--log-level', 'warn'];
-  const command = ['--disable-warning=ExperimentalWarning', join(root, 'dist/isthmus.mjs'), 'serve', ...args];
-  plane = spawn(process.execPath, [...command, '--admin-port', String(ADMIN_PORT)], { stdio: 'ignore' });
+  // As users run it; the command becomes the server, one process.
+  plane = spawn(join(root, 'isthmus'), ['serve', ...args, '--admin-port', String(ADMIN_PORT)], { stdio: 'ignore' });
   for (const deadline = performance.now() + 120_000; performance.now() < deadline; await sleep(200)) {
     const response = await fetch(`http://127.0.0.1:${ADMIN_PORT}/ready`).catch(() => undefined);
     if (response?.ok === true) return { pid: plane.pid!, mesh };
@@ -187,35 +176,27 @@ function sum(streams: readonly FollowingStream[], member: 'messages' | 'bytes'):
   return streams.reduce((total, each) => total + each[member], 0);
 }
 
-/** The first sync of so many proxies, all at once, by xdsload; undefined when not all of them got it. */
-async function firstSync(services: number, proxies: number): Promise<Result['initialSync'] | undefined> {
+/** The first sync of so many proxies, all at once, and then changes, by xdsload; undefined when not all of them got it. */
+async function load(services: number, proxies: number, repeat: number): Promise<Result | undefined> {
   const { pid, mesh } = await serve(services);
   const json = join(scratch, 'result.json');
   rmSync(json, { force: true });
-  const load = [
-    '-addr',
-    `127.0.0.1:${PORT}`,
-    '-dir',
-    mesh,
-    '-proxies',
-    String(proxies),
-    '-pid',
-    String(pid),
-    '-json',
-    json,
-  ];
-  const calm = ['-repeat', '1', '-change', 'eds', '-max-others', '99', '-calm', '1s', '-timeout', '10m'];
-  const { status, stderr } = spawnSync(XDSLOAD!, ['run', ...load, ...calm], { encoding: 'utf8', maxBuffer: 1 << 26 });
+  const where = ['-addr', `127.0.0.1:${PORT}`, '-dir', mesh, '-pid', String(pid), '-json', json];
+  const what = ['-proxies', String(proxies), '-repeat', String(repeat), '-change', 'eds,vs'];
+  const calm = ['-max-others', '99', '-calm', '1s', '-timeout', '10m'];
+  const args = ['run', ...where, ...what, ...calm];
+  const { status, stderr } = spawnSync(XDSLOAD!, args, { encoding: 'utf8', maxBuffer: 1 << 26 });
   await stop();
-  if (status === 0) return (JSON.parse(readFileSync(json, 'utf8')) as Result).initialSync;
+  if (status === 0) return JSON.parse(readFileSync(json, 'utf8')) as Result;
   console.error(stderr.trim());
   return undefined;
 }
 
 async function measureFirstSync(services: number, proxies: number): Promise<void> {
   console.log(`\n${proxies} proxies at once, ${services} services (${noise()})`);
-  const sync = await firstSync(services, proxies);
-  if (sync === undefined) return;
+  const result = await load(services, proxies, 1);
+  if (result === undefined) return;
+  const sync = result.initialSync;
   const { p99Seconds, lastSeconds, usage } = sync;
   print(
     '  99 of 100 proxies, and the last, have everything',
@@ -236,23 +217,30 @@ function slope(points: readonly (readonly [number, number])[]): number {
   return above / points.reduce((total, point) => total + (point[0] - x) ** 2, 0);
 }
 
+/** Of the control plane: what a service and a proxy more take. */
 async function measureGrowth(): Promise<void> {
-  console.log(`\npeak memory of the control plane at the first sync (${noise()})`);
-  const grow = async (
-    what: string,
-    sizes: readonly number[],
-    of: (size: number) => Promise<Result['initialSync'] | undefined>,
-  ) => {
-    const points: [number, number][] = [];
+  const grow = async (what: string, sizes: readonly (readonly [services: number, proxies: number])[], by: 0 | 1) => {
+    console.log(`\n${what} (${noise()})`);
+    const results: (readonly [number, Result])[] = [];
     for (const size of sizes) {
-      const sync = await of(size);
-      if (sync !== undefined) points.push([size, sync.usage.serverPeakRSSMiB]);
+      const result = await load(...size, GROWTH_CHANGES);
+      if (result !== undefined) results.push([size[by], result]);
     }
-    print(`  ${what}`, points.map(([size, peak]) => `${size}: ${mib(peak)}`).join(', '), '');
+    const row = (figure: string, of: (result: Result) => number, unit: string) =>
+      print(`  ${figure}`, results.map(([size, result]) => `${size}: ${of(result).toFixed(0)} ${unit}`).join(', '), '');
+    const peak = ({ initialSync }: Result) => initialSync.usage.serverPeakRSSMiB;
+    const cpuMs = (kind: string) => (result: Result) =>
+      1000 * (result.summary.find((each) => each.kind === kind)?.serverCPUSecondsNet ?? Number.NaN);
+    row('peak memory at the first sync', peak, 'MiB');
+    const points = results.map(([size, result]) => [size, peak(result)] as const);
     print('    for each one more', `${(slope(points) * 1024).toFixed(0)} KiB`, '');
+    row('CPU of an endpoint changed', cpuMs('eds'), 'ms');
+    row('CPU of a VirtualService changed, its whole route table sent', cpuMs('vs'), 'ms');
   };
-  await grow('50 proxies, services', [500, 1000, 2000], (services) => firstSync(services, 50));
-  await grow('500 services, proxies', [100, 300, 600], (proxies) => firstSync(500, proxies));
+  const services = [500, 1000, 2000].map((count) => [count, 50] as const);
+  await grow('growth with services, 50 proxies', services, 0);
+  const proxies = [100, 300, 600].map((count) => [500, count] as const);
+  await grow('growth with proxies, 500 services', proxies, 1);
 }
 
 if (XDSLOAD === undefined) {

@@ -2,7 +2,7 @@
 
 /** What one load on a control plane came to, as `xdsload run -json` writes it, as far as it is printed here. */
 export interface Result {
-  readonly initialSync: { readonly lastSeconds: number; readonly usage: Usage };
+  readonly initialSync: { readonly p99Seconds: number; readonly lastSeconds: number; readonly usage: Usage };
   /** By kind (`eds`: an endpoint, `vs`: a VirtualService); p99 over all proxies and changes, the rest a mean for each change. */
   readonly summary: readonly Change[];
 }
