@@ -72,6 +72,11 @@ test.each([
   ],
   ['OPTIONAL_MUTUAL', https('mode: OPTIONAL_MUTUAL, credentialName: c, insecureSkipVerify: true'), []],
   [
+    'OPTIONAL_MUTUAL with names',
+    https('mode: OPTIONAL_MUTUAL, credentialName: c, subjectAltNames: [a]'),
+    ['warning ISM0005 tls.subjectAltNames'],
+  ],
+  [
     'verification of nobody',
     https('mode: SIMPLE, credentialName: c, subjectAltNames: [a]'),
     ['warning ISM0005 tls.subjectAltNames'],

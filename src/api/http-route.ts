@@ -113,7 +113,7 @@ function withRetired(given: Headers | undefined, retired: RetiredHeaders): Heade
 }
 
 function checkRoute(route: Infer<typeof fields>, at: At): void {
-  const { redirect, directResponse, delegate, rewrite, fault, mirror, mirrors } = route;
+  const { redirect, directResponse, delegate, rewrite, fault, mirror, mirrors, corsPolicy: cors } = route;
   const actions = {
     route: route.route.length > 0 ? true : undefined,
     redirect,
@@ -132,6 +132,11 @@ function checkRoute(route: Infer<typeof fields>, at: At): void {
       const message = `${other} and ${name} exclude one another`;
       at.report.add('ISM0007', `${at.field}.${other}`, message, 'keep one of them');
     }
+  }
+  if (cors !== undefined && route.route.length === 0 && delegate === undefined) {
+    const message = 'proxies add CORS to what a destination answers: a redirect or directResponse goes out without it';
+    const cure = 'say it by headers.response, or remove it';
+    at.report.add('ISM0005', `${at.field}.corsPolicy`, message, cure);
   }
   exclude({ mirror, mirrors: mirrors.length > 0 ? mirrors : undefined }, at);
   checkPrefixRewrite(route, at);

@@ -94,6 +94,10 @@ export const serverTls = checked(
     else if (isPassed(value)) tellUnusedKeys(value, at);
     else checkKeys(value, at);
     if (!verifiesClients(value)) tellUnusedVerification(value, at);
+    if (value.mode === 'OPTIONAL_MUTUAL' && value.subjectAltNames.length > 0) {
+      const message = 'a client without a certificate has none of these names, so that one is demanded after all';
+      at.report.add('ISM0005', `${at.field}.subjectAltNames`, message, 'remove it, or use mode MUTUAL');
+    }
   },
 );
 export type ServerTls = Infer<typeof serverTls>;
