@@ -13,7 +13,8 @@ import { rounds } from './fixture/counts.ts';
 import { disagreement } from './proof/agreement.ts';
 import { ProofAuthority } from './proof/authority.ts';
 import { hashFault } from './proof/chances.ts';
-import { EchoServer } from './proof/echo-server.ts';
+import { ASK_HEADER, EchoServer } from './proof/echo-server.ts';
+import { faultOfCopies, faultOfTold } from './proof/told-by-hand.ts';
 import { type Bench, tryCalls, type Verdict } from './proof/trial.ts';
 import { type CallCase, passed, readCall, readCalls } from './scenarios/calls.ts';
 import { findCases, loadCase } from './scenarios/goldens.ts';
@@ -35,7 +36,7 @@ interface Asked {
 function askedOf(calls: readonly CallCase[], proxy: ScenarioProxy): Asked[] {
   const state = DecodedState.of(proxy.compiled);
   return calls.map((said) => {
-    const call = withCertificate(readCall(said, proxy));
+    const call = withServer(said, withCertificate(readCall(said, proxy)));
     return { said, call, outcome: passed(simulate(state, call), said) };
   });
 }
@@ -45,6 +46,13 @@ function withCertificate(call: Call): Call {
   const { tls } = call.connection;
   if (call.direction !== 'inbound' || tls === undefined || tls.certificate !== undefined) return call;
   return { ...call, connection: { ...call.connection, tls: { ...tls, certificate: true } } };
+}
+
+/** Who asks says what it is to be answered. */
+function withServer({ server }: CallCase, call: Call): Call {
+  const { request } = call;
+  if (server === undefined || request === undefined) return call;
+  return { ...call, request: { ...request, headers: { ...request.headers, [ASK_HEADER]: server } } };
 }
 
 /** `CLUSTER` or `CLUSTER ENDPOINT` -> how probable it is, of what is left to chance. */
@@ -62,8 +70,11 @@ function shares(outcome: Outcome): Map<string, number> {
   return found;
 }
 
-function timesFor(outcome: Outcome): number {
-  const all = [...shares(outcome).values()];
+function timesFor({ said, outcome }: Pick<Asked, 'said' | 'outcome'>): number {
+  const all = [
+    ...shares(outcome).values(),
+    ...Object.values(said.copied ?? {}).flatMap((p) => [p / 100, 1 - p / 100]),
+  ].filter((share) => share > 0);
   return all.length < 2 ? 1 : Math.min(MOST, Math.ceil(SURE / Math.min(...all)));
 }
 
@@ -80,9 +91,8 @@ function faultOf({ said, outcome }: Asked, verdicts: readonly Verdict[]): string
     const fault = disagreement(asTold(told, said), call, seen);
     const met = JSON.stringify({ answer: seen.answer, arrivals: seen.arrivals });
     if (fault !== undefined) return `${fault}; ${met}`;
-    const request = seen.arrivals.at(-1)?.request;
-    const asked = request && `${request.method} ${request.authority} ${request.path}`;
-    if (said.upstream !== undefined && asked !== said.upstream) return `the server is asked ${asked}`;
+    const other = faultOfTold(said, seen);
+    if (other !== undefined) return `${other}; ${met}`;
   }
   const reached = new Set<string>();
   for (const { seen } of verdicts) {
@@ -92,7 +102,9 @@ function faultOf({ said, outcome }: Asked, verdicts: readonly Verdict[]): string
     }
   }
   const missed = [...shares(outcome)].filter(([name, p]) => p * verdicts.length >= SURE && !reached.has(name));
-  return missed.length > 0 ? `none of ${verdicts.length} reached ${missed.map(([name]) => name)}` : hashFault(verdicts);
+  if (missed.length > 0) return `none of ${verdicts.length} reached ${missed.map(([name]) => name)}`;
+  const seen = verdicts.map((verdict) => verdict.seen);
+  return hashFault(verdicts) ?? faultOfCopies(said, seen);
 }
 
 describe.skipIf(envoyPath === undefined)('calls.yaml on real Envoys', () => {
@@ -118,7 +130,7 @@ describe.skipIf(envoyPath === undefined)('calls.yaml on real Envoys', () => {
       delivery === 'FULL'
         ? proxy.compiled
         : compileProxy(proxy.snapshot, { ...proxy.proxy, delivery }, new CompileCache());
-    const sent = asked.flatMap((each) => Array.from({ length: timesFor(each.outcome) }, () => each));
+    const sent = asked.flatMap((each) => Array.from({ length: timesFor(each) }, () => each));
     const kind = proxy.proxy.kind;
     const state = DecodedState.of(proxy.compiled);
     const verdicts = await tryCalls(

@@ -9,6 +9,7 @@ import type { StandIn } from './observed-envoy.ts';
 
 export interface Observation {
   readonly answer: Answer;
+  readonly elapsedMs: number;
   readonly arrivals: readonly Arrival[];
   standIn(address: string): StandIn | undefined;
 }
@@ -107,7 +108,7 @@ function isEmpty(upstream: Upstream | undefined): boolean {
 }
 
 /** Copies are marked by their name. */
-function isShadow({ authority }: ArrivedRequest): boolean {
+export function isShadow({ authority }: ArrivedRequest): boolean {
   return /-shadow(:\d+)?$/.test(authority);
 }
 

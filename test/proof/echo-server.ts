@@ -47,7 +47,13 @@ export const ASK_HEADER = 'x-echo-ask';
 export const ARRIVAL_HEADER = 'x-echo-arrival';
 
 /** Of every answer. */
-export const ANSWER_HEADERS = { 'x-old': 'of the server', 'x-more': '0', 'x-by': 'server', server: 'echo' } as const;
+export const ANSWER_HEADERS = {
+  'x-old': 'of the server',
+  'x-more': '0',
+  'x-by': 'server',
+  'x-debug': 'on',
+  server: 'echo',
+} as const;
 
 type Connection = Socket | TLSSocket;
 

@@ -134,10 +134,12 @@ async function tryCall(bench: Bench, { state, envoy, proxy }: Tried, made: Call,
     : made;
   const keys = bench.authority.keysOf(call.connection.tls?.identity ?? MESHED);
   const outcome = simulate(state, call);
+  const startedAt = performance.now();
   const answer = await send(call, { port: envoy.portOf(call.direction), keys, bytes: pair });
+  const elapsedMs = performance.now() - startedAt;
   const standIn = (address: string) => envoy.standIn(address);
   const look = (): Verdict => {
-    const seen = { answer, arrivals: [...bench.echo.arrivals(pair)], standIn };
+    const seen = { answer, elapsedMs, arrivals: [...bench.echo.arrivals(pair)], standIn };
     const fault = disagreement(outcome, call, seen);
     return { proxy, call, outcome, seen, ...(fault !== undefined && { fault }) };
   };

@@ -31,8 +31,23 @@ export interface CallCase {
   readonly expect: string | readonly string[];
   /** The rule that decides, `NAMESPACE/NAME FIELD`. */
   readonly rule?: string;
-  /** What the server is asked in the end, `GET HOST PATH`: checked on a real Envoy. */
+  /** What the server is asked in the end, `GET HOST PATH`: this and what follows is checked on a real Envoy. */
   readonly upstream?: string;
+  /** What every server answers, if not 200: another status, or `reset`. */
+  readonly server?: string;
+  /** How often servers are asked. */
+  readonly tries?: number;
+  /** How long the server is told that it has; 0: nothing is said. */
+  readonly timeoutMs?: number;
+  /** The answer takes no less. */
+  readonly delayMs?: number;
+  /** Headers that the server gets; null: it does not. */
+  readonly sent?: Readonly<Record<string, string | null>>;
+  /** Headers of the answer. */
+  readonly answered?: Readonly<Record<string, string | null>>;
+  readonly body?: string;
+  /** Cluster -> percentage of the requests that are copied to it. */
+  readonly copied?: Readonly<Record<string, number>>;
 }
 
 /** Of a case, without a file: none. */
