@@ -4,6 +4,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import type { Node } from '#gen/envoy/config/core/v3/base_pb.ts';
 import { DeltaDiscoveryRequestSchema, DiscoveryRequestSchema } from '#gen/envoy/service/discovery/v3/discovery_pb.ts';
+import type { KnownMessages } from './grpc/framing.ts';
 import { GrpcError } from './grpc/status.ts';
 import type { SessionRequest, Variant } from './session/session.ts';
 import { SECRET_TYPE } from './session/type-urls.ts';
@@ -41,13 +42,22 @@ const MAX_REMEMBERED_BYTES = 4 * 1024 * 1024;
  * Decodes requests, and knows the latest long ones again: sidecars of one mesh ask for the endpoints of the same thousands of
  * clusters. Equal bytes give the very same request.
  */
-export class RequestDecoder {
+export class RequestDecoder implements KnownMessages {
   /** The latest last. */
   #known: { readonly bytes: Uint8Array; readonly variant: Variant; readonly decoded: DecodedRequest }[] = [];
 
+  find(length: number, start: Uint8Array): Uint8Array | undefined {
+    if (length < REMEMBER_FROM_BYTES) return undefined;
+    const isAlike = ({ bytes }: { readonly bytes: Uint8Array }) =>
+      bytes.length === length && Buffer.compare(bytes.subarray(0, start.length), start) === 0;
+    return this.#known.find(isAlike)?.bytes;
+  }
+
   decode(variant: Variant, bytes: Uint8Array, impliedType?: string): DecodedRequest {
     if (bytes.length < REMEMBER_FROM_BYTES) return decodeRequest(variant, bytes, impliedType);
-    const known = this.#known.find((each) => each.variant === variant && Buffer.compare(each.bytes, bytes) === 0);
+    const known = this.#known.find(
+      (each) => each.variant === variant && (each.bytes === bytes || Buffer.compare(each.bytes, bytes) === 0),
+    );
     if (known !== undefined) return known.decoded;
     const decoded = decodeRequest(variant, bytes, impliedType);
     if (decoded.node === undefined && decoded.request.typeUrl !== SECRET_TYPE) {

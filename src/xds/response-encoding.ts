@@ -3,6 +3,7 @@
 // share, and a short tail of its own with type, removals and nonce.
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { encodeFields, type Field } from './delimited.ts';
+import { messagePrefix, wholeMessage } from './grpc/framing.ts';
 import type { SessionResponse, Variant } from './session/session.ts';
 import { MISSING_VERSION, type NamedAnswer } from './session/virtual-host-asks.ts';
 import type { XdsResource } from './types.ts';
@@ -18,8 +19,17 @@ const REMEMBER_FROM_BYTES = 16 * 1024;
 
 /** Up to so many resources are parts of a message by themselves. */
 const FEW = 8;
+/** Below this, copying a message into one buffer is cheaper than writing its parts apart. */
+const JOIN_BELOW_BYTES = 16 * 1024;
+/** Of one resource, answers that differ in what is with it or in their tails. */
+const MAX_ANSWERS = 64;
 const SAMPLES = 64;
 const MAX_TAILS = 4096;
+
+interface Answer {
+  readonly resources: readonly XdsResource[];
+  readonly parts: readonly Uint8Array[];
+}
 
 interface Body {
   readonly resources: readonly XdsResource[];
@@ -43,6 +53,8 @@ export class ResponseEncoder {
   /** In order of use, the oldest first. */
   readonly #bodies = new Map<string, Body>();
   readonly #tails = new Map<string, Uint8Array>();
+  /** By the first resource, and then by the tail: the answer to a small change is the same for most streams. */
+  readonly #answers = new WeakMap<XdsResource, Map<string, Answer>>();
   readonly #maxBodyBytes: number;
   #bodyBytes = 0;
 
@@ -50,8 +62,27 @@ export class ResponseEncoder {
     this.#maxBodyBytes = maxBodyBytes;
   }
 
-  /** The message in parts, which are shared and must not be changed. */
-  encode(variant: Variant, response: SessionResponse): Uint8Array[] {
+  /** The message with its gRPC prefix, in parts which are shared and must not be changed. */
+  encode(variant: Variant, response: SessionResponse): readonly Uint8Array[] {
+    const { resources, named = [], removed } = response;
+    const [first] = resources;
+    if (first === undefined || resources.length > FEW || named.length + removed.length > 0) {
+      return this.#encode(variant, response);
+    }
+    const answers = this.#answers.get(first) ?? new Map<string, Answer>();
+    this.#answers.set(first, answers);
+    const key = tailKey(variant, response);
+    const known = answers.get(key);
+    if (known?.resources.length === resources.length && known.resources.every((each, i) => each === resources[i])) {
+      return known.parts;
+    }
+    const parts = this.#encode(variant, response);
+    if (answers.size >= MAX_ANSWERS) answers.clear();
+    answers.set(key, { resources, parts });
+    return parts;
+  }
+
+  #encode(variant: Variant, response: SessionResponse): readonly Uint8Array[] {
     const { resources, named = [] } = response;
     // A small change is a list of its own for each stream: nothing to be known again by, and not worth joining.
     const parts =
@@ -60,7 +91,8 @@ export class ResponseEncoder {
         : [this.#body(variant, resources)];
     for (const answer of named) parts.push(encodeNamed(answer));
     parts.push(this.#tail(variant, response));
-    return parts;
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
+    return length < JOIN_BELOW_BYTES ? [wholeMessage(parts, length)] : [messagePrefix(length), ...parts];
   }
 
   #body(variant: Variant, resources: readonly XdsResource[]): Uint8Array {
@@ -84,7 +116,7 @@ export class ResponseEncoder {
   /** Streams count their responses alike, so that many tails are the same. */
   #tail(variant: Variant, response: SessionResponse): Uint8Array {
     if (response.removed.length > 0) return encodeTail(variant, response);
-    const key = `${variant} ${response.typeUrl} ${response.nonce}`;
+    const key = tailKey(variant, response);
     const known = this.#tails.get(key);
     if (known !== undefined) return known;
     const tail = encodeTail(variant, response);
@@ -121,6 +153,10 @@ export class ResponseEncoder {
     this.#wrappers[variant].set(resource, wrapper);
     return wrapper;
   }
+}
+
+function tailKey(variant: Variant, { typeUrl, nonce }: SessionResponse): string {
+  return `${variant} ${typeUrl} ${nonce}`;
 }
 
 /** For one proxy alone, since others ask by other names. */

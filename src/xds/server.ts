@@ -14,7 +14,7 @@ import { GrpcError } from './grpc/status.ts';
 import { RequestDecoder } from './request-decoding.ts';
 import { ResponseEncoder } from './response-encoding.ts';
 import { rememberDiffs } from './session/map-diff.ts';
-import type { HeldType, TypeStatus, Variant } from './session/session.ts';
+import type { HeldType, SessionRequest, TypeStatus, Variant } from './session/session.ts';
 import { SharedLists } from './session/shared-lists.ts';
 import { ROUTE_TYPE, SECRET_TYPE } from './session/type-urls.ts';
 import { type StreamContext, type StreamInfo, statusOf, type XdsEvent, XdsStream } from './stream.ts';
@@ -195,23 +195,29 @@ class DiscoveryService {
       leavePod = this.#enterPod(peer);
       cancelExpiry = this.#endAtExpiry(call, peer, context.nowMs);
       cancelRechecks = this.#endWhenRevoked(call);
-      for await (const message of call.messages()) {
+      const open = async (message: Uint8Array): Promise<void> => {
         clearTimeout(firstRequest);
         // Secrets do not wait: proxies that were let in need them to make use of what they are given.
-        if (stream === undefined && context.service === 'ads') {
+        if (context.service === 'ads') {
           admission = await this.#admissions.enter(call.closed);
           if (admission === undefined) return;
         }
-        const { node, request } = this.#decoder.decode(context.variant, message, context.impliedType);
-        if (stream === undefined) {
-          stream = await XdsStream.open(call, context, peer, node);
-          this.#streams.add(stream);
-        }
-        const received = stream.receive(request);
+        const { node, request } = decode(message);
+        stream = await XdsStream.open(call, context, peer, node);
+        this.#streams.add(stream);
+        take(stream, request);
+      };
+      const decode = (message: Uint8Array) => this.#decoder.decode(context.variant, message, context.impliedType);
+      const take = (to: XdsStream, request: SessionRequest): undefined => {
+        const received = to.receive(request);
         // Routes are the last that a proxy asks for.
         if (received.kind === 'acknowledged' && received.typeUrl === ROUTE_TYPE) admission?.release();
         else admission?.heard();
-      }
+      };
+      await call.receive(
+        (message) => (stream === undefined ? open(message) : take(stream, decode(message).request)),
+        this.#decoder,
+      );
       call.end('OK');
     } catch (error) {
       const status = statusOf(error);

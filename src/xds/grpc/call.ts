@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One gRPC call on an HTTP/2 stream, seen from the server.
 import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import { MessageReader, messagePrefix, PREFIX_BYTES, wholeMessage } from './framing.ts';
+import { type KnownMessages, MessageReader } from './framing.ts';
 import { encodeStatusMessage, GrpcError, STATUS, type StatusName } from './status.ts';
 
 const RESPONSE_HEADERS = { ':status': 200, 'content-type': 'application/grpc', 'grpc-accept-encoding': 'identity' };
-/** Below this, copying a message into one buffer is cheaper than writing its parts apart. */
-const JOIN_BELOW_BYTES = 16 * 1024;
 
 export interface CallPeer {
   readonly secure: boolean;
@@ -39,7 +37,7 @@ export class GrpcCall {
   readonly #headers: IncomingHttpHeaders;
   readonly #stream: ServerHttp2Stream;
   readonly #limits: CallLimits;
-  readonly #reader: MessageReader;
+  readonly #account: (deltaBytes: number) => void;
   #ended: { code: StatusName; message: string } | undefined;
 
   /** `account` is told of every change of the bytes that are held for messages which are still coming. */
@@ -55,13 +53,8 @@ export class GrpcCall {
     this.path = headers[':path'] ?? '';
     this.peer = peer;
     this.#limits = limits;
-    this.#reader = new MessageReader(limits.maxMessageBytes, account);
-    this.closed = new Promise((resolve) => {
-      stream.once('close', () => {
-        this.#reader.drop();
-        resolve();
-      });
-    });
+    this.#account = account;
+    this.closed = new Promise((resolve) => stream.once('close', resolve));
     // A reset by the peer arrives as an error too; `closed` tells what is left to tell.
     stream.on('error', () => {});
   }
@@ -89,40 +82,80 @@ export class GrpcCall {
     this.#stream.on('drain', listener);
   }
 
-  /** The peer's messages until it half-closes or the call ends. Reads no faster than the consumer takes. */
-  async *messages(): AsyncGenerator<Buffer, void, void> {
-    try {
-      // Left early, the iterator would destroy the stream, and the status with it.
-      for await (const chunk of this.#stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-        for (const message of this.#reader.push(chunk)) {
-          if (this.isEnded) return;
-          yield message;
-        }
+  /**
+   * Gives the peer's messages to `take`, one by one, and resolves when the peer half-closes or the call ends. Rejects with
+   * what `take` throws, and with GrpcError where the peer sends no messages; nothing is taken after that. Reads no faster
+   * than `take` does, whose promises (of what cannot be said at once) are waited for. To be called once.
+   */
+  receive(take: (message: Uint8Array) => Promise<void> | undefined, known?: KnownMessages): Promise<void> {
+    const stream = this.#stream;
+    const reader = new MessageReader(this.#limits.maxMessageBytes, this.#account, known);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiting: Uint8Array[] = [];
+    let isTaking = false;
+    let hasHalfClosed = false;
+    const stop = (): void => {
+      waiting.length = 0;
+      stream.off('data', push);
+      reader.drop();
+    };
+    const fail = (error: unknown): void => {
+      stop();
+      stream.pause();
+      reject(error);
+    };
+    const takeWaiting = (): void => {
+      for (let next = waiting.shift(); next !== undefined && !this.isEnded; next = waiting.shift()) {
+        const taken = take(next);
+        if (taken === undefined) continue;
+        isTaking = true;
+        stream.pause();
+        taken.then(() => {
+          isTaking = false;
+          goOn(takeWaiting);
+          if (!isTaking) stream.resume();
+        }, fail);
+        return;
       }
-    } catch (error) {
-      if (error instanceof GrpcError) throw error;
-      return; // reset or torn connection: `closed` follows
-    }
-    if (!this.#reader.atBoundary && !this.isEnded) {
-      throw new GrpcError('INVALID_ARGUMENT', 'the stream ended within a message');
-    }
+      if (!hasHalfClosed) return;
+      if (reader.atBoundary || this.isEnded) resolve();
+      else throw new GrpcError('INVALID_ARGUMENT', 'the stream ended within a message');
+    };
+    const goOn = (act: () => void): void => {
+      try {
+        act();
+      } catch (error) {
+        fail(error);
+      }
+    };
+    const push = (chunk: Buffer): void =>
+      goOn(() => {
+        waiting.push(...reader.push(chunk));
+        if (!isTaking) takeWaiting();
+      });
+    stream.on('data', push);
+    stream.once('end', () => {
+      hasHalfClosed = true;
+      if (!isTaking) goOn(takeWaiting);
+    });
+    // Reset, or the connection is torn.
+    void this.closed.then(() => {
+      stop();
+      resolve();
+    });
+    return promise;
   }
 
-  /** Sends one message made of `parts`, which may be shared with other calls. Returns its size with the prefix. */
+  /** Sends what is one message with its prefix, in parts that may be shared with other calls. Returns its size. */
   send(parts: readonly Uint8Array[]): number {
     if (this.isEnded) return 0;
     this.#respond();
     let length = 0;
     for (const part of parts) length += part.length;
-    if (length < JOIN_BELOW_BYTES) {
-      this.#stream.write(wholeMessage(parts, length));
-    } else {
-      this.#stream.cork();
-      this.#stream.write(messagePrefix(length));
-      for (const part of parts) this.#stream.write(part);
-      this.#stream.uncork();
-    }
-    return length + PREFIX_BYTES;
+    if (parts.length > 1) this.#stream.cork();
+    for (const part of parts) this.#stream.write(part);
+    if (parts.length > 1) this.#stream.uncork();
+    return length;
   }
 
   /** Sends the response headers at once, so that the peer knows that the call was taken. */
