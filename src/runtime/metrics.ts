@@ -35,24 +35,7 @@ export function createMetrics(): Metrics {
     labelNames: ['service'],
     registers,
   });
-  const pushes = new Counter({
-    name: 'isthmus_xds_pushes_total',
-    help: 'Discovery responses',
-    labelNames: ['type'],
-    registers,
-  });
-  const resources = new Counter({
-    name: 'isthmus_xds_pushed_resources_total',
-    help: 'Resources in them, added, changed or removed',
-    labelNames: ['type'],
-    registers,
-  });
-  const bytes = new Counter({
-    name: 'isthmus_xds_pushed_bytes_total',
-    help: 'Their bytes',
-    labelNames: ['type'],
-    registers,
-  });
+  const pushed = registerPushes(registry);
   const acknowledged = new Histogram({
     name: 'isthmus_xds_acknowledged_seconds',
     help: 'From a response to its acknowledgement',
@@ -125,9 +108,7 @@ export function createMetrics(): Metrics {
       if (event.kind === 'opened') streams.inc({ service: event.stream.service });
       else if (event.kind === 'closed') streams.dec({ service: event.stream.service });
       else if (event.kind === 'sent') {
-        pushes.inc({ type: shortType(event.typeUrl) });
-        resources.inc({ type: shortType(event.typeUrl) }, event.resources + event.removed);
-        bytes.inc({ type: shortType(event.typeUrl) }, event.bytes);
+        pushed(event);
       } else if (event.kind === 'backend-failed') failures.inc();
       else if (event.received.kind === 'acknowledged') {
         acknowledged.observe({ type: shortType(event.received.typeUrl) }, event.received.latencyMs / 1000);
@@ -149,6 +130,36 @@ export function createMetrics(): Metrics {
     handshakeFailed: (reason) => handshakes.inc({ reason }),
     registries: (read) => registerRegistryMetrics(registry, read),
     federation: (read) => registerFederationMetrics(registry, read),
+  };
+}
+
+/**
+ * Each change is a push to each of many proxies: they are added up here, and told when somebody asks, since a counter looks
+ * its labels up for every single one.
+ */
+function registerPushes(registry: Registry): (event: Extract<XdsEvent, { kind: 'sent' }>) => void {
+  const sums = new Map<string, { pushes: number; resources: number; bytes: number }>();
+  const count = (name: string, help: string, of: 'pushes' | 'resources' | 'bytes'): void => {
+    new Counter({
+      name,
+      help,
+      labelNames: ['type'],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [typeUrl, sum] of sums) this.inc({ type: shortType(typeUrl) }, sum[of]);
+      },
+    });
+  };
+  count('isthmus_xds_pushes_total', 'Discovery responses', 'pushes');
+  count('isthmus_xds_pushed_resources_total', 'Resources in them, added, changed or removed', 'resources');
+  count('isthmus_xds_pushed_bytes_total', 'Their bytes', 'bytes');
+  return ({ typeUrl, resources, removed, bytes }) => {
+    const sum = sums.get(typeUrl) ?? { pushes: 0, resources: 0, bytes: 0 };
+    sums.set(typeUrl, sum);
+    sum.pushes++;
+    sum.resources += resources + removed;
+    sum.bytes += bytes;
   };
 }
 

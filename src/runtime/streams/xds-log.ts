@@ -23,12 +23,12 @@ export class XdsLog {
 
   take(event: XdsEvent): void {
     if (event.kind === 'refused') this.#takeRefused(event);
-    else if (event.kind === 'received' && event.received.kind === 'isolating') this.#takeIsolating(event);
+    else if (event.kind === 'received') this.#takeReceived(event);
     // A push to each of many proxies: not even the words for it, unless somebody reads them.
     else if (event.kind !== 'sent' || this.#log.isLevelEnabled('debug')) logStreamEvent(this.#log, event);
   }
 
-  #takeIsolating({ stream, received }: Extract<XdsEvent, { kind: 'received' }>): void {
+  #takeReceived({ stream, received }: Extract<XdsEvent, { kind: 'received' }>): void {
     if (received.kind !== 'isolating' || !this.#isolating.take(stream.node.id)) return;
     const { typeUrl, message } = received;
     const details = { service: stream.service, proxy: stream.node.id, typeUrl, reason: shortened(message) };
