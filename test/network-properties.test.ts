@@ -77,7 +77,7 @@ function sharesOf(desired: DesiredState, cluster: string): Map<string, bigint> |
     const address = hostIdentifier.case === 'endpoint' ? hostIdentifier.value.address?.address : undefined;
     if (address?.case !== 'socketAddress') throw new Error('an endpoint without an address');
     const port = address.value.portSpecifier.value;
-    return [`${address.value.address}:${port}`, BigInt(loadBalancingWeight ?? 0)] as const;
+    return [`${address.value.address}:${port}`, BigInt(loadBalancingWeight ?? 1)] as const;
   });
   expect(new Set(shares.map(([address]) => address)).size, 'Envoy takes an address once only').toBe(shares.length);
   return new Map(shares);

@@ -19,7 +19,7 @@ import { SocketOption_SocketState } from '#gen/envoy/config/core/v3/socket_optio
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import type { DestinationIntent, OutlierIntent, PoolIntent } from '../intent/destination-types.ts';
 import type { InboundPortIntent, LocalEndpointIntent } from '../intent/types.ts';
-import { buildLoadAssignment } from './endpoints.ts';
+import { buildOwnLoadAssignment } from './endpoints.ts';
 import { balancing, commonLb } from './load-balancing.ts';
 import { byAds, duration, packed, socketAddress } from './messages.ts';
 import { BLACK_HOLE, destinationName, INBOUND_PASSTHROUGH, inboundName, PASSTHROUGH } from './names.ts';
@@ -194,7 +194,7 @@ function discoveryOf(destination: DestinationIntent): ClusterInit {
         // An answer holds for its TTL; this is for a name that has none, and may have one at any moment.
         dnsRefreshRate: duration(5_000),
         respectDnsTtl: true,
-        loadAssignment: buildLoadAssignment(name, discovery.endpoints),
+        loadAssignment: buildOwnLoadAssignment(name, discovery.endpoints, destination.locality),
       };
     }
   }

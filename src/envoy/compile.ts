@@ -27,7 +27,7 @@ import type {
 import type { DesiredState, OfferedState, XdsResource } from '../xds/types.ts';
 import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough } from './clusters.ts';
 import { EndpointResources } from './endpoint-resources.ts';
-import { buildLoadAssignment } from './endpoints.ts';
+import { assignmentContext, buildLoadAssignment } from './endpoints.ts';
 import { buildGatewayHttpListener, buildGatewayTcpListener } from './listeners-gateway.ts';
 import { buildOpenInbound, buildVirtualInbound } from './listeners-inbound.ts';
 import { buildHttpListener, buildTcpListener, buildVirtualOutbound } from './listeners-outbound.ts';
@@ -209,8 +209,9 @@ export class EnvoyCompiler {
     const scopes = this.#endpoints.get(destinations, '', () => new RecentValues());
     const build = (destination: DestinationIntent, endpoints: readonly EndpointIntent[]): XdsResource => {
       const name = destinationName(destination.ref, destination.use);
-      return this.#cache.get(endpoints, name, ENDPOINTS, () =>
-        buildLoadAssignment(name, endpoints, destination.locality),
+      const { locality } = destination;
+      return this.#cache.get(endpoints, `${name} ${assignmentContext(locality)}`, ENDPOINTS, () =>
+        buildLoadAssignment(name, endpoints, locality),
       );
     };
     const { resources, isNew } = scopes.get(lookup.scope, () => new EndpointResources(build)).of(destinations, lookup);

@@ -1,34 +1,106 @@
 // SPDX-License-Identifier: Apache-2.0
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import type { LbEndpointSchema } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
+import type {
+  LbEndpointSchema,
+  LocalityLbEndpoints,
+  LocalityLbEndpointsSchema,
+} from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
 import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import type { EndpointIntent, LocalityIntent } from '../intent/destination-types.ts';
+import { isWeighed } from './load-balancing.ts';
 import { socketAddress } from './messages.ts';
 import { workloadMetadata } from './telemetry-metadata.ts';
 
-/** Endpoints by priority and locality. `tlsMode` is what a cluster's transport_socket_matches ask for. */
+const SOCKET_MATCH = 'envoy.transport_socket_match';
+/** What a cluster's transport_socket_matches ask for. */
+const MESHED = { [SOCKET_MATCH]: { tlsMode: 'istio' } };
+
+/** Endpoints by priority and locality, as a resource of their own. */
 export function buildLoadAssignment(
   clusterName: string,
   endpoints: readonly EndpointIntent[],
   rule?: LocalityIntent,
 ): ClusterLoadAssignment {
-  const localities = Map.groupBy(endpoints, ({ priority = 0, locality }) => `${priority} ${locality}`);
+  const places = [...Map.groupBy(endpoints, placeOf).values()].sort(byPlace);
   return create(ClusterLoadAssignmentSchema, {
     clusterName,
-    ...(rule?.kind === 'clusters' &&
-      rule.split.kind === 'shares' && { policy: { overprovisioningFactor: WHOLE_SHARES } }),
-    endpoints: [...localities.values()].sort(byPlace).map((members) => {
-      const { priority = 0, locality, localityWeight } = members[0]!;
-      const [region = '', zone = '', subZone = ''] = locality.split('/');
-      return {
-        ...(locality !== '' && { locality: { region, zone, subZone } }),
-        ...(priority > 0 && { priority }),
-        // Without it Envoy, weighing by locality, would send nothing there.
-        loadBalancingWeight: localityWeight ?? members.reduce((sum, member) => sum + member.weight, 0),
-        lbEndpoints: members.map(lbEndpoint),
-      };
+    ...(hasShares(rule) && { policy: { overprovisioningFactor: WHOLE_SHARES } }),
+    endpoints: places.flatMap((members) => {
+      const place = placeInit(members, isWeighed(rule));
+      const meshed = members.filter((member) => member.meshed);
+      const others = members.filter((member) => !member.meshed);
+      return [
+        ...(meshed.length > 0 ? [group(place, meshed.map(byLocality), MESHED)] : []),
+        ...(others.length > 0 ? [group(place, others.map(byLocality))] : []),
+      ];
     }),
   });
+}
+
+/** Tells apart what is built of the same endpoints under different rules. */
+export function assignmentContext(rule: LocalityIntent | undefined): string {
+  return `${isWeighed(rule)} ${hasShares(rule)}`;
+}
+
+function hasShares(rule: LocalityIntent | undefined): boolean {
+  return rule?.kind === 'clusters' && rule.split.kind === 'shares';
+}
+
+/** The same as a part of a cluster, which is made anew when anything of it changes. */
+export function buildOwnLoadAssignment(
+  clusterName: string,
+  endpoints: readonly EndpointIntent[],
+  rule?: LocalityIntent,
+): ClusterLoadAssignment {
+  const places = [...Map.groupBy(endpoints, placeOf).values()].sort(byPlace);
+  const byThemselves = (member: EndpointIntent) => lbEndpoint(member, member.meshed ? MESHED : {});
+  return create(ClusterLoadAssignmentSchema, {
+    clusterName,
+    endpoints: places.map((members) => group(placeInit(members, isWeighed(rule)), members.map(byThemselves))),
+  });
+}
+
+type Group = Exclude<MessageInitShape<typeof LocalityLbEndpointsSchema>, LocalityLbEndpoints>;
+
+/**
+ * Endpoints of one place, or those of them with a sidecar: what the sockets to them go by is said once for all. Envoy takes
+ * several groups of one locality together; each says the weight of the whole.
+ */
+function group(
+  place: Group,
+  lbEndpoints: MessageInitShape<typeof LbEndpointSchema>[],
+  filterMetadata?: typeof MESHED,
+): Group {
+  return { ...place, lbEndpoints, ...(filterMetadata && { metadata: { filterMetadata } }) };
+}
+
+/**
+ * `weighed`: Envoy weighs localities, and sends nothing to one without a weight, or without a locality. Else a weight is
+ * said as well, for whoever has his proxies weigh them, but not where there is no locality: there it counts for nothing.
+ */
+function placeInit(members: readonly EndpointIntent[], weighed: boolean): Group {
+  const { priority = 0, locality, localityWeight } = members[0]!;
+  const [region = '', zone = '', subZone = ''] = locality.split('/');
+  return {
+    ...(priority > 0 && { priority }),
+    ...((weighed || locality !== '') && {
+      locality: { region, zone, subZone },
+      loadBalancingWeight: localityWeight ?? members.reduce((sum, member) => sum + member.weight, 0),
+    }),
+  };
+}
+
+/**
+ * Envoy goes by the locality's word of when it first saw the address, whatever it is told later, as long as the endpoint
+ * seems to be the same. One with another name is another: only those without a sidecar have names here, so that one that
+ * gets or loses its sidecar is seen anew.
+ */
+function byLocality(endpoint: EndpointIntent): MessageInitShape<typeof LbEndpointSchema> {
+  return lbEndpoint(endpoint, {}, endpoint.meshed ? '' : endpoint.address);
+}
+
+function placeOf({ priority = 0, locality }: EndpointIntent): string {
+  return `${priority} ${locality}`;
 }
 
 /**
@@ -41,25 +113,25 @@ function byPlace([a]: readonly EndpointIntent[], [b]: readonly EndpointIntent[])
   return (a!.priority ?? 0) - (b!.priority ?? 0) || (a!.locality < b!.locality ? -1 : 1);
 }
 
-function lbEndpoint(endpoint: EndpointIntent): MessageInitShape<typeof LbEndpointSchema> {
+function lbEndpoint(
+  endpoint: EndpointIntent,
+  said: Partial<typeof MESHED>,
+  hostname = '',
+): MessageInitShape<typeof LbEndpointSchema> {
+  const filterMetadata = { ...said, ...(endpoint.workload && workloadMetadata(endpoint.workload)) };
   return {
     hostIdentifier: {
       case: 'endpoint',
       value: {
+        hostname,
         address: socketAddress(endpoint.address, endpoint.port),
         ...(endpoint.alternatives && {
           additionalAddresses: endpoint.alternatives.map((each) => ({ address: socketAddress(each, endpoint.port) })),
         }),
       },
     },
-    loadBalancingWeight: endpoint.weight,
-    ...((endpoint.meshed || endpoint.workload) && {
-      metadata: {
-        filterMetadata: {
-          ...(endpoint.meshed && { 'envoy.transport_socket_match': { tlsMode: 'istio' } }),
-          ...(endpoint.workload && workloadMetadata(endpoint.workload)),
-        },
-      },
-    }),
+    // Envoy takes 1 for what is not said.
+    ...(endpoint.weight !== 1 && { loadBalancingWeight: endpoint.weight }),
+    ...(Object.keys(filterMetadata).length > 0 && { metadata: { filterMetadata } }),
   };
 }

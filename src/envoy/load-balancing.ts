@@ -7,7 +7,7 @@ import {
   type Cluster_SlowStartConfigSchema,
   type ClusterSchema,
 } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
-import type { BalancingIntent, DestinationIntent, WarmupIntent } from '../intent/destination-types.ts';
+import type { BalancingIntent, DestinationIntent, LocalityIntent, WarmupIntent } from '../intent/destination-types.ts';
 import { duration } from './messages.ts';
 
 type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, Cluster>;
@@ -53,10 +53,14 @@ function slowStart(warmup: WarmupIntent): MessageInitShape<typeof Cluster_SlowSt
   };
 }
 
+/** Localities have weights, and not only their endpoints. */
+export function isWeighed(locality: LocalityIntent | undefined): boolean {
+  return locality !== undefined && (locality.kind !== 'failover' || locality.weighted);
+}
+
 /** Weights of localities are obeyed where somebody set them: they would change what least-request comes to. */
 export function commonLb({ discovery, locality, outlier }: DestinationIntent): Pick<ClusterInit, 'commonLbConfig'> {
-  const weighted = locality !== undefined && (locality.kind !== 'failover' || locality.weighted);
-  const byLocality = weighted && discovery.kind !== 'original';
+  const byLocality = isWeighed(locality) && discovery.kind !== 'original';
   if (outlier === undefined && !byLocality) return {};
   return {
     commonLbConfig: {

@@ -9,6 +9,11 @@ export interface ResourcePart {
   readonly digest: string;
 }
 
+/** 66 bits in the fewest characters that are text anywhere: each resource goes out with one. */
+export function versionOf(content: Uint8Array | string): string {
+  return hash('sha256', content, 'base64url').slice(0, 11);
+}
+
 /**
  * Resources by the intent that they were built from: first by the very object, then by its content. Equal resources
  * are one object, whoever gets them; what no proxy holds any more is forgotten.
@@ -60,7 +65,7 @@ export class ResourceCache {
     this.#byNode.set(node, perNode);
     const known = perNode.get(`${typeUrl} ${context}`);
     if (known !== undefined) return known;
-    const version = hash('sha256', `${context} ${parts.map(({ digest }) => digest).join(' ')}`).slice(0, 16);
+    const version = versionOf(`${context} ${parts.map(({ digest }) => digest).join(' ')}`);
     const resource = this.#intern(typeUrl, name, version, assemble);
     perNode.set(`${typeUrl} ${context}`, resource);
     return resource;
@@ -90,7 +95,7 @@ export class ResourceCache {
     this.builds++;
     const message = build();
     const value = toBinary(kind.schema, message);
-    return this.#intern(kind.typeUrl, kind.name(message), hash('sha256', value).slice(0, 16), () => value);
+    return this.#intern(kind.typeUrl, kind.name(message), versionOf(value), () => value);
   }
 
   #intern(typeUrl: string, name: string, version: string, bytes: () => Uint8Array): XdsResource {

@@ -27,8 +27,9 @@ export const LOCAL_RETRIES: RetryPolicy = create(RetryPolicySchema, {
   retryBackOff: { baseInterval: duration(25), maxInterval: duration(250) },
 });
 
+/** The type says which predicate it is; the name is nobody's. */
 const PREVIOUS_HOSTS = {
-  name: 'envoy.retry_host_predicates.previous_hosts',
+  name: 'previous_hosts',
   configType: { case: 'typedConfig' as const, value: packed(PreviousHostsPredicateSchema, {}) },
 };
 

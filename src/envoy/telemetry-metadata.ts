@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What metrics read of the destination of a request: metadata `istio` of its cluster, and of its endpoint in short names,
+// What metrics read of the destination of a request: metadata `istio` of its cluster and of its endpoint, in short names,
 // for there are many.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { MetadataSchema } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { DestinationIntent, WorkloadIntent } from '../intent/destination-types.ts';
-import { configPath } from './rule-metadata.ts';
+import { configName } from './rule-metadata.ts';
 
 const NAMESPACE = 'istio';
 
@@ -27,14 +27,23 @@ export interface ServiceLabels {
   readonly namespace: string;
 }
 
-/** `rule`: the DestinationRule in force, where Istio's users look for it. */
-export function serviceMetadata(service: ServiceLabels, rule?: DestinationIntent['rule']): Metadata {
-  return { filterMetadata: { [NAMESPACE]: { ...service, ...(rule && { config: configPath(rule) }) } } };
+const LABEL = { host: 'h', name: 'n', namespace: 's' } as const satisfies Record<keyof ServiceLabels, string>;
+
+/** `rule`: the DestinationRule in force. A service without a name of its own is known by its host. */
+export function serviceMetadata({ host, name, namespace }: ServiceLabels, rule?: DestinationIntent['rule']): Metadata {
+  const labels = { [LABEL.host]: host, ...(name !== host && { [LABEL.name]: name }), [LABEL.namespace]: namespace };
+  const config = rule && configName(rule, 'DestinationRule');
+  return { filterMetadata: { [NAMESPACE]: { ...labels, ...(config !== undefined && { config }) } } };
 }
 
 /** A format command. */
 export function ofService(member: keyof ServiceLabels): string {
-  return `%METADATA(CLUSTER:${NAMESPACE}:${member})%`;
+  if (member !== 'name') return `%METADATA(CLUSTER:${NAMESPACE}:${LABEL[member]})%`;
+  const operators = [LABEL.name, LABEL.host].map((label) => ({
+    command: 'METADATA',
+    param: `CLUSTER:${NAMESPACE}:${label}`,
+  }));
+  return `%COALESCE(${JSON.stringify({ operators })})%`;
 }
 
 export function workloadMetadata(workload: WorkloadIntent): FilterMetadata {

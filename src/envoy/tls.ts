@@ -30,7 +30,9 @@ import { type ControlPlaneEndpoint, ROOT_SECRET, sdsConfigSource, WORKLOAD_SECRE
 import { packed, stringMatcher } from './messages.ts';
 import { certificateName, rootsName, secretConfig } from './secrets.ts';
 
-const TLS = 'envoy.transport_sockets.tls';
+export const TLS = 'envoy.transport_sockets.tls';
+/** Of the mesh's own TLS in clusters, of which there are thousands: Envoy goes by the type. */
+export const MESH_TLS = 'tls';
 /** Envoy's clients stop at 1.2 unless they are told otherwise. */
 const VERSIONS_OF_CLIENTS = {
   tlsMinimumProtocolVersion: TlsParameters_TlsProtocol.TLSv1_2,
@@ -81,7 +83,7 @@ export function clientSocket(
       ? meshContext(secrets, clientAlpn(protocol), security.peers)
       : ownContext(security, httpAlpn(protocol));
   return create(TransportSocketSchema, {
-    name: TLS,
+    name: security.kind === 'mesh' ? MESH_TLS : TLS,
     configType: {
       case: 'typedConfig',
       value: packed(UpstreamTlsContextSchema, { sni: security.sni, commonTlsContext: common }),

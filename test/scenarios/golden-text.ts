@@ -139,7 +139,7 @@ function isTelemetryMetadata(value: unknown): boolean {
   const names = Object.keys(value as Json)
     .sort()
     .join();
-  return names === 'host,name,namespace' || names === 'a,c,n,r,s,v,w';
+  return names === 'h,n,s' || names === 'h,s' || names === 'a,c,n,r,s,v,w';
 }
 
 function isEmptyMetadata(value: unknown): boolean {

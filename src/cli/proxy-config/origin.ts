@@ -9,7 +9,8 @@ export function writtenIn(resource: Message, host?: Message): string {
   const said = inside(resource, 'metadata', 'filter_metadata', 'istio');
   const usual = host === undefined || said['field'] === undefined ? '' : writtenPath(host);
   const config = textOf(said, 'config') || usual;
-  const [, namespace, name] = /\/namespaces\/([^/]+)\/[^/]+\/([^/]+)$/.exec(config) ?? [];
+  // Istio's proxies have the object's path there, ours its namespace and name.
+  const [, namespace, name] = /(?:^|\/namespaces\/)([^/]+)(?:\/[^/]+)?\/([^/]+)$/.exec(config) ?? [];
   return name === undefined ? '' : `${name}.${namespace}`;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Cluster, ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { PatchContext } from '../../intent/patch-types.ts';
+import { MESH_TLS, TLS } from '../tls.ts';
 import { mergeSocket } from './listeners.ts';
 import { merged } from './merge.ts';
 import { type Findings, type Patch, type PatchSet, replacesLists } from './patch-set.ts';
@@ -40,7 +41,10 @@ function mergeCluster(cluster: Cluster, patch: Patch<'CLUSTER'>): Cluster {
   const socket = value.transportSocket;
   if (socket !== undefined) {
     const choices = cluster.transportSocketMatches.map((match) => match.transportSocket);
-    const own = [cluster.transportSocket, ...choices].find((candidate) => candidate?.name === socket.name);
+    const known = [cluster.transportSocket, ...choices].flatMap((candidate) => candidate ?? []);
+    // As everybody knows it.
+    for (const each of known) if (each.name === MESH_TLS) each.name = TLS;
+    const own = known.find(({ name }) => name === socket.name);
     delete value.transportSocket;
     if (!mergeSocket(own, socket) && choices.length === 0) cluster.transportSocket = socket;
   }

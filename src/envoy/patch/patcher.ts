@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A proxy's resources with the patches of EnvoyFilters. What nobody patches is passed on as it is, and what is patched is
 // kept by the resource that it was made of, so that proxies with the same patches share it.
-import { hash } from 'node:crypto';
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
@@ -17,6 +16,7 @@ import type { ProxyIntent } from '../../intent/types.ts';
 import type { DesiredState, Offer, OfferedState, XdsResource } from '../../xds/types.ts';
 import { INBOUND_PASSTHROUGH, TYPE_URL, VIRTUAL_INBOUND } from '../names.ts';
 import { destinationNamesIn } from '../on-demand.ts';
+import { versionOf } from '../resource-cache.ts';
 import { patchCluster } from './clusters.ts';
 import { patchListener } from './listeners.ts';
 import { Findings, PatchSet, SCHEMAS } from './patch-set.ts';
@@ -234,5 +234,5 @@ const ADDED = {
 const TYPES: readonly string[] = Object.values(ADDED);
 
 function resourceOf(typeUrl: string, name: string, value: Uint8Array): XdsResource {
-  return Object.freeze({ typeUrl, name, version: hash('sha256', value).slice(0, 16), value });
+  return Object.freeze({ typeUrl, name, version: versionOf(value), value });
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Patches of what resources say in fewer words than a patch's author knows them by.
 import { fromBinary } from '@bufbuild/protobuf';
+import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { expect, test } from 'vitest';
 import { type Cluster, ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { RetryPolicy } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
+import { UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { meshProxy } from '#test/fixture/mesh-proxy.ts';
 import { clusterName } from '../../api/names.ts';
 import type { KubeObject } from '../../kube/types.ts';
@@ -131,11 +133,11 @@ test('retries that a patch gives a host are for routes that have none', () => {
   expect(own.map(([, attempts]) => attempts)).toEqual([2, 0, 5, 2]);
 });
 
-function shopWith(...matches: object[]): Cluster {
+function shopPatched(value: object): Cluster {
   const filter = envoyFilter({
     applyTo: 'CLUSTER',
     match: { context: 'SIDECAR_OUTBOUND', cluster: { service: HOST } },
-    patch: { operation: 'MERGE', value: { transport_socket_matches: matches } },
+    patch: { operation: 'MERGE', value },
   });
   return fromBinary(ClusterSchema, compiled(filter).get(TYPE_URL.cluster)!.get(`outbound|80||${HOST}`)!.value);
 }
@@ -146,8 +148,29 @@ test('a choice of socket that fits all endpoints is the socket of those that no 
     typed_config: { '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer' },
   };
   const mine = { name: 'mine', match: { mine: 'yes' }, transport_socket: raw };
-  const { transportSocketMatches, transportSocket } = shopWith(mine, { name: 'all', match: {}, transport_socket: raw });
+  const all = { name: 'all', match: {}, transport_socket: raw };
+  const { transportSocketMatches, transportSocket } = shopPatched({ transport_socket_matches: [mine, all] });
   expect(transportSocketMatches.map(({ name }) => name)).toEqual(['tlsMode-istio', 'mine']);
   expect(transportSocket?.name).toBe(raw.name);
-  expect(shopWith(mine).transportSocket).toBeUndefined();
+  expect(shopPatched({ transport_socket_matches: [mine] }).transportSocket).toBeUndefined();
+});
+
+test("a socket is merged into the mesh's by the name that all know it by", () => {
+  const type = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
+  const transport_socket = {
+    name: 'envoy.transport_sockets.tls',
+    typed_config: {
+      '@type': type,
+      max_session_keys: 0,
+      common_tls_context: { tls_params: { ecdh_curves: ['P-256'] } },
+    },
+  };
+  const { transportSocketMatches, transportSocket } = shopPatched({ transport_socket });
+  expect(transportSocket).toBeUndefined();
+  const [match] = transportSocketMatches;
+  expect(match?.transportSocket?.name).toBe(transport_socket.name);
+  const context = anyUnpack(match!.transportSocket!.configType.value!, UpstreamTlsContextSchema)!;
+  expect(context.maxSessionKeys).toBe(0);
+  expect(context.sni).toBe(`outbound_.80_._.${HOST}`);
+  expect(context.commonTlsContext?.tlsParams?.ecdhCurves).toEqual(['P-256']);
 });

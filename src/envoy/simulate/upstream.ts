@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whom a cluster leads to, and by which TLS.
+import { isDeepStrictEqual } from 'node:util';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import { type Cluster, Cluster_DiscoveryType, Cluster_LbPolicy } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
-import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
+import type { Locality, Metadata, TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { LbEndpoint, LocalityLbEndpoints } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
 import { ProxyProtocolUpstreamTransportSchema } from '#gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts';
 import { UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
@@ -34,7 +35,7 @@ export function upstreamOf(state: DecodedState, name: string): Upstream | undefi
   const manned = (assignment?.endpoints ?? [])
     .filter(({ lbEndpoints }) => lbEndpoints.length > 0)
     .sort((a, b) => a.priority - b.priority);
-  const all = manned.flatMap((locality) => endpointsOf(cluster, locality, weighted));
+  const all = [...Map.groupBy(manned, placeOf).values()].flatMap((place) => endpointsOf(cluster, place, weighted));
   const first = all[0]?.priority;
   return {
     endpoints: all.filter(({ priority }) => priority === first),
@@ -44,26 +45,42 @@ export function upstreamOf(state: DecodedState, name: string): Upstream | undefi
   };
 }
 
-function endpointsOf(cluster: Cluster, locality: LocalityLbEndpoints, weighted: boolean): UpstreamEndpoint[] {
-  const { lbEndpoints, priority, locality: place } = locality;
-  const sum = lbEndpoints.reduce((total, member) => total + (member.loadBalancingWeight ?? 1), 0);
-  const part = weighted ? (locality.loadBalancingWeight ?? 0) / sum : 1;
-  const name = place === undefined ? '' : [place.region, place.zone, place.subZone].filter((p) => p !== '').join('/');
-  return lbEndpoints.map((member) => ({
-    address: addressOf(member),
-    weight: (member.loadBalancingWeight ?? 1) * part,
-    tls: memberTls(cluster, member),
-    locality: name,
-    priority,
-  }));
+function placeOf({ priority, locality: place }: LocalityLbEndpoints): string {
+  return `${priority} ${place === undefined ? '' : nameOf(place)}`;
 }
 
-function memberTls(cluster: Cluster, member: LbEndpoint): UpstreamEndpoint['tls'] {
-  const mode = member.metadata?.filterMetadata['envoy.transport_socket_match']?.['tlsMode'];
-  const matched = cluster.transportSocketMatches.find(
-    (m) => m.match?.['tlsMode'] === undefined || m.match['tlsMode'] === mode,
+function nameOf({ region, zone, subZone }: Locality): string {
+  return [region, zone, subZone].filter((part) => part !== '').join('/');
+}
+
+/** `groups`: of one locality, which Envoy takes together, and whose weight the last one says. */
+function endpointsOf(cluster: Cluster, groups: readonly LocalityLbEndpoints[], weighted: boolean): UpstreamEndpoint[] {
+  const { loadBalancingWeight = 0, priority, locality } = groups.at(-1)!;
+  const sum = groups
+    .flatMap(({ lbEndpoints }) => lbEndpoints)
+    .reduce((total, member) => total + (member.loadBalancingWeight ?? 1), 0);
+  const part = weighted ? loadBalancingWeight / sum : 1;
+  return groups.flatMap(({ lbEndpoints, metadata }) =>
+    lbEndpoints.map((member) => ({
+      address: addressOf(member),
+      weight: (member.loadBalancingWeight ?? 1) * part,
+      tls: memberTls(cluster, [member.metadata, metadata]),
+      locality: locality === undefined ? '' : nameOf(locality),
+      priority,
+    })),
   );
-  return tlsOf(matched?.transportSocket ?? cluster.transportSocket);
+}
+
+/** What the endpoint says goes before what its locality says, whichever choice of socket comes first. */
+function memberTls(cluster: Cluster, words: readonly (Metadata | undefined)[]): UpstreamEndpoint['tls'] {
+  for (const word of words) {
+    const said = word?.filterMetadata['envoy.transport_socket_match'] ?? {};
+    const matched = cluster.transportSocketMatches.find(({ match }) =>
+      Object.entries(match ?? {}).every(([label, value]) => isDeepStrictEqual(said[label], value)),
+    );
+    if (matched !== undefined) return tlsOf(matched.transportSocket);
+  }
+  return tlsOf(cluster.transportSocket);
 }
 
 function addressOf(member: LbEndpoint): string {
