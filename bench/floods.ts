@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Floods and growth: node bench/floods.ts [--only storm,reconnects,growth,large] [--services 200] [--streams 200] [--seconds 60]
+// Floods and growth: node bench/floods.ts [--only storm,reconnects,resume,growth,large] [--services 200] [--streams 200] [--seconds 60]
 // [--reconnects 1000] [--large]. `isthmus serve` over files that `xdsload gen` wrote (XDSLOAD_BIN), in a process of its own.
 // --large: 10,000 reconnects, and 5,000 services with 2,000 proxies.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
@@ -10,12 +10,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { root } from '../test/fixture/sandbox.ts';
 import { addressOf, FollowingStream } from './floods/following-stream.ts';
+import { type Held, SimulatedSidecar } from './on-demand/simulated-sidecar.ts';
 import type { Result } from './plane/result.ts';
 import { median, print } from './report.ts';
 
 const { values: flags } = parseArgs({
   options: {
-    only: { type: 'string', default: 'storm,reconnects,growth,large' },
+    only: { type: 'string', default: 'storm,reconnects,resume,growth,large' },
     services: { type: 'string', default: '200' },
     streams: { type: 'string', default: '200' },
     seconds: { type: 'string', default: '60' },
@@ -209,6 +210,47 @@ async function measureFirstSync(services: number, proxies: number): Promise<void
   print('  CPUs busy with other things', (usage.otherCPUSeconds / usage.wallSeconds).toFixed(2), '');
 }
 
+/** The control plane is killed, and all come back: without a word of what they have, and telling it. */
+async function measureResumed(services: number, proxies: number): Promise<void> {
+  const used = Array.from({ length: Math.min(10, services) }, (_, i) => ({
+    host: `svc-${String(i).padStart(5, '0')}.ns-${i % 10}.svc.cluster.local`,
+    port: 80,
+  }));
+  const connectAll = (held?: Held) =>
+    Array.from({ length: proxies }, (_, i) => {
+      const options = { delivery: 'FULL' as const, used, ...(held === undefined ? {} : { held }) };
+      return new SimulatedSidecar(`127.0.0.1:${PORT}`, i, options);
+    });
+  console.log(
+    `\n${proxies} proxies come back to a control plane that was restarted, ${services} services (${noise()})`,
+  );
+  let held: Held | undefined;
+  for (const what of ['saying nothing', 'telling what they have']) {
+    const { pid } = await serve(services);
+    const cpu = cpuSeconds(pid);
+    const startedAt = performance.now();
+    const all = connectAll(held);
+    await Promise.all(all.map(({ synced }) => synced));
+    let seconds = (performance.now() - startedAt) / 1000;
+    for (let before = -1, now = 0; before !== now; await sleep(2_000)) {
+      before = now;
+      now = all.reduce((total, { bytes }) => total + bytes, cpuSeconds(pid));
+      if (before !== now) seconds = (performance.now() - startedAt) / 1000;
+    }
+    const bytes = all.reduce((total, each) => total + each.bytes, 0);
+    print(`  ${what}: bytes`, `${(bytes / 1e6).toFixed(1)} MB`, '');
+    print(
+      '    until nothing more comes; CPU of the control plane',
+      `${seconds.toFixed(1)} s, ${(cpuSeconds(pid) - cpu).toFixed(1)} s`,
+      '',
+    );
+    print('    its peak memory', mib(memoryMiB(pid, 'VmHWM')), '');
+    held ??= all[0]!.held;
+    for (const each of all) each.close();
+    await stop();
+  }
+}
+
 /** Least squares: the slope. */
 function slope(points: readonly (readonly [number, number])[]): number {
   const mean = (k: 0 | 1) => points.reduce((total, point) => total + point[k], 0) / points.length;
@@ -252,6 +294,7 @@ if (XDSLOAD === undefined) {
       await measureStorm(true);
     }
     if (wanted.has('reconnects')) await measureFirstSync(100, flags.large ? 10_000 : Number(flags.reconnects));
+    if (wanted.has('resume')) await measureResumed(flags.large ? 1000 : 200, 100);
     if (wanted.has('growth')) await measureGrowth();
     if (flags.large && wanted.has('large')) await measureFirstSync(5000, 2000);
   } finally {

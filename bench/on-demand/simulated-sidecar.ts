@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sidecar as the discovery server sees it: delta ADS over one HTTP/2 connection, asking in the order in which Envoy asks, and
-// for what its mode leaves to be asked for. It keeps names and versions of what it is sent, and nothing else.
+// for what its mode leaves to be asked for. It keeps names and versions of what it is sent, and nothing else; on another stream it
+// tells them, as Envoy does.
 
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
@@ -19,6 +20,7 @@ import {
   ENDPOINT_TYPE,
   LISTENER_TYPE,
   ROUTE_TYPE,
+  SEND_ORDER,
   VIRTUAL_HOST_TYPE,
 } from '../../src/xds/session/type-urls.ts';
 
@@ -31,7 +33,15 @@ export interface UsedService {
   readonly port: number;
 }
 
+/** What a sidecar has of an earlier stream: type -> name -> version, and the names that it asked by. */
+export interface Held {
+  readonly versions: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  readonly asked: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
 export interface SimulatedSidecarOptions {
+  /** It goes on with that, and is synced at once. */
+  readonly held?: Held;
   readonly delivery: ConfigDelivery;
   readonly used: readonly UsedService[];
   /** Is given each message that arrives, with its prefix, and how many were sent before. */
@@ -52,7 +62,10 @@ export class SimulatedSidecar {
   readonly #record: SimulatedSidecarOptions['record'];
   readonly #session: ClientHttp2Session;
   readonly #stream: ClientHttp2Stream;
+  /** Type and name of each resource that came by this stream, and of each removal with a minus before it. */
+  readonly received: string[] = [];
   readonly #asked = new Map<string, Set<string>>();
+  readonly #versions = new Map<string, Map<string, string>>();
   /** Names whose answers have not come. */
   readonly #awaited = new Set<string>();
   #hasAskedForUsed = false;
@@ -75,13 +88,36 @@ export class SimulatedSidecar {
     this.#stream.on('error', reject);
     this.#stream.on('data', (chunk: Buffer) => this.#read(chunk));
     const ip = `10.180.${number >> 8}.${number & 255}`;
-    this.#send(CLUSTER_TYPE, {
-      node: {
-        id: `sidecar~${ip}~client-${number}.ns-0~ns-0.svc.cluster.local`,
-        cluster: 'client.ns-0',
-        metadata: { LABELS: { app: 'client' }, [DELIVERY_METADATA]: this.#delivery },
-      },
-    });
+    const node = {
+      id: `sidecar~${ip}~client-${number}.ns-0~ns-0.svc.cluster.local`,
+      cluster: 'client.ns-0',
+      metadata: { LABELS: { app: 'client' }, [DELIVERY_METADATA]: this.#delivery },
+    };
+    if (options.held === undefined) this.#send(CLUSTER_TYPE, { node });
+    else this.#resume(options.held, node);
+  }
+
+  /** To be told to another stream. */
+  get held(): Held {
+    return { versions: this.#versions, asked: this.#asked };
+  }
+
+  #resume({ versions, asked }: Held, node: object): void {
+    this.#hasAskedForUsed = true;
+    const types = SEND_ORDER.filter((typeUrl) => versions.has(typeUrl));
+    for (const typeUrl of types) {
+      const names = [...(asked.get(typeUrl) ?? [])];
+      const known = new Map(versions.get(typeUrl));
+      this.#asked.set(typeUrl, new Set(names));
+      this.#versions.set(typeUrl, known);
+      const isOfAll = typeUrl === CLUSTER_TYPE && names.length > 0;
+      this.#send(typeUrl, {
+        ...(typeUrl === types[0] ? { node } : {}),
+        resourceNamesSubscribe: isOfAll ? ['*', ...names] : names,
+        initialResourceVersions: Object.fromEntries(known),
+      });
+    }
+    this.#finish();
   }
 
   /** Milliseconds of performance.now() at which the next message about the host arrives. */
@@ -130,6 +166,7 @@ export class SimulatedSidecar {
   #take({ typeUrl, nonce, resources, removedResources }: DeltaDiscoveryResponse): void {
     this.#send(typeUrl, { responseNonce: nonce });
     const names = resources.map(({ name }) => name);
+    this.#remember(typeUrl, resources, removedResources);
     this.#notice(typeUrl, resources);
     switch (typeUrl) {
       case CLUSTER_TYPE:
@@ -163,6 +200,19 @@ export class SimulatedSidecar {
     for (const { name, aliases } of resources) for (const each of [name, ...aliases]) this.#awaited.delete(each);
     for (const name of removedResources) this.#awaited.delete(name);
     if (this.#hasAskedForUsed && this.#awaited.size === 0) this.#finish();
+  }
+
+  #remember(typeUrl: string, resources: DeltaDiscoveryResponse['resources'], removed: readonly string[]): void {
+    const held = this.#versions.get(typeUrl) ?? new Map<string, string>();
+    this.#versions.set(typeUrl, held);
+    for (const { name, version } of resources) {
+      held.set(name, version);
+      this.received.push(`${typeUrl} ${name}`);
+    }
+    for (const name of removed) {
+      held.delete(name);
+      this.received.push(`-${typeUrl} ${name}`);
+    }
   }
 
   /** Requests for the services that it uses. */

@@ -132,12 +132,16 @@ class Pair {
     return true;
   }
 
-  /** Lets everything on the way arrive. Throws when that takes for ever. */
+  /** Lets everything on the way arrive, and time pass where the session waits. Throws when that takes for ever. */
   settle(): void {
     this.pump();
     for (let rounds = 0; rounds < 2000; rounds++) {
       const moved = this.step({ kind: 'deliver-request' });
-      if (!this.step({ kind: 'deliver-response' }) && !moved) return;
+      if (this.step({ kind: 'deliver-response' }) || moved) continue;
+      const wakeAtMs = this.session.wakeAtMs(this.nowMs);
+      if (wakeAtMs === undefined) return;
+      this.nowMs = wakeAtMs;
+      this.pump();
     }
     throw new Error('the session does not come to rest');
   }

@@ -19,6 +19,8 @@ export interface Gates {
   readonly warmingLimitMs: number;
   /** When the client went on with what it had, before it asked for clusters; undefined when it did not. */
   readonly resumedAtMs: number | undefined;
+  /** The client goes on with what it had, and is about to ask for this type again: what it still uses is not known. */
+  isExpected(typeUrl: string): boolean;
 }
 
 export function mayUpsert(state: TypeState, gates: Gates): boolean {
@@ -83,5 +85,7 @@ function isSettled(typeUrl: string, gates: Gates): boolean {
 }
 
 function isInUseNowhereElse(typeUrl: string, gates: Gates): boolean {
-  return isSettled(typeUrl, gates) && (gates.stateOf(typeUrl)?.rejected.size ?? 0) === 0;
+  const state = gates.stateOf(typeUrl);
+  if (state === undefined) return !gates.isExpected(typeUrl);
+  return isSettled(typeUrl, gates) && state.rejected.size === 0;
 }

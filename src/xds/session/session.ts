@@ -16,6 +16,7 @@ import {
   CLUSTER_TYPE,
   ENDPOINT_TYPE,
   FULL_STATE_TYPES,
+  LISTENER_TYPE,
   ROUTE_TYPE,
   SEND_ORDER,
   VIRTUAL_HOST_TYPE,
@@ -117,6 +118,8 @@ export class Session {
   #namedBytes = 0;
   /** When the client resumed without having asked for clusters. */
   #resumedAtMs: number | undefined;
+  /** When the client said which clusters it has of an earlier stream. */
+  #clustersHeldAtMs: number | undefined;
 
   constructor(options: SessionOptions) {
     this.#variant = options.variant;
@@ -190,7 +193,9 @@ export class Session {
     const limits = this.#ordered.flatMap((state) =>
       state.outstanding === undefined ? [] : [state.outstanding.sentAtMs + this.#warmingLimitMs],
     );
-    if (this.#resumedAtMs !== undefined) limits.push(this.#resumedAtMs + this.#warmingLimitMs);
+    for (const atMs of [this.#resumedAtMs, this.#clustersHeldAtMs]) {
+      if (atMs !== undefined) limits.push(atMs + this.#warmingLimitMs);
+    }
     const future = limits.filter((atMs) => atMs > nowMs);
     return future.length === 0 ? undefined : Math.min(...future);
   }
@@ -314,6 +319,7 @@ export class Session {
     const isWarming = clusters === undefined;
     state.resume(versions, state.typeUrl === ENDPOINT_TYPE && isWarming);
     if (isWarming) this.#resumedAtMs ??= nowMs;
+    if (state.typeUrl === CLUSTER_TYPE) this.#clustersHeldAtMs = nowMs;
     if (state.typeUrl !== ENDPOINT_TYPE) return;
     for (const { name } of clusters?.outstanding?.upserts ?? []) state.resend(name);
   }
@@ -334,6 +340,16 @@ export class Session {
     else for (const name of wanted) if (name !== '*' && !state.names.has(name)) state.subscribe(name);
   }
 
+  /** A client that goes on asks for all its types at once, one request behind the other. */
+  #isExpected(typeUrl: string, nowMs: number): boolean {
+    if (this.#clustersHeldAtMs === undefined || this.#types.has(typeUrl)) return false;
+    if (nowMs - this.#clustersHeldAtMs >= this.#warmingLimitMs) return false;
+    // Without listeners it uses no routes.
+    const listeners = this.#types.get(LISTENER_TYPE);
+    if (listeners !== undefined && listeners.held.size + listeners.upserts.size === 0) return false;
+    return this.#resourcesOf(typeUrl).size + this.#offerOf(typeUrl).resources.size > 0;
+  }
+
   #mayHaveSomething(state: TypeState): boolean {
     return state.hasUnsent || state.removals.size > 0 || state.typeUrl === VIRTUAL_HOST_TYPE;
   }
@@ -344,6 +360,7 @@ export class Session {
       nowMs,
       warmingLimitMs: this.#warmingLimitMs,
       resumedAtMs: this.#resumedAtMs,
+      isExpected: (typeUrl: string) => this.#isExpected(typeUrl, nowMs),
     };
     const isOpen = mayUpsert(state, gates);
     let upserts = isOpen ? this.#takeUpserts(state) : [];

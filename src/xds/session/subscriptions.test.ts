@@ -8,7 +8,7 @@ import type { DesiredState, XdsResource } from '../types.ts';
 import { rememberDiffs } from './map-diff.ts';
 import { Session, type SessionResponse } from './session.ts';
 import { request } from './testing/model-client.ts';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE } from './type-urls.ts';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from './type-urls.ts';
 
 const NAMES = ['a', 'b', 'c', 'd'];
 
@@ -134,6 +134,39 @@ describe('subscriptions', () => {
     expect(client.take()).toHaveLength(1);
     client.ask(['a']);
     expect(client.take()).toMatchObject([{ resources: [{ name: 'a' }] }]);
+  });
+
+  it('of a client that goes on, no cluster is taken before its listeners and routes are known', () => {
+    const types = [CLUSTER_TYPE, LISTENER_TYPE, ROUTE_TYPE];
+    const desired = new Map(types.flatMap((type) => [...stateOf(type, { new: 1 })]));
+    const resume = (session: Session, type: string, subscribe: readonly string[], version: string, nowMs: number) => {
+      const initialVersions = [
+        ['old', '1'],
+        ['new', version],
+      ] as const;
+      session.receive({ ...request(type, '', undefined), subscribe, initialVersions }, nowMs);
+    };
+    const session = new Session({ variant: 'delta' });
+    session.update(desired);
+    resume(session, CLUSTER_TYPE, [], '1', 0);
+    expect(session.next(0)).toBeUndefined();
+    resume(session, LISTENER_TYPE, [], '1', 0);
+    expect(session.next(0)).toMatchObject({ typeUrl: LISTENER_TYPE, removed: ['old'], nonce: '1' });
+    session.receive(request(LISTENER_TYPE, '1', undefined), 0);
+    expect(session.next(0)).toBeUndefined();
+    resume(session, ROUTE_TYPE, ['old', 'new'], '0', 0);
+    expect(session.next(0)).toMatchObject({ typeUrl: ROUTE_TYPE, resources: [{ name: 'new' }], nonce: '2' });
+    session.receive(request(ROUTE_TYPE, '2', undefined), 0);
+    const rest = [session.next(0), session.next(0)];
+    expect(rest.find((response) => response?.typeUrl === CLUSTER_TYPE)?.removed).toEqual(['old']);
+
+    // Somebody who never asks for them is not waited for without end.
+    const clustersAlone = new Session({ variant: 'delta', warmingLimitMs: 5000 });
+    clustersAlone.update(desired);
+    resume(clustersAlone, CLUSTER_TYPE, [], '1', 0);
+    expect(clustersAlone.next(0)).toBeUndefined();
+    expect(clustersAlone.wakeAtMs(0)).toBe(5000);
+    expect(clustersAlone.next(5000)).toMatchObject({ typeUrl: CLUSTER_TYPE, removed: ['old'] });
   });
 
   it('resume where an earlier stream ended', () => {
