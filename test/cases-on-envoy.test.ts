@@ -16,7 +16,7 @@ import { hashFault } from './proof/chances.ts';
 import { ASK_HEADER, EchoServer } from './proof/echo-server.ts';
 import { faultOfCopies, faultOfTold } from './proof/told-by-hand.ts';
 import { type Bench, tryCalls, type Verdict } from './proof/trial.ts';
-import { type CallCase, passed, readCall, readCalls } from './scenarios/calls.ts';
+import { type CallCase, passed, readCall, readCalls, runCall } from './scenarios/calls.ts';
 import { findCases, loadCase } from './scenarios/goldens.ts';
 import type { ScenarioProxy } from './scenarios/scenario.ts';
 
@@ -71,6 +71,7 @@ function shares(outcome: Outcome): Map<string, number> {
 }
 
 function timesFor({ said, outcome }: Pick<Asked, 'said' | 'outcome'>): number {
+  if (said.down !== undefined) return 2 * SURE * (said.instead?.length ?? 0);
   const all = [
     ...shares(outcome).values(),
     ...Object.values(said.copied ?? {}).flatMap((p) => [p / 100, 1 - p / 100]),
@@ -107,6 +108,16 @@ function faultOf({ said, outcome }: Asked, verdicts: readonly Verdict[]): string
   return hashFault(verdicts) ?? faultOfCopies(said, seen);
 }
 
+function faultOfInstead({ said }: Asked, verdicts: readonly Verdict[]): string | undefined {
+  const reached = new Set(
+    verdicts.flatMap(({ seen }) => seen.arrivals.map(({ address }) => seen.standIn(address)?.endpoint ?? address)),
+  );
+  const wanted = said.instead ?? [];
+  return wanted.length === reached.size && wanted.every((endpoint) => reached.has(endpoint))
+    ? undefined
+    : `it reaches ${[...reached]}`;
+}
+
 describe.skipIf(envoyPath === undefined)('calls.yaml on real Envoys', () => {
   const cases = findCases().flatMap((name) => {
     const calls = readCalls(name);
@@ -125,27 +136,29 @@ describe.skipIf(envoyPath === undefined)('calls.yaml on real Envoys', () => {
 
   async function tryCase(name: string, from: string, calls: readonly CallCase[], delivery: ConfigDelivery) {
     const proxy = loadCase(name).proxies.get(from)!;
+    // What Envoy is held against is what was written.
+    for (const call of calls) expect(runCall(call, proxy).lines, call.name).toEqual([call.expect].flat());
     const asked = askedOf(calls, proxy);
     const compiled =
       delivery === 'FULL'
         ? proxy.compiled
         : compileProxy(proxy.snapshot, { ...proxy.proxy, delivery }, new CompileCache());
-    const sent = asked.flatMap((each) => Array.from({ length: timesFor(each) }, () => each));
     const kind = proxy.proxy.kind;
     const state = DecodedState.of(proxy.compiled);
-    const verdicts = await tryCalls(
-      bench,
-      compiled,
-      kind,
-      sent.map(({ call }) => call),
-      state,
-    );
-    const faults = asked.map((each) => {
-      const own = verdicts.filter((_, i) => sent[i] === each);
-      const fault = faultOf(each, own);
-      return fault === undefined ? undefined : `${each.said.name}: ${fault}`;
-    });
-    expect(faults.filter((fault) => fault !== undefined)).toEqual([]);
+    const faults: string[] = [];
+    // Who is down is so for a whole proxy.
+    for (const [, some] of Map.groupBy(asked, ({ said }) => String(said.down))) {
+      const sent = some.flatMap((each) => Array.from({ length: timesFor(each) }, () => each));
+      const down = some[0]!.said.down ?? [];
+      const all = sent.map(({ call }) => call);
+      const verdicts = await tryCalls(bench, compiled, kind, all, { state, down });
+      for (const each of some) {
+        const own = verdicts.filter((_, i) => sent[i] === each);
+        const fault = each.said.down === undefined ? faultOf(each, own) : faultOfInstead(each, own);
+        if (fault !== undefined) faults.push(`${each.said.name}: ${fault}`);
+      }
+    }
+    expect(faults).toEqual([]);
   }
 
   test.each(cases)('%s, %s', (name, from, calls) => tryCase(name, from, calls, 'FULL'));

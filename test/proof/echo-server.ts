@@ -61,9 +61,9 @@ const PROXY_V2 = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 
 export class EchoServer {
   readonly #arrivals = new Map<string, Arrival[]>();
-  /** By the client's port, which TLS and HTTP/2 within have as well. */
-  readonly #tunnels = new Map<number | undefined, string>();
-  readonly #layers = new Map<number | undefined, readonly ArrivedTls[]>();
+  /** By both ends of the connection, which TLS and HTTP/2 within have as well: one port may dial several addresses. */
+  readonly #tunnels = new Map<string, string>();
+  readonly #layers = new Map<string, readonly ArrivedTls[]>();
   readonly #open = new Set<Socket>();
   readonly #http1 = http.createServer();
   readonly #http2 = http2.createServer({ settings: { enableConnectProtocol: true } });
@@ -78,7 +78,7 @@ export class EchoServer {
     this.#http1.on('connect', (req, socket) => this.#connect(req, socket as Socket));
     this.#http2.on('connect', (req: Http2ServerRequest, res: Http2ServerResponse) => {
       res.writeHead(200);
-      this.#tunnels.set(req.socket.remotePort, req.authority);
+      this.#tunnels.set(endsOf(req.socket), req.authority);
       this.#sniff(res.stream, req.socket);
     });
     this.#http2.on('request', answer).on('sessionError', () => {});
@@ -125,15 +125,15 @@ export class EchoServer {
   #accept(socket: Socket): void {
     this.#open.add(socket);
     // Ports come again.
-    this.#layers.delete(socket.remotePort);
-    this.#tunnels.delete(socket.remotePort);
+    this.#layers.delete(endsOf(socket));
+    this.#tunnels.delete(endsOf(socket));
     socket.on('close', () => this.#open.delete(socket)).on('error', () => {});
     this.#sniff(socket);
   }
 
   #secured(socket: TLSSocket): void {
     socket.on('error', () => {});
-    this.#know(socket, socket.remotePort);
+    this.#know(socket, endsOf(socket));
     this.#sniff(socket);
   }
 
@@ -173,14 +173,14 @@ export class EchoServer {
     });
     outer.on('data', (chunk: Buffer) => stream.push(chunk)).on('end', () => stream.push(null));
     const inner = new TLSSocket(stream, { isServer: true, secureContext: this.#context });
-    inner.on('error', () => {}).on('secure', () => this.#know(inner, below.remotePort));
+    inner.on('error', () => {}).on('secure', () => this.#know(inner, endsOf(below)));
     inner.once('data', (chunk: Buffer) => this.#bytes(inner, chunk.toString(), below));
   }
 
-  #know(socket: TLSSocket, remotePort: number | undefined): void {
+  #know(socket: TLSSocket, ends: string): void {
     const { subjectaltname = '' } = socket.getPeerCertificate();
     const layer = { serverName: socket.servername || '', alpn: socket.alpnProtocol || '', peer: subjectaltname };
-    this.#layers.set(remotePort, [...(this.#layers.get(remotePort) ?? []), layer]);
+    this.#layers.set(ends, [...(this.#layers.get(ends) ?? []), layer]);
   }
 
   #bytes(socket: Duplex, text: string, below: Connection): void {
@@ -189,9 +189,13 @@ export class EchoServer {
     socket.end(`arrival ${number}\n`);
   }
 
-  #connectionOf({ localAddress = '', remotePort }: Connection): Pick<Arrival, 'address' | 'tls' | 'tunnel'> {
-    const tunnel = this.#tunnels.get(remotePort);
-    return { address: localAddress, tls: this.#layers.get(remotePort) ?? [], ...(tunnel !== undefined && { tunnel }) };
+  #connectionOf(below: Connection): Pick<Arrival, 'address' | 'tls' | 'tunnel'> {
+    const tunnel = this.#tunnels.get(endsOf(below));
+    return {
+      address: below.localAddress ?? '',
+      tls: this.#layers.get(endsOf(below)) ?? [],
+      ...(tunnel !== undefined && { tunnel }),
+    };
   }
 
   #remember(pair: string, arrival: Arrival): number {
@@ -248,9 +252,13 @@ export class EchoServer {
 
   #connect(req: IncomingMessage, socket: Socket): void {
     socket.write('HTTP/1.1 200 OK\r\n\r\n');
-    this.#tunnels.set(socket.remotePort, req.url ?? '');
+    this.#tunnels.set(endsOf(socket), req.url ?? '');
     this.#sniff(socket);
   }
+}
+
+function endsOf({ localAddress, remotePort }: Pick<Connection, 'localAddress' | 'remotePort'>): string {
+  return `${localAddress} ${remotePort}`;
 }
 
 function socketOf(req: IncomingMessage | Http2ServerRequest): Connection {

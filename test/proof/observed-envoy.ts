@@ -14,6 +14,7 @@ import {
 } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { Address } from '#gen/envoy/config/core/v3/address_pb.ts';
 import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
+import { HealthStatus } from '#gen/envoy/config/core/v3/health_check_pb.ts';
 import {
   type LocalityLbEndpoints,
   LocalityLbEndpointsSchema,
@@ -58,21 +59,25 @@ export interface ObservedOptions {
   readonly echoPort: number;
   /** Its endpoints stand in 127.BLOCK.0.0/16; absent: 77. */
   readonly block?: number;
+  /** `10.1.0.7:9080`: known to be down. */
+  readonly down?: readonly string[];
 }
 
 export class ObservedEnvoy {
   readonly #standIns = new Map<string, StandIn>();
   readonly #block: number;
+  readonly #down: ReadonlySet<string>;
   #discovery: MemoryDiscovery | undefined;
   #envoy: RunningEnvoy | undefined;
   #ports = new Map<string, number>();
 
-  private constructor(block: number) {
+  private constructor({ block = 77, down = [] }: ObservedOptions) {
     this.#block = block;
+    this.#down = new Set(down);
   }
 
   static async start(envoyPath: string, options: ObservedOptions): Promise<ObservedEnvoy> {
-    const observed = new ObservedEnvoy(options.block ?? 77);
+    const observed = new ObservedEnvoy(options);
     try {
       const { offered } = options;
       if (offered === undefined || offered.size === 0) await observed.#startGiven(envoyPath, options);
@@ -210,10 +215,11 @@ export class ObservedEnvoy {
     { lbEndpoints }: LocalityLbEndpoints,
     { cluster, echoPort, lookedUp = false }: { cluster: string; echoPort: number; lookedUp?: boolean },
   ): void {
-    for (const { hostIdentifier } of lbEndpoints) {
-      if (hostIdentifier.case !== 'endpoint') continue;
-      const { value } = hostIdentifier;
+    for (const member of lbEndpoints) {
+      if (member.hostIdentifier.case !== 'endpoint') continue;
+      const { value } = member.hostIdentifier;
       const endpoint = addressText(value.address?.address);
+      if (this.#down.has(endpoint)) member.healthStatus = HealthStatus.UNHEALTHY;
       if (lookedUp && value.hostname === '') value.hostname = endpoint.replace(/:\d+$/, '');
       value.additionalAddresses = [];
       value.address = socketAddress(this.#addressFor({ cluster, endpoint }), echoPort);

@@ -90,17 +90,24 @@ export function hangingCalls(verdicts: readonly Verdict[], count: number): Call[
 /** More handshakes than a busy machine can do within the time that a proxy gives one would fail. */
 const AT_ONCE = 64;
 
-/** Copies that are certain are waited for. `state`: what is to happen, if not what these resources say. */
+interface TrialOptions {
+  /** What is to happen, if not what these resources say. */
+  readonly state?: DecodedState;
+  readonly down?: readonly string[];
+}
+
+/** Copies that are certain are waited for. */
 export async function tryCalls(
   bench: Bench,
   { desired, offered }: Pick<CompiledProxy, 'desired' | 'offered'>,
   proxy: ProxyName,
   calls: readonly Call[],
-  state: DecodedState = new DecodedState(desired, offered),
+  { state = new DecodedState(desired, offered), down = [] }: TrialOptions = {},
 ): Promise<Verdict[]> {
   const envoy = await ObservedEnvoy.start(bench.envoyPath, {
     desired,
     offered,
+    down,
     keys: bench.authority.keysOf(MESHED),
     echoPort: bench.echo.port,
   });

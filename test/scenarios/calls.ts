@@ -46,6 +46,9 @@ export interface CallCase {
   /** Headers of the answer. */
   readonly answered?: Readonly<Record<string, string | null>>;
   readonly body?: string;
+  /** Endpoints that do not serve (`10.1.0.7:8080`), of which `expect` knows nothing, and those that do in their place: all of them. */
+  readonly down?: readonly string[];
+  readonly instead?: readonly string[];
   /** Cluster -> percentage of the requests that are copied to it. */
   readonly copied?: Readonly<Record<string, number>>;
 }
