@@ -38,12 +38,21 @@ import { RouteTables } from './route-tables.ts';
 import { type SecretSource, secretSource } from './tls.ts';
 
 const CLUSTER = { typeUrl: TYPE_URL.cluster, schema: ClusterSchema, name: (m: Cluster) => m.name };
+/** Copies of a pod have equal ones. */
+const INBOUND = { ...CLUSTER, isRepeated: true as const };
 const ENDPOINTS = {
   typeUrl: TYPE_URL.endpoints,
   schema: ClusterLoadAssignmentSchema,
   name: (m: ClusterLoadAssignment) => m.clusterName,
 };
-const LISTENER = { typeUrl: TYPE_URL.listener, schema: ListenerSchema, name: (m: Listener) => m.name };
+/** Ordered by where the proxy is, they are made for each place, and often alike. */
+const ENDPOINTS_BY_PLACE = { ...ENDPOINTS, isRepeated: true as const };
+const LISTENER = {
+  typeUrl: TYPE_URL.listener,
+  schema: ListenerSchema,
+  name: (m: Listener) => m.name,
+  isRepeated: true as const,
+};
 
 export interface EndpointLookup {
   /** All endpoints, by service. */
@@ -198,7 +207,7 @@ export class EnvoyCompiler {
     yield this.#cache.get(this.#fixed.blackHole, 'black hole', CLUSTER, buildBlackHole);
     const mark = intent.upstreamMark;
     for (const port of intent.inbound?.ports ?? []) {
-      yield this.#cache.get(port, `inbound ${mark}`, CLUSTER, () => buildInboundCluster(port, mark));
+      yield this.#cache.get(port, `inbound ${mark}`, INBOUND, () => buildInboundCluster(port, mark));
     }
     yield this.#cache.get(this.#fixed.inboundRest, `inbound ${mark}`, CLUSTER, () =>
       buildInboundCluster(undefined, mark),
@@ -210,7 +219,8 @@ export class EnvoyCompiler {
     const build = (destination: DestinationIntent, endpoints: readonly EndpointIntent[]): XdsResource => {
       const name = destinationName(destination.ref, destination.use);
       const { locality } = destination;
-      return this.#cache.get(endpoints, `${name} ${assignmentContext(locality)}`, ENDPOINTS, () =>
+      const kind = locality === undefined ? ENDPOINTS : ENDPOINTS_BY_PLACE;
+      return this.#cache.get(endpoints, `${name} ${assignmentContext(locality)}`, kind, () =>
         buildLoadAssignment(name, endpoints, locality),
       );
     };

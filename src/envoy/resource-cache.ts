@@ -14,12 +14,29 @@ export function versionOf(content: Uint8Array | string): string {
   return hash('sha256', content, 'base64url').slice(0, 11);
 }
 
+export interface ResourceKind<D extends DescMessage> {
+  readonly typeUrl: string;
+  readonly schema: D;
+  name(message: MessageShape<D>): string;
+  /** Its nodes come again as other objects with the same content, and are dear to build: a pod's listener, by its copies. */
+  readonly isRepeated?: true;
+}
+
+/** What became of a node: nearly always one thing. */
+interface Made {
+  readonly typeUrl: string;
+  readonly context: string;
+  readonly resource: XdsResource;
+  /** By type and context. */
+  others: Map<string, XdsResource> | undefined;
+}
+
 /**
- * Resources by the intent that they were built from: first by the very object, then by its content. Equal resources
- * are one object, whoever gets them; what no proxy holds any more is forgotten.
+ * Resources by the intent that they were built from. Equal resources are one object, whoever gets them; what no proxy holds
+ * any more is forgotten.
  */
 export class ResourceCache {
-  readonly #byNode = new WeakMap<object, Map<string, XdsResource>>();
+  readonly #byNode = new WeakMap<object, Made>();
   readonly #byContent = new Map<string, WeakRef<XdsResource>>();
   readonly #byVersion = new Map<string, WeakRef<XdsResource>>();
   readonly #parts = new WeakMap<object, ResourcePart>();
@@ -36,18 +53,13 @@ export class ResourceCache {
   get<D extends DescMessage>(
     node: object,
     context: string,
-    kind: { readonly typeUrl: string; readonly schema: D; name(message: MessageShape<D>): string },
+    kind: ResourceKind<D>,
     build: () => MessageShape<D>,
   ): XdsResource {
-    const tag = `${kind.typeUrl} ${context}`;
-    const perNode = this.#byNode.get(node) ?? new Map<string, XdsResource>();
-    this.#byNode.set(node, perNode);
-    const known = perNode.get(tag);
+    const known = this.#madeOf(node, kind.typeUrl, context);
     if (known !== undefined) return known;
-    const content = hash('sha1', `${tag} ${JSON.stringify(node)}`);
-    const resource = this.#byContent.get(content)?.deref() ?? this.#build(kind, build);
-    this.#remember(this.#byContent, content, resource);
-    perNode.set(tag, resource);
+    const resource = kind.isRepeated ? this.#repeated(node, context, kind, build) : this.#build(kind, build);
+    this.#noteMade(node, context, resource);
     return resource;
   }
 
@@ -61,17 +73,15 @@ export class ResourceCache {
     parts: readonly ResourcePart[],
     assemble: () => Uint8Array,
   ): XdsResource {
-    const perNode = this.#byNode.get(node) ?? new Map<string, XdsResource>();
-    this.#byNode.set(node, perNode);
-    const known = perNode.get(`${typeUrl} ${context}`);
+    const known = this.#madeOf(node, typeUrl, context);
     if (known !== undefined) return known;
-    const version = versionOf(`${context} ${parts.map(({ digest }) => digest).join(' ')}`);
+    const version = versionOf(`${name} ${context} ${parts.map(({ digest }) => digest).join('')}`);
     const resource = this.#intern(typeUrl, name, version, assemble);
-    perNode.set(`${typeUrl} ${context}`, resource);
+    this.#noteMade(node, context, resource);
     return resource;
   }
 
-  /** A part of resources, serialized once: by the object, then by its content. */
+  /** A part of resources, serialized once: by the object, then by its content, for a gateway's are made anew all the time. */
   part<T extends object>(node: T, serialize: (node: T) => Uint8Array): ResourcePart {
     const known = this.#parts.get(node);
     if (known !== undefined) return known;
@@ -85,13 +95,39 @@ export class ResourceCache {
   #serialize<T>(node: T, serialize: (node: T) => Uint8Array): ResourcePart {
     this.builds++;
     const bytes = serialize(node);
-    return { bytes, digest: hash('sha256', bytes).slice(0, 32) };
+    return { bytes, digest: hash('sha256', bytes, 'buffer').toString('base64url', 0, 16) };
   }
 
-  #build<D extends DescMessage>(
-    kind: { readonly typeUrl: string; readonly schema: D; name(message: MessageShape<D>): string },
+  #madeOf(node: object, typeUrl: string, context: string): XdsResource | undefined {
+    const made = this.#byNode.get(node);
+    if (made === undefined) return undefined;
+    if (made.context === context && made.typeUrl === typeUrl) return made.resource;
+    return made.others?.get(`${typeUrl} ${context}`);
+  }
+
+  #noteMade(node: object, context: string, resource: XdsResource): void {
+    const { typeUrl } = resource;
+    const made = this.#byNode.get(node);
+    if (made === undefined) this.#byNode.set(node, { typeUrl, context, resource, others: undefined });
+    else {
+      made.others ??= new Map();
+      made.others.set(`${typeUrl} ${context}`, resource);
+    }
+  }
+
+  #repeated<D extends DescMessage>(
+    node: object,
+    context: string,
+    kind: ResourceKind<D>,
     build: () => MessageShape<D>,
   ): XdsResource {
+    const content = hash('sha1', `${kind.typeUrl} ${context} ${JSON.stringify(node)}`);
+    const resource = this.#byContent.get(content)?.deref() ?? this.#build(kind, build);
+    this.#remember(this.#byContent, content, resource);
+    return resource;
+  }
+
+  #build<D extends DescMessage>(kind: ResourceKind<D>, build: () => MessageShape<D>): XdsResource {
     this.builds++;
     const message = build();
     const value = toBinary(kind.schema, message);
@@ -99,11 +135,11 @@ export class ResourceCache {
   }
 
   #intern(typeUrl: string, name: string, version: string, bytes: () => Uint8Array): XdsResource {
-    const key = `${typeUrl} ${name} ${version}`;
-    const known = this.#byVersion.get(key)?.deref();
-    if (known !== undefined) return known;
+    const known = this.#byVersion.get(version)?.deref();
+    // What is called otherwise is another resource, though its content be the same.
+    if (known !== undefined && known.name === name && known.typeUrl === typeUrl) return known;
     const resource = Object.freeze({ typeUrl, name, version, value: bytes() });
-    this.#remember(this.#byVersion, key, resource);
+    this.#remember(this.#byVersion, version, resource);
     return resource;
   }
 

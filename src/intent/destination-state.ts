@@ -21,7 +21,6 @@ import { HostChanges } from './host-changes.ts';
 /** `proxy`: connections of the proxy itself. `sni` and `exit`: TLS that a gateway passes on, into its cluster or out of it. */
 export type DestinationUse = 'proxy' | 'sni' | 'exit';
 
-const NOTHING: object = Object.freeze({});
 const USES = { proxy: {}, sni: {}, exit: {} } as const;
 
 /** Destinations of a service by what they were made from: proxies that reach it in the same way share them. */
@@ -46,7 +45,8 @@ export class DestinationCache {
     const { keys: ways, tag } = vantageKeys(networksOf(service.dnsEndpoints), vantage);
     const near = placeMatters(service, rule, mesh) ? place.key : '';
     const spare = use === 'proxy' ? spareOf(view, service) : undefined;
-    const keys = [service, rule ?? NOTHING, identities ?? NOTHING, mesh, USES[use], spare ?? NOTHING, ...ways];
+    // No object can be two of these, so what is missing needs no place.
+    const keys = [mesh, USES[use], service, rule, identities, spare, ...ways].filter((key) => key !== undefined);
     const far = use === 'sni' ? undefined : farFrom(service, vantage);
     const from = { mesh, kind, vantage, place, cluster };
     const inputs = { service, rule, identities: identities ?? [], headlessMeshed, far, spare, ...from };

@@ -35,7 +35,7 @@ export class VirtualHostCache {
     tag: string,
     make: () => VirtualHostIntent,
   ): VirtualHostIntent {
-    const kept = this.#hosts.get([service, ...rules, view.settings, view.mesh], '', () => new Map());
+    const kept = this.#hosts.get([view.settings, view.mesh, service, ...rules], '', () => new Map());
     const known = kept.get(tag);
     if (known?.destinations.every((destination) => isCurrent(destination, view))) return known.host;
     const host = make();
