@@ -21,7 +21,6 @@ import {
   optional,
   required,
   struct,
-  supportedChoice,
   text,
   turned,
 } from './shape.ts';
@@ -92,12 +91,7 @@ const fields = struct(
     addresses: defaulted(list(virtualAddress), []),
     ports: required(list(port, { min: 1 })),
     location: defaulted(choice(['MESH_EXTERNAL', 'MESH_INTERNAL']), 'MESH_EXTERNAL'),
-    resolution: defaulted(
-      supportedChoice(['NONE', 'STATIC', 'DNS', 'DNS_ROUND_ROBIN'], {
-        DYNAMIC_DNS: 'use NONE for names that clients look up themselves, or DNS with each name by itself',
-      }),
-      'NONE',
-    ),
+    resolution: defaulted(choice(['NONE', 'STATIC', 'DNS', 'DNS_ROUND_ROBIN', 'DYNAMIC_DNS']), 'NONE'),
     endpoints: defaulted(list(workloadAddress), []),
     exportTo,
     subjectAltNames: defaulted(list(text()), []),
@@ -151,6 +145,7 @@ export const SERVICE_ENTRY: Kind<ServiceEntrySpec> = {
     );
     checkHosts(value, at);
     checkResolution(value, at);
+    if (value.resolution === 'DYNAMIC_DNS') checkByName(value, at);
     checkSelector(value, at);
     checkEndpoints(value, at);
     checkExternal(value, at, header.ref.namespace);
@@ -187,8 +182,9 @@ export function takesAddresses(
   { addresses, resolution }: { readonly addresses: readonly string[]; readonly resolution: string },
 ): boolean {
   const wish = raw.metadata.labels?.['networking.istio.io/enable-autoallocate-ip'];
-  // With NONE a connection goes where it was going anyway: to an address where nobody is.
-  return addresses.length === 0 && resolution !== 'NONE' && wish?.toLowerCase() !== 'false';
+  // With NONE a connection goes where it was going anyway: to an address where nobody is. Names below a wildcard are many.
+  const isOne = resolution !== 'NONE' && resolution !== 'DYNAMIC_DNS';
+  return addresses.length === 0 && isOne && wish?.toLowerCase() !== 'false';
 }
 
 /** `status.addresses` as Istio writes it: pairs of a host and an address. */
@@ -260,6 +256,26 @@ function checkResolution(value: ServiceEntrySpec, at: At): void {
   });
   if (resolution === 'DNS_ROUND_ROBIN' && endpoints.length > 1) {
     at.report.add('ISM0007', `${at.field}.endpoints`, 'DNS_ROUND_ROBIN takes one endpoint', 'use DNS');
+  }
+}
+
+/** Whom a request or a connection is for, it has to say itself, by a name below the wildcard. */
+function checkByName({ hosts, ports, addresses, endpoints, workloadSelector }: ServiceEntrySpec, at: At): void {
+  hosts.forEach((host, i) => {
+    if (host.startsWith('*')) return;
+    const message = 'DYNAMIC_DNS looks up each name below a wildcard, and this is one name';
+    at.report.add('ISM0007', `${at.field}.hosts[${i}]`, message, `use resolution DNS, or *.${host}`);
+  });
+  ports.forEach(({ protocol: spoken }, i) => {
+    if (spoken === 'http' || spoken === 'http2' || spoken === 'tls') return;
+    const message = 'only HTTP and TLS say which name they are for';
+    at.report.add('ISM0007', `${at.field}.ports[${i}].protocol`, message, 'use HTTP, HTTP2, GRPC or TLS');
+  });
+  const given = { addresses: addresses.length > 0, endpoints: endpoints.length > 0, workloadSelector };
+  for (const [name, value] of Object.entries(given)) {
+    if (!value) continue;
+    const message = 'with DYNAMIC_DNS connections go to the name that they are for';
+    at.report.add('ISM0007', `${at.field}.${name}`, message, `remove ${name}, or use STATIC or DNS`);
   }
 }
 

@@ -20,6 +20,7 @@ import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/
 import type { DestinationIntent, OutlierIntent, PoolIntent } from '../intent/destination-types.ts';
 import type { InboundPortIntent, LocalEndpointIntent } from '../intent/types.ts';
 import { buildOwnLoadAssignment } from './endpoints.ts';
+import { byNameDiscovery } from './filters/by-name.ts';
 import { balancing, commonLb } from './load-balancing.ts';
 import { byAds, duration, packed, socketAddress } from './messages.ts';
 import { BLACK_HOLE, destinationName, INBOUND_PASSTHROUGH, inboundName, PASSTHROUGH } from './names.ts';
@@ -48,11 +49,15 @@ export function buildCluster(destination: DestinationIntent, secrets: ConfigSour
     }),
     ...discoveryOf(destination),
     ...transport(destination, secrets),
-    ...(discovery.kind === 'original'
+    ...(discovery.kind === 'original' || discovery.kind === 'by-name'
       ? { lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED }
       : balancing(destination.balancing)),
     circuitBreakers: breakers(pool),
-    ...(destination.protocol !== 'tcp' && httpOptions(destination.protocol, pool, destination.outlier?.errorCodes)),
+    ...(destination.protocol !== 'tcp' &&
+      httpOptions(destination.protocol, pool, {
+        errorCodes: destination.outlier?.errorCodes,
+        byName: discovery.kind === 'by-name',
+      })),
     ...keepalive(pool),
     ...(destination.outlier && outlier(destination.outlier)),
     ...commonLb(destination),
@@ -176,6 +181,8 @@ function discoveryOf(destination: DestinationIntent): ClusterInit {
         clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS },
         edsClusterConfig: { edsConfig: byAds() },
       };
+    case 'by-name':
+      return byNameDiscovery();
     case 'original':
       return {
         clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
@@ -247,12 +254,15 @@ const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 function httpOptions(
   protocol: 'http' | 'http2' | 'as-client' | 'as-routed',
   pool: PoolIntent,
-  errorCodes?: readonly number[],
+  {
+    errorCodes,
+    byName = false,
+  }: { readonly errorCodes?: readonly number[] | undefined; readonly byName?: boolean } = {},
 ): ClusterInit {
   const { maxConcurrentStreams, pings, idleTimeoutMs, lifetimeMs, maxRequestsPerConnection = 0 } = pool;
   const isLimited = idleTimeoutMs !== undefined || lifetimeMs !== undefined || maxRequestsPerConnection > 0;
   const isHttp1 = protocol === 'http' || protocol === 'as-routed';
-  if (isHttp1 && !isLimited && errorCodes === undefined) return {};
+  if (isHttp1 && !isLimited && errorCodes === undefined && !byName) return {};
   const http2ProtocolOptions = {
     ...(maxConcurrentStreams !== undefined && { maxConcurrentStreams }),
     ...(pings && {
@@ -267,6 +277,8 @@ function httpOptions(
         ...(maxRequestsPerConnection > 0 && { maxRequestsPerConnection }),
       },
     }),
+    // The name that a request is for is what its server has to prove.
+    ...(byName && { upstreamHttpProtocolOptions: { autoSni: true, autoSanValidation: true } }),
     ...(errorCodes && { outlierDetection: { errorMatcher: statusIn(errorCodes) } }),
     upstreamProtocolOptions:
       protocol === 'as-client'

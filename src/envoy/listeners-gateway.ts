@@ -12,7 +12,7 @@ import type { GatewayPortIntent, HttpPortIntent, HttpsChainIntent, TcpChainInten
 import { accessLogs, refusedConnections } from './filters/access-log.ts';
 import { httpConnectionManager } from './filters/http-connection-manager.ts';
 import { tlsInspector } from './filters/listener-filters.ts';
-import { chainName, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
+import { chainName, lookUps, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
 import { listenAddress } from './messages.ts';
 import { listenerName } from './names.ts';
 import { ruleMetadata } from './rule-metadata.ts';
@@ -27,6 +27,7 @@ export function buildGatewayHttpListener(intent: HttpPortIntent, telemetry: Side
     statPrefix: `outbound_${name}`,
     routes: { name: intent.table.name },
     telemetry,
+    byName: intent.table.byName,
   });
   return create(ListenerSchema, {
     name,
@@ -77,6 +78,7 @@ function tcpChain(chain: TcpChainIntent, secure: boolean, { telemetry, secrets }
     ...ruleMetadata(chain.origin),
     ...(secure && { filterChainMatch: tlsMatch(chain.serverNames) }),
     filters: [
+      ...lookUps(chain.policy),
       tcpProxy({ to, telemetry, logOnConnected: true, connectAttempts: CONNECT_ATTEMPTS, policy: chain.policy }),
     ],
     ...(chain.tls && { transportSocket: ownServerSocket(chain.tls, alpn, secrets) }),
@@ -84,12 +86,13 @@ function tcpChain(chain: TcpChainIntent, secure: boolean, { telemetry, secrets }
 }
 
 function httpsChain(chain: HttpsChainIntent, { telemetry, secrets }: GatewayListenerContext): ChainInit {
-  const { name } = chain.table;
+  const { name, byName } = chain.table;
   const manager = httpConnectionManager({
     role: 'gateway',
     statPrefix: `outbound_${name}`,
     routes: { name },
     telemetry,
+    byName,
   });
   return {
     name,

@@ -15,7 +15,7 @@ import type {
 } from '../intent/types.ts';
 import { httpConnectionManager } from './filters/http-connection-manager.ts';
 import { HTTP_PROTOCOLS, httpInspector, tlsInspector } from './filters/listener-filters.ts';
-import { chainName, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
+import { chainName, lookUps, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
 import { duration, socketAddress } from './messages.ts';
 import { BLACK_HOLE, listenerName, OUTBOUND_PORT, unclaimedName, VIRTUAL_OUTBOUND } from './names.ts';
 import { ruleMetadata } from './rule-metadata.ts';
@@ -56,6 +56,7 @@ export function buildHttpListener(
     routes: { name: intent.table.name },
     telemetry,
     onDemand,
+    byName: intent.table.byName,
   });
   const rest = chains.find(takesAll);
   const named = chains.some(isNamed);
@@ -133,7 +134,7 @@ function tcpChain(chain: TcpChainIntent, telemetry: SideTelemetry, also: MatchIn
       prefixRanges: chain.blocks.map(prefixRange),
       ...also,
     },
-    filters: [tcpProxy({ to, telemetry, policy: chain.policy })],
+    filters: [...lookUps(chain.policy), tcpProxy({ to, telemetry, policy: chain.policy })],
   };
 }
 

@@ -60,7 +60,8 @@ export function isWeighed(locality: LocalityIntent | undefined): boolean {
 
 /** Weights of localities are obeyed where somebody set them: they would change what least-request comes to. */
 export function commonLb({ discovery, locality, outlier }: DestinationIntent): Pick<ClusterInit, 'commonLbConfig'> {
-  const byLocality = isWeighed(locality) && discovery.kind !== 'original';
+  const isDialled = discovery.kind === 'original' || discovery.kind === 'by-name';
+  const byLocality = isWeighed(locality) && !isDialled;
   if (outlier === undefined && !byLocality) return {};
   return {
     commonLbConfig: {

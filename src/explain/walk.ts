@@ -233,6 +233,7 @@ export class Walk {
     if (upstream === undefined)
       return [fork(steps, refuse(trail, isHttp, noSuchDestination(this.#mesh, hop, destination)))];
     const sent: Carried = target.request === undefined ? carried : { ...carried, request: target.request };
+    if (upstream.byName) return [fork(steps, outside(trail, `${name ?? hop.address}:${hop.port}`))];
     if (upstream.original) {
       if (name !== undefined) return [fork(steps, outside(trail, `${name}:${hop.port}`))];
       const dial: Dial = { from: hop.cluster, by: at, address: hop.address, port: hop.port, carried: sent, trail };

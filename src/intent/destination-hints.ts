@@ -4,7 +4,8 @@ import { hostname } from '../api/names.ts';
 import type { MeshService } from '../model/snapshot.ts';
 import { aliasTarget, type ProxyView, selectDestinationRule } from '../model/view.ts';
 import type { DestinationRef, HashIntent } from './destination-types.ts';
-import type { HttpRouteIntent } from './route-types.ts';
+import { refsOf } from './route-refs.ts';
+import type { HttpRouteIntent, VirtualHostIntent } from './route-types.ts';
 import { effectivePolicy, hashOf, type Policy, tcpPolicyOf } from './traffic-policy.ts';
 import type { TcpChainIntent } from './types.ts';
 
@@ -36,14 +37,29 @@ export function withPolicy(chain: TcpChainIntent, view: ProxyView): TcpChainInte
   if (chain.use !== 'proxy') return chain;
   const { ref } = chain.to[0]!;
   const ruled = tcpPolicyOf(policyFor(ref, view));
+  const byNamePort = portByName(ref, view);
+  const found = byNamePort === undefined ? ruled : { ...ruled, byNamePort };
   // Another cluster may take what the first one refuses.
-  const policy = isOfSeveral(ref, view) ? { ...ruled, connectAttempts: CONNECT_ATTEMPTS } : ruled;
+  const policy = isOfSeveral(ref, view) ? { ...found, connectAttempts: CONNECT_ATTEMPTS } : found;
   return policy === undefined ? chain : { ...chain, policy };
 }
 
 function serviceFor({ host }: DestinationRef, view: ProxyView): MeshService | undefined {
   const named = view.serviceOf.get(hostname(host));
   return named && (aliasTarget(view, named) ?? named);
+}
+
+/** Of a destination of which the client says the name: the port that it has there. */
+function portByName(ref: DestinationRef, view: ProxyView): number | undefined {
+  const service = serviceFor(ref, view);
+  if (service?.resolution !== 'by-name') return undefined;
+  const target = service.ports.find(({ number }) => number === ref.port)?.targetPort;
+  return typeof target === 'number' ? target : ref.port;
+}
+
+/** Some request may go to a name that it says itself. */
+export function leadsByName(hosts: Iterable<VirtualHostIntent>, view: ProxyView): boolean {
+  return [...hosts].some(({ routes }) => refsOf(routes).some((ref) => serviceFor(ref, view)?.resolution === 'by-name'));
 }
 
 function isOfSeveral(ref: DestinationRef, view: ProxyView): boolean {

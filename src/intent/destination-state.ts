@@ -168,7 +168,7 @@ function placeMatters(service: MeshService, rule: object | undefined, mesh: Prox
 function farFrom(service: MeshService, { far }: Vantage): DestinationInputs['far'] {
   if (service.registry === 'service-entry') {
     const isDirect = service.selecting || (service.namesWorkloads && far.gateway.length === 0);
-    return service.meshInternal && !isDirect ? 'gateway' : undefined;
+    return service.meshInternal && !isDirect && service.resolution !== 'by-name' ? 'gateway' : undefined;
   }
   const isIn = (clusters: readonly string[]) => clusters.some((cluster) => Object.hasOwn(service.clusters, cluster));
   return isIn(far.gateway) ? 'gateway' : isIn(far.direct) ? 'direct' : undefined;

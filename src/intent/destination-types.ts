@@ -107,6 +107,8 @@ export type Discovery =
     }
   /** `once`: the first address that the name resolves to, per connection. */
   | { readonly kind: 'dns'; readonly once: boolean; readonly endpoints: readonly EndpointIntent[] }
+  /** At the name that a request, or a connection's TLS, is for. */
+  | { readonly kind: 'by-name' }
   /** Where the client was going anyway; `port`: but for the port. */
   | { readonly kind: 'original'; readonly port?: number };
 

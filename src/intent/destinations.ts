@@ -53,9 +53,11 @@ export function buildDestinations(
   inputs: DestinationInputs,
   subsets: readonly DestinationSubset[] = inputs.rule?.subsets ?? [],
 ): DestinationIntent[] {
+  // Of what nobody knows before it is asked for, there are no parts.
+  const parts = inputs.service.resolution === 'by-name' ? [undefined] : [undefined, ...subsets];
   return inputs.service.ports
     .filter((port) => port.protocol !== 'udp')
-    .flatMap((port) => [undefined, ...subsets].map((subset) => buildDestination(inputs, port, subset)));
+    .flatMap((port) => parts.map((subset) => buildDestination(inputs, port, subset)));
 }
 
 type DestinationSubset = Pick<PolicySubset, 'name' | 'labels' | 'origin'>;
@@ -184,6 +186,8 @@ function discoveryOf(
       // A gateway's clients were going to the gateway, so it has to know the endpoints of a headless service.
       if (kind === 'sidecar' || service.registry === 'service-entry') return originalOf(service, port);
       break;
+    case 'by-name':
+      return { kind: 'by-name' };
     case 'dns':
     case 'dns-round-robin':
       return {

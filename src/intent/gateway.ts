@@ -11,12 +11,12 @@ import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshService } from '../model/snapshot.ts';
 import { boundGateways, type ProxyView } from '../model/view.ts';
 import { distinctRoutes, tcpRoutes, tlsRoutes } from './connection-routes.ts';
-import { withHints, withPolicy } from './destination-hints.ts';
+import { leadsByName, withHints, withPolicy } from './destination-hints.ts';
 import type { DestinationIntent } from './destination-types.ts';
 import { sniNames } from './destinations.ts';
 import { buildRoutes, catchAllLast } from './http-routes.ts';
 import { targetPort } from './inbound.ts';
-import type { VirtualHostIntent } from './route-types.ts';
+import type { RouteTableIntent, VirtualHostIntent } from './route-types.ts';
 import { buildServerTls } from './server-tls.ts';
 import type { GatewayIntent, GatewayPortIntent, HttpPortIntent, HttpsChainIntent, TcpChainIntent } from './types.ts';
 
@@ -70,11 +70,15 @@ function buildHttpPorts(inputs: GatewayInputs, servers: readonly PlacedServer[])
       port,
       table: {
         name: `http.${port}${address === '' ? '' : `.${address}`}`,
-        hosts: buildVirtualHosts(inputs, group),
-        otherwise: 'not-found',
+        ...tableHosts(inputs, group),
       },
     };
   });
+}
+
+function tableHosts(inputs: GatewayInputs, placed: readonly PlacedServer[]): Omit<RouteTableIntent, 'name'> {
+  const hosts = buildVirtualHosts(inputs, placed);
+  return { hosts, otherwise: 'not-found', ...(leadsByName(hosts.values(), inputs.view) && { byName: true }) };
 }
 
 function groupByListener(servers: readonly PlacedServer[]): (readonly [PlacedServer, ...PlacedServer[]])[] {
@@ -227,7 +231,7 @@ function httpsChain(inputs: GatewayInputs, placed: PlacedServer): HttpsChainInte
   return {
     serverNames: sniOf(placed),
     tls: buildServerTls(server.tls!, inputs.view.mesh.tlsDefaults),
-    table: { name: table, hosts: buildVirtualHosts(inputs, [placed]), otherwise: 'not-found' },
+    table: { name: table, ...tableHosts(inputs, [placed]) },
     origin: { object: ref, field: `spec.servers[${index}]` },
   };
 }

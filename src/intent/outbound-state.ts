@@ -45,7 +45,7 @@ interface HostPart {
 
 /** The hosts that claim a place. */
 interface Claimants {
-  /** Those that want connections of their own there: which of them has which depends on who else does. */
+  /** Those that want something of their own there: which of them has which connections depends on who else does. */
   readonly chained: Set<string>;
   /** Those whose requests go by the table of the port, as nearly all do: one of them or a thousand is the same. */
   readonly routed: Set<string>;
@@ -145,7 +145,7 @@ export class OutboundState {
     const { chained, routed } = claimants;
     const [wasChained, wasRouted] = [chained.delete(host), routed.size > 0];
     routed.delete(host);
-    const isChained = claims?.some(({ chain }) => chain !== undefined) ?? false;
+    const isChained = claims?.some(({ chain, byName }) => chain !== undefined || byName) ?? false;
     if (isChained) chained.add(host);
     else if (claims !== undefined) routed.add(host);
     return wasChained || isChained || wasRouted !== routed.size > 0;
@@ -241,10 +241,11 @@ export class OutboundState {
   #httpPort(key: string, unknown: OutboundIntent['unknown']): OutboundHttpPortIntent | undefined {
     const place = this.#places.get(key);
     if (place?.http === undefined) return undefined;
-    const { http, ...rest } = place;
+    const { http, byName, ...rest } = place;
     const { port } = place;
     if (http === 'port') {
-      return { ...rest, table: { name: String(port), hosts: this.#tables.get(port) ?? NO_HOSTS, otherwise: unknown } };
+      const hosts = this.#tables.get(port) ?? NO_HOSTS;
+      return { ...rest, table: { name: String(port), hosts, otherwise: unknown, ...(byName && { byName }) } };
     }
     // The place of a service that has addresses of its own: whatever host a request names, it came for this service.
     const host = this.#changes.extend(http.hostname, (view) =>

@@ -19,6 +19,8 @@ export interface Place {
   readonly httpBlocks: string[];
   readonly chains: TcpChainIntent[];
   open?: true;
+  /** See RouteTableIntent. */
+  byName?: true;
 }
 
 /** A service's wish for a part of a place. */
@@ -29,6 +31,8 @@ export interface Claim {
   readonly chain: TcpChainIntent | undefined;
   /** See TcpPortIntent. */
   readonly open?: true;
+  /** See RouteTableIntent. */
+  readonly byName?: true;
 }
 
 /** All claims of a service. */
@@ -61,8 +65,9 @@ export function buildPlace(address: string, port: number, claims: Iterable<Claim
 }
 
 /** Whoever comes first has the connections that two services claim. */
-function settle(place: Place, { address, http, chain, open }: Claim): void {
+function settle(place: Place, { address, http, chain, open, byName }: Claim): void {
   if (open) place.open = open;
+  if (byName) place.byName = byName;
   const beaten = chain !== undefined && place.chains.some((other) => overlap(other, chain));
   // An address is one service's alone: what it speaks there is that service's to say.
   if (beaten && address !== '' && http !== 'port') return;
@@ -89,7 +94,12 @@ function* claimsOf(view: ProxyView, service: MeshService, port: ServicePort): Ge
     case 'http':
     case 'http2':
       // Requests say themselves whom they are for.
-      yield { address: '', http: 'port', chain: undefined };
+      yield {
+        address: '',
+        http: 'port',
+        chain: undefined,
+        ...(service.resolution === 'by-name' && { byName: true }),
+      };
       return;
     case 'tcp':
     case 'tls':

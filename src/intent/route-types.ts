@@ -11,6 +11,8 @@ export interface RouteTableIntent {
   /** By name, in no order: no domain is in two of them. */
   readonly hosts: ReadonlyMap<string, VirtualHostIntent>;
   readonly otherwise: UnknownTraffic | 'not-found';
+  /** Some of its requests go to names that they say themselves. */
+  readonly byName?: true;
 }
 
 export interface VirtualHostIntent {

@@ -37,7 +37,7 @@ export function clientSecurity(
   const tls = policy?.tls;
   const peers = service.subjectAltNames.length > 0 ? service.subjectAltNames : inputs.identities;
   if (tls === undefined) {
-    if (!mesh.enableAutoMtls || !service.meshInternal) return { kind: 'plain' };
+    if (!mesh.enableAutoMtls || !service.meshInternal || service.resolution === 'by-name') return { kind: 'plain' };
     if (asDialled(inputs, policy) && service.resolution !== 'none') {
       // Where the connection ends up is not known here: what is in the mesh takes nothing but its TLS.
       return inputs.identities.length > 0 ? { kind: 'mesh', when: 'always', sni: sniName(ref), peers } : PLAIN;

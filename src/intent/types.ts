@@ -85,6 +85,8 @@ export interface TcpPolicyIntent {
   readonly lifetimeMs?: number;
   /** Endpoints to try until one takes the connection. Absent: 1. */
   readonly connectAttempts?: number;
+  /** The name in the client's TLS is looked up, and this port of it dialled. */
+  readonly byNamePort?: number;
   /** The destination is an HTTP proxy, which is asked for a way to HOST:PORT first. */
   readonly tunnel?: { readonly method: 'CONNECT' | 'POST'; readonly host: string; readonly port: number };
 }

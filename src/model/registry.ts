@@ -153,7 +153,7 @@ function withoutFullMask(address: string): string {
 
 /** Its own endpoints, or those that it selects: with resolution STATIC only those that need no look-up. */
 function workloadsOfEntry({ spec, ref }: ServiceEntry, selected: readonly SelectableWorkload[]): SelectableWorkload[] {
-  if (spec.resolution === 'NONE') return [];
+  if (spec.resolution === 'NONE' || spec.resolution === 'DYNAMIC_DNS') return [];
   if (spec.workloadSelector === undefined) return spec.endpoints.map((e) => workloadOfEndpoint(e, ref.cluster));
   return selected.filter((w) => spec.resolution.startsWith('DNS') || isDialled(w));
 }
@@ -181,6 +181,7 @@ function resolvesByDns(spec: ServiceEntrySpec, workloads: readonly SelectableWor
 
 function resolutionOf(spec: ServiceEntrySpec, workloads: readonly SelectableWorkload[]): MeshService['resolution'] {
   if (spec.resolution === 'NONE') return 'none';
+  if (spec.resolution === 'DYNAMIC_DNS') return 'by-name';
   if (!resolvesByDns(spec, workloads)) return 'endpoints';
   return spec.resolution === 'DNS' ? 'dns' : 'dns-round-robin';
 }

@@ -29,8 +29,8 @@ export interface ServicePort {
   readonly targetPort: number | string;
 }
 
-/** How a client finds the endpoints: told by us, by DNS, or where the client was going anyway. */
-export type Resolution = 'endpoints' | 'dns' | 'dns-round-robin' | 'none';
+/** How a client finds the endpoints: told by us, by DNS, by a name that it says itself, or where it was going anyway. */
+export type Resolution = 'endpoints' | 'dns' | 'dns-round-robin' | 'by-name' | 'none';
 
 /** What is true of a Kubernetes service in one cluster only. */
 export interface ClusterService {

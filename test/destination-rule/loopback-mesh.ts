@@ -85,6 +85,11 @@ export class LoopbackMesh {
     return net.connect({ host: '127.0.0.1', port, localAddress: from });
   }
 
+  /** A connection to TCP port 90 of somebody who has no address of his own. */
+  connectToAny(): net.Socket {
+    return net.connect({ host: '127.0.0.1', port: this.#port('0.0.0.0_90') });
+  }
+
   async stop(): Promise<void> {
     this.#agent.destroy();
     await this.#envoy.stop();

@@ -279,6 +279,11 @@ export const FIXES: Readonly<Record<string, Fix>> = {
     mend(value) {
       const ports = value['ports'] as { number: number; name: string }[];
       const named = ports.map((each, i) => ({ ...each, name: ['one', 'two'][i], number: each.number + i }));
+      if (value['resolution'] === 'DYNAMIC_DNS') {
+        const hosts = (value['hosts'] as string[]).map((each) => (each.startsWith('*') ? each : `*.${each}`));
+        const ports = named.map((each, i) => ({ ...each, protocol: ['HTTP', 'TLS'][i] }));
+        return without({ ...value, hosts: [...new Set(hosts)], ports }, 'endpoints', 'workloadSelector', 'addresses');
+      }
       const hasNames = (value['hosts'] as string[]).some((each) => each.startsWith('*'));
       const resolution = hasNames && value['resolution'] !== 'STATIC' ? 'NONE' : value['resolution'];
       const mended = { ...value, ports: named, resolution };

@@ -132,6 +132,7 @@ function describe(outcome: Outcome): string[] {
       return outcome.to.map(({ cluster, probability, upstream }) => {
         const share = `${Math.round(probability * 1000) / 10}% ${cluster}`;
         if (upstream === undefined) return `${share}: no such cluster`;
+        if (upstream.byName) return `${share} at the name that it is for`;
         if (upstream.original) return `${share} where it was going`;
         if (upstream.endpoints.length === 0) return `${share}: no endpoints`;
         const sum = upstream.endpoints.reduce((total, e) => total + e.weight, 0);

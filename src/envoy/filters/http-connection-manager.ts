@@ -30,6 +30,8 @@ export interface HttpManagerOptions {
   /** Every client has shown a certificate of the mesh. */
   readonly secured?: boolean;
   readonly onDemand?: OnDemand | undefined;
+  /** See RouteTableIntent. */
+  readonly byName?: true | undefined;
 }
 
 export function httpConnectionManager(options: HttpManagerOptions): Filter {
@@ -45,7 +47,7 @@ export function httpConnectionManager(options: HttpManagerOptions): Filter {
           'name' in routes
             ? { case: 'rds', value: { routeConfigName: routes.name, configSource: byAds() } }
             : { case: 'routeConfig', value: routes.table },
-        httpFilters: httpFilters(side, options.onDemand),
+        httpFilters: httpFilters(side, options.onDemand, options.byName),
         accessLog: [
           ...accessLogs(telemetry.logs),
           ...(telemetry.metrics ? httpMetrics(telemetry.metrics, side, options.secured === true) : []),

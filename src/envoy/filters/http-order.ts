@@ -6,14 +6,14 @@ import {
   HttpFilterSchema,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import type { OnDemand } from '../../intent/types.ts';
+import { byNameFilter } from './by-name.ts';
 import { corsFilter } from './cors.ts';
 import { faultFilter } from './fault.ts';
 import { askedStateFilter, onDemandFilter } from './on-demand.ts';
 import { routerFilter } from './router.ts';
 
 /** Preflight requests are answered before faults are injected, and the router is always the last. */
-const CLIENT_SIDE = [corsFilter, faultFilter, routerFilter];
-const SERVER_SIDE = [routerFilter];
+const CLIENT_SIDE = [corsFilter, faultFilter];
 
 /** First of all, since the others go by the route. */
 const FETCHING: Readonly<Record<OnDemand, typeof CLIENT_SIDE>> = {
@@ -21,10 +21,11 @@ const FETCHING: Readonly<Record<OnDemand, typeof CLIENT_SIDE>> = {
   ALL_ON_DEMAND: [onDemandFilter, askedStateFilter],
 };
 
-/** `onDemand`: what of its configuration the proxy fetches when a request needs it. */
-export function httpFilters(side: 'client' | 'server', onDemand?: OnDemand): HttpFilter[] {
+/** `onDemand`: what of its configuration the proxy fetches when a request needs it; `byName`: some go to names that they say themselves. */
+export function httpFilters(side: 'client' | 'server', onDemand?: OnDemand, byName?: true): HttpFilter[] {
   const fetching = onDemand === undefined ? [] : FETCHING[onDemand];
-  return [...fetching, ...(side === 'client' ? CLIENT_SIDE : SERVER_SIDE)].map((make) => {
+  const lookingUp = byName ? [byNameFilter] : [];
+  return [...fetching, ...(side === 'client' ? CLIENT_SIDE : []), ...lookingUp, routerFilter].map((make) => {
     const { name, config } = make();
     return create(HttpFilterSchema, { name, configType: { case: 'typedConfig', value: config } });
   });

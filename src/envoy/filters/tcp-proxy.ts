@@ -8,6 +8,7 @@ import type { TcpChainIntent, TcpPolicyIntent } from '../../intent/types.ts';
 import { duration, packed } from '../messages.ts';
 import { BLACK_HOLE, destinationName } from '../names.ts';
 import { accessLogs, endedConnections } from './access-log.ts';
+import { byServerNameFilter } from './by-name.ts';
 import { type Side, tcpMetrics } from './metrics.ts';
 
 /** A cluster, or several with the weight of each. */
@@ -38,6 +39,11 @@ export function sharesOf(chain: TcpChainIntent): readonly TcpShare[] {
 
 export function chainName(to: readonly TcpShare[]): string {
   return to.map(({ cluster }) => cluster).join(',');
+}
+
+/** What has to be known before a connection can go on. */
+export function lookUps(policy: TcpPolicyIntent | undefined): Filter[] {
+  return policy?.byNamePort === undefined ? [] : [byServerNameFilter(policy.byNamePort)];
 }
 
 export function tcpProxy(options: TcpProxyOptions): Filter {

@@ -5,6 +5,7 @@ import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { anyUnpack } from '@bufbuild/protobuf/wkt';
 import type { Route } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import { type CorsPolicy, CorsPolicySchema, CorsSchema } from '#gen/envoy/extensions/filters/http/cors/v3/cors_pb.ts';
+import { FilterConfigSchema as ByNameSchema } from '#gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.ts';
 import { HTTPFaultSchema } from '#gen/envoy/extensions/filters/http/fault/v3/fault_pb.ts';
 import { FilterConfigSchema as GrpcStatsSchema } from '#gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.ts';
 import { OnDemandSchema } from '#gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.ts';
@@ -26,9 +27,15 @@ const CORS = 'envoy.filters.http.cors';
 const FAULT = 'envoy.filters.http.fault';
 
 /** Those whose part in a request is known here: they change nothing, or `runFilters` says what. */
-const KNOWN = [CorsSchema, HTTPFaultSchema, RouterSchema, OnDemandSchema, FilterStateSchema, GrpcStatsSchema].map(
-  ({ typeName }) => `type.googleapis.com/${typeName}`,
-);
+const KNOWN = [
+  CorsSchema,
+  HTTPFaultSchema,
+  RouterSchema,
+  OnDemandSchema,
+  FilterStateSchema,
+  GrpcStatsSchema,
+  ByNameSchema,
+].map(({ typeName }) => `type.googleapis.com/${typeName}`);
 
 /** Names of filters that may do anything to a request. */
 export function strangeFilters({ httpFilters }: HttpConnectionManager): string[] {

@@ -177,6 +177,8 @@ export interface Upstream {
   readonly standby: readonly UpstreamEndpoint[];
   /** Where the client was going anyway. */
   readonly original: boolean;
+  /** At the name that the request, or the TLS of the connection, is for. */
+  readonly byName: boolean;
   /** How one is chosen: by weights, or by the hash of what Forwarding names. */
   readonly by: 'weight' | 'hash';
 }

@@ -5,6 +5,7 @@ import type { Filter, FilterChain } from '#gen/envoy/config/listener/v3/listener
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { HttpConnectionManagerSchema } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
 import { ConfigSchema as FilterStateSchema } from '#gen/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts';
+import { FilterConfigSchema as ByServerNameSchema } from '#gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.ts';
 import { type TcpProxy, TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
 import { BLACK_HOLE, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../names.ts';
 import { readRuleMetadata } from '../rule-metadata.ts';
@@ -102,7 +103,10 @@ function runTcp(state: DecodedState, proxy: TcpProxy): Verdict {
   return { kind: 'forward', to: [targetOf(state, cluster, 1)], ...tunnel };
 }
 
-/** Filters before the last one that only look. */
+/** Those that only look at a connection, or look up what it is for. */
+const KNOWN = [FilterStateSchema, ByServerNameSchema].map(({ typeName }) => `type.googleapis.com/${typeName}`);
+
+/** Filters before the last one that change nothing. */
 function isKnown({ configType: { case: kind, value } }: Filter): boolean {
-  return kind === 'typedConfig' && value.typeUrl === `type.googleapis.com/${FilterStateSchema.typeName}`;
+  return kind === 'typedConfig' && KNOWN.includes(value.typeUrl);
 }

@@ -7,6 +7,7 @@ import type { Locality, Metadata, TransportSocket } from '#gen/envoy/config/core
 import type { LbEndpoint, LocalityLbEndpoints } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
 import { ProxyProtocolUpstreamTransportSchema } from '#gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts';
 import { UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import { BY_NAME_CLUSTER } from '../filters/by-name.ts';
 import type { DecodedState } from './decoded-state.ts';
 import type { ForwardTarget, Upstream, UpstreamEndpoint } from './outcome.ts';
 
@@ -41,6 +42,7 @@ export function upstreamOf(state: DecodedState, name: string): Upstream | undefi
     endpoints: all.filter(({ priority }) => priority === first),
     standby: all.filter(({ priority }) => priority !== first),
     original: discovery.case === 'type' && discovery.value === Cluster_DiscoveryType.ORIGINAL_DST,
+    byName: discovery.case === 'clusterType' && discovery.value.name === BY_NAME_CLUSTER,
     by: [Cluster_LbPolicy.RING_HASH, Cluster_LbPolicy.MAGLEV].includes(cluster.lbPolicy as 2) ? 'hash' : 'weight',
   };
 }

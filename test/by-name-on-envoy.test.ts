@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Names below a wildcard on a real Envoy: each is looked up when somebody asks for it. `localhost`, and every name below it,
+// is this machine (RFC 6761, section 6.3), so that no DNS is needed.
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import tls from 'node:tls';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { KubeObject } from '../src/kube/types.ts';
+import { generateKeyPair, issueCertificate, privateKeyPem } from '../src/pki/x509.ts';
+import { findEnvoy } from '../src/runtime/toolchain.ts';
+import { LoopbackMesh } from './destination-rule/loopback-mesh.ts';
+
+const envoy = findEnvoy();
+const dir = mkdtempSync(join(tmpdir(), 'isthmus-by-name-'));
+const VALID = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3_600_000) };
+
+const authority = generateKeyPair();
+const subject = { commonName: 'root' };
+const root = issueCertificate({
+  subject,
+  publicKey: authority.publicKey,
+  selfKey: authority.privateKey,
+  isCa: true,
+  ...VALID,
+});
+const own = generateKeyPair();
+const cert = issueCertificate({
+  subject: { commonName: 'names' },
+  publicKey: own.publicKey,
+  issuer: { certPem: root, key: authority.privateKey },
+  dnsNames: ['good.tls.localhost', 'sni.localhost'],
+  ...VALID,
+});
+writeFileSync(join(dir, 'ca.pem'), root);
+
+const answer: http.RequestListener = ({ headers }, response) => response.end(`served ${headers.host}`);
+const plain = http.createServer(answer);
+const secured = https.createServer({ cert, key: privateKeyPem(own.privateKey) }, answer);
+
+async function portOf(server: http.Server | https.Server): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+function rule(kind: string, name: string, spec: object): KubeObject {
+  return { apiVersion: 'networking.istio.io/v1', kind, metadata: { namespace: 'default', name }, spec };
+}
+
+describe.skipIf(envoy === undefined)('names below a wildcard', () => {
+  let mesh: LoopbackMesh;
+  let plainPort = 0;
+  let securedPort = 0;
+  beforeAll(async () => {
+    [plainPort, securedPort] = [await portOf(plain), await portOf(secured)];
+    const byName = { resolution: 'DYNAMIC_DNS' };
+    const http = { number: 80, name: 'http', protocol: 'HTTP' };
+    const rules = [
+      rule('ServiceEntry', 'plain', {
+        ...byName,
+        hosts: ['*.localhost'],
+        ports: [http, { number: 90, name: 'tls', protocol: 'TLS', targetPort: securedPort }],
+      }),
+      rule('ServiceEntry', 'tls', { ...byName, hosts: ['*.tls.localhost'], ports: [http] }),
+      rule('DestinationRule', 'tls', {
+        host: '*.tls.localhost',
+        trafficPolicy: { tls: { mode: 'SIMPLE', caCertificates: join(dir, 'ca.pem') } },
+      }),
+    ];
+    mesh = await LoopbackMesh.start(envoy!, [], rules, '');
+  });
+  afterAll(async () => {
+    await mesh?.stop();
+    for (const server of [plain, secured]) {
+      server.closeAllConnections();
+      server.close();
+    }
+    rmSync(dir, { recursive: true, force: true });
+  });
+  const ask = (host: string) => mesh.get('', { headers: { host } });
+
+  test('a request goes to the name that it is for', async () => {
+    for (const name of ['a.localhost', 'b.c.localhost']) {
+      const host = `${name}:${plainPort}`;
+      expect(await ask(host)).toMatchObject({ status: 200, body: `served ${host}` });
+    }
+  });
+
+  test('by TLS, as a rule has it, and its server has to prove that name', async () => {
+    expect(await ask(`good.tls.localhost:${securedPort}`)).toMatchObject({ status: 200 });
+    expect(await ask(`bad.tls.localhost:${securedPort}`)).toMatchObject({ status: 503 });
+  });
+
+  test('TLS that is not opened goes by its server name', async () => {
+    const socket = tls.connect({ socket: mesh.connectToAny(), servername: 'sni.localhost', ca: root });
+    await once(socket, 'secureConnect');
+    expect(socket.authorized).toBe(true);
+    socket.write('GET / HTTP/1.1\r\nhost: sni.localhost\r\nconnection: close\r\n\r\n');
+    const [first] = (await once(socket, 'data')) as [Buffer];
+    expect(first.toString()).toContain('200 OK');
+    socket.destroy();
+  });
+});
