@@ -16,21 +16,30 @@ const ROUNDS = 5;
 const SETTLE_SECONDS = 20;
 const IDLE_SECONDS = 30;
 
-console.log(`${'figure'.padEnd(64)} ${'median'.padStart(10)}   aim`);
+/** The rest are programs of their own, which can be run alone. */
+const PARTS = [
+  { title: 'The compile stages alone', command: ['bench/compile.ts'] },
+  { title: 'The discovery server alone, beside its floor', command: ['--expose-gc', 'bench/xds.ts'] },
+  { title: 'The whole control plane, beside istiod and its floor', command: ['bench/plane.ts'] },
+  { title: 'Storms, many proxies at once, and growth', command: ['bench/floods.ts'] },
+  { title: 'Twenty real Envoys in each mode of delivery', command: ['bench/envoys.ts'] },
+  // All of it, a million requests, is no part of this: `node bench/soak.ts`.
+  { title: 'What is lost: a short soak of each mode', command: ['bench/soak.ts', '--requests', '50000'] },
+] as const;
+
+console.log(
+  'Figures of this machine: some twenty minutes, more with istiod beside; nothing else should run meanwhile.',
+);
+console.log(`\n== API server, sandbox, mesh\n${'figure'.padEnd(64)} ${'median'.padStart(10)}   aim`);
 await measureApiServer();
 await startOfTwoClusters();
 await wholeDemo();
 await fiveClusters();
-// The compile stages alone, and then
-spawnSync(process.execPath, [join(root, 'bench/compile.ts')], { stdio: 'inherit' });
-// the discovery server alone: many simulated streams, as ratios to a floor.
-spawnSync(process.execPath, ['--expose-gc', join(root, 'bench/xds.ts')], { stdio: 'inherit' });
-// The whole control plane, beside istiod where there is one.
-spawnSync(process.execPath, [join(root, 'bench/plane.ts')], { stdio: 'inherit' });
-// Storms, many proxies at once, and memory by sizes.
-spawnSync(process.execPath, [join(root, 'bench/floods.ts')], { stdio: 'inherit' });
-// Real Envoys in each way of delivery. (bench/soak.ts counts what is lost: it takes hours, and is no part of this.)
-spawnSync(process.execPath, [join(root, 'bench/envoys.ts')], { stdio: 'inherit' });
+for (const { title, command } of PARTS) {
+  console.log(`\n== ${title} (node ${command.join(' ')})`);
+  const { status } = spawnSync(process.execPath, command, { stdio: 'inherit', cwd: root });
+  if (status !== 0) console.log(`this part failed (${status}): the figures above are not all`);
+}
 
 async function startOfTwoClusters(): Promise<void> {
   const seconds: number[] = [];
