@@ -145,8 +145,8 @@ function compileIntent(inputs: CompileInputs, cache: CompileCache): CompiledProx
     ...patched,
     intent,
     secrets,
-    origins: (typeUrl, name) => [...patcher.origins(typeUrl, name), ...origins(typeUrl, name)],
-    patches: { all: patches.map(({ origin }) => origin), idle: () => patcher.idle(desired, offered) },
+    origins: (typeUrl, name) => [...patcher.origins(typeUrl, name, { desired, offered }), ...origins(typeUrl, name)],
+    patches: { all: patches.map(({ origin }) => origin), idle: () => patcher.idle({ desired, offered }) },
   };
 }
 

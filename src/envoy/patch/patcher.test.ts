@@ -163,3 +163,27 @@ test('a patch is behind what it changed and what it added, and idle where it fou
   expect(desired.get(TYPE_URL.cluster)!.has('outbound|80||cart.default.svc.cluster.local')).toBe(false);
   expect(patches!.idle().map(({ object }) => object.name)).toEqual(['lost']);
 });
+
+test('what a patch finds is told pod by pod, though their resources have the same names', () => {
+  const serving = (name: string, port: number): KubeObject => ({
+    ...service(name),
+    spec: { clusterIP: '10.96.0.9', selector: { part: name }, ports: [{ name: 'http', port }] },
+  });
+  const on8080 = envoyFilter('on-8080', {
+    applyTo: 'NETWORK_FILTER',
+    match: { context: 'SIDECAR_INBOUND', listener: { filterChain: { destinationPort: 8080 } } },
+    patch: {
+      operation: 'INSERT_FIRST',
+      value: {
+        name: 'envoy.filters.network.sni_cluster',
+        typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.network.sni_cluster.v3.SniCluster' },
+      },
+    },
+  });
+  const mesh = meshOf(serving('one', 8080), serving('two', 9090), on8080);
+  const one = mesh.compile(proxy({ app: 'patched', part: 'one' }));
+  const two = mesh.compile(proxy({ app: 'patched', part: 'two' }));
+  const inbound = (compiled: typeof one) => compiled.origins(TYPE_URL.listener, 'virtualInbound').length;
+  expect([one, two].map(({ patches }) => patches!.idle().length)).toEqual([0, 1]);
+  expect(inbound(one) - inbound(two)).toBe(1);
+});

@@ -23,6 +23,7 @@ import { Findings, PatchSet, SCHEMAS } from './patch-set.ts';
 import { patchRouteConfiguration, patchVirtualHost } from './routes.ts';
 
 type ResourceMap = ReadonlyMap<string, XdsResource>;
+/** What a proxy has without the patches, or with them. */
 interface States {
   readonly desired: DesiredState;
   readonly offered: OfferedState;
@@ -45,8 +46,11 @@ class Patcher {
   readonly #patches: PatchSet;
   readonly #types: ReadonlyMap<string, (resource: XdsResource) => XdsResource | undefined>;
   readonly #added: ReadonlyMap<string, ResourceMap>;
-  /** `TYPE NAME` of a resource -> the patches that found something in it. */
-  readonly #found = new Map<string, ReadonlySet<number>>();
+  /**
+   * `TYPE NAME` -> the patches that found something in a resource of that name, by the resource: proxies that share the
+   * patches may have different ones.
+   */
+  readonly #found = new Map<string, WeakMap<XdsResource, ReadonlySet<number>>>();
   readonly #maps = new LineageMemo<DerivedMap<XdsResource, XdsResource>>();
   readonly #layers = new Layers<XdsResource>();
   readonly #states = new IdentityMemo<States>();
@@ -65,20 +69,22 @@ class Patcher {
     return this.#states.get([desired, offered], '', () => this.#patch(desired, offered));
   }
 
-  /** The patches behind a resource. */
-  origins(typeUrl: string, name: string): Origin[] {
-    const found = this.#found.get(`${typeUrl} ${name}`) ?? [];
+  /** The patches behind a resource of a proxy. */
+  origins(typeUrl: string, name: string, { desired, offered }: States): Origin[] {
+    const resource = desired.get(typeUrl)?.get(name) ?? offered.get(typeUrl)?.resources.get(name);
+    const found = (resource && this.#found.get(`${typeUrl} ${name}`)?.get(resource)) ?? [];
     const added = this.#added.get(typeUrl)?.has(name) === true ? this.#adders(typeUrl) : [];
     return [...new Set([...found, ...added])].map((index) => this.#intents[index]!.origin);
   }
 
   /** Patches that find nothing to change in what the proxy has, or may ask for. */
-  idle(desired: DesiredState, offered: OfferedState): Origin[] {
+  idle({ desired, offered }: States): Origin[] {
     const active = new Set(TYPES.flatMap((typeUrl) => this.#adders(typeUrl)));
-    for (const [key, indexes] of this.#found) {
+    for (const [key, found] of this.#found) {
       const [typeUrl = '', name = ''] = key.split(/ (.*)/s);
-      const isThere = desired.get(typeUrl)?.has(name) || offered.get(typeUrl)?.resources.has(name);
-      if (isThere) for (const index of indexes) active.add(index);
+      for (const resource of [desired.get(typeUrl)?.get(name), offered.get(typeUrl)?.resources.get(name)]) {
+        for (const index of (resource && found.get(resource)) ?? []) active.add(index);
+      }
     }
     return this.#intents.filter((_, i) => !active.has(i)).map(({ origin }) => origin);
   }
@@ -182,10 +188,9 @@ class Patcher {
   ): XdsResource | undefined {
     const findings = new Findings();
     const patched = change(fromBinary(schema, resource.value), findings);
-    const key = `${resource.typeUrl} ${resource.name}`;
-    this.#found.delete(key);
     if (findings.found.size === 0) return resource;
-    this.#found.set(key, findings.found);
+    const key = `${resource.typeUrl} ${resource.name}`;
+    this.#found.set(key, (this.#found.get(key) ?? new WeakMap()).set(resource, findings.found));
     return patched && resourceOf(resource.typeUrl, resource.name, toBinary(schema, patched));
   }
 
