@@ -233,25 +233,39 @@ export class EnvoyCompiler {
     const { unknown, detectionTimeoutMs, httpPorts, tcpPorts } = outbound;
     const rest = `${unclaimedName(unknown)} ${this.#keyOf(told)}`;
     const context = `${rest} ${detectionTimeoutMs}${onDemand === undefined ? '' : ` ${onDemand}`}`;
-    const http = this.#httpListeners.get(httpPorts, context, () => {
-      const frames = new WeakMap<object, OutboundHttpPortIntent>();
-      return new DerivedMap((port) => {
-        // Hashing its chains anew for each changed route would cost what the services of the port are.
-        const frame = frames.get(port.chains) ?? withoutRoutes(port);
-        frames.set(port.chains, frame);
-        return this.#cache.get(frame, context, LISTENER, () => buildHttpListener(frame, outbound, told, onDemand));
-      }, nameOf);
-    });
-    const tcp = this.#tcpListeners.get(
-      tcpPorts,
-      rest,
-      () =>
-        new DerivedMap(
-          (port) => this.#cache.get(port, rest, LISTENER, () => buildTcpListener(port, unknown, told)),
-          nameOf,
-        ),
+    const like = { unknown, detectionTimeoutMs };
+    const http = this.#httpListeners.get(httpPorts, context, () =>
+      this.#derivedHttpListeners(context, like, told, onDemand),
     );
+    const tcp = this.#tcpListeners.get(tcpPorts, rest, () => this.#derivedTcpListeners(rest, unknown, told));
     return this.#layers.of(http.of(httpPorts), tcp.of(tcpPorts));
+  }
+
+  // These live as long as the ports' tables do, and must not see any of their versions.
+
+  #derivedHttpListeners(
+    context: string,
+    like: Pick<OutboundIntent, 'unknown' | 'detectionTimeoutMs'>,
+    told: SideTelemetry,
+    onDemand: OnDemand | undefined,
+  ): DerivedMap<OutboundHttpPortIntent, XdsResource> {
+    const frames = new WeakMap<object, OutboundHttpPortIntent>();
+    return new DerivedMap((port) => {
+      // Hashing its chains anew for each changed route would cost what the services of the port are.
+      const frame = frames.get(port.chains) ?? withoutRoutes(port);
+      frames.set(port.chains, frame);
+      return this.#cache.get(frame, context, LISTENER, () => buildHttpListener(frame, like, told, onDemand));
+    }, nameOf);
+  }
+
+  #derivedTcpListeners(
+    context: string,
+    unknown: OutboundIntent['unknown'],
+    told: SideTelemetry,
+  ): DerivedMap<TcpPortIntent, XdsResource> {
+    const make = (port: TcpPortIntent): XdsResource =>
+      this.#cache.get(port, context, LISTENER, () => buildTcpListener(port, unknown, told));
+    return new DerivedMap(make, nameOf);
   }
 
   /** Of a gateway, all that it has. */

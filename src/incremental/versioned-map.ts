@@ -1,5 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/** How often it is looked whether garbage has been collected. */
+const CHECK_EVERY = 64;
+
+/**
+ * All versions of a map. Whoever holds an old one, a proxy's tables that nobody asks for now, say, would hold all that has been
+ * in between: what garbage collection has left of the old ones is held, and is brought up to the newest in one step.
+ */
+class Lineage {
+  #older: WeakRef<{ settle(): void }>[] = [];
+  #checkAt = CHECK_EVERY;
+  /** Gone once garbage has been collected. */
+  #uncollected = new WeakRef({});
+
+  supersede(version: { settle(): void }): void {
+    this.#older.push(new WeakRef(version));
+    if (this.#older.length < this.#checkAt) return;
+    if (this.#uncollected.deref() === undefined) {
+      this.#older = this.#older.filter((each) => {
+        const held = each.deref();
+        held?.settle();
+        return held !== undefined;
+      });
+      this.#uncollected = new WeakRef({});
+    }
+    this.#checkAt = this.#older.length + CHECK_EVERY;
+  }
+}
+
 /**
  * A map that never changes, and knows how its later versions differ from it. A new version costs what has changed: the
  * newest owns the entries, and each older one keeps only what is different in it. So `changesSince` is known, and not
@@ -12,10 +40,10 @@ export class VersionedMap<K, V> implements ReadonlyMap<K, V> {
   #newer: { next: VersionedMap<K, V>; readonly before: Map<K, V | undefined> } | undefined;
   readonly #size: number;
   /** One object for all versions of a map. */
-  readonly lineage: object;
+  readonly lineage: Lineage;
 
   /** Takes the entries over: whoever gives them changes them no more. */
-  constructor(entries: Map<K, V> = new Map(), lineage: object = {}) {
+  constructor(entries: Map<K, V> = new Map(), lineage: Lineage = new Lineage()) {
     this.#entries = entries;
     this.#size = entries.size;
     this.lineage = lineage;
@@ -38,6 +66,7 @@ export class VersionedMap<K, V> implements ReadonlyMap<K, V> {
     const next = new VersionedMap(entries, this.lineage);
     this.#entries = undefined;
     this.#newer = { next, before };
+    this.lineage.supersede(this);
     return next;
   }
 
@@ -99,6 +128,13 @@ export class VersionedMap<K, V> implements ReadonlyMap<K, V> {
   }
   [Symbol.iterator](): MapIterator<[K, V]> {
     return this.entries();
+  }
+
+  /** Keeps of an older version no more than what is different in it now, whatever was in between. */
+  settle(): void {
+    const link = this.#link();
+    if (link === undefined) return;
+    for (const [key, value] of link.before) if (link.next.#entries?.get(key) === value) link.before.delete(key);
   }
 
   /** Of an older version the way to the newest, in one step: however many lie between, each is walked once. */
