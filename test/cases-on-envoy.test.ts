@@ -72,11 +72,10 @@ function shares(outcome: Outcome): Map<string, number> {
 
 function timesFor({ said, outcome }: Pick<Asked, 'said' | 'outcome'>): number {
   if (said.down !== undefined) return 2 * SURE * (said.instead?.length ?? 0);
-  const all = [
-    ...shares(outcome).values(),
-    ...Object.values(said.copied ?? {}).flatMap((p) => [p / 100, 1 - p / 100]),
-  ].filter((share) => share > 0);
-  return all.length < 2 ? 1 : Math.min(MOST, Math.ceil(SURE / Math.min(...all)));
+  // Half of a fifth is told from a fifth.
+  if (Object.values(said.copied ?? {}).some((percent) => percent > 0)) return MOST;
+  const all = [...shares(outcome).values()];
+  return all.length < 2 && said.copied === undefined ? 1 : Math.min(MOST, Math.ceil(SURE / Math.min(...all)));
 }
 
 /** What a user's filter does to a request besides is for the case to know. */
