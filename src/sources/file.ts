@@ -64,6 +64,8 @@ export class FileSource implements Source {
   readonly #files = new Map<string, FileState>();
   readonly #ledger = new ObjectLedger<Told>();
   #problems: readonly SourceProblem[] = [];
+  /** Lines that were asked for, by object and field: the same are asked for again and again. */
+  readonly #lines = new WeakMap<YamlDocument, Map<string, number>>();
   /** Files that lines are being looked up in, for this turn of the loop. */
   readonly #open = new Map<string, OpenFile>();
 
@@ -127,10 +129,10 @@ export class FileSource implements Source {
     if (told?.place === undefined) return undefined;
     const { file, place } = told;
     const { document, line } = place;
-    const known = document.lines.get(`${key} ${field}`);
-    const within = known ?? this.#lineIn(file, document, key, field);
+    const lines = this.#lines.get(document) ?? new Map<string, number>();
+    const within = lines.get(`${key} ${field}`) ?? this.#lineIn(file, document, key, field);
     if (within === undefined) return undefined;
-    document.lines.set(`${key} ${field}`, within);
+    this.#lines.set(document, lines.set(`${key} ${field}`, within));
     return { file, line: line - 1 + within };
   }
 

@@ -12,8 +12,6 @@ export interface YamlDocument {
   readonly objects: readonly KubeObject[];
   /** Lines count from the document's first. */
   readonly faults: readonly YamlFault[];
-  /** Lines that were asked for, by object and field: the same are asked for again and again. */
-  readonly lines: Map<string, number>;
 }
 
 const CLUSTER_SCOPED = new Set(['Namespace', 'Node', 'CustomResourceDefinition', 'PersistentVolume']);
@@ -24,7 +22,8 @@ export function hashOf(text: string): string {
 
 export function readDocument(part: YamlPart, hash: string): YamlDocument {
   const { objects, faults } = parseYamlPart({ text: part.text, line: 1 });
-  return { hash, objects: objects.map(({ object }) => inNamespace(object)), faults, lines: new Map() };
+  // A copy, for the strings that the parser gives are pieces of the text, and each keeps the whole file in memory.
+  return { hash, objects: objects.map(({ object }) => structuredClone(inNamespace(object))), faults };
 }
 
 /** Of each object in a document, by its key: the line of a field, counted from the document's first. */
