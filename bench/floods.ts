@@ -232,12 +232,12 @@ async function measureResumed(services: number, proxies: number): Promise<void> 
     const all = connectAll(held);
     await Promise.all(all.map(({ synced }) => synced));
     let seconds = (performance.now() - startedAt) / 1000;
-    for (let before = -1, now = 0; before !== now; await sleep(2_000)) {
-      before = now;
-      now = all.reduce((total, { bytes }) => total + bytes, cpuSeconds(pid));
-      if (before !== now) seconds = (performance.now() - startedAt) / 1000;
+    const received = () => all.reduce((total, each) => total + each.bytes, 0);
+    for (let [before, spent] = [-1, -1]; before !== received() || spent !== cpuSeconds(pid); await sleep(1_000)) {
+      if (before !== received()) seconds = (performance.now() - startedAt) / 1000;
+      [before, spent] = [received(), cpuSeconds(pid)];
     }
-    const bytes = all.reduce((total, each) => total + each.bytes, 0);
+    const bytes = received();
     print(`  ${what}: bytes`, `${(bytes / 1e6).toFixed(1)} MB`, '');
     print(
       '    until nothing more comes; CPU of the control plane',
