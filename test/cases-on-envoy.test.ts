@@ -63,7 +63,8 @@ function shares(outcome: Outcome): Map<string, number> {
     if (upstream === undefined || probability === 0) continue;
     const ends: readonly Pick<UpstreamEndpoint, 'address' | 'weight'>[] =
       upstream.by === 'hash' ? [] : upstream.endpoints.filter(({ weight }) => weight > 0);
-    if (ends.length === 0 && (upstream.original || upstream.endpoints.length > 0)) found.set(cluster, probability);
+    const isThere = upstream.original || upstream.byName || upstream.endpoints.length > 0;
+    if (ends.length === 0 && isThere) found.set(cluster, probability);
     const sum = ends.reduce((total, { weight }) => total + weight, 0);
     for (const { address, weight } of ends) found.set(`${cluster} ${address}`, (probability * weight) / sum);
   }

@@ -104,7 +104,7 @@ function reachedRight(outcome: Forward, target: ForwardTarget, call: Call, own: 
 }
 
 function isEmpty(upstream: Upstream | undefined): boolean {
-  return upstream === undefined || (upstream.endpoints.length === 0 && !upstream.original);
+  return upstream === undefined || (upstream.endpoints.length === 0 && !upstream.original && !upstream.byName);
 }
 
 /** Copies are marked by their name. */
@@ -134,7 +134,8 @@ function timeoutFault({ http }: Forward, { request }: Arrival, isFirst: boolean)
 
 function endpointFault(upstream: Upstream | undefined, arrival: Arrival, { endpoint }: StandIn): string | undefined {
   if (upstream === undefined) return 'there is no such cluster';
-  if (upstream.original) return endpoint === 'original' ? undefined : 'it did not go where it was going';
+  if (upstream.original || upstream.byName)
+    return endpoint === 'original' ? undefined : 'it did not go where it was going';
   const known = upstream.endpoints.find(({ address, weight }) => address === endpoint && weight > 0);
   if (known === undefined) return `it reached ${endpoint}`;
   const [wanted, real] = [known.tls?.serverName, arrival.tls[0]?.serverName];

@@ -26,7 +26,7 @@ export class Chances {
   read({ outcome, seen }: Verdict): void {
     const { faults } = outcome;
     const isThere = (upstream: Upstream | undefined) =>
-      (upstream?.endpoints.length ?? 0) > 0 || upstream?.original === true;
+      (upstream?.endpoints.length ?? 0) > 0 || upstream?.original === true || upstream?.byName === true;
     const hollow = outcome.kind === 'forward' && !outcome.to.every(({ upstream }) => isThere(upstream));
     const abort = faults?.abort;
     if (abort !== undefined && !hollow && outcome.kind === 'forward') {

@@ -20,11 +20,16 @@ import {
   LocalityLbEndpointsSchema,
 } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
 import { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
-import { type ListenerFilter, ListenerFilterSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
+import {
+  type FilterChain,
+  type ListenerFilter,
+  ListenerFilterSchema,
+} from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
 import { ProxyProtocolUpstreamTransportSchema } from '#gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts';
 import { UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
+import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import { ORIGINAL_DST } from '../../src/envoy/filters/listener-filters.ts';
 import { socketAddress } from '../../src/envoy/messages.ts';
 import { TYPE_URL, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../../src/envoy/names.ts';
@@ -95,6 +100,7 @@ export class ObservedEnvoy {
     const resources = bootstrap.staticResources!;
     resources.clusters = resources.clusters.map((cluster) => this.#onLoopback(cluster, echoPort));
     resources.listeners = resources.listeners.filter(hasPort).map(behindFront);
+    for (const { filterChains } of resources.listeners) for (const chain of filterChains) lookUpNothing(chain);
     if (!resources.listeners.some(({ name }) => name === FRONT)) resources.listeners.push(front());
     resources.clusters.push(nowhere());
     this.#envoy = await RunningEnvoy.start(envoyPath, bootstrap);
@@ -174,7 +180,8 @@ export class ObservedEnvoy {
   /** How it chooses stays; what it remembers of failures, and of how many there are, goes: pairs are not to disturb one another. */
   #onLoopback(cluster: Cluster, echoPort: number): Cluster {
     const { case: kind, value: type } = cluster.clusterDiscoveryType;
-    const original = kind === 'type' && type === Cluster_DiscoveryType.ORIGINAL_DST;
+    // What goes to a name that the client says is looked up by nobody here, where no name is anybody's.
+    const original = (kind === 'type' && type === Cluster_DiscoveryType.ORIGINAL_DST) || kind === 'clusterType';
     const lookedUp =
       kind === 'type' && (type === Cluster_DiscoveryType.STRICT_DNS || type === Cluster_DiscoveryType.LOGICAL_DNS);
     const isServed = cluster.edsClusterConfig !== undefined;
@@ -200,6 +207,7 @@ export class ObservedEnvoy {
     for (const socket of [cluster.transportSocket, ...cluster.transportSocketMatches.map((m) => m.transportSocket)]) {
       believeAnybody(socket);
     }
+    if (kind === 'clusterType') believeAnyName(cluster);
     const { outlierDetection: _, circuitBreakers: __, ...rest } = cluster;
     return create(ClusterSchema, {
       ...rest,
@@ -248,6 +256,20 @@ function front(): Listener {
       { filters: [{ name: 'envoy.filters.network.tcp_proxy', configType: { case: 'typedConfig', value } }] },
     ],
   });
+}
+
+/** The servers here have one certificate for all. */
+function believeAnyName({ typedExtensionProtocolOptions: all }: Cluster): void {
+  for (const [name, packed] of Object.entries(all)) {
+    const options = anyUnpack(packed, HttpProtocolOptionsSchema);
+    if (options?.upstreamHttpProtocolOptions === undefined) continue;
+    options.upstreamHttpProtocolOptions.autoSanValidation = false;
+    all[name] = anyPack(HttpProtocolOptionsSchema, options);
+  }
+}
+
+function lookUpNothing(chain: FilterChain): void {
+  chain.filters = chain.filters.filter(({ name }) => name !== 'envoy.filters.network.sni_dynamic_forward_proxy');
 }
 
 /** Sockets of the file system are dialled by nobody here. */
