@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import type { Gateway } from '../api/gateway.ts';
 import { selects } from '../api/kubernetes.ts';
 import { HOST_LABEL, NETWORK_LABEL, type Place, placeOf, REGION_LABEL, ZONE_LABEL } from '../api/localities.ts';
