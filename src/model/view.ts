@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+// What one proxy may see: the only place that decides it. Later stages get the view and nothing else, so that what a
+// view holds is all that they can depend on. Proxies that see the same share one view.
 import type { Gateway } from '../api/gateway.ts';
 import { selects } from '../api/kubernetes.ts';
 import { HOST_LABEL, NETWORK_LABEL, type Place, placeOf, REGION_LABEL, ZONE_LABEL } from '../api/localities.ts';
