@@ -31,7 +31,7 @@ import { ProxyProtocolUpstreamTransportSchema } from '#gen/envoy/extensions/tran
 import { UpstreamTlsContextSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import { ORIGINAL_DST } from '../../src/envoy/filters/listener-filters.ts';
-import { socketAddress } from '../../src/envoy/messages.ts';
+import { duration, socketAddress } from '../../src/envoy/messages.ts';
 import { TYPE_URL, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../../src/envoy/names.ts';
 import type { DesiredState, OfferedState, XdsResource } from '../../src/xds/types.ts';
 import { RunningEnvoy } from '../scenarios/running-envoy.ts';
@@ -215,6 +215,8 @@ export class ObservedEnvoy {
         clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
         loadAssignment: create(ClusterLoadAssignmentSchema, { clusterName: cluster.name, endpoints }),
       }),
+      // One process answers for all, on a machine that may be busy.
+      connectTimeout: duration(20_000),
       ...(original && { lbPolicy: Cluster_LbPolicy.ROUND_ROBIN, lbConfig: { case: undefined } }),
     });
   }
