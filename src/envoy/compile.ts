@@ -134,9 +134,7 @@ export class EnvoyCompiler {
   /** What was compiled of an intent with these destinations, with the endpoints that there are now. */
   withEndpoints(state: DesiredState, destinations: ProxyIntent['destinations'], now: EndpointLookup): DesiredState {
     const endpoints = this.#endpointsOf(destinations, now);
-    return state.get(TYPE_URL.endpoints) === endpoints
-      ? state
-      : this.#states.get([state, endpoints], '', () => new Map([...state, [TYPE_URL.endpoints, endpoints]]));
+    return state.get(TYPE_URL.endpoints) === endpoints ? state : new Map([...state, [TYPE_URL.endpoints, endpoints]]);
   }
 
   /** The same for a sidecar that fetches what a request needs: what it is pushed, and what it may ask for. */

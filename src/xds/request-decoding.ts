@@ -38,11 +38,16 @@ function decodeRequest(variant: Variant, bytes: Uint8Array, impliedType?: string
 const REMEMBER_FROM_BYTES = 4096;
 const MAX_REMEMBERED_BYTES = 4 * 1024 * 1024;
 
+/** Acknowledgements, of which all streams send the same after a change. */
+const SHORT_BYTES = 256;
+const MAX_SHORT = 4096;
+
 /**
- * Decodes requests, and knows the latest long ones again: sidecars of one mesh ask for the endpoints of the same thousands of
- * clusters. Equal bytes give the very same request.
+ * Decodes requests, and knows acknowledgements and the latest long ones again: sidecars of one mesh ask for the endpoints of
+ * the same thousands of clusters. Equal bytes give the very same request.
  */
 export class RequestDecoder implements KnownMessages {
+  readonly #short = new Map<string, DecodedRequest>();
   /** The latest last. */
   #known: { readonly bytes: Uint8Array; readonly variant: Variant; readonly decoded: DecodedRequest }[] = [];
 
@@ -54,6 +59,7 @@ export class RequestDecoder implements KnownMessages {
   }
 
   decode(variant: Variant, bytes: Uint8Array, impliedType?: string): DecodedRequest {
+    if (bytes.length <= SHORT_BYTES) return this.#decodeShort(variant, bytes, impliedType);
     if (bytes.length < REMEMBER_FROM_BYTES) return decodeRequest(variant, bytes, impliedType);
     const known = this.#known.find(
       (each) => each.variant === variant && (each.bytes === bytes || Buffer.compare(each.bytes, bytes) === 0),
@@ -65,6 +71,16 @@ export class RequestDecoder implements KnownMessages {
       let sum = this.#known.reduce((total, each) => total + each.bytes.length, 0);
       while (sum > MAX_REMEMBERED_BYTES) sum -= this.#known.shift()!.bytes.length;
     }
+    return decoded;
+  }
+
+  #decodeShort(variant: Variant, bytes: Uint8Array, impliedType = ''): DecodedRequest {
+    const key = `${variant} ${impliedType} ${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')}`;
+    const known = this.#short.get(key);
+    if (known !== undefined) return known;
+    const decoded = decodeRequest(variant, bytes, impliedType === '' ? undefined : impliedType);
+    if (this.#short.size >= MAX_SHORT) this.#short.clear();
+    this.#short.set(key, decoded);
     return decoded;
   }
 }

@@ -243,7 +243,8 @@ export class SecretsOfProxy {
 
   /** The API server has told of each, or has been waited for long enough. */
   get isRead(): boolean {
-    return [...this.#followed.values()].every(({ followed }) => followed.state.kind !== 'reading');
+    for (const { followed } of this.#followed.values()) if (followed.state.kind === 'reading') return false;
+    return true;
   }
 
   async read(): Promise<void> {
@@ -256,6 +257,8 @@ export class SecretsOfProxy {
 
   /** Those that can be served, by name: the same object while none of them changes. */
   resources(): ReadonlyMap<string, XdsResource> {
+    // As nearly all proxies, at each change of the mesh.
+    if (this.#uses.length + this.#resources.size === 0) return this.#resources;
     const next = new Map<string, XdsResource>();
     for (const use of this.#uses) {
       const resource = fileResource(use.source) ?? this.#reading(use)?.reading.resource;

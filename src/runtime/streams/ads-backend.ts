@@ -205,7 +205,7 @@ function secretsJoiner(): (desired: DesiredState, parts: readonly (Resources | u
   let joined: { readonly parts: readonly Resources[]; readonly all: Resources } = { parts: [], all: new Map() };
   let last: { readonly of: DesiredState; readonly all: Resources; readonly state: DesiredState } | undefined;
   return (desired, given) => {
-    const parts = given.filter((part) => part !== undefined);
+    const parts = given.filter((part): part is Resources => part !== undefined && part.size > 0);
     if (parts.length === 0) return desired;
     const same = parts.length === joined.parts.length && parts.every((part, i) => part === joined.parts[i]);
     if (!same) joined = { parts, all: new Map(parts.flatMap((part) => [...part])) };

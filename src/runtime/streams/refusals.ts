@@ -61,6 +61,8 @@ export class Refusals {
   readonly #proxies = new Set<Answering>();
   /** Resources that some proxy has taken. */
   readonly #taken = new WeakSet<XdsResource>();
+  /** Many proxies take one and the same list of thousands. */
+  readonly #takenLists = new WeakSet<readonly XdsResource[]>();
 
   constructor(options: RefusalsOptions) {
     this.#options = options;
@@ -72,7 +74,9 @@ export class Refusals {
     return {
       acknowledged: (typeUrl, resources) => {
         // Clusters too, for the sake of EnvoyFilters; endpoints are the many, and refused by none.
-        if (typeUrl !== TYPE_URL.endpoints) for (const resource of resources) this.#taken.add(resource);
+        if (typeUrl === TYPE_URL.endpoints || this.#takenLists.has(resources)) return;
+        this.#takenLists.add(resources);
+        for (const resource of resources) this.#taken.add(resource);
       },
       rejected: (nack) => {
         const message = shortenRefusal(nack.message);

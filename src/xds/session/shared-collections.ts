@@ -41,8 +41,11 @@ export class SharedSet {
   }
 }
 
+/** Most streams have nothing to be sent most of the time, and a map for each that lives so long is work for the collector. */
+const EMPTY: ReadonlyMap<string, never> = new Map<string, never>();
+
 export class SharedMap<V> {
-  #values: ReadonlyMap<string, V> = new Map();
+  #values: ReadonlyMap<string, V> = EMPTY;
   #own: Map<string, V> | undefined;
 
   get size(): number {
@@ -69,8 +72,8 @@ export class SharedMap<V> {
     return this.#values.has(key) && this.#mine().delete(key);
   }
   clear(): void {
-    this.#own = new Map();
-    this.#values = this.#own;
+    this.#own = undefined;
+    this.#values = EMPTY;
   }
 
   /** Takes these in the place of its own; they must not change any more. */
