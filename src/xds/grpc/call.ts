@@ -83,9 +83,10 @@ export class GrpcCall {
   }
 
   /**
-   * Gives the peer's messages to `take`, one by one, and resolves when the peer half-closes or the call ends. Rejects with
-   * what `take` throws, and with GrpcError where the peer sends no messages; nothing is taken after that. Reads no faster
-   * than `take` does, whose promises (of what cannot be said at once) are waited for. To be called once.
+   * Gives the peer's messages to `take`, one by one, and resolves when the peer half-closes or the call ends, and what was
+   * given has been taken. Rejects with what `take` throws, and with GrpcError where the peer sends no messages; nothing is
+   * taken after that. Reads no faster than `take` does, whose promises (of what cannot be said at once) are waited for. To
+   * be called once.
    */
   receive(take: (message: Uint8Array) => Promise<void> | undefined, known?: KnownMessages): Promise<void> {
     const stream = this.#stream;
@@ -101,7 +102,8 @@ export class GrpcCall {
     };
     const fail = (error: unknown): void => {
       stop();
-      stream.pause();
+      // What still comes is let go of: a stream that is not read to its end is never closed.
+      stream.resume();
       reject(error);
     };
     const takeWaiting = (): void => {
@@ -117,7 +119,9 @@ export class GrpcCall {
         }, fail);
         return;
       }
-      if (!hasHalfClosed) return;
+      // What comes behind the end of the call is for nobody.
+      if (this.isEnded) waiting.length = 0;
+      if (!hasHalfClosed && !stream.destroyed) return;
       if (reader.atBoundary || this.isEnded) resolve();
       else throw new GrpcError('INVALID_ARGUMENT', 'the stream ended within a message');
     };
@@ -141,7 +145,7 @@ export class GrpcCall {
     // Reset, or the connection is torn.
     void this.closed.then(() => {
       stop();
-      resolve();
+      if (!isTaking) resolve();
     });
     return promise;
   }
