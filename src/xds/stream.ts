@@ -117,7 +117,8 @@ export class XdsStream {
 
   receive(request: SessionRequest): Received {
     const { nowMs, observe } = this.#context;
-    if (!this.#types.has(request.typeUrl)) {
+    const isFirst = !this.#types.has(request.typeUrl);
+    if (isFirst) {
       this.#types.add(request.typeUrl);
       this.#proxy?.opens?.(request.typeUrl);
       this.#update();
@@ -125,6 +126,8 @@ export class XdsStream {
     const received = this.#session.receive(request, nowMs());
     if (received.kind === 'acknowledged')
       this.#proxy?.acknowledged(received.typeUrl, received.nonce, received.resources);
+    if (isFirst && request.initialVersions.length > 0)
+      this.#proxy?.resumed?.(request.typeUrl, this.#session.heldResources(request.typeUrl));
     if (received.kind === 'rejected') this.#proxy?.rejected(received.nack);
     for (const [typeUrl, names] of this.#session.takeNewlyAsked()) this.#proxy?.asked?.(typeUrl, names);
     observe({ kind: 'received', stream: this.info, received });

@@ -106,6 +106,8 @@ export interface XdsProxy {
   asked?(typeUrl: string, names: readonly string[]): void;
   /** `resources`: those that the response brought. */
   acknowledged(typeUrl: string, nonce: string, resources: readonly XdsResource[]): void;
+  /** The resources that it goes on with from an earlier stream, and that are as it holds them: it took them then. */
+  resumed?(typeUrl: string, resources: readonly XdsResource[]): void;
   rejected(nack: XdsNack): void;
   closed(): void;
 }

@@ -126,6 +126,7 @@ export class AdsBackend implements XdsBackend {
       foreseen: () => this.#learnt.of(workload),
       asked: (typeUrl, names) => this.#learnt.note(workload, typeUrl, names),
       acknowledged: (typeUrl, _nonce, resources) => answers.acknowledged(typeUrl, resources),
+      resumed: (typeUrl, resources) => answers.acknowledged(typeUrl, resources),
       rejected: (nack) => answers.rejected(nack),
       closed: () => {
         answers.closed();

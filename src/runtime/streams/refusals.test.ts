@@ -83,6 +83,31 @@ test('what nobody takes is left out; the word of a proxy that has gone meanwhile
   expect(left).toEqual(['bad']);
 });
 
+test('of a proxy whose configuration cannot be computed by then nothing is left out', async () => {
+  const { left, told } = { left: [] as string[], told: [] as Refusal[] };
+  const engine = {
+    lastChanged: (refs: readonly ObjectRef[]) => refs.map((each) => ({ ref: each, at: 1 })).at(-1),
+    refuse: ({ name }: ObjectRef) => left.push(name),
+    restore: () => {},
+  };
+  const refusals = new Refusals({ engine, onRefusal: (refusal) => told.push(refusal), answerMs: 10 });
+  const desired = new Map([[TYPE_URL.routes, new Map([['80', table('1')]])]]);
+  const compiled = { desired, secrets: [], origins: () => [{ object: ref('bad') }] };
+  let isBroken = false;
+  let asked = 0;
+  const compileNow = () => {
+    asked++;
+    if (isBroken) throw new Error('it cannot be computed');
+    return compiled;
+  };
+  refusals.open({ id: 'other', compiled: () => undefined, compileNow });
+  const answers = refusals.open({ id: 'a', compiled: () => compiled, compileNow });
+  answers.rejected({ typeUrl: TYPE_URL.routes, resources: new Map([['80', '1']]), nonce: '1', message: 'no' });
+  isBroken = true;
+  await expect.poll(() => asked).toBe(2);
+  expect({ left, told }).toEqual({ left: [], told: [] });
+});
+
 test('of a thousand resources that are refused together a few are told, those first that Envoy names', () => {
   const told: Refusal[] = [];
   const engine = { lastChanged: () => undefined, refuse: () => {}, restore: () => {} };

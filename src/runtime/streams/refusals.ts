@@ -98,7 +98,7 @@ export class Refusals {
       return;
     }
     // Many proxies refuse one table; by the time the second says so, the first one's refusal has changed it.
-    const isPast = () => resourceOf(proxy.compileNow(), typeUrl, resource)?.version !== version;
+    const isPast = () => versionNow(proxy, typeUrl, resource) !== version;
     if (isPast()) return;
     const decide = (): void => this.#decide(proxy, refused, likely);
     if (this.#proxies.size === 1) {
@@ -142,6 +142,15 @@ export class Refusals {
 
 function resourceOf({ desired, offered }: CompiledProxy, typeUrl: string, name: string): XdsResource | undefined {
   return desired.get(typeUrl)?.get(name) ?? offered?.get(typeUrl)?.resources.get(name);
+}
+
+/** undefined also where it cannot be computed now: its stream says so, and this may be asked by a timer. */
+function versionNow(proxy: Answering, typeUrl: string, name: string): string | undefined {
+  try {
+    return resourceOf(proxy.compileNow(), typeUrl, name)?.version;
+  } catch {
+    return undefined;
+  }
 }
 
 function toldOf({ resources, message }: XdsNack): readonly (readonly [name: string, version: string])[] {

@@ -115,6 +115,7 @@ export class Session {
   #foreseen: ReadonlyMap<string, Iterable<string>> = new Map();
   readonly #virtualHosts = new VirtualHostAsks();
   #nonces = 0;
+  /** Since what is kept of them was counted. */
   #namedBytes = 0;
   /** When the client resumed without having asked for clusters. */
   #resumedAtMs: number | undefined;
@@ -214,6 +215,11 @@ export class Session {
     }));
   }
 
+  /** What of this type the client has been sent, or brought along as it is now. */
+  heldResources(typeUrl: string): readonly XdsResource[] {
+    return this.#types.get(typeUrl)?.heldResources(this.#lists) ?? [];
+  }
+
   /** Of each type: what the client has acknowledged, by name, with its version; and what it refuses. */
   acknowledged(): HeldType[] {
     return this.#ordered.map(({ typeUrl, held, rejected }) => {
@@ -228,9 +234,11 @@ export class Session {
   #boundNames({ subscribe, initialVersions }: SessionRequest): void {
     for (const name of subscribe) this.#namedBytes += name.length;
     for (const [name, version] of initialVersions) this.#namedBytes += name.length + version.length;
-    if (this.#namedBytes <= MAX_STRANGE_BYTES) return;
-    this.#namedBytes = this.#ordered.reduce((bytes, state) => bytes + state.strangeBytes, 0);
-    if (this.#namedBytes <= MAX_STRANGE_BYTES) return;
+    if (this.#namedBytes <= MAX_STRANGE_BYTES / 2) return;
+    // From none again: who keeps to just below the bound must not have all of it counted for each word.
+    this.#namedBytes = 0;
+    const kept = this.#ordered.reduce((bytes, state) => bytes + state.strangeBytes, this.#virtualHosts.bytes);
+    if (kept <= MAX_STRANGE_BYTES) return;
     throw new XdsRefusal('INVALID_ARGUMENT', `a stream may name ${MAX_STRANGE_BYTES} bytes of what there is not`);
   }
 

@@ -8,7 +8,7 @@ import type { DesiredState, XdsResource } from '../types.ts';
 import { rememberDiffs } from './map-diff.ts';
 import { Session, type SessionResponse } from './session.ts';
 import { request } from './testing/model-client.ts';
-import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from './type-urls.ts';
+import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE, VIRTUAL_HOST_TYPE } from './type-urls.ts';
 
 const NAMES = ['a', 'b', 'c', 'd'];
 
@@ -134,6 +134,30 @@ describe('subscriptions', () => {
     expect(client.take()).toHaveLength(1);
     client.ask(['a']);
     expect(client.take()).toMatchObject([{ resources: [{ name: 'a' }] }]);
+  });
+
+  it('are bounded by what their names take, also those of virtual hosts that nobody has', () => {
+    for (const type of [ENDPOINT_TYPE, VIRTUAL_HOST_TYPE]) {
+      const session = new Session({ variant: 'delta' });
+      const ask = (name: string) => {
+        session.receive({ ...request(type, '', undefined), subscribe: [name] }, 0);
+        session.next(0);
+      };
+      for (let i = 0; i < 4; i++) ask(`80/${i}${'x'.repeat(1_000_000)}`);
+      const askOn = () => {
+        for (let i = 4; i < 20; i++) ask(`80/${i}${'x'.repeat(1_000_000)}`);
+      };
+      expect(askOn, type).toThrow(/bytes of what there is not/);
+    }
+  });
+
+  it('know what a client that goes on holds as it is now', () => {
+    const session = new Session({ variant: 'delta' });
+    session.update(stateOf(CLUSTER_TYPE, { a: 1, b: 2 }));
+    const initialVersions = ['a', 'b', 'gone'].map((name) => [name, '1'] as const);
+    session.receive({ ...request(CLUSTER_TYPE, '', undefined), initialVersions }, 0);
+    expect(session.heldResources(CLUSTER_TYPE).map(({ name }) => name)).toEqual(['a']);
+    expect(session.heldResources(LISTENER_TYPE)).toEqual([]);
   });
 
   it('of a client that goes on, no cluster is taken before its listeners and routes are known', () => {

@@ -59,6 +59,14 @@ export class VirtualHostAsks {
     return size;
   }
 
+  /** Length of their names, which the client chooses. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const name of this.#missing) bytes += name.length;
+    for (const names of this.#asked.values()) for (const name of names) bytes += name.length;
+    return bytes;
+  }
+
   subscribe(state: TypeState, names: readonly string[]): void {
     for (const name of names) {
       const own = state.resolve(name);
