@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { SEND_ORDER } from '../xds/session/type-urls.ts';
 import type { XdsEvent } from '../xds/stream.ts';
 import type { FederationCounts } from './federation/federation-view.ts';
 import { registerProcessMetrics } from './process-metrics.ts';
@@ -147,7 +148,7 @@ function registerPushes(registry: Registry): (event: Extract<XdsEvent, { kind: '
       registers: [registry],
       collect() {
         this.reset();
-        for (const [typeUrl, sum] of sums) this.inc({ type: shortType(typeUrl) }, sum[of]);
+        for (const [type, sum] of sums) this.inc({ type }, sum[of]);
       },
     });
   };
@@ -155,8 +156,9 @@ function registerPushes(registry: Registry): (event: Extract<XdsEvent, { kind: '
   count('isthmus_xds_pushed_resources_total', 'Resources in them, added, changed or removed', 'resources');
   count('isthmus_xds_pushed_bytes_total', 'Their bytes', 'bytes');
   return ({ typeUrl, resources, removed, bytes }) => {
-    const sum = sums.get(typeUrl) ?? { pushes: 0, resources: 0, bytes: 0 };
-    sums.set(typeUrl, sum);
+    const type = shortType(typeUrl);
+    const sum = sums.get(type) ?? { pushes: 0, resources: 0, bytes: 0 };
+    sums.set(type, sum);
     sum.pushes++;
     sum.resources += resources + removed;
     sum.bytes += bytes;
@@ -186,9 +188,11 @@ function registerRegistryMetrics(registry: Registry, read: () => readonly Regist
   });
 }
 
-/** `type.googleapis.com/envoy.config.cluster.v3.Cluster` -> `Cluster` */
+const SHORT_TYPES = new Map(SEND_ORDER.map((typeUrl) => [typeUrl, typeUrl.slice(typeUrl.lastIndexOf('.') + 1)]));
+
+/** `type.googleapis.com/envoy.config.cluster.v3.Cluster` -> `Cluster`; what a client makes up is not a metric of its own. */
 function shortType(typeUrl: string): string {
-  return typeUrl.slice(typeUrl.lastIndexOf('.') + 1);
+  return SHORT_TYPES.get(typeUrl) ?? 'other';
 }
 
 function registerFederationMetrics(registry: Registry, read: () => FederationCounts | undefined): void {

@@ -23,6 +23,8 @@ const FEW = 8;
 const JOIN_BELOW_BYTES = 16 * 1024;
 /** Of one resource, answers that differ in what is with it or in their tails. */
 const MAX_ANSWERS = 64;
+/** About what is around the bytes of each. */
+const ANSWER_BYTES = 512;
 const SAMPLES = 64;
 const MAX_TAILS = 4096;
 
@@ -54,12 +56,15 @@ export class ResponseEncoder {
   readonly #bodies = new Map<string, Body>();
   readonly #tails = new Map<string, Uint8Array>();
   /** By the first resource, and then by the tail: the answer to a small change is the same for most streams. */
-  readonly #answers = new WeakMap<XdsResource, Map<string, Answer>>();
+  #answers = new WeakMap<XdsResource, Map<string, Answer>>();
   readonly #maxBodyBytes: number;
+  readonly #maxAnswerBytes: number;
   #bodyBytes = 0;
+  #answerBytes = 0;
 
-  constructor(maxBodyBytes = 32 * 1024 * 1024) {
+  constructor(maxBodyBytes = 32 * 1024 * 1024, maxAnswerBytes = 16 * 1024 * 1024) {
     this.#maxBodyBytes = maxBodyBytes;
+    this.#maxAnswerBytes = maxAnswerBytes;
   }
 
   /** The message with its gRPC prefix, in parts which are shared and must not be changed. */
@@ -69,17 +74,27 @@ export class ResponseEncoder {
     if (first === undefined || resources.length > FEW || named.length + removed.length > 0) {
       return this.#encode(variant, response);
     }
-    const answers = this.#answers.get(first) ?? new Map<string, Answer>();
-    this.#answers.set(first, answers);
     const key = tailKey(variant, response);
-    const known = answers.get(key);
+    const known = this.#answers.get(first)?.get(key);
     if (known?.resources.length === resources.length && known.resources.every((each, i) => each === resources[i])) {
       return known.parts;
     }
     const parts = this.#encode(variant, response);
-    if (answers.size >= MAX_ANSWERS) answers.clear();
-    answers.set(key, { resources, parts });
+    this.#rememberAnswer(first, key, { resources, parts });
     return parts;
+  }
+
+  /** For the streams that are sent the same change now: a resource may live for long, and is not sent again. */
+  #rememberAnswer(first: XdsResource, key: string, answer: Answer): void {
+    this.#answerBytes += answer.parts.reduce((sum, part) => sum + part.length, ANSWER_BYTES);
+    if (this.#answerBytes > this.#maxAnswerBytes) {
+      this.#answers = new WeakMap();
+      this.#answerBytes = 0;
+    }
+    const answers = this.#answers.get(first) ?? new Map<string, Answer>();
+    this.#answers.set(first, answers);
+    if (answers.size >= MAX_ANSWERS) answers.clear();
+    answers.set(key, answer);
   }
 
   #encode(variant: Variant, response: SessionResponse): readonly Uint8Array[] {
