@@ -79,12 +79,16 @@ function join(members: readonly MadeService[]): MadeService {
   const union = (of: (service: MeshService) => readonly string[]) => [
     ...new Set(members.flatMap(({ service }) => of(service))),
   ];
+  const written = union(({ addresses }) => addresses);
+  const allocated = union((service) => service.allocated ?? []).sort();
   const service: MeshService = {
     ...first,
     resolution: byDns ?? first.resolution,
     ports,
-    addresses: union(({ addresses }) => addresses),
-    allocated: first.allocated && union(({ allocated }) => allocated ?? []).sort(),
+    // Beside addresses that somebody wrote down, those that were given to the others are its own as well: clients know them.
+    ...(written.length > 0
+      ? { addresses: [...new Set([...written, ...allocated])], allocated: undefined }
+      : { addresses: written, allocated: first.allocated && allocated }),
     dnsEndpoints: byDns === undefined ? [] : all,
     namesWorkloads: members.every(({ service }) => service.namesWorkloads),
     networks: union(({ networks }) => networks).sort(),

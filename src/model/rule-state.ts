@@ -26,8 +26,8 @@ export class RuleState {
 
   readonly #kinds = new Map<string, Map<string, Held>>();
   #defaults: ExportDefaults = {};
-  /** Objects as others see them, by what was written. */
-  #complete = new WeakMap<MeshObject<unknown>, MeshObject<unknown>>();
+  /** By kind, objects as others see them, by what was written: the very same until the kind's default is another. */
+  readonly #complete = new Map<string, WeakMap<MeshObject<unknown>, MeshObject<unknown>>>();
   #changes = 0;
 
   upsert(kind: Kind<unknown>, object: KubeObject, cluster: string, locate: Locate | undefined): void {
@@ -50,7 +50,7 @@ export class RuleState {
       }
     }
     this.#defaults = defaults;
-    if (changed.length > 0) this.#complete = new WeakMap();
+    for (const kind of changed) this.#complete.delete(kind);
   }
 
   /** Puts the earlier value of an object into force, or none, because Envoy does not take the one it has. */
@@ -108,10 +108,11 @@ export class RuleState {
   }
 
   #completed(value: MeshObject<unknown>): MeshObject<unknown> {
-    const known = this.#complete.get(value);
+    const { kind } = value.ref;
+    const known = this.#complete.get(kind)?.get(value);
     if (known !== undefined) return known;
     const complete = withExportTo(value, this.#defaults);
-    if (complete !== value) this.#complete.set(value, complete);
+    if (complete !== value) this.#complete.set(kind, (this.#complete.get(kind) ?? new WeakMap()).set(value, complete));
     return complete;
   }
 

@@ -221,6 +221,47 @@ test('what the mesh says of exports counts at once, for objects that say nothing
   expect(seen()).toEqual([['*'], ['*'], ['*']]);
 });
 
+test('what the mesh says of one kind leaves objects of another what they are: those that change or go are found again', () => {
+  const store = newStore();
+  const rule = (host: string): KubeObject => ({
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'DestinationRule',
+    metadata: { name: 'reviews', namespace: 'default' },
+    spec: { host },
+  });
+  const hosts = () => store.snapshot.index.destinationRules.map(({ spec }) => spec.host);
+  store.apply([upsert('one', rule('reviews'))]);
+  store.apply([upsert('one', config('defaultServiceExportTo: [.]'))]);
+  store.apply([upsert('one', rule('ratings'))]);
+  expect(hosts()).toEqual(['ratings']);
+  store.apply([upsert('one', config('defaultVirtualServiceExportTo: [.]'))]);
+  store.apply([remove('one', rule('ratings'))]);
+  expect(hosts()).toEqual([]);
+});
+
+test('entries that are one service have the addresses of all, be they written or given', () => {
+  const store = newStore();
+  const entry = (name: string, addresses: string[], given: string[]): KubeObject => ({
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'ServiceEntry',
+    metadata: { name, namespace: 'default', creationTimestamp: `2026-01-0${name === 'older' ? 1 : 2}T00:00:00Z` },
+    spec: {
+      hosts: ['db.data.global'],
+      addresses,
+      ports: [{ number: name === 'older' ? 9000 : 9001, name, protocol: 'TCP' }],
+      resolution: 'STATIC',
+      endpoints: [{ address: '10.9.0.1' }],
+    },
+    status: { addresses: given.map((value) => ({ host: 'db.data.global', value })) },
+  });
+  const known = () => [...store.snapshot.index.services.values()].map((s) => [s.addresses, s.allocated]);
+  store.apply([upsert('one', entry('older', [], ['240.240.1.1'])), upsert('one', entry('newer', [], []))]);
+  expect(known()).toEqual([[[], ['240.240.1.1']]]);
+  // The DNS goes on answering with what the older one was given.
+  store.apply([upsert('one', entry('newer', ['10.1.1.1'], []))]);
+  expect(known()).toEqual([[['10.1.1.1', '240.240.1.1'], undefined]]);
+});
+
 test('a ConfigMap that contradicts the control plane is warned of', () => {
   const store = newStore();
   expect(store.apply([upsert('one', config('trustDomain: cluster.local'))]).diagnostics).toEqual([]);

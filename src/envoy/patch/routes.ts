@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Patches of route tables, their virtual hosts and routes.
-import { type Route, type VirtualHost, VirtualHostSchema } from '#gen/envoy/config/route/v3/route_components_pb.ts';
+import { clone } from '@bufbuild/protobuf';
+import {
+  RetryPolicySchema,
+  type Route,
+  type VirtualHost,
+  VirtualHostSchema,
+} from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import { type RouteConfiguration, RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
 import type { PatchContext } from '../../intent/patch-types.ts';
 import { merged } from './merge.ts';
@@ -68,7 +74,9 @@ function withOwnRetries(host: VirtualHost): VirtualHost {
   const routes = host.routes.map((route): Route => {
     const { action } = route;
     if (action.case !== 'route' || action.value.retryPolicy !== undefined) return route;
-    return { ...route, action: { case: 'route', value: { ...action.value, retryPolicy: { ...retryPolicy } } } };
+    // Merging takes away what a patch replaces, down to the parts of parts: no two routes may share any.
+    const own = clone(RetryPolicySchema, retryPolicy);
+    return { ...route, action: { case: 'route', value: { ...action.value, retryPolicy: own } } };
   });
   return { ...rest, routes };
 }

@@ -103,6 +103,27 @@ test('a patch merges into the retries that a route has', () => {
   ]);
 });
 
+test('a patch of the retries of one route leaves those of the others as they are', () => {
+  const retries = { attempts: 3, backoff: '2s' };
+  const http = ['a', 'b'].map((name) => ({ name, match: [{ uri: { prefix: `/${name}` } }], route: to, retries }));
+  const backoff = { retry_back_off: { base_interval: '1s' } };
+  const { host } = retriesOf(
+    { ...RULE, spec: { hosts: ['shop'], http } },
+    envoyFilter({
+      applyTo: 'HTTP_ROUTE',
+      match: {
+        context: 'SIDECAR_OUTBOUND',
+        routeConfiguration: { vhost: { name: `${HOST}:80`, route: { name: 'a' } } },
+      },
+      patch: { operation: 'MERGE', value: { route: { retry_policy: backoff } } },
+    }),
+  );
+  const waits = host.routes.map(({ action }) =>
+    action.case === 'route' ? action.value.retryPolicy?.retryBackOff?.baseInterval?.seconds : undefined,
+  );
+  expect(waits).toEqual([1n, 2n]);
+});
+
 test('a route that a patch adds is not tried again unasked', () => {
   const value = { name: 'added', match: { prefix: '/' }, route: { cluster: 'PassthroughCluster' } };
   const { own } = retriesOf(
