@@ -272,7 +272,7 @@ async function measureGrowth(): Promise<void> {
       print(`  ${figure}`, results.map(([size, result]) => `${size}: ${of(result).toFixed(0)} ${unit}`).join(', '), '');
     const peak = ({ initialSync }: Result) => initialSync.usage.serverPeakRSSMiB;
     const cpuMs = (kind: string) => (result: Result) =>
-      1000 * (result.summary.find((each) => each.kind === kind)?.serverCPUSecondsNet ?? Number.NaN);
+      1000 * (result.summary.find((each) => each.kind === kind)?.serverCPUSeconds ?? Number.NaN);
     row('peak memory at the first sync', peak, 'MiB');
     const points = results.map(([size, result]) => [size, peak(result)] as const);
     print('    for each one more', `${(slope(points) * 1024).toFixed(0)} KiB`, '');

@@ -39,9 +39,9 @@ console.log(
     `CPU ${usage.serverCPUSeconds.toFixed(2)} s, peak ${usage.serverPeakRSSMiB.toFixed(0)} MiB, ` +
     `${(usage.bytes / proxies / 1000).toFixed(1)} kB a proxy`,
 );
-for (const { kind, p99Ms, serverCPUSecondsNet, bytes } of summary) {
+for (const { kind, p99Ms, serverCPUSeconds, bytes } of summary) {
   console.log(
-    `  ${kind} changed: p99 ${p99Ms.toFixed(0)} ms, CPU ${(serverCPUSecondsNet * 1000).toFixed(0)} ms, ` +
+    `  ${kind} changed: p99 ${p99Ms.toFixed(0)} ms, CPU ${(serverCPUSeconds * 1000).toFixed(0)} ms, ` +
       `${(bytes / proxies).toFixed(0)} B a proxy`,
   );
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole control plane under simulated sidecars, beside istiod where there is one: node bench/plane.ts [--services 1000]
-// [--proxies 500] [--used 10] [--repeat 5] [--busy] [--only ...]. XDSLOAD_BIN names the load tool, ISTIOD_BIN a pilot-discovery,
+// [--proxies 500] [--used 10] [--repeat 5] [--endpoints 120] [--busy] [--only ...]. XDSLOAD_BIN names the load tool, ISTIOD_BIN a pilot-discovery,
 // FLOOR_SCRIPT the tool's floor.mjs; see README.md of this folder for what they are, and how istiod is run.
 import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -32,6 +32,8 @@ const { values: flags } = parseArgs({
     /** Services that a proxy on demand uses. */
     used: { type: 'string', default: '10' },
     repeat: { type: 'string', default: '5' },
+    /** Changes of endpoints: more than a hundred, so that their p99 is not that of the first, which no code is warm for. */
+    endpoints: { type: 'string', default: '120' },
     /** Do not wait for a quiet machine, and repeat nothing for its noise. */
     busy: { type: 'boolean', default: false },
     only: { type: 'string', default: 'isthmus,on-demand,sotw,floor,istiod,profile' },
@@ -61,15 +63,26 @@ async function measure(
   }
 }
 
+const ROUTES = ['-change', 'vs', '-repeat', flags.repeat];
+const ENDPOINTS = ['-change', 'eds', '-repeat', flags.endpoints, '-settle', '300ms'];
+
+/** The first sync and changes of routes, and then, with proxies that come anew, many changes of endpoints. */
+async function xdsload(server: Server, ...more: string[]): Promise<Measured> {
+  return together(await runXdsload(server, ...ROUTES, ...more), await runXdsload(server, ...ENDPOINTS, ...more));
+}
+
+function together(first: Measured, second: Measured): Measured {
+  return { ...first, summary: [...first.summary, ...second.summary] };
+}
+
 /** Runs xdsload against a server. */
-async function xdsload({ pid, start }: Server, ...more: string[]): Promise<Measured> {
+async function runXdsload({ pid, start }: Server, ...more: string[]): Promise<Measured> {
   const json = join(servers.scratch, 'result.json');
   rmSync(json, { force: true });
   const calm = flags.busy ? ['-max-others', '99', '-calm', '1s'] : ['-max-others', '0.5'];
-  const size = ['-proxies', flags.proxies, '-repeat', flags.repeat];
   const child = spawn(XDSLOAD!, [
     ...['run', '-addr', ADDRESS, '-dir', servers.mesh, '-pid', String(pid), '-json', json],
-    ...[...size, ...calm, ...more],
+    ...['-proxies', flags.proxies, ...calm, ...more],
   ]);
   let untilSyncedCpuSeconds: number | undefined;
   let errors = '';
@@ -86,7 +99,7 @@ async function xdsload({ pid, start }: Server, ...more: string[]): Promise<Measu
 }
 
 async function onDemand({ pid, start }: Server, mode: ConfigDelivery, recording?: Recording): Promise<Measured> {
-  const [proxies, used, repeat] = [recording === undefined ? flags.proxies : 1, flags.used, flags.repeat].map(Number);
+  const [proxies, used, repeat] = [recording ? 1 : flags.proxies, flags.used, flags.endpoints].map(Number);
   const result = await playOnDemand({
     ...{ address: ADDRESS, dir: servers.mesh, mode, pid },
     ...{ proxies: proxies!, used: used!, repeat: repeat! },
@@ -98,10 +111,15 @@ async function onDemand({ pid, start }: Server, mode: ConfigDelivery, recording?
 /** What the same bytes cost a node:http2 server that does nothing else, everything pushed. */
 async function measureFloor(script: string): Promise<Measured | undefined> {
   const file = join(servers.scratch, 'recording.bin');
-  await measure('one proxy, to record it', servers.isthmus(), (server) =>
-    xdsload(server, '-proxies', '1', '-record', file),
-  );
-  return measure('the floor', servers.floor(script, 'http2', file), (server) => xdsload(server));
+  const floorOf = async (changes: readonly string[]): Promise<Measured | undefined> => {
+    await measure('one proxy, to record it', servers.isthmus(), (server) =>
+      runXdsload(server, '-proxies', '1', '-record', file, ...changes),
+    );
+    return measure('the floor', servers.floor(script, 'http2', file), (server) => runXdsload(server, ...changes));
+  };
+  // A recording's changes are played in their order, whatever the change is.
+  const [routes, endpoints] = [await floorOf(ROUTES), await floorOf(ENDPOINTS)];
+  return routes && endpoints && together(routes, endpoints);
 }
 
 async function measureFloorOnDemand(mode: ConfigDelivery): Promise<Measured | undefined> {
@@ -118,7 +136,9 @@ async function measureFloorOnDemand(mode: ConfigDelivery): Promise<Measured | un
 async function printProfile(): Promise<void> {
   const profiles = join(servers.scratch, 'profiles');
   const profiled = servers.isthmus(`--cpu-prof --cpu-prof-dir=${profiles}`);
-  await measure('with a profile', profiled, (server) => xdsload(server, '-repeat', '20', '-settle', '150ms'));
+  await measure('with a profile', profiled, (server) =>
+    runXdsload(server, '-change', 'eds,vs', '-repeat', '20', '-settle', '150ms'),
+  );
   const [file] = readdirSync(profiles);
   if (file === undefined) return;
   console.log(
@@ -156,7 +176,7 @@ class MachineNoise {
 async function run(): Promise<void> {
   spawnSync(XDSLOAD!, ['gen', '-services', flags.services, '-out', servers.mesh]);
   console.log(
-    `${flags.services} services, ${flags.proxies} simulated sidecars, one run of each, ${flags.repeat} changes`,
+    `${flags.services} services, ${flags.proxies} simulated sidecars, one run of each, ${flags.repeat} changes of routes, ${flags.endpoints} of endpoints`,
   );
   const machine = new MachineNoise();
   machine.sample();

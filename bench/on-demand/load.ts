@@ -28,7 +28,6 @@ export interface LoadOptions {
 
 /** What follows a change counts until nobody has received anything for so long. */
 const SETTLE_MS = 300;
-const IDLE_MS = 1_000;
 const WELL_KNOWN_PORTS = [80, 8080, 9080, 3000, 5000, 9090, 8000, 7070, 8888, 6060];
 
 interface Manifest {
@@ -77,12 +76,9 @@ export async function playOnDemand(options: LoadOptions): Promise<Result> {
     const ends = await Promise.all(all.map((each) => each.synced.then(() => (performance.now() - startedAt) / 1000)));
     await settled(all);
     const usage = { ...meter.usage(), bytes: bytesOf(all) };
-    const idle = new Meter(options.pid);
-    await sleep(IDLE_MS);
-    const { serverCPUSeconds, wallSeconds } = idle.usage();
     const summary: Change[] = [];
     for (const kind of Object.keys(EDITS)) {
-      summary.push(await change(all, kind, used[0]!, serverCPUSeconds / wallSeconds, options));
+      summary.push(await change(all, kind, used[0]!, options));
     }
     return { initialSync: { p99Seconds: p99(ends), lastSeconds: Math.max(...ends), usage }, summary };
   } finally {
@@ -106,12 +102,10 @@ async function settled(all: readonly SimulatedSidecar[]): Promise<void> {
   }
 }
 
-/** `idle`: CPUs that the server uses when nothing changes. */
 async function change(
   all: readonly SimulatedSidecar[],
   kind: string,
   { host, file }: { host: string; file: string },
-  idle: number,
   { repeat, pid, recording }: LoadOptions,
 ): Promise<Change> {
   const { seenIn, edit } = EDITS[kind]!;
@@ -130,7 +124,7 @@ async function change(
       times.push(...(await Promise.all(arrivals.map(async (arrival) => (await arrival) - startedAt))));
       await settled(all);
       const usage = meter.usage();
-      sums.cpu += Math.max(0, usage.serverCPUSeconds - idle * usage.wallSeconds);
+      sums.cpu += usage.serverCPUSeconds;
       sums.others += usage.otherCPUSeconds;
       sums.bytes += bytesOf(all) - bytes;
     }
@@ -141,6 +135,6 @@ async function change(
     renameSync(`${file}.new`, file);
   }
   await settled(all);
-  const of = { serverCPUSecondsNet: sums.cpu / repeat, otherCPUSeconds: sums.others / repeat };
+  const of = { serverCPUSeconds: sums.cpu / repeat, otherCPUSeconds: sums.others / repeat };
   return { kind, p99Ms: p99(times), ...of, bytes: sums.bytes / repeat };
 }

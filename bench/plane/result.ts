@@ -19,8 +19,8 @@ export interface Usage {
 export interface Change {
   readonly kind: string;
   readonly p99Ms: number;
-  /** Less what the server uses when nothing changes. */
-  readonly serverCPUSecondsNet: number;
+  /** From the change until all is quiet again. */
+  readonly serverCPUSeconds: number;
   readonly otherCPUSeconds: number;
   readonly bytes: number;
 }

@@ -39,7 +39,7 @@ function firstSync([wall, cpu, peak, bytes]: Aims): Figure[] {
 function changed(what: string, kind: 'eds' | 'vs', [p99, cpu, bytes]: Aims): Figure[] {
   return [
     { what: `${what} changed: p99 to all`, unit: 'ms', ...aim(p99), of: change(kind, (c) => c.p99Ms) },
-    { what: '  CPU', unit: 'ms', ...aim(cpu), of: change(kind, (c) => c.serverCPUSecondsNet * 1000) },
+    { what: '  CPU', unit: 'ms', ...aim(cpu), of: change(kind, (c) => c.serverCPUSeconds * 1000) },
     { what: '  bytes', unit: 'MB', ...aim(bytes), of: change(kind, (c) => c.bytes / 1e6) },
   ];
 }
