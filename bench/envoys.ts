@@ -4,7 +4,7 @@
 // until they were ready, the first requests' latency, and the time from a change until the last of them obeys it.
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { Agent } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +19,7 @@ import { sidecarBootstrap } from '../test/on-demand/plane.ts';
 import type { PlaneMessage } from '../test/on-demand/plane-process.ts';
 import { askHttp } from '../test/on-demand/requests.ts';
 import { type EnvoyProcess, startEnvoy } from '../test/xds/envoy-process.ts';
+import { memoryMiB } from './plane/meter.ts';
 import { median } from './report.ts';
 
 const { values: flags } = parseArgs({
@@ -52,10 +53,6 @@ function meshOf(count: number, backend: number): KubeObject[] {
       ]),
     ];
   });
-}
-
-function rssMiB(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
 }
 
 async function stat(envoy: EnvoyProcess, name: string): Promise<number> {
@@ -157,7 +154,7 @@ async function run(count: number, delivery: ConfigDelivery, instances: number, u
     await sleep(SETTLE_MS);
     const bytes = await Promise.all(all.map(({ envoy }) => stat(envoy, 'cluster.xds.upstream_cx_rx_bytes_total')));
     const figures = {
-      rssMiB: median(all.map(({ envoy }) => rssMiB(envoy.pid))),
+      rssMiB: median(all.map(({ envoy }) => memoryMiB(envoy.pid, 'VmRSS'))),
       bytes: median(bytes),
       readySeconds: median(all.map(({ readySeconds }) => readySeconds)),
       firstMs: median(all.map(({ firstMs }) => firstMs)),

@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { root } from '../test/fixture/sandbox.ts';
 import { addressOf, FollowingStream } from './floods/following-stream.ts';
 import { type Held, SimulatedSidecar } from './on-demand/simulated-sidecar.ts';
+import { cpuSeconds, memoryMiB } from './plane/meter.ts';
 import type { Result } from './plane/result.ts';
 import { median, print } from './report.ts';
 
@@ -58,19 +59,6 @@ async function stop(): Promise<void> {
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   child.kill('SIGINT');
   await Promise.race([exited, sleep(10_000).then(() => child.kill('SIGKILL'))]);
-}
-
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
-function memoryMiB(pid: number, member: 'VmRSS' | 'VmHWM'): number {
-  const [, kiB = '0'] =
-    new RegExp(`^${member}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-  return Number(kiB) / 1024;
 }
 
 const noise = () => `load ${loadavg()[0]!.toFixed(1)}`;

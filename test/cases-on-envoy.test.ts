@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every call of every case, HTTP, TLS and bytes, on a real Envoy: it does what calls.yaml says, and does so whether its proxy
 // is given everything or fetches it. (test/scenarios.test.ts holds the simulator against the same lines.)
-
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CONFIG_DELIVERIES, type ConfigDelivery } from '../src/api/config-delivery.ts';
 import { DecodedState } from '../src/envoy/simulate/decoded-state.ts';

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whatever a random mesh makes, a real Envoy takes: one Envoy is given the resources of one proxy after another, of one
 // mesh after another, as a stream is. `make test-all` pushes 10,000 meshes.
-
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';

@@ -51,12 +51,13 @@ const EDITS: Readonly<Record<string, { edit(text: string, turn: number): string;
   eds: {
     seenIn: 'endpoints',
     edit: (text, turn) =>
-      text.replace(/address: (\d+\.\d+\.\d+)\.(\d+)\n/, (_, net: string) => `address: ${net}.${turn + 100}\n`),
+      text.replace(/address: (\d+\.\d+\.\d+)\.(\d+)\n/, (_, net: string) => `address: ${net}.${100 + (turn % 150)}\n`),
   },
   vs: {
     seenIn: 'routes',
     edit: (text, turn) => {
-      const weights = [String(turn + 1), String(99 - turn)];
+      const weight = 1 + (turn % 99);
+      const weights = [String(weight), String(100 - weight)];
       return text.replace(/weight: \d+/g, () => `weight: ${weights.shift()}`);
     },
   },

@@ -26,8 +26,10 @@ export function cpuSeconds(pid: number): number {
   return cpuOf(pid).ticks;
 }
 
-function peakMiB(pid: number): number {
-  return Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
+/** Resident memory now, or the most ever. */
+export function memoryMiB(pid: number, member: 'VmRSS' | 'VmHWM'): number {
+  const found = new RegExp(`^${member}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(found?.[1] ?? 0) / 1024;
 }
 
 /** CPU seconds that the machine has spent on anything but idling, and that its host took from it. */
@@ -71,7 +73,7 @@ export class Meter {
       cpu = fine - this.#cpu.fine;
       // Threads that have ended took their share along.
       if (cpu < byTicks - 0.02) cpu = byTicks;
-      peak = peakMiB(this.#pid);
+      peak = memoryMiB(this.#pid, 'VmHWM');
     }
     return {
       wallSeconds: (performance.now() - this.#startedAt) / 1000,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the own cluster is to have of the services that clusters export. Kept up with what each cluster tells and with the
 // own cluster's objects: a change costs the services that it concerns. Pure.
-
 import { isDeepStrictEqual } from 'node:util';
 import { DESTINATION_RULE } from '../api/destination-rule.ts';
 import { clustersetHost, globalHost, MANAGED_BY, serviceKey } from '../api/export-names.ts';

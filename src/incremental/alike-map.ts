@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { changesBetween, DerivedMap } from './derived-map.ts';
+import { DerivedMap, keysToCompare } from './derived-map.ts';
 import type { VersionedMap } from './versioned-map.ts';
 
 /**
@@ -20,7 +20,7 @@ export class AlikeMap<V, W> {
   /** `common`: what most make of this very map; without one, this is a map by itself. */
   of(from: ReadonlyMap<string, V>, common?: VersionedMap<string, W>): VersionedMap<string, W> {
     if (common !== undefined && from !== this.#from) {
-      const changed = changesBetween(this.#from, from) ?? new Set([...(this.#from?.keys() ?? []), ...from.keys()]);
+      const changed = keysToCompare(this.#from, from);
       this.#from = from;
       for (const key of changed) this.#compare(key, from.get(key), common.get(key));
     }

@@ -21,7 +21,7 @@ export class DerivedMap<V, W> {
 
   of(from: ReadonlyMap<string, V>): VersionedMap<string, W> {
     if (from === this.#from) return this.#result;
-    const changed = changesBetween(this.#from, from) ?? new Set([...(this.#from?.keys() ?? []), ...from.keys()]);
+    const changed = keysToCompare(this.#from, from);
     this.#from = from;
     return this.again(changed);
   }
@@ -45,6 +45,14 @@ export class DerivedMap<V, W> {
     this.#result = this.#result.with(new Map<string, W | undefined>([...gone, ...come]));
     return this.#result;
   }
+}
+
+/** Keys in which two maps may differ: all of them where nothing is known. */
+export function keysToCompare<V>(
+  older: ReadonlyMap<string, V> | undefined,
+  newer: ReadonlyMap<string, V>,
+): Iterable<string> {
+  return changesBetween(older, newer) ?? new Set([...(older?.keys() ?? []), ...newer.keys()]);
 }
 
 /** Keys in which two maps may differ, as far as that is known without comparing them. */

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';

@@ -49,7 +49,12 @@ const MAX_SHORT = 4096;
 export class RequestDecoder implements KnownMessages {
   readonly #short = new Map<string, DecodedRequest>();
   /** The latest last. */
-  #known: { readonly bytes: Uint8Array; readonly variant: Variant; readonly decoded: DecodedRequest }[] = [];
+  #known: {
+    readonly bytes: Uint8Array;
+    readonly variant: Variant;
+    readonly impliedType: string | undefined;
+    readonly decoded: DecodedRequest;
+  }[] = [];
 
   find(length: number, start: Uint8Array): Uint8Array | undefined {
     if (length < REMEMBER_FROM_BYTES) return undefined;
@@ -62,12 +67,15 @@ export class RequestDecoder implements KnownMessages {
     if (bytes.length <= SHORT_BYTES) return this.#decodeShort(variant, bytes, impliedType);
     if (bytes.length < REMEMBER_FROM_BYTES) return decodeRequest(variant, bytes, impliedType);
     const known = this.#known.find(
-      (each) => each.variant === variant && (each.bytes === bytes || Buffer.compare(each.bytes, bytes) === 0),
+      (each) =>
+        each.variant === variant &&
+        each.impliedType === impliedType &&
+        (each.bytes === bytes || Buffer.compare(each.bytes, bytes) === 0),
     );
     if (known !== undefined) return known.decoded;
     const decoded = decodeRequest(variant, bytes, impliedType);
     if (decoded.node === undefined && decoded.request.typeUrl !== SECRET_TYPE) {
-      this.#known.push({ bytes: Uint8Array.from(bytes), variant, decoded });
+      this.#known.push({ bytes: Uint8Array.from(bytes), variant, impliedType, decoded });
       let sum = this.#known.reduce((total, each) => total + each.bytes.length, 0);
       while (sum > MAX_REMEMBERED_BYTES) sum -= this.#known.shift()!.bytes.length;
     }

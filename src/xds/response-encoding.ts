@@ -26,7 +26,6 @@ const MAX_ANSWERS = 64;
 /** About what is around the bytes of each. */
 const ANSWER_BYTES = 512;
 const SAMPLES = 64;
-const MAX_TAILS = 4096;
 
 interface Answer {
   readonly resources: readonly XdsResource[];
@@ -54,7 +53,6 @@ export class ResponseEncoder {
   };
   /** In order of use, the oldest first. */
   readonly #bodies = new Map<string, Body>();
-  readonly #tails = new Map<string, Uint8Array>();
   /** By the first resource, and then by the tail: the answer to a small change is the same for most streams. */
   #answers = new WeakMap<XdsResource, Map<string, Answer>>();
   readonly #maxBodyBytes: number;
@@ -74,7 +72,8 @@ export class ResponseEncoder {
     if (first === undefined || resources.length > FEW || named.length + removed.length > 0) {
       return this.#encode(variant, response);
     }
-    const key = tailKey(variant, response);
+    // Streams count their responses alike, so that many tails are the same.
+    const key = `${variant} ${response.typeUrl} ${response.nonce}`;
     const known = this.#answers.get(first)?.get(key);
     if (known?.resources.length === resources.length && known.resources.every((each, i) => each === resources[i])) {
       return known.parts;
@@ -105,7 +104,7 @@ export class ResponseEncoder {
         ? resources.map((resource) => this.#wrapper(variant, resource))
         : [this.#body(variant, resources)];
     for (const answer of named) parts.push(encodeNamed(answer));
-    parts.push(this.#tail(variant, response));
+    parts.push(encodeTail(variant, response));
     const length = parts.reduce((sum, part) => sum + part.length, 0);
     return length < JOIN_BELOW_BYTES ? [wholeMessage(parts, length)] : [messagePrefix(length), ...parts];
   }
@@ -126,18 +125,6 @@ export class ResponseEncoder {
       this.#remember(key, { resources, bytes });
     this.#byList[variant].set(resources, bytes);
     return bytes;
-  }
-
-  /** Streams count their responses alike, so that many tails are the same. */
-  #tail(variant: Variant, response: SessionResponse): Uint8Array {
-    if (response.removed.length > 0) return encodeTail(variant, response);
-    const key = tailKey(variant, response);
-    const known = this.#tails.get(key);
-    if (known !== undefined) return known;
-    const tail = encodeTail(variant, response);
-    if (this.#tails.size >= MAX_TAILS) this.#tails.clear();
-    this.#tails.set(key, tail);
-    return tail;
   }
 
   #remember(key: string, body: Body): void {
@@ -168,10 +155,6 @@ export class ResponseEncoder {
     this.#wrappers[variant].set(resource, wrapper);
     return wrapper;
   }
-}
-
-function tailKey(variant: Variant, { typeUrl, nonce }: SessionResponse): string {
-  return `${variant} ${typeUrl} ${nonce}`;
 }
 
 /** For one proxy alone, since others ask by other names. */

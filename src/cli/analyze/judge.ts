@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // What there is to say of collected objects: the very rules that the control plane and its webhook apply.
-
 import { ANALYZERS } from '../../analyzers/analyzers.ts';
 import { readWorld, type World } from '../../analyzers/world.ts';
 import { compareDiagnostics, type Diagnostic, type ObjectRef, refName } from '../../api/diagnostics.ts';

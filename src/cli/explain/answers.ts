@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // One question, asked of the clusters or files as they are, as they would be, or both.
-
 import { refName } from '../../api/diagnostics.ts';
 import { type AskedRequest, AskingError } from '../../explain/asked.ts';
 import { findCaller } from '../../explain/callers.ts';

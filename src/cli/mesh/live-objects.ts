@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a cluster has now, as far as the mesh is concerned: read once, for a plan.
-
 import { EXPORT_POLICY } from '../../api/export-policy.ts';
 import { resourceOf } from '../../api/kind.ts';
 import { INSTALLED_TYPES, resourceTypeOf } from '../../install/resource-types.ts';

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where each rule that is written once has arrived, for whoever can look into the clusters: `isthmus rules`, `mesh status`.
-
 import { closestName } from '../../api/closest-name.ts';
 import { objectName } from '../../kube/object-name.ts';
 import type { KubeObject } from '../../kube/types.ts';

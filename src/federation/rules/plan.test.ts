@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
 import { rounds } from '../../../test/fixture/counts.ts';

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exports and imports of one cluster, as one replica of its control plane carries them out: what is there and what the peers
 // tell goes in, what follows from it (src/federation/) is applied. docs/decisions/0028
-
 import type { Logger } from 'pino';
 import { DESTINATION_RULE } from '../../api/destination-rule.ts';
 import { refName } from '../../api/diagnostics.ts';

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes the cluster have the objects that were derived, and no others of their kind: compares what is to be with what the
 // watch says there is, and writes what differs. Never touches an object that is not ours.
-
 import { isDeepStrictEqual } from 'node:util';
 import type { ObjectNews } from '../../federation/own-exports.ts';
 import { type KubeClient, KubeError } from '../../kube/client.ts';

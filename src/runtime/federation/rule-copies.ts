@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rules that other clusters have written for this one, too: copied, kept as they are over there, and removed with them.
-
 import type { Logger } from 'pino';
 import { type ObjectRef, refName } from '../../api/diagnostics.ts';
 import { isEdited } from '../../federation/rules/copy.ts';

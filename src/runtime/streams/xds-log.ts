@@ -15,7 +15,7 @@ export class XdsLog {
   readonly #isolating: PerAddressLimit;
   #limitedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(log: Logger, nowMs: () => number = Date.now) {
+  constructor(log: Logger, nowMs: () => number = () => performance.now()) {
     this.#log = log;
     this.#nowMs = nowMs;
     this.#isolating = new PerAddressLimit(REFUSALS_OF_A_PROXY, nowMs);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a cluster shows of itself before anything is put into it.
-
 import type { X509Certificate } from 'node:crypto';
 import { decodeEndpointSlice } from '../../../api/kubernetes.ts';
 import { decodeMeshNetworks } from '../../../api/mesh-networks.ts';
