@@ -21,6 +21,7 @@ import { generateKeyPair, issueCertificate, privateKeyPem } from '../src/pki/x50
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { meshProxy } from './fixture/mesh-proxy.ts';
 import { freePort } from './fixture/ports.ts';
+import { until } from './fixture/waiting.ts';
 import { RunningEnvoy } from './scenarios/running-envoy.ts';
 import { staticBootstrap, type WorkloadKeys } from './scenarios/static-bootstrap.ts';
 
@@ -68,6 +69,8 @@ interface AppPorts {
   readonly http: number;
   readonly grpc: number;
   readonly tcp: number;
+  /** Its application comes later than its sidecar. */
+  readonly late: number;
 }
 
 function meshOf(app: AppPorts, gatewayPort: number) {
@@ -80,6 +83,7 @@ function meshOf(app: AppPorts, gatewayPort: number) {
           { name: 'http', port: 8080, targetPort: app.http },
           { name: 'grpc', port: 7070, targetPort: app.grpc },
           { name: 'tcp', port: 5432, targetPort: app.tcp },
+          { name: 'http-late', port: 6060, targetPort: app.late },
         ],
       },
     }),
@@ -94,6 +98,9 @@ function meshOf(app: AppPorts, gatewayPort: number) {
       ports: Object.entries(app).map(([name, port]) => ({ name, port })),
       endpoints: [{ addresses: [ADDRESS.server], targetRef: { kind: 'Pod', name: 'shop' } }],
     },
+    kube('networking.istio.io/v1', 'DestinationRule', 'default', 'shop', {
+      spec: { host: 'shop', trafficPolicy: { connectionPool: { http: { maxRetries: 1 } } } },
+    }),
     kube('v1', 'Service', 'istio-system', 'edge', {
       spec: {
         clusterIP: '10.96.0.9',
@@ -129,6 +136,8 @@ describe.skipIf(envoyPath === undefined)('mutual TLS on real Envoys', () => {
   });
   /** It speaks first, as databases do. */
   const tcpApp = net.createServer((socket) => socket.end('welcome'));
+  const lateApp = http.createServer((_, response) => response.end());
+  let latePort: number;
   let ports: { server: number; gateway: number; client: number };
   let appPorts: AppPorts;
   let snapshot: ReturnType<typeof meshOf>;
@@ -149,15 +158,18 @@ describe.skipIf(envoyPath === undefined)('mutual TLS on real Envoys', () => {
   }
 
   /** The application, which without a redirect is not where the client dialled. */
-  function behind({ name, typedExtensionProtocolOptions }: Cluster): Cluster {
-    const behindPort = { [appPorts.http]: app, [appPorts.grpc]: grpcApp, [appPorts.tcp]: tcpApp };
-    const { port } = behindPort[Number(name.split('|')[1])]!.address() as AddressInfo;
+  function behind({ name, typedExtensionProtocolOptions, circuitBreakers }: Cluster): Cluster {
+    const portOf = (server: net.Server) => (server.address() as AddressInfo).port;
+    const { http, grpc, tcp, late } = appPorts;
+    const behindPort = { [http]: portOf(app), [grpc]: portOf(grpcApp), [tcp]: portOf(tcpApp), [late]: latePort };
+    const port = behindPort[Number(name.split('|')[1])]!;
     const here = { address: '127.0.0.1', port, weight: 1, locality: '', meshed: false };
     return create(ClusterSchema, {
       name,
       clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.STATIC },
       loadAssignment: buildLoadAssignment(name, [here]),
       typedExtensionProtocolOptions,
+      ...(circuitBreakers && { circuitBreakers }),
     });
   }
 
@@ -213,9 +225,10 @@ describe.skipIf(envoyPath === undefined)('mutual TLS on real Envoys', () => {
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
     }
-    const [server, grpc, tcp] = await Promise.all([1, 2, 3].map(() => freePort(ADDRESS.server)));
+    const [server, grpc, tcp, late] = await Promise.all([1, 2, 3, 4].map(() => freePort(ADDRESS.server)));
     const gateway = await freePort(ADDRESS.gateway);
-    appPorts = { http: server!, grpc: grpc!, tcp: tcp! };
+    latePort = await freePort();
+    appPorts = { http: server!, grpc: grpc!, tcp: tcp!, late: late! };
     snapshot = meshOf(appPorts, gateway);
     await run(
       proxyOf('sidecar', 'default', 'shop'),
@@ -233,7 +246,7 @@ describe.skipIf(envoyPath === undefined)('mutual TLS on real Envoys', () => {
 
   afterAll(async () => {
     await Promise.all(envoys.map((envoy) => envoy.stop()));
-    for (const server of [app, grpcApp, tcpApp]) server?.close();
+    for (const server of [app, grpcApp, tcpApp, lateApp]) server?.close();
   });
 
   test('a client in the mesh is let in, and the application is told who it is', async () => {
@@ -284,6 +297,25 @@ describe.skipIf(envoyPath === undefined)('mutual TLS on real Envoys', () => {
     for await (const chunk of socket) answer += String(chunk);
     expect(answer).toBe('welcome');
     expect(await plaintext(ADDRESS.server, appPorts.tcp)).toMatch(/^(closed|error ECONNRESET)$/);
+  });
+
+  test('what an application has not seen is tried until it listens, whatever its clients may try again', async () => {
+    const shop = proxyOf('sidecar', 'default', 'shop');
+    const envoy = await run(shop, authority.issue('shop'), 'virtualInbound', ADDRESS.server, appPorts.late);
+    const { chain, key } = authority.issue('client');
+    const answers = ['a', 'b', 'c', 'd'].map(() => dial(ADDRESS.server, appPorts.late, { cert: chain, key }));
+    // Each has been refused once, and waits for its next attempt, or has been given up.
+    await until(
+      'all were refused',
+      async () => {
+        const stats = await envoy.admin('/stats?filter=upstream_rq_(retry|retry_overflow)$');
+        return stats.split('\n').reduce((sum, line) => sum + Number(line.split(': ')[1] ?? 0), 0) >= answers.length;
+      },
+      undefined,
+      10,
+    );
+    lateApp.listen(latePort, '127.0.0.1');
+    expect(await Promise.all(answers)).toEqual(answers.map(() => 'TLSv1.3 HTTP/1.1 200 OK'));
   });
 
   test('by the gateway of the other cluster it is still the client who is seen', async () => {

@@ -66,7 +66,10 @@ export function buildInbound(
   return { minTls, ports: sorted.map((port) => (port.tls === undefined ? { ...port, minTls } : port)) };
 }
 
-/** The Sidecar's own word goes before that of the service's rule, and that before the mesh's. */
+/**
+ * The Sidecar's own word goes before that of the service's rule, and that before the mesh's. How often clients may try again
+ * is for them alone: here it would cap the sidecar's own attempts at an application that starts, and lose what it never saw.
+ */
 function limits(
   own: ConnectionPool | undefined,
   of: { readonly service: MeshService; readonly rule: DestinationPolicy | undefined } | undefined,
@@ -75,7 +78,9 @@ function limits(
 ): Limits {
   const policy = of && effectivePolicy(of.service, of.rule, '', port);
   const said = connectionPoolOf(own ?? policy?.connectionPool, mesh);
-  const pool = poolOf(said, policy?.retryBudget);
+  const whole = poolOf(said, undefined);
+  const { maxRetries: _, ...ofAll } = whole;
+  const pool = own === undefined ? ofAll : whole;
   const connectTimeoutMs = said?.tcp?.connectTimeout;
   return {
     ...(Object.keys(pool).length > 0 && { pool }),
