@@ -177,12 +177,14 @@ function addressDomains(view: ProxyView, service: MeshService): string[] {
  */
 export function madeUpPorts(view: ProxyView, host: string): readonly number[] {
   const rules = httpRules(view.rules.exact.get(host) ?? []);
-  const ports = rules.flatMap((rule) => {
-    const named = rule.spec.hosts.flatMap((raw) => servicesNamed(view, rule, raw));
-    const found = named.flatMap((service) => service.ports.filter((port) => isRoutedByPort(view, service, port)));
-    return found.length === 0 ? [USUAL_PORT] : found.map(({ number }) => number);
-  });
-  return [...new Set(ports)];
+  return [...new Set(rules.flatMap((rule) => portsOfMadeUp(view, rule)))];
+}
+
+/** A rule makes up its hosts on ports of its own; what others do with the same hosts elsewhere leaves these alone. */
+function portsOfMadeUp(view: ProxyView, rule: VirtualService): readonly number[] {
+  const named = rule.spec.hosts.flatMap((raw) => servicesNamed(view, rule, raw));
+  const found = named.flatMap((service) => service.ports.filter((port) => isRoutedByPort(view, service, port)));
+  return found.length === 0 ? [USUAL_PORT] : found.map(({ number }) => number);
 }
 
 const USUAL_PORT = 80;
@@ -195,7 +197,9 @@ function servicesNamed(view: ProxyView, { ref }: VirtualService, raw: string): M
 }
 
 export function buildMadeUpHost(view: ProxyView, host: string, port: number): VirtualHostIntent | undefined {
-  const ruled = firstRuled(httpRules(importedAt(view, view.rules.exact.get(host) ?? [], port)), view, port);
+  const rules = httpRules(importedAt(view, view.rules.exact.get(host) ?? [], port));
+  const own = rules.filter((rule) => portsOfMadeUp(view, rule).includes(port));
+  const ruled = firstRuled(own, view, port);
   if (ruled === undefined) return undefined;
   const origin = { object: ruled.rule.ref, field: 'spec.hosts' };
   const domain = isIP(host) === 6 ? `[${host}]` : host;

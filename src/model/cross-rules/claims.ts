@@ -35,7 +35,9 @@ export function checkClaimedHosts(index: MeshIndex, hosts: HostIndex, say: Say):
       if (first === undefined) {
         if (concernsAll(vs)) ruled.set(host, vs);
       } else if (first.ref.namespace === vs.ref.namespace && first.spec.exportTo.join() === vs.spec.exportTo.join()) {
-        const message = `VirtualService ${first.ref.name} is older and rules ${host} already, so this one is not used`;
+        // A host that no service has is made up on ports of the rule's own.
+        const used = hosts.has(host) ? 'not used' : 'used on no port that both have';
+        const message = `VirtualService ${first.ref.name} is older and rules ${host} already, so this one is ${used}`;
         say(vs.ref, 'ISM0121', `spec.hosts[${i}]`, message, `merge these routes into ${first.ref.name}`);
       }
     });
