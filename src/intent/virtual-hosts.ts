@@ -10,6 +10,7 @@ import { destinationsOf as hostsLedTo } from '../model/sidecar-scope.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import {
   addressesOf,
+  aliasTarget,
   headlessState,
   importedAt,
   type ProxyView,
@@ -52,17 +53,20 @@ interface KeptHost {
 interface KeptDestination {
   readonly name: Hostname;
   readonly service: MeshService | undefined;
+  /** What it is another name of, or itself: whose rule the routes' hints are of. */
+  readonly target: MeshService | undefined;
   readonly rule: DestinationPolicy | undefined;
 }
 
 function keepDestination(name: Hostname, view: ProxyView): KeptDestination {
   const service = view.serviceOf.get(name);
-  return { name, service, rule: service && selectDestinationRule(view, service) };
+  const target = service && (aliasTarget(view, service) ?? service);
+  return { name, service, target, rule: target && selectDestinationRule(view, target) };
 }
 
 function isCurrent(kept: KeptDestination, view: ProxyView): boolean {
-  const { service, rule } = keepDestination(kept.name, view);
-  return service === kept.service && rule === kept.rule;
+  const { service, target, rule } = keepDestination(kept.name, view);
+  return service === kept.service && target === kept.target && rule === kept.rule;
 }
 
 /** As they are, and as the rules call them. */
