@@ -33,14 +33,26 @@ const cert = issueCertificate({
   subject: { commonName: 'names' },
   publicKey: own.publicKey,
   issuer: { certPem: root, key: authority.privateKey },
-  dnsNames: ['good.tls.localhost', 'sni.localhost'],
+  dnsNames: ['good.tls.localhost', 'good.pinned.localhost', 'sni.localhost'],
   ...VALID,
 });
 writeFileSync(join(dir, 'ca.pem'), root);
 
 const answer: http.RequestListener = ({ headers }, response) => response.end(`served ${headers.host}`);
 const plain = http.createServer(answer);
-const secured = https.createServer({ cert, key: privateKeyPem(own.privateKey) }, answer);
+/** Server names that clients asked for. */
+const greeted: string[] = [];
+const secured = https.createServer(
+  {
+    cert,
+    key: privateKeyPem(own.privateKey),
+    SNICallback: (name, done) => {
+      greeted.push(name);
+      done(null);
+    },
+  },
+  answer,
+);
 
 async function portOf(server: http.Server | https.Server): Promise<number> {
   server.listen(0, '127.0.0.1');
@@ -72,6 +84,21 @@ describe.skipIf(envoy === undefined)('names below a wildcard', () => {
         trafficPolicy: { tls: { mode: 'SIMPLE', caCertificates: join(dir, 'ca.pem') } },
       }),
     ];
+    for (const [name, more] of [
+      ['pinned', { caCertificates: join(dir, 'ca.pem') }],
+      ['trusting', { caCertificates: join(dir, 'ca.pem'), subjectAltNames: ['sni.localhost'] }],
+      ['careless', { insecureSkipVerify: true }],
+    ] as const) {
+      const host = `*.${name}.localhost`;
+      const endpoints = [{ address: '127.0.0.1', ports: { http: securedPort } }];
+      rules.push(
+        rule('ServiceEntry', name, { hosts: [host], ports: [http], resolution: 'STATIC', endpoints }),
+        rule('DestinationRule', name, {
+          host,
+          trafficPolicy: { tls: { mode: 'SIMPLE', ...more } },
+        }),
+      );
+    }
     mesh = await LoopbackMesh.start(envoy!, [], rules, '');
   });
   afterAll(async () => {
@@ -94,6 +121,15 @@ describe.skipIf(envoy === undefined)('names below a wildcard', () => {
   test('by TLS, as a rule has it, and its server has to prove that name', async () => {
     expect(await ask(`good.tls.localhost:${securedPort}`)).toMatchObject({ status: 200 });
     expect(await ask(`bad.tls.localhost:${securedPort}`)).toMatchObject({ status: 503 });
+  });
+
+  test('below a wildcard whose servers are known, too, unless the rule says what else they prove', async () => {
+    expect(await ask('good.pinned.localhost')).toMatchObject({ status: 200, body: 'served good.pinned.localhost' });
+    expect(await ask('bad.pinned.localhost')).toMatchObject({ status: 503 });
+    expect(await ask('any.trusting.localhost')).toMatchObject({ status: 200 });
+    expect(await ask('any.careless.localhost')).toMatchObject({ status: 200 });
+    const asked = ['good.pinned', 'bad.pinned', 'any.trusting', 'any.careless'].map((name) => `${name}.localhost`);
+    expect([...new Set(greeted)].filter((name) => asked.includes(name))).toEqual(asked);
   });
 
   test('TLS that is not opened goes by its server name', async () => {

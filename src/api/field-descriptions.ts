@@ -171,7 +171,7 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   'connectionPool.tcp': 'Of all connections.',
   'connectionPool.http': 'Of HTTP connections.',
   'tcp.maxConnections': 'The most connections to the service.',
-  'tcp.connectTimeout': 'How long connecting may take. 10s when nothing is said.',
+  'tcp.connectTimeout': 'How long connecting may take; when nothing is said, the connectTimeout of the mesh (5s).',
   'tcp.tcpKeepalive': 'Probes that keep idle connections alive.',
   'tcpKeepalive.probes': 'How many go unanswered before the connection counts as dead.',
   'tcpKeepalive.time': 'How long a connection is idle before the first.',

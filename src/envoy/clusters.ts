@@ -56,7 +56,7 @@ export function buildCluster(destination: DestinationIntent, secrets: ConfigSour
     ...(destination.protocol !== 'tcp' &&
       httpOptions(destination.protocol, pool, {
         errorCodes: destination.outlier?.errorCodes,
-        byName: discovery.kind === 'by-name',
+        names: namesOf(destination),
       })),
     ...keepalive(pool),
     ...(destination.outlier && outlier(destination.outlier)),
@@ -248,6 +248,21 @@ function retryBudget(budget: NonNullable<PoolIntent['retryBudget']>) {
   return message;
 }
 
+interface RequestNames {
+  readonly autoSni: true;
+  readonly autoSanValidation: boolean;
+}
+
+/**
+ * Below a wildcard nothing but the request says whose server is meant: that name is asked for, and has to be proved, unless the
+ * rule says what else has to be, or that nothing has.
+ */
+function namesOf({ discovery, security }: DestinationIntent): RequestNames | undefined {
+  if (discovery.kind === 'by-name') return { autoSni: true, autoSanValidation: true };
+  if (security.kind !== 'tls' || security.sni !== '') return undefined;
+  return { autoSni: true, autoSanValidation: security.roots !== undefined && security.peers.length === 0 };
+}
+
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
 /** HTTP/1.1 without limits is what Envoy speaks unasked. */
@@ -256,13 +271,13 @@ function httpOptions(
   pool: PoolIntent,
   {
     errorCodes,
-    byName = false,
-  }: { readonly errorCodes?: readonly number[] | undefined; readonly byName?: boolean } = {},
+    names,
+  }: { readonly errorCodes?: readonly number[] | undefined; readonly names?: RequestNames | undefined } = {},
 ): ClusterInit {
   const { maxConcurrentStreams, pings, idleTimeoutMs, lifetimeMs, maxRequestsPerConnection = 0 } = pool;
   const isLimited = idleTimeoutMs !== undefined || lifetimeMs !== undefined || maxRequestsPerConnection > 0;
   const isHttp1 = protocol === 'http' || protocol === 'as-routed';
-  if (isHttp1 && !isLimited && errorCodes === undefined && !byName) return {};
+  if (isHttp1 && !isLimited && errorCodes === undefined && names === undefined) return {};
   const http2ProtocolOptions = {
     ...(maxConcurrentStreams !== undefined && { maxConcurrentStreams }),
     ...(pings && {
@@ -277,8 +292,7 @@ function httpOptions(
         ...(maxRequestsPerConnection > 0 && { maxRequestsPerConnection }),
       },
     }),
-    // The name that a request is for is what its server has to prove.
-    ...(byName && { upstreamHttpProtocolOptions: { autoSni: true, autoSanValidation: true } }),
+    ...(names && { upstreamHttpProtocolOptions: names }),
     ...(errorCodes && { outlierDetection: { errorMatcher: statusIn(errorCodes) } }),
     upstreamProtocolOptions:
       protocol === 'as-client'
