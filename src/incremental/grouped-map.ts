@@ -1,33 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
+import { inPieces, mergeSteps, type Steps, sortSteps } from './steps.ts';
 import type { VersionedMap } from './versioned-map.ts';
 
 /** An item that has changed, as it was and as it is. */
 export type Change<T> = readonly [before: T | undefined, after: T | undefined];
 
 /** The groups after the changes; items of one group are sorted, and a group without items is none. */
-export function regroup<T extends object>(
+export function* regroup<T extends object>(
   groups: VersionedMap<string, readonly T[]>,
   changes: readonly Change<T>[],
   keysOf: (item: T) => Iterable<string>,
   compare: (a: T, b: T) => number,
-): VersionedMap<string, readonly T[]> {
-  const gone = new Set(changes.flatMap(([before]) => before ?? []));
+): Steps<VersionedMap<string, readonly T[]>> {
+  const gone = new Set<T>();
   const touched = new Map<string, T[]>();
-  for (const item of gone) for (const key of keysOf(item)) touched.set(key, []);
-  for (const [, item] of changes) {
-    if (item === undefined) continue;
-    for (const key of new Set(keysOf(item))) {
-      const items = touched.get(key);
-      if (items === undefined) touched.set(key, [item]);
-      else items.push(item);
+  for (const piece of inPieces(changes)) {
+    for (const [item] of piece) {
+      if (item === undefined) continue;
+      gone.add(item);
+      for (const key of keysOf(item)) if (!touched.has(key)) touched.set(key, []);
     }
+    for (const [, item] of piece) {
+      if (item === undefined) continue;
+      for (const key of new Set(keysOf(item))) {
+        const items = touched.get(key);
+        if (items === undefined) touched.set(key, [item]);
+        else items.push(item);
+      }
+    }
+    yield;
   }
-  return groups.with(
-    [...touched].map(([key, come]) => {
-      const items = placeSorted(without(groups.get(key) ?? [], gone), come, compare);
-      return [key, items.length === 0 ? undefined : items] as const;
-    }),
-  );
+  let regrouped = groups;
+  for (const piece of inPieces(touched)) {
+    const next: [string, readonly T[] | undefined][] = [];
+    for (const [key, come] of piece) {
+      const items = yield* placeSorted(without(regrouped.get(key) ?? [], gone), come, compare);
+      next.push([key, items.length === 0 ? undefined : items]);
+    }
+    regrouped = regrouped.with(next);
+    yield;
+  }
+  return regrouped;
 }
 
 export function without<T>(items: readonly T[], gone: ReadonlySet<T>): T[] {
@@ -38,8 +51,8 @@ export function without<T>(items: readonly T[], gone: ReadonlySet<T>): T[] {
 const FEW = 16;
 
 /** Both in one order; changes `sorted`, or leaves it to itself. */
-export function placeSorted<T>(sorted: T[], come: readonly T[], compare: (a: T, b: T) => number): T[] {
-  if (come.length > FEW) return [...sorted, ...come].sort(compare);
+export function* placeSorted<T>(sorted: T[], come: readonly T[], compare: (a: T, b: T) => number): Steps<T[]> {
+  if (come.length > FEW) return yield* mergeSteps(sorted, yield* sortSteps(come, compare), compare);
   for (const item of come) {
     let [low, high] = [0, sorted.length];
     while (low < high) {

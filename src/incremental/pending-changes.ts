@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isDeepStrictEqual } from 'node:util';
 import type { Change } from './grouped-map.ts';
+import { inPieces, type Steps } from './steps.ts';
 import type { VersionedMap } from './versioned-map.ts';
 
 /** Changes to a map that is published; equal values keep their identity. */
@@ -34,7 +35,12 @@ export class PendingChanges<V extends object> {
     });
   }
 
-  done(): VersionedMap<string, V> {
-    return this.#before.with(this.#after);
+  *done(): Steps<VersionedMap<string, V>> {
+    let map = this.#before;
+    for (const piece of inPieces(this.#after)) {
+      map = map.with(piece);
+      yield;
+    }
+    return map;
   }
 }

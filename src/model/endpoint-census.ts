@@ -2,6 +2,7 @@
 // On which networks endpoints are, kept up service by service, so that nobody has to go through all of them.
 import { isDeepStrictEqual } from 'node:util';
 import { EXTERNAL_NETWORK } from '../api/mesh-networks.ts';
+import type { Steps } from '../incremental/steps.ts';
 import { ANY_NETWORK, type OccupiedNetwork } from './networks.ts';
 import type { EndpointSet, ServiceKey } from './snapshot.ts';
 
@@ -22,7 +23,7 @@ export class EndpointCensus {
   }
 
   /** Both keep their identity while they stay as they are. */
-  update(changes: Iterable<readonly [ServiceKey, EndpointSet | undefined, EndpointSet | undefined]>): void {
+  *update(changes: Iterable<readonly [ServiceKey, EndpointSet | undefined, EndpointSet | undefined]>): Steps<void> {
     let moved = false;
     let bared = false;
     for (const [key, before, after] of changes) {
@@ -30,6 +31,7 @@ export class EndpointCensus {
       moved = this.#count(before, -1) || moved;
       moved = this.#count(after, 1) || moved;
       bared = this.#note(key, after) || bared;
+      yield;
     }
     if (moved) {
       const next = [...this.#meshed.values()]

@@ -2,6 +2,7 @@
 // Services that ServiceEntries make. Entries of one namespace for one host that say the same of who sees it, where it is and
 // how its endpoints are found are one service: the ports of all, each with the endpoints of those that have it. What they
 // cannot both have is the oldest entry's.
+import type { Steps } from '../incremental/steps.ts';
 import { compareServiceAges } from './service-facts.ts';
 import type { Endpoint, EndpointSet, MeshService, ServiceKey, ServicePort } from './snapshot.ts';
 
@@ -38,7 +39,7 @@ export class EntryServices {
   }
 
   /** Services of which there is news; undefined: gone. Each is told of once. */
-  settle(): Map<ServiceKey, MadeService | undefined> {
+  *settle(): Steps<Map<ServiceKey, MadeService | undefined>> {
     const news = new Map<ServiceKey, MadeService | undefined>();
     for (const host of this.#dirty) {
       const members = [...(this.#groups.get(host)?.values() ?? [])];
@@ -52,6 +53,7 @@ export class EntryServices {
           host,
           services.map(({ service }) => service.key),
         );
+      yield;
     }
     this.#dirty.clear();
     return news;

@@ -2,6 +2,7 @@
 // Rules of one kind in the orders in which they are asked for, brought up to date rule by rule.
 import type { MeshObject } from '../api/kind.ts';
 import { type Change, placeSorted, regroup, without } from '../incremental/grouped-map.ts';
+import type { Steps } from '../incremental/steps.ts';
 import { VersionedMap } from '../incremental/versioned-map.ts';
 import { compareHosts } from './hosts.ts';
 
@@ -28,15 +29,15 @@ export class RuleTable<R extends MeshObject<unknown>> {
     return this.#index;
   }
 
-  update(changes: readonly Change<R>[]): void {
+  *update(changes: readonly Change<R>[]): Steps<void> {
     if (changes.length === 0) return;
     const before = this.#index;
     const gone = new Set(changes.flatMap(([rule]) => rule ?? []));
     const come = changes.flatMap(([, rule]) => rule ?? []);
-    const byHost = regroup(before.byHost, changes, this.#hostsOf, compareAge);
+    const byHost = yield* regroup(before.byHost, changes, this.#hostsOf, compareAge);
     const wild = [...gone, ...come].some((rule) => this.#hostsOf(rule).some(isWildcard));
     this.#index = Object.freeze({
-      all: placeSorted(without(before.all, gone), come, compareAge),
+      all: yield* placeSorted(without(before.all, gone), come, compareAge),
       byHost,
       wildcards: wild ? [...byHost.keys()].filter(isWildcard).sort(compareHosts) : before.wildcards,
     });
@@ -48,17 +49,20 @@ function isWildcard(host: string): boolean {
 }
 
 function compareAge<R extends MeshObject<unknown>>(a: R, b: R): number {
+  if (a.createdAtMs !== b.createdAtMs) return a.createdAtMs - b.createdAtMs;
+  if (a.ref.namespace === b.ref.namespace) return a.ref.name < b.ref.name ? -1 : 1;
   const name = ({ ref }: R) => `${ref.namespace}/${ref.name}`;
-  return a.createdAtMs - b.createdAtMs || (name(a) < name(b) ? -1 : 1);
+  return name(a) < name(b) ? -1 : 1;
 }
 
 /** The rules of a kind for which `holds`; the same array when none of the changes concerns one. */
-export function changedRules<R extends MeshObject<unknown>>(
+export function* changedRules<R extends MeshObject<unknown>>(
   rules: readonly R[],
   changes: readonly Change<R>[],
   holds: (rule: R) => boolean = () => true,
-): readonly R[] {
+): Steps<readonly R[]> {
   const gone = new Set(changes.flatMap(([rule]) => (rule !== undefined && holds(rule) ? rule : [])));
   const come = changes.flatMap(([, rule]) => (rule !== undefined && holds(rule) ? rule : []));
-  return gone.size + come.length === 0 ? rules : placeSorted(without(rules, gone), come, compareAge);
+  yield;
+  return gone.size + come.length === 0 ? rules : yield* placeSorted(without(rules, gone), come, compareAge);
 }

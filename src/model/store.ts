@@ -21,6 +21,7 @@ import { WORKLOAD_ENTRY } from '../api/workload-entry.ts';
 import { WORKLOAD_GROUP } from '../api/workload-group.ts';
 import { type Change, differences, regroup } from '../incremental/grouped-map.ts';
 import { PendingChanges } from '../incremental/pending-changes.ts';
+import { finish, type Steps } from '../incremental/steps.ts';
 import { VersionedMap } from '../incremental/versioned-map.ts';
 import { ClusterEndpoints } from './cluster-endpoints.ts';
 import { MeshChecks } from './cross-rules/diagnose-mesh.ts';
@@ -132,8 +133,19 @@ export class MeshStore {
   }
 
   apply(events: readonly StoreEvent[]): StoreUpdate {
-    for (const event of events) this.#take(event);
-    return this.#update();
+    return finish(this.applySteps(events));
+  }
+
+  /**
+   * The same, for those who have something else to do between two steps. `snapshot` is the one before until the last of them, and
+   * nothing else may be told to the store meanwhile.
+   */
+  *applySteps(events: readonly StoreEvent[]): Steps<StoreUpdate> {
+    for (const event of events) {
+      this.#take(event);
+      yield;
+    }
+    return yield* this.#update();
   }
 
   /** Names of gateways that `answer` should be told the addresses of, sorted. */
@@ -148,19 +160,19 @@ export class MeshStore {
   answer(addresses: ReadonlyMap<string, readonly string[]>): StoreUpdate {
     this.#networks.setAnswers(addresses);
     this.#clusters.setAnswers(addresses);
-    return this.#update();
+    return finish(this.#update());
   }
 
   /** Leaves out the latest change of an object that Envoy refuses: the value before it stays in force, if there is one. */
   refuse(ref: ObjectRef, diagnostic: Diagnostic): StoreUpdate {
     this.#rules.refuse(ref, diagnostic);
-    return this.#update();
+    return finish(this.#update());
   }
 
   /** Takes a refusal back: it was not this object's fault. */
   restore(ref: ObjectRef, diagnostic: Diagnostic): StoreUpdate {
     this.#rules.restore(ref, diagnostic);
-    return this.#update();
+    return finish(this.#update());
   }
 
   /** A number that grows with each change of any mesh object; 0 for an object that is refused, or is none of the mesh's. */
@@ -168,8 +180,8 @@ export class MeshStore {
     return this.#rules.changedAt(ref);
   }
 
-  #update(): StoreUpdate {
-    this.#advance();
+  *#update(): Steps<StoreUpdate> {
+    yield* this.#advance();
     this.#kube.settle();
     this.#selected.settle();
     this.#news.clear();
@@ -211,7 +223,7 @@ export class MeshStore {
     else this.#notes.set(key, notes);
   }
 
-  #advance(): void {
+  *#advance(): Steps<void> {
     const before = this.#snapshot;
     this.#applyMeshConfig();
     this.#networks.settle((cluster, name) => this.#kube.externalAddressesOf(cluster, name));
@@ -220,12 +232,12 @@ export class MeshStore {
       this.#selected.recount();
       this.#clusters.recount();
     }
-    this.#select();
+    yield* this.#select();
     const services = new PendingChanges(this.#services);
     const endpoints = new PendingChanges(this.#endpoints);
-    this.#advanceEntries(services, endpoints);
-    this.#advanceKube(services, endpoints);
-    this.#advanceClusters(services, endpoints);
+    yield* this.#advanceEntries(services, endpoints);
+    yield* this.#advanceKube(services, endpoints);
+    yield* this.#advanceClusters(services, endpoints);
     const identities = new PendingChanges(this.#identities);
     const headless = new PendingChanges(this.#headless);
     for (const key of endpoints.keys) {
@@ -233,18 +245,22 @@ export class MeshStore {
       const isOfSeveral = services.get(key)?.traffic !== undefined;
       identities.set(key, isOfSeveral ? undefined : identitiesOf(endpoints.get(key)));
       headless.set(key, headlessStatesOf(services.get(key), endpoints.get(key)));
+      yield;
     }
-    this.#census.update([...endpoints.keys].map((key) => [key, before.endpoints.get(key), endpoints.get(key)]));
+    yield* this.#census.update([...endpoints.keys].map((key) => [key, before.endpoints.get(key), endpoints.get(key)]));
     const workloads = new PendingChanges(this.#workloads);
-    for (const key of this.#kube.dirtyWorkloads) workloads.set(key, this.#kube.workload(key));
+    for (const key of this.#kube.dirtyWorkloads) {
+      workloads.set(key, this.#kube.workload(key));
+      yield;
+    }
 
-    this.#regroupServices(services);
-    this.#services = services.done();
-    this.#identities = identities.done();
-    this.#headless = headless.done();
-    this.#endpoints = endpoints.done();
-    this.#workloads = workloads.done();
-    const index = this.#nextIndex();
+    yield* this.#regroupServices(services);
+    this.#services = yield* services.done();
+    this.#identities = yield* identities.done();
+    this.#headless = yield* headless.done();
+    this.#endpoints = yield* endpoints.done();
+    this.#workloads = yield* workloads.done();
+    const index = yield* this.#nextIndex();
     this.#unreachable.update(index, this.#census.unmeshed);
     const next = { index, endpoints: this.#endpoints, workloads: this.#workloads };
     const same =
@@ -277,25 +293,25 @@ export class MeshStore {
     return same ? before : Object.freeze({ members, gateways, occupied });
   }
 
-  #regroupServices(services: PendingChanges<MeshService>): void {
+  *#regroupServices(services: PendingChanges<MeshService>): Steps<void> {
     const changes = services.list();
     if (changes.length === 0) return;
-    this.#byHost = regroup(this.#byHost, changes, (s) => [s.hostname], compareKeys);
-    this.#byNamespace = regroup(this.#byNamespace, changes, (s) => [s.namespace], compareServiceAges);
+    this.#byHost = yield* regroup(this.#byHost, changes, (s) => [s.hostname], compareKeys);
+    this.#byNamespace = yield* regroup(this.#byNamespace, changes, (s) => [s.namespace], compareServiceAges);
     for (const [before, after] of changes) {
       if (before !== undefined) this.#placed[placingOf(before)].delete(before.key);
       if (after !== undefined) this.#placed[placingOf(after)].add(after.key);
     }
   }
 
-  #nextIndex(): MeshIndex {
+  *#nextIndex(): Steps<MeshIndex> {
     const before = this.#snapshot.index;
     const { settings } = before;
     const networks = this.#nextNetworks();
-    const rules = this.#changedRules();
-    this.#meshRules.update(rules);
+    const rules = yield* this.#changedRules();
+    yield* this.#meshRules.update(rules);
     const hostRules = this.#rules.changesOf(DESTINATION_RULE);
-    this.#hostRules.update(hostRules);
+    yield* this.#hostRules.update(hostRules);
     const next: MeshIndex = {
       settings,
       mesh: this.#settings.mesh,
@@ -306,17 +322,17 @@ export class MeshStore {
       writtenRules: this.#writtenRules.index.all,
       virtualServices: this.#meshRules.index.all,
       destinationRules: this.#hostRules.index.all,
-      gateways: changedRules(before.gateways, this.#rules.changesOf(GATEWAY)),
-      proxyConfigs: changedRules(before.proxyConfigs, this.#rules.changesOf(PROXY_CONFIG)),
-      telemetries: changedRules(before.telemetries, this.#rules.changesOf(TELEMETRY)),
-      envoyFilters: changedRules(before.envoyFilters, this.#rules.changesOf(ENVOY_FILTER)),
-      sidecars: changedRules(before.sidecars, this.#rules.changesOf(SIDECAR)),
+      gateways: yield* changedRules(before.gateways, this.#rules.changesOf(GATEWAY)),
+      proxyConfigs: yield* changedRules(before.proxyConfigs, this.#rules.changesOf(PROXY_CONFIG)),
+      telemetries: yield* changedRules(before.telemetries, this.#rules.changesOf(TELEMETRY)),
+      envoyFilters: yield* changedRules(before.envoyFilters, this.#rules.changesOf(ENVOY_FILTER)),
+      sidecars: yield* changedRules(before.sidecars, this.#rules.changesOf(SIDECAR)),
       meshRules: this.#meshRules.index,
       hostRules: this.#hostRules.index,
-      gatewayRules: changedRules(before.gatewayRules, rules, isBound),
-      labelRules: changedRules(before.labelRules, rules, asksForLabels),
-      selectiveRules: changedRules(before.selectiveRules, hostRules, isSelective),
-      comparingRules: changedRules(before.comparingRules, hostRules, comparesLabels),
+      gatewayRules: yield* changedRules(before.gatewayRules, rules, isBound),
+      labelRules: yield* changedRules(before.labelRules, rules, asksForLabels),
+      selectiveRules: yield* changedRules(before.selectiveRules, hostRules, isSelective),
+      comparingRules: yield* changedRules(before.comparingRules, hostRules, comparesLabels),
       placing: this.#placed.node.size > 0 ? 'node' : this.#placed.zone.size > 0 ? 'zone' : 'nowhere',
       identities: this.#identities,
       headless: this.#headless,
@@ -326,11 +342,11 @@ export class MeshStore {
   }
 
   /** VirtualServices that have changed, each with the routes that it takes from others. */
-  #changedRules(): readonly Change<VirtualService>[] {
+  *#changedRules(): Steps<readonly Change<VirtualService>[]> {
     const changes = this.#rules.changesOf(VIRTUAL_SERVICE);
     if (changes.length === 0) return changes;
     const before = { written: this.#writtenRules.index.all, resolved: this.#resolvedRules };
-    this.#writtenRules.update(changes);
+    yield* this.#writtenRules.update(changes);
     const written = this.#writtenRules.index.all;
     this.#resolvedRules = this.#delegation.resolve(written);
     const isPlain = before.resolved === before.written && this.#resolvedRules === written;
@@ -338,20 +354,23 @@ export class MeshStore {
   }
 
   /** Who selects workloads learns what there is now, and looks again where it concerns him. */
-  #select(): void {
+  *#select(): Steps<void> {
     const selected = this.#selected;
     for (const [kind, name] of this.#news.values()) {
       const [namespace = '', own = ''] = name.split('/');
       if (kind === WORKLOAD_GROUP.kind) selected.setGroup(namespace, own, this.#rules.valueOf(WORKLOAD_GROUP, name));
       else selected.setEntry(namespace, own, this.#rules.valueOf(WORKLOAD_ENTRY, name));
+      yield;
     }
     for (const key of new Set([...this.#kube.dirtyWorkloads, ...this.#kube.dirtyReadiness])) {
       selected.setPod(key.split('/')[1]!, key, this.#kube.readyWorkload(key));
+      yield;
     }
     for (const name of this.#kube.dirtyServices) {
       const [namespace = '', own = ''] = name.split('/');
       const { selector = {} } = this.#kube.copyOf(clusterName(this.#options.configCluster), name) ?? {};
       selected.setSelector('service', namespace, own, Object.keys(selector).length > 0 ? selector : undefined);
+      yield;
     }
     for (const name of selected.dirty.service) this.#kube.dirtyEndpoints.add(name);
   }
@@ -370,7 +389,7 @@ export class MeshStore {
     return [...this.#selected.entries(namespace, labels), ...this.#selected.pods(namespace, labels)];
   }
 
-  #advanceEntries(services: PendingChanges<MeshService>, endpoints: PendingChanges<EndpointSet>): void {
+  *#advanceEntries(services: PendingChanges<MeshService>, endpoints: PendingChanges<EndpointSet>): Steps<void> {
     const settings = this.#endpointSettings;
     const changed = this.#rules.dirty.get(SERVICE_ENTRY.kind)?.keys() ?? [];
     for (const name of new Set([...changed, ...this.#selected.dirty.entry])) {
@@ -380,12 +399,14 @@ export class MeshStore {
       const selected = this.#selectedBy(entry);
       this.#clusters.setEntry(name, entry);
       this.#entryServices.set(name, entry === undefined ? [] : makeServices(entry, settings, selected));
+      yield;
     }
-    for (const [key, made] of this.#entryServices.settle()) {
+    for (const [key, made] of yield* this.#entryServices.settle()) {
       services.set(key, made?.service);
       // Those of several clusters are made of other services: see below.
       if (made?.service.traffic !== undefined) continue;
       endpoints.set(key, made?.service.resolution === 'endpoints' ? made.endpoints : undefined);
+      yield;
     }
   }
 
@@ -393,7 +414,7 @@ export class MeshStore {
     return { trustDomain: this.#options.trustDomain, members: this.#networks.members };
   }
 
-  #advanceKube(services: PendingChanges<MeshService>, endpoints: PendingChanges<EndpointSet>): void {
+  *#advanceKube(services: PendingChanges<MeshService>, endpoints: PendingChanges<EndpointSet>): Steps<void> {
     const settings = this.#endpointSettings;
     const exports = this.#rules.dirty.get(EXPORTED_SERVICE.kind)?.keys() ?? [];
     for (const name of new Set([...this.#kube.dirtyServices, ...exports])) {
@@ -405,11 +426,13 @@ export class MeshStore {
         endpoints.set(key, undefined);
         this.#keyOfService.delete(name);
       } else this.#keyOfService.set(name, key);
+      yield;
     }
     for (const name of this.#kube.dirtyEndpoints) {
       const key = this.#keyOfService.get(name);
       if (key !== undefined)
         endpoints.set(key, this.#kube.endpointsOf(name, settings, this.#workloadsBehind(name, settings)));
+      yield;
     }
   }
 
@@ -422,7 +445,7 @@ export class MeshStore {
   }
 
   /** After the Kubernetes services, whose endpoints may be part of these. */
-  #advanceClusters(services: PendingChanges<MeshService>, endpoints: PendingChanges<EndpointSet>): void {
+  *#advanceClusters(services: PendingChanges<MeshService>, endpoints: PendingChanges<EndpointSet>): Steps<void> {
     for (const name of this.#kube.dirtyServices) this.#clusters.noteService(name);
     for (const name of this.#kube.dirtyEndpoints) this.#clusters.noteService(name);
     const find = (name: string) => {
@@ -435,6 +458,7 @@ export class MeshStore {
       if (entry?.spec.traffic === undefined) continue;
       const found = this.#clusters.endpointsOf(entry, find);
       for (const { key } of servicesOfEntry(entry)) endpoints.set(key, found);
+      yield;
     }
   }
 

@@ -241,7 +241,7 @@ class ControlPlane {
       },
       onReady: () => {
         this.#engine.arrived(OTHER_CLUSTERS);
-        this.#objectsRead(OTHER_CLUSTERS);
+        this.#engine.afterwards(() => this.#objectsRead(OTHER_CLUSTERS));
       },
       trouble: (trouble) => this.#health.tellOfRegistry(trouble),
       ...(registryStateDir === undefined ? {} : { files: new RegistryFiles(registryStateDir, log) }),
@@ -299,10 +299,12 @@ class ControlPlane {
           uid ??= clusterUidOf(event.object);
         }
         engine.events(batch);
-        this.#federation?.events(batch);
-        if (!batch.some(({ kind }) => kind === 'synced')) return;
-        this.#registries?.localRead(uid);
-        this.#objectsRead(cluster);
+        this.#engine.afterwards(() => {
+          this.#federation?.events(batch);
+          if (!batch.some(({ kind }) => kind === 'synced')) return;
+          this.#registries?.localRead(uid);
+          this.#objectsRead(cluster);
+        });
       },
     };
     return new KubeSource(cluster, client, meshResources()).run(listener, this.#signal);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // From what the sources say to what each proxy should have. One loop: events change the snapshot, a changed snapshot
-// wakes the proxies' streams, and each stream asks for its own state when its turn comes.
+// wakes the proxies' streams, and each stream asks for its own state when its turn comes. A batch changes the snapshot as a whole,
+// however many turns of the loop it takes; what is told meanwhile waits for it.
 import type { Diagnostic, ObjectRef } from '../api/diagnostics.ts';
+import { once, type Steps } from '../incremental/steps.ts';
 import type { SecretUse } from '../intent/secrets.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshSnapshot } from '../model/snapshot.ts';
@@ -9,6 +11,7 @@ import type { MeshStore, StoreUpdate } from '../model/store.ts';
 import type { SourceEvent, SourceListener, SourceProblem } from '../sources/contract.ts';
 import type { DesiredState, OfferedState } from '../xds/types.ts';
 import type { ProxyPatches } from './findings/idle-patches.ts';
+import { Turns } from './turns.ts';
 
 /** What the compile stages give for one proxy. */
 export interface CompiledProxy {
@@ -37,12 +40,15 @@ export interface MeshEngineOptions {
   readonly onSynced?: () => void;
   /** Names whose addresses the mesh wants to be told by `answer`, sorted; called when they change. */
   readonly onGatewayNames?: (names: readonly string[]) => void;
+  /** When what is told is taken. */
+  readonly turns?: Turns;
 }
 
 export class MeshEngine {
   readonly #options: MeshEngineOptions;
   readonly #unsynced: Set<string>;
   readonly #listeners = new Set<() => void>();
+  readonly #turns: Turns;
   readonly #synced = Promise.withResolvers<void>();
   #problems = new Map<string, readonly SourceProblem[]>();
   #diagnostics: readonly Diagnostic[] = [];
@@ -50,6 +56,7 @@ export class MeshEngine {
 
   constructor(options: MeshEngineOptions) {
     this.#options = options;
+    this.#turns = options.turns ?? new Turns();
     this.#unsynced = new Set([...options.clusters, ...(options.awaited ?? [])]);
     if (this.#unsynced.size === 0) this.#synced.resolve();
   }
@@ -77,7 +84,12 @@ export class MeshEngine {
 
   /** One of those that were awaited has come. */
   arrived(awaited: string): void {
-    this.#markSynced(awaited);
+    this.afterwards(() => this.#markSynced(awaited));
+  }
+
+  /** Calls back when everything that has been told so far is in the snapshot; at once when it is. */
+  afterwards(call: () => void): void {
+    this.#turns.add(once(call));
   }
 
   /** For one source; `id` tells it from others of the same cluster. */
@@ -110,31 +122,29 @@ export class MeshEngine {
 
   /** See MeshStore.refuse. */
   refuse(ref: ObjectRef, diagnostic: Diagnostic): void {
-    this.#publish(() => this.#options.store.refuse(ref, diagnostic));
+    this.#turns.add(this.#publish(once(() => this.#options.store.refuse(ref, diagnostic))));
   }
 
   /** See MeshStore.restore. */
   restore(ref: ObjectRef, diagnostic: Diagnostic): void {
-    this.#publish(() => this.#options.store.restore(ref, diagnostic));
+    this.#turns.add(this.#publish(once(() => this.#options.store.restore(ref, diagnostic))));
   }
 
   /** See MeshStore.answer. */
   answer(addresses: ReadonlyMap<string, readonly string[]>): void {
-    this.#publish(() => this.#options.store.answer(addresses));
+    this.#turns.add(this.#publish(once(() => this.#options.store.answer(addresses))));
   }
 
   #take(batch: readonly SourceEvent[]): void {
-    this.#publish(
-      () => this.#options.store.apply(batch),
-      () => {
-        for (const event of batch) if (event.kind === 'synced') this.#markSynced(event.cluster);
-      },
-    );
+    const markSynced = (): void => {
+      for (const event of batch) if (event.kind === 'synced') this.#markSynced(event.cluster);
+    };
+    this.#turns.add(this.#publish(this.#options.store.applySteps(batch), markSynced));
   }
 
-  #publish(update: () => StoreUpdate, beforeListeners: () => void = () => {}): void {
+  *#publish(update: Steps<StoreUpdate>, beforeListeners: () => void = () => {}): Steps<void> {
     const before = this.#options.store.snapshot;
-    const { snapshot, diagnostics } = update();
+    const { snapshot, diagnostics } = yield* update;
     if (diagnostics.length !== this.#diagnostics.length || diagnostics.some((d, i) => d !== this.#diagnostics[i])) {
       this.#diagnostics = diagnostics;
       this.#options.onDiagnostics?.(diagnostics);
