@@ -71,9 +71,9 @@ const zipkin = struct({
   maxTagLength: optional(integer({ min: 1 })),
   path: defaulted(text({ pattern: /^\//, what: 'a path' }), '/api/v2/spans'),
   traceContextOption: defaulted(choice(['USE_B3', 'USE_B3_WITH_W3C_PROPAGATION']), 'USE_B3'),
-  enable64bitTraceId: idle('trace ids have 128 bits, which every collector takes'),
-  timeout: idle('a collector that does not answer holds up no request'),
-  headers: idle('send them by an EnvoyFilter, or use opentelemetry'),
+  enable64bitTraceId: optional(bool),
+  timeout: optional(durationMs()),
+  headers,
 });
 
 const opentelemetry = struct({

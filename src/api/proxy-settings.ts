@@ -2,9 +2,11 @@
 // ProxyConfig of istio.mesh.v1alpha1: the mesh's `defaultConfig`, and the annotation proxy.istio.io/config of pods.
 // https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#ProxyConfig
 
+import { clientTls } from './client-tls.ts';
 import { faultOfRegex } from './regex.ts';
 import {
   bool,
+  checked,
   choice,
   decimal,
   defaulted,
@@ -33,6 +35,13 @@ const named = struct({ name: required(text()), defaultValue: optional(text()) })
 
 const address = text({ pattern: /^[^:\s]+:\d{1,5}$/, what: 'HOST:PORT' });
 
+/** Every proxy of the mesh speaks it, so that no namespace's Secret can be meant. */
+const collectorTls = checked(clientTls, ({ credentialName }, at) => {
+  if (!credentialName) return;
+  const cure = 'name files of the proxies, or write a DestinationRule for the collector';
+  at.report.add('ISM0004', `${at.field}.credentialName`, 'a Secret is not supported here', cure);
+});
+
 const tracing = struct({
   zipkin: optional(struct({ address: required(address) })),
   customTags: optional(
@@ -51,7 +60,7 @@ const tracing = struct({
   datadog: idle('use zipkin, or an extension provider'),
   stackdriver: idle('use zipkin, or an extension provider'),
   openCensusAgent: idle('use zipkin, or an extension provider'),
-  tlsSettings: idle('a DestinationRule for the collector says how it is reached'),
+  tlsSettings: optional(collectorTls),
 });
 
 const image = struct({

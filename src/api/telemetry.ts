@@ -29,17 +29,26 @@ const defaultMode = { mode: 'CLIENT_AND_SERVER' } as const;
 
 const named = struct({ name: required(text({ pattern: /./, what: 'a name' })), defaultValue: optional(text()) });
 
+/** Envoy refuses the listener of a text with a `%` that begins no command. */
+const formatText = checked(text({ pattern: /./, what: 'a text with format commands' }), (value, at) => {
+  if (!value.replace(/%%|%[A-Z][A-Z0-9_]*(\([^)]*\))?(:\d+)?%/g, '').includes('%')) return;
+  const cure = 'write %% for a percent sign, or a command of access logs such as %REQUESTED_SERVER_NAME%';
+  at.report.add('ISM0006', at.field, `${JSON.stringify(value)} has a % that begins no command`, cure);
+});
+
+const SOURCES = ['literal', 'environment', 'header', 'formatter'] as const;
+
 const customTag = checked(
   struct({
     literal: optional(struct({ value: required(text()) })),
     environment: optional(named),
     header: optional(named),
-    formatter: refused('use literal, environment or header'),
+    formatter: optional(struct({ value: required(formatText) })),
   }),
   (value, at) => {
-    const given = [value.literal, value.environment, value.header].filter((one) => one !== undefined);
+    const given = SOURCES.filter((source) => value[source] !== undefined);
     if (given.length === 1) return;
-    const cure = 'give one of literal, environment and header';
+    const cure = 'give one of literal, environment, header and formatter';
     at.report.add(given.length === 0 ? 'ISM0001' : 'ISM0007', at.field, 'a tag has one source', cure);
   },
 );
@@ -52,8 +61,8 @@ const tracing = struct({
   disableSpanReporting: optional(bool),
   customTags: optional(mapOf(customTag)),
   enableIstioTags: optional(bool),
-  useRequestIdForTraceSampling: idle('a request that is sampled is known by its trace headers'),
-  disableContextPropagation: idle('a proxy that traces passes the trace on'),
+  useRequestIdForTraceSampling: optional(bool),
+  disableContextPropagation: optional(bool),
 });
 
 /** Istio's names -> ours, which are those of its metrics. */

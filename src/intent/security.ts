@@ -34,7 +34,7 @@ export function clientSecurity(
   policy: Partial<Policy> | undefined,
 ): ClientSecurity {
   const { service, mesh, rule } = inputs;
-  const tls = policy?.tls;
+  const tls = policy?.tls ?? tracerTls(inputs, ref);
   const peers = service.subjectAltNames.length > 0 ? service.subjectAltNames : inputs.identities;
   if (tls === undefined) {
     if (!mesh.enableAutoMtls || !service.meshInternal || service.resolution === 'by-name') return { kind: 'plain' };
@@ -70,6 +70,14 @@ export function clientSecurity(
         origin: tlsOrigin(inputs, ref),
       };
   }
+}
+
+/** The mesh's Zipkin by its `defaultConfig.tracing.tlsSettings`, where no rule says how it is reached. */
+function tracerTls({ mesh }: DestinationInputs, { host, port }: DestinationRef): TlsSettings | undefined {
+  const { zipkin, tlsSettings } = mesh.defaultConfig?.tracing ?? {};
+  if (!mesh.enableTracing || zipkin === undefined || tlsSettings === undefined) return undefined;
+  const names = [host, host.replace(/\.svc\..*$/, '')];
+  return names.some((name) => zipkin.address === `${name}:${port}`) ? tlsSettings : undefined;
 }
 
 /** Other clusters' gateways know the name that all clusters have for the service; its own pods do not look at it. */

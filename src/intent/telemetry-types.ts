@@ -77,7 +77,15 @@ export interface LabelEdits {
 
 export interface TracingIntent {
   readonly exporter:
-    | { readonly kind: 'zipkin'; readonly collector: CollectorIntent; readonly path: string; readonly w3c: boolean }
+    | {
+        readonly kind: 'zipkin';
+        readonly collector: CollectorIntent;
+        readonly path: string;
+        readonly w3c: boolean;
+        readonly headers: Readonly<Record<string, string>>;
+        /** Trace ids of 64 bits, in place of 128. */
+        readonly shortIds?: true;
+      }
     | {
         readonly kind: 'otlp';
         readonly collector: CollectorIntent;
@@ -91,12 +99,16 @@ export interface TracingIntent {
   readonly samplingPercent: number;
   readonly tags: readonly SpanTag[];
   readonly maxPathLength: number | undefined;
+  /** Where requests are sent on to learns nothing of the trace. */
+  readonly endsHere?: true;
+  /** What x-request-id says of sampling is not believed. */
+  readonly ignoresRequestId?: true;
 }
 
 export interface SpanTag {
   readonly name: string;
-  readonly from: 'literal' | 'environment' | 'header';
-  /** The text, or the name of the variable or header. */
+  readonly from: 'literal' | 'environment' | 'header' | 'format';
+  /** The text, in Envoy's format commands where it is a format, or the name of the variable or header. */
   readonly value: string;
   readonly otherwise: string;
 }

@@ -18,6 +18,8 @@ export function tracingOf(view: View, written: TelemetrySpec['tracing'], side: S
   let sampling = defaults?.sampling ?? DEFAULT_SAMPLING_PERCENT;
   let tags: Readonly<Record<string, CustomTag>> = (defaults?.customTags ?? {}) as Readonly<Record<string, CustomTag>>;
   let istioTags = defaults?.enableIstioTags ?? true;
+  let endsHere = false;
+  let byRequestId = true;
   for (const entry of written) {
     if (!concerns(entry.match.mode, side)) continue;
     name = entry.providers[0]?.name ?? name;
@@ -25,6 +27,8 @@ export function tracingOf(view: View, written: TelemetrySpec['tracing'], side: S
     sampling = entry.randomSamplingPercentage ?? sampling;
     tags = entry.customTags ?? tags;
     istioTags = entry.enableIstioTags ?? istioTags;
+    endsHere = entry.disableContextPropagation ?? endsHere;
+    byRequestId = entry.useRequestIdForTraceSampling ?? byRequestId;
   }
   const exporter = name === undefined ? zipkinOfMesh(view) : exporterNamed(view, name);
   if (exporter === undefined) return undefined;
@@ -33,6 +37,8 @@ export function tracingOf(view: View, written: TelemetrySpec['tracing'], side: S
     samplingPercent: sampling,
     tags: [...(istioTags ? ISTIO_TAGS : []), ...Object.entries(tags).map(([tag, from]) => spanTag(tag, from))],
     maxPathLength: exporter.maxPathLength ?? defaults?.maxPathTagLength,
+    ...(endsHere && { endsHere }),
+    ...(!byRequestId && { ignoresRequestId: true as const }),
   };
 }
 
@@ -47,7 +53,7 @@ function zipkinOfMesh(view: View): Exporter | undefined {
   if (!view.mesh.enableTracing || address === undefined) return undefined;
   const [host = '', port = ''] = address.split(':');
   const collector = inMesh(view, host, Number(port));
-  return collector && { exporter: { kind: 'zipkin', collector, path: '/api/v2/spans', w3c: false } };
+  return collector && { exporter: { kind: 'zipkin', collector, path: '/api/v2/spans', w3c: false, headers: {} } };
 }
 
 /** Names as Istio's users write them there: `zipkin.istio-system`, without the cluster's domain. */
@@ -60,17 +66,23 @@ function exporterNamed(view: View, name: string): Exporter | undefined {
   const provider = view.mesh.extensionProviders.find((p) => p.name === name);
   const { zipkin, opentelemetry: otlp } = provider ?? {};
   if (zipkin !== undefined) {
-    const collector = collectorOf(view, zipkin);
+    const collector = collectorOf(view, zipkin, zipkin.timeout);
     const w3c = zipkin.traceContextOption === 'USE_B3_WITH_W3C_PROPAGATION';
-    const maxPathLength = zipkin.maxTagLength;
-    return collector && { exporter: { kind: 'zipkin', collector, path: zipkin.path, w3c }, maxPathLength };
+    const shortIds = zipkin.enable64bitTraceId === true && ({ shortIds: true } as const);
+    const headers = headersOf(zipkin.headers);
+    const exporter =
+      collector && ({ kind: 'zipkin', collector, path: zipkin.path, w3c, headers, ...shortIds } as const);
+    return exporter && { exporter, maxPathLength: zipkin.maxTagLength };
   }
   if (otlp === undefined) return undefined;
   const collector = collectorOf(view, otlp, otlp.http?.timeout ?? otlp.grpc?.timeout);
-  const given = otlp.http?.headers ?? otlp.grpc?.initialMetadata ?? [];
-  const headers = Object.fromEntries(given.map((header) => [header.name, header.value ?? '']));
+  const headers = headersOf(otlp.http?.headers ?? otlp.grpc?.initialMetadata ?? []);
   const exporter = collector && ({ kind: 'otlp', collector, httpPath: otlp.http?.path, headers } as const);
   return exporter && { exporter, maxPathLength: otlp.maxTagLength };
+}
+
+function headersOf(given: readonly { readonly name: string; readonly value: string | undefined }[]) {
+  return Object.fromEntries(given.map(({ name, value = '' }) => [name, value]));
 }
 
 /** Of the proxy's own environment: the same text for all. */
@@ -83,8 +95,9 @@ const ISTIO_TAGS: readonly SpanTag[] = (
   ] as const
 ).map(([name, value]) => ({ name, from: 'environment', value, otherwise: 'unknown' }));
 
-function spanTag(name: string, { literal, environment, header }: CustomTag): SpanTag {
+function spanTag(name: string, { literal, environment, header, formatter }: CustomTag): SpanTag {
   if (literal !== undefined) return { name, from: 'literal', value: literal.value, otherwise: '' };
+  if (formatter !== undefined) return { name, from: 'format', value: formatter.value, otherwise: '' };
   const from = environment === undefined ? 'header' : 'environment';
   const { name: value = '', defaultValue = '' } = environment ?? header ?? {};
   return { name, from, value, otherwise: defaultValue };

@@ -3,7 +3,14 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
+import https from 'node:https';
 import type { AddressInfo } from 'node:net';
+
+/** What a collector proves itself by, in PEM; without it, it speaks plaintext. */
+export interface ServerKeys {
+  readonly cert: string;
+  readonly key: string;
+}
 
 export interface ZipkinSpan {
   readonly traceId: string;
@@ -15,23 +22,27 @@ export interface ZipkinSpan {
 
 export class ZipkinCollector {
   readonly spans: ZipkinSpan[] = [];
+  /** Headers of the calls that brought them. */
+  readonly asked: http.IncomingHttpHeaders[] = [];
   readonly #server: http.Server;
 
   private constructor(server: http.Server) {
     this.#server = server;
   }
 
-  static async start(): Promise<ZipkinCollector> {
-    const server = http.createServer((request, response) => {
+  static async start(keys?: ServerKeys): Promise<ZipkinCollector> {
+    const take: http.RequestListener = (request, response) => {
       let body = '';
       request.setEncoding('utf8').on('data', (chunk: string) => {
         body += chunk;
       });
       request.on('end', () => {
+        collector.asked.push(request.headers);
         if (request.url === '/api/v2/spans') collector.spans.push(...(JSON.parse(body) as ZipkinSpan[]));
         response.writeHead(202).end();
       });
-    });
+    };
+    const server = keys === undefined ? http.createServer(take) : https.createServer({ ...keys }, take);
     const collector = new ZipkinCollector(server);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -51,6 +62,8 @@ export class ZipkinCollector {
 /** Any OTLP service: path of the call -> the messages, as text in which strings can be found. */
 export class OtlpCollector {
   readonly #told: { readonly path: string; readonly text: string }[] = [];
+  /** Headers of the calls. */
+  readonly asked: http2.IncomingHttpHeaders[] = [];
   readonly #server: http2.Http2Server;
   readonly #sessions = new Set<http2.ServerHttp2Session>();
 
@@ -62,6 +75,7 @@ export class OtlpCollector {
       stream.on('data', (chunk: Buffer) => chunks.push(chunk));
       stream.on('error', () => {});
       stream.on('end', () => {
+        this.asked.push(headers);
         this.#told.push({ path: String(headers[':path']), text: Buffer.concat(chunks).toString('latin1') });
         stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
         stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
@@ -71,8 +85,9 @@ export class OtlpCollector {
     });
   }
 
-  static async start(): Promise<OtlpCollector> {
-    const collector = new OtlpCollector(http2.createServer());
+  static async start(keys?: ServerKeys): Promise<OtlpCollector> {
+    const server = keys === undefined ? http2.createServer() : http2.createSecureServer({ ...keys });
+    const collector = new OtlpCollector(server);
     collector.#server.listen(0, '127.0.0.1');
     await once(collector.#server, 'listening');
     return collector;

@@ -17,7 +17,7 @@ import { UNSERVED_HEADER } from '../retries.ts';
 import { accessLogs } from './access-log.ts';
 import { httpFilters } from './http-order.ts';
 import { httpMetrics } from './metrics.ts';
-import { tracing } from './tracing.ts';
+import { requestIdsApart, tracing } from './tracing.ts';
 
 type ManagerInit = Exclude<MessageInitShape<typeof HttpConnectionManagerSchema>, HttpConnectionManager>;
 
@@ -53,6 +53,7 @@ export function httpConnectionManager(options: HttpManagerOptions): Filter {
           ...(telemetry.metrics ? httpMetrics(telemetry.metrics, side, options.secured === true) : []),
         ],
         ...(telemetry.tracing && { tracing: tracing(telemetry.tracing) }),
+        ...(telemetry.tracing?.ignoresRequestId && { requestIdExtension: requestIdsApart() }),
         // Streams may be silent for as long as their application likes.
         streamIdleTimeout: duration(0),
         ...PATHS[telemetry.paths ?? 'base'],

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { Any } from '@bufbuild/protobuf/wkt';
+import type { HttpServiceSchema } from '#gen/envoy/config/core/v3/http_service_pb.ts';
 import { type OpenTelemetryConfig, OpenTelemetryConfigSchema } from '#gen/envoy/config/trace/v3/opentelemetry_pb.ts';
 import {
   ZipkinConfig_CollectorEndpointVersion,
@@ -10,10 +12,12 @@ import {
 import {
   type HttpConnectionManager_Tracing,
   HttpConnectionManager_TracingSchema,
+  type RequestIDExtensionSchema,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import { UuidRequestIdConfigSchema } from '#gen/envoy/extensions/request_id/uuid/v3/uuid_pb.ts';
 import { EnvironmentResourceDetectorConfigSchema } from '#gen/envoy/extensions/tracers/opentelemetry/resource_detectors/v3/environment_resource_detector_pb.ts';
 import type { CustomTagSchema } from '#gen/envoy/type/tracing/v3/custom_tag_pb.ts';
-import type { SpanTag, TracingIntent } from '../../intent/telemetry-types.ts';
+import type { CollectorIntent, SpanTag, TracingIntent } from '../../intent/telemetry-types.ts';
 import { duration, packed } from '../messages.ts';
 import { destinationName } from '../names.ts';
 import { collectorService } from './collector.ts';
@@ -22,7 +26,7 @@ type TracingInit = Exclude<MessageInitShape<typeof HttpConnectionManager_Tracing
 
 /** Spans of a connection manager's requests. Who a request has been sampled by already is believed. */
 export function tracing(intent: TracingIntent): HttpConnectionManager_Tracing {
-  return create(HttpConnectionManager_TracingSchema, {
+  const message = create(HttpConnectionManager_TracingSchema, {
     clientSampling: { value: 100 },
     randomSampling: { value: intent.samplingPercent },
     overallSampling: { value: 100 },
@@ -30,6 +34,16 @@ export function tracing(intent: TracingIntent): HttpConnectionManager_Tracing {
     customTags: intent.tags.map(customTag),
     ...provider(intent.exporter),
   });
+  // no_context_propagation: newer than the messages that we have.
+  if (intent.endsHere) message.$unknown = [{ no: 13, wireType: WireType.Varint, data: TRUE }];
+  return message;
+}
+
+const TRUE = new BinaryWriter().bool(true).finish();
+
+/** Ids of requests are as ever; that the first proxy wrote into one whether it traces is not looked at. */
+export function requestIdsApart(): MessageInitShape<typeof RequestIDExtensionSchema> {
+  return { typedConfig: packed(UuidRequestIdConfigSchema, { useRequestIdForTraceSampling: false }) };
 }
 
 function customTag({ name, from, value, otherwise }: SpanTag): MessageInitShape<typeof CustomTagSchema> {
@@ -41,6 +55,8 @@ function customTag({ name, from, value, otherwise }: SpanTag): MessageInitShape<
       return { tag: name, type: { case: 'environment', value: named } };
     case 'header':
       return { tag: name, type: { case: 'requestHeader', value: named } };
+    case 'format':
+      return { tag: name, type: { case: 'value', value } };
   }
 }
 
@@ -58,31 +74,39 @@ function provider(exporter: TracingIntent['exporter']): TracingInit {
   }
 }
 
-function zipkin({ collector, path, w3c }: Extract<TracingIntent['exporter'], { kind: 'zipkin' }>): Any {
+function zipkin(exporter: Extract<TracingIntent['exporter'], { kind: 'zipkin' }>): Any {
+  const { path, w3c, shortIds = false } = exporter;
   return packed(ZipkinConfigSchema, {
-    collectorCluster: destinationName(collector.to),
-    collectorEndpoint: path,
-    collectorHostname: `${collector.to.host}:${collector.to.port}`,
+    collectorService: httpService(exporter, path),
     collectorEndpointVersion: ZipkinConfig_CollectorEndpointVersion.HTTP_JSON,
-    traceId128bit: true,
+    traceId128bit: !shortIds,
     // Client and server have a span each: one id for both confuses whoever draws them.
     sharedSpanContext: false,
     ...(w3c && { traceContextOption: ZipkinConfig_TraceContextOption.USE_B3_WITH_W3C_PROPAGATION }),
   });
 }
 
+interface HttpCollector {
+  readonly collector: CollectorIntent;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+function httpService({ collector, headers }: HttpCollector, path: string): MessageInitShape<typeof HttpServiceSchema> {
+  const { to, timeoutMs = DEFAULT_TIMEOUT_MS } = collector;
+  return {
+    httpUri: {
+      uri: `http://${to.host}:${to.port}${path}`,
+      httpUpstreamType: { case: 'cluster', value: destinationName(to) },
+      timeout: duration(timeoutMs),
+    },
+    requestHeadersToAdd: Object.entries(headers).map(([key, value]) => ({ header: { key, value } })),
+  };
+}
+
 function otlp(
   exporter: Extract<TracingIntent['exporter'], { kind: 'otlp' }>,
 ): Exclude<MessageInitShape<typeof OpenTelemetryConfigSchema>, OpenTelemetryConfig> {
   const { collector, httpPath, headers } = exporter;
-  const cluster = destinationName(collector.to);
-  const more = Object.entries(headers).map(([key, value]) => ({ header: { key, value } }));
-  const timeout = duration(collector.timeoutMs ?? DEFAULT_TIMEOUT_MS);
-  const httpUri = {
-    uri: `http://${collector.to.host}:${collector.to.port}${httpPath}`,
-    httpUpstreamType: { case: 'cluster' as const, value: cluster },
-    timeout,
-  };
   return {
     // The environment says which service it is: one configuration is for many proxies.
     resourceDetectors: [
@@ -93,7 +117,7 @@ function otlp(
     ],
     ...(httpPath === undefined
       ? { grpcService: collectorService(collector, headers) }
-      : { httpService: { httpUri, requestHeadersToAdd: more } }),
+      : { httpService: httpService(exporter, httpPath) }),
   };
 }
 
