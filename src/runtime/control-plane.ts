@@ -414,7 +414,7 @@ class ControlPlane {
     const sds = new SdsBackend(
       secrets,
       cluster,
-      (proxy, message) => refusalLog.secrets(proxy, message),
+      (refusal) => refusalLog.secrets(refusal),
       (peer) => engine.snapshot.workloads.get(workloadKey(cluster, peer.namespace, peer.podName))?.facts,
     );
     const xdsLog = new XdsLog(log);

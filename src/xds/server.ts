@@ -11,6 +11,7 @@ import {
   type TlsIdentity,
 } from './grpc/server.ts';
 import { GrpcError } from './grpc/status.ts';
+import { provenPod } from './proven-pod.ts';
 import { RequestDecoder } from './request-decoding.ts';
 import { ResponseEncoder } from './response-encoding.ts';
 import { rememberDiffs } from './session/map-diff.ts';
@@ -245,12 +246,12 @@ class DiscoveryService {
   }
 
   /** @throws GrpcError when the pod has as many streams as any may have */
-  #enterPod({ clusterName, podUid, podName }: PeerIdentity): () => void {
-    if (podUid === '') return () => {};
-    const pod = `${clusterName}/${podUid}`;
+  #enterPod(peer: PeerIdentity): () => void {
+    const pod = provenPod(peer);
+    if (pod === undefined) return () => {};
     const count = (this.#streamsOfPods.get(pod) ?? 0) + 1;
     if (count > MAX_STREAMS_OF_A_POD) {
-      throw new GrpcError('RESOURCE_EXHAUSTED', `pod ${podName} has ${MAX_STREAMS_OF_A_POD} streams already`);
+      throw new GrpcError('RESOURCE_EXHAUSTED', `pod ${peer.podName} has ${MAX_STREAMS_OF_A_POD} streams already`);
     }
     this.#streamsOfPods.set(pod, count);
     return () => {

@@ -22,7 +22,15 @@ test('a proxy that always has another reason gets so many Events a minute, and n
       name: 'reviews',
     };
     const tell = (message: string) =>
-      events.tell({ proxy: 'p', typeUrl: 't', resource: '9080', version: 'v', message, blamed: [object] });
+      events.tell({
+        client: 'pod',
+        proxy: 'p',
+        typeUrl: 't',
+        resource: '9080',
+        version: 'v',
+        message,
+        blamed: [object],
+      });
     const written = () => kube.list('/api/v1/namespaces/default/events').length;
     for (let i = 0; i < 200; i++) await tell(`reason ${i}`);
     expect(written()).toBe(60);

@@ -7,6 +7,7 @@ import type { SecretSubscription, WorkloadSecrets } from '../../identity/workloa
 import { type NodeClaims, readNode } from '../../injector/proxy-node.ts';
 import { buildMeshProxy, type MeshProxy } from '../../model/proxy.ts';
 import { workloadKey } from '../../model/snapshot.ts';
+import { provenPod } from '../../xds/proven-pod.ts';
 import { SECRET_TYPE } from '../../xds/session/type-urls.ts';
 import {
   type DesiredState,
@@ -48,6 +49,8 @@ export interface AdsBackendOptions {
 interface KnownProxy {
   /** The node id. */
   readonly id: string;
+  /** What limits go by. */
+  readonly client: string;
   /** Its cluster's name in the mesh: what its token proves. */
   readonly cluster: string;
   readonly claims: NodeClaims;
@@ -77,7 +80,7 @@ export class AdsBackend implements XdsBackend {
       this.#networks.take(cluster, claims);
       await this.#waitForPod(cluster, claims);
     }
-    const known = { id: node.id, cluster, claims };
+    const known = { id: node.id, client: provenPod(peer) ?? node.id, cluster, claims };
     const named = this.#options.named?.open({ cluster, namespace: claims.namespace }, changed);
     try {
       if (named !== undefined && claims.kind === 'gateway') await this.#readSecrets(known, named);
@@ -95,7 +98,7 @@ export class AdsBackend implements XdsBackend {
   }
 
   #proxy(known: KnownProxy, named: SecretsOfProxy | undefined, changed: () => void): XdsProxy {
-    const { id, claims } = known;
+    const { id, client, claims } = known;
     const { engine, onCompiled, onPatches } = this.#options;
     const workload = workloadOf(this.#meshProxy(known));
     let compiled: CompiledProxy | undefined;
@@ -106,7 +109,7 @@ export class AdsBackend implements XdsBackend {
     let keys: SecretSubscription | undefined;
     const meshProxy = this.#followProxy(known);
     const compile = (): CompiledProxy => engine.compile(meshProxy());
-    const answers = this.#refusals.open({ id, compiled: () => compiled, compileNow: compile });
+    const answers = this.#refusals.open({ id, client, compiled: () => compiled, compileNow: compile });
     return {
       opens: (typeUrl) => {
         if (typeUrl === SECRET_TYPE) keys ??= this.#keys(claims, changed);

@@ -33,7 +33,7 @@ function start() {
         secrets: [],
         origins: () => objects.map((name) => ({ object: ref(name) })),
       };
-      const answers = refusals.open({ id, compiled: () => compiled, compileNow: () => compiled });
+      const answers = refusals.open({ id, client: id, compiled: () => compiled, compileNow: () => compiled });
       return {
         take: () => answers.acknowledged(TYPE_URL.routes, [of]),
         refuse: () => {
@@ -100,8 +100,8 @@ test('of a proxy whose configuration cannot be computed by then nothing is left 
     if (isBroken) throw new Error('it cannot be computed');
     return compiled;
   };
-  refusals.open({ id: 'other', compiled: () => undefined, compileNow });
-  const answers = refusals.open({ id: 'a', compiled: () => compiled, compileNow });
+  refusals.open({ id: 'other', client: 'other', compiled: () => undefined, compileNow });
+  const answers = refusals.open({ id: 'a', client: 'a', compiled: () => compiled, compileNow });
   answers.rejected({ typeUrl: TYPE_URL.routes, resources: new Map([['80', '1']]), nonce: '1', message: 'no' });
   isBroken = true;
   await expect.poll(() => asked).toBe(2);
@@ -113,7 +113,7 @@ test('of a thousand resources that are refused together a few are told, those fi
   const engine = { lastChanged: () => undefined, refuse: () => {}, restore: () => {} };
   const refusals = new Refusals({ engine, onRefusal: (refusal) => told.push(refusal) });
   const compiled = { desired: new Map(), secrets: [], origins: () => [] };
-  const answers = refusals.open({ id: 'a', compiled: () => compiled, compileNow: () => compiled });
+  const answers = refusals.open({ id: 'a', client: 'a', compiled: () => compiled, compileNow: () => compiled });
   const resources = new Map(Array.from({ length: 1000 }, (_, i) => [`outbound|80||h${i}.example.com`, '1']));
   const nack = { typeUrl: TYPE_URL.cluster, resources, nonce: '1' };
   answers.rejected({ ...nack, message: 'Error adding outbound|80||h777.example.com: no' });

@@ -10,7 +10,10 @@ import type { CompiledProxy } from '../mesh-engine.ts';
 
 /** A resource that Envoy refused, and the objects that it was made of. */
 export interface Refusal {
+  /** The node id, which is the proxy's own word. */
   readonly proxy: string;
+  /** What limits go by: the pod that is proven to have said so, or, where none is, the node id. */
+  readonly client: string;
   readonly typeUrl: string;
   readonly resource: string;
   readonly version: string;
@@ -22,6 +25,7 @@ export interface Refusal {
 export interface Answering {
   /** The node id. */
   readonly id: string;
+  readonly client: string;
   /** What it was sent last. */
   compiled(): CompiledProxy | undefined;
   /** What it is to have by now. */
@@ -94,7 +98,7 @@ export class Refusals {
     // One patch without a match changes every resource of its type, and a proxy that starts would have none.
     const isPatched = likely.some(({ kind }) => kind === 'EnvoyFilter');
     if (!QUARANTINED.has(typeUrl) && !isPatched) {
-      this.#options.onRefusal({ proxy: proxy.id, ...refused, blamed: likely });
+      this.#options.onRefusal({ ...whose(proxy), ...refused, blamed: likely });
       return;
     }
     // Many proxies refuse one table; by the time the second says so, the first one's refusal has changed it.
@@ -119,7 +123,7 @@ export class Refusals {
       origins.length === 0
         ? undefined
         : this.#quarantine.take({ resource: `${typeUrl} ${resource}`, message, origins });
-    this.#options.onRefusal({ proxy: proxy.id, ...refused, blamed: left === undefined ? likely : [left] });
+    this.#options.onRefusal({ ...whose(proxy), ...refused, blamed: left === undefined ? likely : [left] });
   }
 
   /** Objects behind the resource of this name that other proxies have, and have taken as it is now. */
@@ -138,6 +142,10 @@ export class Refusals {
     }
     return found;
   }
+}
+
+function whose({ id, client }: Answering): Pick<Refusal, 'proxy' | 'client'> {
+  return { proxy: id, client };
 }
 
 function resourceOf({ desired, offered }: CompiledProxy, typeUrl: string, name: string): XdsResource | undefined {

@@ -5,15 +5,20 @@ import { CaError } from '../../identity/ca-material.ts';
 import { spiffeId } from '../../identity/spiffe.ts';
 import type { SecretSubscription, WorkloadSecrets } from '../../identity/workload-secrets.ts';
 import { readNode } from '../../injector/proxy-node.ts';
+import { provenPod } from '../../xds/proven-pod.ts';
 import { SECRET_TYPE } from '../../xds/session/type-urls.ts';
 import { type PeerIdentity, type XdsBackend, type XdsNode, type XdsProxy, XdsRefusal } from '../../xds/types.ts';
 import { checkClaims } from './checked-claims.ts';
+import type { Refusal } from './refusals.ts';
+
+/** The word of a proxy that refuses its own key, certificate or roots. */
+export type RefusedSecrets = Pick<Refusal, 'proxy' | 'client' | 'message'>;
 
 /** Keys and certificates for the identity that the token proves, and for no other. */
 export class SdsBackend implements XdsBackend {
   readonly #secrets: WorkloadSecrets;
   readonly #cluster: string;
-  readonly #onRefusal: (proxy: string, message: string) => void;
+  readonly #onRefusal: (refusal: RefusedSecrets) => void;
   readonly #factsOf: (peer: PeerIdentity) => WorkloadSubject | undefined;
 
   /**
@@ -23,7 +28,7 @@ export class SdsBackend implements XdsBackend {
   constructor(
     secrets: WorkloadSecrets,
     cluster: string,
-    onRefusal: (proxy: string, message: string) => void,
+    onRefusal: (refusal: RefusedSecrets) => void,
     factsOf: (peer: PeerIdentity) => WorkloadSubject | undefined,
   ) {
     this.#factsOf = factsOf;
@@ -43,7 +48,7 @@ export class SdsBackend implements XdsBackend {
     return {
       desired: () => new Map([[SECRET_TYPE, subscription.resources()]]),
       acknowledged: () => {},
-      rejected: (nack) => this.#onRefusal(node.id, nack.message),
+      rejected: ({ message }) => this.#onRefusal({ proxy: node.id, client: provenPod(peer) ?? node.id, message }),
       closed: () => subscription.close(),
     };
   }

@@ -3,8 +3,10 @@ import type { Logger } from 'pino';
 import { codesOf, type Diagnostic, refName } from '../../api/diagnostics.ts';
 import type { SourceProblem } from '../../sources/contract.ts';
 import { PerAddressLimit } from '../../xds/per-address-limit.ts';
+import { provenPod } from '../../xds/proven-pod.ts';
 import type { XdsEvent } from '../../xds/stream.ts';
 import type { Refusal } from './refusals.ts';
+import type { RefusedSecrets } from './sds-backend.ts';
 
 /** What an operator wants to read of the discovery server: who came, who went and why. Pushes are for debugging. */
 export class XdsLog {
@@ -29,7 +31,7 @@ export class XdsLog {
   }
 
   #takeReceived({ stream, received }: Extract<XdsEvent, { kind: 'received' }>): void {
-    if (received.kind !== 'isolating' || !this.#isolating.take(stream.node.id)) return;
+    if (received.kind !== 'isolating' || !this.#isolating.take(provenPod(stream.peer) ?? stream.node.id)) return;
     const { typeUrl, message } = received;
     const details = { service: stream.service, proxy: stream.node.id, typeUrl, reason: shortened(message) };
     this.#log.warn(details, 'Envoy refused a response; finding out which part of it');
@@ -96,7 +98,7 @@ function logStreamEvent(log: Logger, event: Exclude<XdsEvent, { kind: 'refused' 
   }
 }
 
-/** What proxies refuse, of each a few lines a minute. */
+/** What proxies refuse, of each pod a few lines a minute. */
 export class RefusalLog {
   readonly #log: Logger;
   readonly #limit: PerAddressLimit;
@@ -106,8 +108,8 @@ export class RefusalLog {
     this.#limit = new PerAddressLimit(REFUSALS_OF_A_PROXY, nowMs);
   }
 
-  take({ blamed, proxy, typeUrl, resource, message }: Refusal): void {
-    if (!this.#limit.take(proxy)) return;
+  take({ blamed, proxy, client, typeUrl, resource, message }: Refusal): void {
+    if (!this.#limit.take(client)) return;
     const objects = blamed.slice(0, MAX_OBJECTS).map(refName);
     this.#log.error(
       { proxy, typeUrl, resource, objects, reason: shortened(message) },
@@ -115,8 +117,8 @@ export class RefusalLog {
     );
   }
 
-  secrets(proxy: string, message: string): void {
-    if (this.#limit.take(proxy)) this.#log.error({ proxy, reason: shortened(message) }, 'Envoy refused its secrets');
+  secrets({ proxy, client, message }: RefusedSecrets): void {
+    if (this.#limit.take(client)) this.#log.error({ proxy, reason: shortened(message) }, 'Envoy refused its secrets');
   }
 }
 
