@@ -409,7 +409,8 @@ class ControlPlane {
     const onCompiled = this.#metrics.compiled;
     const engine = this.#engine;
     const named = this.#proxySecrets(events);
-    const told = { onRefusal, onCompiled, onPatches: this.#followPatches() };
+    const onRefusalError = (error: Error) => refusalLog.failed(error);
+    const told = { onRefusal, onRefusalError, onCompiled, onPatches: this.#followPatches() };
     const ads = new AdsBackend({ engine, trustDomain, cluster, identity: 'token', named, ...told });
     const sds = new SdsBackend(
       secrets,

@@ -76,7 +76,8 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
   const idlePatches = new IdlePatches((diagnostics) => patchLog.take(diagnostics));
   signal.addEventListener('abort', () => idlePatches.close());
   const onPatches = (stream: object, patches: ProxyPatches | undefined) => idlePatches.note(stream, patches);
-  const told = { onRefusal, onPatches, onCompiled: metrics.compiled };
+  const onRefusalError = (error: Error) => refusalLog.failed(error);
+  const told = { onRefusal, onRefusalError, onPatches, onCompiled: metrics.compiled };
   const secrets = options.keys ? throwawayKeys(trustDomain) : undefined;
   const keys = secrets === undefined ? {} : { secrets };
   let aboutSecrets: readonly Diagnostic[] = [];

@@ -37,7 +37,13 @@ export class ChangingMesh {
     const source = this.#engine.listener('test');
     this.#apply = (kind, objects) => source.events(objects.map((object) => ({ kind, cluster: CLUSTER, object })));
     const engine = this.#engine;
-    this.#backend = new AdsBackend({ engine, trustDomain, cluster: CLUSTER, identity: 'node', onRefusal: () => {} });
+    const told = {
+      onRefusal: () => {},
+      onRefusalError: (error: Error) => {
+        throw error;
+      },
+    };
+    this.#backend = new AdsBackend({ engine, trustDomain, cluster: CLUSTER, identity: 'node', ...told });
   }
 
   static async start(services: number, proxies: number): Promise<ChangingMesh> {

@@ -20,12 +20,21 @@ export interface LoopbackAdsOptions
 /** Serves an engine to Envoys on loopback in plaintext; whoever connects is believed. */
 export function startLoopbackAds(options: LoopbackAdsOptions, signal: AbortSignal): Promise<XdsServer> {
   const { port = 0, observe, onError, ...backend } = options;
+  const onRefusalError = (error: Error) => {
+    throw error;
+  };
   const nobody = { namespace: '', serviceAccount: '', podName: '', podUid: '' };
   return startXdsServer(
     {
       listen: { host: '127.0.0.1', port },
       authenticator: trustLoopback({ trustDomain: 'cluster.local', clusterName: CLUSTER, ...nobody }),
-      ads: new AdsBackend({ ...backend, trustDomain: 'cluster.local', cluster: CLUSTER, identity: 'node' }),
+      ads: new AdsBackend({
+        ...backend,
+        onRefusalError,
+        trustDomain: 'cluster.local',
+        cluster: CLUSTER,
+        identity: 'node',
+      }),
       ...(observe && { observe }),
       ...(onError && { onError }),
     },

@@ -42,8 +42,13 @@ function start() {
   const engine = new MeshEngine({ store: new MeshStore(settings), compile, clusters: [] });
   const source = engine.listener('test');
   source.events([{ kind: 'upsert', cluster: 'c1', object: POD }]);
-  const onRefusal = (refusal: Refusal) => refusals.push(refusal);
-  const backend = new AdsBackend({ engine, trustDomain, cluster: 'c1', identity: 'token', onRefusal });
+  const told = {
+    onRefusal: (refusal: Refusal) => refusals.push(refusal),
+    onRefusalError: (error: Error) => {
+      throw error;
+    },
+  };
+  const backend = new AdsBackend({ engine, trustDomain, cluster: 'c1', identity: 'token', ...told });
   return { backend, source, compiled, refusals };
 }
 

@@ -38,6 +38,7 @@ export interface AdsBackendOptions {
   /** Keys and roots that rules name. */
   readonly named?: ProxySecrets;
   readonly onRefusal: (refusal: Refusal) => void;
+  readonly onRefusalError: (error: Error) => void;
   readonly onCompiled?: (seconds: number) => void;
   /** What EnvoyFilters do to a proxy, each time that it is compiled; undefined: nothing, or it is gone. */
   readonly onPatches?: (stream: object, patches: ProxyPatches | undefined) => void;
@@ -66,8 +67,8 @@ export class AdsBackend implements XdsBackend {
 
   constructor(options: AdsBackendOptions) {
     this.#options = options;
-    const { engine, onRefusal } = options;
-    this.#refusals = new Refusals({ engine, onRefusal });
+    const { engine, onRefusal, onRefusalError: onError } = options;
+    this.#refusals = new Refusals({ engine, onRefusal, onError });
   }
 
   async connect(peer: PeerIdentity, node: XdsNode, changed: () => void): Promise<XdsProxy> {

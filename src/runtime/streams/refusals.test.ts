@@ -14,6 +14,10 @@ const table = (version: string, name = '80'): XdsResource => ({
   value: new Uint8Array(),
 });
 
+const onError = (error: Error): void => {
+  throw error;
+};
+
 /** Proxies with a table of routes each, made of the objects that are named beside it. */
 function start() {
   const left: string[] = [];
@@ -23,7 +27,7 @@ function start() {
     refuse: ({ name }: ObjectRef, _: Diagnostic) => left.push(name),
     restore: () => {},
   };
-  const refusals = new Refusals({ engine, onRefusal: (refusal) => told.push(refusal), answerMs: 10 });
+  const refusals = new Refusals({ engine, onRefusal: (refusal) => told.push(refusal), onError, answerMs: 10 });
   return {
     left,
     told,
@@ -90,7 +94,7 @@ test('of a proxy whose configuration cannot be computed by then nothing is left 
     refuse: ({ name }: ObjectRef) => left.push(name),
     restore: () => {},
   };
-  const refusals = new Refusals({ engine, onRefusal: (refusal) => told.push(refusal), answerMs: 10 });
+  const refusals = new Refusals({ engine, onRefusal: (refusal) => told.push(refusal), onError, answerMs: 10 });
   const desired = new Map([[TYPE_URL.routes, new Map([['80', table('1')]])]]);
   const compiled = { desired, secrets: [], origins: () => [{ object: ref('bad') }] };
   let isBroken = false;
@@ -108,10 +112,30 @@ test('of a proxy whose configuration cannot be computed by then nothing is left 
   expect({ left, told }).toEqual({ left: [], told: [] });
 });
 
+test('a refusal that cannot be judged, once others have had their time, is told as that and ends nothing', async () => {
+  const errors: string[] = [];
+  const engine = {
+    lastChanged: (refs: readonly ObjectRef[]) => refs.map((each) => ({ ref: each, at: 1 })).at(-1),
+    refuse: () => {
+      throw new Error('the state before cannot be made');
+    },
+    restore: () => {},
+  };
+  const options = { engine, onRefusal: () => {}, answerMs: 10 };
+  const refusals = new Refusals({ ...options, onError: ({ message }) => errors.push(message) });
+  const desired = new Map([[TYPE_URL.routes, new Map([['80', table('1')]])]]);
+  const compiled = { desired, secrets: [], origins: () => [{ object: ref('bad') }] };
+  const open = (id: string) => refusals.open({ id, client: id, compiled: () => compiled, compileNow: () => compiled });
+  open('other');
+  const resources = new Map([['80', '1']]);
+  open('a').rejected({ typeUrl: TYPE_URL.routes, resources, nonce: '1', message: 'no' });
+  await expect.poll(() => errors).toEqual(['the state before cannot be made']);
+});
+
 test('of a thousand resources that are refused together a few are told, those first that Envoy names', () => {
   const told: Refusal[] = [];
   const engine = { lastChanged: () => undefined, refuse: () => {}, restore: () => {} };
-  const refusals = new Refusals({ engine, onRefusal: (refusal) => told.push(refusal) });
+  const refusals = new Refusals({ engine, onRefusal: (refusal) => told.push(refusal), onError });
   const compiled = { desired: new Map(), secrets: [], origins: () => [] };
   const answers = refusals.open({ id: 'a', client: 'a', compiled: () => compiled, compileNow: () => compiled });
   const resources = new Map(Array.from({ length: 1000 }, (_, i) => [`outbound|80||h${i}.example.com`, '1']));

@@ -41,6 +41,8 @@ export interface Answers {
 export interface RefusalsOptions {
   readonly engine: QuarantineEngine;
   readonly onRefusal: (refusal: Refusal) => void;
+  /** A refusal could not be judged, or told: no more comes of it, and nothing else goes down with it. */
+  readonly onError: (error: Error) => void;
   /** How long others have for their answer before an object is left out. */
   readonly answerMs?: number;
 }
@@ -104,7 +106,14 @@ export class Refusals {
     // Many proxies refuse one table; by the time the second says so, the first one's refusal has changed it.
     const isPast = () => versionNow(proxy, typeUrl, resource) !== version;
     if (isPast()) return;
-    const decide = (): void => this.#decide(proxy, refused, likely);
+    // Nobody would catch it in a timer, and the process would end.
+    const decide = (): void => {
+      try {
+        this.#decide(proxy, refused, likely);
+      } catch (error) {
+        this.#options.onError(error as Error);
+      }
+    };
     if (this.#proxies.size === 1) {
       decide();
       return;

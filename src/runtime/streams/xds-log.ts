@@ -117,6 +117,10 @@ export class RefusalLog {
     );
   }
 
+  failed(error: Error): void {
+    this.#log.error({ err: error }, 'what to do about a refusal could not be found out; every object stays in force');
+  }
+
   secrets({ proxy, client, message }: RefusedSecrets): void {
     if (this.#limit.take(client)) this.#log.error({ proxy, reason: shortened(message) }, 'Envoy refused its secrets');
   }
