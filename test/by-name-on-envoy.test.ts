@@ -76,7 +76,11 @@ describe.skipIf(envoy === undefined)('names below a wildcard', () => {
       rule('ServiceEntry', 'plain', {
         ...byName,
         hosts: ['*.localhost'],
-        ports: [http, { number: 90, name: 'tls', protocol: 'TLS', targetPort: securedPort }],
+        // A request's own name says the port: what is said here makes no difference.
+        ports: [
+          { ...http, targetPort: 1 },
+          { number: 90, name: 'tls', protocol: 'TLS', targetPort: securedPort },
+        ],
       }),
       rule('ServiceEntry', 'tls', { ...byName, hosts: ['*.tls.localhost'], ports: [http] }),
       rule('DestinationRule', 'tls', {

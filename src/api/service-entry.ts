@@ -266,7 +266,12 @@ function checkByName({ hosts, ports, addresses, endpoints, workloadSelector }: S
     const message = 'DYNAMIC_DNS looks up each name below a wildcard, and this is one name';
     at.report.add('ISM0007', `${at.field}.hosts[${i}]`, message, `use resolution DNS, or *.${host}`);
   });
-  ports.forEach(({ protocol: spoken }, i) => {
+  ports.forEach(({ protocol: spoken, number, targetPort = number }, i) => {
+    if ((spoken === 'http' || spoken === 'http2') && targetPort !== number) {
+      const message = `a request goes to the port that its Host names, or else to 80 (443 with TLS), never to ${targetPort}`;
+      const cure = 'remove it: whoever asks has to name the port at which the server listens';
+      at.report.add('ISM0005', `${at.field}.ports[${i}].targetPort`, message, cure);
+    }
     if (spoken === 'http' || spoken === 'http2' || spoken === 'tls') return;
     const message = 'only HTTP and TLS say which name they are for';
     at.report.add('ISM0007', `${at.field}.ports[${i}].protocol`, message, 'use HTTP, HTTP2, GRPC or TLS');
