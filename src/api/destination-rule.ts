@@ -5,6 +5,7 @@ import { connectionPool, notEmpty, outlierDetection, retryBudget } from './conne
 import { reportDuplicates } from './duplicates.ts';
 import type { Kind, MeshObject } from './kind.ts';
 import { loadBalancer } from './load-balancer.ts';
+import { reportTargets } from './rule-targets.ts';
 import { type At, checked, choice, defaulted, type Infer, list, optional, required, struct } from './shape.ts';
 import {
   checkExportTo,
@@ -128,6 +129,10 @@ export const DESTINATION_RULE: Kind<DestinationRuleSpec> = {
       const message = 'a rule with a workloadSelector is for clients of its own namespace';
       at.report.add('ISM0007', `${at.field}.exportTo`, message, 'remove exportTo, or workloadSelector');
     }
+  },
+  complete(value, raw, report) {
+    reportTargets(raw, report);
+    return value;
   },
 };
 

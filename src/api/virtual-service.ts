@@ -6,6 +6,7 @@ import { httpRoute } from './http-route.ts';
 import type { Kind, MeshObject } from './kind.ts';
 import { covers } from './names.ts';
 import { reportUnreachable } from './route-coverage.ts';
+import { reportTargets } from './rule-targets.ts';
 import { type At, checked, defaulted, type Infer, list, optional, refused, required, struct } from './shape.ts';
 import { checkExportTo, dnsLabel, exportTo, gatewayName, hostPattern, labels, portNumber, subnet } from './values.ts';
 
@@ -86,6 +87,10 @@ export const VIRTUAL_SERVICE: Kind<VirtualServiceSpec> = {
     checkStrangers(value, at);
     checkHosts(value, at);
     reportUnreachable(value, at);
+  },
+  complete(value, raw, report) {
+    reportTargets(raw, report);
+    return value;
   },
 };
 

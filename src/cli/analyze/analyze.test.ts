@@ -54,6 +54,28 @@ test('what Istio has a code for has that code and its level, and our own beside 
   ]);
 });
 
+test('words on a rule that name no cluster are a warning, at their line', () => {
+  const dangling = `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: known
+  annotations: { isthmus.io/clusters: " , " }
+spec: { host: known }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: known }
+spec: { ports: [{ name: http, port: 80 }] }
+`;
+  const { status, stdout } = analyze(dangling, '-');
+  expect(status).toBe(0);
+  expect(stdout).toContain(
+    'Warning [IST0133] (DestinationRule default/known, -:6) metadata.annotations["isthmus.io/clusters"]: ' +
+      'isthmus.io/clusters names no cluster, so that the rule is in force here alone: write isthmus.io/clusters: ',
+  );
+});
+
 test('a warning fails only where that is asked for', () => {
   const unknown = rule('unknown', 'weight')
     .replace('VirtualService', 'DestinationRule')

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where each rule that is written once has arrived, for whoever can look into the clusters: `isthmus rules`, `mesh status`.
 import { closestName } from '../../api/closest-name.ts';
+import { CLUSTERS_ANNOTATION } from '../../api/rule-targets.ts';
 import { objectName } from '../../kube/object-name.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { isEdited } from './copy.ts';
 import {
-  CLUSTERS_ANNOTATION,
   GENERATION_ANNOTATION,
   isAimedAt,
   isCopy,

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a rule says where else it holds, and how a copy says what it is a copy of.
+// Which rules hold elsewhere, and how a copy says what it is a copy of.
 import { createHash } from 'node:crypto';
 import { MANAGED_BY, MANAGED_BY_LABEL } from '../../api/export-names.ts';
+import { CLUSTERS_ANNOTATION, parseTargets, type Targets } from '../../api/rule-targets.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { isDerived } from '../derived-objects.ts';
 
-/** On the rule that a person wrote: `cluster2,cluster3`, or `*` for every peer. */
-export const CLUSTERS_ANNOTATION = 'isthmus.io/clusters';
 /** On a copy. Whoever removes it makes the object their own. */
 export const SOURCE_CLUSTER_LABEL = 'isthmus.io/source-cluster';
 /** On a copy: CLUSTER/NAMESPACE/NAME. */
@@ -15,13 +14,7 @@ export const REVISION_ANNOTATION = 'isthmus.io/source-revision';
 export const GENERATION_ANNOTATION = 'isthmus.io/source-generation';
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
-const CLUSTER_NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
 const RULE_KINDS = new Set(['VirtualService', 'DestinationRule']);
-
-export type Targets =
-  | { readonly kind: 'all' }
-  | { readonly kind: 'named'; readonly clusters: readonly string[] }
-  | { readonly kind: 'invalid'; readonly message: string; readonly cure: string };
 
 export function isRule({ apiVersion, kind }: Pick<KubeObject, 'apiVersion' | 'kind'>): boolean {
   return RULE_KINDS.has(kind) && apiVersion.startsWith('networking.istio.io/');
@@ -46,15 +39,7 @@ export function isCopy(object: KubeObject): boolean {
 export function readTargets(object: KubeObject): Targets | undefined {
   const said = object.metadata.annotations?.[CLUSTERS_ANNOTATION];
   const isWritten = !isCopy(object) && !isDerived(object) && object.metadata.deletionTimestamp === undefined;
-  if (said === undefined || !isWritten) return undefined;
-  const names = [...new Set(said.split(',').map((name) => name.trim()))].filter((name) => name !== '');
-  if (names.includes('*')) return { kind: 'all' };
-  const cure = `write ${CLUSTERS_ANNOTATION}: "cluster2,cluster3", or "*" for every peer`;
-  if (names.length === 0) return { kind: 'invalid', message: `${CLUSTERS_ANNOTATION} names no cluster`, cure };
-  const wrong = names.find((name) => !CLUSTER_NAME.test(name));
-  if (wrong === undefined) return { kind: 'named', clusters: names };
-  const message = `${CLUSTERS_ANNOTATION}: ${JSON.stringify(wrong)} cannot be a cluster’s name`;
-  return { kind: 'invalid', message, cure };
+  return said === undefined || !isWritten ? undefined : parseTargets(said);
 }
 
 export function isAimedAt(targets: Targets | undefined, cluster: string): boolean {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which copies of other clusters' rules a cluster has to have, decided anew from what there is: no order of events can
 // make a difference, and nothing has to be remembered.
+import { CLUSTERS_ANNOTATION } from '../../api/rule-targets.ts';
 import { objectName } from '../../kube/object-name.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { buildCopy } from './copy.ts';
-import { CLUSTERS_ANNOTATION, isAimedAt, isCopy, isRule, readTargets, SOURCE_CLUSTER_LABEL } from './names.ts';
+import { isAimedAt, isCopy, isRule, readTargets, SOURCE_CLUSTER_LABEL } from './names.ts';
 
 export interface RuleView {
   /** Whose copies are planned. */

@@ -39,6 +39,20 @@ test('a bad one is refused with object, field and cure', () => {
   expect(answer.message).toMatch(/spec\.http\[0\]\.route\[1\]\.weight/);
 });
 
+test('a rule that names clusters in words that cannot be read comes in, with a warning', () => {
+  const spec = { hosts: ['reviews'], http: [{ route: [{ destination: { host: 'reviews' } }] }] };
+  const warned = (clusters: string) =>
+    admitMeshObject(request(spec, { metadata: { annotations: { 'isthmus.io/clusters': clusters } } })).warnings;
+  expect([warned('*'), warned('cluster2, cluster3')]).toEqual([[], []]);
+  const [warning, ...more] = warned('cluster2;cluster3') ?? [];
+  expect(more).toEqual([]);
+  expect(warning).toBe(
+    'metadata.annotations["isthmus.io/clusters"]: isthmus.io/clusters: "cluster2;cluster3" cannot be a cluster’s name, so ' +
+      'that the rule is in force here alone: write isthmus.io/clusters: "cluster2,cluster3", or "*" for every peer ' +
+      '(IST0133, ISM0006)',
+  );
+});
+
 test('nothing stands in the way of removal', () => {
   expect(admitMeshObject(request({}, { operation: 'DELETE' })).allowed).toBe(true);
   expect(
