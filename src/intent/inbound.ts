@@ -114,7 +114,8 @@ function ingressPorts(
         host: (serviceAt.get(number) ?? first)?.hostname ?? '',
         origin: { object: ref, field: `spec.ingress[${i}]` },
         ...(listener.defaultEndpoint && { endpoint: endpointOf(listener, proxy) }),
-        ...(listener.captureMode === 'NONE' && { open: listener.bind ?? '0.0.0.0' }),
+        // At every address it would take what the application sends to that port of others, too.
+        ...(listener.captureMode === 'NONE' && { open: listener.bind ?? (proxy.ip || '0.0.0.0') }),
         ...(opened && { tls: buildServerTls(tls, defaults) }),
         ...limitsOf(number, serviceAt.get(number), listener.connectionPool ?? spec.inboundConnectionPool),
       };
