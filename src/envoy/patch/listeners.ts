@@ -77,7 +77,9 @@ function patchChain(chain: FilterChain, scene: Scene): FilterChain | undefined {
   }
   for (const patch of patches.of('NETWORK_FILTER', context)) {
     if (isMerge(patch) || !fits(patch)) continue;
-    if (place(patched.filters, patch.intent.operation, patch.value, networkFilterOf(patch))) findings.note(patch);
+    const { filters } = patched;
+    if (place(filters, patch.intent.operation, patch.value, networkFilterOf(patch), endOf(filters)))
+      findings.note(patch);
   }
   for (const patch of patches.of('NETWORK_FILTER', context)) {
     if (!isMerge(patch) || !fits(patch)) continue;
@@ -87,6 +89,17 @@ function patchChain(chain: FilterChain, scene: Scene): FilterChain | undefined {
     patchManager(filter, scene, (patch) => fits(patch) && (networkFilterOf(patch)?.(filter) ?? true));
   }
   return patched;
+}
+
+const TERMINAL: readonly string[] = [
+  'envoy.filters.http.router',
+  'envoy.filters.network.http_connection_manager',
+  'envoy.filters.network.tcp_proxy',
+];
+
+/** Behind the filter that passes requests or bytes on Envoy takes no other. */
+function endOf(filters: readonly { readonly name: string }[]): number {
+  return TERMINAL.includes(filters.at(-1)?.name ?? '') ? filters.length - 1 : filters.length;
 }
 
 /** The TLS of a chain is inside of an Any, and merged there. */
@@ -138,7 +151,7 @@ function patchManager(filter: Filter, scene: Scene, fits: (patch: Patch) => bool
       const done =
         pass === 'merge'
           ? mergeFilters(manager.httpFilters, patch.value(), isWanted)
-          : place(manager.httpFilters, patch.intent.operation, patch.value, isWanted);
+          : place(manager.httpFilters, patch.intent.operation, patch.value, isWanted, endOf(manager.httpFilters));
       if (!done) continue;
       findings.note(patch);
       changed = true;

@@ -84,26 +84,27 @@ export function replacesLists({ intent }: Patch): boolean {
 
 /**
  * Puts a patch's value into a list, or takes something out, as Istio does: `fits` says what the patch asks for, and
- * undefined that it asks for nothing in particular. True when it found its place.
+ * undefined that it asks for nothing in particular. `end` is where the list ends for what is added. True when it found its place.
  */
 export function place<E>(
   list: E[],
   operation: PatchIntent['operation'],
   value: () => E,
   fits: ((element: E) => boolean) | undefined,
+  end = list.length,
 ): boolean {
   const at = fits === undefined ? -1 : list.findIndex(fits);
   const nowhere = fits !== undefined && at < 0;
   switch (operation) {
     case 'ADD':
-      list.push(value());
+      list.splice(end, 0, value());
       return true;
     case 'INSERT_FIRST':
       list.unshift(value());
       return true;
     case 'INSERT_AFTER':
       if (nowhere) return false;
-      list.splice(fits === undefined ? list.length : at + 1, 0, value());
+      list.splice(fits === undefined ? end : at + 1, 0, value());
       return true;
     case 'INSERT_BEFORE':
       if (nowhere) return false;

@@ -29,7 +29,7 @@ export function runHttp(context: HttpContext): Outcome {
   const outcome = runRequest(context);
   const filters = strangeFilters(manager);
   if (filters.length === 0) return outcome;
-  const why = `only the proxy knows what ${filters.join(', ')} does`;
+  const why = `only the proxy knows what ${[...new Set(filters)].join(', ')} does`;
   return { kind: 'unknown', listener, chosen, why, filters, otherwise: outcome };
 }
 
