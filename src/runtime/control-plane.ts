@@ -3,17 +3,12 @@
 import { hostname } from 'node:os';
 import { type AdminViews, startAdminServer } from '../admin/server.ts';
 import { asShown, type Diagnostic, refName } from '../api/diagnostics.ts';
-import { type Authority, type CaExpiry, DEFAULT_LIFETIME_MS } from '../identity/authority.ts';
-import { type Clock, RenewedCertificate, systemClock } from '../identity/renewal.ts';
-import { WorkloadSecrets } from '../identity/workload-secrets.ts';
+import type { Authority, CaExpiry } from '../identity/authority.ts';
+import { type Clock, type RenewedCertificate, systemClock } from '../identity/renewal.ts';
 import { INJECTOR_CONFIG_MAP } from '../injector/settings.ts';
-import { workloadKey } from '../model/snapshot.ts';
 import { MeshStore } from '../model/store.ts';
 import type { SourceListener } from '../sources/contract.ts';
 import { KubeSource } from '../sources/kube.ts';
-import { PILOT_NAMES } from '../xds/envoy-client.ts';
-import type { TlsIdentity } from '../xds/grpc/server.ts';
-import { startXdsServer, type XdsServer } from '../xds/server.ts';
 import { daysLeft, GIVEN, loadAuthority, superviseAuthority, waitForGiven } from './cluster/ca-secret.ts';
 import { FollowedSettings } from './cluster/followed-settings.ts';
 import { RootCertDistributor } from './cluster/root-cert-distributor.ts';
@@ -22,11 +17,10 @@ import { keepWebhooksTrusting } from './cluster/webhook-registration.ts';
 import { startWebhooks, type Webhooks } from './cluster/webhooks.ts';
 import { createCompile } from './compile.ts';
 import { type ControlPlaneOptions, ROLES, type Role } from './control-plane-options.ts';
+import { Discovery } from './discovery.ts';
 import { Federation } from './federation/federation.ts';
 import { RuleCopies } from './federation/rule-copies.ts';
 import { Findings } from './findings/findings.ts';
-import { IdlePatches, type ProxyPatches } from './findings/idle-patches.ts';
-import { RefusalEvents } from './findings/refusal-events.ts';
 import { StatusWriter } from './findings/status-writer.ts';
 import { PlaneHealth } from './health/plane-health.ts';
 import { MeshEngine } from './mesh-engine.ts';
@@ -40,17 +34,9 @@ import { followRoots } from './registries/followed-roots.ts';
 import { Registries } from './registries/registries.ts';
 import { RegistryFiles } from './registries/registry-files.ts';
 import { clusterUidOf } from './registries/remote-registry.ts';
-import { createProxySecrets } from './secrets/create-proxy-secrets.ts';
-import type { ProxySecrets } from './secrets/proxy-secrets.ts';
-import { AdsBackend } from './streams/ads-backend.ts';
-import type { Refusal } from './streams/refusals.ts';
-import { SdsBackend } from './streams/sds-backend.ts';
-import { TokenAuthenticator } from './streams/token-authenticator.ts';
-import { DiagnosticLog, ProblemLog, RefusalLog, XdsLog } from './streams/xds-log.ts';
+import { createServingCertificate, tlsOf } from './serving-certificate.ts';
+import { DiagnosticLog, ProblemLog } from './streams/xds-log.ts';
 
-const TOKEN_AUDIENCE = 'istio-ca';
-/** Services that lead to this process: names under which it must prove itself. */
-const SERVICES = ['istio-pilot', 'istio-citadel', 'istio-sidecar-injector', 'istiod'];
 /** The engine waits for it: half a mesh would break traffic. */
 const OTHER_CLUSTERS = 'other clusters';
 /** And for this, a little: a plane that starts anew must not take gateways from proxies only to give them back. */
@@ -93,13 +79,10 @@ class ControlPlane {
   readonly #entryNames: EntryNames;
   readonly #registries: Registries | undefined;
   readonly #federation: Federation | undefined;
-  #authenticator: TokenAuthenticator | undefined;
   #authority: Authority | undefined;
   #certificate: RenewedCertificate | undefined;
-  #xds: XdsServer | undefined;
-  #secrets: WorkloadSecrets | undefined;
+  #discovery: Discovery | undefined;
   #webhooks: Webhooks | undefined;
-  #refusals: (Refusal & { at: string })[] = [];
   #said: Readonly<Record<'objects' | 'secrets' | 'patches', readonly Diagnostic[]>> = {
     objects: [],
     secrets: [],
@@ -123,7 +106,7 @@ class ControlPlane {
       leads: (isLeader) => addresses.lead(isLeader),
     });
     this.#findings = new Findings({
-      streams: () => this.#xds?.streams() ?? [],
+      streams: () => this.#discovery?.streams() ?? [],
       changed: (diagnostics) => this.#found(diagnostics),
       accepted: (ref) => log.info({ object: refName(ref) }, 'no proxy refuses the object any more'),
     });
@@ -140,8 +123,7 @@ class ControlPlane {
       onProblems: () => problemLog.take(this.#engine.problems.filter((problem) => problem.cluster === cluster)),
       onDiagnostics: (diagnostics) => {
         diagnosticLog.take(diagnostics);
-        this.#said = { ...this.#said, objects: diagnostics };
-        this.#tellFindings();
+        this.#say('objects', diagnostics);
       },
       onGatewayNames: (names) => this.#names.follow('meshNetworks', names),
     });
@@ -167,16 +149,8 @@ class ControlPlane {
     this.#federation = this.#roles.has('pilot') ? this.#createFederation() : undefined;
   }
 
-  #followPatches(): (stream: object, patches: ProxyPatches | undefined) => void {
-    const idle = new IdlePatches((patches) => {
-      this.#said = { ...this.#said, patches };
-      this.#tellFindings();
-    });
-    this.#closers.push(() => idle.close());
-    return (stream, patches) => idle.note(stream, patches);
-  }
-
-  #tellFindings(): void {
+  #say(of: 'objects' | 'secrets' | 'patches', diagnostics: readonly Diagnostic[]): void {
+    this.#said = { ...this.#said, [of]: diagnostics };
     this.#findings.take([...this.#said.objects, ...this.#said.secrets, ...this.#said.patches]);
   }
 
@@ -216,8 +190,8 @@ class ControlPlane {
     broken.catch(() => {});
     const certificate = this.#servingCertificate();
     if (this.#hasWebhooks) await this.#startWebhooks(roots, certificate);
-    if (this.#hasXds) await this.#startXds(certificate);
-    const listening = { xds: this.#xds?.port ?? 0, webhooks: this.#webhooks?.port ?? 0, admin: admin.port };
+    if (this.#hasXds) await this.#startDiscovery(certificate);
+    const listening = { xds: this.#discovery?.port ?? 0, webhooks: this.#webhooks?.port ?? 0, admin: admin.port };
     log.info({ ...listening, roles: [...roles] }, 'listening');
     this.#options.onListening?.(listening);
     await broken;
@@ -235,10 +209,7 @@ class ControlPlane {
       local: cluster,
       publish: (batch) => engine.events(batch),
       problems: (standing) => engine.problems(standing),
-      endStreams: (gone, why) => {
-        this.#authenticator?.forget(gone);
-        this.#xds?.endStreams(({ peer }) => peer.clusterName === gone, 'UNAVAILABLE', why);
-      },
+      endStreams: (gone, why) => this.#discovery?.endStreams(gone, why),
       onReady: () => {
         this.#engine.arrived(OTHER_CLUSTERS);
         this.#engine.afterwards(() => this.#objectsRead(OTHER_CLUSTERS));
@@ -321,7 +292,7 @@ class ControlPlane {
     const { nowMs } = this.#clock;
     const renewed = (next: Authority): void => {
       this.#authority = next;
-      this.#secrets?.setAuthority(next);
+      this.#discovery?.setAuthority(next);
       this.#certificate?.renew();
     };
     const observe = (expiry: readonly CaExpiry[]): void =>
@@ -332,21 +303,11 @@ class ControlPlane {
   }
 
   #servingCertificate(): RenewedCertificate {
-    const { dnsDomain, log, serverNames = [] } = this.#options;
-    const ofServices = SERVICES.flatMap((name) => {
-      const short = `${name}.${ISTIO_NAMESPACE}`;
-      return [short, `${short}.svc`, `${short}.svc.${dnsDomain}`];
-    });
-    const names = [...ofServices, ...serverNames];
-    const changed = (): void => {
-      log.info('the control plane’s own certificate has been renewed');
+    const renewed = (): void => {
       for (const apply of this.#onRenewal) apply();
     };
-    const issue = () => this.#authority!.issueServer(names, DEFAULT_LIFETIME_MS, this.#clock.nowMs());
-    const failed = (error: Error): void => {
-      log.error({ err: error.message }, 'the control plane’s own certificate could not be renewed; trying again');
-    };
-    const certificate = new RenewedCertificate(issue, { changed, failed }, this.#clock);
+    const options = { ...this.#options, clock: this.#clock };
+    const certificate = createServingCertificate(options, () => this.#authority!, renewed);
     this.#certificate = certificate;
     this.#closers.push(() => certificate.close());
     return certificate;
@@ -386,102 +347,24 @@ class ControlPlane {
     this.#webhooks = webhooks;
   }
 
-  async #startXds(certificate: RenewedCertificate): Promise<void> {
-    const { client, cluster, trustDomain, host, ports, log } = this.#options;
-    const { nowMs } = this.#clock;
-    const events = new RefusalEvents(client, log);
-    const secrets = new WorkloadSecrets(this.#authority!, {
-      lifetimeMs: this.#options.workloadLifetimeMs ?? DEFAULT_LIFETIME_MS,
+  async #startDiscovery(certificate: RenewedCertificate): Promise<void> {
+    const discovery = new Discovery({
+      options: this.#options,
+      roles: this.#roles,
       clock: this.#clock,
-      onError: (error, id) => log.error({ id, err: error.message }, 'a workload’s certificate could not be issued'),
+      engine: this.#engine,
+      metrics: this.#metrics,
+      health: this.#health,
+      findings: this.#findings,
+      registries: this.#registries,
+      authority: () => this.#authority!,
+      certificate,
+      said: (of, diagnostics) => this.#say(of, diagnostics),
     });
-    this.#closers.push(() => secrets.close());
-    this.#secrets = secrets;
-    const refusalLog = new RefusalLog(log);
-    const onRefusal = (refusal: Refusal): void => {
-      refusalLog.take(refusal);
-      this.#metrics.refused(refusal.typeUrl);
-      this.#findings.refused(refusal);
-      this.#refusals = [...this.#refusals.slice(-99), { ...refusal, at: new Date().toISOString() }];
-      void events.tell(refusal);
-    };
-    const observe = this.#metrics.tokenReviewed;
-    const onCompiled = this.#metrics.compiled;
-    const engine = this.#engine;
-    const named = this.#proxySecrets(events);
-    const onRefusalError = (error: Error) => refusalLog.failed(error);
-    const told = { onRefusal, onRefusalError, onCompiled, onPatches: this.#followPatches() };
-    const ads = new AdsBackend({ engine, trustDomain, cluster, identity: 'token', named, ...told });
-    const sds = new SdsBackend(
-      secrets,
-      cluster,
-      (refusal) => refusalLog.secrets(refusal),
-      (peer) => engine.snapshot.workloads.get(workloadKey(cluster, peer.namespace, peer.podName))?.facts,
-    );
-    const xdsLog = new XdsLog(log);
-    const registries = this.#registries;
-    this.#authenticator = new TokenAuthenticator({
-      client,
-      audience: TOKEN_AUDIENCE,
-      trustDomain,
-      clusterName: cluster,
-      ...(registries === undefined
-        ? {}
-        : { others: () => registries.reviewers(), pending: () => registries.pending() }),
-      nowMs,
-      observe,
-    });
-    const handshakes = this.#health.handshakes(() => certificate.current);
-    const server = await startXdsServer(
-      {
-        listen: { host, port: ports.xds },
-        tls: this.#mutualTls(certificate),
-        authenticator: this.#authenticator,
-        ...(this.#roles.has('pilot') ? { ads } : {}),
-        ...(this.#roles.has('ca') ? { sds } : {}),
-        publicNames: new Set(PILOT_NAMES),
-        observe: (event) => {
-          this.#metrics.xds(event);
-          this.#findings.observe(event);
-          xdsLog.take(event);
-        },
-        nowMs,
-        onHandshakeError: (error, address) => handshakes.take(error, address),
-        onError: (error, about) => {
-          if (about === 'handler') log.error({ err: error }, 'a discovery stream failed');
-          else if (about === 'limit') xdsLog.limited(error);
-          else log.debug({ err: error.message }, 'a connection failed');
-        },
-      },
-      this.#signal,
-    );
-    this.#onRenewal.push(() => server.setTls(this.#mutualTls(certificate)));
-    this.#closers.push(() => server.close());
-    this.#xds = server;
-  }
-
-  #proxySecrets(events: RefusalEvents): ProxySecrets {
-    const { client, cluster, log } = this.#options;
-    const named = createProxySecrets(
-      {
-        client,
-        cluster,
-        log,
-        clock: this.#clock,
-        others: () => this.#registries?.reviewers() ?? [],
-        onDiagnostics: (secrets) => {
-          this.#said = { ...this.#said, secrets };
-          this.#tellFindings();
-        },
-      },
-      events,
-    );
-    this.#closers.push(() => named.close());
-    return named;
-  }
-
-  #mutualTls(certificate: RenewedCertificate): TlsIdentity {
-    return { ...tlsOf(certificate), clientRootsPem: this.#authority!.rootPem };
+    this.#discovery = discovery;
+    this.#onRenewal.push(() => discovery.renewed());
+    this.#closers.push(() => discovery.close());
+    await discovery.start(this.#signal);
   }
 
   #adminViews(): AdminViews {
@@ -495,18 +378,18 @@ class ControlPlane {
           ? [`ConfigMap ${INJECTOR_CONFIG_MAP}`]
           : []),
         ...(this.#hasWebhooks && this.#webhooks === undefined ? ['the webhooks'] : []),
-        ...(this.#hasXds && this.#xds === undefined ? ['the discovery server'] : []),
+        ...(this.#hasXds && this.#discovery?.isListening !== true ? ['the discovery server'] : []),
       ],
       metrics: async () => ({
         contentType: this.#metrics.registry.contentType,
         text: await this.#metrics.registry.metrics(),
       }),
       debug: {
-        proxies: () => this.#xds?.streams() ?? [],
+        proxies: () => this.#discovery?.streams() ?? [],
         // Of one proxy: `?proxy=NODE_ID`.
-        resources: (query) => this.#xds?.held(query.get('proxy') ?? '') ?? [],
-        certificates: () => this.#secrets?.status() ?? {},
-        refusals: () => this.#refusals,
+        resources: (query) => this.#discovery?.held(query.get('proxy') ?? '') ?? [],
+        certificates: () => this.#discovery?.certificates() ?? {},
+        refusals: () => this.#discovery?.refusals ?? [],
         diagnostics: () => this.#findings.current.map(asShown),
         problems: () => this.#engine.problems,
         federation: () => this.#federation?.view() ?? {},
@@ -517,8 +400,4 @@ class ControlPlane {
       },
     };
   }
-}
-
-function tlsOf(certificate: RenewedCertificate): TlsIdentity {
-  return { certPem: certificate.current.chainPem, keyPem: certificate.current.keyPem };
 }
