@@ -67,6 +67,8 @@ export interface KubeEndpointSlice {
 export interface Workload {
   readonly ref: ObjectRef;
   readonly ip: string;
+  /** Its addresses beside that one, of the other IP family as a rule; absent for none. */
+  readonly otherIps?: readonly string[];
   readonly labels: Labels;
   readonly serviceAccount: string;
   readonly nodeName: string;
@@ -169,6 +171,9 @@ function decodeEndpoint(endpoint: Readonly<Record<string, unknown>>): KubeEndpoi
 
 export function decodePod(raw: KubeObject, cluster: string): Workload {
   const spec = record(raw['spec']);
+  const status = record(raw['status']);
+  const ip = string(status['podIP']) ?? '';
+  const otherIps = records(status['podIPs']).flatMap((each) => strings([each['ip']]).filter((other) => other !== ip));
   const labels = labelsOf(raw.metadata.labels ?? {});
   const ports = records(spec['containers'])
     .flatMap((container) => records(container['ports']))
@@ -178,7 +183,8 @@ export function decodePod(raw: KubeObject, cluster: string): Workload {
     });
   return {
     ref: refOf(raw, cluster),
-    ip: string(record(raw['status'])['podIP']) ?? '',
+    ip,
+    ...(otherIps.length > 0 && { otherIps }),
     labels,
     facts: workloadFacts(raw.metadata, cluster),
     serviceAccount: string(spec['serviceAccountName']) ?? 'default',

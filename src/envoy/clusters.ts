@@ -18,7 +18,7 @@ import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts
 import { SocketOption_SocketState } from '#gen/envoy/config/core/v3/socket_option_pb.ts';
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import type { DestinationIntent, OutlierIntent, PoolIntent } from '../intent/destination-types.ts';
-import type { InboundPortIntent, LocalEndpointIntent } from '../intent/types.ts';
+import type { InboundPortIntent, LocalEndpointIntent, ProxyIntent } from '../intent/types.ts';
 import { buildOwnLoadAssignment } from './endpoints.ts';
 import { byNameDiscovery } from './filters/by-name.ts';
 import { balancing, commonLb } from './load-balancing.ts';
@@ -38,6 +38,8 @@ const USUAL = {
 };
 /** Applications see connections of their own sidecar as local ones that are not from 127.0.0.1. */
 const INBOUND_SOURCE = '127.0.0.6';
+/** The same of IPv6: `isthmus proxy-init` gives it to the pod's loopback interface. */
+const INBOUND_SOURCE_V6 = '::6';
 
 export function buildCluster(destination: DestinationIntent, secrets: ConfigSource): Cluster {
   const { pool, discovery } = destination;
@@ -102,7 +104,10 @@ export function buildBlackHole(): Cluster {
 }
 
 /** The application behind the sidecar, at the very address that the client dialled. */
-export function buildInboundCluster(port: InboundPortIntent | undefined, mark: number | undefined): Cluster {
+export function buildInboundCluster(
+  port: InboundPortIntent | undefined,
+  own: Pick<ProxyIntent, 'upstreamMark' | 'hasIpv6'>,
+): Cluster {
   const pool = port?.pool ?? {};
   return create(ClusterSchema, {
     name: port === undefined ? INBOUND_PASSTHROUGH : inboundName(port.port),
@@ -110,7 +115,7 @@ export function buildInboundCluster(port: InboundPortIntent | undefined, mark: n
     connectTimeout: duration(port?.connectTimeoutMs ?? 10_000),
     ...applicationAt(port?.endpoint, port),
     circuitBreakers: breakers(pool),
-    ...(port?.endpoint?.kind !== 'unix' && { upstreamBindConfig: bindConfig(mark) }),
+    ...(port?.endpoint?.kind !== 'unix' && { upstreamBindConfig: bindConfig(own) }),
     ...keepalive(pool),
     ...(port !== undefined &&
       port.protocol !== 'tcp' &&
@@ -152,10 +157,14 @@ function ownService({ host, origin }: InboundPortIntent): ServiceLabels {
   return { host, name: origin.object.name, namespace: origin.object.namespace };
 }
 
+const ANY_PORT = { case: 'portValue', value: 0 } as const;
+
 /** A cluster with a bind configuration of its own loses the bootstrap's, and with it the mark that tells its packets. */
-function bindConfig(mark: number | undefined): BindConfig {
+function bindConfig({ upstreamMark: mark, hasIpv6 }: Pick<ProxyIntent, 'upstreamMark' | 'hasIpv6'>): BindConfig {
   return create(BindConfigSchema, {
-    sourceAddress: { address: INBOUND_SOURCE, portSpecifier: { case: 'portValue', value: 0 } },
+    sourceAddress: { address: INBOUND_SOURCE, portSpecifier: ANY_PORT },
+    // Envoy takes that of the family which it dials.
+    ...(hasIpv6 && { extraSourceAddresses: [{ address: { address: INBOUND_SOURCE_V6, portSpecifier: ANY_PORT } }] }),
     socketOptions:
       mark === undefined
         ? []

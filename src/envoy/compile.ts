@@ -31,6 +31,7 @@ import { assignmentContext, buildLoadAssignment } from './endpoints.ts';
 import { buildGatewayHttpListener, buildGatewayTcpListener } from './listeners-gateway.ts';
 import { buildOpenInbound, buildVirtualInbound } from './listeners-inbound.ts';
 import { buildHttpListener, buildTcpListener, buildVirtualOutbound } from './listeners-outbound.ts';
+import { onBothFamilies } from './messages.ts';
 import { destinationName, TYPE_URL, unclaimedName } from './names.ts';
 import { OnDemandParts } from './on-demand.ts';
 import { ResourceCache } from './resource-cache.ts';
@@ -66,6 +67,11 @@ export interface EndpointLookup {
 }
 
 type ResourceMap = ReadonlyMap<string, XdsResource>;
+
+/** What all listeners of a proxy's outbound side have in common. */
+type OutboundFrame = Pick<OutboundIntent, 'unknown' | 'detectionTimeoutMs'> & {
+  readonly hasIpv6: true | undefined;
+};
 
 const nameOf = (resource: XdsResource): string => resource.name;
 
@@ -104,13 +110,11 @@ export class EnvoyCompiler {
 
   /** The very same state for the same intent and endpoints; of a later intent, what has changed is compiled. */
   compile(intent: ProxyIntent, endpoints: EndpointLookup): DesiredState {
-    const { destinations, outbound, gateway, telemetry } = intent;
+    const { destinations, outbound, gateway } = intent;
     const clusters = this.#layers.of(this.#destinationClusters(destinations), this.#ownClusterMap(intent));
     const ownListeners = this.#ownListenerMap(intent);
     const listeners =
-      outbound === undefined
-        ? ownListeners
-        : this.#layers.of(this.#outboundListeners(outbound, telemetry.client), ownListeners);
+      outbound === undefined ? ownListeners : this.#layers.of(this.#outboundListeners(intent, outbound), ownListeners);
     const routes =
       outbound === undefined
         ? this.#own.get([gateway ?? this.#fixed.nothing], 'routes', () => byName(this.#gatewayRoutes(gateway)))
@@ -144,10 +148,10 @@ export class EnvoyCompiler {
     onDemand: OnDemand,
     endpoints: EndpointLookup,
   ): { readonly desired: DesiredState; readonly offered: OfferedState } {
-    const { destinations, telemetry } = intent;
+    const { destinations } = intent;
     const clusters = this.#destinationClusters(destinations);
     const listeners = this.#layers.of(
-      this.#outboundListeners(outbound, telemetry.client, onDemand),
+      this.#outboundListeners(intent, outbound, onDemand),
       this.#ownListenerMap(intent),
     );
     const pushed = this.#onDemand.pushedClusters({ destinations, outbound }, listeners, clusters);
@@ -171,7 +175,7 @@ export class EnvoyCompiler {
   }
 
   #ownClusterMap(intent: ProxyIntent): ResourceMap {
-    const tag = `clusters ${intent.kind} ${intent.upstreamMark}`;
+    const tag = `clusters ${intent.kind} ${intent.upstreamMark} ${intent.hasIpv6}`;
     return this.#own.get([intent.inbound ?? this.#fixed.nothing], tag, () =>
       this.#interned(byName(this.#ownClusters(intent))),
     );
@@ -180,7 +184,7 @@ export class EnvoyCompiler {
   #ownListenerMap(intent: ProxyIntent): ResourceMap {
     const { inbound, gateway, telemetry, outbound } = intent;
     const parts = [inbound ?? gateway ?? this.#fixed.nothing, telemetry.client, telemetry.server];
-    return this.#own.get(parts, `listeners ${outbound && unclaimedName(outbound.unknown)}`, () =>
+    return this.#own.get(parts, `listeners ${outbound && unclaimedName(outbound.unknown)} ${intent.hasIpv6}`, () =>
       this.#interned(byName(this.#ownListeners(intent))),
     );
   }
@@ -203,13 +207,13 @@ export class EnvoyCompiler {
     if (intent.kind === 'gateway') return;
     yield this.#cache.get(this.#fixed.passthrough, 'passthrough', CLUSTER, () => buildPassthrough(10_000));
     yield this.#cache.get(this.#fixed.blackHole, 'black hole', CLUSTER, buildBlackHole);
-    const mark = intent.upstreamMark;
+    const { upstreamMark, hasIpv6 } = intent;
+    const own = { upstreamMark, ...(hasIpv6 && { hasIpv6 }) };
+    const context = `inbound ${upstreamMark} ${hasIpv6}`;
     for (const port of intent.inbound?.ports ?? []) {
-      yield this.#cache.get(port, `inbound ${mark}`, INBOUND, () => buildInboundCluster(port, mark));
+      yield this.#cache.get(port, context, INBOUND, () => buildInboundCluster(port, own));
     }
-    yield this.#cache.get(this.#fixed.inboundRest, `inbound ${mark}`, CLUSTER, () =>
-      buildInboundCluster(undefined, mark),
-    );
+    yield this.#cache.get(this.#fixed.inboundRest, context, CLUSTER, () => buildInboundCluster(undefined, own));
   }
 
   #endpointsOf(destinations: ProxyIntent['destinations'], lookup: EndpointLookup): ResourceMap {
@@ -227,15 +231,16 @@ export class EnvoyCompiler {
     return resources;
   }
 
-  #outboundListeners(outbound: OutboundIntent, told: SideTelemetry, onDemand?: OnDemand): ResourceMap {
+  #outboundListeners({ telemetry, hasIpv6 }: ProxyIntent, outbound: OutboundIntent, onDemand?: OnDemand): ResourceMap {
+    const told = telemetry.client;
     const { unknown, detectionTimeoutMs, httpPorts, tcpPorts } = outbound;
-    const rest = `${unclaimedName(unknown)} ${this.#keyOf(told)}`;
+    const rest = `${unclaimedName(unknown)} ${this.#keyOf(told)}${ipv6Key(hasIpv6)}`;
     const context = `${rest} ${detectionTimeoutMs}${onDemand === undefined ? '' : ` ${onDemand}`}`;
-    const like = { unknown, detectionTimeoutMs };
+    const like = { unknown, detectionTimeoutMs, hasIpv6 };
     const http = this.#httpListeners.get(httpPorts, context, () =>
       this.#derivedHttpListeners(context, like, told, onDemand),
     );
-    const tcp = this.#tcpListeners.get(tcpPorts, rest, () => this.#derivedTcpListeners(rest, unknown, told));
+    const tcp = this.#tcpListeners.get(tcpPorts, rest, () => this.#derivedTcpListeners(rest, like, told));
     return this.#layers.of(http.of(httpPorts), tcp.of(tcpPorts));
   }
 
@@ -243,7 +248,7 @@ export class EnvoyCompiler {
 
   #derivedHttpListeners(
     context: string,
-    like: Pick<OutboundIntent, 'unknown' | 'detectionTimeoutMs'>,
+    like: OutboundFrame,
     told: SideTelemetry,
     onDemand: OnDemand | undefined,
   ): DerivedMap<OutboundHttpPortIntent, XdsResource> {
@@ -252,17 +257,17 @@ export class EnvoyCompiler {
       // Hashing its chains anew for each changed route would cost what the services of the port are.
       const frame = frames.get(port.chains) ?? withoutRoutes(port);
       frames.set(port.chains, frame);
-      return this.#cache.get(frame, context, LISTENER, () => buildHttpListener(frame, like, told, onDemand));
+      return this.#listener(frame, context, like, () => buildHttpListener(frame, like, told, onDemand));
     }, nameOf);
   }
 
   #derivedTcpListeners(
     context: string,
-    unknown: OutboundIntent['unknown'],
+    like: OutboundFrame,
     told: SideTelemetry,
   ): DerivedMap<TcpPortIntent, XdsResource> {
     const make = (port: TcpPortIntent): XdsResource =>
-      this.#cache.get(port, context, LISTENER, () => buildTcpListener(port, unknown, told));
+      this.#listener(port, context, like, () => buildTcpListener(port, like.unknown, told));
     return new DerivedMap(make, nameOf);
   }
 
@@ -270,31 +275,40 @@ export class EnvoyCompiler {
   *#ownListeners(intent: ProxyIntent): Generator<XdsResource> {
     const { inbound, outbound, gateway, telemetry } = intent;
     const told = telemetry.client;
-    const key = this.#keyOf(told);
+    const key = `${this.#keyOf(told)}${ipv6Key(intent.hasIpv6)}`;
     if (outbound !== undefined) {
       const { unknown } = outbound;
       const rest = `${unclaimedName(unknown)} ${key}`;
-      yield this.#cache.get(this.#fixed.outboundTrap, rest, LISTENER, () => buildVirtualOutbound(unknown, told));
+      yield this.#listener(this.#fixed.outboundTrap, rest, intent, () => buildVirtualOutbound(unknown, told));
     }
     for (const port of (gateway?.httpPorts ?? []).map(withoutRoutes)) {
-      yield this.#cache.get(port, `gateway ${key}`, LISTENER, () => buildGatewayHttpListener(port, told));
+      yield this.#listener(port, `gateway ${key}`, intent, () => buildGatewayHttpListener(port, told));
     }
     const context = { telemetry: told, secrets: this.#secrets };
     for (const port of (gateway?.tcpPorts ?? []).map(withoutHttpsRoutes)) {
       if (port.chains.length + port.https.length === 0) continue;
-      yield this.#cache.get(port, `gateway ${key}`, LISTENER, () => buildGatewayTcpListener(port, context)!);
+      yield this.#listener(port, `gateway ${key}`, intent, () => buildGatewayTcpListener(port, context)!);
     }
     if (inbound === undefined) return;
     const { server } = telemetry;
-    yield this.#cache.get(inbound, this.#keyOf(server), LISTENER, () =>
-      buildVirtualInbound(inbound, this.#secrets, server),
-    );
+    const serverKey = `${this.#keyOf(server)}${ipv6Key(intent.hasIpv6)}`;
+    yield this.#listener(inbound, serverKey, intent, () => buildVirtualInbound(inbound, this.#secrets, server));
     for (const port of inbound.ports) {
       const { open } = port;
       if (open === undefined) continue;
       const context = { secrets: this.#secrets, telemetry: server };
-      yield this.#cache.get(port, this.#keyOf(server), LISTENER, () => buildOpenInbound(port, open, context));
+      yield this.#listener(port, serverKey, intent, () => buildOpenInbound(port, open, context));
     }
+  }
+
+  /** `context` has to tell those apart that listen on IPv6. */
+  #listener(
+    node: object,
+    context: string,
+    { hasIpv6 }: Pick<ProxyIntent, 'hasIpv6'>,
+    build: () => Listener,
+  ): XdsResource {
+    return this.#cache.get(node, context, LISTENER, () => (hasIpv6 ? onBothFamilies(build()) : build()));
   }
 
   /** Says all of it in short. */
@@ -308,6 +322,10 @@ export class EnvoyCompiler {
     const https = gateway?.tcpPorts.flatMap((port) => port.https) ?? [];
     for (const { table } of [...(gateway?.httpPorts ?? []), ...https]) yield this.#routeTables.of(table);
   }
+}
+
+function ipv6Key(hasIpv6: true | undefined): string {
+  return hasIpv6 ? ' IPv6' : '';
 }
 
 const NO_HOSTS: ReadonlyMap<string, VirtualHostIntent> = new Map();

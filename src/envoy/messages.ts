@@ -5,6 +5,7 @@ import type { WireType } from '@bufbuild/protobuf/wire';
 import { type Any, anyPack, type Duration, DurationSchema } from '@bufbuild/protobuf/wkt';
 import { type Address, AddressSchema } from '#gen/envoy/config/core/v3/address_pb.ts';
 import { ApiVersion, type ConfigSource, ConfigSourceSchema } from '#gen/envoy/config/core/v3/config_source_pb.ts';
+import { AdditionalAddressSchema, type Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { RegexMatcherSchema } from '#gen/envoy/type/matcher/v3/regex_pb.ts';
 import { type StringMatcher, StringMatcherSchema } from '#gen/envoy/type/matcher/v3/string_pb.ts';
 import {
@@ -40,7 +41,20 @@ export function socketAddress(address: string, port: number): Address {
 export function listenAddress(address: string, port: number): Address {
   const path = unixPath(address);
   if (path !== '') return create(AddressSchema, { address: { case: 'pipe', value: { path } } });
-  return socketAddress(address === '' ? '0.0.0.0' : address, port);
+  return socketAddress(address === '' ? EVERY_ADDRESS : address, port);
+}
+
+const EVERY_ADDRESS = '0.0.0.0';
+const EVERY_IPV6_ADDRESS = '::';
+
+/** What listens at every IPv4 address, at every IPv6 one, too. */
+export function onBothFamilies(listener: Listener): Listener {
+  const { address } = listener;
+  if (address?.address.case !== 'socketAddress' || address.address.value.address !== EVERY_ADDRESS) return listener;
+  const { portSpecifier } = address.address.value;
+  const additional = { case: 'socketAddress', value: { address: EVERY_IPV6_ADDRESS, portSpecifier } } as const;
+  listener.additionalAddresses.push(create(AdditionalAddressSchema, { address: { address: additional } }));
+  return listener;
 }
 
 export function unixPath(address: string): string {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What goes from one proxy to the next, and what is remembered of the way so far.
-import { isIP, isIPv4 } from 'node:net';
+import { isIP } from 'node:net';
 import { blockHolds, parseCidr } from '../api/cidr.ts';
 import type { ClientTls, HttpRequest } from '../envoy/simulate/outcome.ts';
 import { readTrafficAnnotations, type TrafficExclusions } from '../injector/traffic-annotations.ts';
@@ -128,6 +128,6 @@ function exclusionsOf({ metadata }: KubeObject): TrafficExclusions | undefined {
 }
 
 function holds(block: string, address: string): boolean {
-  const parsed = isIPv4(address) ? parseCidr(block) : undefined;
+  const parsed = isIP(address) === 0 ? undefined : parseCidr(block);
   return parsed !== undefined && blockHolds(parsed, address);
 }

@@ -22,6 +22,8 @@ export interface NodeClaims {
   /** Networks that this proxy is to reach, and others are not. */
   readonly requestedNetworks: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
+  /** INSTANCE_IPS: all addresses of its pod, as far as it says. */
+  readonly instanceIps: readonly string[];
   readonly upstreamMark: number | undefined;
   readonly delivery: ConfigDelivery;
   /** ISTIO_VERSION, else Envoy's own version; '' for what is neither. */
@@ -73,6 +75,7 @@ export function readNode(node: XdsNode): NodeClaims {
     network: text('NETWORK'),
     requestedNetworks: namesOf(text('REQUESTED_NETWORK_VIEW')),
     labels: textsOf(node.metadata['LABELS']),
+    instanceIps: namesOf(text('INSTANCE_IPS')).filter((each) => isIP(each) !== 0),
     upstreamMark: Number.isInteger(mark) && mark > 0 ? mark : undefined,
     delivery: kind === 'sidecar' && isConfigDelivery(delivery) && isAbleToFetch(node) ? delivery : 'FULL',
     version: (text('ISTIO_VERSION') || node.userAgentVersion).slice(0, MAX_VERSION),

@@ -22,13 +22,17 @@ function linesOf(options: Partial<RedirectOptions>): string[] {
     .filter((line) => /return$|redirect/.test(line));
 }
 
-test('the proxy’s own connections and 127.0.0.1 pass, every other TCP goes through the proxy', () => {
+test('the proxy’s own connections and loopback pass, every other TCP goes through the proxy', () => {
   expect(linesOf({})).toEqual([
     'ip saddr 127.0.0.6/32 return',
+    'ip6 saddr ::6/128 return',
     'meta skuid 1337 oifname "lo" ip daddr != 127.0.0.0/8 tcp dport { 15021 } return',
     'meta skuid 1337 oifname "lo" ip daddr != 127.0.0.0/8 meta l4proto tcp redirect to :15006',
+    'meta skuid 1337 oifname "lo" ip6 daddr != ::1/128 tcp dport { 15021 } return',
+    'meta skuid 1337 oifname "lo" ip6 daddr != ::1/128 meta l4proto tcp redirect to :15006',
     'meta skuid 1337 return',
     'oifname "lo" ip daddr != 127.0.0.0/8 return',
+    'oifname "lo" ip6 daddr != ::1/128 return',
     'ip daddr 127.0.0.1/32 return',
     'ip6 daddr ::1/128 return',
     'meta l4proto tcp redirect to :15001',
@@ -41,11 +45,12 @@ test('exclusions come before the redirect', () => {
   const lines = linesOf({
     excludeOutboundBy: 'mark',
     excludeOutboundPorts: [15_012],
-    excludeOutboundRanges: ['10.9.0.0/16'],
+    excludeOutboundRanges: ['10.9.0.0/16', 'fd00:9::/48'],
   });
-  expect(lines[3]).toMatch(/^meta mark (0x0*539|1337) return$/);
-  expect(lines.slice(7, 10)).toEqual([
+  expect(lines[6]).toMatch(/^meta mark (0x0*539|1337) return$/);
+  expect(lines.slice(11, 15)).toEqual([
     'ip daddr 10.9.0.0/16 return',
+    'ip6 daddr fd00:9::/48 return',
     'tcp dport { 15012 } return',
     'meta l4proto tcp redirect to :15001',
   ]);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The packet rules that lead a pod's TCP through its proxy.
+import type { NetworkInterfaceInfo } from 'node:os';
 import type { Match, Rule, RuleTable, Verdict } from '../netfilter/rules.ts';
 
 export interface RedirectOptions {
@@ -10,20 +11,22 @@ export interface RedirectOptions {
   readonly includeInboundPorts: readonly number[] | undefined;
   readonly excludeInboundPorts: readonly number[];
   readonly excludeOutboundPorts: readonly number[];
-  /** IPv4 prefixes. */
+  /** Prefixes of either family. */
   readonly excludeOutboundRanges: readonly string[];
 }
 
 export const OUTBOUND_PORT = 15_001;
 export const INBOUND_PORT = 15_006;
+/** Of IPv6 only one address is on the loopback interface; this one is put there (`isthmus proxy-init`). */
+export const INBOUND_SOURCE_V6 = '::6';
 /** What the proxy dials its own application from: the one connection of its to this pod that is not to be caught. */
-const INBOUND_SOURCE = '127.0.0.6/32';
+const INBOUND_SOURCES = ['127.0.0.6/32', `${INBOUND_SOURCE_V6}/128`];
 
 const RETURN: Verdict = { kind: 'return' };
 const TCP: Match = { kind: 'l4proto', protocol: 'tcp' };
 
 /**
- * Only TCP, so DNS over UDP goes where resolv.conf says. Of the loopback network only 127.0.0.1 is left alone: the rest
+ * Of both families. Only TCP, so DNS over UDP goes where resolv.conf says. Of the loopback network only 127.0.0.1 is left alone: the rest
  * of it may be the virtual addresses of remote services (127.255.0.3). A pod that calls a service of which it is an
  * endpoint itself meets its own proxy twice: what that sends to the pod's address is inbound again, or the application
  * would get the TLS of the mesh. An application that dials its own pod's address is left alone.
@@ -32,17 +35,19 @@ export function buildRedirectRules(options: RedirectOptions): RuleTable {
   const { excludeOutboundBy, proxyId, includeInboundPorts } = options;
   const own: Match = excludeOutboundBy === 'uid' ? { kind: 'skuid', id: proxyId } : { kind: 'mark', mark: proxyId };
   const toProxy: Verdict = { kind: 'redirect', port: INBOUND_PORT };
-  const toItself: readonly Match[] = [
+  // A match of an address is one of its family, so each needs its own rule.
+  const toItself = ['127.0.0.0/8', '::1/128'].map((cidr): readonly Match[] => [
     { kind: 'oifname', name: 'lo' },
-    { kind: 'daddr', cidr: '127.0.0.0/8', not: true },
-  ];
-  const ownToItself = [own, ...toItself];
+    { kind: 'daddr', cidr, not: true },
+  ]);
   const outbound: Rule[] = [
-    { match: [{ kind: 'saddr', cidr: INBOUND_SOURCE }], verdict: RETURN },
-    ...portRules(options.excludeInboundPorts, RETURN, ownToItself),
-    ...inboundRules(includeInboundPorts, toProxy, ownToItself),
+    ...INBOUND_SOURCES.map((cidr): Rule => ({ match: [{ kind: 'saddr', cidr }], verdict: RETURN })),
+    ...toItself.flatMap((match) => [
+      ...portRules(options.excludeInboundPorts, RETURN, [own, ...match]),
+      ...inboundRules(includeInboundPorts, toProxy, [own, ...match]),
+    ]),
     { match: [own], verdict: RETURN },
-    { match: toItself, verdict: RETURN },
+    ...toItself.map((match): Rule => ({ match, verdict: RETURN })),
     { match: [{ kind: 'daddr', cidr: '127.0.0.1/32' }], verdict: RETURN },
     { match: [{ kind: 'daddr', cidr: '::1/128' }], verdict: RETURN },
     ...options.excludeOutboundRanges.map((cidr): Rule => ({ match: [{ kind: 'daddr', cidr }], verdict: RETURN })),
@@ -60,6 +65,21 @@ export function buildRedirectRules(options: RedirectOptions): RuleTable {
       { name: 'inbound', type: 'nat', hook: 'prerouting', priority: -100, rules: inbound },
     ],
   };
+}
+
+/** Of the addresses that others can dial a pod with these interfaces at. */
+export function familiesOf(
+  interfaces: Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>,
+): 'IPv4' | 'IPv6' | 'both' {
+  const addresses = Object.values(interfaces).flatMap((each) => each ?? []);
+  const outer = addresses.filter(({ internal, address }) => !internal && !isLinkLocal(address));
+  if (!outer.some(({ family }) => family === 'IPv6')) return 'IPv4';
+  return outer.some(({ family }) => family === 'IPv4') ? 'both' : 'IPv6';
+}
+
+/** fe80::/10 */
+function isLinkLocal(address: string): boolean {
+  return /^fe[89ab]/i.test(address);
 }
 
 function inboundRules(ports: readonly number[] | undefined, verdict: Verdict, also: readonly Match[] = []): Rule[] {

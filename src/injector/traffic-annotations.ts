@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The annotations by which a pod's owner says which traffic the proxy does not take (Istio's names).
-import { isIPv4 } from 'node:net';
+import { isIP } from 'node:net';
 
 /** What the redirect rules leave alone. */
 export interface TrafficExclusions {
@@ -43,13 +43,19 @@ function readPorts(name: string, value: string | undefined): number[] {
   });
 }
 
+/** Bits of an address, by what isIP calls its family. */
+const WIDTHS: Readonly<Record<number, number>> = { 4: 32, 6: 128 };
+
 function readRanges(name: string, value: string | undefined): string[] {
   return listed(value).map((part) => {
     const [address = '', bits, ...more] = part.split('/');
-    const prefix = bits === undefined ? 32 : Number(bits);
-    const valid = isIPv4(address) && more.length === 0 && Number.isInteger(prefix) && prefix >= 0 && prefix <= 32;
+    const width = WIDTHS[isIP(address)] ?? -1;
+    const prefix = bits === undefined ? width : Number(bits);
+    const valid = more.length === 0 && Number.isInteger(prefix) && prefix >= 0 && prefix <= width;
     if (valid && bits !== '') return `${address}/${prefix}`;
-    throw new Error(`annotation ${PREFIX}${name}: "${part}" is not an IPv4 range such as 10.0.0.0/8`);
+    throw new Error(
+      `annotation ${PREFIX}${name}: "${part}" is not a range of addresses such as 10.0.0.0/8 or fd00::/8`,
+    );
   });
 }
 

@@ -97,7 +97,8 @@ export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyInte
   const { index, view, proxy } = inputs;
   const services = servicesOfWorkload(index.servicesByNamespace.get(proxy.namespace) ?? NO_SERVICES, proxy, cache);
   const telemetry = telemetryOf(inputs, cache);
-  const frame = { kind: proxy.kind, telemetry, upstreamMark: proxy.upstreamMark };
+  const { kind, upstreamMark, families } = proxy;
+  const frame = { kind, telemetry, upstreamMark, ...(families !== undefined && { hasIpv6: true as const }) };
   if (proxy.kind === 'gateway') return { ...frame, ...gatewayParts(inputs, services, telemetry, cache) };
   const { outbound, destinations } = cache.sidecar(view);
   const onDemand = proxy.delivery === undefined || proxy.delivery === 'FULL' ? {} : { onDemand: proxy.delivery };

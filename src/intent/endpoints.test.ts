@@ -16,6 +16,7 @@ const HERE: Vantage = {
   requested: [],
   gateways: new Map(),
   withoutGateway: 'direct',
+  families: 'IPv4',
   far: { direct: [], gateway: [] },
   key: '',
 };

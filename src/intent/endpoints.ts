@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Whereabouts } from '../api/localities.ts';
+import { type IpFamilies, isReached } from '../model/ip-families.ts';
 import { ANY_NETWORK, type GatewayAddress, reachOf, type Vantage } from '../model/networks.ts';
 import type { Endpoint, EndpointSet } from '../model/snapshot.ts';
 import type { Discovery, EndpointIntent, NetworkChoice } from './destination-types.ts';
@@ -111,12 +112,28 @@ interface ReachedEndpoint {
 }
 
 function reachedBy(endpoint: Endpoint, vantage: Vantage): ReachedEndpoint | undefined {
+  const { families } = vantage;
   const reach = reachOf(endpoint.network, vantage);
-  // A workload without an address is reached by its network's gateway only.
-  if (reach === 'direct') return endpoint.address === '' ? undefined : { endpoint, gateways: [] };
+  if (reach === 'direct') {
+    const dialled = dialledBy(endpoint, families);
+    return dialled && { endpoint: dialled, gateways: [] };
+  }
   if (reach === 'none' || !endpoint.meshed) return undefined;
-  const gateways = nearest(vantage.gateways.get(endpoint.network) ?? [], endpoint.locality);
+  const usable = (vantage.gateways.get(endpoint.network) ?? []).filter(({ address }) => isReached(address, families));
+  const gateways = nearest(usable, endpoint.locality);
   return gateways.length === 0 ? undefined : { endpoint, gateways };
+}
+
+/** With the addresses that a proxy of these families can dial, the endpoint's own first; undefined without any. */
+function dialledBy(endpoint: Endpoint, families: IpFamilies): Endpoint | undefined {
+  const { address, alternatives } = endpoint;
+  // A workload without an address is reached by its network's gateway only.
+  if (address === '') return undefined;
+  if (families === 'both' || (alternatives === undefined && isReached(address, families))) return endpoint;
+  const [first, ...others] = [address, ...(alternatives ?? [])].filter((each) => isReached(each, families));
+  if (first === undefined) return undefined;
+  const { alternatives: _, ...single } = endpoint;
+  return { ...single, address: first, ...(others.length > 0 && { alternatives: others }) };
 }
 
 interface GatewayShare {

@@ -17,6 +17,8 @@ export interface ProxyIntent {
   readonly onDemand?: OnDemand;
   /** SO_MARK of the proxy's own connections. */
   readonly upstreamMark: number | undefined;
+  /** The proxy has an IPv6 address, alone or beside an IPv4 one. */
+  readonly hasIpv6?: true | undefined;
   readonly outbound: OutboundIntent | undefined;
   readonly inbound: InboundIntent | undefined;
   readonly gateway: GatewayIntent | undefined;

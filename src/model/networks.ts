@@ -4,6 +4,7 @@ import { blockHolds, type CidrBlock } from '../api/cidr.ts';
 import { NETWORK_LABEL } from '../api/localities.ts';
 import { EXTERNAL_NETWORK, type MeshNetworks } from '../api/mesh-networks.ts';
 import type { ClusterName } from '../api/names.ts';
+import type { IpFamilies } from './ip-families.ts';
 
 /** The network of a ServiceEntry's endpoint that names none: everybody reaches it where it is. */
 export const ANY_NETWORK = '*';
@@ -78,13 +79,15 @@ export function clusterOf(registry: string, configCluster: string): string {
 /** From where a proxy looks at the mesh's endpoints, which decides how it reaches each of them. */
 export interface Vantage {
   readonly network: string;
+  /** What the proxy has addresses of: others it cannot dial. */
+  readonly families: IpFamilies;
   /** Networks that the proxy asks for: see NetworkChoice. Empty for most. */
   readonly requested: readonly string[];
   readonly gateways: NetworkIndex['gateways'];
   readonly withoutGateway: 'direct' | 'none';
   /** Clusters with endpoints on other networks that the proxy reaches in this way, sorted. */
   readonly far: Readonly<Record<'direct' | 'gateway', readonly string[]>>;
-  /** Equal for proxies that have the same network, requests and rule for networks without a gateway. */
+  /** Equal for proxies that have the same network, families, requests and rule for networks without a gateway. */
   readonly key: string;
 }
 
@@ -111,6 +114,7 @@ export function vantageKeys(
   vantage: Vantage,
 ): { readonly keys: readonly object[]; readonly tag: string } {
   const far = networks.filter((network) => network !== ANY_NETWORK && network !== vantage.network);
-  if (networks.length === 0 || (far.length === 0 && vantage.requested.length === 0)) return { keys: [], tag: '' };
-  return { keys: far.map((network) => vantage.gateways.get(network) ?? NO_GATEWAY), tag: vantage.key };
+  const { families, requested, key } = vantage;
+  if (networks.length === 0 || (far.length === 0 && requested.length === 0)) return { keys: [], tag: families };
+  return { keys: far.map((network) => vantage.gateways.get(network) ?? NO_GATEWAY), tag: key };
 }

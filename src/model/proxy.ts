@@ -3,6 +3,7 @@ import type { ConfigDelivery } from '../api/config-delivery.ts';
 import type { Workload } from '../api/kubernetes.ts';
 import { labelledLocality } from '../api/localities.ts';
 import { type ClusterName, clusterName } from '../api/names.ts';
+import { familiesOf, type IpFamilies } from './ip-families.ts';
 
 /** One Envoy, as the control plane knows it: proven by its token and its pod, never by what it says of itself. */
 export interface MeshProxy {
@@ -13,6 +14,8 @@ export interface MeshProxy {
   readonly namespace: string;
   readonly podName: string;
   readonly ip: string;
+  /** Of all of its addresses; absent: IPv4 alone. */
+  readonly families?: Exclude<IpFamilies, 'IPv4'>;
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   /** NETWORK, as its node says; '' where it says none, and its pod decides. */
@@ -41,6 +44,8 @@ export type ProxyClaims = Pick<
   MeshProxy,
   'kind' | 'namespace' | 'podName' | 'ip' | 'labels' | 'serviceAccount' | 'network' | 'requestedNetworks' | 'dnsDomain'
 > & {
+  /** INSTANCE_IPS: all addresses of its pod, as far as it says. */
+  readonly instanceIps: readonly string[];
   readonly upstreamMark: number | undefined;
   readonly delivery: ConfigDelivery;
   readonly version: string;
@@ -59,6 +64,8 @@ export function buildMeshProxy(known: {
   const { id, cluster, trustDomain, claims, workload, isBelieved } = known;
   // Labels choose Gateways, and with them keys: what a proxy says of its own is believed only where all of it is.
   const said = isBelieved ? claims.labels : {};
+  const more = workload === undefined ? (isBelieved ? claims.instanceIps : []) : (workload.otherIps ?? []);
+  const families = familiesOf([claims.ip, ...more]);
   return {
     id,
     kind: claims.kind,
@@ -66,6 +73,7 @@ export function buildMeshProxy(known: {
     namespace: claims.namespace,
     podName: claims.podName,
     ip: claims.ip,
+    ...(families !== 'IPv4' && { families }),
     labels: workload?.labels ?? said,
     serviceAccount: workload?.serviceAccount ?? claims.serviceAccount,
     network: claims.network,

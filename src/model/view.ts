@@ -214,8 +214,9 @@ function standpointOf({ networks, mesh }: MeshIndex, proxy: MeshProxy): Omit<Van
   const network = proxy.network || networkOf(networks.members, proxy);
   const requested = proxy.requestedNetworks;
   const withoutGateway = mesh.networksWithoutGateway === 'DIRECT' ? 'direct' : 'none';
-  const key = JSON.stringify([network, requested, withoutGateway]);
-  return { network, requested, gateways: networks.gateways, withoutGateway, key };
+  const { families = 'IPv4' } = proxy;
+  const key = JSON.stringify([network, requested, withoutGateway, families]);
+  return { network, families, requested, gateways: networks.gateways, withoutGateway, key };
 }
 
 function vantageOf(index: MeshIndex, proxy: MeshProxy, cache: ViewCache): Vantage {

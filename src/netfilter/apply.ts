@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Puts rules into the network namespace of the calling process.
-import { spawn } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
 import { type NetlinkBatch, renderNetlink, renderNetlinkDelete } from './netlink-batch.ts';
 import { renderNft, renderNftDelete } from './nft-text.ts';
+import { findProgram, run } from './programs.ts';
 import { assertValid, type RuleTable } from './rules.ts';
 
 /** `nft` is the program; `netlink` a few lines of Python that send the kernel what nft would. */
@@ -61,25 +60,6 @@ function chooseWriter(via: RuleWriter | undefined): { kind: RuleWriter; path: st
   );
 }
 
-/** nft lies in sbin, which a plain user's or a pod's PATH often leaves out. The system's own programs come first. */
-function findProgram(name: string): string | undefined {
-  const system = ['/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
-  const dirs = [...system, ...(process.env['PATH'] ?? '').split(':')];
-  return dirs
-    .filter((dir) => dir.startsWith('/'))
-    .map((dir) => `${dir}/${name}`)
-    .find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 async function runNft(nft: readonly string[], script: string): Promise<void> {
   const { code, stderr } = await run([...nft, '-f', '-'], Buffer.from(script));
   if (code !== 0) throw new Error(`nft refused the rules: ${stderr.trim()}`);
@@ -127,25 +107,4 @@ async function sendBatch(python: readonly string[], batch: NetlinkBatch): Promis
     return `${step?.description ?? 'the whole batch'}: ${reason.join(' ')}`;
   });
   throw new Error(`the kernel refused the packet rules: ${reasons.join('; ')}`);
-}
-
-function run(
-  command: readonly string[],
-  input: Buffer,
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(command[0]!, command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] });
-    const output = { stdout: '', stderr: '' };
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      output.stdout += chunk;
-    });
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-      output.stderr += chunk;
-    });
-    child.on('error', reject);
-    child.on('close', (code) => resolve({ code, ...output }));
-    // A child that dies early breaks the pipe; its exit code tells the story.
-    child.stdin.on('error', () => {});
-    child.stdin.end(input);
-  });
 }

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { availableWriters } from './apply.ts';
+import { addLoopbackAddress } from './loopback-address.ts';
 import { renderNetlink } from './netlink-batch.ts';
 import { renderNft } from './nft-text.ts';
 import { mergePorts, parseCidr, type RuleTable } from './rules.ts';
@@ -61,6 +62,16 @@ const redirect: RuleTable = {
   ],
 };
 
+const loopbackModule = fileURLToPath(new URL('./loopback-address.ts', import.meta.url));
+
+/** In a network namespace of its own. */
+function runIsolated(command: readonly string[]): string {
+  const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
+  const { stdout, stderr, status } = spawnSync('unshare', [...user, '--net', ...command], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr);
+  return stdout;
+}
+
 /** A program in a network namespace of its own: applies the table, then prints what `nft` sees. */
 function listAfterApply(table: RuleTable, via: string, nft: string): string {
   const applyModule = fileURLToPath(new URL('./apply.ts', import.meta.url));
@@ -74,11 +85,7 @@ function listAfterApply(table: RuleTable, via: string, nft: string): string {
     await removeRules(table.name, { via: ${JSON.stringify(via)} });
     process.stdout.write('left:' + execFileSync(${JSON.stringify(nft)}, ['list', 'ruleset']));
   `;
-  const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
-  const node = [process.execPath, '--input-type=module', '-e', program];
-  const { stdout, stderr, status } = spawnSync('unshare', [...user, '--net', ...node], { encoding: 'utf8' });
-  if (status !== 0) throw new Error(stderr);
-  return stdout;
+  return runIsolated([process.execPath, '--input-type=module', '-e', program]);
 }
 
 const writers = availableWriters();
@@ -111,6 +118,26 @@ describe('packet rules', () => {
         /refused the (packet )?rules:.*Operation not supported/s,
       );
     }
+  });
+
+  it.skipIf(!canUnshare)('the loopback interface gets an address once, by either program [needs namespaces]', () => {
+    const programs = ['ip', 'python3'].filter((name) => spawnSync(name, ['--help']).status !== null);
+    expect(programs).not.toEqual([]);
+    for (const via of programs) {
+      const program = `
+        import { addLoopbackAddress } from ${JSON.stringify(loopbackModule)};
+        import { networkInterfaces } from 'node:os';
+        await addLoopbackAddress('::6', ${JSON.stringify(via)});
+        await addLoopbackAddress('::6', ${JSON.stringify(via)});
+        console.log(networkInterfaces().lo.filter(({ address }) => address === '::6').length);
+      `;
+      const node = [process.execPath, '--input-type=module', '-e', program];
+      expect(runIsolated(['sh', '-c', 'ip link set lo up && exec "$@"', 'sh', ...node]), via).toBe('1\n');
+    }
+  });
+
+  it('no address of IPv4 is put on the loopback interface', async () => {
+    await expect(addLoopbackAddress('127.0.0.6')).rejects.toThrow('"127.0.0.6" is not an IPv6 address');
   });
 
   it('replaces its table rather than adding to it', () => {

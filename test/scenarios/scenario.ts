@@ -8,6 +8,7 @@ import { selects } from '../../src/api/kubernetes.ts';
 import { clusterName } from '../../src/api/names.ts';
 import { parseYamlObjects } from '../../src/api/yaml-documents.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
+import { familiesOf } from '../../src/model/ip-families.ts';
 import type { MeshProxy } from '../../src/model/proxy.ts';
 import { type MeshSnapshot, workloadKey } from '../../src/model/snapshot.ts';
 import { MeshStore, type StoreEvent } from '../../src/model/store.ts';
@@ -54,6 +55,8 @@ interface WorkloadSpec {
   name: string;
   namespace?: string;
   ip: string;
+  /** Those beside that one. */
+  otherIps?: string[];
   labels?: Record<string, string>;
   serviceAccount?: string;
   /** Without a sidecar. */
@@ -176,7 +179,11 @@ function podOf(spec: WorkloadSpec): KubeObject {
       containers: [{ ports }],
       ...(spec.node !== undefined && { nodeName: spec.node }),
     },
-    status: { podIP: spec.ip, conditions: [{ type: 'Ready', status: 'True' }] },
+    status: {
+      podIP: spec.ip,
+      podIPs: [spec.ip, ...(spec.otherIps ?? [])].map((ip) => ({ ip })),
+      conditions: [{ type: 'Ready', status: 'True' }],
+    },
   };
 }
 
@@ -228,6 +235,7 @@ function proxyOf(spec: ProxySpec, cluster: string, workloads: readonly WorkloadS
   if (workload === undefined) throw new Error(`no Workload ${spec.workload} in ${cluster}`);
   const namespace = workload.namespace ?? 'default';
   const kind = spec.kind ?? 'sidecar';
+  const families = familiesOf([workload.ip, ...(workload.otherIps ?? [])]);
   return {
     id: `${kind === 'sidecar' ? 'sidecar' : 'router'}~${workload.ip}~${workload.name}.${namespace}~${namespace}.svc.cluster.local`,
     kind,
@@ -235,6 +243,7 @@ function proxyOf(spec: ProxySpec, cluster: string, workloads: readonly WorkloadS
     namespace,
     podName: workload.name,
     ip: workload.ip,
+    ...(families !== 'IPv4' && { families }),
     labels: workload.labels ?? {},
     serviceAccount: workload.serviceAccount ?? 'default',
     network: spec.network ?? '',

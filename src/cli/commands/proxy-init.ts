@@ -20,13 +20,22 @@ export function register(program: Command): void {
     .option('--include-inbound-ports <ports>', 'take only these ports (default: all)', readPorts)
     .option('--exclude-inbound-ports <ports>', 'leave these ports alone', readPorts, [])
     .option('--exclude-outbound-ports <ports>', 'leave connections to these ports alone', readPorts, [])
-    .option('--exclude-outbound-ranges <prefixes>', 'leave connections to these IPv4 prefixes alone', readList, [])
+    .option('--exclude-outbound-ranges <prefixes>', 'leave connections to these prefixes alone', readList, [])
     .option('--dry-run', 'print the rules as nft text and change nothing', false)
     .addHelpText('after', '\nThe init container istio-init runs it; it needs NET_ADMIN and is of no use on a host.')
     .action(async (flags: ProxyInitFlags) => {
-      const [{ buildRedirectRules }, { applyRules }, { renderNft }, { UserError }] = await Promise.all([
+      const [
+        { networkInterfaces },
+        { buildRedirectRules, familiesOf, INBOUND_SOURCE_V6 },
+        { applyRules },
+        { addLoopbackAddress },
+        { renderNft },
+        { UserError },
+      ] = await Promise.all([
+        import('node:os'),
         import('../../injector/redirect-rules.ts'),
         import('../../netfilter/apply.ts'),
+        import('../../netfilter/loopback-address.ts'),
         import('../../netfilter/nft-text.ts'),
         import('../user-error.ts'),
       ]);
@@ -39,6 +48,13 @@ export function register(program: Command): void {
       if (flags.dryRun) {
         process.stdout.write(renderNft(table));
         return;
+      }
+      const families = familiesOf(networkInterfaces());
+      if (families !== 'IPv4') {
+        await addLoopbackAddress(INBOUND_SOURCE_V6).catch((error: Error) => {
+          if (families === 'IPv6') throw error;
+          process.stderr.write(`what comes to this pod by IPv6 will not reach its application: ${error.message}\n`);
+        });
       }
       await applyRules(table);
       process.stdout.write('redirect rules are in place\n');

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a proxy will do with a call, read off the very resources that it gets.
+import { isIPv6 } from 'node:net';
 import { TrafficDirection } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { Filter, FilterChain } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
@@ -7,7 +8,7 @@ import { HttpConnectionManagerSchema } from '#gen/envoy/extensions/filters/netwo
 import { ConfigSchema as FilterStateSchema } from '#gen/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.ts';
 import { FilterConfigSchema as ByServerNameSchema } from '#gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.ts';
 import { type TcpProxy, TcpProxySchema } from '#gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.ts';
-import { BLACK_HOLE, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../names.ts';
+import { BLACK_HOLE, INBOUND_PORT, OUTBOUND_PORT, VIRTUAL_INBOUND, VIRTUAL_OUTBOUND } from '../names.ts';
 import { readRuleMetadata } from '../rule-metadata.ts';
 import type { DecodedState } from './decoded-state.ts';
 import { chainsInDoubt, selectChain, strangeInspectors } from './filter-chain.ts';
@@ -47,21 +48,41 @@ function runListener(state: DecodedState, listener: Listener, call: Call): Outco
   return { kind: 'unknown', listener: listener.name, chosen: { chain }, why, filters: names, otherwise: outcome };
 }
 
+const EVERY_IPV4 = '0.0.0.0';
+
 function chooseListener(state: DecodedState, { direction, connection }: Call): Listener | undefined {
+  const everywhere = isIPv6(connection.address) ? '::' : EVERY_IPV4;
   const at = (address: string) =>
     state.listeners().find((l) => {
-      const socket = l.address?.address;
-      if (socket?.case !== 'socketAddress' || socket.value.portSpecifier.case !== 'portValue') return false;
       // Redirected connections are handed to whatever listener has their address, whether it binds its port or not.
       const isReached = direction === 'outbound' || l.bindToPort !== false;
-      return isReached && socket.value.address === address && socket.value.portSpecifier.value === connection.port;
+      return isReached && listensAt(l, address, connection.port);
     });
-  if (direction === 'inbound') {
-    const open = at(connection.address) ?? at('0.0.0.0');
-    return open?.trafficDirection === TrafficDirection.INBOUND ? open : state.listener(VIRTUAL_INBOUND);
+  // Where redirected connections end that are for nobody: nothing, where the proxy does not listen on their family.
+  const redirected = (name: string, port: number) => {
+    const virtual = state.listener(name);
+    return virtual !== undefined && listensAt(virtual, everywhere, port) ? virtual : undefined;
+  };
+  const exact = at(connection.address) ?? at(everywhere);
+  switch (direction) {
+    case 'gateway':
+      return exact;
+    case 'inbound':
+      return exact?.trafficDirection === TrafficDirection.INBOUND ? exact : redirected(VIRTUAL_INBOUND, INBOUND_PORT);
+    case 'outbound': {
+      const virtual = redirected(VIRTUAL_OUTBOUND, OUTBOUND_PORT);
+      const isHanded = virtual !== undefined || everywhere === EVERY_IPV4;
+      return isHanded || exact?.bindToPort !== false ? (exact ?? virtual) : undefined;
+    }
   }
-  const exact = at(connection.address) ?? at('0.0.0.0');
-  return direction === 'gateway' ? exact : (exact ?? state.listener(VIRTUAL_OUTBOUND));
+}
+
+function listensAt({ address, additionalAddresses }: Listener, at: string, port: number): boolean {
+  return [address, ...additionalAddresses.map((each) => each.address)].some((each) => {
+    const socket = each?.address;
+    if (socket?.case !== 'socketAddress' || socket.value.portSpecifier.case !== 'portValue') return false;
+    return socket.value.address === at && socket.value.portSpecifier.value === port;
+  });
 }
 
 function runChain(state: DecodedState, { name: listener }: Listener, chain: FilterChain, call: Call): Outcome {
