@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** Bootstrap of a sidecar that takes everything from a discovery server on loopback, in plaintext, as it says to be. */
-export function plaintextBootstrap(port: number): Record<string, unknown> {
+export function plaintextBootstrap(
+  port: number,
+  apiType: 'DELTA_GRPC' | 'GRPC' = 'DELTA_GRPC',
+): Record<string, unknown> {
   const http = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
   const address = { socket_address: { address: '127.0.0.1', port_value: port } };
   return {
     node: { id: 'sidecar~127.0.0.1~client.default~default.svc.cluster.local', cluster: 'client' },
     dynamic_resources: {
       ads_config: {
-        api_type: 'DELTA_GRPC',
+        api_type: apiType,
         transport_api_version: 'V3',
         grpc_services: [{ envoy_grpc: { cluster_name: 'xds' } }],
       },

@@ -42,6 +42,17 @@ spec:
 `;
 }
 
+function rule(name: string): string {
+  return `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: ${name} }
+spec:
+  hosts: [${name}.example.com]
+  http: [{ match: [{ uri: { prefix: /by-rule } }], route: [{ destination: { host: ${name}.example.com } }] }]
+`;
+}
+
 /** Clusters only: a removed listener shows for a while, until its connections have ended. */
 const has = async (what: string) => ((await envoy?.admin('/clusters'))?.body ?? '').includes(what);
 
@@ -61,9 +72,16 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-describe.skipIf(envoyPath === undefined)('a real Envoy', () => {
+describe.skipIf(envoyPath === undefined).each([
+  ['that is told what differs', 'DELTA_GRPC', 'delta'],
+  ['that is told all of a type (state of the world)', 'GRPC', 'sotw'],
+] as const)('a real Envoy %s', (_, apiType, variant) => {
   beforeAll(() => {
-    envoy = startEnvoy(envoyPath!, dir, plaintextBootstrap(ports.xds));
+    envoy = startEnvoy(envoyPath!, dir, plaintextBootstrap(ports.xds, apiType));
+  });
+  afterAll(async () => {
+    await envoy?.stop();
+    for (const file of ['bad.yaml', 'three.yaml', 'rule.yaml']) rmSync(join(configDir, file), { force: true });
   });
 
   test('has what the files say', async () => {
@@ -84,6 +102,15 @@ describe.skipIf(envoyPath === undefined)('a real Envoy', () => {
     await until('no two', async () => !(await has('two.example.com')));
   });
 
+  test('follows a rule', async () => {
+    const routes = async () =>
+      (await envoy?.admin('/config_dump?resource=dynamic_route_configs'))?.body.includes('/by-rule') === true;
+    writeFileSync(join(configDir, 'rule.yaml'), rule('one'));
+    await until('the route', routes);
+    rmSync(join(configDir, 'rule.yaml'));
+    await until('no such route', async () => !(await routes()));
+  });
+
   test('a broken object is left out, with file and line, and everything else goes on', async () => {
     writeFileSync(join(configDir, 'bad.yaml'), entry('bad', 8084).replace('resolution: STATIC', 'resolution: MAGIC'));
     writeFileSync(join(configDir, 'three.yaml'), entry('three', 8085));
@@ -95,9 +122,11 @@ describe.skipIf(envoyPath === undefined)('a real Envoy', () => {
     expect(await has('bad.example.com')).toBe(false);
   });
 
-  test('shows who is connected', async () => {
+  test('shows who is connected, and that nothing was refused', async () => {
     const proxies = JSON.parse((await httpGet({ port: ports.admin, path: '/debug/proxies' })).body);
-    expect(proxies).toMatchObject([{ service: 'ads', node: { id: expect.stringContaining('client.default') } }]);
+    const node = { id: expect.stringContaining('client.default') };
+    const types = Array.from({ length: 5 }, () => expect.objectContaining({ rejected: {} }));
+    expect(proxies).toMatchObject([{ service: 'ads', variant, node, types }]);
   });
 });
 

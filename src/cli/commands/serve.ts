@@ -31,7 +31,7 @@ export function register(program: Command): void {
     .option('--dns-domain <domain>', 'of Kubernetes services', 'cluster.local')
     .option('--no-keys', 'leave out the proxies’ keys (to measure the rest)')
     .option('--log-level <level>', 'error, warn, info or debug', 'info')
-    .addHelpText('after', '\nExample:\n  isthmus serve --config-dir samples/serve')
+    .addHelpText('after', '\nExample:\n  isthmus serve --config-dir mesh/ --grpc-addr 127.0.0.1:15010')
     .action(async (flags: ServeFlags) => {
       const [{ serve }, { createLog }, { processSignal }, { UserError }] = await Promise.all([
         import('../../runtime/serve.ts'),
