@@ -63,6 +63,46 @@ const tracing = struct({
   tlsSettings: optional(collectorTls),
 });
 
+const certificateDetails = choice([
+  'UNDEFINED',
+  'SANITIZE',
+  'FORWARD_ONLY',
+  'APPEND_FORWARD',
+  'SANITIZE_SET',
+  'ALWAYS_FORWARD_ONLY',
+]);
+
+const enabled = optional(struct({ enabled: defaulted(bool, false) }));
+const disabled = optional(struct({ disabled: defaulted(bool, false) }));
+
+const proxyHeaders = struct({
+  forwardedClientCert: defaulted(certificateDetails, 'UNDEFINED'),
+  setCurrentClientCertDetails: optional(
+    struct({
+      subject: defaulted(bool, true),
+      cert: defaulted(bool, false),
+      chain: defaulted(bool, false),
+      dns: defaulted(bool, true),
+      uri: defaulted(bool, true),
+    }),
+  ),
+  requestId: disabled,
+  server: optional(
+    struct({
+      disabled: defaulted(bool, false),
+      value: optional(text({ pattern: /^[\x20-\x7e]+$/, what: 'printable ASCII' })),
+    }),
+  ),
+  attemptCount: disabled,
+  envoyDebugHeaders: disabled,
+  /** There are none: who a peer is stands in its certificate. */
+  metadataExchangeHeaders: optional(struct({ mode: defaulted(choice(['UNDEFINED', 'IN_MESH']), 'UNDEFINED') })),
+  preserveHttp1HeaderCase: defaulted(bool, false),
+  xForwardedHost: enabled,
+  xForwardedPort: enabled,
+});
+export type ProxyHeaders = Infer<typeof proxyHeaders>;
+
 const image = struct({
   imageType: optional(text({ pattern: /^[a-z0-9][\w.-]*$/i, what: 'the suffix of an image tag, such as debug' })),
 });
@@ -92,12 +132,11 @@ export const proxySettings = struct({
   gatewayTopology: optional(
     struct({
       numTrustedProxies: optional(integer({ max: 255 })),
-      forwardClientCertDetails: optional(
-        choice(['UNDEFINED', 'SANITIZE', 'FORWARD_ONLY', 'APPEND_FORWARD', 'SANITIZE_SET', 'ALWAYS_FORWARD_ONLY']),
-      ),
-      proxyProtocol: idle('a load balancer in front of it may set the addresses in X-Forwarded-For'),
+      forwardClientCertDetails: optional(certificateDetails),
+      proxyProtocol: optional(struct({})),
     }),
   ),
+  proxyHeaders: optional(proxyHeaders),
   holdApplicationUntilProxyStarts: optional(bool),
   availabilityZone: idle('the zone is that of the pod’s node'),
   binaryPath: idle(noAgent),
@@ -118,7 +157,6 @@ export const proxySettings = struct({
   privateKeyProvider: idle('keys are in memory, in Envoy itself'),
   proxyAdminPort: idle('Envoy’s admin interface is a Unix socket, which no neighbour reaches'),
   proxyBootstrapTemplatePath: idle(noAgent),
-  proxyHeaders: idle('use headers of VirtualService'),
   readinessProbe: idle('a proxy is ready when it has its configuration'),
   sds: idle('keys come by SDS anyway'),
   serviceCluster: idle('traces name the canonical service and its namespace'),

@@ -21,6 +21,7 @@ import type { DestinationIntent, OutlierIntent, PoolIntent } from '../intent/des
 import type { InboundPortIntent, LocalEndpointIntent, ProxyIntent } from '../intent/types.ts';
 import { buildOwnLoadAssignment } from './endpoints.ts';
 import { byNameDiscovery } from './filters/by-name.ts';
+import { keptCase } from './header-case.ts';
 import { balancing, commonLb } from './load-balancing.ts';
 import { byAds, duration, packed, socketAddress } from './messages.ts';
 import { BLACK_HOLE, destinationName, INBOUND_PASSTHROUGH, inboundName, PASSTHROUGH } from './names.ts';
@@ -59,6 +60,7 @@ export function buildCluster(destination: DestinationIntent, secrets: ConfigSour
       httpOptions(destination.protocol, pool, {
         errorCodes: destination.outlier?.errorCodes,
         names: namesOf(destination),
+        keepsCase: destination.keepsCase,
       })),
     ...keepalive(pool),
     ...(destination.outlier && outlier(destination.outlier)),
@@ -81,7 +83,7 @@ function keepalive(pool: PoolIntent): ClusterInit {
 }
 
 /** Where the client was going anyway, without the mesh's TLS. */
-export function buildPassthrough(connectTimeoutMs: number): Cluster {
+export function buildPassthrough(connectTimeoutMs: number, keepsCase: boolean): Cluster {
   return create(ClusterSchema, {
     name: PASSTHROUGH,
     metadata: serviceMetadata(strangers(PASSTHROUGH)),
@@ -89,7 +91,7 @@ export function buildPassthrough(connectTimeoutMs: number): Cluster {
     clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     circuitBreakers: breakers({}),
-    typedExtensionProtocolOptions: downstreamProtocol(),
+    typedExtensionProtocolOptions: downstreamProtocol(keepsCase),
   });
 }
 
@@ -119,7 +121,9 @@ export function buildInboundCluster(
     ...keepalive(pool),
     ...(port !== undefined &&
       port.protocol !== 'tcp' &&
-      httpOptions(port.protocol === 'auto' || port.asClient ? 'as-client' : port.protocol, pool)),
+      httpOptions(port.protocol === 'auto' || port.asClient ? 'as-client' : port.protocol, pool, {
+        keepsCase: port.keepsCase,
+      })),
   });
 }
 
@@ -281,12 +285,18 @@ function httpOptions(
   {
     errorCodes,
     names,
-  }: { readonly errorCodes?: readonly number[] | undefined; readonly names?: RequestNames | undefined } = {},
+    keepsCase,
+  }: {
+    readonly errorCodes?: readonly number[] | undefined;
+    readonly names?: RequestNames | undefined;
+    readonly keepsCase?: true | undefined;
+  } = {},
 ): ClusterInit {
   const { maxConcurrentStreams, pings, idleTimeoutMs, lifetimeMs, maxRequestsPerConnection = 0 } = pool;
   const isLimited = idleTimeoutMs !== undefined || lifetimeMs !== undefined || maxRequestsPerConnection > 0;
   const isHttp1 = protocol === 'http' || protocol === 'as-routed';
-  if (isHttp1 && !isLimited && errorCodes === undefined && names === undefined) return {};
+  if (isHttp1 && !isLimited && errorCodes === undefined && names === undefined && !keepsCase) return {};
+  const httpProtocolOptions = keepsCase ? keptCase() : {};
   const http2ProtocolOptions = {
     ...(maxConcurrentStreams !== undefined && { maxConcurrentStreams }),
     ...(pings && {
@@ -305,12 +315,12 @@ function httpOptions(
     ...(errorCodes && { outlierDetection: { errorMatcher: statusIn(errorCodes) } }),
     upstreamProtocolOptions:
       protocol === 'as-client'
-        ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions } }
+        ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions, http2ProtocolOptions } }
         : {
             case: 'explicitHttpConfig',
             value: {
               protocolConfig: isHttp1
-                ? { case: 'httpProtocolOptions', value: {} }
+                ? { case: 'httpProtocolOptions', value: httpProtocolOptions }
                 : { case: 'http2ProtocolOptions', value: http2ProtocolOptions },
             },
           },
@@ -330,12 +340,12 @@ function statusIn(codes: readonly number[]): MessageInitShape<typeof MatchPredic
   return rules.length === 1 ? rules[0]! : { rule: { case: 'orMatch', value: { rules } } };
 }
 
-function downstreamProtocol(): NonNullable<ClusterInit['typedExtensionProtocolOptions']> {
+function downstreamProtocol(keepsCase: boolean): NonNullable<ClusterInit['typedExtensionProtocolOptions']> {
   return {
     [HTTP_OPTIONS]: packed(HttpProtocolOptionsSchema, {
       upstreamProtocolOptions: {
         case: 'useDownstreamProtocolConfig',
-        value: { httpProtocolOptions: {}, http2ProtocolOptions: {} },
+        value: { httpProtocolOptions: keepsCase ? keptCase() : {}, http2ProtocolOptions: {} },
       },
     }),
   };

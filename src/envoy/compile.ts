@@ -175,7 +175,8 @@ export class EnvoyCompiler {
   }
 
   #ownClusterMap(intent: ProxyIntent): ResourceMap {
-    const tag = `clusters ${intent.kind} ${intent.upstreamMark} ${intent.hasIpv6}`;
+    const keepsCase = intent.telemetry.client.headers?.keepsCase;
+    const tag = `clusters ${intent.kind} ${intent.upstreamMark} ${intent.hasIpv6} ${keepsCase}`;
     return this.#own.get([intent.inbound ?? this.#fixed.nothing], tag, () =>
       this.#interned(byName(this.#ownClusters(intent))),
     );
@@ -205,7 +206,10 @@ export class EnvoyCompiler {
 
   *#ownClusters(intent: ProxyIntent): Generator<XdsResource> {
     if (intent.kind === 'gateway') return;
-    yield this.#cache.get(this.#fixed.passthrough, 'passthrough', CLUSTER, () => buildPassthrough(10_000));
+    const keepsCase = intent.telemetry.client.headers?.keepsCase === true;
+    yield this.#cache.get(this.#fixed.passthrough, `passthrough ${keepsCase}`, CLUSTER, () =>
+      buildPassthrough(10_000, keepsCase),
+    );
     yield this.#cache.get(this.#fixed.blackHole, 'black hole', CLUSTER, buildBlackHole);
     const { upstreamMark, hasIpv6 } = intent;
     const own = { upstreamMark, ...(hasIpv6 && { hasIpv6 }) };

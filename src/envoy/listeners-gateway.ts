@@ -5,13 +5,14 @@ import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts
 import type {
   FilterChainMatchSchema,
   FilterChainSchema,
+  ListenerFilter,
 } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import type { SideTelemetry } from '../intent/telemetry-types.ts';
 import type { GatewayPortIntent, HttpPortIntent, HttpsChainIntent, TcpChainIntent } from '../intent/types.ts';
 import { accessLogs, refusedConnections } from './filters/access-log.ts';
 import { httpConnectionManager } from './filters/http-connection-manager.ts';
-import { tlsInspector } from './filters/listener-filters.ts';
+import { proxyProtocol, tlsInspector } from './filters/listener-filters.ts';
 import { chainName, lookUps, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
 import { listenAddress } from './messages.ts';
 import { listenerName } from './names.ts';
@@ -33,8 +34,20 @@ export function buildGatewayHttpListener(intent: HttpPortIntent, telemetry: Side
     name,
     address: listenAddress(intent.address ?? '', intent.port),
     trafficDirection: TrafficDirection.OUTBOUND,
+    ...inFront(telemetry, []),
     filterChains: [{ filters: [manager] }],
   });
+}
+
+/** What is read of a connection before anything else. The mesh's own TLS comes past load balancers, too. */
+function inFront(
+  { edge }: SideTelemetry,
+  inspectors: readonly ListenerFilter[],
+  chains: readonly TcpChainIntent[] = [],
+) {
+  const isOfMesh = chains.some(({ use }) => use === 'sni');
+  const listenerFilters = [...(edge?.proxyProtocol ? [proxyProtocol(isOfMesh)] : []), ...inspectors];
+  return listenerFilters.length === 0 ? {} : { listenerFilters };
 }
 
 /** A pod that has just gone must not cost a connection: there are others. */
@@ -61,7 +74,7 @@ export function buildGatewayTcpListener(
     name: listenerName(address, port),
     address: listenAddress(address, port),
     trafficDirection: TrafficDirection.OUTBOUND,
-    ...(secure && { listenerFilters: [tlsInspector()] }),
+    ...inFront(context.telemetry, secure ? [tlsInspector()] : [], chains),
     filterChains: [
       ...chains.map((chain) => tcpChain(chain, secure, context)),
       ...https.map((chain) => httpsChain(chain, context)),

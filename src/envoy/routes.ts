@@ -84,6 +84,7 @@ function forward(action: Extract<RouteAction, { kind: 'forward' }>, defaults: Ho
     }),
     ...(rewrite.authority !== undefined && {
       hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: rewrite.authority },
+      ...(rewrite.tellsHost && { appendXForwardedHost: true }),
     }),
     ...(action.hashes && { hashPolicy: action.hashes.map(hashPolicy) }),
     requestMirrorPolicies: action.mirrors.map((mirror) => ({

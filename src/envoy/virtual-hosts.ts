@@ -31,7 +31,7 @@ function virtualHost(host: VirtualHostIntent): VirtualHostInit {
     name: host.name,
     domains: [...host.domains],
     routes: host.routes.map((route) => buildRoute(route, defaults)),
-    includeRequestAttemptCount: true,
+    ...(!host.countsNoAttempts && { includeRequestAttemptCount: true }),
     ...(host.httpsOnly && { requireTls: VirtualHost_TlsRequirementType.ALL }),
     ...(retries && { retryPolicy: buildRetryPolicy(retries) }),
     ...(config !== undefined && hostMetadata(config)),

@@ -131,6 +131,7 @@ const INBOUND_SETTINGS: readonly (keyof InboundMesh)[] = [
   'tlsDefaults',
   'defaultTrafficPolicy',
   'tcpKeepalive',
+  'defaultConfig',
 ];
 
 function inboundOf(

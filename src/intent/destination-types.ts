@@ -21,6 +21,8 @@ export interface DestinationIntent {
    * `as-routed`: HTTP/1 for what is routed by requests, and bytes for the rest.
    */
   readonly protocol: 'http' | 'http2' | 'as-client' | 'as-routed' | 'tcp';
+  /** HTTP/1 headers are passed on as they are written. */
+  readonly keepsCase?: true;
   readonly discovery: Discovery;
   readonly security: ClientSecurity;
   /** As telemetry names it. */

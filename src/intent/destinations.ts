@@ -112,6 +112,7 @@ function buildDestination(
     use: 'proxy',
     ref,
     protocol: protocolOf(port, policy, inputs),
+    ...(mesh.defaultConfig?.proxyHeaders?.preserveHttp1HeaderCase && { keepsCase: true }),
     discovery: discoveryOf(inputs, port, subset, { policy, locality }),
     security: clientSecurity(inputs, ref, policy),
     service: serviceName(service),

@@ -19,6 +19,7 @@ import { targetPort } from './inbound.ts';
 import type { RouteTableIntent, VirtualHostIntent } from './route-types.ts';
 import { buildServerTls } from './server-tls.ts';
 import type { GatewayIntent, GatewayPortIntent, HttpPortIntent, HttpsChainIntent, TcpChainIntent } from './types.ts';
+import { attempts } from './virtual-hosts.ts';
 
 /** The label `istio` of istio-egressgateway's pods. */
 const EGRESS_ROLE = 'egressgateway';
@@ -103,6 +104,7 @@ function buildVirtualHosts(
         name: `${host}:${server.port.number}`,
         domains: [host],
         httpsOnly: httpsOnly || before?.httpsOnly === true,
+        ...attempts(inputs.view),
         routes: [...(before?.routes ?? []), ...made.routes],
         origin: before?.origin ?? made.origin,
       });

@@ -27,6 +27,7 @@ import type {
   RequestMatch,
   ResponseBody,
   RetryIntent,
+  RewriteIntent,
   RouteAction,
   WeightedDestination,
 } from './route-types.ts';
@@ -174,6 +175,7 @@ function buildAction(
     const { status, body } = http.directResponse;
     return { kind: 'respond', status, body: body && bodyOf(body) };
   }
+  const authority = http.rewrite?.authority ?? headers.authority;
   const mirrors = http.mirror ? [{ destination: http.mirror, percentage: http.mirrorPercentage }] : http.mirrors;
   return {
     kind: 'forward',
@@ -183,7 +185,8 @@ function buildAction(
     rewrite: {
       path: http.rewrite?.uri,
       pattern: http.rewrite?.uriRegexRewrite,
-      authority: http.rewrite?.authority ?? headers.authority,
+      authority,
+      ...(authority !== undefined && tellsHost(client.view.mesh)),
     },
     mirrors: mirrors
       .map((mirror) => ({
@@ -192,6 +195,10 @@ function buildAction(
       }))
       .filter(({ percent }) => percent > 0),
   };
+}
+
+function tellsHost({ defaultConfig }: MeshConfig): Pick<RewriteIntent, 'tellsHost'> {
+  return defaultConfig?.proxyHeaders?.xForwardedHost?.enabled ? { tellsHost: true } : {};
 }
 
 function buildRedirect(redirect: Redirect, client: RouteClient): RouteAction {

@@ -28,9 +28,12 @@ export interface InboundRules {
   readonly mesh: InboundMesh;
 }
 
-export type InboundMesh = Pick<MeshConfig, 'meshMTLS' | 'tlsDefaults' | 'defaultTrafficPolicy' | 'tcpKeepalive'>;
+export type InboundMesh = Pick<
+  MeshConfig,
+  'meshMTLS' | 'tlsDefaults' | 'defaultTrafficPolicy' | 'tcpKeepalive' | 'defaultConfig'
+>;
 
-type Limits = Pick<InboundPortIntent, 'pool' | 'connectTimeoutMs' | 'asClient'>;
+type Limits = Pick<InboundPortIntent, 'pool' | 'connectTimeoutMs' | 'asClient' | 'keepsCase'>;
 type LimitsOf = (port: number, service: MeshService | undefined, own: ConnectionPool | undefined) => Limits;
 
 export function buildInbound(
@@ -86,6 +89,7 @@ function limits(
     ...(Object.keys(pool).length > 0 && { pool }),
     ...(connectTimeoutMs !== undefined && { connectTimeoutMs }),
     ...(said?.http?.useClientProtocol === true && { asClient: true }),
+    ...(mesh.defaultConfig?.proxyHeaders?.preserveHttp1HeaderCase && { keepsCase: true }),
   };
 }
 

@@ -21,6 +21,8 @@ export interface VirtualHostIntent {
   readonly domains: readonly string[];
   /** Plain HTTP is answered by a redirect to HTTPS. */
   readonly httpsOnly: boolean;
+  /** Those that requests are sent to are not told how often it was tried. */
+  readonly countsNoAttempts?: true;
   readonly routes: readonly HttpRouteIntent[];
   readonly origin: Origin;
 }
@@ -103,6 +105,8 @@ export interface RewriteIntent {
   readonly path: string | undefined;
   readonly pattern: { readonly match: string; readonly rewrite: string } | undefined;
   readonly authority: string | undefined;
+  /** X-Forwarded-Host has the authority of before. */
+  readonly tellsHost?: true;
 }
 
 export interface RetryIntent {

@@ -18,6 +18,8 @@ export interface SideTelemetry {
   readonly tracing: TracingIntent | undefined;
   /** Of gateways: what they make of what clients say of themselves; absent: nothing is believed. */
   readonly edge?: EdgeIntent;
+  /** What proxies say of themselves and of requests in headers, where it is not as usual. */
+  readonly headers?: HeadersIntent;
   /** What becomes of the paths of requests before anything else; absent: `.`, `..` and `\\` are resolved. */
   readonly paths?: 'kept' | 'merge-slashes' | 'decode-and-merge-slashes';
 }
@@ -25,7 +27,36 @@ export interface SideTelemetry {
 export interface EdgeIntent {
   /** Proxies in front of it, whose entries of X-Forwarded-For are true. */
   readonly trustedProxies: number;
-  readonly certificates: 'sanitize' | 'forward-only' | 'append-forward' | 'sanitize-set' | 'always-forward-only';
+  readonly certificates: ForwardedCertificates;
+  /** Who connects is told by the PROXY protocol's header, before everything else. */
+  readonly proxyProtocol?: true;
+}
+
+/** What becomes of X-Forwarded-Client-Cert. */
+export type ForwardedCertificates =
+  | 'sanitize'
+  | 'forward-only'
+  | 'append-forward'
+  | 'sanitize-set'
+  | 'always-forward-only';
+
+/** Absent members: as usual. */
+export interface HeadersIntent {
+  /** `server` of responses: left as the application has it, or this text. */
+  readonly server?: { readonly kind: 'kept' } | { readonly kind: 'named'; readonly name: string };
+  /** No request is given an x-request-id. */
+  readonly noRequestIds?: true;
+  /** None of Envoy's own about times and limits. */
+  readonly noEnvoyHeaders?: true;
+  /** X-Forwarded-Port has the port that the client dialled. */
+  readonly port?: true;
+  /** HTTP/1 headers are passed on as they are written. */
+  readonly keepsCase?: true;
+  /** Of a sidecar, to its application: what its client's certificate says. */
+  readonly certificates?: {
+    readonly forwarded: ForwardedCertificates;
+    readonly details: readonly ('subject' | 'cert' | 'chain' | 'dns' | 'uri')[];
+  };
 }
 
 export interface LogIntent {

@@ -8,6 +8,7 @@ import { accessLogsOf, PROMETHEUS, type TelemetryView } from './telemetry-provid
 import { concerns, type Side } from './telemetry-sides.ts';
 import type {
   EdgeIntent,
+  HeadersIntent,
   IstioMetric,
   LabelEdits,
   MetricsIntent,
@@ -53,6 +54,7 @@ export function buildTelemetry(view: TelemetryView, telemetries: readonly Teleme
         side,
       ),
       ...(side === 'client' && edgeOf(view)),
+      ...headersOf(view, side),
       ...pathsOf(view),
     }),
   );
@@ -63,9 +65,35 @@ export function buildTelemetry(view: TelemetryView, telemetries: readonly Teleme
 function edgeOf({ mesh }: TelemetryView): { readonly edge?: EdgeIntent } {
   const topology = mesh.defaultConfig?.gatewayTopology;
   if (topology === undefined) return {};
-  const { numTrustedProxies: trustedProxies = 0, forwardClientCertDetails = 'UNDEFINED' } = topology;
-  return { edge: { trustedProxies, certificates: CERTIFICATES[forwardClientCertDetails] } };
+  const { numTrustedProxies: trustedProxies = 0, forwardClientCertDetails = 'UNDEFINED', proxyProtocol } = topology;
+  const certificates = CERTIFICATES[forwardClientCertDetails];
+  return { edge: { trustedProxies, certificates, ...(proxyProtocol && { proxyProtocol: true }) } };
 }
+
+function headersOf({ mesh }: TelemetryView, side: Side): Pick<SideTelemetry, 'headers'> {
+  const said = mesh.defaultConfig?.proxyHeaders;
+  if (said === undefined) return {};
+  const { server, forwardedClientCert, setCurrentClientCertDetails: details } = said;
+  const certificates = side === 'server' && (forwardedClientCert !== 'UNDEFINED' || details !== undefined);
+  const headers: HeadersIntent = {
+    ...(server?.disabled && { server: { kind: 'kept' } }),
+    ...(server?.disabled === false && server.value !== undefined && { server: { kind: 'named', name: server.value } }),
+    ...(said.requestId?.disabled && { noRequestIds: true }),
+    ...(said.envoyDebugHeaders?.disabled && { noEnvoyHeaders: true }),
+    ...(said.xForwardedPort?.enabled && { port: true }),
+    ...(said.preserveHttp1HeaderCase && { keepsCase: true }),
+    ...(certificates && {
+      certificates: {
+        forwarded: forwardedClientCert === 'UNDEFINED' ? 'append-forward' : CERTIFICATES[forwardedClientCert],
+        details: DETAILS.filter((name) => (details ?? USUAL_DETAILS)[name]),
+      },
+    }),
+  };
+  return Object.keys(headers).length === 0 ? {} : { headers };
+}
+
+const DETAILS = ['subject', 'cert', 'chain', 'dns', 'uri'] as const;
+const USUAL_DETAILS = { subject: true, cert: false, chain: false, dns: true, uri: true };
 
 function pathsOf({ mesh }: TelemetryView): Pick<SideTelemetry, 'paths'> {
   const paths = PATHS[mesh.pathNormalization?.normalization ?? 'DEFAULT'];

@@ -126,6 +126,8 @@ export interface InboundPortIntent {
   readonly connectTimeoutMs?: number;
   /** The application is spoken to as the client speaks: HTTP/1.1 or HTTP/2. */
   readonly asClient?: true;
+  /** HTTP/1 headers are passed on as they are written. */
+  readonly keepsCase?: true;
 }
 
 export type LocalEndpointIntent =

@@ -132,6 +132,7 @@ export function buildVirtualHost(
       name: `${alias.hostname}:${port}`,
       domains,
       httpsOnly: false,
+      ...attempts(view),
       routes: withHints(ruled?.routes ?? [plainRoute(to, origin, view.mesh)], view),
       origin: ruled === undefined ? origin : { object: ruled.rule.ref, field: 'spec.hosts' },
     };
@@ -200,6 +201,11 @@ function servicesNamed(view: ProxyView, { ref }: VirtualService, raw: string): M
   return [...view.serviceOf.values()].filter(({ hostname: name }) => covers(host, name));
 }
 
+/** How often a request was tried is told, unless the mesh's settings say no. */
+export function attempts({ mesh }: Pick<ProxyView, 'mesh'>): Pick<VirtualHostIntent, 'countsNoAttempts'> {
+  return mesh.defaultConfig?.proxyHeaders?.attemptCount?.disabled ? { countsNoAttempts: true } : {};
+}
+
 export function buildMadeUpHost(view: ProxyView, host: string, port: number): VirtualHostIntent | undefined {
   const rules = httpRules(importedAt(view, view.rules.exact.get(host) ?? [], port));
   const own = rules.filter((rule) => portsOfMadeUp(view, rule).includes(port));
@@ -208,5 +214,5 @@ export function buildMadeUpHost(view: ProxyView, host: string, port: number): Vi
   const origin = { object: ruled.rule.ref, field: 'spec.hosts' };
   const domain = isIP(host) === 6 ? `[${host}]` : host;
   const routes = withHints(ruled.routes, view);
-  return { name: `${host}:${port}`, domains: [domain], httpsOnly: false, routes, origin };
+  return { name: `${host}:${port}`, domains: [domain], httpsOnly: false, ...attempts(view), routes, origin };
 }

@@ -147,7 +147,7 @@ function endpointFault(upstream: Upstream | undefined, arrival: Arrival, { endpo
 
 /** Headers that proxies and Node add of themselves. */
 const OWN_HEADERS =
-  /^(x-request-id|x-forwarded-(proto|for|client-cert|host)|x-envoy-.*|content-length|transfer-encoding|host|te|connection|upgrade|http2-settings|keep-alive|traceparent|tracestate|x-b3-.*|date)$/;
+  /^(x-request-id|x-forwarded-(proto|for|client-cert|host|port)|x-envoy-.*|content-length|transfer-encoding|host|te|connection|upgrade|http2-settings|keep-alive|traceparent|tracestate|x-b3-.*|date)$/;
 
 function requestFault(wanted: NonNullable<ForwardTarget['request']>, real: ArrivedRequest): string | undefined {
   if (real.method !== wanted.method && real.method !== 'CONNECT') return `the method is ${real.method}`;

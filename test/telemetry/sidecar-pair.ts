@@ -52,6 +52,8 @@ export class SidecarPair {
   readonly diagnostics: readonly Diagnostic[];
   /** Headers of the requests that the application has seen. */
   readonly asked: readonly http.IncomingHttpHeaders[];
+  /** The same as they are written: names and values by turns. */
+  readonly written: readonly (readonly string[])[];
   readonly #ports: ReadonlyMap<string, number>;
   readonly #apps: readonly (http.Server | net.Server)[];
 
@@ -61,20 +63,24 @@ export class SidecarPair {
     ports: ReadonlyMap<string, number>;
     diagnostics: readonly Diagnostic[];
     asked: readonly http.IncomingHttpHeaders[];
+    written: readonly (readonly string[])[];
     apps: readonly (http.Server | net.Server)[];
   }) {
     this.client = parts.client;
     this.server = parts.server;
     this.diagnostics = parts.diagnostics;
     this.asked = parts.asked;
+    this.written = parts.written;
     this.#ports = parts.ports;
     this.#apps = parts.apps;
   }
 
   static async start(envoyPath: string, options: PairOptions = {}): Promise<SidecarPair> {
     const asked: http.IncomingHttpHeaders[] = [];
+    const written: string[][] = [];
     const web = http.createServer((request, response) => {
       asked.push(request.headers);
+      written.push(request.rawHeaders);
       response.statusCode = Number(request.headers['x-want-status'] ?? 200);
       request.resume().on('end', () => response.end('hello'));
     });
@@ -120,7 +126,7 @@ export class SidecarPair {
       { name: '10.96.0.1_5432', address: '127.0.0.1', port: 0 },
     ]);
     const ports = await client.listeners();
-    return new SidecarPair({ client, server, ports, diagnostics, asked, apps: [web, database] });
+    return new SidecarPair({ client, server, ports, diagnostics, asked, written, apps: [web, database] });
   }
 
   /** A request to `shop`, as the client's application makes it. */

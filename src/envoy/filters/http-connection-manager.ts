@@ -10,8 +10,9 @@ import {
   type ResponseMapperSchema,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
-import type { EdgeIntent, SideTelemetry } from '../../intent/telemetry-types.ts';
+import type { EdgeIntent, ForwardedCertificates, HeadersIntent, SideTelemetry } from '../../intent/telemetry-types.ts';
 import type { OnDemand } from '../../intent/types.ts';
+import { keptCase } from '../header-case.ts';
 import { byAds, duration, packed } from '../messages.ts';
 import { UNSERVED_HEADER } from '../retries.ts';
 import { accessLogs } from './access-log.ts';
@@ -47,7 +48,11 @@ export function httpConnectionManager(options: HttpManagerOptions): Filter {
           'name' in routes
             ? { case: 'rds', value: { routeConfigName: routes.name, configSource: byAds() } }
             : { case: 'routeConfig', value: routes.table },
-        httpFilters: httpFilters(side, options.onDemand, options.byName),
+        httpFilters: httpFilters(side, {
+          onDemand: options.onDemand,
+          byName: options.byName,
+          noEnvoyHeaders: telemetry.headers?.noEnvoyHeaders,
+        }),
         accessLog: [
           ...accessLogs(telemetry.logs),
           ...(telemetry.metrics ? httpMetrics(telemetry.metrics, side, options.secured === true) : []),
@@ -60,6 +65,7 @@ export function httpConnectionManager(options: HttpManagerOptions): Filter {
         upgradeConfigs: [{ upgradeType: 'websocket' }],
         ...ROLES[role],
         ...(role === 'gateway' && telemetry.edge && edge(telemetry.edge)),
+        ...(telemetry.headers && headers(telemetry.headers, role)),
       }),
     },
   });
@@ -72,6 +78,26 @@ function edge({
   return { xffNumTrustedHops: trustedProxies, forwardClientCertDetails: FORWARDED[certificates] };
 }
 
+/** Over what the role says. */
+function headers(intent: HeadersIntent, role: HttpManagerOptions['role']): ManagerInit {
+  const { server, certificates } = intent;
+  return {
+    ...(server?.kind === 'kept' && { serverHeaderTransformation: ServerHeader.PASS_THROUGH }),
+    ...(server?.kind === 'named' && {
+      serverName: server.name,
+      serverHeaderTransformation: ServerHeader.OVERWRITE,
+    }),
+    ...(intent.noRequestIds && { generateRequestId: false }),
+    ...(intent.port && { appendXForwardedPort: true }),
+    ...(intent.keepsCase && { httpProtocolOptions: keptCase() }),
+    ...(role === 'inbound' &&
+      certificates && {
+        forwardClientCertDetails: FORWARDED[certificates.forwarded],
+        setCurrentClientCertDetails: Object.fromEntries(certificates.details.map((name) => [name, true])),
+      }),
+  };
+}
+
 const MERGED = { normalizePath: true, mergeSlashes: true };
 const PATHS: Readonly<Record<NonNullable<SideTelemetry['paths']> | 'base', ManagerInit>> = {
   base: { normalizePath: true },
@@ -80,7 +106,7 @@ const PATHS: Readonly<Record<NonNullable<SideTelemetry['paths']> | 'base', Manag
   'decode-and-merge-slashes': { ...MERGED, pathWithEscapedSlashesAction: EscapedSlashes.UNESCAPE_AND_FORWARD },
 };
 
-const FORWARDED: Readonly<Record<EdgeIntent['certificates'], ForwardCert>> = {
+const FORWARDED: Readonly<Record<ForwardedCertificates, ForwardCert>> = {
   sanitize: ForwardCert.SANITIZE,
   'forward-only': ForwardCert.FORWARD_ONLY,
   'append-forward': ForwardCert.APPEND_FORWARD,

@@ -21,11 +21,23 @@ const FETCHING: Readonly<Record<OnDemand, typeof CLIENT_SIDE>> = {
   ALL_ON_DEMAND: [onDemandFilter, askedStateFilter],
 };
 
-/** `onDemand`: what of its configuration the proxy fetches when a request needs it; `byName`: some go to names that they say themselves. */
-export function httpFilters(side: 'client' | 'server', onDemand?: OnDemand, byName?: true): HttpFilter[] {
+export interface HttpFilterOptions {
+  /** What of its configuration the proxy fetches when a request needs it. */
+  readonly onDemand?: OnDemand | undefined;
+  /** Some requests go to names that they say themselves. */
+  readonly byName?: true | undefined;
+  /** See HeadersIntent. */
+  readonly noEnvoyHeaders?: true | undefined;
+}
+
+export function httpFilters(
+  side: 'client' | 'server',
+  { onDemand, byName, noEnvoyHeaders }: HttpFilterOptions = {},
+): HttpFilter[] {
   const fetching = onDemand === undefined ? [] : FETCHING[onDemand];
   const lookingUp = byName ? [byNameFilter] : [];
-  return [...fetching, ...(side === 'client' ? CLIENT_SIDE : []), ...lookingUp, routerFilter].map((make) => {
+  const router = () => routerFilter(noEnvoyHeaders);
+  return [...fetching, ...(side === 'client' ? CLIENT_SIDE : []), ...lookingUp, router].map((make) => {
     const { name, config } = make();
     return create(HttpFilterSchema, { name, configType: { case: 'typedConfig', value: config } });
   });

@@ -4,7 +4,7 @@
 import { isIPv4 } from 'node:net';
 import type { FilterChain, FilterChainMatch } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
-import { HTTP_INSPECTOR, ORIGINAL_DST, TLS_INSPECTOR } from '../filters/listener-filters.ts';
+import { HTTP_INSPECTOR, ORIGINAL_DST, PROXY_PROTOCOL, TLS_INSPECTOR } from '../filters/listener-filters.ts';
 import type { Connection } from './outcome.ts';
 
 interface Inspected extends Connection {
@@ -61,7 +61,7 @@ export function selectChain(
   return chains[0] ?? listener.defaultFilterChain;
 }
 
-const KNOWN = [HTTP_INSPECTOR, TLS_INSPECTOR, ORIGINAL_DST];
+const KNOWN = [HTTP_INSPECTOR, TLS_INSPECTOR, ORIGINAL_DST, PROXY_PROTOCOL];
 
 /** Names of listener filters that may make anything of a connection. */
 export function strangeInspectors({ listenerFilters }: Listener): string[] {
