@@ -2,7 +2,7 @@
 // Do the proxies have what the answer rests on? Their control planes know what each has acknowledged, and what it refuses.
 import packageJson from '../../../package.json' with { type: 'json' };
 import type { UsedResource } from '../../explain/path.ts';
-import { askPlane, listPlanePods } from '../proxies/planes.ts';
+import { askPlane, listPlanePods, runningPilots } from '../proxies/planes.ts';
 import type { SeenCluster } from './see-mesh.ts';
 
 /** What /debug/resources?proxy=NODE has of one stream, as far as it is looked at. */
@@ -63,9 +63,7 @@ function notAsked(why: string): HeldReport {
 async function compareOne({ id, target }: SeenCluster, used: readonly UsedResource[]): Promise<HeldReport> {
   try {
     const { client } = target;
-    const pilots = (await listPlanePods(client)).filter(
-      ({ component, isRunning }) => component === 'istiod' && isRunning,
-    );
+    const pilots = runningPilots(await listPlanePods(client));
     if (pilots.length === 0) return notAsked(`no pod of istiod runs in ${id}`);
     const nodes = [...Map.groupBy(used, ({ node }) => node)];
     const reports = await Promise.all(

@@ -13,7 +13,7 @@ import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { REMOTE_SECRET_LABEL } from '../../kube/remote-kubeconfig.ts';
 import { CONFIG_MAPS, CRDS, LEASES, NAMESPACES, SECRETS } from '../../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../../kube/types.ts';
-import { askPlane, listPlanePods } from '../proxies/planes.ts';
+import { askPlane, listPlanePods, runningPilots } from '../proxies/planes.ts';
 import { DNS_NAMESPACE, planStubRemoval } from './cluster-dns.ts';
 import { installation, record, type Scene } from './desired.ts';
 import { meshTypeOf } from './live-objects.ts';
@@ -199,9 +199,7 @@ async function waitForRegistries(
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
-    const pods = (await listPlanePods(client)).filter(
-      ({ component, isRunning }) => component === 'istiod' && isRunning,
-    );
+    const pods = runningPilots(await listPlanePods(client));
     const known = await Promise.all(pods.map(async (pod) => (await askPlane(client, pod, 'registries')) as Registries));
     const left = known.flatMap(({ registries }) => registries).filter(({ cluster }) => leaving.has(cluster));
     if (left.length === 0) break;

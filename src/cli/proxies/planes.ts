@@ -57,10 +57,15 @@ export function servedNote(context: string): string {
   return `${context} has no control plane of its own: that of another cluster rules its proxies`;
 }
 
+/** Those that can be asked about proxies, registries and peers. */
+export function runningPilots(pods: readonly PlanePod[]): PlanePod[] {
+  return pods.filter(({ component, isRunning }) => component === PILOT && isRunning);
+}
+
 /** The pods to ask. @throws UserError with the cure when there is none */
 export function demandPilots(pods: readonly PlanePod[], context: string): PlanePod[] {
+  const running = runningPilots(pods);
   const pilots = pods.filter(({ component }) => component === PILOT);
-  const running = pilots.filter(({ isRunning }) => isRunning);
   if (running.length > 0) return running;
   if (pilots.length > 0) {
     const names = pilots.map(({ name }) => name).join(', ');

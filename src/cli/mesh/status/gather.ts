@@ -4,7 +4,14 @@ import { compareRules, type RuleReport } from '../../../federation/rules/compari
 import { KubeError } from '../../../kube/client.ts';
 import type { FederationView } from '../../../runtime/federation/federation-view.ts';
 import type { RegistryStatus } from '../../../runtime/registries/registry-reports.ts';
-import { askAnswering, askLeader, askPilots, listPlanePods, type PlanePod } from '../../proxies/planes.ts';
+import {
+  askAnswering,
+  askLeader,
+  askPilots,
+  listPlanePods,
+  type PlanePod,
+  runningPilots,
+} from '../../proxies/planes.ts';
 import { type ProxyRow, readRows } from '../../proxies/states.ts';
 import { readRules } from '../../rules/collect.ts';
 import { whyUnread } from '../unread.ts';
@@ -74,11 +81,10 @@ async function seeMember({ context, target, unreachable }: Member): Promise<Seen
   const notes: string[] = [];
   try {
     const [observed, pods] = await Promise.all([observeCluster(context, target.client), listPlanePods(target.client)]);
-    const running = pods.filter(({ isRunning }) => isRunning);
     const isPrimary = observed.sight.role === 'primary';
     const [answers, workloadEndMs, rules] = await Promise.all([
-      askReplicas(running),
-      askAuthorities(running),
+      askReplicas(pods),
+      askAuthorities(pods.filter(({ isRunning }) => isRunning)),
       isPrimary ? readRules(target.client).catch((error) => noted(error, notes)) : undefined,
     ]);
     return { unreachable: undefined, observed, answers, workloadEndMs, notes, rules };
@@ -89,7 +95,7 @@ async function seeMember({ context, target, unreachable }: Member): Promise<Seen
   }
 
   async function askReplicas(pods: readonly PlanePod[]): Promise<PlaneAnswers | undefined> {
-    const pilots = pods.filter(({ component }) => component === 'istiod');
+    const pilots = runningPilots(pods);
     if (pilots.length === 0) return undefined;
     try {
       const [proxies, registries, federation] = await Promise.all([

@@ -6,7 +6,7 @@ import type { KubeClient } from '../../../kube/client.ts';
 import type { KubeObject } from '../../../kube/types.ts';
 import type { FederationView } from '../../../runtime/federation/federation-view.ts';
 import { meshType } from '../../../runtime/mesh-resources.ts';
-import { askLeader, listPlanePods } from '../../proxies/planes.ts';
+import { askLeader, listPlanePods, runningPilots } from '../../proxies/planes.ts';
 import type { ImportSight } from './evidence.ts';
 
 const POLL_MS = 200;
@@ -55,9 +55,7 @@ export async function explainLate(
 
 async function hearLeader(client: KubeClient): Promise<FederationView | undefined> {
   try {
-    const pods = (await listPlanePods(client)).filter(
-      ({ component, isRunning }) => component === 'istiod' && isRunning,
-    );
+    const pods = runningPilots(await listPlanePods(client));
     return await askLeader(client, pods);
   } catch {
     return undefined;
