@@ -12,6 +12,7 @@ import {
   VALIDATING_WEBHOOKS,
 } from '../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../kube/types.ts';
+import { type ContainerStatus, describeUnready } from '../kube/unready-pod.ts';
 import { DESTINATION_RULES, describeObject } from './resource-types.ts';
 import { ISTIO_NAMESPACE } from './values/values.ts';
 
@@ -38,13 +39,6 @@ interface DeploymentStatus {
   updatedReplicas?: number;
   availableReplicas?: number;
 }
-interface ContainerStatus {
-  name: string;
-  ready?: boolean;
-  restartCount?: number;
-  state?: { waiting?: { reason?: string; message?: string }; terminated?: { reason?: string; exitCode?: number } };
-}
-
 /** @throws NotReadyError naming the definition that the server does not serve */
 export async function waitForDefinitions(
   client: KubeClient,
@@ -223,22 +217,6 @@ async function lastWords(client: KubeClient, namespace: string, app: string): Pr
 }
 
 function describePod(pod: KubeObject): string {
-  const status = (pod['status'] ?? {}) as {
-    phase?: string;
-    conditions?: Condition[];
-    containerStatuses?: ContainerStatus[];
-    initContainerStatuses?: ContainerStatus[];
-  };
-  const unscheduled = status.conditions?.find(({ type, status: is }) => type === 'PodScheduled' && is === 'False');
-  const containers = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])]
-    .filter(({ ready, state }) => ready !== true && state?.terminated?.exitCode !== 0)
-    .map(({ name, state, restartCount }) => {
-      const { waiting, terminated } = state ?? {};
-      const reason = waiting?.reason ?? terminated?.reason ?? 'running, but not ready';
-      const detail = waiting?.message === undefined ? '' : ` (${waiting.message})`;
-      return `${name} ${reason}${detail}${restartCount ? `, ${restartCount} restarts` : ''}`;
-    });
-  const details = [...(unscheduled?.message === undefined ? [] : [unscheduled.message]), ...containers];
-  const next = `kubectl -n ${pod.metadata.namespace} logs ${pod.metadata.name} tells more`;
-  return `pod ${pod.metadata.name} is ${status.phase ?? 'Pending'}: ${details.join(', ') || 'no container yet'}; ${next}`;
+  const { namespace, name } = pod.metadata;
+  return `pod ${name} is ${describeUnready(pod)}; kubectl -n ${namespace} logs ${name} tells more`;
 }

@@ -19,6 +19,7 @@ import {
   SERVICES,
 } from '../../../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../../../kube/types.ts';
+import { describeUnready } from '../../../kube/unready-pod.ts';
 import { GIVEN, OWN } from '../../../runtime/cluster/ca-secret.ts';
 import { readDistributedRoots } from '../../../runtime/cluster/root-cert-distributor.ts';
 import { ISTIO_NAMESPACE, meshType } from '../../../runtime/mesh-resources.ts';
@@ -143,46 +144,13 @@ function observePart(name: string, deployments: readonly KubeObject[], pods: rea
   const labels = Object.entries(spec.selector?.matchLabels ?? {});
   const own = pods.filter(({ metadata }) => labels.every(([key, value]) => metadata.labels?.[key] === value));
   const { wanted, ready } = { wanted: spec.replicas ?? 1, ready: status.readyReplicas ?? 0 };
-  const state = ready > 0 ? '' : own.length === 0 ? 'it has no pod' : own.map(describePod).join('; ');
+  const state =
+    ready > 0
+      ? ''
+      : own.length === 0
+        ? 'it has no pod'
+        : own.map((pod) => `${pod.metadata.name}: ${describeUnready(pod)}`).join('; ');
   return [{ name, version: imageTag(containersOf(found)[0]?.image ?? ''), wanted, ready, state }];
-}
-
-interface PodFields {
-  readonly status?: {
-    readonly phase?: string;
-    readonly conditions?: readonly { type: string; status: string; message?: string }[];
-    readonly initContainerStatuses?: readonly ContainerFields[];
-    readonly containerStatuses?: readonly ContainerFields[];
-  };
-}
-interface ContainerFields {
-  readonly name: string;
-  readonly ready?: boolean;
-  readonly restartCount?: number;
-  readonly state?: {
-    readonly waiting?: { readonly reason?: string; readonly message?: string };
-    readonly terminated?: { readonly reason?: string; readonly exitCode?: number; readonly message?: string };
-  };
-}
-
-/** `istiod-1: istiod waits (CrashLoopBackOff)`, or which of its containers are not ready. */
-export function describePod(pod: KubeObject): string {
-  const { status = {} } = pod as unknown as PodFields;
-  const containers = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
-  const stuck = containers.flatMap(({ name, state }) => {
-    const { reason, message } = state?.waiting ?? {};
-    return reason === undefined || reason === 'PodInitializing'
-      ? []
-      : [`${name} ${reason}${message ? `: ${message}` : ''}`];
-  });
-  const unready = containers.filter(({ ready, state }) => ready !== true && state?.terminated?.exitCode !== 0);
-  const pending = (status.conditions ?? []).find(({ type, status: is }) => type === 'PodScheduled' && is === 'False');
-  const why =
-    stuck.length > 0
-      ? stuck.join(', ')
-      : (pending?.message ??
-        (unready.length > 0 ? `${unready.map(({ name }) => name).join(', ')} not ready` : 'not ready'));
-  return `${pod.metadata.name}: ${status.phase ?? 'Unknown'}, ${why}`;
 }
 
 interface ServiceFields {

@@ -6,9 +6,9 @@ import { PROXY_CONTAINER } from '../../../injector/proxy-container.ts';
 import { type KubeClient, KubeError } from '../../../kube/client.ts';
 import { NAMESPACES, PODS, resourcePath, SERVICE_ACCOUNTS, SERVICES } from '../../../kube/resources.ts';
 import type { KubeObject, ResourceType } from '../../../kube/types.ts';
+import { describeUnready } from '../../../kube/unready-pod.ts';
 import { meshType } from '../../../runtime/mesh-resources.ts';
 import type { ProbeSight } from './evidence.ts';
-import { describePod } from './observe-cluster.ts';
 import {
   ALIVE_ANNOTATION,
   buildNamespace,
@@ -151,7 +151,7 @@ function seePod(pod: KubeObject): ProbeSight {
   return {
     injected: containers.some(({ name }) => name === PROXY_CONTAINER),
     ready,
-    state: ready ? '' : describePod(pod),
+    state: ready ? '' : `${pod.metadata.name}: ${describeUnready(pod)}`,
     ...(status.podIP !== undefined && { address: status.podIP }),
     ...(network !== undefined && { network }),
     proxyErrors: [],
