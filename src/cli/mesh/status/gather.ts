@@ -15,7 +15,7 @@ import {
 import { type ProxyRow, readRows } from '../../proxies/states.ts';
 import { readRules } from '../../rules/collect.ts';
 import { whyUnread } from '../unread.ts';
-import type { Member } from '../verify/members.ts';
+import type { AskedCluster } from '../verify/members.ts';
 import { type Observed, observeCluster } from '../verify/observe-cluster.ts';
 import { placeClusters, placedAs } from '../verify/topology.ts';
 
@@ -54,7 +54,7 @@ export interface MeshState {
   readonly rules: readonly RuleReport[];
 }
 
-export async function gatherState(members: readonly Member[]): Promise<MeshState> {
+export async function gatherState(members: readonly AskedCluster[]): Promise<MeshState> {
   const seen = await Promise.all(members.map(seeMember));
   const { planes, meshNames } = placeClusters(members.map((member, i) => placedAs(member, seen[i]!.observed)));
   const clusters = members.map(({ context }, i): ClusterState => {
@@ -75,7 +75,7 @@ type Seen = Omit<ClusterState, 'name' | 'meshName' | 'plane'> & {
   readonly rules: Awaited<ReturnType<typeof readRules>> | undefined;
 };
 
-async function seeMember({ context, target, unreachable }: Member): Promise<Seen> {
+async function seeMember({ context, target, unreachable }: AskedCluster): Promise<Seen> {
   const nothing = { observed: undefined, answers: undefined, workloadEndMs: undefined, notes: [], rules: undefined };
   if (unreachable !== undefined) return { ...nothing, unreachable };
   const notes: string[] = [];

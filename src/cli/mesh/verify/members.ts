@@ -17,7 +17,7 @@ export interface Named {
   readonly servedBy: string | undefined;
 }
 
-export interface Member extends Named {
+export interface AskedCluster extends Named {
   readonly target: InstallTarget;
   /** Why it cannot be asked. */
   readonly unreachable: string | undefined;
@@ -46,10 +46,10 @@ export function nameMembers(file: string | undefined, contexts: readonly string[
 }
 
 /** @throws UserError when a context is not in the kubeconfig */
-export function reachMembers(named: readonly Named[], kubeconfig: string | undefined): Promise<Member[]> {
+export function reachMembers(named: readonly Named[], kubeconfig: string | undefined): Promise<AskedCluster[]> {
   const targets = named.map(({ context }) => readTarget({ context, ...(kubeconfig !== undefined && { kubeconfig }) }));
   return Promise.all(
-    named.map(async (each, i): Promise<Member> => {
+    named.map(async (each, i): Promise<AskedCluster> => {
       const target = targets[i]!;
       try {
         await demandAnswer(target, 'verify again', ANSWER_MS);

@@ -2,7 +2,7 @@
 // Which control plane rules which cluster, what it calls it, and so by which model each ordered pair has to be tried.
 import type { RemoteRegistry } from '../../analyze/remote-secrets.ts';
 import type { PairSight } from './evidence.ts';
-import type { Member } from './members.ts';
+import type { AskedCluster } from './members.ts';
 import type { Observed } from './observe-cluster.ts';
 
 /** What a cluster, or a mesh.yaml, tells of its place in the mesh. */
@@ -27,7 +27,7 @@ export interface PlacedCluster {
 
 /** @param observed undefined: it could not be looked at, and its place is what the file says */
 export function placedAs(
-  { context, calledInFile, servedBy, target }: Member,
+  { context, calledInFile, servedBy, target }: AskedCluster,
   observed: Observed | undefined,
 ): PlacedCluster {
   return {

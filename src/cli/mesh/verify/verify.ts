@@ -9,7 +9,7 @@ import type { ClusterSight, ImportSight, MeshSight, PairSight, ProbeSight, Token
 import type { Finding } from './finding.ts';
 import { awaitImports, explainLate } from './imports.ts';
 import { judgeMesh } from './judge.ts';
-import { type Member, nameMembers, reachMembers } from './members.ts';
+import { type AskedCluster, nameMembers, reachMembers } from './members.ts';
 import { type Observed, observeCluster } from './observe-cluster.ts';
 import { observeTokens } from './observe-tokens.ts';
 import {
@@ -88,7 +88,7 @@ export async function verifyMesh(options: VerifyOptions): Promise<0 | 1> {
 }
 
 async function runVerification(
-  members: readonly Member[],
+  members: readonly AskedCluster[],
   options: Pick<VerifyOptions, 'kubeconfig' | 'timeoutMs' | 'patienceMs'>,
   events: VerifyEvents,
   signal: AbortSignal,
@@ -139,7 +139,7 @@ interface Actor {
 
 const NO_PROBE: ProbeSight = { injected: false, ready: false, state: 'it was not made', proxyErrors: [] };
 
-async function observe(members: readonly Member[], kubeconfig: string | undefined): Promise<Actor[]> {
+async function observe(members: readonly AskedCluster[], kubeconfig: string | undefined): Promise<Actor[]> {
   const seen = await Promise.all(
     members.map(async ({ context, target, unreachable }) => {
       if (unreachable !== undefined) return { unreachable };
@@ -172,11 +172,11 @@ async function observe(members: readonly Member[], kubeconfig: string | undefine
 /** Only a file says that clusters are meant to be peers. */
 function strangersOf(
   own: string,
-  members: readonly Member[],
+  members: readonly AskedCluster[],
   planes: ReadonlyMap<string, string>,
   tokens: readonly TokenSight[],
 ): string[] {
-  const isPeer = ({ context, calledInFile }: Member) =>
+  const isPeer = ({ context, calledInFile }: AskedCluster) =>
     calledInFile !== undefined && context !== own && planes.get(context) === context && planes.get(own) === own;
   return members
     .filter(
