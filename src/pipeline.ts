@@ -22,12 +22,14 @@ import type { MeshProxy } from './model/proxy.ts';
 import { type EndpointSet, type MeshIndex, type MeshSnapshot, workloadKey } from './model/snapshot.ts';
 import { buildView, type ProxyView, placeIn, selectDestinationRule, ViewCache, viewKey } from './model/view.ts';
 import { SECRET_TYPE } from './xds/session/type-urls.ts';
-import type { DesiredState, OfferedState } from './xds/types.ts';
+import type { DesiredState, KeptState, OfferedState } from './xds/types.ts';
 
 export interface CompiledProxy {
   readonly desired: DesiredState;
   /** What the proxy may ask for beyond that. */
   readonly offered: OfferedState;
+  /** What it goes on with that it was given before. */
+  readonly kept?: KeptState | undefined;
   readonly intent: ProxyIntent;
   /** Keys and roots that it is to get apart. */
   readonly secrets: readonly SecretUse[];
@@ -95,11 +97,11 @@ export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: Co
     cache.proxies.set(proxy, { ...known, snapshot });
     return known.compiled;
   }
-  const intent = isSame ? known.compiled.intent : buildIntent({ index, view, proxy, workload }, cache.intents);
-  const inputs = { snapshot, view, proxy, intent };
   // Most changes are of endpoints: nothing else is looked at. (What patches were done to is not kept.)
   const isOfEndpoints = isSame && known.snapshot.index === index && known.compiled.patches === undefined;
-  const compiled = isOfEndpoints ? withEndpoints(known.compiled, inputs, cache) : compileIntent(inputs, cache);
+  const compiled = isOfEndpoints
+    ? withEndpoints(known.compiled, { snapshot, view }, cache)
+    : compileAnew({ snapshot, view, proxy, workload }, cache);
   cache.proxies.set(proxy, { snapshot, view, workload, compiled });
   return compiled;
 }
@@ -108,10 +110,12 @@ interface CompileInputs {
   readonly snapshot: MeshSnapshot;
   readonly view: ProxyView;
   readonly proxy: MeshProxy;
-  readonly intent: ProxyIntent;
+  readonly workload: Workload | undefined;
 }
 
-function lookUpEndpoints({ snapshot, view }: CompileInputs, cache: CompileCache): EndpointLookup {
+type EndpointInputs = Pick<CompileInputs, 'snapshot' | 'view'>;
+
+function lookUpEndpoints({ snapshot, view }: EndpointInputs, cache: CompileCache): EndpointLookup {
   return {
     endpoints: snapshot.endpoints,
     ways: snapshot.index.networks.gateways,
@@ -120,15 +124,18 @@ function lookUpEndpoints({ snapshot, view }: CompileInputs, cache: CompileCache)
   };
 }
 
-function withEndpoints(before: CompiledProxy, inputs: CompileInputs, cache: CompileCache): CompiledProxy {
-  const { destinations } = inputs.intent;
-  const desired = cache.envoy.withEndpoints(before.desired, destinations, lookUpEndpoints(inputs, cache));
-  return desired === before.desired ? before : { ...before, desired };
+function withEndpoints(before: CompiledProxy, inputs: EndpointInputs, cache: CompileCache): CompiledProxy {
+  const lookup = lookUpEndpoints(inputs, cache);
+  const desired = cache.envoy.withEndpoints(before.desired, before.intent.destinations, lookup);
+  const kept = cache.envoy.kept(before.intent, lookup);
+  return desired === before.desired && kept === before.kept ? before : { ...before, desired, kept };
 }
 
-function compileIntent(inputs: CompileInputs, cache: CompileCache): CompiledProxy {
-  const { snapshot, view, proxy, intent } = inputs;
+function compileAnew(inputs: CompileInputs, cache: CompileCache): CompiledProxy {
+  const { snapshot, view, proxy, workload } = inputs;
   const { index } = snapshot;
+  const patches = cache.patches.of(index, proxy);
+  const intent = buildIntent({ index, view, proxy, workload, isPatched: patches.length > 0 }, cache.intents);
   const lookup = lookUpEndpoints(inputs, cache);
   const { onDemand, outbound } = intent;
   const { desired, offered } =
@@ -137,8 +144,8 @@ function compileIntent(inputs: CompileInputs, cache: CompileCache): CompiledProx
       : cache.envoy.compileOnDemand(intent, outbound, onDemand, lookup);
   const secrets = secretsOf(intent, cache.secrets);
   const origins = (typeUrl: string, name: string) => originsOf({ intent, view, secrets }, typeUrl, name);
-  const patches = cache.patches.of(index, proxy);
-  if (patches.length === 0) return { desired, offered, intent, secrets, origins };
+  const kept = cache.envoy.kept(intent, lookup);
+  if (patches.length === 0) return { desired, offered, kept, intent, secrets, origins };
   const patcher = cache.patchers.of(patches, proxy.kind);
   const patched = patcher.patch(desired, offered);
   return {
@@ -211,7 +218,7 @@ function originsOf({ intent, view, secrets }: Compiled, typeUrl: string, name: s
   switch (typeUrl) {
     case TYPE_URL.cluster:
     case TYPE_URL.endpoints:
-      return [...intent.destinations.values()]
+      return [...(intent.nameable ?? intent.destinations).values()]
         .filter((d) => destinationName(d.ref, d.use) === name)
         .flatMap((d) => [...ruleOf(d, view), d.origin]);
     case TYPE_URL.routes:

@@ -6,11 +6,12 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { KubeObject } from '../src/kube/types.ts';
 import type { MeshProxy } from '../src/model/proxy.ts';
-import { CompileCache } from '../src/pipeline.ts';
+import { CompileCache, compileProxy } from '../src/pipeline.ts';
 import { rounds } from './fixture/counts.ts';
 import { meshProxy } from './fixture/mesh-proxy.ts';
 import { newStore, remove, resourcesOf, upsert } from './fixture/mesh-store.ts';
 import { arbitraryMesh } from './scenarios/arbitrary-mesh.ts';
+import { missingClusters } from './scenarios/nameable.ts';
 
 const FACTOR = rounds(1, 100);
 
@@ -312,6 +313,7 @@ describe('following changes', { timeout: 120_000 * FACTOR }, () => {
             resourcesOf(PROXIES, anew.snapshot, new CompileCache()),
           );
           expect(followed.diagnostics).toEqual(anew.diagnostics);
+          for (const each of PROXIES) expect(missingClusters(compileProxy(snapshot, each, cache))).toEqual([]);
         }
         // What proxies share does not show in what each is given by itself.
         const alone = PROXIES.flatMap((each) => resourcesOf([each], snapshot, new CompileCache()));

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { readCalls, runCall } from './scenarios/calls.ts';
 import { findCases, goldensOf, isGolden, loadCase, SCENARIOS, showsTelemetry } from './scenarios/goldens.ts';
+import { missingClusters, withNameable } from './scenarios/nameable.ts';
 import { staticBootstrap } from './scenarios/static-bootstrap.ts';
 
 const envoy = findEnvoy();
@@ -36,9 +37,13 @@ describe.each(findCases())('%s', (name) => {
     if (call.rule !== undefined) expect(rule).toBe(call.rule);
   });
 
+  test.each([...scenario.proxies.keys()])('%s has the clusters that its routes and listeners name', (proxy) => {
+    expect(missingClusters(scenario.proxies.get(proxy)!.compiled)).toEqual([]);
+  });
+
   test.skipIf(envoy === undefined).each([...scenario.proxies.keys()])('Envoy accepts what %s gets', async (proxy) => {
     const path = join(scratch, `${name.replaceAll('/', '-')}-${proxy}.pb`);
-    writeFileSync(path, staticBootstrap(scenario.proxies.get(proxy)!.compiled.desired));
+    writeFileSync(path, staticBootstrap(withNameable(scenario.proxies.get(proxy)!.compiled)));
     const args = ['--mode', 'validate', '--disable-hot-restart', '--log-level', 'error', '--config-path', path];
     const { stdout, stderr } = await promisify(execFile)(envoy!, args).catch((e: Error) => ({
       stdout: '',

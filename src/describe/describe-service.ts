@@ -37,9 +37,8 @@ export function describeService(options: DescribeServiceOptions): ServiceFact {
   const decoded = decodeService(service, cluster.name);
   const host = `${name}.${namespace}.svc.cluster.local`;
   const caller = options.caller ?? findCaller(mesh, cluster, namespace);
-  const destinations = [...(caller?.compiled.intent.destinations.values() ?? [])].filter(
-    ({ ref, use }) => ref.host === host && use === 'proxy',
-  );
+  const { nameable, destinations: named } = caller?.compiled.intent ?? { destinations: new Map() };
+  const destinations = [...(nameable ?? named).values()].filter(({ ref, use }) => ref.host === host && use === 'proxy');
   const routes = caller === undefined ? [] : routesTo(caller, host);
   const entries = entriesTo(mesh, cluster, host);
   const rule = destinations.find((destination) => destination.rule !== undefined)?.rule;

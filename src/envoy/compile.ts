@@ -11,6 +11,7 @@ import { IdentityMemo } from '../incremental/identity-memo.ts';
 import { Layers } from '../incremental/layered-map.ts';
 import { LineageMemo } from '../incremental/lineage-memo.ts';
 import { RecentValues } from '../incremental/recent-values.ts';
+import { destinationKey } from '../intent/destination-state.ts';
 import type { DestinationIntent, EndpointIntent } from '../intent/destination-types.ts';
 import type { VirtualHostIntent } from '../intent/route-types.ts';
 import type { SideTelemetry } from '../intent/telemetry-types.ts';
@@ -24,7 +25,7 @@ import type {
   ProxyIntent,
   TcpPortIntent,
 } from '../intent/types.ts';
-import type { DesiredState, OfferedState, XdsResource } from '../xds/types.ts';
+import type { DesiredState, KeptState, OfferedState, XdsResource } from '../xds/types.ts';
 import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough } from './clusters.ts';
 import { EndpointResources } from './endpoint-resources.ts';
 import { assignmentContext, buildLoadAssignment } from './endpoints.ts';
@@ -32,7 +33,7 @@ import { buildGatewayHttpListener, buildGatewayTcpListener } from './listeners-g
 import { buildOpenInbound, buildVirtualInbound } from './listeners-inbound.ts';
 import { buildHttpListener, buildTcpListener, buildVirtualOutbound } from './listeners-outbound.ts';
 import { onBothFamilies } from './messages.ts';
-import { destinationName, TYPE_URL, unclaimedName } from './names.ts';
+import { destinationName, destinationNamed, TYPE_URL, unclaimedName } from './names.ts';
 import { OnDemandParts } from './on-demand.ts';
 import { ResourceCache } from './resource-cache.ts';
 import { RouteTables } from './route-tables.ts';
@@ -86,6 +87,8 @@ export class EnvoyCompiler {
     if (this.#ownMaps.get(key)?.deref() === undefined) this.#ownMaps.delete(key);
   });
   readonly #states = new IdentityMemo<DesiredState>();
+  readonly #keptClusters = new IdentityMemo<(name: string) => XdsResource | undefined>();
+  readonly #kept = new IdentityMemo<KeptState>();
   /** Of the maps of an intent, and all their later versions: what they become. */
   readonly #clusters = new LineageMemo<DerivedMap<DestinationIntent, XdsResource>>();
   readonly #endpoints = new LineageMemo<RecentValues<EndpointResources>>();
@@ -133,6 +136,33 @@ export class EnvoyCompiler {
           [TYPE_URL.routes, routes],
         ]),
     );
+  }
+
+  /**
+   * Of an intent that has fewer destinations than it could: what goes on being good for a proxy that has more of them. The same
+   * for the same destinations and endpoints.
+   */
+  kept({ nameable }: ProxyIntent, lookup: EndpointLookup): KeptState | undefined {
+    if (nameable === undefined) return undefined;
+    const find = (name: string) => {
+      const ref = destinationNamed(name);
+      return ref && nameable.get(destinationKey({ use: 'proxy', ref }));
+    };
+    const cluster = this.#keptClusters.get([nameable], '', () => (name) => {
+      const destination = find(name);
+      return destination && this.#cluster(destination);
+    });
+    return this.#kept.get([nameable, lookup.endpoints, lookup.ways], lookup.scope, () => {
+      const endpoints = (name: string) => {
+        const destination = find(name);
+        if (destination?.discovery.kind !== 'endpoints') return undefined;
+        return this.#loadAssignment(destination, lookup.of(destination));
+      };
+      return new Map([
+        [TYPE_URL.cluster, cluster],
+        [TYPE_URL.endpoints, endpoints],
+      ]);
+    });
   }
 
   /** What was compiled of an intent with these destinations, with the endpoints that there are now. */
@@ -222,17 +252,20 @@ export class EnvoyCompiler {
 
   #endpointsOf(destinations: ProxyIntent['destinations'], lookup: EndpointLookup): ResourceMap {
     const scopes = this.#endpoints.get(destinations, '', () => new RecentValues());
-    const build = (destination: DestinationIntent, endpoints: readonly EndpointIntent[]): XdsResource => {
-      const name = destinationName(destination.ref, destination.use);
-      const { locality } = destination;
-      const kind = locality === undefined ? ENDPOINTS : ENDPOINTS_BY_PLACE;
-      return this.#cache.get(endpoints, `${name} ${assignmentContext(locality)}`, kind, () =>
-        buildLoadAssignment(name, endpoints, locality),
-      );
-    };
+    const build = (destination: DestinationIntent, endpoints: readonly EndpointIntent[]) =>
+      this.#loadAssignment(destination, endpoints);
     const { resources, isNew } = scopes.get(lookup.scope, () => new EndpointResources(build)).of(destinations, lookup);
     if (isNew) scopes.turn();
     return resources;
+  }
+
+  #loadAssignment(destination: DestinationIntent, endpoints: readonly EndpointIntent[]): XdsResource {
+    const name = destinationName(destination.ref, destination.use);
+    const { locality } = destination;
+    const kind = locality === undefined ? ENDPOINTS : ENDPOINTS_BY_PLACE;
+    return this.#cache.get(endpoints, `${name} ${assignmentContext(locality)}`, kind, () =>
+      buildLoadAssignment(name, endpoints, locality),
+    );
   }
 
   #outboundListeners({ telemetry, hasIpv6 }: ProxyIntent, outbound: OutboundIntent, onDemand?: OnDemand): ResourceMap {

@@ -32,6 +32,13 @@ export function destinationName(ref: DestinationRef, use: 'proxy' | 'sni' = 'pro
     : `outbound_.${ref.port}_.${ref.subset}_.${ref.host}`;
 }
 
+/** What a name of the first form stands for; undefined for any other name. */
+export function destinationNamed(name: string): DestinationRef | undefined {
+  const [direction, port, subset, host, more] = name.split('|');
+  if (direction !== 'outbound' || subset === undefined || host === undefined || more !== undefined) return undefined;
+  return { host, port: Number(port), subset };
+}
+
 /** `inbound|9080||` */
 export function inboundName(port: number): string {
   return `inbound|${port}||`;

@@ -93,6 +93,11 @@ export class VersionedMap<K, V> implements ReadonlyMap<K, V> {
     return keys;
   }
 
+  /** No other version has been made of it. */
+  get isLatest(): boolean {
+    return this.#entries !== undefined;
+  }
+
   get size(): number {
     return this.#size;
   }

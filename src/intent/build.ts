@@ -20,6 +20,7 @@ import {
 import type { DestinationIntent, DestinationRef } from './destination-types.ts';
 import { buildGateway, isExit } from './gateway.ts';
 import { buildInbound, type InboundMesh, selectServices } from './inbound.ts';
+import { DestinationNames, NamedDestinations } from './named-destinations.ts';
 import { OutboundState } from './outbound-state.ts';
 import { refsOf } from './route-refs.ts';
 import type { RouteTableIntent } from './route-types.ts';
@@ -40,11 +41,24 @@ export class IntentCache {
   readonly #virtualHosts = new VirtualHostCache();
   readonly #outbound = new RecentValues<OutboundState>();
   readonly #destinations = new RecentValues<DestinationState>();
+  readonly #names = new DestinationNames();
+  readonly #named = new RecentValues<NamedDestinations>();
   /** Of clients that see the same from several namespaces, one. */
   readonly #siblings = new WeakMap<ProxyView, OutboundState>();
 
   sidecar(view: ProxyView): { readonly outbound: OutboundIntent; readonly destinations: ProxyIntent['destinations'] } {
     return { outbound: this.#outboundOf(view), destinations: this.#destinationsOf(view, 'proxy') };
+  }
+
+  /** Of a sidecar's destinations, those that its routes, its listeners and its telemetry name. */
+  named(
+    view: ProxyView,
+    { outbound, destinations }: ReturnType<IntentCache['sidecar']>,
+    collectors: readonly DestinationRef[],
+  ): ProxyIntent['destinations'] {
+    const key = [view.key, ...collectors.map(refKey)].join(' ');
+    const named = this.#named.get(key, () => new NamedDestinations(this.#names, collectors));
+    return this.#names.select(destinations, named.of(outbound));
   }
 
   /** Each namespace has its own, for short names; but most of it is the same for all. */
@@ -66,6 +80,7 @@ export class IntentCache {
   turn(): void {
     this.#outbound.turn();
     this.#destinations.turn();
+    this.#named.turn();
   }
 
   /** One map for all namespaces, unless rules or services are not the same for all of them. */
@@ -91,6 +106,8 @@ export interface IntentInputs {
   readonly view: ProxyView;
   readonly proxy: MeshProxy;
   readonly workload: Workload | undefined;
+  /** EnvoyFilters are done to it, and there is no telling what those name. */
+  readonly isPatched: boolean;
 }
 
 export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyIntent {
@@ -100,16 +117,13 @@ export function buildIntent(inputs: IntentInputs, cache: IntentCache): ProxyInte
   const { kind, upstreamMark, families } = proxy;
   const frame = { kind, telemetry, upstreamMark, ...(families !== undefined && { hasIpv6: true as const }) };
   if (proxy.kind === 'gateway') return { ...frame, ...gatewayParts(inputs, services, telemetry, cache) };
-  const { outbound, destinations } = cache.sidecar(view);
-  const onDemand = proxy.delivery === undefined || proxy.delivery === 'FULL' ? {} : { onDemand: proxy.delivery };
-  return {
-    ...frame,
-    ...onDemand,
-    outbound,
-    inbound: inboundOf(inputs, services, cache),
-    gateway: undefined,
-    destinations,
-  };
+  const sidecar = cache.sidecar(view);
+  const { outbound, destinations } = sidecar;
+  const whole = { ...frame, outbound, inbound: inboundOf(inputs, services, cache), gateway: undefined, destinations };
+  if (proxy.delivery !== undefined && proxy.delivery !== 'FULL') return { ...whole, onDemand: proxy.delivery };
+  if (inputs.isPatched) return whole;
+  const collectors = [...collectorsOf(telemetry.client), ...collectorsOf(telemetry.server)];
+  return { ...whole, destinations: cache.named(view, sidecar, collectors), nameable: destinations };
 }
 
 /** One object for all proxies that the same Telemetry concerns, and that see the same collectors. */

@@ -174,7 +174,7 @@ function farFrom(service: MeshService, { far }: Vantage): DestinationInputs['far
   return isIn(far.gateway) ? 'gateway' : isIn(far.direct) ? 'direct' : undefined;
 }
 
-export function destinationKey({ use, ref }: DestinationIntent): string {
+export function destinationKey({ use, ref }: Pick<DestinationIntent, 'use' | 'ref'>): string {
   return `${use}|${refKey(ref)}`;
 }
 

@@ -59,7 +59,6 @@ const NOTHING: HostPart = {
   names: [],
   madeUp: [],
 };
-const NO_HOSTS = new VersionedMap<string, VirtualHostIntent>();
 
 export class OutboundState {
   readonly #cache: VirtualHostCache;
@@ -174,7 +173,7 @@ export class OutboundState {
     for (const [port, concerned] of hosts) {
       const domains = this.#domainsOf(port);
       for (const host of domains.settle()) concerned.add(host);
-      const before = this.#tables.get(port) ?? NO_HOSTS;
+      const before = this.#tables.get(port) ?? new VersionedMap();
       const after = before.with([...concerned].map((host) => [host, this.#buildHost(host, port, domains)] as const));
       if (after === before) continue;
       this.#tables.set(port, after);
@@ -244,7 +243,7 @@ export class OutboundState {
     const { http, byName, ...rest } = place;
     const { port } = place;
     if (http === 'port') {
-      const hosts = this.#tables.get(port) ?? NO_HOSTS;
+      const hosts = this.#tables.get(port) ?? new VersionedMap();
       return { ...rest, table: { name: String(port), hosts, otherwise: unknown, ...(byName && { byName }) } };
     }
     // The place of a service that has addresses of its own: whatever host a request names, it came for this service.

@@ -22,8 +22,10 @@ export interface ProxyIntent {
   readonly outbound: OutboundIntent | undefined;
   readonly inbound: InboundIntent | undefined;
   readonly gateway: GatewayIntent | undefined;
-  /** Everything that traffic can be sent to, by use, host, port and subset. */
+  /** Everything that traffic is sent to, by use, host, port and subset. */
   readonly destinations: ReadonlyMap<string, DestinationIntent>;
+  /** Where that is only what routes and listeners name: everything that they could. */
+  readonly nameable?: ReadonlyMap<string, DestinationIntent>;
 }
 
 export interface OutboundIntent {

@@ -9,7 +9,7 @@ import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshSnapshot } from '../model/snapshot.ts';
 import type { MeshStore, StoreUpdate } from '../model/store.ts';
 import type { SourceEvent, SourceListener, SourceProblem } from '../sources/contract.ts';
-import type { DesiredState, OfferedState } from '../xds/types.ts';
+import type { DesiredState, KeptState, OfferedState } from '../xds/types.ts';
 import type { ProxyPatches } from './findings/idle-patches.ts';
 import { Turns } from './turns.ts';
 
@@ -20,6 +20,8 @@ export interface CompiledProxy {
   readonly secrets: readonly SecretUse[];
   /** What the proxy may ask for beyond that; absent where it is given everything. */
   readonly offered?: OfferedState;
+  /** What it goes on with that it was given before. */
+  readonly kept?: KeptState | undefined;
   /** What EnvoyFilters do to it; absent where none concerns the proxy. */
   readonly patches?: ProxyPatches;
   /** The objects behind a resource, for blame. */

@@ -175,7 +175,8 @@ export class XdsStream {
   #update(): void {
     if (this.#proxy === undefined) return;
     try {
-      this.#session.update(this.#proxy.desired(), this.#offered(this.#proxy));
+      const desired = this.#proxy.desired();
+      this.#session.update(desired, this.#offered(this.#proxy), this.#proxy.kept?.());
       if (!this.#hasDesired) this.#session.foresee(this.#proxy.foreseen?.() ?? new Map());
       this.#hasDesired = true;
     } catch (error) {

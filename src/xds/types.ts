@@ -33,6 +33,13 @@ export interface Offer {
 /** Type URL -> what there is on demand. Types that are not in it have nothing but what is pushed. */
 export type OfferedState = ReadonlyMap<string, Offer>;
 
+/**
+ * Type URL -> what there is now under a name that the proxy has or asks for, and need not have any more: a cluster that no
+ * route names since, say, to which requests are still under way. It goes on with that as it is now; a name without a resource is taken back.
+ * The same functions while none of their answers has changed.
+ */
+export type KeptState = ReadonlyMap<string, (name: string) => XdsResource | undefined>;
+
 /** envoy.config.core.v3.Node as the stream's first request gave it; `metadata` is the Struct as plain JSON. */
 export interface XdsNode {
   readonly id: string;
@@ -100,6 +107,8 @@ export interface XdsProxy {
   opens?(typeUrl: string): void;
   /** What it may ask for by name, as of the last call of `desired`. Delta only; absent where everything is pushed. */
   offered?(): OfferedState;
+  /** What it need not have and is not to lose, as of the last call of `desired`; absent where there is no such thing. */
+  kept?(): KeptState;
   /** Type URL -> names on offer that the proxy is likely to ask for: it is given them at once. */
   foreseen?(): ReadonlyMap<string, Iterable<string>>;
   /** The proxy asked for these names on offer, or holds them from an earlier stream. */

@@ -207,9 +207,13 @@ function brief(value: unknown, key = ''): unknown {
   return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, brief(v, k)]));
 }
 
+/** `unnamed`: destinations without a route to them, which are not pushed. */
 export function intentGolden(intent: ProxyIntent, telemetry = false): string {
   const { telemetry: told, ...rest } = intent;
-  const shown = JSON.parse(JSON.stringify(telemetry ? intent : rest, listed), dropEmpty) as Json;
+  const { nameable = intent.destinations } = intent;
+  const unnamed = [...nameable.keys()].filter((key) => !intent.destinations.has(key)).sort();
+  const all = { ...(telemetry ? intent : rest), destinations: nameable, nameable: undefined, unnamed };
+  const shown = JSON.parse(JSON.stringify(all, listed), dropEmpty) as Json;
   return text(telemetry ? shown : withoutNames(shown));
 }
 

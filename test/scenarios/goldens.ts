@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { diagnoseIdlePatches } from '../../src/runtime/findings/idle-patches.ts';
 import { diagnosticsGolden, envoyGolden, intentGolden } from './golden-text.ts';
+import { withNameable } from './nameable.ts';
 import { loadScenario, type Scenario } from './scenario.ts';
 
 export const SCENARIOS = fileURLToPath(new URL('../../scenarios', import.meta.url));
@@ -26,7 +27,7 @@ export function goldensOf(scenario: Scenario, telemetry: boolean): Map<string, s
   const files = new Map<string, string>();
   for (const [name, { compiled, bare }] of scenario.proxies) {
     files.set(`intent.${name}.yaml`, intentGolden(compiled.intent, telemetry));
-    files.set(`envoy.${name}.yaml`, envoyGolden(compiled.desired, bare.desired, telemetry));
+    files.set(`envoy.${name}.yaml`, envoyGolden(withNameable(compiled), withNameable(bare), telemetry));
   }
   const patches = [...scenario.proxies.values()].flatMap(({ compiled }) => compiled.patches ?? []);
   const said = [...scenario.diagnostics, ...diagnoseIdlePatches(patches)];

@@ -11,6 +11,7 @@ import { provenPod } from '../../xds/proven-pod.ts';
 import { SECRET_TYPE } from '../../xds/session/type-urls.ts';
 import {
   type DesiredState,
+  type KeptState,
   type OfferedState,
   type PeerIdentity,
   type XdsBackend,
@@ -58,6 +59,7 @@ interface KnownProxy {
 }
 
 const NOTHING_OFFERED: OfferedState = new Map();
+const NOTHING_KEPT: KeptState = new Map();
 
 export class AdsBackend implements XdsBackend {
   readonly #options: AdsBackendOptions;
@@ -127,6 +129,7 @@ export class AdsBackend implements XdsBackend {
         return last;
       },
       offered: () => compiled?.offered ?? NOTHING_OFFERED,
+      kept: () => compiled?.kept ?? NOTHING_KEPT,
       foreseen: () => this.#learnt.of(workload),
       asked: (typeUrl, names) => this.#learnt.note(workload, typeUrl, names),
       acknowledged: (typeUrl, _nonce, resources) => answers.acknowledged(typeUrl, resources),

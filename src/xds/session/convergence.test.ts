@@ -4,13 +4,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { rounds } from '#test/fixture/counts.ts';
-import type { DesiredState, XdsResource } from '../types.ts';
+import type { DesiredState, KeptState, XdsResource } from '../types.ts';
 import { rememberDiffs } from './map-diff.ts';
 import { Session, type SessionResponse } from './session.ts';
 import { ModelClient, type ModelValue, request } from './testing/model-client.ts';
 import { CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE } from './type-urls.ts';
 
 const TYPES = [CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE];
+const KEPT_TYPES = [CLUSTER_TYPE, ENDPOINT_TYPE];
 const CLUSTERS = ['a', 'b', 'c', 'd', 'e'];
 const ROUTES = ['r1', 'r2', 'r3'];
 
@@ -61,6 +62,20 @@ function desiredOf(shape: Shape): DesiredState {
   return state;
 }
 
+/** What routes name of it, and that the rest is kept. */
+function namedOf(shape: Shape): { desired: DesiredState; kept: KeptState } {
+  const all = desiredOf(shape);
+  const routes = [...(all.get(ROUTE_TYPE)?.values() ?? [])];
+  const named = new Set(routes.flatMap(({ value }) => (JSON.parse(Buffer.from(value).toString()) as ModelValue).refs));
+  const desired = new Map(
+    [...all].map(([type, resources]) => {
+      const isNamed = ([name]: [string, XdsResource]) => named.has(name) || !KEPT_TYPES.includes(type);
+      return [type, new Map([...resources].filter(isNamed))];
+    }),
+  );
+  return { desired, kept: new Map(KEPT_TYPES.map((type) => [type, (name: string) => all.get(type)?.get(name)])) };
+}
+
 type Step =
   | { kind: 'change'; shape: Shape }
   | { kind: 'deliver-request' }
@@ -84,14 +99,24 @@ class Pair {
   session = this.#newSession();
   readonly client = new ModelClient();
   readonly onTheWay: SessionResponse[] = [];
-  desired: DesiredState;
+  desired: DesiredState = new Map();
+  kept: KeptState = new Map();
   nowMs = 0;
   onReceived: () => void = () => {};
+  onSent: (response: SessionResponse) => void = () => {};
   readonly #diff = rememberDiffs();
+  readonly #isNamed: boolean;
 
-  constructor(shape: Shape) {
-    this.desired = desiredOf(shape);
-    this.session.update(this.desired);
+  /** `isNamed`: only the clusters that routes name are desired. */
+  constructor(shape: Shape, isNamed = false) {
+    this.#isNamed = isNamed;
+    this.change(shape);
+  }
+
+  change(shape: Shape): void {
+    if (this.#isNamed) ({ desired: this.desired, kept: this.kept } = namedOf(shape));
+    else this.desired = desiredOf(shape);
+    this.session.update(this.desired, undefined, this.kept);
   }
 
   #newSession(): Session {
@@ -99,15 +124,16 @@ class Pair {
   }
 
   pump(): void {
-    for (let response = this.session.next(this.nowMs); response; response = this.session.next(this.nowMs))
+    for (let response = this.session.next(this.nowMs); response; response = this.session.next(this.nowMs)) {
       this.onTheWay.push(response);
+      this.onSent(response);
+    }
   }
 
   step(step: Step): boolean {
     switch (step.kind) {
       case 'change':
-        this.desired = desiredOf(step.shape);
-        this.session.update(this.desired);
+        this.change(step.shape);
         break;
       case 'deliver-request': {
         const next = this.client.requests.shift();
@@ -124,7 +150,7 @@ class Pair {
       }
       case 'reconnect':
         this.session = this.#newSession();
-        this.session.update(this.desired);
+        this.session.update(this.desired, undefined, this.kept);
         this.onTheWay.length = 0;
         this.client.reconnect();
     }
@@ -211,6 +237,37 @@ describe('a delta session with a client like Envoy', () => {
       }),
       { numRuns: rounds(400), seed: 2 },
     );
+  });
+
+  it('takes no cluster back that is not needed any more but still there, and keeps it as it is now', () => {
+    let [kept, gone] = [0, 0];
+    fc.assert(
+      fc.property(shapes(false), stepsOf(false), (shape, steps) => {
+        const pair = new Pair(shape, true);
+        const find = (type: string, name: string) => pair.kept.get(type)?.(name)?.version;
+        pair.onSent = ({ typeUrl, removed }) => {
+          if (typeUrl !== CLUSTER_TYPE) return;
+          gone += removed.length;
+          expect(removed.filter((name) => find(typeUrl, name) !== undefined)).toEqual([]);
+        };
+        for (const step of steps) pair.step(step);
+        pair.settle();
+        const { client, desired } = pair;
+        for (const type of KEPT_TYPES) {
+          for (const [name, { version }] of desired.get(type) ?? []) {
+            expect(client.of(type).get(name)?.version).toBe(version);
+          }
+          for (const [name, { version }] of client.of(type)) {
+            if (!desired.get(type)?.has(name)) kept++;
+            expect(version).toBe(find(type, name));
+          }
+        }
+        expect([...client.warming]).toEqual([]);
+      }),
+      { numRuns: rounds(400), seed: 5 },
+    );
+    // Both happened often enough to prove something.
+    expect({ kept, gone }).toEqual({ kept: expect.toSatisfy((n) => n > 20), gone: expect.toSatisfy((n) => n > 20) });
   });
 
   it('isolates what is refused: everything good arrives, everything bad is blamed, and nothing is tried for ever', () => {

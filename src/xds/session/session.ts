@@ -2,7 +2,7 @@
 // The state of one discovery stream, without any I/O: requests go in, responses come out, and time is an argument.
 import {
   type DesiredState,
-  type Offer,
+  type KeptState,
   type OfferedState,
   type XdsNack,
   XdsRefusal,
@@ -11,7 +11,7 @@ import {
 import { type DiffMaps, diffMaps, type ResourceMap } from './map-diff.ts';
 import { mayRemove, mayUpsert } from './send-gates.ts';
 import { SharedLists, wrappedBytes } from './shared-lists.ts';
-import { NO_OFFER, type Outstanding, type Rejection, TypeState } from './type-state.ts';
+import { NO_OFFER, type Outstanding, type Plan, type Rejection, TypeState, UNKNOWN } from './type-state.ts';
 import {
   CLUSTER_TYPE,
   ENDPOINT_TYPE,
@@ -112,6 +112,7 @@ export class Session {
   #ordered: TypeState[] = [];
   #desired: DesiredState = new Map();
   #offered: OfferedState = new Map();
+  #kept: KeptState = new Map();
   #foreseen: ReadonlyMap<string, Iterable<string>> = new Map();
   readonly #virtualHosts = new VirtualHostAsks();
   #nonces = 0;
@@ -131,12 +132,13 @@ export class Session {
   }
 
   /** What the client should hold from now on. Maps that did not change should be the same objects as before. */
-  update(desired: DesiredState, offered: OfferedState = this.#offered): void {
+  update(desired: DesiredState, offered: OfferedState = this.#offered, kept: KeptState = this.#kept): void {
     this.#desired = desired;
     this.#offered = offered;
+    this.#kept = kept;
     // At once, even if nothing can be sent now: of a client that reads slowly only the latest state is kept.
     for (const state of this.#ordered) {
-      const isNew = state.plan(this.#resourcesOf(state.typeUrl), this.#offerOf(state.typeUrl), this.#diff);
+      const isNew = state.plan(this.#planOf(state.typeUrl), this.#diff);
       if (isNew && state.typeUrl === VIRTUAL_HOST_TYPE) this.#virtualHosts.resolveAgain(state);
     }
   }
@@ -224,7 +226,7 @@ export class Session {
   acknowledged(): HeldType[] {
     return this.#ordered.map(({ typeUrl, held, rejected }) => {
       // What a client goes on with that refuses something is not known: some take the parts that are good.
-      const taken = [...held.values()].filter(([name]) => !rejected.has(name));
+      const taken = [...held.values()].filter(([name, each]) => each !== UNKNOWN && !rejected.has(name));
       const versions = new Map(taken.map(([name, { version }]) => [name, version]));
       return { typeUrl, versions, rejected };
     });
@@ -242,16 +244,16 @@ export class Session {
     throw new XdsRefusal('INVALID_ARGUMENT', `a stream may name ${MAX_STRANGE_BYTES} bytes of what there is not`);
   }
 
-  #resourcesOf(typeUrl: string): ResourceMap {
-    return this.#desired.get(typeUrl) ?? NO_RESOURCES;
-  }
-
-  #offerOf(typeUrl: string): Offer {
-    return this.#offered.get(typeUrl) ?? NO_OFFER;
+  #planOf(typeUrl: string): Plan {
+    return {
+      resources: this.#desired.get(typeUrl) ?? NO_RESOURCES,
+      offer: this.#offered.get(typeUrl) ?? NO_OFFER,
+      kept: this.#kept.get(typeUrl),
+    };
   }
 
   #addType(typeUrl: string): TypeState {
-    const state = new TypeState(typeUrl, this.#resourcesOf(typeUrl), this.#offerOf(typeUrl));
+    const state = new TypeState(typeUrl, this.#planOf(typeUrl));
     this.#types.set(typeUrl, state);
     this.#ordered = [...this.#types.values()].sort((a, b) => sendRank(a.typeUrl) - sendRank(b.typeUrl));
     return state;
@@ -355,7 +357,8 @@ export class Session {
     // Without listeners it uses no routes.
     const listeners = this.#types.get(LISTENER_TYPE);
     if (listeners !== undefined && listeners.held.size + listeners.upserts.size === 0) return false;
-    return this.#resourcesOf(typeUrl).size + this.#offerOf(typeUrl).resources.size > 0;
+    const { resources, offer } = this.#planOf(typeUrl);
+    return resources.size + offer.resources.size > 0;
   }
 
   #mayHaveSomething(state: TypeState): boolean {

@@ -21,13 +21,23 @@ export interface Rejection {
   readonly message: string;
 }
 
+/** What there is of a type now. */
+export interface Plan {
+  /** The client should have all of it. */
+  readonly resources: ResourceMap;
+  /** It gets of it what it asks for. */
+  readonly offer: Offer;
+  /** See KeptState. */
+  readonly kept: ((name: string) => XdsResource | undefined) | undefined;
+}
+
 export const NO_OFFER: Offer = { resources: new Map() };
 
 /** Below that, looking for what others asked by costs more than it spares. */
 const MANY = 64;
 
 /** Equals no version: what the client holds is not known. */
-const UNKNOWN: Held = { version: '' };
+export const UNKNOWN: Held = { version: '' };
 
 export class TypeState {
   readonly typeUrl: string;
@@ -53,7 +63,10 @@ export class TypeState {
   isUnnamed = false;
 
   #planned: ResourceMap;
-  #offer: Offer = NO_OFFER;
+  #offer: Offer;
+  #kept: Plan['kept'];
+  /** Names that the client has for no other reason than that they are kept. */
+  readonly #keptNames = new Set<string>();
   /** Route configurations whose virtual hosts are asked for, whatever these are called. */
   readonly #tables = new Set<string>();
   #newlyAsked: string[] = [];
@@ -61,11 +74,11 @@ export class TypeState {
   readonly #forced = new Set<string>();
   #lastNonce = '';
 
-  /** `resources`, `offer`: what there is of the type now. */
-  constructor(typeUrl: string, resources: ResourceMap, offer: Offer = NO_OFFER) {
+  constructor(typeUrl: string, { resources, offer, kept }: Plan) {
     this.typeUrl = typeUrl;
     this.#planned = resources;
     this.#offer = offer;
+    this.#kept = kept;
   }
 
   get lastNonce(): string {
@@ -111,7 +124,15 @@ export class TypeState {
   /** What there should be under a name that the client may have asked for. */
   #wanted(name: string): XdsResource | undefined {
     const pushed = this.#planned.get(name);
-    return pushed ?? (this.names.has(name) ? this.#offer.resources.get(name) : undefined);
+    if (pushed !== undefined) return pushed;
+    const isAsked = this.names.has(name);
+    const offered = isAsked ? this.#offer.resources.get(name) : undefined;
+    return offered ?? (isAsked || this.held.has(name) ? this.#kept?.(name) : undefined);
+  }
+
+  /** What there is under a name, if the client has it or asks for it. */
+  #known(name: string): XdsResource | undefined {
+    return this.#planned.get(name) ?? this.#offer.resources.get(name) ?? this.#kept?.(name);
   }
 
   #ask(name: string): void {
@@ -127,11 +148,12 @@ export class TypeState {
       this.#settleAll();
       return;
     }
-    const wanted = this.#planned.get(name) ?? this.#offer.resources.get(name);
+    const wanted = this.#known(name);
     const shared = wanted?.name ?? name;
     this.#ask(shared);
     if (!this.held.has(shared) && wanted !== undefined) {
       this.upserts.set(shared, wanted);
+      if (this.#kept !== undefined) this.#noteKept(shared, wanted);
       return;
     }
     const isAnswered = wanted !== undefined || this.held.has(shared) || this.#offer.standIn !== undefined;
@@ -201,11 +223,10 @@ export class TypeState {
   resume(versions: readonly (readonly [string, string])[], mustAnswer: boolean): void {
     if (!mustAnswer && this.#holdsAll(versions)) return;
     for (const [name, version] of versions) {
-      const offered = this.#planned.has(name) ? undefined : this.#offer.resources.get(name);
-      const known = this.#planned.get(name) ?? offered;
+      const known = this.#known(name);
       const shared = known?.name ?? name;
       // In use there, even if it was given unasked.
-      if (offered !== undefined) this.#ask(shared);
+      if (!this.#planned.has(name) && this.#offer.resources.has(name)) this.#ask(shared);
       this.held.set(shared, known?.version === version ? known : { version });
       // Gone here, but held there: an ordinary removal, in its own time.
       this.absent.delete(shared);
@@ -237,19 +258,21 @@ export class TypeState {
   }
 
   /**
-   * Works out what must be sent so that the client holds `resources`, and what it asked for of `offer`. False when both are
-   * as they were.
+   * Works out what must be sent so that the client holds what is planned. False when that is as it was.
    */
-  plan(resources: ResourceMap, offer: Offer, diff: DiffMaps): boolean {
-    const [from, before] = [this.#planned, this.#offer];
-    if (resources === from && offer === before) return false;
+  plan({ resources, offer, kept }: Plan, diff: DiffMaps): boolean {
+    const [from, before, keptBefore] = [this.#planned, this.#offer, this.#kept];
+    if (resources === from && offer === before && kept === keptBefore) return false;
     this.#planned = resources;
     this.#offer = offer;
+    this.#kept = kept;
     if (resources !== from) {
       const names = diff(from, resources);
       this.held.follow(from, resources, names);
       for (const name of names) this.#settle(name);
     }
+    // What was about to be taken back may be kept again.
+    if (kept !== keptBefore) for (const name of [...this.#keptNames, ...this.removals]) this.#settle(name);
     if (offer.resources === before.resources) return true;
     for (const name of diff(before.resources, offer.resources)) {
       if (this.names.has(name) || this.held.has(name)) this.#settle(name);
@@ -267,9 +290,15 @@ export class TypeState {
     for (const name of new Set([...this.#planned.keys(), ...held, ...todo])) this.#settle(name);
   }
 
+  #noteKept(name: string, real: XdsResource | undefined): void {
+    if (real !== undefined && !this.#planned.has(name) && !this.#offer.resources.has(name)) this.#keptNames.add(name);
+    else this.#keptNames.delete(name);
+  }
+
   /** Brings the three to-do collections up to date for one name. */
   #settle(name: string): void {
     const real = this.#wanted(name);
+    if (this.#kept !== undefined) this.#noteKept(name, real);
     const held = this.held.get(name);
     const standIn = real === undefined && this.names.has(name) ? this.#offer.standIn?.(name) : undefined;
     // What is gone is taken back first, in its own time: others may still use it.
@@ -310,7 +339,8 @@ export class TypeState {
   /** With nothing left to send, and as many held as there are, the client holds just what is planned. */
   #compact(): void {
     const isSettled = this.upserts.size + this.removals.size + this.absent.size + this.#forced.size === 0;
-    if (!isSettled || this.held.size !== this.#planned.size || this.#offer.resources.size > 0) return;
+    if (!isSettled || this.held.size !== this.#planned.size) return;
+    if (this.#offer.resources.size + this.#keptNames.size > 0) return;
     if (this.held.differences * 4 > this.#planned.size) this.held.becomes(this.#planned);
   }
 
@@ -377,10 +407,10 @@ export class TypeState {
   #stillRefused(names: readonly string[]): XdsResource[] {
     return names.flatMap((name) => {
       const current = this.isSubscribed(name) ? this.#wanted(name) : undefined;
-      if (current === undefined) return [];
-      if (this.held.get(name)?.version === current.version) return [current];
-      // Another version is to be sent, and may yet change back to this one, which was refused but never tried alone.
-      if (this.upserts.has(name)) this.held.set(name, UNKNOWN);
+      if (current !== undefined && this.held.get(name)?.version === current.version) return [current];
+      // Another version is to be sent, and may yet change back to this one, which was refused but never tried alone; or
+      // it is to be taken back, and was perhaps never taken.
+      if (this.upserts.has(name) || this.removals.has(name)) this.held.set(name, UNKNOWN);
       return [];
     });
   }

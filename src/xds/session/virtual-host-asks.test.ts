@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
-import { TypeState } from './type-state.ts';
+import { NO_OFFER, TypeState } from './type-state.ts';
 import { VIRTUAL_HOST_TYPE } from './type-urls.ts';
 import { VirtualHostAsks } from './virtual-host-asks.ts';
 
 test('names that somebody makes up are all answered, and only so many and so long ones are remembered', () => {
-  const state = new TypeState(VIRTUAL_HOST_TYPE, new Map());
+  const state = new TypeState(VIRTUAL_HOST_TYPE, { resources: new Map(), offer: NO_OFFER, kept: undefined });
   const asks = new VirtualHostAsks();
   const long = `80/${'a'.repeat(10_000)}`;
   asks.subscribe(state, [long, '80/made.up']);
