@@ -130,11 +130,7 @@ export class Discovery {
         },
         nowMs: clock.nowMs,
         onHandshakeError: (error, address) => handshakes.take(error, address),
-        onError: (error, about) => {
-          if (about === 'handler') log.error({ err: error }, 'a discovery stream failed');
-          else if (about === 'limit') xdsLog.limited(error);
-          else log.debug({ err: error.message }, 'a connection failed');
-        },
+        onError: (error, about) => xdsLog.failed(error, about),
       },
       signal,
     );

@@ -109,7 +109,7 @@ export async function serve(options: ServeOptions, signal: AbortSignal): Promise
         metrics.xds(event);
         xdsLog.take(event);
       },
-      onError: (error) => log.error({ err: error }, 'a discovery stream failed'),
+      onError: (error, about) => xdsLog.failed(error, about),
     },
     signal,
   );

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Broken and hostile clients, and configuration that nobody should write, on a real server process: time and memory stay
 // bounded, what is wrong is named, and a client that does nothing wrong is served all the while.
+import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
+import { connect as connectTcp } from 'node:net';
 import type { Client } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { messagePrefix } from '../../src/xds/grpc/framing.ts';
@@ -161,6 +163,19 @@ describe('a client', () => {
     talkative.send(deltaRequest({ node: { ...NODE, metadata }, typeUrl: CLUSTER_TYPE }));
     expect(await talkative.ended).toMatchObject({ code: 3, details: expect.stringContaining('metadata are longer') });
     await expectServed();
+  });
+
+  test('that speaks no HTTP/2, a hundred times, is worth no line of the log', async () => {
+    const before = serve.errors.length;
+    await Promise.all(
+      Array.from({ length: 100 }, async () => {
+        const socket = connectTcp(serve.ports.xds, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\n\r\n'));
+        socket.on('error', () => {}).resume();
+        await once(socket, 'close');
+      }),
+    );
+    await expectServed();
+    expect(serve.errors.slice(before)).toEqual([]);
   });
 
   test('that begins large messages and ends none is cut off, however many streams it has', async () => {

@@ -15,6 +15,8 @@ const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 export class ServeProcess {
   readonly dir = mkdtempSync(join(tmpdir(), 'isthmus-hostile-'));
   ports = { xds: 0, admin: 0 };
+  /** Lines of the log that are errors. */
+  readonly errors: string[] = [];
   #process: ChildProcess | undefined;
 
   /** Resolves when it listens and has read `files`, by name. */
@@ -28,7 +30,8 @@ export class ServeProcess {
     child.once('exit', (code) => started.reject(new Error(`serve ended with ${code}`)));
     createInterface(child.stdout!).on('line', (line) => {
       if (!line.startsWith('{')) return;
-      const { msg, xds, admin } = JSON.parse(line) as { msg: string; xds: number; admin: number };
+      const { level, msg, xds, admin } = JSON.parse(line) as { level: string; msg: string; xds: number; admin: number };
+      if (level === 'error') serve.errors.push(line);
       if (msg === 'listening') serve.ports = { xds, admin };
       if (msg === 'the files have been read') started.resolve();
     });

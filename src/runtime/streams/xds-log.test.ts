@@ -9,11 +9,11 @@ test('a connection that a limit refused is told of, once a minute', () => {
   let nowMs = 0;
   const xdsLog = new XdsLog(log, () => nowMs);
   const error = new Error('192.0.2.1 has 4000 connections already and gets no more');
-  xdsLog.limited(error);
+  xdsLog.failed(error, 'limit');
   nowMs += 59_000;
-  xdsLog.limited(error);
+  xdsLog.failed(error, 'limit');
   nowMs += 2_000;
-  xdsLog.limited(error);
+  xdsLog.failed(error, 'limit');
   expect(lines.map((line) => JSON.parse(line))).toEqual(
     Array(2).fill({ level: 40, reason: error.message, msg: 'a connection was refused' }),
   );

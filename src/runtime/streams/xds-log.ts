@@ -37,8 +37,15 @@ export class XdsLog {
     this.#log.warn(details, 'Envoy refused a response; finding out which part of it');
   }
 
+  /** What of a handler's is our fault; of connections, whoever dials can make as many fail as there is room for in a log. */
+  failed(error: Error, about: 'handler' | 'connection' | 'limit'): void {
+    if (about === 'handler') this.#log.error({ err: error }, 'a discovery stream failed');
+    else if (about === 'limit') this.#limited(error);
+    else this.#log.debug({ err: error.message }, 'a connection failed');
+  }
+
   /** A connection that the server's limits refused: without a word of it here, its proxy would wait for nobody knows what. */
-  limited(error: Error): void {
+  #limited(error: Error): void {
     const nowMs = this.#nowMs();
     if (nowMs - this.#limitedAtMs < REPEAT_MS) return;
     this.#limitedAtMs = nowMs;
