@@ -43,14 +43,14 @@ export interface Overlaid {
 
 /** The clusters as they are. */
 export function inputOf({ clusters }: SeenMesh): MeshInput {
-  const { name, ruledBy, watches } = rulersOf(clusters);
+  const { planes, meshNames, watches } = rulersOf(clusters);
   return {
     clusters: clusters.map(({ id, objects, zones, roots }): ClusterInput => {
-      const ruler = ruledBy.get(id);
+      const ruler = planes.get(id);
       return {
         id,
-        name: name.get(id) ?? id,
-        ...(ruler !== undefined && { ruledBy: ruler }),
+        name: meshNames.get(id) ?? id,
+        ...(ruler !== undefined && ruler !== id && { ruledBy: ruler }),
         watches: watches.get(id) ?? [],
         objects,
         ...(zones && { zones }),

@@ -14,6 +14,7 @@ import { permitted } from '../analyze/permitted.ts';
 import { matchRegistry } from '../analyze/remote-secrets.ts';
 import { readRoots } from '../analyze/roots.ts';
 import { demandAnswer, type InstallTarget, readTarget } from '../install-target.ts';
+import { type PlacedCluster, placeClusters, type Topology } from '../mesh/verify/topology.ts';
 import { UserError } from '../user-error.ts';
 
 export interface SeeOptions {
@@ -113,30 +114,31 @@ async function allContexts(kubeconfig: string | undefined): Promise<string[]> {
 }
 
 /** Which cluster's control plane rules a cluster, and by which names it knows those that it reads. */
-export interface Rulers {
-  readonly name: ReadonlyMap<string, string>;
-  readonly ruledBy: ReadonlyMap<string, string>;
+export interface Rulers extends Topology {
   readonly watches: ReadonlyMap<string, readonly { readonly cluster: string; readonly name: string }[]>;
 }
 
-export function rulersOf(clusters: readonly SeenCluster[]): Rulers {
-  const name = new Map<string, string>();
-  const ruledBy = new Map<string, string>();
-  const watches = new Map<string, { cluster: string; name: string }[]>();
-  const known = clusters.map((each) => ({ id: each.id, server: each.target.client.server, caPem: each.target.caPem }));
-  for (const { id, installation } of clusters) {
-    if (installation.role === 'primary') name.set(id, installation.clusterName ?? id);
-    for (const registry of installation.registries) {
-      const match = matchRegistry(registry, known);
-      if (match === undefined) continue;
-      watches.set(id, [...(watches.get(id) ?? []), { cluster: match.id, name: registry.name }]);
-      const other = clusters.find((each) => each.id === match.id);
-      if (other?.installation.role !== 'remote' || ruledBy.has(match.id)) continue;
-      ruledBy.set(match.id, id);
-      name.set(match.id, registry.name);
-    }
-  }
-  return { name, ruledBy, watches };
+export function rulersOf(clusters: readonly Pick<SeenCluster, 'id' | 'target' | 'installation'>[]): Rulers {
+  const placed = clusters.map(placedAsSeen);
+  const watches = placed.map(({ name: id, registries }) => {
+    const known = registries.map((registry) => ({ name: registry.name, match: matchRegistry(registry, placed) }));
+    return [
+      id,
+      known.flatMap(({ name, match }) => (match === undefined ? [] : [{ cluster: match.name, name }])),
+    ] as const;
+  });
+  return { ...placeClusters(placed, matchRegistry), watches: new Map(watches) };
+}
+
+function placedAsSeen({
+  id,
+  target,
+  installation,
+}: Pick<SeenCluster, 'id' | 'target' | 'installation'>): PlacedCluster {
+  const { role, clusterName: ownName, registries } = installation;
+  const { client, caPem } = target;
+  const untold = { calledInFile: undefined, servedBy: undefined, pilotAt: [], gatewayAddresses: [] };
+  return { ...untold, name: id, role, ownName, server: client.server, caPem, registries };
 }
 
 /** Names of gateways are looked up here, as the control plane looks them up where it runs. */

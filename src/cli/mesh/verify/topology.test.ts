@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
 import type { ClientConfig } from '../../../kube/config.ts';
+import { matchRegistry } from '../../analyze/remote-secrets.ts';
 import { nameServices } from './probe-objects.ts';
 import { groupOf, type PlacedCluster, pairUp, placeClusters } from './topology.ts';
 
@@ -39,6 +40,17 @@ test('the key of its Secret is its name in the mesh: by the CA, though the addre
   expect(planes.get('c')).toBe('a');
   expect(meshNames.get('c')).toBe('n2');
   expect(meshNames.get('b')).toBe('b');
+});
+
+test('for whoever asks what is done a mistyped address leads where it leads', () => {
+  const mistyped = registry('n2', { server: 'https://b:6443', caPem: 'ca of c' });
+  const clusters = [placed('a', { registries: [mistyped] }), placed('b'), remote('c')];
+  const { planes, meshNames } = placeClusters(clusters, matchRegistry);
+  expect(planes.get('c')).toBeUndefined();
+  expect(meshNames.get('c')).toBe('c');
+  const mended = registry('n2', { server: 'https://c:6443', caPem: 'ca of c' });
+  const well = placeClusters([placed('a', { registries: [mended] }), ...clusters.slice(1)], matchRegistry);
+  expect([well.planes.get('c'), well.meshNames.get('c')]).toEqual(['a', 'n2']);
 });
 
 test('what mesh.yaml says counts before what a broken cluster tells', () => {

@@ -47,18 +47,26 @@ export interface Topology {
   readonly meshNames: ReadonlyMap<string, string>;
 }
 
-export function placeClusters(clusters: readonly PlacedCluster[]): Topology {
+/** Which of these clusters a control plane watches by what its Secret holds. */
+type Behind = (registry: RemoteRegistry, clusters: readonly PlacedCluster[]) => PlacedCluster | undefined;
+
+/** `behind`: what is meant, mistyped addresses or not; whoever asks what is done goes by the addresses (`matchRegistry`). */
+export function placeClusters(clusters: readonly PlacedCluster[], behind: Behind = clusterBehind): Topology {
   const planes = new Map<string, string>();
   for (const cluster of clusters) {
     const plane =
-      cluster.role === 'primary' ? cluster.name : cluster.role === 'remote' ? planeOf(cluster, clusters) : undefined;
+      cluster.role === 'primary'
+        ? cluster.name
+        : cluster.role === 'remote'
+          ? planeOf(cluster, clusters, behind)
+          : undefined;
     if (plane !== undefined) planes.set(cluster.name, plane);
   }
   const meshNames = new Map(
     clusters.map((cluster) => {
       const plane = clusters.find(({ name }) => name === planes.get(cluster.name));
       // A remote cluster does not know its own name: the key of the Secret that its control plane has is it.
-      const key = plane?.registries.find((registry) => clusterBehind(registry, clusters) === cluster)?.name;
+      const key = plane?.registries.find((registry) => behind(registry, clusters) === cluster)?.name;
       const given = cluster.role === 'primary' ? cluster.ownName : key;
       return [cluster.name, given ?? cluster.calledInFile ?? cluster.name] as const;
     }),
@@ -67,11 +75,11 @@ export function placeClusters(clusters: readonly PlacedCluster[]): Topology {
 }
 
 /** By the file; by where its proxies dial; by who watches it; else the only control plane there is. */
-function planeOf(cluster: PlacedCluster, clusters: readonly PlacedCluster[]): string | undefined {
+function planeOf(cluster: PlacedCluster, clusters: readonly PlacedCluster[], behind: Behind): string | undefined {
   const primaries = clusters.filter(({ role }) => role === 'primary');
   const found =
     primaries.find(({ gatewayAddresses }) => gatewayAddresses.some((address) => cluster.pilotAt.includes(address))) ??
-    primaries.find(({ registries }) => registries.some((each) => clusterBehind(each, clusters) === cluster)) ??
+    primaries.find(({ registries }) => registries.some((each) => behind(each, clusters) === cluster)) ??
     (primaries.length === 1 ? primaries[0] : undefined);
   return cluster.servedBy ?? found?.name;
 }
