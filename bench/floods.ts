@@ -2,17 +2,17 @@
 // Floods and growth: node bench/floods.ts [--only storm,reconnects,resume,growth,large] [--services 200] [--streams 200] [--seconds 60]
 // [--reconnects 1000] [--large]. `isthmus serve` over files that `xdsload gen` wrote (XDSLOAD_BIN), in a process of its own.
 // --large: 10,000 reconnects, and 5,000 services with 2,000 proxies.
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { loadavg, tmpdir } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { root } from '../test/fixture/sandbox.ts';
 import { addressOf, FollowingStream } from './floods/following-stream.ts';
 import { type Held, SimulatedSidecar } from './on-demand/simulated-sidecar.ts';
 import { cpuSeconds, memoryMiB } from './plane/meter.ts';
 import type { Result } from './plane/result.ts';
+import { ADDRESS, type Server, Servers } from './plane/servers.ts';
 import { median, print } from './report.ts';
 
 const { values: flags } = parseArgs({
@@ -27,38 +27,20 @@ const { values: flags } = parseArgs({
 });
 const XDSLOAD = process.env['XDSLOAD_BIN'];
 const wanted = new Set(flags.only.split(','));
-const [PORT, ADMIN_PORT] = [15410, 15414];
 const CHANGES_PER_SECOND = 200;
 const HOT_SERVICES = 20;
 const SETTLE_LIMIT_MS = 60_000;
 /** After the first few, which Node's compiler takes part of, an endpoint's are alike. */
 const GROWTH_CHANGES = 10;
 
-const scratch = mkdtempSync(join(tmpdir(), 'isthmus-bench-floods-'));
-let plane: ChildProcess | undefined;
+const servers = new Servers();
+const { mesh, scratch } = servers;
 
-/** Writes a mesh and serves it; the process and the mesh's folder. */
-async function serve(services: number): Promise<{ pid: number; mesh: string }> {
-  const mesh = join(scratch, `mesh-${services}`);
+/** Writes a mesh and serves it, in the place of what was served before. */
+async function serve(services: number): Promise<Server> {
   rmSync(mesh, { recursive: true, force: true });
   spawnSync(XDSLOAD!, ['gen', '-services', String(services), '-out', mesh]);
-  const args = ['--config-dir', join(mesh, 'config'), '--grpc-addr', `127.0.0.1:${PORT}`, '--log-level', 'warn'];
-  // As users run it; the command becomes the server, one process.
-  plane = spawn(join(root, 'isthmus'), ['serve', ...args, '--admin-port', String(ADMIN_PORT)], { stdio: 'ignore' });
-  for (const deadline = performance.now() + 120_000; performance.now() < deadline; await sleep(200)) {
-    const response = await fetch(`http://127.0.0.1:${ADMIN_PORT}/ready`).catch(() => undefined);
-    if (response?.ok === true) return { pid: plane.pid!, mesh };
-  }
-  throw new Error('isthmus serve was not ready within two minutes');
-}
-
-async function stop(): Promise<void> {
-  const child = plane;
-  plane = undefined;
-  if (child === undefined || child.exitCode !== null) return;
-  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  child.kill('SIGINT');
-  await Promise.race([exited, sleep(10_000).then(() => child.kill('SIGKILL'))]);
+  return servers.isthmus();
 }
 
 const noise = () => `load ${loadavg()[0]!.toFixed(1)}`;
@@ -68,7 +50,7 @@ const quantile = (values: readonly number[], share: number) =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN;
 
 /** By turns an endpoint and a route of one hot service; returns how many changes were written. */
-async function makeStorm(mesh: string, written: Map<string, number[]>, seconds: number): Promise<number> {
+async function makeStorm(written: Map<string, number[]>, seconds: number): Promise<number> {
   const hot = [...written.keys()].map((name, i) => {
     const file = join(mesh, 'config', `ns-${i % 10}`, `svc-${String(i).padStart(5, '0')}.yaml`);
     return { name, file, text: readFileSync(file, 'utf8'), weight: 1 };
@@ -96,7 +78,7 @@ async function makeStorm(mesh: string, written: Map<string, number[]>, seconds: 
 
 async function measureStorm(withSlowReader: boolean): Promise<void> {
   const seconds = Number(flags.seconds);
-  const { pid, mesh } = await serve(Number(flags.services));
+  const { pid, stop } = await serve(Number(flags.services));
   const written = new Map(
     Array.from({ length: HOT_SERVICES }, (_, i) => [
       `outbound|80||svc-${String(i).padStart(5, '0')}.ns-${i % 10}.svc.cluster.local`,
@@ -105,7 +87,7 @@ async function measureStorm(withSlowReader: boolean): Promise<void> {
   );
   const streams = Array.from(
     { length: Number(flags.streams) },
-    (_, i) => new FollowingStream(`127.0.0.1:${PORT}`, i, { written, routes: ['80'] }),
+    (_, i) => new FollowingStream(ADDRESS, i, { written, routes: ['80'] }),
   );
   await Promise.race([Promise.all(streams.map(({ synced }) => synced)), sleep(SETTLE_LIMIT_MS)]);
   await sleep(1000);
@@ -119,7 +101,7 @@ async function measureStorm(withSlowReader: boolean): Promise<void> {
     memoryMiB(pid, 'VmRSS'),
   ];
   const ownCpu = cpuSeconds(process.pid);
-  const changes = await makeStorm(mesh, written, seconds);
+  const changes = await makeStorm(written, seconds);
   const endedAt = performance.now();
   while (!polite.every(({ isCurrent }) => isCurrent) && performance.now() - endedAt < SETTLE_LIMIT_MS) await sleep(20);
   const settledMs = performance.now() - endedAt;
@@ -167,10 +149,10 @@ function sum(streams: readonly FollowingStream[], member: 'messages' | 'bytes'):
 
 /** The first sync of so many proxies, all at once, and then changes, by xdsload; undefined when not all of them got it. */
 async function load(services: number, proxies: number, repeat: number): Promise<Result | undefined> {
-  const { pid, mesh } = await serve(services);
+  const { pid, stop } = await serve(services);
   const json = join(scratch, 'result.json');
   rmSync(json, { force: true });
-  const where = ['-addr', `127.0.0.1:${PORT}`, '-dir', mesh, '-pid', String(pid), '-json', json];
+  const where = ['-addr', ADDRESS, '-dir', mesh, '-pid', String(pid), '-json', json];
   const what = ['-proxies', String(proxies), '-repeat', String(repeat), '-change', 'eds,vs'];
   const calm = ['-max-others', '99', '-calm', '1s', '-timeout', '10m'];
   const args = ['run', ...where, ...what, ...calm];
@@ -207,14 +189,14 @@ async function measureResumed(services: number, proxies: number): Promise<void> 
   const connectAll = (held?: Held) =>
     Array.from({ length: proxies }, (_, i) => {
       const options = { delivery: 'FULL' as const, used, ...(held === undefined ? {} : { held }) };
-      return new SimulatedSidecar(`127.0.0.1:${PORT}`, i, options);
+      return new SimulatedSidecar(ADDRESS, i, options);
     });
   console.log(
     `\n${proxies} proxies come back to a control plane that was restarted, ${services} services (${noise()})`,
   );
   let held: Held | undefined;
   for (const what of ['saying nothing', 'telling what they have']) {
-    const { pid } = await serve(services);
+    const { pid, stop } = await serve(services);
     const cpu = cpuSeconds(pid);
     const startedAt = performance.now();
     const all = connectAll(held);
@@ -286,8 +268,7 @@ if (XDSLOAD === undefined) {
     if (wanted.has('growth')) await measureGrowth();
     if (flags.large && wanted.has('large')) await measureFirstSync(5000, 2000);
   } finally {
-    plane?.kill('SIGKILL');
-    rmSync(scratch, { recursive: true, force: true });
+    servers.close();
   }
 }
 process.exit(0);
