@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { meshProxy } from '#test/fixture/mesh-proxy.ts';
@@ -37,7 +38,12 @@ function destinationsOf(index: MeshIndex, views: ViewCache, intents: IntentCache
   return PROXIES.map((proxy) => {
     const view = buildView(index, proxy, views);
     const alone = { ...buildView(index, proxy, new ViewCache()), anywhere: undefined };
-    return { view, shared: intents.sidecar(view).destinations, own: new IntentCache().sidecar(alone).destinations };
+    const [shared, own] = [intents.sidecar(view), new IntentCache().sidecar(alone)];
+    const named = {
+      shared: intents.named(view, shared, []),
+      own: new IntentCache().named(alone, own, []),
+    };
+    return { view, shared: shared.destinations, own: own.destinations, named };
   });
 }
 
@@ -51,9 +57,16 @@ test('clients of several namespaces share the destinations that are the same for
       for (const { object, isRemoved } of changes) {
         const { index } = store.apply([isRemoved ? remove(object) : upsert(object)]).snapshot;
         const all = destinationsOf(index, views, intents);
-        for (const { shared, own } of all) expect(new Map(shared)).toEqual(new Map(own));
+        for (const { shared, own, named } of all) {
+          expect(new Map(shared)).toEqual(new Map(own));
+          expect(new Map(named.shared)).toEqual(new Map(named.own));
+        }
         const [first, ...others] = all.filter(({ view, own }) => view.anywhere !== undefined && own.size > 0);
-        for (const other of others) other.shared === first!.shared ? sharing++ : apart++;
+        for (const other of others) {
+          other.shared === first!.shared ? sharing++ : apart++;
+          if (other.shared !== first!.shared || !isDeepStrictEqual(other.named.own, first!.named.own)) continue;
+          expect(other.named.shared).toBe(first!.named.shared);
+        }
       }
     }),
     { seed: 20260101, numRuns: 60 },
