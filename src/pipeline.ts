@@ -40,10 +40,11 @@ export interface CompiledProxy {
 }
 
 interface KnownProxy {
-  readonly snapshot: MeshSnapshot;
+  /** Changed in place: a change of endpoints concerns every proxy, and what is made anew for each is garbage soon. */
+  snapshot: MeshSnapshot;
   readonly view: ProxyView;
   readonly workload: Workload | undefined;
-  readonly compiled: CompiledProxy;
+  compiled: CompiledProxy;
 }
 
 /** Everything that compiling keeps from one proxy to the next, and from one snapshot to the next. */
@@ -94,14 +95,16 @@ export function compileProxy(snapshot: MeshSnapshot, proxy: MeshProxy, cache: Co
   // With the view and the pod, all but the endpoints is as it was.
   const isSame = known?.view === view && known.workload === workload;
   if (isSame && known.snapshot.endpoints === endpoints) {
-    cache.proxies.set(proxy, { ...known, snapshot });
+    known.snapshot = snapshot;
     return known.compiled;
   }
   // Most changes are of endpoints: nothing else is looked at. (What patches were done to is not kept.)
-  const isOfEndpoints = isSame && known.snapshot.index === index && known.compiled.patches === undefined;
-  const compiled = isOfEndpoints
-    ? withEndpoints(known.compiled, { snapshot, view }, cache)
-    : compileAnew({ snapshot, view, proxy, workload }, cache);
+  if (isSame && known.snapshot.index === index && known.compiled.patches === undefined) {
+    known.compiled = withEndpoints(known.compiled, { snapshot, view }, cache);
+    known.snapshot = snapshot;
+    return known.compiled;
+  }
+  const compiled = compileAnew({ snapshot, view, proxy, workload }, cache);
   cache.proxies.set(proxy, { snapshot, view, workload, compiled });
   return compiled;
 }

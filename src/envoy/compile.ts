@@ -8,7 +8,7 @@ import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/en
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { DerivedMap } from '../incremental/derived-map.ts';
 import { IdentityMemo } from '../incremental/identity-memo.ts';
-import { Layers } from '../incremental/layered-map.ts';
+import { LayeredMap, Layers } from '../incremental/layered-map.ts';
 import { LineageMemo } from '../incremental/lineage-memo.ts';
 import { RecentValues } from '../incremental/recent-values.ts';
 import { destinationKey } from '../intent/destination-state.ts';
@@ -89,6 +89,7 @@ export class EnvoyCompiler {
   readonly #states = new IdentityMemo<DesiredState>();
   readonly #keptClusters = new IdentityMemo<(name: string) => XdsResource | undefined>();
   readonly #kept = new IdentityMemo<KeptState>();
+  readonly #endpointLayers = new IdentityMemo<DesiredState>();
   /** Of the maps of an intent, and all their later versions: what they become. */
   readonly #clusters = new LineageMemo<DerivedMap<DestinationIntent, XdsResource>>();
   readonly #endpoints = new LineageMemo<RecentValues<EndpointResources>>();
@@ -125,17 +126,20 @@ export class EnvoyCompiler {
             .get(outbound.httpPorts, '', () => new DerivedMap((port) => this.#routeTables.of(port.table), nameOf))
             .of(outbound.httpPorts);
     const loadAssignments = this.#endpointsOf(destinations, endpoints);
-    return this.#states.get(
-      [clusters, loadAssignments, listeners, routes],
-      '',
-      () =>
-        new Map([
-          [TYPE_URL.cluster, clusters],
-          [TYPE_URL.endpoints, loadAssignments],
-          [TYPE_URL.listener, listeners],
-          [TYPE_URL.routes, routes],
-        ]),
-    );
+    return this.#states.get([clusters, loadAssignments, listeners, routes], '', () => {
+      const rest = new Map([
+        [TYPE_URL.cluster, clusters],
+        [TYPE_URL.listener, listeners],
+        [TYPE_URL.routes, routes],
+      ]);
+      return this.#state(rest, loadAssignments);
+    });
+  }
+
+  /** Endpoints change most often, and thousands of proxies have the same: of each no more than this pair is made anew. */
+  #state(rest: DesiredState, endpoints: ResourceMap): DesiredState {
+    const layer = this.#endpointLayers.get([endpoints], '', () => new Map([[TYPE_URL.endpoints, endpoints]]));
+    return new LayeredMap(rest, layer);
   }
 
   /**
@@ -168,7 +172,9 @@ export class EnvoyCompiler {
   /** What was compiled of an intent with these destinations, with the endpoints that there are now. */
   withEndpoints(state: DesiredState, destinations: ProxyIntent['destinations'], now: EndpointLookup): DesiredState {
     const endpoints = this.#endpointsOf(destinations, now);
-    return state.get(TYPE_URL.endpoints) === endpoints ? state : new Map([...state, [TYPE_URL.endpoints, endpoints]]);
+    if (state.get(TYPE_URL.endpoints) === endpoints) return state;
+    const isOther = ([typeUrl]: readonly [string, ResourceMap]): boolean => typeUrl !== TYPE_URL.endpoints;
+    return this.#state(state instanceof LayeredMap ? state.shared : new Map([...state].filter(isOther)), endpoints);
   }
 
   /** The same for a sidecar that fetches what a request needs: what it is pushed, and what it may ask for. */
@@ -186,9 +192,8 @@ export class EnvoyCompiler {
     );
     const pushed = this.#onDemand.pushedClusters({ destinations, outbound }, listeners, clusters);
     const hosts = this.#onDemand.hosts(outbound, onDemand);
-    const desired = new Map([
+    const rest = new Map([
       [TYPE_URL.cluster, this.#layers.of(pushed, this.#ownClusterMap(intent))],
-      [TYPE_URL.endpoints, this.#endpointsOf(destinations, endpoints)],
       [TYPE_URL.listener, listeners],
       [TYPE_URL.routes, this.#onDemand.tables(outbound, onDemand, (table) => this.#routeTables.of(table))],
       [TYPE_URL.virtualHost, hosts.pushed],
@@ -197,7 +202,7 @@ export class EnvoyCompiler {
       [TYPE_URL.cluster, this.#onDemand.clusterOffer(clusters)],
       [TYPE_URL.virtualHost, hosts.offer],
     ]);
-    return { desired, offered };
+    return { desired: this.#state(rest, this.#endpointsOf(destinations, endpoints)), offered };
   }
 
   #destinationClusters(destinations: ProxyIntent['destinations']): ResourceMap {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Files that have changed, relative to the directory; `anything` where that is not known. */
 export type Changed = ReadonlySet<string> | 'anything';
@@ -58,13 +57,23 @@ export class DirectoryWatch {
 
   /** Waits for a change; after `ms` without any it may have been missed. */
   async next(ms: number, signal: AbortSignal): Promise<Changed> {
-    if (!this.#isAnything && this.#changed.size === 0) {
-      const waiting = new AbortController();
-      this.#wake = () => waiting.abort();
-      const isOver = await sleep(ms, true, { signal: AbortSignal.any([signal, waiting.signal]) }).catch(() => false);
-      if (isOver) return 'anything';
-    }
+    if (!this.#isAnything && this.#changed.size === 0 && (await this.#isQuiet(ms, signal))) return 'anything';
     return this.take();
+  }
+
+  /** Waits; false as soon as something happens. */
+  #isQuiet(ms: number, signal: AbortSignal): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (isQuiet: boolean): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', wake);
+        resolve(isQuiet);
+      };
+      const wake = (): void => end(false);
+      const timer = setTimeout(() => end(true), ms);
+      signal.addEventListener('abort', wake);
+      this.#wake = wake;
+    });
   }
 
   close(): void {

@@ -61,6 +61,8 @@ export class FileSource implements Source {
   readonly cluster: string;
   readonly #dir: string;
   readonly #files = new Map<string, FileState>();
+  /** Of those the ones with problems. */
+  readonly #troubled = new Set<string>();
   readonly #ledger = new ObjectLedger<Told>();
   #problems: readonly SourceProblem[] = [];
   /** Lines that were asked for, by object and field: the same are asked for again and again. */
@@ -98,11 +100,23 @@ export class FileSource implements Source {
     watcher: DirectoryWatch,
   ): Promise<void> {
     const isWhole = [...files].every((file) => this.#isReplaced(file));
-    await waitFor(isWhole ? REPLACED_MS : SETTLE_MS, signal);
+    const settled = waitFor(isWhole ? REPLACED_MS : SETTLE_MS, signal);
+    // What is whole is read meanwhile.
+    const early = isWhole ? await this.#read(files, signal) : undefined;
+    await settled;
     const more = watcher.take();
+    const isStill = more !== 'anything' && more.size === 0 && (early === undefined || this.#isAsRead(early));
     // Still being written, as an editor does that makes its file anew.
-    if (more === 'anything' || more.size > 0) return this.#settleAndScan(listener, signal, watcher);
-    await this.#take(files, listener, signal);
+    if (!isStill) return this.#settleAndScan(listener, signal, watcher);
+    const states = early ?? (await this.#read(files, signal));
+    if (!signal.aborted) this.#tell(states, listener);
+  }
+
+  #isAsRead(states: ReadonlyMap<string, FileState | undefined>): boolean {
+    return [...states].every(([file, state]) => {
+      const stats = statSync(join(this.#dir, file), { throwIfNoEntry: false });
+      return stats !== undefined && stampOf(stats) === state?.stamp;
+    });
   }
 
   /** There is another file by the name of one that is known, with something in it. */
@@ -168,24 +182,30 @@ export class FileSource implements Source {
       return;
     }
     watcher.follow(found.directories);
-    await this.#take(new Set([...found.files, ...this.#files.keys()]), listener, signal, closing);
+    const states = await this.#read(new Set([...found.files, ...this.#files.keys()]), signal);
+    if (!signal.aborted) this.#tell(states, listener, closing);
   }
 
-  /** Reads these files, as far as they have changed, and tells what has changed in them. */
-  async #take(
-    files: ReadonlySet<string>,
-    listener: SourceListener,
-    signal: AbortSignal,
-    closing?: SourceEvent,
-  ): Promise<void> {
+  /** Reads these files, as far as they have changed; undefined for those that are gone. Not all of them once `signal` aborts. */
+  async #read(files: ReadonlySet<string>, signal: AbortSignal): Promise<ReadonlyMap<string, FileState | undefined>> {
     const slices = new Slices();
-    const standings = new Map<string, readonly Told[]>();
+    const states = new Map<string, FileState | undefined>();
     for (const file of [...files].sort()) {
-      const state = await this.#readFile(file, slices);
-      if (signal.aborted) return;
+      if (signal.aborted) break;
+      states.set(file, await this.#readFile(file, slices));
+    }
+    return states;
+  }
+
+  /** Tells what has changed in files that were read. */
+  #tell(states: ReadonlyMap<string, FileState | undefined>, listener: SourceListener, closing?: SourceEvent): void {
+    const standings = new Map<string, readonly Told[]>();
+    for (const [file, state] of states) {
       if (state === this.#files.get(file)) continue;
       if (state === undefined) this.#files.delete(file);
       else this.#files.set(file, state);
+      if (state === undefined || state.problems.length === 0) this.#troubled.delete(file);
+      else this.#troubled.add(file);
       standings.set(file, state === undefined ? [] : [...placesOf(file, state)]);
     }
     if (standings.size === 0 && closing === undefined) {
@@ -203,13 +223,13 @@ export class FileSource implements Source {
   }
 
   #allProblems(): SourceProblem[] {
-    const own = [...this.#files].filter(([, { problems }]) => problems.length > 0).sort(([a], [b]) => (a < b ? -1 : 1));
+    const own = [...this.#troubled].sort().flatMap((file) => this.#files.get(file)?.problems ?? []);
     const twice = this.#ledger.repeated().map(({ counts, out: { object, file } }) => {
       const name = objectName(object);
       const message = `${name} stands in ${counts.file} already; this one is left out`;
       return this.#problem(file, message, 'remove one of the two');
     });
-    return [...own.flatMap(([, { problems }]) => problems), ...atMost(twice)];
+    return [...own, ...atMost(twice)];
   }
 
   #problem(where: string, message: string, cure: string): SourceProblem {

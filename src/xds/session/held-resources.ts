@@ -6,6 +6,7 @@ import type { ResourceMap } from './map-diff.ts';
 export type Held = XdsResource | { readonly version: string };
 
 const NOTHING: ResourceMap = new Map();
+const NONE: ReadonlyMap<string, Held | undefined> = new Map();
 
 /**
  * What one client holds of one type. Most hold just what they should, so this is a shared map and the few differences to
@@ -13,8 +14,11 @@ const NOTHING: ResourceMap = new Map();
  */
 export class HeldResources {
   #base: ResourceMap = NOTHING;
-  /** undefined: not held, although it is in the base. */
-  readonly #differences = new Map<string, Held | undefined>();
+  /**
+   * undefined: not held, although it is in the base. Made when there is one, and let go of with the last: a map that lives as
+   * long as its stream has its table made anew whenever it becomes empty, and that is garbage which only a full collection finds.
+   */
+  #own: Map<string, Held | undefined> | undefined;
   #size = 0;
 
   get size(): number {
@@ -25,8 +29,12 @@ export class HeldResources {
     return this.#differences.size;
   }
 
+  get #differences(): ReadonlyMap<string, Held | undefined> {
+    return this.#own ?? NONE;
+  }
+
   get(name: string): Held | undefined {
-    return this.#differences.has(name) ? this.#differences.get(name) : this.#base.get(name);
+    return this.#own?.has(name) === true ? this.#own.get(name) : this.#base.get(name);
   }
 
   has(name: string): boolean {
@@ -35,15 +43,26 @@ export class HeldResources {
 
   set(name: string, held: Held): void {
     if (!this.has(name)) this.#size++;
-    if (this.#base.get(name) === held) this.#differences.delete(name);
-    else this.#differences.set(name, held);
+    if (this.#base.get(name) === held) this.#isAsInBase(name);
+    else this.#differs(name, held);
   }
 
   delete(name: string): void {
     if (!this.has(name)) return;
     this.#size--;
-    if (this.#base.has(name)) this.#differences.set(name, undefined);
-    else this.#differences.delete(name);
+    if (this.#base.has(name)) this.#differs(name, undefined);
+    else this.#isAsInBase(name);
+  }
+
+  #differs(name: string, held: Held | undefined): void {
+    this.#own ??= new Map();
+    this.#own.set(name, held);
+  }
+
+  #isAsInBase(name: string): void {
+    if (this.#own?.has(name) !== true) return;
+    if (this.#own.size === 1) this.#own = undefined;
+    else this.#own.delete(name);
   }
 
   *values(): Generator<[string, Held]> {
@@ -60,8 +79,8 @@ export class HeldResources {
     const held = names.map((name) => [name, this.get(name)] as const);
     this.#base = after;
     for (const [name, each] of held) {
-      if (after.get(name) === each) this.#differences.delete(name);
-      else this.#differences.set(name, each);
+      if (after.get(name) === each) this.#isAsInBase(name);
+      else this.#differs(name, each);
     }
   }
 
@@ -72,7 +91,7 @@ export class HeldResources {
   /** The client holds exactly what is in `map`. */
   becomes(map: ResourceMap): void {
     this.#base = map;
-    this.#differences.clear();
+    this.#own = undefined;
     this.#size = map.size;
   }
 }
