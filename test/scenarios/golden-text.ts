@@ -94,8 +94,8 @@ const SCHEMAS: Readonly<Record<string, readonly [title: string, schema: DescMess
 /** Resources that the bare mesh does not have just so, by type and name. */
 export function envoyGolden(desired: DesiredState, bare: DesiredState, telemetry = false): string {
   const shown: Record<string, Record<string, unknown>> = {};
-  for (const typeUrl of [...desired.keys()].sort()) {
-    const resources = desired.get(typeUrl)!;
+  const order = Object.keys(SCHEMAS);
+  for (const [typeUrl, resources] of [...desired].sort(([a], [b]) => order.indexOf(a) - order.indexOf(b))) {
     const [title, schema] = SCHEMAS[typeUrl]!;
     for (const resource of [...resources.values()].sort((a, b) => (a.name < b.name ? -1 : 1))) {
       if (bare.get(typeUrl)?.get(resource.name) === resource) continue;
