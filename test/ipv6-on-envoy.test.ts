@@ -71,6 +71,17 @@ describe.skipIf(envoyPath === undefined || isPossible !== 0)('IPv6 [needs namesp
     });
   });
 
+  test.each(['gateway by IPv6', 'gateway by IPv4'])('%s', (call) => {
+    expect(told(call)).toEqual({ pod: 'six', remote: BY_IPV6, caller: spiffe('edge') });
+  });
+
+  test('the kubelet finds the proxy, and behind it the application, at the first address of the pod', () => {
+    expect(result.calls['kubelet to six: is Envoy ready?']).toMatchObject({ status: 200 });
+    expect(told('kubelet to six: is the application?')).toEqual({ pod: 'six', remote: BY_IPV6 });
+    expect(told('kubelet to server: is the application?')).toEqual({ pod: 'server', remote: BY_IPV4 });
+    expect(result.calls['health port of six, something else']).toMatchObject({ status: 404 });
+  });
+
   test('what stays in the pod is left alone', () => {
     expect(told('both, to the loopback by IPv6')).toEqual({ pod: 'client', remote: '::1' });
     expect(told('six, to its own address')).toEqual({ pod: 'six', remote: 'fd88::12' });

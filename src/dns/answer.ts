@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a DNS query to its answer (RFC 1035, 2308, 6891), without a socket.
+import { isIPv6 } from 'node:net';
 import packet, { type Answer, type DecodedPacket, type Packet } from 'dns-packet';
 import { type GlobalNames, isUnder, lookUp, normalizeName } from './global-names.ts';
 
@@ -59,12 +60,14 @@ function buildReply(query: DecodedPacket, names: GlobalNames, zones: readonly st
   if (zone === undefined) return reply(RCODE.refused, []);
   const found = name === zone ? ({ kind: 'empty' } as const) : lookUp(names, name);
   if (found.kind === 'unknown') return reply(RCODE.nameError, [], [startOfAuthority(zone)]);
-  const wantsA = question.type === 'A' || (question.type as string) === 'ANY';
-  if (found.kind === 'empty' || !wantsA) return reply(RCODE.ok, [], [startOfAuthority(zone)]);
-  const { addresses } = found;
+  const asked: string = question.type;
+  const records = (found.kind === 'empty' ? [] : found.addresses)
+    .map((data) => ({ type: isIPv6(data) ? ('AAAA' as const) : ('A' as const), data }))
+    .filter(({ type }) => type === asked || asked === 'ANY');
+  if (records.length === 0) return reply(RCODE.ok, [], [startOfAuthority(zone)]);
   return reply(
     RCODE.ok,
-    addresses.map((data) => ({ type: 'A', class: 'IN', name: question.name, ttl: TTL_SECONDS, data })),
+    records.map((record) => ({ ...record, class: 'IN', name: question.name, ttl: TTL_SECONDS })),
   );
 }
 

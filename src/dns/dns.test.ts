@@ -30,6 +30,8 @@ const NAMES: GlobalNames = collectNames(
   [
     entry('reviews', ['reviews.default.global'], ['127.255.0.3']),
     entry('wild', ['*.bar.global'], ['127.255.0.9/32']),
+    entry('families', ['families.default.global'], ['fd00::9', '127.255.0.7']),
+    entry('six', ['six.default.global'], ['fd00::6/128', 'fd00:1::/64']),
     entry('nowhere', ['nowhere.default.global'], []),
     entry('other', ['api.example.com'], ['192.0.2.1']),
     entry('range', ['range.default.global'], ['10.0.0.0/8']),
@@ -63,13 +65,18 @@ function ask(
 
 const rcode = ({ flags = 0 }: DecodedPacket): number => flags & 0xf;
 const addresses = ({ answers = [] }: DecodedPacket) =>
-  answers.map((record) => (record.type === 'A' ? record.data : record.type));
+  answers.map((record) => (record.type === 'A' || record.type === 'AAAA' ? record.data : record.type));
 
 describe('answers', () => {
   test.each([
     ['reviews.default.global', 'A', 0, ['127.255.0.3']],
     ['Reviews.Default.GLOBAL', 'A', 0, ['127.255.0.3']],
     ['reviews.default.global', 'AAAA', 0, []],
+    ['families.default.global', 'A', 0, ['127.255.0.7']],
+    ['families.default.global', 'AAAA', 0, ['fd00::9']],
+    ['families.default.global', 'ANY', 0, ['127.255.0.7', 'fd00::9']],
+    ['six.default.global', 'A', 0, []],
+    ['six.default.global', 'AAAA', 0, ['fd00::6']],
     ['reviews.default.global', 'TXT', 0, []],
     ['reviews.default.global', 'SRV', 0, []],
     ['_http._tcp.reviews.default.global', 'SRV', 3, []],

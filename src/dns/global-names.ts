@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which addresses the ServiceEntries give to names. Reads raw objects: what the rest of a ServiceEntry says, and whether
 // it is right, is not the DNS server's business.
-import { isIPv4 } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import { allocatedOf, takesAddresses } from '../api/service-entry.ts';
 import type { KubeObject } from '../kube/types.ts';
 
@@ -28,7 +28,10 @@ export function collectNames(entries: Iterable<KubeObject>, zones: readonly stri
     const { hosts, addresses: listed, resolution } = (entry['spec'] ?? {}) as Readonly<Record<string, unknown>>;
     const { namespace = '', name: entryName = '' } = entry.metadata;
     const given = textsOf(listed);
-    const written = given.map(singleAddress).filter(isIPv4);
+    const written = given
+      .map(singleAddress)
+      .filter((text) => isIP(text) !== 0)
+      .sort(byFamily);
     const takes = takesAddresses(entry, {
       addresses: given,
       resolution: resolution === undefined ? 'NONE' : `${resolution}`,
@@ -73,7 +76,12 @@ export function isUnder(name: string, zone: string): boolean {
 
 /** `10.0.0.1/32` is an address as well; a wider range is none. */
 function singleAddress(text: string): string {
-  return text.endsWith('/32') ? text.slice(0, -3) : text;
+  return text.replace(text.includes(':') ? /\/128$/ : /\/32$/, '');
+}
+
+/** IPv4 first: those who take the first of them have it, as a rule. */
+function byFamily(a: string, b: string): number {
+  return isIP(a) - isIP(b);
 }
 
 function textsOf(value: unknown): string[] {

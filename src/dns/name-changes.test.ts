@@ -19,7 +19,7 @@ test('a name that comes, moves, loses its address and goes, each with what is le
   ]);
   const nowhere = names({ 'a.x.global': [] });
   expect(told(moved, nowhere)[0]).toBe(
-    'warn a.x.global has no single IPv4 address: its ServiceEntry needs one in `addresses`',
+    'warn a.x.global has no single address: its ServiceEntry needs one in `addresses`',
   );
   expect(told(nowhere, none)).toEqual(['info a.x.global is gone', 'info no names']);
 });

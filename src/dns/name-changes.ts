@@ -33,7 +33,7 @@ function describeName(
   before: GlobalName | undefined,
 ): NameChange {
   if (addresses.length === 0) {
-    const message = `${name} has no single IPv4 address: its ServiceEntry needs one in \`addresses\``;
+    const message = `${name} has no single address: its ServiceEntry needs one in \`addresses\``;
     return { level: 'warn', message, serviceEntry };
   }
   const was = before === undefined || before.addresses.length === 0 ? '' : `, was ${before.addresses.join(', ')}`;

@@ -210,7 +210,7 @@ function discoveryOf(destination: DestinationIntent): ClusterInit {
       const hollow = discovery.once && discovery.endpoints.length === 0;
       return {
         clusterDiscoveryType: { case: 'type', value: hollow ? Cluster_DiscoveryType.STATIC : value },
-        dnsLookupFamily: Cluster_DnsLookupFamily.V4_PREFERRED,
+        dnsLookupFamily: discovery.byIpv6 ? Cluster_DnsLookupFamily.V6_ONLY : Cluster_DnsLookupFamily.V4_PREFERRED,
         // An answer holds for its TTL; this is for a name that has none, and may have one at any moment.
         dnsRefreshRate: duration(5_000),
         respectDnsTtl: true,

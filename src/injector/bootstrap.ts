@@ -84,15 +84,19 @@ export function buildBootstrap(options: BootstrapOptions): Json {
         ...(options.otlpMetrics === undefined ? [] : [otlpCluster(options.otlpMetrics)]),
       ],
       listeners: [
-        httpListener(
-          'health',
-          options.healthPort ?? HEALTH_PORT,
-          [passOn(HEALTH_PATH, ADMIN_CLUSTER, '/ready'), ...probeRoutes(probes)],
-          probeFilters(probes),
-        ),
-        httpListener('metrics', options.metricsPort ?? METRICS_PORT, [
-          passOn('/stats/prometheus', ADMIN_CLUSTER, '/stats/prometheus'),
-        ]),
+        httpListener({
+          name: 'health',
+          port: options.healthPort ?? HEALTH_PORT,
+          podIp: options.podIp,
+          routes: [passOn(HEALTH_PATH, ADMIN_CLUSTER, '/ready'), ...probeRoutes(probes)],
+          filters: probeFilters(probes),
+        }),
+        httpListener({
+          name: 'metrics',
+          port: options.metricsPort ?? METRICS_PORT,
+          podIp: options.podIp,
+          routes: [passOn('/stats/prometheus', ADMIN_CLUSTER, '/stats/prometheus')],
+        }),
       ],
     },
     overload_manager: { resource_monitors: [connectionLimit()] },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The listener for the kubelet, and the clusters behind it: whether Envoy is ready, and how the application is.
 import type { AppProbe } from './app-probes.ts';
+import { INBOUND_SOURCE_V6 } from './redirect-rules.ts';
 
 type Json = Record<string, unknown>;
 
@@ -49,8 +50,8 @@ export function probeFilters(probes: readonly AppProbe[]): Json[] {
 }
 
 /**
- * By the pod's address, as the kubelet would have come, and with its patience with certificates. From 127.0.0.6, which
- * the redirect rules know as the proxy on its way to the application.
+ * By the pod's address, as the kubelet would have come, and with its patience with certificates. From 127.0.0.6, or `::6`
+ * where that address is of IPv6, which the redirect rules know as the proxy on its way to the application.
  */
 export function probeClusters(probes: readonly AppProbe[], podIp: string): Json[] {
   const distinct = new Map(probes.map((probe) => [clusterName(probe), probe]));
@@ -61,7 +62,10 @@ export function probeClusters(probes: readonly AppProbe[], podIp: string): Json[
       type: 'STATIC',
       connect_timeout: '1s',
       load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
-      upstream_bind_config: { source_address: { address: '127.0.0.6', port_value: 0 } },
+      upstream_bind_config: {
+        source_address: { address: '127.0.0.6', port_value: 0 },
+        extra_source_addresses: [{ address: { address: INBOUND_SOURCE_V6, port_value: 0 } }],
+      },
       ...checkOf(check),
     };
   });
@@ -116,7 +120,20 @@ function exactly(name: string, value: string): Json {
   return { name, string_match: { exact: value } };
 }
 
-export function httpListener(name: string, port: number, routes: readonly Json[], filters: readonly Json[] = []): Json {
+export interface HttpListenerOptions {
+  readonly name: string;
+  readonly port: number;
+  readonly podIp: string;
+  readonly routes: readonly Json[];
+  readonly filters?: readonly Json[];
+}
+
+/**
+ * At every IPv4 address, and at the pod's own, which may be one of IPv6. Nobody knows that before the pod is there, and `::`
+ * cannot be had where the kernel has no IPv6. An address that is not ready to be listened at (IPv6 looks for
+ * duplicates first) must not end Envoy.
+ */
+export function httpListener({ name, port, podIp, routes, filters = [] }: HttpListenerOptions): Json {
   const manager = {
     '@type': MANAGER,
     stat_prefix: name,
@@ -127,6 +144,8 @@ export function httpListener(name: string, port: number, routes: readonly Json[]
   return {
     name,
     address: { socket_address: { address: '0.0.0.0', port_value: port } },
+    additional_addresses: [{ address: { socket_address: { address: podIp, port_value: port } } }],
+    freebind: true,
     filter_chains: [{ filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }] }],
   };
 }

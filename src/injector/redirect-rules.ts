@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The packet rules that lead a pod's TCP through its proxy.
-import type { NetworkInterfaceInfo } from 'node:os';
 import type { Match, Rule, RuleTable, Verdict } from '../netfilter/rules.ts';
 
 export interface RedirectOptions {
@@ -65,21 +64,6 @@ export function buildRedirectRules(options: RedirectOptions): RuleTable {
       { name: 'inbound', type: 'nat', hook: 'prerouting', priority: -100, rules: inbound },
     ],
   };
-}
-
-/** Of the addresses that others can dial a pod with these interfaces at. */
-export function familiesOf(
-  interfaces: Readonly<Record<string, readonly NetworkInterfaceInfo[] | undefined>>,
-): 'IPv4' | 'IPv6' | 'both' {
-  const addresses = Object.values(interfaces).flatMap((each) => each ?? []);
-  const outer = addresses.filter(({ internal, address }) => !internal && !isLinkLocal(address));
-  if (!outer.some(({ family }) => family === 'IPv6')) return 'IPv4';
-  return outer.some(({ family }) => family === 'IPv4') ? 'both' : 'IPv6';
-}
-
-/** fe80::/10 */
-function isLinkLocal(address: string): boolean {
-  return /^fe[89ab]/i.test(address);
 }
 
 function inboundRules(ports: readonly number[] | undefined, verdict: Verdict, also: readonly Match[] = []): Rule[] {

@@ -107,8 +107,13 @@ export type Discovery =
       /** Whose endpoints it has while it has none. */
       readonly spare?: { readonly service: string; readonly portName: string; readonly split: TrafficSplit };
     }
-  /** `once`: the first address that the name resolves to, per connection. */
-  | { readonly kind: 'dns'; readonly once: boolean; readonly endpoints: readonly EndpointIntent[] }
+  /** `once`: the first address that the name resolves to, per connection; `byIpv6`: the proxy can dial no other. */
+  | {
+      readonly kind: 'dns';
+      readonly once: boolean;
+      readonly byIpv6?: true;
+      readonly endpoints: readonly EndpointIntent[];
+    }
   /** At the name that a request, or a connection's TLS, is for. */
   | { readonly kind: 'by-name' }
   /** Where the client was going anyway; `port`: but for the port. */

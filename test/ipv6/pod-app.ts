@@ -11,6 +11,7 @@ export interface PodCall {
   readonly port: number;
   /** Of HTTP; the address itself where absent. */
   readonly host?: string;
+  readonly path?: string;
 }
 
 /** What the other end said of itself and its caller; `error`: why there was no answer. */
@@ -45,10 +46,10 @@ for await (const line of createInterface(process.stdin)) {
   void dial(call).then((answer) => process.stdout.write(`${JSON.stringify({ id, answer })}\n`));
 }
 
-function getHttp({ address, port, host }: PodCall): Promise<PodAnswer> {
+function getHttp({ address, port, host, path = '/' }: PodCall): Promise<PodAnswer> {
   return new Promise((resolve) => {
     const headers = host === undefined ? {} : { host };
-    const sent = http.get({ host: address, port, headers, agent: false, timeout: PATIENCE_MS }, (response) => {
+    const sent = http.get({ host: address, port, path, headers, agent: false, timeout: PATIENCE_MS }, (response) => {
       let body = '';
       response.setEncoding('utf8').on('data', (chunk: string) => {
         body += chunk;

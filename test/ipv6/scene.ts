@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
-import { buildBootstrap, HEALTH_PORT, METRICS_PORT, PROXY_MARK } from '../../src/injector/bootstrap.ts';
+import { buildBootstrap, HEALTH_PATH, HEALTH_PORT, METRICS_PORT, PROXY_MARK } from '../../src/injector/bootstrap.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import { runControlPlane } from '../../src/runtime/control-plane.ts';
 import { ADS_ADDRESS, controlPlaneEndpoint, SDS_ADDRESS } from '../../src/xds/envoy-client.ts';
@@ -20,6 +20,13 @@ const ISTHMUS = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const NS = '/api/v1/namespaces/default';
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
 const XDS_PORT = 15_012;
+const GATEWAY_PORT = 8081;
+const OUTER_HOST = 'six.example.com';
+const PROBE = {
+  path: '/app-health/app/readyz',
+  appPort: 8080,
+  check: { kind: 'http', tls: false, appPath: '/' },
+} as const;
 const PATIENCE_MS = 60_000;
 
 export interface SceneResult {
@@ -28,12 +35,13 @@ export interface SceneResult {
   readonly logs: Readonly<Record<string, readonly string[]>>;
 }
 
-const PODS: readonly (PodSpec & { readonly app: string; readonly plain?: true })[] = [
+const PODS: readonly (PodSpec & { readonly app: string; readonly proxy?: 'gateway' | 'none' })[] = [
   { name: 'client', v4: '10.88.0.10', v6: 'fd88::10', app: 'client' },
   { name: 'server', v4: '10.88.0.11', v6: 'fd88::11', app: 'server' },
   { name: 'six', v6: 'fd88::12', app: 'six' },
   { name: 'four', v4: '10.88.0.13', app: 'four' },
-  { name: 'stranger', v4: '10.88.0.14', v6: 'fd88::14', app: 'stranger', plain: true },
+  { name: 'stranger', v4: '10.88.0.14', v6: 'fd88::14', app: 'stranger', proxy: 'none' },
+  { name: 'edge', v4: '10.88.0.15', v6: 'fd88::15', app: 'edge', proxy: 'gateway' },
 ];
 
 /** `web`: by both addresses; `only-six`: by IPv6, as is its pod; `peers`: no address of its own. */
@@ -53,12 +61,12 @@ function putObjects(kube: KubeFixture): void {
     kube.put('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } });
   }
   const metadata = (name: string, labels = {}) => ({ name, namespace: 'default', labels });
-  for (const { name, app, v4, v6, plain } of PODS) {
+  for (const { name, app, v4, v6, proxy } of PODS) {
     const ips = [v4, v6].filter((ip) => ip !== undefined);
     kube.put(`${NS}/pods`, {
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: metadata(name, { app, ...(plain ? {} : { 'security.istio.io/tlsMode': 'istio' }) }),
+      metadata: metadata(name, { app, ...(proxy === undefined && { 'security.istio.io/tlsMode': 'istio' }) }),
       spec: { serviceAccountName: name, containers: [{ name: 'app' }] },
       status: { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) },
     } as KubeObject);
@@ -78,6 +86,26 @@ function putObjects(kube: KubeFixture): void {
       } as KubeObject);
     }
   }
+  const istio = '/apis/networking.istio.io/v1/namespaces/default';
+  kube.put(`${istio}/gateways`, {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'Gateway',
+    metadata: metadata('edge'),
+    spec: {
+      selector: { app: 'edge' },
+      servers: [{ port: { number: GATEWAY_PORT, name: 'http', protocol: 'HTTP' }, hosts: [OUTER_HOST] }],
+    },
+  } as KubeObject);
+  kube.put(`${istio}/virtualservices`, {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'VirtualService',
+    metadata: metadata('edge'),
+    spec: {
+      hosts: [OUTER_HOST],
+      gateways: ['edge'],
+      http: [{ route: [{ destination: { host: 'only-six', port: { number: 8080 } } }] }],
+    },
+  } as KubeObject);
 }
 
 /** As the init container does. */
@@ -89,14 +117,14 @@ function writeRules(pod: TestPod): Promise<string> {
   ]);
 }
 
-function startProxy(pod: TestPod): EnvoyProcess {
+function startProxy(pod: TestPod, kind: 'sidecar' | 'gateway'): EnvoyProcess {
   const { name, v4, v6 } = pod.spec;
   // What the kubelet would do: start it in the pod.
   const bin = join(pod.dir, 'envoy');
   writeFileSync(bin, `#!/bin/sh\nexec ${pod.enter.join(' ')} ${envoyPath} "$@"\n`);
   chmodSync(bin, 0o755);
   const bootstrap = buildBootstrap({
-    kind: 'sidecar',
+    kind,
     podName: name,
     podIp: v4 ?? v6 ?? '',
     namespace: 'default',
@@ -106,7 +134,8 @@ function startProxy(pod: TestPod): EnvoyProcess {
     dnsDomain: 'cluster.local',
     ads: controlPlaneEndpoint(ADS_ADDRESS),
     adminPipe: join(pod.dir, 'admin.sock'),
-    excludeOutboundBy: 'mark',
+    excludeOutboundBy: kind === 'gateway' ? 'uid' : 'mark',
+    probes: [PROBE],
   });
   return startEnvoy(bin, pod.dir, bootstrap, {}, ['--file-flush-interval-msec', '100']);
 }
@@ -152,9 +181,9 @@ for (const spec of PODS) {
   // With both, a resolver takes what it prefers; a name of an IPv6 cluster has one address.
   const pod = await TestPod.start(spec, join(dir, spec.name), { hosts: `${hosts[0]}\n`, secrets });
   pods.set(spec.name, pod);
-  if (spec.plain) continue;
-  await writeRules(pod);
-  envoys.set(spec.name, startProxy(pod));
+  if (spec.proxy === 'none') continue;
+  if (spec.proxy === undefined) await writeRules(pod);
+  envoys.set(spec.name, startProxy(pod, spec.proxy ?? 'sidecar'));
 }
 for (const [name, envoy] of envoys) {
   const ready = async () => (await envoy.admin('/ready')).body.startsWith('LIVE');
@@ -186,6 +215,15 @@ const CALLS: Readonly<Record<string, readonly [from: string, call: PodCall]>> = 
   'six, to its own address': ['six', http('fd88::12')],
   'four, HTTP to a server of both': ['four', http('10.96.0.10', 'web:8080')],
   'four, HTTP to a server with IPv6 alone': ['four', http('10.96.0.10', 'only-six:8080')],
+  'gateway by IPv6': ['stranger', { ...http('fd88::15', OUTER_HOST), port: GATEWAY_PORT }],
+  'gateway by IPv4': ['stranger', { ...http('10.88.0.15', OUTER_HOST), port: GATEWAY_PORT }],
+  'kubelet to six: is Envoy ready?': ['stranger', { ...http('fd88::12'), port: HEALTH_PORT, path: HEALTH_PATH }],
+  'kubelet to six: is the application?': ['stranger', { ...http('fd88::12'), port: HEALTH_PORT, path: PROBE.path }],
+  'kubelet to server: is the application?': [
+    'stranger',
+    { ...http('10.88.0.11'), port: HEALTH_PORT, path: PROBE.path },
+  ],
+  'health port of six, something else': ['stranger', { ...http('fd88::12'), port: HEALTH_PORT }],
   'stranger, HTTP to a pod by IPv6': ['stranger', http('fd88::11')],
   'stranger, TCP to a pod by IPv6': ['stranger', tcp('fd88::11')],
   'stranger, HTTP to a pod with IPv6 alone': ['stranger', http('fd88::12')],

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Command, InvalidArgumentError } from 'commander';
 import { parseDuration } from '../../api/values.ts';
+import { everyAddress } from '../../process/own-addresses.ts';
 import { UserError } from '../user-error.ts';
 
 interface ControlPlaneFlags {
@@ -9,7 +10,7 @@ interface ControlPlaneFlags {
   clusterId: string;
   trustDomain: string;
   dnsDomain: string;
-  host: string;
+  host?: string;
   xdsPort: string;
   adminPort: string;
   webhookPort: string;
@@ -31,7 +32,7 @@ export function register(program: Command): void {
     .option('--cluster-id <name>', 'the cluster’s name in the mesh', 'Kubernetes')
     .option('--trust-domain <domain>', 'of SPIFFE ids', 'cluster.local')
     .option('--dns-domain <domain>', 'of Kubernetes services', 'cluster.local')
-    .option('--host <address>', 'address to listen on', '0.0.0.0')
+    .option('--host <address>', 'address to listen on (default: every one)')
     .option('--xds-port <port>', 'of ADS and SDS over TLS', '15012')
     .option('--admin-port <port>', 'of /ready, /metrics and, from this machine only, /debug', '15014')
     .option('--webhook-port <port>', 'of the webhooks', '15017')
@@ -62,7 +63,7 @@ export function register(program: Command): void {
         import('../../runtime/log.ts'),
         import('../../runtime/process-signal.ts'),
       ]);
-      const { kubeconfig, context, clusterId: cluster, trustDomain, dnsDomain, host } = flags;
+      const { kubeconfig, context, clusterId: cluster, trustDomain, dnsDomain, host = everyAddress() } = flags;
       const fromFile = kubeconfig !== undefined || context !== undefined;
       const client = new KubeClient(fromFile ? loadKubeconfig(kubeconfig, context) : inClusterConfig());
       const ports = { xds: Number(flags.xdsPort), admin: Number(flags.adminPort), webhooks: Number(flags.webhookPort) };

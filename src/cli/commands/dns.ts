@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Command } from 'commander';
 import { CLUSTERSET_ZONE, GLOBAL_ZONE } from '../../api/export-names.ts';
+import { everyAddress } from '../../process/own-addresses.ts';
 import { collect } from './sandbox-options.ts';
 
 interface DnsFlags {
   kubeconfig?: string;
   context?: string;
-  host: string;
+  host?: string;
   port: string;
   readyPort: string;
   zone: string[];
@@ -20,7 +21,7 @@ export function register(program: Command): void {
     )
     .option('--kubeconfig <file>', 'where the cluster is (default: the pod’s own service account)')
     .option('--context <name>', 'a context of that file')
-    .option('--host <address>', 'address to listen on', '0.0.0.0')
+    .option('--host <address>', 'address to listen on (default: every one)')
     .option('--port <port>', 'UDP and TCP port', '5353')
     .option('--ready-port <port>', 'port of GET /ready', '8181')
     .option(
@@ -47,7 +48,7 @@ export function register(program: Command): void {
           ? inClusterConfig()
           : loadKubeconfig(flags.kubeconfig, flags.context);
       const client = new KubeClient(config);
-      const { host } = flags;
+      const { host = everyAddress() } = flags;
       const zones = flags.zone.length > 0 ? flags.zone : [GLOBAL_ZONE, CLUSTERSET_ZONE];
       const options = { client, host, zones, port: Number(flags.port), readyPort: Number(flags.readyPort) };
       await runDns({ ...options, log: createLog('dns') }, processSignal());

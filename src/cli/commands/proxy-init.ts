@@ -25,18 +25,18 @@ export function register(program: Command): void {
     .addHelpText('after', '\nThe init container istio-init runs it; it needs NET_ADMIN and is of no use on a host.')
     .action(async (flags: ProxyInitFlags) => {
       const [
-        { networkInterfaces },
-        { buildRedirectRules, familiesOf, INBOUND_SOURCE_V6 },
+        { buildRedirectRules, INBOUND_SOURCE_V6 },
         { applyRules },
         { addLoopbackAddress },
         { renderNft },
+        { ownFamilies },
         { UserError },
       ] = await Promise.all([
-        import('node:os'),
         import('../../injector/redirect-rules.ts'),
         import('../../netfilter/apply.ts'),
         import('../../netfilter/loopback-address.ts'),
         import('../../netfilter/nft-text.ts'),
+        import('../../process/own-addresses.ts'),
         import('../user-error.ts'),
       ]);
       const { excludeOutboundBy } = flags;
@@ -49,7 +49,7 @@ export function register(program: Command): void {
         process.stdout.write(renderNft(table));
         return;
       }
-      const families = familiesOf(networkInterfaces());
+      const families = ownFamilies();
       if (families !== 'IPv4') {
         await addLoopbackAddress(INBOUND_SOURCE_V6).catch((error: Error) => {
           if (families === 'IPv6') throw error;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Virtual addresses: each should lead to one owner, and each name of another cluster needs one.
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { parseCidr } from '../../api/cidr.ts';
 import type { ObjectRef } from '../../api/diagnostics.ts';
 import type { MeshService, ServicePort } from '../snapshot.ts';
@@ -113,7 +113,7 @@ export function checkAddressless(services: readonly MeshService[], say: Say): vo
   const named = new Set(entries.filter((s) => s.addresses.some(isAnswer)).map(({ hostname }) => hostname));
   for (const { hostname, addresses, allocated, origin } of entries) {
     if (named.has(hostname) || allocated !== undefined) continue;
-    const what = addresses.length === 0 ? 'no address' : `no single IPv4 address (${addresses.join(', ')})`;
+    const what = addresses.length === 0 ? 'no address' : `no single address (${addresses.join(', ')})`;
     const message = `${hostname} has ${what}, so it does not resolve by istiocoredns`;
     const cure = 'add one to spec.addresses that nothing else has, as of 240.0.0.0/4: nobody needs to route it';
     say(origin, 'ISM0110', 'spec.addresses', message, cure);
@@ -121,5 +121,5 @@ export function checkAddressless(services: readonly MeshService[], say: Say): vo
 }
 
 function isAnswer(address: string): boolean {
-  return isIPv4(address.endsWith('/32') ? address.slice(0, -3) : address);
+  return isIP(address.replace(address.includes(':') ? /\/128$/ : /\/32$/, '')) !== 0;
 }

@@ -117,9 +117,11 @@ export class PlaneHealth {
   }
 
   #podAt(address: string): PeerName | undefined {
-    for (const { ref, ip, labels } of this.#options.snapshot().workloads.values()) {
+    // What listens on both families sees IPv4 as a part of IPv6.
+    const plain = address.replace(/^::ffff:(?=[\d.]+$)/, '');
+    for (const { ref, ip, otherIps = [], labels } of this.#options.snapshot().workloads.values()) {
       // Pods of other clusters come by gateways, and may have the addresses of ours.
-      if (ip !== address || ref.cluster !== this.#options.cluster) continue;
+      if ((ip !== plain && !otherIps.includes(plain)) || ref.cluster !== this.#options.cluster) continue;
       return { name: `pod ${ref.namespace}/${ref.name}`, isGateway: labels['istio'] === 'ingressgateway' };
     }
     return undefined;
