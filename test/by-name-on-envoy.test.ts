@@ -37,15 +37,16 @@ const cert = issueCertificate({
   ...VALID,
 });
 writeFileSync(join(dir, 'ca.pem'), root);
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
+const keys = { cert, key: privateKeyPem(own.privateKey) };
 const answer: http.RequestListener = ({ headers }, response) => response.end(`served ${headers.host}`);
 const plain = http.createServer(answer);
 /** Server names that clients asked for. */
 const greeted: string[] = [];
 const secured = https.createServer(
   {
-    cert,
-    key: privateKeyPem(own.privateKey),
+    ...keys,
     SNICallback: (name, done) => {
       greeted.push(name);
       done(null);
@@ -53,6 +54,8 @@ const secured = https.createServer(
   },
   answer,
 );
+
+const strangers = { plain: http.createServer(answer), secured: https.createServer(keys, answer) };
 
 async function portOf(server: http.Server | https.Server): Promise<number> {
   server.listen(0, '127.0.0.1');
@@ -111,7 +114,6 @@ describe.skipIf(envoy === undefined)('names below a wildcard', () => {
       server.closeAllConnections();
       server.close();
     }
-    rmSync(dir, { recursive: true, force: true });
   });
   const ask = (host: string) => mesh.get('', { headers: { host } });
 
@@ -144,5 +146,71 @@ describe.skipIf(envoy === undefined)('names below a wildcard', () => {
     const [first] = (await once(socket, 'data')) as [Buffer];
     expect(first.toString()).toContain('200 OK');
     socket.destroy();
+  });
+});
+
+describe.skipIf(envoy === undefined)('names that no service has', () => {
+  let plainPort = 0;
+  let securedPort = 0;
+  beforeAll(async () => {
+    [plainPort, securedPort] = [await portOf(strangers.plain), await portOf(strangers.secured)];
+  });
+  afterAll(() => {
+    for (const server of Object.values(strangers)) {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+  /** Other services are on the ports, and a mesh without any has no listener there. */
+  const service = rule('ServiceEntry', 'service', {
+    hosts: ['service.example'],
+    ports: [{ number: 80, name: 'http', protocol: 'HTTP' }],
+    resolution: 'STATIC',
+    endpoints: [{ address: '127.0.0.1' }],
+  });
+  const start = (policy: string) => {
+    const mesh = `outboundTrafficPolicy: ${policy}`;
+    const metadata = { namespace: 'istio-system', name: 'istio' };
+    return LoopbackMesh.start(
+      envoy!,
+      [],
+      [service, { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { mesh } }],
+      '',
+    );
+  };
+
+  test('are looked up, each when a request is for it', async () => {
+    const mesh = await start('{mode: ALLOW_ANY_DYNAMIC_DNS}');
+    try {
+      const host = `stranger.localhost:${plainPort}`;
+      expect(await mesh.get('', { headers: { host } })).toMatchObject({ status: 200, body: `served ${host}` });
+      // No name under .invalid exists (RFC 6761, section 6.4).
+      expect(await mesh.get('', { headers: { host: 'stranger.invalid' } })).toMatchObject({ status: 503 });
+    } finally {
+      await mesh.stop();
+    }
+  });
+
+  test('are dialled by TLS, as the mesh has it, and have to prove who they are', async () => {
+    const mesh = await start(
+      `{mode: ALLOW_ANY_DYNAMIC_DNS, tls: {mode: SIMPLE, caCertificates: ${join(dir, 'ca.pem')}}}`,
+    );
+    try {
+      const good = `good.tls.localhost:${securedPort}`;
+      expect(await mesh.get('', { headers: { host: good } })).toMatchObject({ status: 200, body: `served ${good}` });
+      const bad = `bad.tls.localhost:${securedPort}`;
+      expect(await mesh.get('', { headers: { host: bad } })).toMatchObject({ status: 503 });
+    } finally {
+      await mesh.stop();
+    }
+  });
+
+  test('by TLS that proves nothing, where the mesh asks for nothing', async () => {
+    const mesh = await start('{mode: ALLOW_ANY_DYNAMIC_DNS, tls: {mode: SIMPLE, insecureSkipVerify: true}}');
+    try {
+      expect(await mesh.get('', { headers: { host: `any.localhost:${securedPort}` } })).toMatchObject({ status: 200 });
+    } finally {
+      await mesh.stop();
+    }
   });
 });

@@ -3,6 +3,7 @@
 // of YAML, so its fields are named as `data.mesh: FIELD`.
 import { parseDocument } from 'yaml';
 import type { KubeObject } from '../kube/types.ts';
+import { clientTls } from './client-tls.ts';
 import { CONFIG_DELIVERIES, DEFAULT_CONFIG_DELIVERY } from './config-delivery.ts';
 import { connectionPool, outlierDetection, tcpKeepalive } from './connection-pool.ts';
 import type { Diagnostic } from './diagnostics.ts';
@@ -14,19 +15,7 @@ import { localityLbSetting } from './locality.ts';
 import { proxySettings } from './proxy-settings.ts';
 import { type Locate, Report } from './report.ts';
 import { tlsDefaults } from './server-tls.ts';
-import {
-  bool,
-  checked,
-  choice,
-  defaulted,
-  type Infer,
-  idle,
-  isRecord,
-  optional,
-  struct,
-  supportedChoice,
-  text,
-} from './shape.ts';
+import { bool, checked, choice, defaulted, type Infer, idle, isRecord, optional, struct, text } from './shape.ts';
 import { checkExportTo, durationMs, exportScopes } from './values.ts';
 
 const installed = 'the installation says it';
@@ -37,6 +26,17 @@ const scopes = defaulted(
   checked(exportScopes, (value, at) => checkExportTo(value, '.', at, { forNobody: true })),
   [],
 );
+
+/** Strangers have no certificate of the mesh, and no namespace's Secret can be meant. */
+const strangersTls = checked(clientTls, ({ mode, credentialName }, at) => {
+  if (mode === 'ISTIO_MUTUAL') {
+    const cure = 'use SIMPLE, or MUTUAL with files of the proxies';
+    at.report.add('ISM0004', `${at.field}.mode`, 'nobody outside of the mesh takes its certificates', cure);
+  }
+  if (!credentialName) return;
+  const cure = 'name files of the proxies, or write a ServiceEntry and a DestinationRule for the host';
+  at.report.add('ISM0004', `${at.field}.credentialName`, 'a Secret is not supported here', cure);
+});
 
 export const meshConfig = struct({
   accessLogFile: defaulted(text(), '/dev/stdout'),
@@ -57,18 +57,19 @@ export const meshConfig = struct({
   trustDomain: optional(text()),
   rootNamespace: optional(text()),
   outboundTrafficPolicy: defaulted(
-    struct({
-      mode: defaulted(
-        supportedChoice(['ALLOW_ANY', 'REGISTRY_ONLY'], {
-          ALLOW_ANY_DYNAMIC_DNS: 'use ALLOW_ANY, or name the hosts by ServiceEntries',
-        }),
-        'ALLOW_ANY',
-      ),
-      tls: idle('say it in a DestinationRule for the host'),
-    }),
-    {
-      mode: 'ALLOW_ANY',
-    },
+    checked(
+      struct({
+        mode: defaulted(choice(['ALLOW_ANY', 'REGISTRY_ONLY', 'ALLOW_ANY_DYNAMIC_DNS']), 'ALLOW_ANY'),
+        /** Of requests to names that no service has. */
+        tls: optional(strangersTls),
+      }),
+      ({ mode, tls }, at) => {
+        if (tls === undefined || mode === 'ALLOW_ANY_DYNAMIC_DNS') return;
+        const cure = 'use mode ALLOW_ANY_DYNAMIC_DNS, or say it in a DestinationRule for the host';
+        at.report.add('ISM0005', `${at.field}.tls`, `with ${mode} nothing goes by it`, cure);
+      },
+    ),
+    { mode: 'ALLOW_ANY', tls: undefined },
   ),
   /** Milliseconds to wait for a client's first bytes where they tell the protocol; 0: as long as it takes. */
   protocolDetectionTimeout: defaulted(durationMs({ zero: true }), 0),

@@ -18,13 +18,13 @@ import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts
 import { SocketOption_SocketState } from '#gen/envoy/config/core/v3/socket_option_pb.ts';
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import type { DestinationIntent, OutlierIntent, PoolIntent } from '../intent/destination-types.ts';
-import type { InboundPortIntent, LocalEndpointIntent, ProxyIntent } from '../intent/types.ts';
+import type { InboundPortIntent, LocalEndpointIntent, ProxyIntent, StrangersIntent } from '../intent/types.ts';
 import { buildOwnLoadAssignment } from './endpoints.ts';
 import { byNameDiscovery } from './filters/by-name.ts';
 import { keptCase } from './header-case.ts';
 import { balancing, commonLb } from './load-balancing.ts';
 import { byAds, duration, packed, socketAddress } from './messages.ts';
-import { BLACK_HOLE, destinationName, INBOUND_PASSTHROUGH, inboundName, PASSTHROUGH } from './names.ts';
+import { BLACK_HOLE, destinationName, INBOUND_PASSTHROUGH, inboundName, PASSTHROUGH, STRANGERS } from './names.ts';
 import { type ServiceLabels, serviceMetadata } from './telemetry-metadata.ts';
 import { clientSocket, proxyProtocolSocket, RAW_BUFFER } from './tls.ts';
 
@@ -94,6 +94,25 @@ export function buildPassthrough(connectTimeoutMs: number, keepsCase: boolean): 
     typedExtensionProtocolOptions: downstreamProtocol(keepsCase),
   });
 }
+
+/** Names that no service has, each looked up when a request is for it. */
+export function buildStrangers(intent: StrangersIntent, keepsCase: boolean, secrets: ConfigSource): Cluster {
+  const { security, connectTimeoutMs } = intent;
+  const asked = namesOf({ discovery: { kind: 'original' }, security });
+  const names = security.kind === 'plain' ? PROVED : asked;
+  return create(ClusterSchema, {
+    name: STRANGERS,
+    metadata: serviceMetadata(strangers(STRANGERS)),
+    connectTimeout: duration(connectTimeoutMs),
+    ...byNameDiscovery(names?.autoSanValidation !== true),
+    lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
+    circuitBreakers: breakers({}),
+    ...(security.kind === 'tls' && { transportSocket: clientSocket(security, 'as-client', secrets) }),
+    typedExtensionProtocolOptions: downstreamProtocol(keepsCase, names),
+  });
+}
+
+const PROVED: RequestNames = { autoSni: true, autoSanValidation: true };
 
 /** Has no endpoints: what is sent there is refused. */
 export function buildBlackHole(): Cluster {
@@ -270,8 +289,8 @@ interface RequestNames {
  * Below a wildcard nothing but the request says whose server is meant: that name is asked for, and has to be proved, unless the
  * rule says what else has to be, or that nothing has.
  */
-function namesOf({ discovery, security }: DestinationIntent): RequestNames | undefined {
-  if (discovery.kind === 'by-name') return { autoSni: true, autoSanValidation: true };
+function namesOf({ discovery, security }: Pick<DestinationIntent, 'discovery' | 'security'>): RequestNames | undefined {
+  if (discovery.kind === 'by-name') return PROVED;
   if (security.kind !== 'tls' || security.sni !== '') return undefined;
   return { autoSni: true, autoSanValidation: security.roots !== undefined && security.peers.length === 0 };
 }
@@ -340,9 +359,13 @@ function statusIn(codes: readonly number[]): MessageInitShape<typeof MatchPredic
   return rules.length === 1 ? rules[0]! : { rule: { case: 'orMatch', value: { rules } } };
 }
 
-function downstreamProtocol(keepsCase: boolean): NonNullable<ClusterInit['typedExtensionProtocolOptions']> {
+function downstreamProtocol(
+  keepsCase: boolean,
+  names?: RequestNames,
+): NonNullable<ClusterInit['typedExtensionProtocolOptions']> {
   return {
     [HTTP_OPTIONS]: packed(HttpProtocolOptionsSchema, {
+      ...(names && { upstreamHttpProtocolOptions: names }),
       upstreamProtocolOptions: {
         case: 'useDownstreamProtocolConfig',
         value: { httpProtocolOptions: keepsCase ? keptCase() : {}, http2ProtocolOptions: {} },

@@ -26,7 +26,7 @@ import type {
   TcpPortIntent,
 } from '../intent/types.ts';
 import type { DesiredState, KeptState, OfferedState, XdsResource } from '../xds/types.ts';
-import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough } from './clusters.ts';
+import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough, buildStrangers } from './clusters.ts';
 import { EndpointResources } from './endpoint-resources.ts';
 import { assignmentContext, buildLoadAssignment } from './endpoints.ts';
 import { buildGatewayHttpListener, buildGatewayTcpListener } from './listeners-gateway.ts';
@@ -212,9 +212,8 @@ export class EnvoyCompiler {
   #ownClusterMap(intent: ProxyIntent): ResourceMap {
     const keepsCase = intent.telemetry.client.headers?.keepsCase;
     const tag = `clusters ${intent.kind} ${intent.upstreamMark} ${intent.hasIpv6} ${keepsCase}`;
-    return this.#own.get([intent.inbound ?? this.#fixed.nothing], tag, () =>
-      this.#interned(byName(this.#ownClusters(intent))),
-    );
+    const parts = [intent.inbound ?? this.#fixed.nothing, intent.outbound?.strangers ?? this.#fixed.nothing];
+    return this.#own.get(parts, tag, () => this.#interned(byName(this.#ownClusters(intent))));
   }
 
   #ownListenerMap(intent: ProxyIntent): ResourceMap {
@@ -246,6 +245,11 @@ export class EnvoyCompiler {
       buildPassthrough(10_000, keepsCase),
     );
     yield this.#cache.get(this.#fixed.blackHole, 'black hole', CLUSTER, buildBlackHole);
+    const strangers = intent.outbound?.strangers;
+    if (strangers !== undefined)
+      yield this.#cache.get(strangers, `strangers ${keepsCase}`, CLUSTER, () =>
+        buildStrangers(strangers, keepsCase, this.#secrets),
+      );
     const { upstreamMark, hasIpv6 } = intent;
     const own = { upstreamMark, ...(hasIpv6 && { hasIpv6 }) };
     const context = `inbound ${upstreamMark} ${hasIpv6}`;

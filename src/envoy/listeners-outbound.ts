@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // All of a pod's outgoing connections arrive at 15001, which hands each to the listener of the address that it was
 // meant for. Those listeners bind no port: an exact address goes before 0.0.0.0, and the rest stays with 15001.
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import { TrafficDirection } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { FilterChainSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
+import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
 import type { SideTelemetry } from '../intent/telemetry-types.ts';
 import type {
   OnDemand,
@@ -17,12 +18,22 @@ import { httpConnectionManager } from './filters/http-connection-manager.ts';
 import { HTTP_PROTOCOLS, httpInspector, tlsInspector } from './filters/listener-filters.ts';
 import { chainName, lookUps, sharesOf, tcpProxy } from './filters/tcp-proxy.ts';
 import { duration, socketAddress } from './messages.ts';
-import { BLACK_HOLE, listenerName, OUTBOUND_PORT, unclaimedName, VIRTUAL_OUTBOUND } from './names.ts';
+import {
+  BLACK_HOLE,
+  listenerName,
+  OUTBOUND_PORT,
+  PASSTHROUGH,
+  STRANGERS,
+  unclaimedName,
+  VIRTUAL_OUTBOUND,
+} from './names.ts';
+import { encodeRouteConfiguration } from './route-configurations.ts';
 import { ruleMetadata } from './rule-metadata.ts';
 
 type ChainInit = MessageInitShape<typeof FilterChainSchema>;
 type MatchInit = { readonly transportProtocol?: string };
 
+/** On ports that no service has. A server may speak first there: who says nothing in a second is not taken for HTTP. */
 export function buildVirtualOutbound(unknown: OutboundIntent['unknown'], telemetry: SideTelemetry): Listener {
   return create(ListenerSchema, {
     name: VIRTUAL_OUTBOUND,
@@ -36,9 +47,31 @@ export function buildVirtualOutbound(unknown: OutboundIntent['unknown'], telemet
         filterChainMatch: { destinationPort: OUTBOUND_PORT },
         filters: [tcpProxy({ to: BLACK_HOLE, telemetry })],
       },
+      ...(unknown === 'by-name' ? [requestsByName(telemetry)] : []),
       { name: 'virtualOutbound-rest', filters: [unclaimed(unknown, telemetry)] },
     ],
+    ...(unknown === 'by-name' && {
+      listenerFilters: [httpInspector()],
+      listenerFiltersTimeout: duration(1000),
+      continueOnListenerFiltersTimeout: true,
+    }),
   });
+}
+
+function requestsByName(telemetry: SideTelemetry): ChainInit {
+  const table = { name: STRANGERS, hosts: new Map(), otherwise: 'by-name' as const };
+  const manager = httpConnectionManager({
+    role: 'outbound',
+    statPrefix: 'outbound_virtualOutbound_by_name',
+    routes: { table: fromBinary(RouteConfigurationSchema, encodeRouteConfiguration(table, [])) },
+    telemetry,
+    byName: true,
+  });
+  return {
+    name: 'virtualOutbound-http',
+    filterChainMatch: { applicationProtocols: [...HTTP_PROTOCOLS] },
+    filters: [manager],
+  };
 }
 
 /** HTTP by its routes; any other protocol goes its own way, so that it is not broken by a stranger's choice of port. */
@@ -144,5 +177,6 @@ function prefixRange(block: string) {
 }
 
 function unclaimed(unknown: OutboundIntent['unknown'], telemetry: SideTelemetry) {
-  return tcpProxy({ to: unclaimedName(unknown), telemetry });
+  // Bytes name nobody.
+  return tcpProxy({ to: unknown === 'by-name' ? PASSTHROUGH : unclaimedName(unknown), telemetry });
 }

@@ -13,10 +13,13 @@ export const TYPE_URL = {
 
 export const PASSTHROUGH = 'PassthroughCluster';
 export const BLACK_HOLE = 'BlackHoleCluster';
+/** Where requests to names that no service has are sent by these names. */
+export const STRANGERS = 'AllowAnyDynamicDNSCluster';
 export const INBOUND_PASSTHROUGH = 'InboundPassthroughCluster';
 /** Where what nobody claims goes. */
 export function unclaimedName(unknown: UnknownTraffic | 'not-found'): string {
   if (typeof unknown !== 'string') return destinationName(unknown);
+  if (unknown === 'by-name') return STRANGERS;
   return unknown === 'pass-through' ? PASSTHROUGH : BLACK_HOLE;
 }
 

@@ -9,7 +9,7 @@ import type { RouteTableIntent } from '../intent/route-types.ts';
 import { encodeFields, type Field } from '../xds/delimited.ts';
 import { ASKED_STATE } from './filters/on-demand.ts';
 import { byAds, duration, stringMatcher, withField } from './messages.ts';
-import { destinationName, PASSTHROUGH } from './names.ts';
+import { unclaimedName } from './names.ts';
 import { encodeVirtualHost, type VirtualHostInit } from './virtual-hosts.ts';
 
 /**
@@ -84,9 +84,7 @@ function otherwise(kind: RouteTableIntent['otherwise'], asked = false): VirtualH
       const action = { case: 'directResponse' as const, value: { status: 502 } };
       return [{ name: 'block_all', domains: ['*'], routes: [{ name: 'block_all', match, action }] }];
     }
-    case 'pass-through':
-      return [to(PASSTHROUGH)];
     default:
-      return [to(destinationName(kind))];
+      return [to(unclaimedName(kind))];
   }
 }

@@ -13,7 +13,8 @@ import { DomainClaims } from './domain-claims.ts';
 import { HostChanges } from './host-changes.ts';
 import { buildPlace, type Claim, claimsOfService, type Place } from './outbound.ts';
 import type { UnknownTraffic, VirtualHostIntent } from './route-types.ts';
-import type { OutboundHttpPortIntent, OutboundIntent, TcpPortIntent } from './types.ts';
+import { strangersSecurity } from './security.ts';
+import type { OutboundHttpPortIntent, OutboundIntent, StrangersIntent, TcpPortIntent } from './types.ts';
 import {
   buildMadeUpHost,
   buildVirtualHost,
@@ -206,7 +207,9 @@ export class OutboundState {
     const before = this.#outbound;
     const unknown = unknownTraffic(view, before?.unknown);
     const detectionTimeoutMs = view.mesh.protocolDetectionTimeout;
-    const isSame = before?.unknown === unknown && before.detectionTimeoutMs === detectionTimeoutMs;
+    const strangers = unknown === 'by-name' ? strangersOf(view, before?.strangers) : undefined;
+    const isSame =
+      before?.unknown === unknown && before.strangers === strangers && before.detectionTimeoutMs === detectionTimeoutMs;
     if (isSame && places.size + tables.size === 0) return before;
     const touched = new Set(places);
     for (const key of places) this.#settlePlace(key);
@@ -218,6 +221,7 @@ export class OutboundState {
     const tcp = [...touched].map((key) => [key, this.#tcpPort(key)] as const);
     return {
       unknown,
+      ...(strangers && { strangers }),
       detectionTimeoutMs,
       httpPorts: ((before?.httpPorts as VersionedMap<string, OutboundHttpPortIntent>) ?? new VersionedMap()).with(http),
       tcpPorts: ((before?.tcpPorts as VersionedMap<string, TcpPortIntent>) ?? new VersionedMap()).with(tcp),
@@ -240,11 +244,12 @@ export class OutboundState {
   #httpPort(key: string, unknown: OutboundIntent['unknown']): OutboundHttpPortIntent | undefined {
     const place = this.#places.get(key);
     if (place?.http === undefined) return undefined;
-    const { http, byName, ...rest } = place;
+    const { http, byName: isByName, ...rest } = place;
+    const byName = isByName ?? unknown === 'by-name';
     const { port } = place;
     if (http === 'port') {
       const hosts = this.#tables.get(port) ?? new VersionedMap();
-      return { ...rest, table: { name: String(port), hosts, otherwise: unknown, ...(byName && { byName }) } };
+      return { ...rest, table: { name: String(port), hosts, otherwise: unknown, ...(byName && { byName: true }) } };
     }
     // The place of a service that has addresses of its own: whatever host a request names, it came for this service.
     const host = this.#changes.extend(http.hostname, (view) =>
@@ -269,11 +274,20 @@ function copyOf<V>(map: ReadonlyMap<string, V>): VersionedMap<string, V> {
 /** `before`, if it is the same. */
 function unknownTraffic({ scope, mesh, settings }: ProxyView, before: UnknownTraffic | undefined): UnknownTraffic {
   const { mode, egressProxy }: OutboundPolicy = scope?.sidecar.spec.outboundTrafficPolicy ?? mesh.outboundTrafficPolicy;
+  if (mode === 'ALLOW_ANY_DYNAMIC_DNS') return 'by-name';
   if (mode !== 'ALLOW_ANY') return 'refuse';
   if (scope === undefined || egressProxy === undefined) return 'pass-through';
   const host = qualifyHost(egressProxy.host, scope.sidecar.ref.namespace, settings.dnsDomain);
   const to = { host, port: egressProxy.port!.number, subset: egressProxy.subset ?? '' };
   return isDeepStrictEqual(before, to) ? before! : to;
+}
+
+/** `before`, if it is the same. */
+function strangersOf({ mesh, settings }: ProxyView, before: StrangersIntent | undefined): StrangersIntent {
+  const object = { apiVersion: 'v1', kind: 'ConfigMap', namespace: settings.rootNamespace, name: 'istio' };
+  const security = strangersSecurity(mesh, { object, field: 'data.mesh.outboundTrafficPolicy.tls' });
+  const strangers = { security, connectTimeoutMs: mesh.connectTimeout };
+  return isDeepStrictEqual(before, strangers) ? before! : strangers;
 }
 
 function partOf(view: ProxyView, host: string): HostPart {

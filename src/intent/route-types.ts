@@ -3,8 +3,11 @@
 import type { DestinationRef, HashIntent } from './destination-types.ts';
 import type { Origin } from './origin.ts';
 
-/** It goes where it was going, or nowhere, or all to one destination. */
-export type UnknownTraffic = 'pass-through' | 'refuse' | DestinationRef;
+/**
+ * It goes where it was going, or nowhere, or all to one destination. `by-name`: requests go to the name that they are for, and
+ * what is no HTTP where it was going.
+ */
+export type UnknownTraffic = 'pass-through' | 'by-name' | 'refuse' | DestinationRef;
 
 export interface RouteTableIntent {
   readonly name: string;

@@ -3,6 +3,7 @@
 // and plaintext to the others, which cannot understand anything else. Names of other clusters lead to their gateways, which
 // let in nothing but the mesh's TLS.
 import type { TlsSettings } from '../api/destination-rule.ts';
+import type { MeshConfig } from '../api/mesh-config.ts';
 import type { TlsDefaults } from '../api/server-tls.ts';
 import { isRemote } from '../model/hosts.ts';
 import type { ClientSecurity, DestinationRef } from './destination-types.ts';
@@ -78,6 +79,16 @@ function tracerTls({ mesh }: DestinationInputs, { host, port }: DestinationRef):
   if (!mesh.enableTracing || zipkin === undefined || tlsSettings === undefined) return undefined;
   const names = [host, host.replace(/\.svc\..*$/, '')];
   return names.some((name) => zipkin.address === `${name}:${port}`) ? tlsSettings : undefined;
+}
+
+/** Names outside of the mesh, by its `outboundTrafficPolicy.tls`: whoever is asked for has to prove that name. */
+export function strangersSecurity(
+  { outboundTrafficPolicy, tlsDefaults }: MeshConfig,
+  origin: Origin,
+): Extract<ClientSecurity, { kind: 'plain' | 'tls' }> {
+  const { tls } = outboundTrafficPolicy;
+  if (tls === undefined || tls.mode === 'DISABLE') return { kind: 'plain' };
+  return { ...ownTls(tls, { host: '*', port: 0, subset: '' }, tls.subjectAltNames), ...chosen(tlsDefaults), origin };
 }
 
 /** Other clusters' gateways know the name that all clusters have for the service; its own pods do not look at it. */

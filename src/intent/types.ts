@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a proxy should do, in the mesh's own terms: every default is resolved, every union is closed, and every node says
 // which object and field asked for it. Nothing here knows Envoy; all of it is plain data that JSON can carry.
-import type { DestinationIntent, DestinationRef, PoolIntent } from './destination-types.ts';
+import type { ClientSecurity, DestinationIntent, DestinationRef, PoolIntent } from './destination-types.ts';
 import type { Origin } from './origin.ts';
 import type { RouteTableIntent, UnknownTraffic } from './route-types.ts';
 import type { TelemetryIntent } from './telemetry-types.ts';
@@ -31,11 +31,19 @@ export interface ProxyIntent {
 export interface OutboundIntent {
   /** What happens to connections that no service claims. */
   readonly unknown: UnknownTraffic;
+  /** Of `by-name` alone. */
+  readonly strangers?: StrangersIntent;
   /** How long to wait for a client's first bytes, where they decide; 0: as long as it takes. */
   readonly detectionTimeoutMs: number;
   /** By address and port. */
   readonly httpPorts: ReadonlyMap<string, OutboundHttpPortIntent>;
   readonly tcpPorts: ReadonlyMap<string, TcpPortIntent>;
+}
+
+/** How names that no service has are dialled. */
+export interface StrangersIntent {
+  readonly security: Extract<ClientSecurity, { kind: 'plain' | 'tls' }>;
+  readonly connectTimeoutMs: number;
 }
 
 export interface HttpPortIntent {

@@ -19,9 +19,11 @@ const CACHE: MessageInitShape<typeof DnsCacheConfigSchema> = {
 
 export const BY_NAME_CLUSTER = 'envoy.clusters.dynamic_forward_proxy';
 
-export function byNameDiscovery(): Exclude<MessageInitShape<typeof ClusterSchema>, Cluster> {
+/** `unproved`: Envoy takes it on demand only that servers do not have to prove the names that requests are for. */
+export function byNameDiscovery(unproved = false): Exclude<MessageInitShape<typeof ClusterSchema>, Cluster> {
   const typedConfig = packed(ClusterConfigSchema, {
     clusterImplementationSpecifier: { case: 'dnsCacheConfig', value: CACHE },
+    ...(unproved && { allowInsecureClusterOptions: true }),
   });
   return { clusterDiscoveryType: { case: 'clusterType', value: { name: BY_NAME_CLUSTER, typedConfig } } };
 }
