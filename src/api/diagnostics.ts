@@ -189,17 +189,13 @@ export function isAtLeast(severity: Severity, threshold: Severity): boolean {
   return SEVERITIES.indexOf(severity) >= SEVERITIES.indexOf(threshold);
 }
 
-/** Order in which diagnostics are shown: by object, then field, then code. */
+/** Order in which diagnostics are shown: by object, then field, then code; what comes out equal says the same. */
 export function compareDiagnostics(a: Diagnostic, b: Diagnostic): number {
-  const key = (d: Diagnostic) => [
-    d.object.cluster ?? '',
-    d.object.kind,
-    d.object.namespace,
-    d.object.name,
-    d.field,
-    d.code,
-  ];
-  const left = key(a).join('\0');
-  const right = key(b).join('\0');
+  const [left, right] = [orderOf(a), orderOf(b)];
   return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/** As text that is in the order of `compareDiagnostics`. */
+export function orderOf({ object, field, code, message }: Diagnostic): string {
+  return [object.cluster ?? '', object.kind, object.namespace, object.name, field, code, message].join('\0');
 }

@@ -9,7 +9,7 @@ import { SERVICE_ENTRY, type ServiceEntry } from '../api/service-entry.ts';
 import { SIDECAR, type Sidecar } from '../api/sidecar.ts';
 import { VIRTUAL_SERVICE, type VirtualService } from '../api/virtual-service.ts';
 import type { KubeObject } from '../kube/types.ts';
-import { MeshChecks } from './cross-rules/diagnose-mesh.ts';
+import { PreviewChecks } from './cross-rules/preview-checks.ts';
 import { exportDefaults, withExportTo } from './export-defaults.ts';
 import { servicesOfEntry } from './registry.ts';
 import type { MeshIndex } from './snapshot.ts';
@@ -18,13 +18,13 @@ import type { MeshIndex } from './snapshot.ts';
  * Diagnostics of `raw` together with what is in `index`; none for objects that are refused or not of the mesh. `checks`
  * keeps what was found of the others.
  */
-export function previewObject(index: MeshIndex, raw: KubeObject, checks = new MeshChecks()): Diagnostic[] {
+export function previewObject(index: MeshIndex, raw: KubeObject, checks = new PreviewChecks()): Diagnostic[] {
   const kind = kindOf(raw);
   const written = kind && decodeObject(kind, raw).value;
   if (!kind || !written) return [];
   const decoded = withExportTo(written, exportDefaults(index.mesh));
   const next = withObject(index, kind.kind, decoded);
-  return checks.diagnose(next, () => undefined, decoded.ref).filter(({ object }) => isSame(object, decoded.ref));
+  return checks.diagnose(next, decoded.ref).filter(({ object }) => isSame(object, decoded.ref));
 }
 
 function withObject(index: MeshIndex, kind: string, object: MeshObject<unknown>): MeshIndex {

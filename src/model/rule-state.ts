@@ -25,6 +25,8 @@ export class RuleState {
   readonly dirty = new Map<string, Map<string, MeshObject<unknown> | undefined>>();
 
   readonly #kinds = new Map<string, Map<string, Held>>();
+  /** By kind and name, of those of which there is something to be said. */
+  readonly #told = new Map<string, readonly Diagnostic[]>();
   #defaults: ExportDefaults = {};
   /** By kind, objects as others see them, by what was written: the very same until the kind's default is another. */
   readonly #complete = new Map<string, WeakMap<MeshObject<unknown>, MeshObject<unknown>>>();
@@ -117,7 +119,7 @@ export class RuleState {
   }
 
   diagnostics(): Diagnostic[] {
-    return [...this.#kinds.values()].flatMap((held) => [...held.values()].flatMap((h) => h.diagnostics));
+    return [...this.#told.values()].flat();
   }
 
   #held({ kind, namespace, name }: ObjectRef): Held | undefined {
@@ -136,6 +138,8 @@ export class RuleState {
     if (next === undefined) objects.delete(name);
     else objects.set(name, same ? { ...next, value: before } : next);
     this.#kinds.set(kind, objects);
+    if (next === undefined || next.diagnostics.length === 0) this.#told.delete(`${kind} ${name}`);
+    else this.#told.set(`${kind} ${name}`, next.diagnostics);
     if (!same) this.#note(kind, name, before);
   }
 

@@ -2,7 +2,7 @@
 // Events in, snapshots out. Nothing is read but the events, and their order does not matter to the snapshot.
 import { isDeepStrictEqual } from 'node:util';
 import { DESTINATION_RULE, type DestinationRule } from '../api/destination-rule.ts';
-import { compareDiagnostics, type Diagnostic, type ObjectRef } from '../api/diagnostics.ts';
+import { type Diagnostic, type ObjectRef, orderOf } from '../api/diagnostics.ts';
 import { ENVOY_FILTER } from '../api/envoy-filter.ts';
 import { EXPORTED_SERVICE } from '../api/exported-service.ts';
 import { GATEWAY } from '../api/gateway.ts';
@@ -21,7 +21,7 @@ import { WORKLOAD_ENTRY } from '../api/workload-entry.ts';
 import { WORKLOAD_GROUP } from '../api/workload-group.ts';
 import { type Change, differences, regroup } from '../incremental/grouped-map.ts';
 import { PendingChanges } from '../incremental/pending-changes.ts';
-import { finish, type Steps } from '../incremental/steps.ts';
+import { finish, type Steps, sortSteps } from '../incremental/steps.ts';
 import { VersionedMap } from '../incremental/versioned-map.ts';
 import { ClusterEndpoints } from './cluster-endpoints.ts';
 import { MeshChecks } from './cross-rules/diagnose-mesh.ts';
@@ -80,8 +80,11 @@ export class MeshStore {
   readonly #entryServices = new EntryServices();
   /** Kubernetes service `NAMESPACE/NAME` -> its key. */
   readonly #keyOfService = new Map<string, ServiceKey>();
-  readonly #checks = new MeshChecks();
+  readonly #checks: MeshChecks;
   #crossDiagnostics: readonly Diagnostic[] = [];
+  /** All that is to be said, as it was gathered last, and sorted. */
+  #said: readonly Diagnostic[] = [];
+  #sorted: readonly Diagnostic[] = [];
   #gatewayNames: readonly string[] = [];
   #exportDefaults: ExportDefaults = {};
   #exportDefaultsOf: MeshConfig | undefined;
@@ -122,6 +125,7 @@ export class MeshStore {
       isForMesh(spec) ? spec.hosts.map((host) => qualifyHost(host, ref.namespace, dnsDomain)) : [],
     );
     this.#hostRules = new RuleTable(({ spec, ref }) => [qualifyHost(spec.host, ref.namespace, dnsDomain)]);
+    this.#checks = new MeshChecks(options);
     this.#networks = new NetworkState(options.configCluster);
     this.#clusters = new ClusterEndpoints(dnsDomain);
     this.#settings = new MeshConfigState(options, this.#networks);
@@ -186,7 +190,7 @@ export class MeshStore {
     this.#selected.settle();
     this.#news.clear();
     this.#rules.settle();
-    return { snapshot: this.#snapshot, diagnostics: this.#diagnostics() };
+    return { snapshot: this.#snapshot, diagnostics: yield* this.#sortedDiagnostics() };
   }
 
   #take(event: StoreEvent): void {
@@ -266,12 +270,12 @@ export class MeshStore {
     const same =
       next.index === before.index && next.endpoints === before.endpoints && next.workloads === before.workloads;
     if (same) return;
-    this.#snapshot = Object.freeze({ revision: before.revision + 1, ...next });
     if (index !== before.index) {
-      this.#crossDiagnostics = this.#checks.diagnose(index, ({ kind, namespace, name }) =>
+      this.#crossDiagnostics = yield* this.#checks.diagnose(index, ({ kind, namespace, name }) =>
         kind === 'ConfigMap' ? this.#settings.locate : this.#rules.locate(kind, namespace, name),
       );
     }
+    this.#snapshot = Object.freeze({ revision: before.revision + 1, ...next });
   }
 
   /** What objects do not say themselves. */
@@ -462,15 +466,24 @@ export class MeshStore {
     }
   }
 
-  #diagnostics(): readonly Diagnostic[] {
-    const own = [
+  /** The same list while the same is to be said. */
+  *#sortedDiagnostics(): Steps<readonly Diagnostic[]> {
+    const said = [
       ...this.#rules.diagnostics(),
       ...this.#strangers.values(),
       ...[...this.#notes.values()].flat(),
       ...this.#settings.diagnostics,
+      ...this.#networks.diagnostics,
+      ...this.#unreachable.diagnostics,
+      ...this.#crossDiagnostics,
     ];
-    const networks = [...this.#networks.diagnostics, ...this.#unreachable.diagnostics];
-    return [...own, ...networks, ...this.#crossDiagnostics].sort(compareDiagnostics);
+    const before = this.#said;
+    if (said.length === before.length && said.every((each, i) => each === before[i])) return this.#sorted;
+    this.#said = said;
+    const ordered = said.map((diagnostic) => ({ diagnostic, order: orderOf(diagnostic) }));
+    const sorted = yield* sortSteps(ordered, (a, b) => (a.order < b.order ? -1 : a.order > b.order ? 1 : 0));
+    this.#sorted = sorted.map(({ diagnostic }) => diagnostic);
+    return this.#sorted;
   }
 }
 

@@ -277,7 +277,7 @@ export function addressesOf(service: MeshService, cluster: ClusterName): readonl
 
 /** The service in whose place an ExternalName service stands, where the proxy sees it: at the end of a short chain. */
 export function aliasTarget(
-  { serviceOf }: Pick<ProxyView, 'serviceOf'>,
+  { serviceOf }: { readonly serviceOf: Pick<ProxyView['serviceOf'], 'get'> },
   service: MeshService,
 ): MeshService | undefined {
   let end = service;

@@ -10,37 +10,59 @@ import type { Say } from './known.ts';
 /** The zone that istiocoredns answers for, with what ServiceEntries say. */
 const ZONE = '.global';
 
-interface Claim {
+export interface Claim {
   readonly service: MeshService;
   readonly address: string;
+  /** Of the block, as text: one block holds another exactly if its text begins the other's. */
   readonly bits: string;
   /** In the ServiceEntry's list. */
   readonly at: number;
 }
 
+/** Two claims that cannot both be; `by` is the one that was looked at. */
+export interface Contest {
+  readonly by: Claim;
+  readonly first: Claim;
+  readonly second: Claim;
+}
+
+/** Of blocks, the longest first. */
+export function lengthsOf(blocks: Iterable<string>): number[] {
+  return [...new Set([...blocks].map(({ length }) => length))].sort((a, b) => b - a);
+}
+
+/** Rivals of those who claim one block, for it and for those around it. `blocks`: claims by block, in the order of `compareClaims`. */
+export function contestsOf(
+  bits: string,
+  claims: readonly Claim[],
+  blocks: ReadonlyMap<string, readonly Claim[]>,
+  lengths: readonly number[],
+): Contest[] {
+  const around = lengths.filter((each) => each < bits.length).map((length) => blocks.get(bits.slice(0, length)));
+  return claims.flatMap((by) =>
+    [claims, ...around].flatMap((each) => {
+      const other = each?.find((rival) => isRival(by, rival));
+      if (other === undefined) return [];
+      const [first, second] = compareOwners(by.service, other.service) <= 0 ? [by, other] : [other, by];
+      return [{ by, first, second }];
+    }),
+  );
+}
+
 /** Of two claims to one address the lesser one is told: a Service's goes before an entry's, and the older before the younger. */
-export function checkClaimedAddresses(services: readonly MeshService[], say: Say): void {
-  const claims = services.flatMap(claimsOf).sort((a, b) => compareOwners(a.service, b.service));
-  const byBits = new Map<string, Claim[]>();
-  for (const claim of claims) byBits.set(claim.bits, [...(byBits.get(claim.bits) ?? []), claim]);
-  const lengths = [...new Set(claims.map(({ bits }) => bits.length))].sort((a, b) => b - a);
+export function tellContests(contests: readonly Contest[], say: Say): void {
   const told = new Set<string>();
-  for (const claim of claims) {
-    for (const length of lengths.filter((each) => each <= claim.bits.length)) {
-      const other = byBits.get(claim.bits.slice(0, length))?.find((each) => isRival(claim, each));
-      if (other === undefined) continue;
-      const [first, second] = compareOwners(claim.service, other.service) <= 0 ? [claim, other] : [other, claim];
-      // A wide block may hold the addresses of many: one of them says it.
-      const owner = first.bits === second.bits ? first.service.key : '';
-      const pair = `${second.service.key} ${second.at} ${owner}`;
-      if (second.service.registry === 'kubernetes' || told.has(pair)) continue;
-      told.add(pair);
-      tell(first, second, say);
-    }
+  for (const { first, second } of contests.toSorted((a, b) => compareClaims(a.by, b.by))) {
+    // A wide block may hold the addresses of many: one of them says it.
+    const owner = first.bits === second.bits ? first.service.key : '';
+    const pair = `${second.service.key} ${second.at} ${owner}`;
+    if (second.service.registry === 'kubernetes' || told.has(pair)) continue;
+    told.add(pair);
+    tell(first, second, say);
   }
 }
 
-/** As `4` or `6` and the bits of its prefix: one block holds another exactly if its text begins the other's. */
+/** As `4` or `6` and the bits of its prefix. */
 function blockBits(address: string): string | undefined {
   const block = parseCidr(address.includes('/') ? address : `${address}/${isIPv6(address) ? 128 : 32}`);
   if (block === undefined) return undefined;
@@ -49,7 +71,7 @@ function blockBits(address: string): string | undefined {
   return `${family}${bits.slice(0, prefix)}`;
 }
 
-function claimsOf(service: MeshService): Claim[] {
+export function claimsOf(service: MeshService): Claim[] {
   const addresses =
     service.registry === 'service-entry'
       ? service.addresses
@@ -106,15 +128,19 @@ function compareOwners(a: MeshService, b: MeshService): number {
   return rank(a) - rank(b) || a.createdAtMs - b.createdAtMs || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0);
 }
 
-/** istiocoredns answers with what the oldest entry gives that gives anything. */
-export function checkAddressless(services: readonly MeshService[], say: Say): void {
-  const isNamed = (s: MeshService) => s.registry === 'service-entry' && s.aliasOf === undefined;
-  const entries = services.filter((s) => isNamed(s) && s.hostname.endsWith(ZONE));
-  const named = new Set(entries.filter((s) => s.addresses.some(isAnswer)).map(({ hostname }) => hostname));
-  for (const { hostname, addresses, allocated, origin } of entries) {
-    if (named.has(hostname) || allocated !== undefined) continue;
+export function compareClaims(a: Claim, b: Claim): number {
+  return compareOwners(a.service, b.service) || a.at - b.at;
+}
+
+/** `services`: all of one host. istiocoredns answers with what the oldest entry gives that gives anything. */
+export function checkAddressless(host: string, services: readonly MeshService[], say: Say): void {
+  if (!host.endsWith(ZONE)) return;
+  const entries = services.filter((s) => s.registry === 'service-entry' && s.aliasOf === undefined);
+  if (entries.some((s) => s.addresses.some(isAnswer))) return;
+  for (const { addresses, allocated, origin } of entries) {
+    if (allocated !== undefined) continue;
     const what = addresses.length === 0 ? 'no address' : `no single address (${addresses.join(', ')})`;
-    const message = `${hostname} has ${what}, so it does not resolve by istiocoredns`;
+    const message = `${host} has ${what}, so it does not resolve by istiocoredns`;
     const cure = 'add one to spec.addresses that nothing else has, as of 240.0.0.0/4: nobody needs to route it';
     say(origin, 'ISM0110', 'spec.addresses', message, cure);
   }

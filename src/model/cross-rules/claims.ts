@@ -3,37 +3,45 @@
 import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
 import { qualifyHost } from '../hosts.ts';
 import { compareServiceAges } from '../service-facts.ts';
-import type { MeshIndex, MeshService } from '../snapshot.ts';
-import type { HostIndex, Say } from './known.ts';
+import type { MeshService } from '../snapshot.ts';
+import type { Known, Say } from './known.ts';
 
-export function checkClaimedHosts(index: MeshIndex, hosts: HostIndex, say: Say): void {
-  for (const [host, services] of hosts) {
-    const [first, ...others] = services.toSorted(
-      (a, b) => Number(b.registry === 'kubernetes') - Number(a.registry === 'kubernetes') || compareServiceAges(a, b),
-    );
-    for (const other of others) {
-      if (!exportsOverlap(first!, other) || areOne(first!, other)) continue;
-      const by = `${first!.origin.kind} ${first!.origin.namespace}/${first!.origin.name}`;
-      const cure =
-        other.likeness !== undefined && first!.likeness !== undefined && first!.namespace === other.namespace
-          ? 'give both the same resolution, location, exportTo and workloadSelector, so that they are one, or other hosts'
-          : 'give one of them another host, or export them to different namespaces';
-      say(
-        other.origin,
-        'ISM0104',
-        'spec.hosts',
-        `${host} is defined by ${by} already, which is used in its stead`,
-        cure,
-      );
-    }
+/** `services`: all of one host. */
+export function checkClaimedHost(host: string, services: readonly MeshService[], say: Say): void {
+  if (services.length < 2) return;
+  const [first, ...others] = services.toSorted(
+    (a, b) => Number(b.registry === 'kubernetes') - Number(a.registry === 'kubernetes') || compareServiceAges(a, b),
+  );
+  for (const other of others) {
+    if (!exportsOverlap(first!, other) || areOne(first!, other)) continue;
+    const by = `${first!.origin.kind} ${first!.origin.namespace}/${first!.origin.name}`;
+    const cure =
+      other.likeness !== undefined && first!.likeness !== undefined && first!.namespace === other.namespace
+        ? 'give both the same resolution, location, exportTo and workloadSelector, so that they are one, or other hosts'
+        : 'give one of them another host, or export them to different namespaces';
+    say(other.origin, 'ISM0104', 'spec.hosts', `${host} is defined by ${by} already, which is used in its stead`, cure);
   }
-  const ruled = new Map<string, VirtualService>();
-  for (const vs of index.writtenRules.filter((v) => isForMesh(v.spec) && v.spec.http.length > 0)) {
-    vs.spec.hosts.forEach((raw, i) => {
-      const host = qualifyHost(raw, vs.ref.namespace, index.settings.dnsDomain);
-      const first = ruled.get(host);
+}
+
+/** Hosts in full for which a rule's HTTP routes are, where sidecars call them. */
+export function ruledHosts({ spec, ref }: VirtualService, dnsDomain: string): readonly string[] {
+  if (!isForMesh(spec) || spec.http.length === 0) return [];
+  return spec.hosts.map((host) => qualifyHost(host, ref.namespace, dnsDomain));
+}
+
+/** `rules`: all that rule one host, the oldest first. */
+export function checkRuledHost(
+  host: string,
+  rules: readonly VirtualService[],
+  { settings: { dnsDomain }, hosts }: Pick<Known, 'settings' | 'hosts'>,
+  say: Say,
+): void {
+  let first: VirtualService | undefined;
+  for (const vs of rules) {
+    ruledHosts(vs, dnsDomain).forEach((each, i) => {
+      if (each !== host) return;
       if (first === undefined) {
-        if (concernsAll(vs)) ruled.set(host, vs);
+        if (concernsAll(vs)) first = vs;
       } else if (first.ref.namespace === vs.ref.namespace && first.spec.exportTo.join() === vs.spec.exportTo.join()) {
         // A host that no service has is made up on ports of the rule's own.
         const used = hosts.has(host) ? 'not used' : 'used on no port that both have';

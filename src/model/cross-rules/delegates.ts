@@ -5,7 +5,12 @@ import { type FoundDelegate, findDelegate, mergeRoutes, rulesByName } from '../d
 import type { MeshIndex } from '../snapshot.ts';
 import type { Say } from './known.ts';
 
-export function checkDelegates({ writtenRules, settings }: MeshIndex, say: Say): void {
+export function checkDelegates(
+  { writtenRules, settings }: Pick<MeshIndex, 'writtenRules' | 'settings'>,
+  say: Say,
+): void {
+  if (!writtenRules.some(({ spec }) => isDelegate(spec) || spec.http.some((route) => route.delegate !== undefined)))
+    return;
   const all = rulesByName(writtenRules);
   const used = new Set<VirtualService>();
   for (const root of writtenRules) {

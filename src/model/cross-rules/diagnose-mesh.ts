@@ -1,126 +1,120 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is wrong with objects only when they are seen together.
+// What is wrong with objects only when they are seen together. Each is judged by itself, and again when it has changed, or what
+// was looked up for it: a Service more has those judged that look for it.
+
+import type { DestinationRule } from '../../api/destination-rule.ts';
 import type { Diagnostic, ObjectRef } from '../../api/diagnostics.ts';
-import { diagnose, type Locate } from '../../api/report.ts';
+import type { Gateway } from '../../api/gateway.ts';
+import type { Locate } from '../../api/report.ts';
+import type { VirtualService } from '../../api/virtual-service.ts';
+import { FollowedMap } from '../../incremental/followed-map.ts';
 import { IdentityMemo } from '../../incremental/identity-memo.ts';
-import { hostTable, qualifyHost } from '../hosts.ts';
-import type { MeshIndex, MeshService } from '../snapshot.ts';
-import { aliasTarget } from '../view.ts';
-import { checkAddressless, checkClaimedAddresses } from './addresses.ts';
-import { checkClaimedHosts } from './claims.ts';
+import { ReadLog } from '../../incremental/recorded-map.ts';
+import type { Steps } from '../../incremental/steps.ts';
+import type { MeshIndex, MeshService, MeshSettings } from '../snapshot.ts';
+import { type Claim, type Contest, checkAddressless, contestsOf, tellContests } from './addresses.ts';
+import { checkClaimedHost, checkRuledHost } from './claims.ts';
 import { checkDelegates } from './delegates.ts';
+import { FollowedTables } from './followed-tables.ts';
 import { checkServers } from './gateway-servers.ts';
-import type { Known, Say } from './known.ts';
-import { checkNetworks } from './networks.ts';
+import type { Say } from './known.ts';
+import { checkNetworks, checkOccupied } from './networks.ts';
 import { checkOpenPorts, checkPorts } from './ports.ts';
 import { checkGeneral, checkProviders } from './providers.ts';
 import { checkJoined, checkReach } from './reach.ts';
-import { checkDestinations, checkGateways, checkRuleHosts } from './references.ts';
+import { checkDestinations, checkGateways, checkRulesOfHost } from './references.ts';
+import { diagnosticsOf, type Said, saidBy } from './said.ts';
 import { checkSidecars } from './sidecars.ts';
 
-/** Of which kinds each group of checks speaks. */
-const KINDS = {
-  rule: ['VirtualService'],
-  rules: ['VirtualService'],
-  destinations: ['DestinationRule'],
-  hosts: ['VirtualService', 'ServiceEntry'],
-  services: ['ServiceEntry'],
-  networks: ['ServiceEntry', 'ConfigMap'],
-  gateways: ['Gateway'],
-  sidecars: ['Sidecar'],
-  telemetry: ['Telemetry', 'ProxyConfig'],
-} as const satisfies Readonly<Record<string, readonly string[]>>;
+type Judged<V> = FollowedMap<V, readonly Said[]>;
 
-/** What was said, before it is known where it stands in a text. */
-type Said = Parameters<Say>;
-
-/** What was found, by what was looked at: a rule that changes has only itself looked at anew. */
+/** Follows the index from version to version. */
 export class MeshChecks {
-  readonly #services = new IdentityMemo<Services>();
-  readonly #subsets = new IdentityMemo<Known['subsets']>();
-  readonly #said = new IdentityMemo<readonly Said[]>();
+  readonly #tables: FollowedTables;
+  readonly #rules: Judged<VirtualService>;
+  readonly #ruled: Judged<readonly VirtualService[]>;
+  readonly #hostRules: Judged<readonly DestinationRule[]>;
+  readonly #hosts: Judged<readonly MeshService[]>;
+  readonly #services: Judged<MeshService>;
+  readonly #gateways: Judged<Gateway>;
+  readonly #contests: FollowedMap<readonly Claim[], readonly Contest[]>;
+  /** What is said of few objects, or is not looked up by name. */
+  readonly #whole = new IdentityMemo<readonly Said[]>();
+  #index: MeshIndex | undefined;
 
-  /** All that is to be said now; with `only`, whatever is to be said of that object, and perhaps of others. */
-  diagnose(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined, only?: ObjectRef): Diagnostic[] {
-    const { services, destinationRules, gateways, writtenRules, networks, mesh, sidecars, settings } = index;
-    const { telemetries, proxyConfigs } = index;
-    const { sorted, hosts } = this.#services.get([services], '', () => servicesOf(index));
-    const subsets = this.#subsets.get([destinationRules, settings], '', () => subsetsOf(index));
-    const known = { index, hosts, subsets };
-    const about = (of: readonly object[], what: keyof typeof KINDS, check: (say: Say) => void) => {
-      if (only !== undefined && !(KINDS[what] as readonly string[]).includes(only.kind)) return [];
-      return this.#said.get(of, what, () => {
-        const said: Said[] = [];
-        check((...words) => said.push(words));
-        return said;
-      });
-    };
-    const isWanted = ({ ref }: { readonly ref: ObjectRef }) =>
-      only === undefined || (ref.namespace === only.namespace && ref.name === only.name);
+  constructor(settings: MeshSettings) {
+    const log = new ReadLog();
+    const tables = new FollowedTables(settings, log);
+    const { known } = tables;
+    const judged = <V>(check: (value: V, key: string, say: Say) => void): Judged<V> =>
+      new FollowedMap(log, (value, key) => noneIfEmpty(saidBy((say) => check(value, key, say))));
+    this.#tables = tables;
+    this.#rules = judged((vs, _, say) => {
+      checkDestinations(vs, known, say);
+      checkGateways(vs, known, say);
+      checkReach(vs, known, say);
+    });
+    this.#ruled = judged((rules, host, say) => checkRuledHost(host, rules, known, say));
+    this.#hostRules = judged((rules, host, say) => checkRulesOfHost(host, rules, known, say));
+    this.#hosts = judged((services, host, say) => {
+      checkClaimedHost(host, services, say);
+      checkAddressless(host, services, say);
+    });
+    this.#services = judged((service, _, say) => {
+      checkPorts(service, tables.http, say);
+      checkNetworks(service, this.#index!, say);
+    });
+    this.#gateways = judged((gateway, _, say) => checkOpenPorts(gateway, tables.selecting, say));
+    this.#contests = new FollowedMap(log, (claims, bits) =>
+      noneIfEmpty(contestsOf(bits, claims, tables.blocks, tables.now.lengths)),
+    );
+  }
+
+  /** All that is to be said now. */
+  *diagnose(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined): Steps<Diagnostic[]> {
+    const before = { index: this.#index, tables: this.#tables.now };
+    const changed = yield* this.#tables.advance(index);
+    this.#index = index;
+    const { now } = this.#tables;
+    const hasOtherNetworks = before.index?.networks !== index.networks || before.index.mesh !== index.mesh;
+    const judged = [
+      yield* this.#rules.of(now.rules, now.wildcards === before.tables.wildcards ? changed : 'all'),
+      yield* this.#ruled.of(now.ruled, changed),
+      yield* this.#hostRules.of(index.hostRules.byHost, changed),
+      yield* this.#hosts.of(now.hosts, changed),
+      yield* this.#services.of(index.services, hasOtherNetworks ? 'all' : changed),
+      yield* this.#gateways.of(now.gateways, changed),
+    ];
+    const contests = yield* this.#contests.of(now.blocks, now.lengths === before.tables.lengths ? changed : 'all');
     const said = [
-      ...writtenRules.filter(isWanted).flatMap((vs) =>
-        about([services, destinationRules, gateways, settings, vs], 'rule', (say) => {
-          checkDestinations(vs, known, say);
-          checkGateways(vs, known, say);
-          checkReach(vs, known, say);
-        }),
-      ),
-      ...about([writtenRules, settings], 'rules', (say) => {
+      ...judged.flatMap((each) => [...each.values()].flat()),
+      ...saidBy((say) => tellContests([...contests.values()].flat(), say)),
+      ...this.#saidOfAll(index),
+    ];
+    yield;
+    return diagnosticsOf(said, locate);
+  }
+
+  #saidOfAll(index: MeshIndex): readonly Said[] {
+    const { services, writtenRules, networks, mesh, gateways, sidecars, telemetries, proxyConfigs } = index;
+    const about = (of: readonly object[], what: string, check: (say: Say) => void) =>
+      this.#whole.get(of, what, () => saidBy(check));
+    return [
+      about([writtenRules], 'rules', (say) => {
         checkDelegates(index, say);
         checkJoined(writtenRules, say);
       }),
-      ...about([services, destinationRules, settings], 'destinations', (say) => checkRuleHosts(index, hosts, say)),
-      ...about([services, writtenRules, settings], 'hosts', (say) => checkClaimedHosts(index, hosts, say)),
-      ...about([services], 'services', (say) => {
-        checkClaimedAddresses(sorted, say);
-        checkAddressless(sorted, say);
-        checkPorts(sorted, say);
-      }),
-      ...about([services, networks, mesh, settings], 'networks', (say) => checkNetworks(index, sorted, say)),
-      ...about([gateways, services], 'gateways', (say) => {
-        checkServers(gateways, say);
-        for (const gateway of gateways) checkOpenPorts(gateway, sorted, say);
-      }),
-      ...about([sidecars], 'sidecars', (say) => checkSidecars(sidecars, say)),
-      ...about([services, mesh, telemetries, proxyConfigs], 'telemetry', (say) => {
-        checkProviders(index, hosts, say);
+      about([networks, mesh], 'networks', (say) => checkOccupied(index, say)),
+      about([gateways], 'servers', (say) => checkServers(gateways, say)),
+      about([sidecars], 'sidecars', (say) => checkSidecars(sidecars, say)),
+      about([services, mesh, telemetries, proxyConfigs], 'telemetry', (say) => {
+        checkProviders(index, this.#tables.now.hosts, say);
         checkGeneral(index, say);
       }),
-    ];
-    return distinct(said.map(([ref, ...words]) => diagnose(ref, ...words, { locate: locate(ref) })));
+    ].flat();
   }
 }
 
-interface Services {
-  /** The snapshot's maps are in the order of events, which must not show. */
-  readonly sorted: readonly MeshService[];
-  readonly hosts: Known['hosts'];
-}
-
-function servicesOf({ services }: MeshIndex): Services {
-  const sorted = [...services.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
-  return { sorted, hosts: Map.groupBy(servedByTargets(sorted), (s) => s.hostname) };
-}
-
-function subsetsOf({ destinationRules, settings }: MeshIndex): Known['subsets'] {
-  return hostTable(
-    destinationRules.map((rule) => [
-      qualifyHost(rule.spec.host, rule.ref.namespace, settings.dnsDomain),
-      rule.spec.subsets.map((subset) => subset.name),
-    ]),
-  );
-}
-
-/** One entry may give several services, and its mistake with each of them. */
-function distinct(diagnostics: readonly Diagnostic[]): Diagnostic[] {
-  return [...new Map(diagnostics.map((d) => [JSON.stringify(d), d])).values()];
-}
-
-/** What stands in the place of another service of the mesh has that one's ports. */
-function servedByTargets(services: readonly MeshService[]): MeshService[] {
-  const serviceOf = new Map(services.toReversed().map((service) => [service.hostname as string, service]));
-  return services.map((service) => {
-    const target = aliasTarget({ serviceOf }, service);
-    return target === undefined ? service : { ...service, ports: target.ports, aliasOf: target.hostname };
-  });
+function noneIfEmpty<T>(list: readonly T[]): readonly T[] | undefined {
+  return list.length === 0 ? undefined : list;
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Routes that no connection comes to: of protocols that the host does not speak, and of ports that it does not have.
 
-import { covers, type Hostname } from '../../api/names.ts';
+import { covers } from '../../api/names.ts';
 import { takesAll } from '../../api/route-coverage.ts';
 import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
 import { qualifyHost } from '../hosts.ts';
 import { qualifyGateway } from '../qualify-gateway.ts';
-import type { MeshIndex, MeshService } from '../snapshot.ts';
+import { compareKeys } from '../service-facts.ts';
+import type { MeshService } from '../snapshot.ts';
 import { boundGateways } from '../view.ts';
 import type { HostIndex, Known, Say } from './known.ts';
 
@@ -18,12 +19,12 @@ const SPEAKS = {
 
 export function checkReach(vs: VirtualService, known: Known, say: Say): void {
   const services = isForMesh(vs.spec) ? servicesOf(vs, known) : [];
-  const gateways = gatewaysOf(vs, known.index);
+  const gateways = new Set(boundGateways(vs).flatMap((name) => known.gateways.get(name) ?? []));
   checkProtocols(vs, services, say);
-  if (services.length === 0 && gateways.length === 0) return;
+  if (services.length === 0 && gateways.size === 0) return;
   const ports = new Set([
     ...services.flatMap((service) => service.ports.map((port) => port.number)),
-    ...gateways.flatMap((gateway) => gateway.spec.servers.map((server) => server.port.number)),
+    ...[...gateways].flatMap((gateway) => gateway.spec.servers.map((server) => server.port.number)),
   ]);
   for (const name of ['http', 'tls', 'tcp'] as const) {
     vs.spec[name].forEach((route, i) => {
@@ -43,20 +44,15 @@ export function checkReach(vs: VirtualService, known: Known, say: Say): void {
   }
 }
 
-function servicesOf(vs: VirtualService, { index, hosts }: Known): readonly MeshService[] {
-  return vs.spec.hosts.flatMap((raw) =>
-    servicesNamed(qualifyHost(raw, vs.ref.namespace, index.settings.dnsDomain), hosts),
-  );
+function servicesOf(vs: VirtualService, { settings, hosts }: Known): readonly MeshService[] {
+  return vs.spec.hosts.flatMap((raw) => servicesNamed(qualifyHost(raw, vs.ref.namespace, settings.dnsDomain), hosts));
 }
 
-function servicesNamed(host: Hostname, hosts: HostIndex): readonly MeshService[] {
+function servicesNamed(host: string, hosts: HostIndex): readonly MeshService[] {
   if (!host.startsWith('*')) return hosts.get(host) ?? [];
-  return [...hosts].filter(([name]) => covers(host, name)).flatMap(([, services]) => services);
-}
-
-function gatewaysOf(vs: VirtualService, { gateways }: MeshIndex) {
-  const bound = new Set(boundGateways(vs));
-  return gateways.filter(({ ref }) => bound.has(`${ref.namespace}/${ref.name}`));
+  // The hosts are in the order of events, which must not show.
+  const covered = [...hosts].flatMap(([name, services]) => (covers(host, name) ? [services] : []));
+  return covered.sort(([a], [b]) => compareKeys(a!, b!)).flat();
 }
 
 /** For sidecars a route needs a port that speaks what it routes. */
@@ -85,6 +81,7 @@ function checkProtocols(vs: VirtualService, services: readonly MeshService[], sa
 export function checkJoined(rules: readonly VirtualService[], say: Say): void {
   const firsts = new Map<string, VirtualService>();
   for (const vs of rules) {
+    if (boundGateways(vs).length === 0) continue;
     const rest = vs.spec.http.findIndex((route) => route.match.length === 0 || route.match.some(takesAll));
     if (rest < 0) continue;
     for (const gateway of boundGateways(vs)) {

@@ -7,9 +7,8 @@ import { covers } from '../../api/names.ts';
 import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
 import { groupKey } from '../destination-policies.ts';
 import { isExported, lookUpHost, qualifyHost } from '../hosts.ts';
-import type { MeshIndex } from '../snapshot.ts';
 import { boundGateways } from '../view.ts';
-import type { HostIndex, Known, Say } from './known.ts';
+import type { Known, Say } from './known.ts';
 
 export function checkDestinations(vs: VirtualService, known: Known, say: Say): void {
   vs.spec.http.forEach((route, i) => {
@@ -32,8 +31,8 @@ export function checkDestinations(vs: VirtualService, known: Known, say: Say): v
 }
 
 function checkDestination(vs: VirtualService, destination: Destination, field: string, known: Known, say: Say): void {
-  const { index, hosts } = known;
-  const host = qualifyHost(destination.host, vs.ref.namespace, index.settings.dnsDomain);
+  const { settings, hosts } = known;
+  const host = qualifyHost(destination.host, vs.ref.namespace, settings.dnsDomain);
   const services = (hosts.get(host) ?? []).filter((s) => isExported(s.exportTo, s.namespace, vs.ref.namespace));
   if (services.length === 0) {
     const cure = hosts.has(host)
@@ -55,10 +54,10 @@ function checkDestination(vs: VirtualService, destination: Destination, field: s
   say(vs.ref, 'ISM0102', `${field}.subset`, `no DestinationRule gives ${host} a subset ${destination.subset}`, cure);
 }
 
-export function checkGateways(vs: VirtualService, { index, hosts }: Known, say: Say): void {
+export function checkGateways(vs: VirtualService, { settings, hosts, gateways }: Known, say: Say): void {
   for (const name of boundGateways(vs)) {
     const i = vs.spec.gateways.findIndex((g) => name === g || name === `${vs.ref.namespace}/${g}`);
-    const gateway = index.gateways.find((g) => `${g.ref.namespace}/${g.ref.name}` === name);
+    const gateway = gateways.get(name);
     if (gateway === undefined) {
       const cure = `create the Gateway ${name}, or write NAMESPACE/NAME if it is in another namespace`;
       say(vs.ref, 'ISM0106', `spec.gateways[${i}]`, `there is no Gateway ${name}`, cure);
@@ -66,7 +65,7 @@ export function checkGateways(vs: VirtualService, { index, hosts }: Known, say: 
     }
     const offered = gateway.spec.servers.flatMap((s) => s.hosts.map((h) => h.host));
     const isOfMesh = (host: string) =>
-      isForMesh(vs.spec) && hosts.has(qualifyHost(host, vs.ref.namespace, index.settings.dnsDomain));
+      isForMesh(vs.spec) && hosts.has(qualifyHost(host, vs.ref.namespace, settings.dnsDomain));
     vs.spec.hosts.forEach((host, h) => {
       if (isOfMesh(host) || offered.some((o) => covers(o, host) || covers(host, o))) return;
       const cure = `use a host of ${offered.join(', ')}, or add this one to the Gateway`;
@@ -75,15 +74,21 @@ export function checkGateways(vs: VirtualService, { index, hosts }: Known, say: 
   }
 }
 
-export function checkRuleHosts(index: MeshIndex, hosts: HostIndex, say: Say): void {
+/** `rules`: all of one host, which is given in full; the oldest first. */
+export function checkRulesOfHost(
+  host: string,
+  rules: readonly DestinationRule[],
+  { settings, hosts }: Pick<Known, 'settings' | 'hosts'>,
+  say: Say,
+): void {
+  const isUnknown = !host.startsWith('*') && !hosts.has(host);
   const groups = new Map<string, Merged>();
-  for (const rule of index.destinationRules) {
-    const host = qualifyHost(rule.spec.host, rule.ref.namespace, index.settings.dnsDomain);
-    if (!host.startsWith('*') && !hosts.has(host)) {
+  for (const rule of rules) {
+    if (isUnknown) {
       const cure = 'create the Service or ServiceEntry, or write the name in full';
       say(rule.ref, 'ISM0119', 'spec.host', `no service ${host} is known`, cure);
     }
-    const key = `${host} ${groupKey(rule, index.settings.rootNamespace)}`;
+    const key = groupKey(rule, settings.rootNamespace);
     const older = groups.get(key) ?? { policy: undefined, subsets: new Map() };
     groups.set(key, older);
     checkMerged(rule, older, host, say);

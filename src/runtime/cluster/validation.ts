@@ -4,7 +4,7 @@ import { bothCodes, type Diagnostic } from '../../api/diagnostics.ts';
 import { validateObject } from '../../api/validate.ts';
 import type { AdmissionAnswer, AdmissionRequest } from '../../injector/webhook.ts';
 import type { KubeObject } from '../../kube/types.ts';
-import { MeshChecks } from '../../model/cross-rules/diagnose-mesh.ts';
+import { PreviewChecks } from '../../model/cross-rules/preview-checks.ts';
 import { previewObject } from '../../model/preview.ts';
 import type { MeshIndex } from '../../model/snapshot.ts';
 
@@ -32,7 +32,7 @@ const NEIGHBOURS_MS = 300;
 export async function warnOfDangling(
   index: () => MeshIndex,
   object: KubeObject,
-  checks = new MeshChecks(),
+  checks = new PreviewChecks(),
 ): Promise<string[]> {
   if (previewObject(index(), object, checks).length === 0) return [];
   await sleep(NEIGHBOURS_MS);

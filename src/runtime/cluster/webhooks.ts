@@ -7,7 +7,7 @@ import { admitPod } from '../../injector/admission.ts';
 import type { ProxyDefaults } from '../../injector/proxy-wishes.ts';
 import type { InjectorSettings } from '../../injector/settings.ts';
 import { type AdmissionHandlers, createWebhookServer } from '../../injector/webhook.ts';
-import { MeshChecks } from '../../model/cross-rules/diagnose-mesh.ts';
+import { PreviewChecks } from '../../model/cross-rules/preview-checks.ts';
 import type { MeshIndex } from '../../model/snapshot.ts';
 import type { TlsIdentity } from '../../xds/grpc/server.ts';
 import type { Metrics } from '../metrics.ts';
@@ -83,7 +83,7 @@ function handlersFor({
     metrics.admitted('inject', answer.allowed);
     return answer;
   };
-  const checks = new MeshChecks();
+  const checks = new PreviewChecks();
   const validate: AdmissionHandlers[string] = async (request) => {
     const answer = admitMeshObject(request);
     metrics.admitted('validate', answer.allowed);
