@@ -58,6 +58,7 @@ describe.skipIf(envoyPath === undefined || isPossible !== 0)('IPv6 [needs namesp
     ['both, TCP by IPv6', BY_IPV4],
     ['both, TCP by IPv4', BY_IPV4],
     ['both, TCP to a headless service’s pod by IPv6', BY_IPV6],
+    ['both, TCP without a way by IPv4', BY_IPV6],
     ['six, TCP to a server of both', BY_IPV6],
   ])('%s arrives', (call, remote) => {
     expect(told(call)).toEqual({ pod: 'server', remote });

@@ -2,6 +2,7 @@
 // From proxy to proxy: what each is given decides where the request goes next, and who is there decides what it meets.
 import { spiffeId } from '../api/names.ts';
 import { type Outcome, simulate } from '../envoy/simulate/simulate.ts';
+import { isReached } from '../model/ip-families.ts';
 import type { PodPort } from './address-book.ts';
 import type { AskedRequest } from './asked.ts';
 import type { Caller } from './callers.ts';
@@ -60,8 +61,10 @@ export class Walk {
       const { text, cure, why } = found;
       return { at, steps: [], forks: [whole(refuse(trail, false, { text, cure, why, at }))] };
     }
-    const dialled = found.kind === 'outside' ? WORLD : (found.addresses[0] ?? WORLD);
     const resources = this.#mesh.proxyOf(cluster, pod);
+    const { families = 'IPv4' } = resources?.proxy ?? {};
+    const known = found.kind === 'outside' ? [] : found.addresses;
+    const dialled = known.find((each) => isReached(each, families)) ?? known[0] ?? WORLD;
     const bypass =
       resources === undefined
         ? 'the pod has no sidecar: the mesh does not see what it asks for'

@@ -93,6 +93,7 @@ describe('what is refused, and why', () => {
     ['bad port', {}, { 'traffic.sidecar.istio.io/excludeInboundPorts': '80,http' }, '"http" is not a port'],
     ['port 0', {}, { 'traffic.sidecar.istio.io/excludeOutboundPorts': '0' }, '"0" is not a port'],
     ['bad range', {}, { 'traffic.sidecar.istio.io/excludeOutboundIPRanges': '10.0.0.0/33' }, '10.0.0.0/33'],
+    ['bad IPv6 range', {}, { 'traffic.sidecar.istio.io/excludeOutboundIPRanges': 'fd00::/129' }, 'fd00::/129'],
     ['mode', {}, { 'isthmus.io/config-delivery': 'SOME' }, '"SOME" is none of FULL, CLUSTERS_ON_DEMAND, ALL_ON_DEMAND'],
     ['unsupported', {}, { 'traffic.sidecar.istio.io/includeOutboundIPRanges': '10.0.0.0/8' }, 'not supported'],
   ] as const)('%s', (_, spec, annotations, reason) => {
@@ -198,14 +199,14 @@ describe('the injected pod', () => {
             'traffic.sidecar.istio.io/excludeInboundPorts': '8081, 8082',
             'traffic.sidecar.istio.io/includeInboundPorts': '9080',
             'traffic.sidecar.istio.io/excludeOutboundPorts': '3306',
-            'traffic.sidecar.istio.io/excludeOutboundIPRanges': '10.9.0.0/16,192.168.1.7',
+            'traffic.sidecar.istio.io/excludeOutboundIPRanges': '10.9.0.0/16,192.168.1.7,fd00:9::/48,fd00::7',
           },
         },
       }),
     );
     expect(pod.spec.initContainers?.[0]?.args?.join(' ')).toBe(
       '--exclude-outbound-by uid --proxy-id 1337 --exclude-inbound-ports 15021,15090,8081,8082 ' +
-        '--include-inbound-ports 9080 --exclude-outbound-ports 15021,15090,3306 --exclude-outbound-ranges 10.9.0.0/16,192.168.1.7/32',
+        '--include-inbound-ports 9080 --exclude-outbound-ports 15021,15090,3306 --exclude-outbound-ranges 10.9.0.0/16,192.168.1.7/32,fd00:9::/48,fd00::7/128',
     );
   });
 

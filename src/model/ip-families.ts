@@ -14,5 +14,6 @@ export function familiesOf(addresses: readonly string[]): IpFamilies {
 /** What is no IP address is a name, which may have addresses of any family. */
 export function isReached(address: string, families: IpFamilies): boolean {
   if (families === 'both') return true;
-  return isIP(address) !== (families === 'IPv4' ? 6 : 4);
+  // Asked of every endpoint of every service.
+  return families === 'IPv4' ? !address.includes(':') : isIP(address) !== 4;
 }

@@ -231,6 +231,9 @@ const CALLS: Readonly<Record<string, readonly [from: string, call: PodCall]>> = 
 };
 const calls: Record<string, PodAnswer> = {};
 for (const [name, [from, call]] of Object.entries(CALLS)) calls[name] = await pods.get(from)!.ask(call);
+// The endpoint's preferred address is still that of IPv4.
+await pods.get('server')!.run(['ip', 'address', 'flush', 'dev', 'eth0', 'scope', 'global', 'to', '10.88.0.0/24']);
+calls['both, TCP without a way by IPv4'] = await pods.get('client')!.ask(tcp('10.96.0.10'));
 
 await sleep(300);
 const logs = Object.fromEntries(
