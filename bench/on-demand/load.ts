@@ -107,10 +107,12 @@ async function change(
   all: readonly SimulatedSidecar[],
   kind: string,
   { host, file }: { host: string; file: string },
-  { repeat, pid, recording }: LoadOptions,
+  { dir, repeat, pid, recording }: LoadOptions,
 ): Promise<Change> {
   const { seenIn, edit } = EDITS[kind]!;
   const before = readFileSync(file, 'utf8');
+  // Outside of the directory that the server looks at, as xdsload does it.
+  const next = join(dir, 'next.yaml');
   const times: number[] = [];
   const sums = { cpu: 0, others: 0, bytes: 0 };
   try {
@@ -119,9 +121,9 @@ async function change(
       const bytes = bytesOf(all);
       const meter = new Meter(pid);
       const arrivals = all.map((each) => each.next(seenIn, host));
-      writeFileSync(`${file}.new`, edit(before, turn));
+      writeFileSync(next, edit(before, turn));
       const startedAt = performance.now();
-      renameSync(`${file}.new`, file);
+      renameSync(next, file);
       times.push(...(await Promise.all(arrivals.map(async (arrival) => (await arrival) - startedAt))));
       await settled(all);
       const usage = meter.usage();
@@ -132,8 +134,8 @@ async function change(
   } finally {
     // It is pushed as well.
     recording?.startChange();
-    writeFileSync(`${file}.new`, before);
-    renameSync(`${file}.new`, file);
+    writeFileSync(next, before);
+    renameSync(next, file);
   }
   await settled(all);
   const of = { serverCPUSeconds: sums.cpu / repeat, otherCPUSeconds: sums.others / repeat };

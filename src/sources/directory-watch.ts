@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type FSWatcher, statSync, watch } from 'node:fs';
-import { join } from 'node:path';
+import { type FSWatcher, lstatSync, statSync, watch } from 'node:fs';
+import { basename, join } from 'node:path';
 
 /** Files that have changed, relative to the directory; `anything` where that is not known. */
 export type Changed = ReadonlySet<string> | 'anything';
@@ -81,11 +81,23 @@ export class DirectoryWatch {
   }
 
   #notice(directory: string, name: string | null): void {
-    // Of a directory within, and of one that is replaced as a whole, only its own name is told.
-    if (name === null || (!isYaml(name) && !name.startsWith('.'))) this.#isAnything = true;
-    else if (isYaml(name) && !name.startsWith('.')) this.#changed.add(join(directory, name));
-    else if (name.startsWith('..')) this.#isAnything = true;
+    if (name === null || name.startsWith('..')) this.#isAnything = true;
+    else if (name.startsWith('.')) return;
+    else if (isYaml(name)) this.#changed.add(join(directory, name));
+    else if (this.#mayBeDirectory(directory, name)) this.#isAnything = true;
     else return;
     this.#wake();
+  }
+
+  /** Not so the files beside ours that are written to be renamed: whoever waits for those to settle waits for nothing. */
+  #mayBeDirectory(directory: string, name: string): boolean {
+    const path = join(this.#root, directory);
+    // Of a directory that is replaced as a whole its own name is told.
+    if (name === basename(path) || this.#watchers.has(join(directory, name))) return true;
+    try {
+      return lstatSync(join(path, name), { throwIfNoEntry: false })?.isDirectory() === true;
+    } catch {
+      return true;
+    }
   }
 }
