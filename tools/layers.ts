@@ -34,6 +34,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   admin: ['kube', 'api', 'model', 'intent', 'xds'],
   console: [],
   runtime: [
+    'incremental',
     'pipeline.ts',
     'process',
     'kube',
