@@ -6,7 +6,7 @@ import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fromBinary, fromJson, toJson } from '@bufbuild/protobuf';
+import { create, fromBinary, fromJson, toJson } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BootstrapSchema } from '#gen/envoy/config/bootstrap/v3/bootstrap_pb.ts';
 import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
@@ -107,9 +107,13 @@ describe.skipIf(envoyPath === undefined)('sidecars that come and go', () => {
       const { port } = servers[pod === 'a' ? 0 : 1]!.address() as AddressInfo;
       return { address: '127.0.0.1', port, weight: 1, locality, meshed };
     });
-    const told = toJson(ClusterLoadAssignmentSchema, buildLoadAssignment(NAME, endpoints), {
-      registry: envoyRegistry(),
-    }) as object;
+    const told = toJson(
+      ClusterLoadAssignmentSchema,
+      create(ClusterLoadAssignmentSchema, buildLoadAssignment(NAME, endpoints)),
+      {
+        registry: envoyRegistry(),
+      },
+    ) as object;
     const resources = [{ '@type': TYPE_URL.endpoints, ...told }];
     writeFileSync(`${file}.new`, JSON.stringify({ version_info: String(++version), resources }));
     renameSync(`${file}.new`, file);

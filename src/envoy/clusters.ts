@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Destinations as Envoy clusters.
-import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { DurationSchema } from '@bufbuild/protobuf/wkt';
 import { CircuitBreakers_Thresholds_RetryBudgetSchema } from '#gen/envoy/config/cluster/v3/circuit_breaker_pb.ts';
@@ -13,17 +13,18 @@ import {
 } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { MatchPredicateSchema } from '#gen/envoy/config/common/matcher/v3/matcher_pb.ts';
 import { type BindConfig, BindConfigSchema } from '#gen/envoy/config/core/v3/address_pb.ts';
-import type { TransportSocket } from '#gen/envoy/config/core/v3/base_pb.ts';
+import type { TransportSocketSchema } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts';
 import { SocketOption_SocketState } from '#gen/envoy/config/core/v3/socket_option_pb.ts';
 import { HttpProtocolOptionsSchema } from '#gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts';
 import type { DestinationIntent, OutlierIntent, PoolIntent } from '../intent/destination-types.ts';
 import type { InboundPortIntent, LocalEndpointIntent, ProxyIntent, StrangersIntent } from '../intent/types.ts';
+import { encode } from './encode.ts';
 import { buildOwnLoadAssignment } from './endpoints.ts';
 import { byNameDiscovery } from './filters/by-name.ts';
 import { keptCase } from './header-case.ts';
 import { balancing, commonLb } from './load-balancing.ts';
-import { byAds, duration, packed, socketAddress } from './messages.ts';
+import { byAds, duration, type Init, packed, socketAddress } from './messages.ts';
 import { BLACK_HOLE, destinationName, INBOUND_PASSTHROUGH, inboundName, PASSTHROUGH, STRANGERS } from './names.ts';
 import { type ServiceLabels, serviceMetadata } from './telemetry-metadata.ts';
 import { clientSocket, proxyProtocolSocket, RAW_BUFFER } from './tls.ts';
@@ -42,9 +43,9 @@ const INBOUND_SOURCE = '127.0.0.6';
 /** The same of IPv6: `isthmus proxy-init` gives it to the pod's loopback interface. */
 const INBOUND_SOURCE_V6 = '::6';
 
-export function buildCluster(destination: DestinationIntent, secrets: ConfigSource): Cluster {
+export function buildCluster(destination: DestinationIntent, secrets: ConfigSource): ClusterInit {
   const { pool, discovery } = destination;
-  return create(ClusterSchema, {
+  return {
     name: destinationName(destination.ref, destination.use),
     metadata: serviceMetadata({ host: destination.ref.host, ...destination.service }, destination.rule),
     ...(destination.connectTimeoutMs !== USUAL.connectTimeoutMs && {
@@ -65,7 +66,7 @@ export function buildCluster(destination: DestinationIntent, secrets: ConfigSour
     ...keepalive(pool),
     ...(destination.outlier && outlier(destination.outlier)),
     ...commonLb(destination),
-  });
+  };
 }
 
 function keepalive(pool: PoolIntent): ClusterInit {
@@ -203,7 +204,8 @@ function bindConfig({ upstreamMark: mark, hasIpv6 }: Pick<ProxyIntent, 'upstream
   });
 }
 
-type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, Cluster>;
+type ClusterInit = Init<typeof ClusterSchema>;
+type SocketInit = MessageInitShape<typeof TransportSocketSchema>;
 
 function discoveryOf(destination: DestinationIntent): ClusterInit {
   const { discovery } = destination;
@@ -241,7 +243,7 @@ function discoveryOf(destination: DestinationIntent): ClusterInit {
 
 function transport(destination: DestinationIntent, secrets: ConfigSource): ClusterInit {
   const { security, protocol, proxyProtocol } = destination;
-  const wrapped = (socket: TransportSocket) => (proxyProtocol ? proxyProtocolSocket(proxyProtocol, socket) : socket);
+  const wrapped = (socket: SocketInit) => (proxyProtocol ? proxyProtocolSocket(proxyProtocol, socket) : socket);
   if (security.kind === 'plain') return proxyProtocol ? { transportSocket: wrapped(RAW_BUFFER) } : {};
   const transportSocket = wrapped(clientSocket(security, protocol, secrets));
   if (security.kind === 'tls' || security.when === 'always') return { transportSocket };
@@ -274,7 +276,7 @@ function retryBudget(budget: NonNullable<PoolIntent['retryBudget']>) {
   });
   if (budget.intervalMs !== undefined) {
     // budget_interval: newer than the messages that we have.
-    const data = new BinaryWriter().bytes(toBinary(DurationSchema, duration(budget.intervalMs))).finish();
+    const data = new BinaryWriter().bytes(encode(DurationSchema, duration(budget.intervalMs))).finish();
     message.$unknown = [{ no: 3, wireType: WireType.LengthDelimited, data }];
   }
   return message;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // ProxyIntent -> Envoy resources, in one explicit order.
 import { hash } from 'node:crypto';
-import type { Cluster } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
 import type { ConfigSource } from '#gen/envoy/config/core/v3/config_source_pb.ts';
-import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
+import { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { DerivedMap } from '../incremental/derived-map.ts';
 import { IdentityMemo } from '../incremental/identity-memo.ts';
@@ -39,20 +38,20 @@ import { ResourceCache } from './resource-cache.ts';
 import { RouteTables } from './route-tables.ts';
 import { type SecretSource, secretSource } from './tls.ts';
 
-const CLUSTER = { typeUrl: TYPE_URL.cluster, schema: ClusterSchema, name: (m: Cluster) => m.name };
+const CLUSTER = { typeUrl: TYPE_URL.cluster, schema: ClusterSchema, name: 'name' as const };
 /** Copies of a pod have equal ones. */
 const INBOUND = { ...CLUSTER, isRepeated: true as const };
 const ENDPOINTS = {
   typeUrl: TYPE_URL.endpoints,
   schema: ClusterLoadAssignmentSchema,
-  name: (m: ClusterLoadAssignment) => m.clusterName,
+  name: 'clusterName' as const,
 };
 /** Ordered by where the proxy is, they are made for each place, and often alike. */
 const ENDPOINTS_BY_PLACE = { ...ENDPOINTS, isRepeated: true as const };
 const LISTENER = {
   typeUrl: TYPE_URL.listener,
   schema: ListenerSchema,
-  name: (m: Listener) => m.name,
+  name: 'name' as const,
   isRepeated: true as const,
 };
 

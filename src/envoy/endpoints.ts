@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import type {
   LbEndpointSchema,
   LocalityLbEndpoints,
   LocalityLbEndpointsSchema,
 } from '#gen/envoy/config/endpoint/v3/endpoint_components_pb.ts';
-import { type ClusterLoadAssignment, ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
+import type { ClusterLoadAssignmentSchema } from '#gen/envoy/config/endpoint/v3/endpoint_pb.ts';
 import type { EndpointIntent, LocalityIntent } from '../intent/destination-types.ts';
 import { isWeighed } from './load-balancing.ts';
-import { socketAddress } from './messages.ts';
+import { socketInit } from './messages.ts';
 import { workloadMetadata } from './telemetry-metadata.ts';
 
 const SOCKET_MATCH = 'envoy.transport_socket_match';
@@ -20,9 +20,9 @@ export function buildLoadAssignment(
   clusterName: string,
   endpoints: readonly EndpointIntent[],
   rule?: LocalityIntent,
-): ClusterLoadAssignment {
+): AssignmentInit {
   const places = [...Map.groupBy(endpoints, placeOf).values()].sort(byPlace);
-  return create(ClusterLoadAssignmentSchema, {
+  return {
     clusterName,
     ...(hasShares(rule) && { policy: { overprovisioningFactor: WHOLE_SHARES } }),
     endpoints: places.flatMap((members) => {
@@ -34,7 +34,7 @@ export function buildLoadAssignment(
         ...(others.length > 0 ? [group(place, others.map(byLocality))] : []),
       ];
     }),
-  });
+  };
 }
 
 /** Tells apart what is built of the same endpoints under different rules. */
@@ -51,15 +51,16 @@ export function buildOwnLoadAssignment(
   clusterName: string,
   endpoints: readonly EndpointIntent[],
   rule?: LocalityIntent,
-): ClusterLoadAssignment {
+): AssignmentInit {
   const places = [...Map.groupBy(endpoints, placeOf).values()].sort(byPlace);
   const byThemselves = (member: EndpointIntent) => lbEndpoint(member, member.meshed ? MESHED : {});
-  return create(ClusterLoadAssignmentSchema, {
+  return {
     clusterName,
     endpoints: places.map((members) => group(placeInit(members, isWeighed(rule)), members.map(byThemselves))),
-  });
+  };
 }
 
+type AssignmentInit = MessageInitShape<typeof ClusterLoadAssignmentSchema>;
 type Group = Exclude<MessageInitShape<typeof LocalityLbEndpointsSchema>, LocalityLbEndpoints>;
 
 /**
@@ -124,9 +125,9 @@ function lbEndpoint(
       case: 'endpoint',
       value: {
         hostname,
-        address: socketAddress(endpoint.address, endpoint.port),
+        address: socketInit(endpoint.address, endpoint.port),
         ...(endpoint.alternatives && {
-          additionalAddresses: endpoint.alternatives.map((each) => ({ address: socketAddress(each, endpoint.port) })),
+          additionalAddresses: endpoint.alternatives.map((each) => ({ address: socketInit(each, endpoint.port) })),
         }),
       },
     },

@@ -2,18 +2,17 @@
 // Small messages that many resources are made of.
 import { create, type DescMessage, type Message, type MessageInitShape } from '@bufbuild/protobuf';
 import type { WireType } from '@bufbuild/protobuf/wire';
-import { type Any, anyPack, type Duration, DurationSchema } from '@bufbuild/protobuf/wkt';
+import type { Any, Duration } from '@bufbuild/protobuf/wkt';
 import { type Address, AddressSchema } from '#gen/envoy/config/core/v3/address_pb.ts';
-import { ApiVersion, type ConfigSource, ConfigSourceSchema } from '#gen/envoy/config/core/v3/config_source_pb.ts';
+import { ApiVersion, type ConfigSourceSchema } from '#gen/envoy/config/core/v3/config_source_pb.ts';
 import { AdditionalAddressSchema, type Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
-import { RegexMatcherSchema } from '#gen/envoy/type/matcher/v3/regex_pb.ts';
-import { type StringMatcher, StringMatcherSchema } from '#gen/envoy/type/matcher/v3/string_pb.ts';
-import {
-  type FractionalPercent,
-  FractionalPercent_DenominatorType,
-  FractionalPercentSchema,
-} from '#gen/envoy/type/v3/percent_pb.ts';
+import type { StringMatcherSchema } from '#gen/envoy/type/matcher/v3/string_pb.ts';
+import { FractionalPercent_DenominatorType, type FractionalPercentSchema } from '#gen/envoy/type/v3/percent_pb.ts';
 import type { TextMatch } from '../intent/route-types.ts';
+import { encode } from './encode.ts';
+
+/** What a message is made of: plain data, of which nothing is built before it is written (encode.ts). */
+export type Init<D extends DescMessage> = Exclude<MessageInitShape<D>, Message>;
 
 /** A message with a field that the package's API is too old for; `data` as it is on the wire, behind the tag. */
 export function withField<M extends Message>(message: M, no: number, wireType: WireType, data: Uint8Array): M {
@@ -23,18 +22,29 @@ export function withField<M extends Message>(message: M, no: number, wireType: W
 
 /** A message inside of an Any. */
 export function packed<D extends DescMessage>(schema: D, init: MessageInitShape<D>): Any {
-  return anyPack(schema, create(schema, init));
+  return {
+    $typeName: 'google.protobuf.Any',
+    typeUrl: `type.googleapis.com/${schema.typeName}`,
+    value: encode(schema, init),
+  };
 }
 
 export function duration(ms: number): Duration {
   const seconds = Math.trunc(ms / 1000);
-  return create(DurationSchema, { seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1000) * 1e6) });
+  return {
+    $typeName: 'google.protobuf.Duration',
+    seconds: BigInt(seconds),
+    nanos: Math.round((ms - seconds * 1000) * 1e6),
+  };
 }
 
 export function socketAddress(address: string, port: number): Address {
-  return create(AddressSchema, {
-    address: { case: 'socketAddress', value: { address, portSpecifier: { case: 'portValue', value: port } } },
-  });
+  return create(AddressSchema, socketInit(address, port));
+}
+
+/** What it is made of, for the many. */
+export function socketInit(address: string, port: number): Init<typeof AddressSchema> {
+  return { address: { case: 'socketAddress', value: { address, portSpecifier: { case: 'portValue', value: port } } } };
 }
 
 /** `''`: every address; `unix://` and a path or, after an @, a name in Linux' abstract namespace: a Unix socket. */
@@ -63,26 +73,22 @@ export function unixPath(address: string): string {
 }
 
 /** "By the stream that this came on." Without a time limit: nothing starts half-configured. */
-export function byAds(): ConfigSource {
-  return create(ConfigSourceSchema, {
+export function byAds(): Init<typeof ConfigSourceSchema> {
+  return {
     resourceApiVersion: ApiVersion.V3,
     initialFetchTimeout: duration(0),
     configSourceSpecifier: { case: 'ads', value: {} },
-  });
+  };
 }
 
-export function stringMatcher(match: TextMatch): StringMatcher {
-  if (match.kind === 'regex') {
-    const value = create(RegexMatcherSchema, { regex: match.value });
-    return create(StringMatcherSchema, { matchPattern: { case: 'safeRegex', value } });
-  }
-  return create(StringMatcherSchema, { matchPattern: { case: match.kind, value: match.value } });
+export function stringMatcher({ kind, value }: TextMatch): Init<typeof StringMatcherSchema> {
+  return { matchPattern: kind === 'regex' ? { case: 'safeRegex', value: { regex: value } } : { case: kind, value } };
 }
 
 /** Percent with four digits after the point, as fine as Envoy can. */
-export function fraction(percent: number): FractionalPercent {
-  return create(FractionalPercentSchema, {
+export function fraction(percent: number): Init<typeof FractionalPercentSchema> {
+  return {
     numerator: Math.round(percent * 10_000),
     denominator: FractionalPercent_DenominatorType.MILLION,
-  });
+  };
 }

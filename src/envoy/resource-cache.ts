@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { hash } from 'node:crypto';
-import { type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
 import type { XdsResource } from '../xds/types.ts';
+import { encode } from './encode.ts';
 
 /** A piece of the bytes of resources, and what tells it from every other. */
 export interface ResourcePart {
@@ -17,7 +18,8 @@ export function versionOf(content: Uint8Array | string): string {
 export interface ResourceKind<D extends DescMessage> {
   readonly typeUrl: string;
   readonly schema: D;
-  name(message: MessageShape<D>): string;
+  /** The local name of the field that has its name. */
+  readonly name: keyof MessageInitShape<D> & string;
   /** Its nodes come again as other objects with the same content, and are dear to build: a pod's listener, by its copies. */
   readonly isRepeated?: true;
 }
@@ -54,7 +56,7 @@ export class ResourceCache {
     node: object,
     context: string,
     kind: ResourceKind<D>,
-    build: () => MessageShape<D>,
+    build: () => MessageInitShape<D>,
   ): XdsResource {
     const known = this.#madeOf(node, kind.typeUrl, context);
     if (known !== undefined) return known;
@@ -119,7 +121,7 @@ export class ResourceCache {
     node: object,
     context: string,
     kind: ResourceKind<D>,
-    build: () => MessageShape<D>,
+    build: () => MessageInitShape<D>,
   ): XdsResource {
     const content = hash('sha1', `${kind.typeUrl} ${context} ${JSON.stringify(node)}`);
     const resource = this.#byContent.get(content)?.deref() ?? this.#build(kind, build);
@@ -127,11 +129,12 @@ export class ResourceCache {
     return resource;
   }
 
-  #build<D extends DescMessage>(kind: ResourceKind<D>, build: () => MessageShape<D>): XdsResource {
+  #build<D extends DescMessage>(kind: ResourceKind<D>, build: () => MessageInitShape<D>): XdsResource {
     this.builds++;
     const message = build();
-    const value = toBinary(kind.schema, message);
-    return this.#intern(kind.typeUrl, kind.name(message), versionOf(value), () => value);
+    const value = encode(kind.schema, message);
+    const name = (message as Readonly<Record<string, unknown>>)[kind.name] as string;
+    return this.#intern(kind.typeUrl, name, versionOf(value), () => value);
   }
 
   #intern(typeUrl: string, name: string, version: string, bytes: () => Uint8Array): XdsResource {

@@ -4,7 +4,7 @@ import { type RetryPolicy, RetryPolicySchema } from '#gen/envoy/config/route/v3/
 import { PreviousHostsPredicateSchema } from '#gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
 import { PreviousPrioritiesConfigSchema } from '#gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts';
 import type { RetryIntent } from '../intent/route-types.ts';
-import { duration, packed } from './messages.ts';
+import { duration, type Init, packed } from './messages.ts';
 
 /**
  * Says of an answer that the application behind the sidecar never saw the request: the sidecar could not connect to it.
@@ -47,9 +47,9 @@ export function retriesKey(retries: RetryIntent): string {
   return JSON.stringify(retries);
 }
 
-export function buildRetryPolicy(retries: RetryIntent): RetryPolicy {
+export function buildRetryPolicy(retries: RetryIntent): Init<typeof RetryPolicySchema> {
   const unserved = retries.on.includes('connect-failure');
-  return create(RetryPolicySchema, {
+  return {
     retryOn: [...retries.on, ...(unserved ? ['retriable-headers'] : [])].join(','),
     ...(unserved && { retriableHeaders: RETRIED_HEADERS }),
     numRetries: retries.attempts,
@@ -58,5 +58,5 @@ export function buildRetryPolicy(retries: RetryIntent): RetryPolicy {
     ...(retries.backoffMs !== undefined && { retryBackOff: { baseInterval: duration(retries.backoffMs) } }),
     ...(retries.otherPriorities && { retryPriority: PREVIOUS_PRIORITIES }),
     ...(retries.avoidPreviousHosts && { retryHostPredicate: [PREVIOUS_HOSTS], hostSelectionRetryMaxAttempts: 5n }),
-  });
+  };
 }

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import {
-  type HeaderMatcherSchema,
-  type QueryParameterMatcherSchema,
-  type RouteMatch,
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type {
+  HeaderMatcherSchema,
+  QueryParameterMatcherSchema,
   RouteMatchSchema,
 } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import type { NamedMatch, RequestMatch, TextMatch } from '../intent/route-types.ts';
-import { stringMatcher } from './messages.ts';
+import { type Init, stringMatcher } from './messages.ts';
 
-export function buildMatch(match: RequestMatch): RouteMatch {
-  return create(RouteMatchSchema, {
+export function buildMatch(match: RequestMatch): Init<typeof RouteMatchSchema> {
+  return {
     pathSpecifier: pathSpecifier(match.path),
     ...(match.ignoreCase && { caseSensitive: false }),
     headers: match.headers.map(headerMatcher),
     queryParameters: match.query.map(queryMatcher),
-  });
+  };
 }
 
 function pathSpecifier(path: TextMatch): MessageInitShape<typeof RouteMatchSchema>['pathSpecifier'] {

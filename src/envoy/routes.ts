@@ -9,7 +9,6 @@ import {
 import {
   type RedirectActionSchema,
   RedirectAction_RedirectResponseCode as RedirectCode,
-  type RetryPolicy,
   type RouteActionSchema,
   type RouteSchema,
 } from '#gen/envoy/config/route/v3/route_components_pb.ts';
@@ -24,14 +23,14 @@ import type {
 import { corsConfig } from './filters/cors.ts';
 import { faultConfig } from './filters/fault.ts';
 import { hashPolicy } from './hash-policies.ts';
-import { duration, fraction } from './messages.ts';
+import { duration, fraction, type Init } from './messages.ts';
 import { destinationName } from './names.ts';
 import { buildRetryPolicy, NO_RETRIES, retriesKey } from './retries.ts';
 import { buildMatch } from './route-match.ts';
 import { ruleMetadata } from './rule-metadata.ts';
 
 type RouteInit = MessageInitShape<typeof RouteSchema>;
-type ActionInit = MessageInitShape<typeof RouteActionSchema>;
+type ActionInit = Init<typeof RouteActionSchema>;
 
 /** What a virtual host says for those of its routes that say nothing themselves. */
 export interface HostDefaults {
@@ -95,7 +94,7 @@ function forward(action: Extract<RouteAction, { kind: 'forward' }>, defaults: Ho
 }
 
 /** Nothing where it is as its virtual host says. */
-function ownRetries(retries: RetryIntent | undefined, usual: string | undefined): { retryPolicy?: RetryPolicy } {
+function ownRetries(retries: RetryIntent | undefined, usual: string | undefined): Pick<ActionInit, 'retryPolicy'> {
   if (retries === undefined) return usual === undefined ? {} : { retryPolicy: NO_RETRIES };
   return retriesKey(retries) === usual ? {} : { retryPolicy: buildRetryPolicy(retries) };
 }

@@ -8,26 +8,20 @@ import { FileBasedMetadataConfigSchema } from '#gen/envoy/config/grpc_credential
 import { ProxyProtocolUpstreamTransportSchema } from '#gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.ts';
 import { RawBufferSchema } from '#gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.ts';
 import {
-  type CertificateValidationContext,
-  CertificateValidationContextSchema,
   SubjectAltNameMatcher_SanType,
   TlsParameters_TlsProtocol,
   TlsParametersSchema,
 } from '#gen/envoy/extensions/transport_sockets/tls/v3/common_pb.ts';
+import type { SdsSecretConfigSchema } from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
 import {
-  type SdsSecretConfig,
-  SdsSecretConfigSchema,
-} from '#gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts';
-import {
-  type CommonTlsContext,
-  CommonTlsContextSchema,
+  type CommonTlsContextSchema,
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from '#gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.ts';
 import type { ClientSecurity, DestinationIntent } from '../intent/destination-types.ts';
 import type { CertificateSource, RootsSource } from '../intent/tls-types.ts';
 import { type ControlPlaneEndpoint, ROOT_SECRET, sdsConfigSource, WORKLOAD_SECRET } from '../xds/envoy-client.ts';
-import { packed, stringMatcher } from './messages.ts';
+import { type Init, packed, stringMatcher } from './messages.ts';
 import { certificateName, rootsName, secretConfig } from './secrets.ts';
 
 export const TLS = 'envoy.transport_sockets.tls';
@@ -49,6 +43,8 @@ export const RAW_BUFFER: TransportSocket = create(TransportSocketSchema, {
   name: 'envoy.transport_sockets.raw_buffer',
   configType: { case: 'typedConfig', value: packed(RawBufferSchema, {}) },
 });
+
+type SocketInit = MessageInitShape<typeof TransportSocketSchema>;
 
 /** A server of their own, or the stream that everything else comes by. */
 export type SecretSource = ControlPlaneEndpoint | 'ads';
@@ -77,23 +73,23 @@ export function clientSocket(
   security: Exclude<ClientSecurity, { kind: 'plain' }>,
   protocol: DestinationIntent['protocol'],
   secrets: ConfigSource,
-): TransportSocket {
+): SocketInit {
   const common =
     security.kind === 'mesh'
       ? meshContext(secrets, clientAlpn(protocol), security.peers)
       : ownContext(security, httpAlpn(protocol));
-  return create(TransportSocketSchema, {
+  return {
     name: security.kind === 'mesh' ? MESH_TLS : TLS,
     configType: {
       case: 'typedConfig',
       value: packed(UpstreamTlsContextSchema, { sni: security.sni, commonTlsContext: common }),
     },
-  });
+  };
 }
 
 /** The PROXY protocol's header goes out in the clear, before the TLS of the socket within. */
-export function proxyProtocolSocket(version: 'v1' | 'v2', transportSocket: TransportSocket): TransportSocket {
-  return create(TransportSocketSchema, {
+export function proxyProtocolSocket(version: 'v1' | 'v2', transportSocket: SocketInit): SocketInit {
+  return {
     name: 'envoy.transport_sockets.upstream_proxy_protocol',
     configType: {
       case: 'typedConfig',
@@ -102,7 +98,7 @@ export function proxyProtocolSocket(version: 'v1' | 'v2', transportSocket: Trans
         transportSocket,
       }),
     },
-  });
+  };
 }
 
 /** A certificate of the mesh is asked of every client. */
@@ -125,8 +121,8 @@ function meshContext(
   alpnProtocols: string[],
   peers: readonly string[],
   tlsParams = VERSIONS,
-): CommonTlsContext {
-  return create(CommonTlsContextSchema, {
+): ContextInit {
+  return {
     tlsParams,
     alpnProtocols,
     tlsCertificateSdsSecretConfigs: [secret(WORKLOAD_SECRET, secrets)],
@@ -137,20 +133,20 @@ function meshContext(
         validationContextSdsSecretConfig: secret(ROOT_SECRET, secrets),
       },
     },
-  });
+  };
 }
 
-function ownContext(security: Extract<ClientSecurity, { kind: 'tls' }>, alpnProtocols: string[]): CommonTlsContext {
+function ownContext(security: Extract<ClientSecurity, { kind: 'tls' }>, alpnProtocols: string[]): ContextInit {
   const { certificate, roots, peers, cipherSuites = [], curves = [] } = security;
-  return create(CommonTlsContextSchema, {
+  return {
     tlsParams: { ...VERSIONS_OF_CLIENTS, cipherSuites: [...cipherSuites], ecdhCurves: [...curves] },
     alpnProtocols,
     ...(certificate && ownCertificate(certificate)),
     ...(roots && { validationContextType: ownValidation(roots, peers) }),
-  });
+  };
 }
 
-type ContextInit = Exclude<MessageInitShape<typeof CommonTlsContextSchema>, CommonTlsContext>;
+type ContextInit = Init<typeof CommonTlsContextSchema>;
 
 function ownCertificate(source: CertificateSource): ContextInit {
   if (source.kind === 'secret') return { tlsCertificateSdsSecretConfigs: [secretConfig(certificateName(source))] };
@@ -178,12 +174,12 @@ function file(filename: string) {
   return { specifier: { case: 'filename' as const, value: filename } };
 }
 
-function validation(peers: readonly string[], sanType: SubjectAltNameMatcher_SanType): CertificateValidationContext {
-  return create(CertificateValidationContextSchema, {
+function validation(peers: readonly string[], sanType: SubjectAltNameMatcher_SanType) {
+  return {
     matchTypedSubjectAltNames: peers.map((value) => ({ sanType, matcher: stringMatcher({ kind: 'exact', value }) })),
-  });
+  };
 }
 
-function secret(name: string, sdsConfig: ConfigSource): SdsSecretConfig {
-  return create(SdsSecretConfigSchema, { name, sdsConfig });
+function secret(name: string, sdsConfig: ConfigSource): Init<typeof SdsSecretConfigSchema> {
+  return { name, sdsConfig };
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Virtual hosts: their routes, and what most of those have in common said once for all.
-import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { VirtualHost_TlsRequirementType, VirtualHostSchema } from '#gen/envoy/config/route/v3/route_components_pb.ts';
 import type { HttpRouteIntent, RetryIntent, VirtualHostIntent } from '../intent/route-types.ts';
+import { encode } from './encode.ts';
 import { buildRetryPolicy, retriesKey } from './retries.ts';
 import { buildRoute, type HostDefaults } from './routes.ts';
 import { configOf, hostMetadata } from './rule-metadata.ts';
@@ -14,7 +15,7 @@ export function buildVirtualHost(host: VirtualHostIntent): Uint8Array {
 }
 
 export function encodeVirtualHost(host: VirtualHostInit): Uint8Array {
-  return toBinary(VirtualHostSchema, create(VirtualHostSchema, host));
+  return encode(VirtualHostSchema, host);
 }
 
 function virtualHost(host: VirtualHostIntent): VirtualHostInit {
@@ -53,7 +54,7 @@ function commonest<T>(values: readonly T[], keyOf: (value: T) => string): T | un
  * last one counts). A request for which it has no route is refused by itself: Envoy would ask for the host once more.
  */
 export function encodeHostResource(host: VirtualHostIntent, name: string, bytes: Uint8Array): Uint8Array {
-  const rest = create(VirtualHostSchema, {
+  const rest = encode(VirtualHostSchema, {
     name,
     routes: host.routes.some(takesAll)
       ? []
@@ -65,7 +66,7 @@ export function encodeHostResource(host: VirtualHostIntent, name: string, bytes:
           },
         ],
   });
-  return Buffer.concat([bytes, toBinary(VirtualHostSchema, rest)]);
+  return Buffer.concat([bytes, rest]);
 }
 
 function takesAll({ match }: HttpRouteIntent): boolean {

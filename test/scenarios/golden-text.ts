@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What goldens say, as YAML that a person can review.
-import { createRegistry, type DescMessage, fromBinary, toJson } from '@bufbuild/protobuf';
+import { create, createRegistry, type DescMessage, fromBinary, toJson } from '@bufbuild/protobuf';
 import { stringify } from 'yaml';
 import { AccessLogSchema } from '#gen/envoy/config/accesslog/v3/accesslog_pb.ts';
 import { ClusterSchema } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
@@ -113,7 +113,7 @@ const UNLIMITED = JSON.stringify({
   ],
 });
 const USUAL_RETRIES = JSON.stringify(
-  toJson(RetryPolicySchema, buildRetryPolicy(DEFAULT_RETRIES), { registry: REGISTRY }),
+  toJson(RetryPolicySchema, create(RetryPolicySchema, buildRetryPolicy(DEFAULT_RETRIES)), { registry: REGISTRY }),
 );
 
 type Json = Readonly<Record<string, unknown>>;
