@@ -148,6 +148,15 @@ describe('an installation', () => {
     ]);
   });
 
+  test('have a gateway’s Service be of the IP families that somebody asks for', () => {
+    const sets = ['gateways.istio-ingressgateway.ipFamilyPolicy=PreferDualStack'];
+    const objects = buildStages(readValues(sets, 'cluster1'), []).flatMap((stage) => stage.objects);
+    const policyOf = (name: string) =>
+      (find(objects, 'Service', name)['spec'] as Record<string, unknown>)['ipFamilyPolicy'];
+    expect(policyOf('istio-ingressgateway')).toBe('PreferDualStack');
+    expect(policyOf('istio-egressgateway')).toBeUndefined();
+  });
+
   test('leave out the gateways that are switched off', () => {
     const off = (...names: string[]) =>
       buildStages(

@@ -33,7 +33,7 @@ function buildGateway(values: Values, role: 'ingressgateway' | 'egressgateway'):
   const name = `istio-${role}` as const;
   const selector = { app: name, istio: role };
   const account = `${name}-service-account`;
-  const { type, loadBalancerIP, serviceAnnotations, env, resources } = values.gateways[name];
+  const { type, loadBalancerIP, ipFamilyPolicy, serviceAnnotations, env, resources } = values.gateways[name];
   const isWayToPilot = role === 'ingressgateway' && values.global.meshExpansion.enabled && !values.global.istioRemote;
   const ports = isWayToPilot ? [...PORTS, REMOTE_PILOT] : PORTS;
   // What concerns redirect rules and applications is nothing to a gateway.
@@ -53,6 +53,7 @@ function buildGateway(values: Values, role: 'ingressgateway' | 'egressgateway'):
       spec: {
         type,
         ...(loadBalancerIP === '' ? {} : { loadBalancerIP }),
+        ...(ipFamilyPolicy === '' ? {} : { ipFamilyPolicy }),
         selector,
         ports: ports.map((port) => ({ ...port, protocol: 'TCP' })),
       },

@@ -97,6 +97,7 @@ describe('single values', () => {
     ['pilot.logLevel=loud', 'error, warn, info, debug'],
     ['istiocoredns.zone=a b', 'a DNS name'],
     ['gateways.istio-ingressgateway.loadBalancerIP=999.1.1.1', 'an IP address'],
+    ['gateways.istio-ingressgateway.ipFamilyPolicy=DualStack', 'PreferDualStack'],
     ['global.meshNetworks.n1.endpoints=x', 'global.meshNetworks.n1.endpoints: '],
     ['global.meshNetworks.n1.gateways[0].address=1.2.3.4', 'global.meshNetworks.n1.gateways[0].port: '],
     ['global.istioRemote=true,global.remotePilotAddress=127.0.0.1', 'leads nowhere'],

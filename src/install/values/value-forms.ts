@@ -22,6 +22,12 @@ const loadBalancerIp: ValueForm = {
   what: 'an IP address',
 };
 
+const ipFamilyPolicy: ValueForm = {
+  pattern: /^(SingleStack|PreferDualStack|RequireDualStack)$/,
+  what: 'one of SingleStack, PreferDualStack, RequireDualStack',
+  mayBeEmpty: true,
+};
+
 export const FORMS: Readonly<Record<string, ValueForm>> = {
   'global.hub': {
     pattern: /^[a-z0-9][a-z0-9._-]*(:\d+)?(\/[a-z0-9][a-z0-9._-]*)*$/i,
@@ -40,4 +46,6 @@ export const FORMS: Readonly<Record<string, ValueForm>> = {
   'istiocoredns.zone': dnsName,
   'gateways.istio-ingressgateway.loadBalancerIP': loadBalancerIp,
   'gateways.istio-egressgateway.loadBalancerIP': loadBalancerIp,
+  'gateways.istio-ingressgateway.ipFamilyPolicy': ipFamilyPolicy,
+  'gateways.istio-egressgateway.ipFamilyPolicy': ipFamilyPolicy,
 };

@@ -13,6 +13,8 @@ export interface GatewayValues {
   enabled: boolean;
   type: string;
   loadBalancerIP: string;
+  /** Of the Service; '': as its cluster has it. */
+  ipFamilyPolicy: string;
   /** Of the Service: how clouds are told which load balancer is wanted. */
   serviceAnnotations: Record<string, string>;
   /** Variables of its proxy; `ISTIO_META_X` becomes the node's metadata X. */
@@ -153,6 +155,7 @@ function gatewayOf(type: string): GatewayValues {
     enabled: true,
     type,
     loadBalancerIP: '',
+    ipFamilyPolicy: '',
     serviceAnnotations: {},
     env: {},
     resources: { requests: { cpu: '20m', memory: '64Mi' } },
