@@ -26,7 +26,7 @@ import {
 } from './shape.ts';
 import { parseTraffic, TRAFFIC_ANNOTATION, type TrafficSplit } from './traffic-shares.ts';
 import { checkExportTo, dnsLabel, exportTo, fullHost, labels, portNumber } from './values.ts';
-import { checkLabels, isNowhere, type WorkloadAddress, workloadAddress } from './workload-entry.ts';
+import { checkLabels, isNowhere, isSocket, type WorkloadAddress, workloadAddress } from './workload-entry.ts';
 
 const protocol = turned(text(), (raw, at) => {
   const found = parseProtocol(raw);
@@ -284,11 +284,21 @@ function checkByName({ hosts, ports, addresses, endpoints, workloadSelector }: S
   }
 }
 
+function checkSocket({ resolution, ports }: ServiceEntrySpec, address: string, { report, field }: At): void {
+  if (resolution.startsWith('DNS')) {
+    report.add('ISM0006', `${field}.address`, `${address} is nothing to look up in the DNS`, 'use resolution STATIC');
+  }
+  if (ports.length === 1) return;
+  const message = `${address} serves one port, and spec.ports has ${ports.length}`;
+  report.add('ISM0007', `${field}.address`, message, 'write a ServiceEntry for each port');
+}
+
 function checkEndpoints(value: ServiceEntrySpec, at: At): void {
   const names = new Set(value.ports.map((p) => p.name));
   value.endpoints.forEach((e, i) => {
     const field = `${at.field}.endpoints[${i}]`;
-    if (value.resolution === 'STATIC' && e.address !== '' && isIP(e.address) === 0) {
+    if (isSocket(e.address)) checkSocket(value, e.address, { ...at, field });
+    else if (value.resolution === 'STATIC' && e.address !== '' && isIP(e.address) === 0) {
       at.report.add('ISM0006', `${field}.address`, `${e.address} is not an IP address`, 'use resolution DNS');
     }
     checkLabels(e, { ...at, field });

@@ -21,8 +21,9 @@ import { dnsLabel, labels, portNumber } from './values.ts';
 
 const address = checked(text(), (raw, at) => {
   if (raw.startsWith('unix:')) {
-    const cure = 'let it listen at an IP address: a sidecar has no part in the files of its application';
-    at.report.add('ISM0004', at.field, 'unix domain sockets are not supported', cure);
+    if (/^unix:\/\/(\/[^/].*[^/]|@.+)$/.test(raw) && raw.length <= 100) return;
+    const cure = 'write unix:///PATH, or unix://@NAME for a name in Linux’ abstract namespace (up to 100 characters)';
+    at.report.add('ISM0006', at.field, `${JSON.stringify(raw)} is no socket`, cure);
     return;
   }
   if (isNowhere(raw)) {
@@ -43,6 +44,11 @@ export function isNowhere(raw: string): boolean {
 /** '': as if nothing were said, as Istio's own examples have it. */
 const networkOrNone = text({ ...NETWORK_NAME, pattern: new RegExp(`${NETWORK_NAME.pattern.source}|^$`) });
 
+/** A Unix domain socket, in the files or the network namespace of whoever dials it. */
+export function isSocket(address: string): boolean {
+  return address.startsWith('unix:');
+}
+
 /** What is known of a workload, but for where it is. */
 export const workload = {
   /** Name of a port -> number that it listens on. */
@@ -58,6 +64,9 @@ export const workload = {
 /** An endpoint of a ServiceEntry, and the spec of a WorkloadEntry. */
 export const workloadAddress = checked(struct({ address: defaulted(address, ''), ...workload }), (value, at) => {
   const field = `${at.field}.address`;
+  if (isSocket(value.address) && Object.keys(value.ports).length > 0) {
+    at.report.add('ISM0007', `${at.field}.ports`, 'a socket has no ports', `remove ${at.field}.ports`);
+  }
   if (value.address !== '') return;
   if (!value.network) {
     at.report.add('ISM0001', field, '`address` is required', `add ${field}, or the network whose gateway leads there`);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { AddressSchema } from '#gen/envoy/config/core/v3/address_pb.ts';
 import type {
   LbEndpointSchema,
   LocalityLbEndpoints,
@@ -114,6 +115,13 @@ function byPlace([a]: readonly EndpointIntent[], [b]: readonly EndpointIntent[])
   return (a!.priority ?? 0) - (b!.priority ?? 0) || (a!.locality < b!.locality ? -1 : 1);
 }
 
+const UNIX = 'unix://';
+
+function addressOf({ address, port }: EndpointIntent): MessageInitShape<typeof AddressSchema> {
+  if (!address.startsWith(UNIX)) return socketInit(address, port);
+  return { address: { case: 'pipe', value: { path: address.slice(UNIX.length) } } };
+}
+
 function lbEndpoint(
   endpoint: EndpointIntent,
   said: Partial<typeof MESHED>,
@@ -125,7 +133,7 @@ function lbEndpoint(
       case: 'endpoint',
       value: {
         hostname,
-        address: socketInit(endpoint.address, endpoint.port),
+        address: addressOf(endpoint),
         ...(endpoint.alternatives && {
           additionalAddresses: endpoint.alternatives.map((each) => ({ address: socketInit(each, endpoint.port) })),
         }),

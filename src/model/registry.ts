@@ -5,6 +5,7 @@ import { CROSS_CLUSTER_PORT } from '../api/gateway.ts';
 import type { KubeEndpointSlice, KubeService, Workload } from '../api/kubernetes.ts';
 import { type ClusterName, clusterName, type Hostname, hostname, spiffeId } from '../api/names.ts';
 import type { ServiceEntry, ServiceEntryEndpoint, ServiceEntrySpec } from '../api/service-entry.ts';
+import { isSocket } from '../api/workload-entry.ts';
 import { ANY_NETWORK, type NetworkMembers, networkOf } from './networks.ts';
 import { hasSidecar, isDialled, type SelectableWorkload } from './selected-workloads.ts';
 import type { ClusterService, Endpoint, EndpointSet, MeshService, MeshSettings, ServiceKey } from './snapshot.ts';
@@ -212,7 +213,7 @@ function endpointOf(
     ports,
     labels,
     cluster,
-    network: network ?? found ?? ANY_NETWORK,
+    network: isSocket(address) ? ANY_NETWORK : (network ?? found ?? ANY_NETWORK),
     locality,
     nodeName: workload.nodeName ?? '',
     weight,

@@ -4,7 +4,7 @@
 import { isIP } from 'node:net';
 import { selects, type Workload } from '../api/kubernetes.ts';
 import { type ClusterName, clusterName } from '../api/names.ts';
-import type { WorkloadEntry, WorkloadEntrySpec } from '../api/workload-entry.ts';
+import { isSocket, type WorkloadEntry, type WorkloadEntrySpec } from '../api/workload-entry.ts';
 import type { WorkloadGroup } from '../api/workload-group.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -170,5 +170,5 @@ export function hasSidecar(labels: Labels, serviceAccount: string | undefined): 
 
 /** What clients can dial without asking the DNS. */
 export function isDialled({ address, network }: SelectableWorkload): boolean {
-  return isIP(address) !== 0 || (address === '' && network !== undefined);
+  return isIP(address) !== 0 || isSocket(address) || (address === '' && network !== undefined);
 }
