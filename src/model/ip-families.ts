@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which IP families a proxy has addresses of, and so which addresses it can dial.
 import { isIP } from 'node:net';
+import { isSocket } from '../api/workload-entry.ts';
 
 export type IpFamilies = 'IPv4' | 'IPv6' | 'both';
 
@@ -15,5 +16,5 @@ export function familiesOf(addresses: readonly string[]): IpFamilies {
 export function isReached(address: string, families: IpFamilies): boolean {
   if (families === 'both') return true;
   // Asked of every endpoint of every service.
-  return families === 'IPv4' ? !address.includes(':') : isIP(address) !== 4;
+  return families === 'IPv4' ? !address.includes(':') || isSocket(address) : isIP(address) !== 4;
 }
