@@ -82,7 +82,7 @@ const captureMode = defaulted(choice(['DEFAULT', 'IPTABLES', 'NONE']), 'DEFAULT'
 /** Where the application listens. */
 export type LocalEndpoint =
   /** `instance`: at the pod's own address, else at that of the loopback. */
-  | { readonly kind: 'port'; readonly at: 'loopback' | 'instance'; readonly port: number }
+  | { readonly kind: 'port'; readonly at: '127.0.0.1' | '::1' | 'instance'; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
 const localEndpoint: Shape<LocalEndpoint> = turned(text(), (raw, at): LocalEndpoint | undefined => {
@@ -91,7 +91,8 @@ const localEndpoint: Shape<LocalEndpoint> = turned(text(), (raw, at): LocalEndpo
   const [, host, number] = /^(127\.0\.0\.1|0\.0\.0\.0|\[::1\]|\[::\]|):(\d{1,5})$/.exec(raw) ?? [];
   const asPort = Number(number);
   if (host !== undefined && asPort >= 1 && asPort <= 65535) {
-    return { kind: 'port', at: host === '127.0.0.1' || host === '[::1]' ? 'loopback' : 'instance', port: asPort };
+    const at = host === '127.0.0.1' ? host : host === '[::1]' ? '::1' : 'instance';
+    return { kind: 'port', at, port: asPort };
   }
   const cure = 'write 127.0.0.1:PORT, 0.0.0.0:PORT, [::1]:PORT, [::]:PORT or unix:///PATH';
   at.report.add('ISM0006', at.field, `${JSON.stringify(raw)} is no place where the application could listen`, cure);

@@ -161,7 +161,7 @@ function inboundOf(
   const tag = sidecar?.spec.ingress.some(({ captureMode }) => captureMode === 'NONE') ? proxy.ip : '';
   return cache.inbound.get(
     parts.map((part) => part ?? NOTHING),
-    `${proxy.cluster} ${tag}`,
+    `${proxy.cluster} ${tag} ${proxy.families ?? ''}`,
     () => buildInbound(services, proxy, workload, { sidecar, policies, mesh }),
   );
 }

@@ -128,11 +128,19 @@ function ingressPorts(
   );
 }
 
-/** What is captured tells the pod's address; what comes to an open port does not. */
-function endpointOf({ defaultEndpoint, captureMode }: IngressListener, { ip }: MeshProxy): LocalEndpointIntent {
+/**
+ * What is captured tells the pod's address; what comes to an open port does not. A pod with IPv4 alone is not set up for the
+ * other loopback.
+ */
+function endpointOf(
+  { defaultEndpoint, captureMode }: IngressListener,
+  { ip, families }: MeshProxy,
+): LocalEndpointIntent {
   const to = defaultEndpoint!;
   if (to.kind === 'unix') return to;
-  if (to.at === 'loopback') return { kind: 'address', address: '127.0.0.1', port: to.port };
+  if (to.at !== 'instance') {
+    return { kind: 'address', address: families === undefined ? '127.0.0.1' : to.at, port: to.port };
+  }
   return captureMode === 'NONE' ? { kind: 'address', address: ip, port: to.port } : { kind: 'port', port: to.port };
 }
 
