@@ -27,7 +27,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   describe: ['explain', 'analyzers', 'pipeline.ts', 'api', 'model', 'intent', 'envoy', 'xds', 'kube', 'injector'],
   // what `analyze` says beyond the control plane
   analyzers: ['api', 'model', 'kube', 'injector', 'incremental', 'federation'],
-  sources: ['kube', 'api'],
+  sources: ['kube', 'api', 'incremental'],
   dns: ['kube', 'api', 'sources'],
   injector: ['api', 'kube', 'xds', 'netfilter'],
   install: ['kube', 'api', 'xds', 'injector', 'pki'],

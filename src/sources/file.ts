@@ -5,6 +5,7 @@ import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promi
 import { isDeepStrictEqual } from 'node:util';
 import type { Locate } from '../api/report.ts';
 import { splitYaml, type YamlPart } from '../api/yaml-documents.ts';
+import type { Steps } from '../incremental/steps.ts';
 import { objectName } from '../kube/object-name.ts';
 import type { KubeObject } from '../kube/types.ts';
 import {
@@ -109,7 +110,7 @@ export class FileSource implements Source {
     // Still being written, as an editor does that makes its file anew.
     if (!isStill) return this.#settleAndScan(listener, signal, watcher);
     const states = early ?? (await this.#read(files, signal));
-    if (!signal.aborted) this.#tell(states, listener);
+    if (!signal.aborted) await this.#tell(states, listener, signal);
   }
 
   #isAsRead(states: ReadonlyMap<string, FileState | undefined>): boolean {
@@ -183,7 +184,7 @@ export class FileSource implements Source {
     }
     watcher.follow(found.directories);
     const states = await this.#read(new Set([...found.files, ...this.#files.keys()]), signal);
-    if (!signal.aborted) this.#tell(states, listener, closing);
+    if (!signal.aborted) await this.#tell(states, listener, signal, closing);
   }
 
   /** Reads these files, as far as they have changed; undefined for those that are gone. Not all of them once `signal` aborts. */
@@ -198,28 +199,39 @@ export class FileSource implements Source {
   }
 
   /** Tells what has changed in files that were read. */
-  #tell(states: ReadonlyMap<string, FileState | undefined>, listener: SourceListener, closing?: SourceEvent): void {
-    const standings = new Map<string, readonly Told[]>();
+  async #tell(
+    states: ReadonlyMap<string, FileState | undefined>,
+    listener: SourceListener,
+    signal: AbortSignal,
+    closing?: SourceEvent,
+  ): Promise<void> {
+    const standings = new Map<string, Iterable<Told>>();
     for (const [file, state] of states) {
       if (state === this.#files.get(file)) continue;
       if (state === undefined) this.#files.delete(file);
       else this.#files.set(file, state);
       if (state === undefined || state.problems.length === 0) this.#troubled.delete(file);
       else this.#troubled.add(file);
-      standings.set(file, state === undefined ? [] : [...placesOf(file, state)]);
+      standings.set(file, state === undefined ? [] : placesOf(file, state));
     }
-    if (standings.size === 0 && closing === undefined) {
-      this.#report(listener, this.#allProblems());
-      return;
+    if (standings.size > 0 || closing !== undefined) {
+      const events = await new Slices().finish(this.#eventsOf(standings));
+      if (signal.aborted) return;
+      if (closing !== undefined) events.push(closing);
+      if (events.length > 0) listener.events(events);
     }
-    const events = this.#ledger.update(standings).map(({ before, after }): SourceEvent => {
-      const { cluster } = this;
-      if (after === undefined) return { kind: 'delete', cluster, object: before!.object };
-      return this.#withLines({ kind: 'upsert', cluster, object: after.object });
-    });
-    if (closing !== undefined) events.push(closing);
-    if (events.length > 0) listener.events(events);
     this.#report(listener, this.#allProblems());
+  }
+
+  *#eventsOf(standings: ReadonlyMap<string, Iterable<Told>>): Steps<SourceEvent[]> {
+    const { cluster } = this;
+    const events: SourceEvent[] = [];
+    for (const { before, after } of yield* this.#ledger.update(standings)) {
+      yield;
+      if (after === undefined) events.push({ kind: 'delete', cluster, object: before!.object });
+      else events.push(this.#withLines({ kind: 'upsert', cluster, object: after.object }));
+    }
+    return events;
   }
 
   #allProblems(): SourceProblem[] {
@@ -298,9 +310,21 @@ class Slices {
   #startedAtMs = performance.now();
 
   async yieldWhenDue(): Promise<void> {
-    if (performance.now() - this.#startedAtMs < SLICE_MS) return;
+    if (!this.#isDue) return;
     await nextTurn();
     this.#startedAtMs = performance.now();
+  }
+
+  async finish<T>(steps: Steps<T>): Promise<T> {
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done === true) return value;
+      if (this.#isDue) await this.yieldWhenDue();
+    }
+  }
+
+  get #isDue(): boolean {
+    return performance.now() - this.#startedAtMs >= SLICE_MS;
   }
 }
 

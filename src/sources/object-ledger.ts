@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which objects stand in which files, kept up file by file: one that changes costs what stands in it.
 import { isDeepStrictEqual } from 'node:util';
+import type { Steps } from '../incremental/steps.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { identityKey } from './contract.ts';
 
@@ -29,16 +30,18 @@ export class ObjectLedger<S extends Standing> {
   }
 
   /** Takes what stands in the files now, by file; an empty list for one that is gone. Returns what is to be told. */
-  update(files: ReadonlyMap<string, readonly S[]>): LedgerChange<S>[] {
+  *update(files: ReadonlyMap<string, Iterable<S>>): Steps<LedgerChange<S>[]> {
     const touched = new Set<string>();
-    for (const [file, standings] of files) this.#place(file, standings, touched);
+    for (const [file, standings] of files) yield* this.#place(file, standings, touched);
     for (const key of touched) {
       if (this.#all(key).length > 1) this.#repeated.add(key);
       else this.#repeated.delete(key);
+      yield;
     }
     const gone: LedgerChange<S>[] = [];
     const come: LedgerChange<S>[] = [];
     for (const key of touched) {
+      yield;
       const [before, after] = [this.#told.get(key), this.#first(key)];
       if (after === undefined) this.#told.delete(key);
       else this.#told.set(key, after);
@@ -56,31 +59,40 @@ export class ObjectLedger<S extends Standing> {
     });
   }
 
-  #place(file: string, standings: readonly S[], touched: Set<string>): void {
+  *#place(file: string, standings: Iterable<S>, touched: Set<string>): Steps<void> {
     for (const key of this.#inFile.get(file)?.keys() ?? []) {
+      yield;
       touched.add(key);
       const files = this.#files.get(key);
       files?.delete(file);
       if (files?.size === 0) this.#files.delete(key);
     }
-    const byKey = Map.groupBy(standings, ({ object }) => identityKey(object));
-    if (byKey.size === 0) this.#inFile.delete(file);
-    else this.#inFile.set(file, byKey);
-    for (const key of byKey.keys()) {
+    const byKey = new Map<string, S[]>();
+    for (const standing of standings) {
+      yield;
+      const key = identityKey(standing.object);
+      const already = byKey.get(key);
+      if (already !== undefined) {
+        already.push(standing);
+        continue;
+      }
+      byKey.set(key, [standing]);
       touched.add(key);
       const files = this.#files.get(key) ?? new Set<string>();
-      files.add(file);
-      this.#files.set(key, files);
+      this.#files.set(key, files.add(file));
     }
+    if (byKey.size === 0) this.#inFile.delete(file);
+    else this.#inFile.set(file, byKey);
   }
 
   #first(key: string): S | undefined {
     return this.#all(key)[0];
   }
 
-  #all(key: string): S[] {
+  #all(key: string): readonly S[] {
     const files = [...(this.#files.get(key) ?? [])];
-    if (files.length > 1) files.sort();
-    return files.flatMap((file) => this.#inFile.get(file)?.get(key) ?? []);
+    const [only] = files;
+    if (files.length === 1) return this.#inFile.get(only!)?.get(key) ?? [];
+    return files.sort().flatMap((file) => this.#inFile.get(file)?.get(key) ?? []);
   }
 }
