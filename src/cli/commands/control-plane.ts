@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { parseDuration } from '../../api/values.ts';
 import { everyAddress } from '../../process/own-addresses.ts';
+import { collectSeldom } from '../../runtime/collector.ts';
 import { UserError } from '../user-error.ts';
 
 interface ControlPlaneFlags {
@@ -48,6 +49,7 @@ export function register(program: Command): void {
     .option('--log-level <level>', 'error, warn, info or debug', 'info')
     .addHelpText('after', '\nDeployment istiod runs it (see: isthmus install --help).')
     .action(async (flags: ControlPlaneFlags) => {
+      collectSeldom();
       const [
         { runControlPlane },
         { ROLES },

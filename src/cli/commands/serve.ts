@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { collectSeldom } from '../../runtime/collector.ts';
 
 interface ServeFlags {
   configDir: string;
@@ -33,6 +34,7 @@ export function register(program: Command): void {
     .option('--log-level <level>', 'error, warn, info or debug', 'info')
     .addHelpText('after', '\nExample:\n  isthmus serve --config-dir mesh/ --grpc-addr 127.0.0.1:15010')
     .action(async (flags: ServeFlags) => {
+      collectSeldom();
       const [{ serve }, { createLog }, { processSignal }, { UserError }] = await Promise.all([
         import('../../runtime/serve.ts'),
         import('../../runtime/log.ts'),
