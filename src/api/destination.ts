@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where routes of every kind send their traffic, and in which shares.
-import { type At, type Infer, integer, optional, required, struct } from './shape.ts';
+import { type At, checked, type Infer, integer, optional, required, struct } from './shape.ts';
 import { dnsLabel, hostPattern, portSelector } from './values.ts';
 
+const somewhere = checked(hostPattern, (host, at) => {
+  if (host !== '*') return;
+  at.report.add('ISM0006', at.field, '"*" is no destination', 'name a host, or a wildcard that a ServiceEntry has');
+});
+
 export const destination = struct({
-  host: required(hostPattern),
+  host: required(somewhere),
   subset: optional(dnsLabel),
   port: optional(portSelector),
 });

@@ -54,6 +54,11 @@ const VIRTUAL_SERVICE: readonly Rule[] = [
     http('route: [{destination: {host: a, subset: v1}}]'),
   ],
   [
+    'a destination that is everybody',
+    http('route: [{destination: {host: "*"}}]'),
+    http('route: [{destination: {host: "*.a.example"}}]'),
+  ],
+  [
     'a port beyond the last',
     http('route: [{destination: {host: a, port: {number: 70000}}}]'),
     http('route: [{destination: {host: a, port: {number: 7000}}}]'),
