@@ -119,6 +119,37 @@ extensionProviders:
   });
 });
 
+describe.skipIf(envoyPath === undefined)('a service of access logs', () => {
+  test('is told of requests by the one provider, and of connections by the other', async () => {
+    const collector = await OtlpCollector.start();
+    const pair = await SidecarPair.start(envoyPath!, {
+      mesh: `
+extensionProviders:
+- name: requests
+  envoyHttpAls: {service: ${OTEL}, port: 4317, logName: of-requests, additionalRequestHeadersToLog: [x-user]}
+- name: connections
+  envoyTcpAls: {service: ${OTEL}, port: 4317, logName: of-connections}
+`,
+      objects: [
+        ...collectorObjects('otel', 4317, collector.port, 'grpc'),
+        telemetry({}, [{ providers: [{ name: 'requests' }, { name: 'connections' }], match: { mode: 'CLIENT' } }]),
+      ],
+    });
+    try {
+      expect(pair.diagnostics).toEqual([]);
+      await pair.request('/seen', { 'x-user': 'jason' });
+      expect(await pair.connect()).toBe('welcome');
+      const said = () => collector.streamed('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs');
+      await until('both kinds', () => ['of-requests', 'of-connections'].every((name) => said().includes(name)));
+      for (const text of ['/seen', 'jason', 'outbound|5432||shop.default.svc.cluster.local'])
+        expect(said()).toContain(text);
+    } finally {
+      await pair.stop();
+      collector.stop();
+    }
+  });
+});
+
 describe.skipIf(envoyPath === undefined)('a trace', () => {
   test('ends with a proxy that does not pass it on, and is told of all the same', async () => {
     const collector = await ZipkinCollector.start();

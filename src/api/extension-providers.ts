@@ -17,7 +17,7 @@ import {
   text,
   turned,
 } from './shape.ts';
-import { durationMs, portNumber } from './values.ts';
+import { durationMs, headerName, portNumber } from './values.ts';
 
 /** `[NAMESPACE/]HOST`, as Istio writes services here: the host alone tells which one. */
 const serviceHost = turned(text({ pattern: /^([^/\s]+\/)?[^/\s]+$/, what: 'HOST or NAMESPACE/HOST' }), (raw) =>
@@ -104,10 +104,32 @@ const envoyOtelAls = struct({
   logFormat: optional(logFormat),
 });
 
-const KINDS = ['zipkin', 'opentelemetry', 'prometheus', 'envoyFileAccessLog', 'envoyOtelAls'] as const;
+/** Envoy's own service of access logs, by gRPC. */
+const accessLogService = {
+  ...service,
+  logName: optional(text()),
+  filterStateObjectsToLog: defaulted(list(text()), []),
+};
+const headerNames = defaulted(list(headerName), []);
+const envoyHttpAls = struct({
+  ...accessLogService,
+  additionalRequestHeadersToLog: headerNames,
+  additionalResponseHeadersToLog: headerNames,
+  additionalResponseTrailersToLog: headerNames,
+});
+const envoyTcpAls = struct(accessLogService);
+
+const KINDS = [
+  'zipkin',
+  'opentelemetry',
+  'prometheus',
+  'envoyFileAccessLog',
+  'envoyOtelAls',
+  'envoyHttpAls',
+  'envoyTcpAls',
+] as const;
 
 const noTracer = idle('use opentelemetry or zipkin');
-const noLogger = idle('use envoyFileAccessLog or envoyOtelAls');
 
 const provider = checked(
   struct({
@@ -117,6 +139,8 @@ const provider = checked(
     prometheus: optional(struct({})),
     envoyFileAccessLog: optional(envoyFileAccessLog),
     envoyOtelAls: optional(envoyOtelAls),
+    envoyHttpAls: optional(envoyHttpAls),
+    envoyTcpAls: optional(envoyTcpAls),
     envoyExtAuthzHttp: idle('external authorization is not available yet'),
     envoyExtAuthzGrpc: idle('external authorization is not available yet'),
     lightstep: noTracer,
@@ -124,8 +148,6 @@ const provider = checked(
     stackdriver: noTracer,
     opencensus: noTracer,
     skywalking: noTracer,
-    envoyHttpAls: noLogger,
-    envoyTcpAls: noLogger,
     sds: idle('keys come from the control plane'),
   }),
   (value, at) => {
@@ -142,6 +164,14 @@ const provider = checked(
 export type ExtensionProvider = Infer<typeof provider>;
 
 export const extensionProviders = list(provider);
+
+/** The service that is told, of providers that tell one. */
+export function serviceTold(
+  provider: ExtensionProvider,
+): { readonly service: string; readonly port: number } | undefined {
+  const { zipkin, opentelemetry, envoyOtelAls: otel, envoyHttpAls: requests, envoyTcpAls: connections } = provider;
+  return zipkin ?? opentelemetry ?? otel ?? requests ?? connections;
+}
 
 const names = defaulted(list(text()), []);
 export const defaultProviders = struct({

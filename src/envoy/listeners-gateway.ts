@@ -79,7 +79,7 @@ export function buildGatewayTcpListener(
       ...chains.map((chain) => tcpChain(chain, secure, context)),
       ...https.map((chain) => httpsChain(chain, context)),
     ],
-    accessLog: accessLogs(context.telemetry.logs, refusedConnections()),
+    accessLog: accessLogs(context.telemetry.logs, 'connections', refusedConnections()),
   });
 }
 

@@ -46,7 +46,7 @@ export function buildVirtualInbound(inbound: InboundIntent, secrets: ConfigSourc
         filters: [peerIdentity(), tcpProxy({ to: INBOUND_PASSTHROUGH, telemetry, ...SERVER })],
       },
     ],
-    accessLog: accessLogs(telemetry.logs, refusedConnections()),
+    accessLog: accessLogs(telemetry.logs, 'connections', refusedConnections()),
   });
 }
 
@@ -62,7 +62,7 @@ export function buildOpenInbound(
     trafficDirection: TrafficDirection.INBOUND,
     listenerFilters: [tlsInspector()],
     filterChains: portChains(port, secrets, telemetry),
-    accessLog: accessLogs(telemetry.logs, refusedConnections()),
+    accessLog: accessLogs(telemetry.logs, 'connections', refusedConnections()),
   });
 }
 

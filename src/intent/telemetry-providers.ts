@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whom telemetry is told to: the mesh's extension providers, by their names.
-import { type ExtensionProvider, type LogMembers, parseLogMembers } from '../api/extension-providers.ts';
+import { type ExtensionProvider, type LogMembers, parseLogMembers, serviceTold } from '../api/extension-providers.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
 import type { TelemetrySpec } from '../api/telemetry.ts';
 import type { ProxyView } from '../model/view.ts';
@@ -26,7 +26,7 @@ export function collectorOf(
 
 /** Whether what is told depends on which services there are. */
 export function needsCollectors({ extensionProviders, enableTracing }: MeshConfig): boolean {
-  return enableTracing || extensionProviders.some((p) => p.zipkin ?? p.opentelemetry ?? p.envoyOtelAls);
+  return enableTracing || extensionProviders.some((provider) => serviceTold(provider) !== undefined);
 }
 
 /** Without any Telemetry about it, the mesh's accessLogFile. */
@@ -68,9 +68,31 @@ function logTo(view: View, name: string, filter: string | undefined): LogIntent[
     const omitEmpty = file.omitEmptyValues === true ? { omitEmpty: true } : {};
     return [{ sink: { kind: 'file', path: file.path, ...omitEmpty }, format, filter }];
   }
-  const collector = otlp && collectorOf(view, otlp);
+  const told = serviceTold(provider);
+  const collector = told && collectorOf(view, told);
   if (collector === undefined) return [];
-  return [{ sink: { kind: 'otlp', collector, name: otlp!.logName }, format: recordOf(otlp!.logFormat), filter }];
+  if (otlp !== undefined)
+    return [{ sink: { kind: 'otlp', collector, name: otlp.logName }, format: recordOf(otlp.logFormat), filter }];
+  const sink = accessLogService(provider, collector);
+  return sink === undefined ? [] : [{ sink, format: undefined, filter }];
+}
+
+function accessLogService(
+  { envoyHttpAls: requests, envoyTcpAls: connections }: ExtensionProvider,
+  collector: CollectorIntent,
+): LogIntent['sink'] | undefined {
+  if (connections !== undefined) {
+    const { logName = 'tcp_envoy_accesslog', filterStateObjectsToLog: filterState } = connections;
+    return { kind: 'als', of: 'connections', collector, name: logName, filterState };
+  }
+  if (requests === undefined) return undefined;
+  const { logName = 'http_envoy_accesslog', filterStateObjectsToLog: filterState } = requests;
+  const headers = {
+    request: requests.additionalRequestHeadersToLog,
+    response: requests.additionalResponseHeadersToLog,
+    trailers: requests.additionalResponseTrailersToLog,
+  };
+  return { kind: 'als', of: 'requests', collector, name: logName, filterState, headers };
 }
 
 type LogFormat = NonNullable<ExtensionProvider['envoyFileAccessLog']>['logFormat'];

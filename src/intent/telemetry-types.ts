@@ -62,7 +62,8 @@ export interface HeadersIntent {
 export interface LogIntent {
   readonly sink:
     | { readonly kind: 'file'; readonly path: string; readonly omitEmpty?: boolean }
-    | { readonly kind: 'otlp'; readonly collector: CollectorIntent; readonly name: string };
+    | { readonly kind: 'otlp'; readonly collector: CollectorIntent; readonly name: string }
+    | AccessLogServiceIntent;
   /** In Envoy's format commands; undefined: the usual line. */
   readonly format:
     | { readonly kind: 'text'; readonly text: string }
@@ -71,6 +72,22 @@ export interface LogIntent {
     | undefined;
   /** An expression (CEL) over Envoy's attributes: what it is true of is logged. */
   readonly filter: string | undefined;
+}
+
+/** Envoy's own service of access logs: records with all that Envoy knows, of requests or of connections. */
+export interface AccessLogServiceIntent {
+  readonly kind: 'als';
+  readonly of: 'requests' | 'connections';
+  readonly collector: CollectorIntent;
+  readonly name: string;
+  /** Keys of Envoy's filter state that are told as well. */
+  readonly filterState: readonly string[];
+  /** Names of those that are told as well, of requests. */
+  readonly headers?: {
+    readonly request: readonly string[];
+    readonly response: readonly string[];
+    readonly trailers: readonly string[];
+  };
 }
 
 /** Texts with format commands, or more of the same inside. */

@@ -64,6 +64,7 @@ export class OtlpCollector {
   readonly #told: { readonly path: string; readonly text: string }[] = [];
   /** Headers of the calls. */
   readonly asked: http2.IncomingHttpHeaders[] = [];
+  readonly #streams: { readonly path: string; readonly chunks: readonly Buffer[] }[] = [];
   readonly #server: http2.Http2Server;
   readonly #sessions = new Set<http2.ServerHttp2Session>();
 
@@ -72,9 +73,12 @@ export class OtlpCollector {
     server.on('session', (session) => this.#sessions.add(session));
     server.on('stream', (stream, headers) => {
       const chunks: Buffer[] = [];
+      this.#streams.push({ path: String(headers[':path']), chunks });
       stream.on('data', (chunk: Buffer) => chunks.push(chunk));
       stream.on('error', () => {});
       stream.on('end', () => {
+        // A call that goes on for ever ends with its connection.
+        if (stream.destroyed) return;
         this.asked.push(headers);
         this.#told.push({ path: String(headers[':path']), text: Buffer.concat(chunks).toString('latin1') });
         stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
@@ -95,6 +99,15 @@ export class OtlpCollector {
 
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Everything that has come so far by calls of this path, which need not have ended. */
+  streamed(path: string): string {
+    return this.#streams
+      .filter((stream) => stream.path === path)
+      .flatMap(({ chunks }) => chunks)
+      .map((chunk) => chunk.toString('latin1'))
+      .join('');
   }
 
   /** Everything that came by calls of this service. */

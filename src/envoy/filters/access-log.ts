@@ -7,16 +7,21 @@ import {
   AccessLogFilterSchema,
   AccessLogSchema,
 } from '#gen/envoy/config/accesslog/v3/accesslog_pb.ts';
+import { ApiVersion } from '#gen/envoy/config/core/v3/config_source_pb.ts';
 import type { SubstitutionFormatStringSchema } from '#gen/envoy/config/core/v3/substitution_format_string_pb.ts';
 import { AccessLogType } from '#gen/envoy/data/accesslog/v3/accesslog_pb.ts';
 import { FileAccessLogSchema } from '#gen/envoy/extensions/access_loggers/file/v3/file_pb.ts';
+import {
+  HttpGrpcAccessLogConfigSchema,
+  TcpGrpcAccessLogConfigSchema,
+} from '#gen/envoy/extensions/access_loggers/grpc/v3/als_pb.ts';
 import { OpenTelemetryAccessLogConfigSchema } from '#gen/envoy/extensions/access_loggers/open_telemetry/v3/logs_service_pb.ts';
 import {
   StderrAccessLogSchema,
   StdoutAccessLogSchema,
 } from '#gen/envoy/extensions/access_loggers/stream/v3/stream_pb.ts';
 import type { AnyValueSchema, KeyValueListSchema } from '#gen/opentelemetry/proto/common/v1/common_pb.ts';
-import type { JsonFormat, LogIntent } from '../../intent/telemetry-types.ts';
+import type { AccessLogServiceIntent, JsonFormat, LogIntent } from '../../intent/telemetry-types.ts';
 import { packed } from '../messages.ts';
 import { collectorService } from './collector.ts';
 import { CEL_FILTER, expressionFilter } from './expression-filter.ts';
@@ -62,9 +67,15 @@ const PEERS = [
 export const ACCESS_LOG_FORMAT = `${[...ISTIO_LINE, ...PEERS].join(' ')}\n`;
 
 /** What is said of a request or of a connection; `filter` goes before what the log asks for itself. */
-export function accessLogs(logs: readonly LogIntent[], filter?: AccessLogFilter): AccessLog[] {
-  return logs.map((log) => {
-    const { name, config } = log.sink.kind === 'file' ? fileLogger(log.sink, log) : otlpLogger(log.sink, log);
+export function accessLogs(
+  logs: readonly LogIntent[],
+  of: AccessLogServiceIntent['of'],
+  filter?: AccessLogFilter,
+): AccessLog[] {
+  // A service of access logs is for the one or for the other; all else takes both.
+  const concerned = logs.filter(({ sink }) => sink.kind !== 'als' || sink.of === of);
+  return concerned.map((log) => {
+    const { name, config } = loggerOf(log);
     const filters = [filter, log.filter === undefined ? undefined : byExpression(log.filter)].filter(
       (f) => f !== undefined,
     );
@@ -75,6 +86,38 @@ export function accessLogs(logs: readonly LogIntent[], filter?: AccessLogFilter)
       configType: { case: 'typedConfig', value: config },
     });
   });
+}
+
+function loggerOf(log: LogIntent): { name: string; config: Any } {
+  switch (log.sink.kind) {
+    case 'file':
+      return fileLogger(log.sink, log);
+    case 'otlp':
+      return otlpLogger(log.sink, log);
+    case 'als':
+      return serviceLogger(log.sink);
+  }
+}
+
+function serviceLogger({ of, collector, name, filterState, headers }: AccessLogServiceIntent): {
+  name: string;
+  config: Any;
+} {
+  const commonConfig = {
+    logName: name,
+    grpcService: collectorService(collector),
+    transportApiVersion: ApiVersion.V3,
+    filterStateObjectsToLog: [...filterState],
+  };
+  if (of === 'connections')
+    return { name: 'envoy.access_loggers.tcp_grpc', config: packed(TcpGrpcAccessLogConfigSchema, { commonConfig }) };
+  const config = packed(HttpGrpcAccessLogConfigSchema, {
+    commonConfig,
+    additionalRequestHeadersToLog: [...(headers?.request ?? [])],
+    additionalResponseHeadersToLog: [...(headers?.response ?? [])],
+    additionalResponseTrailersToLog: [...(headers?.trailers ?? [])],
+  });
+  return { name: 'envoy.access_loggers.http_grpc', config };
 }
 
 /** Standard output may be a socket, or belong to another user: written to it can be, but opened by its name it cannot. */

@@ -54,7 +54,7 @@ export function httpConnectionManager(options: HttpManagerOptions): Filter {
           noEnvoyHeaders: telemetry.headers?.noEnvoyHeaders,
         }),
         accessLog: [
-          ...accessLogs(telemetry.logs),
+          ...accessLogs(telemetry.logs, 'requests'),
           ...(telemetry.metrics ? httpMetrics(telemetry.metrics, side, options.secured === true) : []),
         ],
         ...(telemetry.tracing && { tracing: tracing(telemetry.tracing) }),

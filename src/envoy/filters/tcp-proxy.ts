@@ -55,7 +55,10 @@ export function tcpProxy(options: TcpProxyOptions): Filter {
       case: 'typedConfig',
       value: packed(TcpProxySchema, {
         ...specifier(options.to),
-        accessLog: [...accessLogs(telemetry.logs, options.logOnConnected ? undefined : endedConnections()), ...counted],
+        accessLog: [
+          ...accessLogs(telemetry.logs, 'connections', options.logOnConnected ? undefined : endedConnections()),
+          ...counted,
+        ],
         ...(options.connectAttempts !== undefined && { maxConnectAttempts: options.connectAttempts }),
         ...(options.policy && policed(options.policy)),
         accessLogOptions: { flushAccessLogOnConnected: true },

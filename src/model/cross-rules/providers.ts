@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Telemetry that nobody is told, and objects for a whole namespace that an older one stands before.
+import { serviceTold } from '../../api/extension-providers.ts';
 import type { MeshObject } from '../../api/kind.ts';
 import { hostname } from '../../api/names.ts';
 import type { MeshIndex } from '../snapshot.ts';
@@ -20,7 +21,7 @@ export function checkProviders({ telemetries, mesh }: MeshIndex, hosts: HostInde
             const known = [...BUILT_IN, ...providers.keys()].join(', ');
             say(ref, 'ISM0117', field, `no extension provider is called ${name}`, `use one of ${known}`);
           }
-          const { service, port } = provider?.zipkin ?? provider?.opentelemetry ?? provider?.envoyOtelAls ?? {};
+          const { service, port } = (provider && serviceTold(provider)) ?? {};
           if (service === undefined) return;
           const served = hosts.get(hostname(service))?.flatMap(({ ports }) => ports);
           if (served?.some(({ number }) => number === port)) return;
