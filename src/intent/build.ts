@@ -202,7 +202,7 @@ function gatewayParts(
 const NOTHING: object = Object.freeze({});
 
 function collectorsOf({ logs, tracing }: SideTelemetry): DestinationRef[] {
-  const told = logs.flatMap(({ sink }) => (sink.kind === 'otlp' ? sink.collector.to : []));
+  const told = logs.flatMap(({ sink }) => (sink.kind === 'file' ? [] : sink.collector.to));
   return tracing === undefined || tracing.exporter.kind === 'none' ? told : [...told, tracing.exporter.collector.to];
 }
 
