@@ -58,7 +58,8 @@ class Encoder {
       this.#fields[i]!.write(value);
     }
     this.#top = base;
-    this.#unknown(init['$unknown'] as UnknownFields | undefined);
+    const unknown = init['$unknown'];
+    if (unknown !== undefined) this.#unknown(unknown as UnknownFields);
   }
 
   #note(base: number, member: ReturnType<MessagePlan['get']>, value: unknown): void {
@@ -74,7 +75,8 @@ class Encoder {
   }
 
   #push(base: number, field: FieldPlan, value: unknown): void {
-    const [fields, values] = [this.#fields, this.#values];
+    const fields = this.#fields;
+    const values = this.#values;
     let at = this.#top++;
     for (; at > base && fields[at - 1]!.number > field.number; at--) {
       fields[at] = fields[at - 1]!;
@@ -84,8 +86,8 @@ class Encoder {
     values[at] = value;
   }
 
-  #unknown(fields: UnknownFields | undefined): void {
-    for (const { no, wireType, data } of fields ?? []) {
+  #unknown(fields: UnknownFields): void {
+    for (const { no, wireType, data } of fields) {
       this.#out.varint(tagOf(no, wireType));
       this.#out.raw(data);
     }

@@ -89,7 +89,8 @@ export class WireWriter {
 
   /** False if it is not ASCII; then nothing is written. */
   #plainText(value: string): boolean {
-    const [bytes, { length }] = [this.#bytes, value];
+    const bytes = this.#bytes;
+    const { length } = value;
     let at = this.#at;
     bytes[at++] = length;
     for (let i = 0; i < length; i++) {

@@ -52,7 +52,9 @@ export function keysToCompare<V>(
   older: ReadonlyMap<string, V> | undefined,
   newer: ReadonlyMap<string, V>,
 ): Iterable<string> {
-  return changesBetween(older, newer) ?? new Set([...(older?.keys() ?? []), ...newer.keys()]);
+  return (
+    changesBetween(older, newer) ?? (older === undefined ? newer.keys() : new Set([...older.keys(), ...newer.keys()]))
+  );
 }
 
 /** Keys in which two maps may differ, as far as that is known without comparing them. */

@@ -211,8 +211,11 @@ const NO_TCP_SETTINGS: NonNullable<ConnectionPool['tcp']> = {
   idleTimeout: undefined,
 };
 
+const NO_LIMITS: PoolIntent = Object.freeze({});
+
 /** In Istio's API a number of 0 is one that nobody gave. */
 export function poolOf(pool: ConnectionPool | undefined, budget: RetryBudget | undefined): PoolIntent {
+  if (pool === undefined && budget === undefined) return NO_LIMITS;
   const { tcp, http } = pool ?? {};
   const keepalive = tcp?.tcpKeepalive;
   const pings = http?.http2KeepAlive;
