@@ -18,7 +18,7 @@ export class UnreachableEndpoints {
     if (inputs.every((input, i) => input === this.#inputs[i])) return;
     this.#inputs = inputs;
     const { gateways } = index.networks;
-    this.#diagnostics = [...unmeshed].flatMap(([key, places]) => {
+    this.#diagnostics = [...(gateways.size === 0 ? [] : unmeshed)].flatMap(([key, places]) => {
       const service = index.services.get(key);
       if (service === undefined || isOfPlatform(service, index)) return [];
       // A Service that only its own cluster has is known to no DNS of the others.
