@@ -128,7 +128,9 @@ export const meshConfig = struct({
   proxyInboundListenPort: idle('proxies take what comes in at 15006'),
   proxyListenPort: idle('proxies take what goes out at 15001'),
   sdsUdsPath: idle('keys come from the control plane'),
-  serviceEntryVisibility: idle('write exportTo on the objects'),
+  serviceEntryVisibility: idle(
+    'it is for ambient proxies (applyToSidecars is not carried out); say who sees entries by exportTo, or by defaultServiceExportTo',
+  ),
   serviceScopeConfigs: idle('services are the same in all clusters of the mesh; use networks or Sidecar'),
   serviceSettings: idle('services are the same in all clusters of the mesh; use networks or Sidecar'),
   trustDomainAliases: idle('identities of other trust domains are not believed'),
