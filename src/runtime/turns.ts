@@ -23,23 +23,23 @@ export class Turns {
     this.#waiting.push(work);
     if (this.#isBusy) return;
     this.#isBusy = true;
-    this.#turn();
+    this.#turn(FEW_STEPS);
   }
 
-  #turn(): void {
+  #turn(few: number): void {
     const startedAtMs = this.#cpuMs();
     let steps = 0;
     try {
       for (let work = this.#waiting[0]; work !== undefined; work = this.#waiting[0]) {
         if (work.next().done === true) this.#waiting.shift();
-        else if (this.#cpuMs() - startedAtMs >= (++steps < FEW_STEPS ? FEW_MS : TURN_MS)) break;
+        else if (this.#cpuMs() - startedAtMs >= (++steps < few ? FEW_MS : TURN_MS)) break;
       }
     } catch (error) {
       this.#waiting.shift();
       throw error;
     } finally {
       this.#isBusy = this.#waiting.length > 0;
-      if (this.#isBusy) setImmediate(() => this.#turn());
+      if (this.#isBusy) setImmediate(() => this.#turn(0));
     }
   }
 }
