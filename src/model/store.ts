@@ -185,12 +185,14 @@ export class MeshStore {
   }
 
   *#update(): Steps<StoreUpdate> {
-    yield* this.#advance();
+    const snapshot = yield* this.#advance();
     this.#kube.settle();
     this.#selected.settle();
     this.#news.clear();
     this.#rules.settle();
-    return { snapshot: this.#snapshot, diagnostics: yield* this.#sortedDiagnostics() };
+    const diagnostics = yield* this.#sortedDiagnostics();
+    this.#snapshot = snapshot;
+    return { snapshot, diagnostics };
   }
 
   #take(event: StoreEvent): void {
@@ -227,7 +229,7 @@ export class MeshStore {
     else this.#notes.set(key, notes);
   }
 
-  *#advance(): Steps<void> {
+  *#advance(): Steps<MeshSnapshot> {
     const before = this.#snapshot;
     this.#applyMeshConfig();
     this.#networks.settle((cluster, name) => this.#kube.externalAddressesOf(cluster, name));
@@ -269,13 +271,13 @@ export class MeshStore {
     const next = { index, endpoints: this.#endpoints, workloads: this.#workloads };
     const same =
       next.index === before.index && next.endpoints === before.endpoints && next.workloads === before.workloads;
-    if (same) return;
+    if (same) return before;
     if (index !== before.index) {
       this.#crossDiagnostics = yield* this.#checks.diagnose(index, ({ kind, namespace, name }) =>
         kind === 'ConfigMap' ? this.#settings.locate : this.#rules.locate(kind, namespace, name),
       );
     }
-    this.#snapshot = Object.freeze({ revision: before.revision + 1, ...next });
+    return Object.freeze({ revision: before.revision + 1, ...next });
   }
 
   /** What objects do not say themselves. */
