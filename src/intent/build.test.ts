@@ -56,6 +56,8 @@ test('clients of several namespaces share the destinations that are the same for
       const [views, intents] = [new ViewCache(), new IntentCache()];
       for (const { object, isRemoved } of changes) {
         const { index } = store.apply([isRemoved ? remove(object) : upsert(object)]).snapshot;
+        // Whoever was looked at before another one went its own way is with those that stay when it is looked at again.
+        destinationsOf(index, views, intents);
         const all = destinationsOf(index, views, intents);
         for (const { shared, own, named } of all) {
           expect(new Map(shared)).toEqual(new Map(own));

@@ -14,6 +14,8 @@ import type { OutboundHttpPortIntent, OutboundIntent, ProxyIntent, TcpChainInten
 /** Keys of destinations, each as often as it is there. */
 type DestinationKeys = ReadonlyMap<string, true>;
 
+const NONE: ReadonlyMap<string, true> = new Map();
+
 /** How many sets of names are looked through for one that is like a new one. */
 const RECENT = 8;
 
@@ -29,13 +31,17 @@ export class DestinationNames {
     return known;
   }
 
-  /** The set after these changes, each of which is one. */
+  /**
+   * The set after these changes, each of which is one. Always the latest version of a map: what is made of two versions by turns
+   * would be made anew each time.
+   */
   after(last: VersionedMap<string, true>, changes: ReadonlyMap<string, true | undefined>): VersionedMap<string, true> {
-    if (changes.size === 0) return last;
+    if (changes.size === 0 && last.isLatest) return last;
     this.#recent = this.#recent.filter((names) => names.isLatest);
     const known = this.#recent.find((names) => isAfter(names, last, changes));
     if (known !== undefined) return known;
-    const made = last.with(changes);
+    // Others had the same set, and theirs is another now.
+    const made = changes.size === 0 ? last.copy() : last.with(changes);
     this.#recent = [made, ...this.#recent.slice(0, RECENT - 1)];
     return made;
   }
@@ -76,7 +82,10 @@ export class NamedDestinations {
 
   of(outbound: OutboundIntent): DestinationKeys {
     const before = this.#of;
-    if (outbound === before) return this.#names;
+    if (outbound === before) {
+      this.#names = this.#shared.after(this.#names, NONE);
+      return this.#names;
+    }
     this.#of = outbound;
     const touched = new Set<string>();
     for (const [older, newer] of changedEntries(before?.httpPorts, outbound.httpPorts)) {

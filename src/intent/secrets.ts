@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which keys and roots a proxy is to get apart from the rest: those that its intent names, and no others.
+// Which keys and roots a proxy is to get apart from the rest: those that its intent names, or may
+// come to name, and no others.
 import { DerivedMap } from '../incremental/derived-map.ts';
 import { IdentityMemo } from '../incremental/identity-memo.ts';
 import { LineageMemo } from '../incremental/lineage-memo.ts';
@@ -23,8 +24,9 @@ export class SecretUseCache {
   }
 }
 
+/** Those of a cluster that nothing names, too: a proxy may go on with it, and waits for what it names. */
 export function secretsOf(
-  { gateway, inbound, destinations }: ProxyIntent,
+  { gateway, inbound, destinations, nameable = destinations }: ProxyIntent,
   cache: SecretUseCache,
 ): readonly SecretUse[] {
   const opened = [
@@ -32,7 +34,7 @@ export function secretsOf(
     ...(inbound?.ports ?? []),
   ];
   const servers = opened.flatMap(({ tls, origin }) => (tls === undefined ? [] : usesOfServer(tls, origin)));
-  const clients = cache.ofClients(destinations);
+  const clients = cache.ofClients(nameable);
   return servers.length === 0 ? clients : [...servers, ...clients];
 }
 
