@@ -61,6 +61,13 @@ test('a proxy that fetches what it needs is kept small, and no other', () => {
   expect(limit({ CONFIG_DELIVERY: 'ALL_ON_DEMAND' })).toBeLessThan(32 << 20);
 });
 
+test('no IPv6 address is named where pods have none: a kernel without IPv6 has Envoy refuse all of it', () => {
+  const probe = { path: '/app-health/app/livez', appPort: 8080, check: { kind: 'tcp', timeoutSeconds: 1 } } as const;
+  const text = (change: Partial<BootstrapOptions>) => JSON.stringify(buildBootstrap(options(change)));
+  expect(text({ probes: [probe] })).not.toContain('::6');
+  expect(text({ probes: [probe], hasIpv6: true })).toContain('::6');
+});
+
 test('Envoy waits for its first configuration without a limit', () => {
   const { cds_config, lds_config } = buildBootstrap(options())['dynamic_resources'] as Record<
     string,

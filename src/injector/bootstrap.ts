@@ -18,6 +18,8 @@ export interface BootstrapOptions {
   /** May be a placeholder that the kubelet expands, such as `$(POD_NAME)`; so may every string here. */
   readonly podName: string;
   readonly podIp: string;
+  /** Pods of the cluster may have IPv6 addresses. */
+  readonly hasIpv6?: true | undefined;
   readonly namespace: string;
   readonly serviceAccount: string;
   /** The Kubernetes cluster's name in the mesh. */
@@ -79,7 +81,7 @@ export function buildBootstrap(options: BootstrapOptions): Json {
     static_resources: {
       clusters: [
         adminCluster(options.adminPipe),
-        ...probeClusters(probes, options.podIp),
+        ...probeClusters(probes, options.podIp, options.hasIpv6 === true),
         adsCluster(options.ads, options.sds ?? controlPlaneEndpoint(SDS_ADDRESS)),
         ...(options.otlpMetrics === undefined ? [] : [otlpCluster(options.otlpMetrics)]),
       ],

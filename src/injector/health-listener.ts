@@ -53,7 +53,7 @@ export function probeFilters(probes: readonly AppProbe[]): Json[] {
  * By the pod's address, as the kubelet would have come, and with its patience with certificates. From 127.0.0.6, or `::6`
  * where that address is of IPv6, which the redirect rules know as the proxy on its way to the application.
  */
-export function probeClusters(probes: readonly AppProbe[], podIp: string): Json[] {
+export function probeClusters(probes: readonly AppProbe[], podIp: string, hasIpv6: boolean): Json[] {
   const distinct = new Map(probes.map((probe) => [clusterName(probe), probe]));
   return [...distinct].map(([name, { appPort, check }]) => {
     const address = { socket_address: { address: podIp, port_value: appPort } };
@@ -64,7 +64,8 @@ export function probeClusters(probes: readonly AppProbe[], podIp: string): Json[
       load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
       upstream_bind_config: {
         source_address: { address: '127.0.0.6', port_value: 0 },
-        extra_source_addresses: [{ address: { address: INBOUND_SOURCE_V6, port_value: 0 } }],
+        // Envoy does not start with it on a kernel that has no IPv6.
+        ...(hasIpv6 && { extra_source_addresses: [{ address: { address: INBOUND_SOURCE_V6, port_value: 0 } }] }),
       },
       ...checkOf(check),
     };

@@ -70,6 +70,7 @@ export function buildProxyContainer(
     kind,
     podName: '$(POD_NAME)',
     podIp: '$(INSTANCE_IP)',
+    hasIpv6: settings.hasIpv6,
     namespace: '$(POD_NAMESPACE)',
     serviceAccount: '$(SERVICE_ACCOUNT)',
     clusterId: settings.clusterId,

@@ -127,6 +127,7 @@ function startProxy(pod: TestPod, kind: 'sidecar' | 'gateway'): EnvoyProcess {
     kind,
     podName: name,
     podIp: v4 ?? v6 ?? '',
+    hasIpv6: true,
     namespace: 'default',
     serviceAccount: name,
     clusterId: 'cluster1',

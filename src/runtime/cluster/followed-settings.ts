@@ -14,6 +14,7 @@ import type { KubeClient } from '../../kube/client.ts';
 import { CONFIG_MAPS, NODES } from '../../kube/resources.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { watchResource } from '../../kube/watch.ts';
+import { ownFamilies } from '../../process/own-addresses.ts';
 import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
 
 const MESH_CONFIG_MAP = 'istio';
@@ -99,6 +100,8 @@ async function settle(stored: StoredSettings, client: KubeClient): Promise<Injec
     ...stored,
     excludeOutboundBy: excludeOutboundBy === 'auto' ? await decideExclusion(client) : excludeOutboundBy,
     nativeSidecars: nativeSidecars === 'auto' ? await hasNativeSidecars(client) : nativeSidecars,
+    // All pods of a cluster have addresses of the same families.
+    ...(ownFamilies() !== 'IPv4' && { hasIpv6: true as const }),
   };
 }
 
