@@ -24,7 +24,7 @@ import type {
   ProxyIntent,
   TcpPortIntent,
 } from '../intent/types.ts';
-import type { DesiredState, KeptState, OfferedState, XdsResource } from '../xds/types.ts';
+import type { DesiredState, Kept, KeptState, OfferedState, XdsResource } from '../xds/types.ts';
 import { buildBlackHole, buildCluster, buildInboundCluster, buildPassthrough, buildStrangers } from './clusters.ts';
 import { EndpointResources } from './endpoint-resources.ts';
 import { assignmentContext, buildLoadAssignment } from './endpoints.ts';
@@ -86,7 +86,7 @@ export class EnvoyCompiler {
     if (this.#ownMaps.get(key)?.deref() === undefined) this.#ownMaps.delete(key);
   });
   readonly #states = new IdentityMemo<DesiredState>();
-  readonly #keptClusters = new IdentityMemo<(name: string) => XdsResource | undefined>();
+  readonly #keptClusters = new IdentityMemo<Kept>();
   readonly #kept = new IdentityMemo<KeptState>();
   readonly #endpointLayers = new IdentityMemo<DesiredState>();
   /** Of the maps of an intent, and all their later versions: what they become. */
@@ -151,15 +151,21 @@ export class EnvoyCompiler {
       const ref = destinationNamed(name);
       return ref && nameable.get(destinationKey({ use: 'proxy', ref }));
     };
-    const cluster = this.#keptClusters.get([nameable], '', () => (name) => {
-      const destination = find(name);
-      return destination && this.#cluster(destination);
-    });
-    return this.#kept.get([nameable, lookup.endpoints, lookup.ways], lookup.scope, () => {
-      const endpoints = (name: string) => {
+    const cluster = this.#keptClusters.get([nameable], '', () => ({
+      find: (name) => {
         const destination = find(name);
-        if (destination?.discovery.kind !== 'endpoints') return undefined;
-        return this.#loadAssignment(destination, lookup.of(destination));
+        return destination && this.#cluster(destination);
+      },
+      all: once(() => this.#destinationClusters(nameable)),
+    }));
+    return this.#kept.get([nameable, lookup.endpoints, lookup.ways], lookup.scope, () => {
+      const endpoints: Kept = {
+        find: (name) => {
+          const destination = find(name);
+          if (destination?.discovery.kind !== 'endpoints') return undefined;
+          return this.#loadAssignment(destination, lookup.of(destination));
+        },
+        all: once(() => this.#endpointsOf(nameable, lookup)),
       };
       return new Map([
         [TYPE_URL.cluster, cluster],
@@ -367,6 +373,12 @@ export class EnvoyCompiler {
     const https = gateway?.tcpPorts.flatMap((port) => port.https) ?? [];
     for (const { table } of [...(gateway?.httpPorts ?? []), ...https]) yield this.#routeTables.of(table);
   }
+}
+
+/** A later version of what it is made of must not be followed back to this one. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
 }
 
 function ipv6Key(hasIpv6: true | undefined): string {

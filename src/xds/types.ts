@@ -33,12 +33,18 @@ export interface Offer {
 /** Type URL -> what there is on demand. Types that are not in it have nothing but what is pushed. */
 export type OfferedState = ReadonlyMap<string, Offer>;
 
+export interface Kept {
+  find(name: string): XdsResource | undefined;
+  /** Everything that is found: asked for only where a proxy has much of it, and the same map each time. */
+  all(): ReadonlyMap<string, XdsResource>;
+}
+
 /**
  * Type URL -> what there is now under a name that the proxy has or asks for, and need not have any more: a cluster that no
  * route names since, say, to which requests are still under way. It goes on with that as it is now; a name without a resource is taken back.
- * The same functions while none of their answers has changed.
+ * The same objects while none of their answers has changed.
  */
-export type KeptState = ReadonlyMap<string, (name: string) => XdsResource | undefined>;
+export type KeptState = ReadonlyMap<string, Kept>;
 
 /** envoy.config.core.v3.Node as the stream's first request gave it; `metadata` is the Struct as plain JSON. */
 export interface XdsNode {

@@ -158,7 +158,9 @@ function whose({ id, client }: Answering): Pick<Refusal, 'proxy' | 'client'> {
 }
 
 function resourceOf({ desired, offered, kept }: CompiledProxy, typeUrl: string, name: string): XdsResource | undefined {
-  return desired.get(typeUrl)?.get(name) ?? offered?.get(typeUrl)?.resources.get(name) ?? kept?.get(typeUrl)?.(name);
+  return (
+    desired.get(typeUrl)?.get(name) ?? offered?.get(typeUrl)?.resources.get(name) ?? kept?.get(typeUrl)?.find(name)
+  );
 }
 
 /** undefined also where it cannot be computed now: its stream says so, and this may be asked by a timer. */

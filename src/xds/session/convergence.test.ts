@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { rounds } from '#test/fixture/counts.ts';
-import type { DesiredState, KeptState, XdsResource } from '../types.ts';
+import type { DesiredState, Kept, KeptState, XdsResource } from '../types.ts';
 import { rememberDiffs } from './map-diff.ts';
 import { Session, type SessionResponse } from './session.ts';
 import { ModelClient, type ModelValue, request } from './testing/model-client.ts';
@@ -62,6 +62,10 @@ function desiredOf(shape: Shape): DesiredState {
   return state;
 }
 
+function keptIn(all: ReadonlyMap<string, XdsResource>): Kept {
+  return { find: (name) => all.get(name), all: () => all };
+}
+
 /** What routes name of it, and that the rest is kept. */
 function namedOf(shape: Shape): { desired: DesiredState; kept: KeptState } {
   const all = desiredOf(shape);
@@ -73,7 +77,7 @@ function namedOf(shape: Shape): { desired: DesiredState; kept: KeptState } {
       return [type, new Map([...resources].filter(isNamed))];
     }),
   );
-  return { desired, kept: new Map(KEPT_TYPES.map((type) => [type, (name: string) => all.get(type)?.get(name)])) };
+  return { desired, kept: new Map(KEPT_TYPES.map((type) => [type, keptIn(all.get(type) ?? new Map())])) };
 }
 
 type Step =
@@ -244,7 +248,7 @@ describe('a delta session with a client like Envoy', () => {
     fc.assert(
       fc.property(shapes(false), stepsOf(false), (shape, steps) => {
         const pair = new Pair(shape, true);
-        const find = (type: string, name: string) => pair.kept.get(type)?.(name)?.version;
+        const find = (type: string, name: string) => pair.kept.get(type)?.find(name)?.version;
         pair.onSent = ({ typeUrl, removed }) => {
           if (typeUrl !== CLUSTER_TYPE) return;
           gone += removed.length;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One resource type on one stream: what the client asked for, what it has, what it refused, and what it must still get.
 // Pure state; the session decides what is sent when.
-import type { Offer, XdsResource } from '../types.ts';
+import type { Kept, Offer, XdsResource } from '../types.ts';
 import { type Held, HeldResources } from './held-resources.ts';
 import type { DiffMaps, ResourceMap } from './map-diff.ts';
 import { SharedMap, SharedSet } from './shared-collections.ts';
@@ -28,7 +28,7 @@ export interface Plan {
   /** It gets of it what it asks for. */
   readonly offer: Offer;
   /** See KeptState. */
-  readonly kept: ((name: string) => XdsResource | undefined) | undefined;
+  readonly kept: Kept | undefined;
 }
 
 export const NO_OFFER: Offer = { resources: new Map() };
@@ -127,12 +127,12 @@ export class TypeState {
     if (pushed !== undefined) return pushed;
     const isAsked = this.names.has(name);
     const offered = isAsked ? this.#offer.resources.get(name) : undefined;
-    return offered ?? (isAsked || this.held.has(name) ? this.#kept?.(name) : undefined);
+    return offered ?? (isAsked || this.held.has(name) ? this.#kept?.find(name) : undefined);
   }
 
   /** What there is under a name, if the client has it or asks for it. */
   #known(name: string): XdsResource | undefined {
-    return this.#planned.get(name) ?? this.#offer.resources.get(name) ?? this.#kept?.(name);
+    return this.#planned.get(name) ?? this.#offer.resources.get(name) ?? this.#kept?.find(name);
   }
 
   #ask(name: string): void {
@@ -271,13 +271,22 @@ export class TypeState {
       this.held.follow(from, resources, names);
       for (const name of names) this.#settle(name);
     }
-    // What was about to be taken back may be kept again.
-    if (kept !== keptBefore) for (const name of [...this.#keptNames, ...this.removals]) this.#settle(name);
+    if (kept !== keptBefore) {
+      // What was about to be taken back may be kept again.
+      for (const name of [...this.#keptThatChanged(keptBefore, kept, diff), ...this.removals]) this.#settle(name);
+    }
     if (offer.resources === before.resources) return true;
     for (const name of diff(before.resources, offer.resources)) {
       if (this.names.has(name) || this.held.has(name)) this.#settle(name);
     }
     return true;
+  }
+
+  /** After a release that pushed more, each proxy may keep thousands: what has changed of all is found out once for all. */
+  #keptThatChanged(before: Plan['kept'], after: Plan['kept'], diff: DiffMaps): readonly string[] {
+    const names = this.#keptNames;
+    if (names.size < MANY || before === undefined || after === undefined) return [...names];
+    return diff(before.all(), after.all()).filter((name) => names.has(name));
   }
 
   #settleAll(): void {
@@ -298,7 +307,7 @@ export class TypeState {
   /** Brings the three to-do collections up to date for one name. */
   #settle(name: string): void {
     const real = this.#wanted(name);
-    if (this.#kept !== undefined) this.#noteKept(name, real);
+    if (this.#kept !== undefined || this.#keptNames.size > 0) this.#noteKept(name, real);
     const held = this.held.get(name);
     const standIn = real === undefined && this.names.has(name) ? this.#offer.standIn?.(name) : undefined;
     // What is gone is taken back first, in its own time: others may still use it.
