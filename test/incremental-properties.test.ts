@@ -2,6 +2,7 @@
 // An engine that has followed any sequence of changes holds what one holds that was started just now: resource by resource,
 // for sidecars and gateways, and what it says of the objects. Seeds are fixed; `make test-all` runs more of them.
 
+import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { KubeObject } from '../src/kube/types.ts';
@@ -287,11 +288,13 @@ const sequences = fc.oneof(
   sequencesOf(fc.array(arbitraryMesh, { minLength: 2, maxLength: 3 }).map((meshes) => meshes.flat())),
 );
 
+// A turn of the event loop for each: what WeakRefs gave is held until the turn ends, and the full counts are thousands of meshes.
 describe('following changes', { timeout: 120_000 * FACTOR }, () => {
-  test('gives what starting anew gives', () => {
+  test('gives what starting anew gives', async () => {
     let changes = 0;
-    fc.assert(
-      fc.property(sequences, ({ start, batches }) => {
+    await fc.assert(
+      fc.asyncProperty(sequences, async ({ start, batches }) => {
+        await turn();
         const store = newStore();
         const cache = new CompileCache();
         const present = new Map<string, KubeObject>(start.map((object) => [nameOf(object), object]));
@@ -326,9 +329,10 @@ describe('following changes', { timeout: 120_000 * FACTOR }, () => {
     expect(changes).toBeGreaterThan(60);
   });
 
-  test('an earlier state can still be asked for, and the way back to the latest', () => {
-    fc.assert(
-      fc.property(sequences, ({ start, batches }) => {
+  test('an earlier state can still be asked for, and the way back to the latest', async () => {
+    await fc.assert(
+      fc.asyncProperty(sequences, async ({ start, batches }) => {
+        await turn();
         const store = newStore();
         const cache = new CompileCache();
         const states = [store.apply(start.map(upsert)).snapshot];
