@@ -95,6 +95,8 @@ export class SoakMesh {
     // One subset after another is named by the routes, and gone later.
     const versions = ['v1', 'v2'];
     const weight = Math.round(random() * 100);
+    // Clusters that nothing names are not pushed: traffic moves to one that was not there a moment ago, and back.
+    const whole = random() < 0.5 ? undefined : random() < 0.5 ? 'v1' : 'v2';
     const header = { 'x-revision': { exact: String(this.#revision) } };
     const to = (subset: string, share: number) => ({ destination: { host, subset }, weight: share });
     return [
@@ -103,9 +105,9 @@ export class SoakMesh {
         connectionPool: { http: { http2MaxRequests: 1000 + Math.round(random() * 9) } },
       }),
       virtualService(host, [
-        { match: [{ headers: header }], route: [to('v2', 100)] },
-        { match: [{ uri: { prefix: '/any' } }], route: [{ destination: { host } }] },
-        { route: [to('v1', weight), to('v2', 100 - weight)] },
+        { match: [{ headers: header }], route: [to(random() < 0.5 ? 'v1' : 'v2', 100)] },
+        ...(random() < 0.5 ? [{ match: [{ uri: { prefix: '/any' } }], route: [{ destination: { host } }] }] : []),
+        { route: whole === undefined ? [to('v1', weight), to('v2', 100 - weight)] : [to(whole, 100)] },
       ]),
     ];
   }
