@@ -25,6 +25,7 @@ import {
   SERVICE_HOST,
   settingsOf,
 } from './scenarios/arbitrary-networks.ts';
+import { withNameable } from './scenarios/nameable.ts';
 
 const runs = (count: number) => ({ numRuns: rounds(count), seed: 20261122 });
 const TIMEOUT_MS = 60_000 * rounds(1);
@@ -186,7 +187,7 @@ describe('laws of split horizon', { timeout: TIMEOUT_MS }, () => {
         const snapshot = snapshotOf(mesh);
         const cache = new CompileCache();
         for (const p of PROXIES.filter((q) => q.kind === 'sidecar' && q.requestedNetworks.length === 0)) {
-          const { desired } = compileProxy(snapshot, p, cache);
+          const desired = withNameable(compileProxy(snapshot, p, cache));
           const check = (cluster: string, targets: readonly Target[]) =>
             expectShares(sharesOf(desired, cluster), expectedShares(targets, p.network, mesh), `${p.id} ${cluster}`);
           check(`outbound|80||${SERVICE_HOST}`, podTargets(mesh));
