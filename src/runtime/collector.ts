@@ -8,6 +8,8 @@ export const COLLECTOR_FLAGS = [
   '--no-allocation-site-pretenuring',
   // Percent of what lives. While little happens V8 allows for a tenth, so that a full collection stood in the way of some change soon.
   '--heap-growing-percent=50',
+  // The young generation grows to all that it may have at once, and not by doubling: each step on the way copies what the first sync made.
+  '--semi-space-growth-factor=32',
 ];
 
 /** For all of this process, and for what it compiles from then on. */
