@@ -60,6 +60,8 @@ export class LoopbackPlane {
 
   /** Serves ADS; once more after `stop`, as another control plane that knows nothing of the first one's streams. */
   async start(): Promise<void> {
+    // A large mesh is taken in turns: half of it must be nobody's configuration.
+    await new Promise<void>((resolve) => this.engine.afterwards(resolve));
     this.#server = await startLoopbackAds(
       {
         engine: this.engine,
