@@ -5,7 +5,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 interface Report {
@@ -15,7 +15,13 @@ interface Report {
   readonly testResults: readonly {
     readonly name: string;
     readonly status: string;
-    readonly assertionResults: readonly unknown[];
+    /** Why the file could not be loaded; empty when a hook of it failed. */
+    readonly message?: string;
+    readonly assertionResults: readonly {
+      readonly status: string;
+      readonly fullName: string;
+      readonly failureMessages?: readonly string[];
+    }[];
   }[];
 }
 
@@ -72,6 +78,9 @@ const failed = sum((r) => r.failed) + (checked ? 0 : 1);
 const skipped = sum((r) => r.skipped);
 const summary = `${passed} passed, ${failed} failed, ${skipped} skipped`;
 if (all && filters.length === 0) keepResult(summary);
+// A log of which only the end is kept names them too.
+const named = [...(checked ? [] : ['tools/check.ts\n  the checks failed']), ...results.flatMap((r) => r.failures)];
+if (named.length > 0) console.log(`\nfailed:\n${named.join('\n')}`);
 console.log(`\nin ${Math.round((Date.now() - startedAt) / 1000)} s`);
 console.log(summary);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
@@ -80,6 +89,8 @@ interface Counts {
   readonly passed: number;
   readonly failed: number;
   readonly skipped: number;
+  /** What failed: the file, the test's whole name, the first line of why. */
+  readonly failures: readonly string[];
 }
 
 /** `afterwards`: what it prints is shown when it has ended, since another run prints meanwhile. */
@@ -114,19 +125,42 @@ async function runVitest(
     );
     const [status] = await once(vitest, 'exit');
     if (show === 'afterwards') process.stdout.write(readFileSync(printed));
-    if (!existsSync(file)) return { passed: 0, failed: 1, skipped: 0 };
+    const ended = `Vitest ended with status ${status} (project ${project})`;
+    if (!existsSync(file)) return { passed: 0, failed: 1, skipped: 0, failures: [`${ended}, and without a report`] };
     const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
-    // A file that cannot be loaded has no tests: it counts as one failure.
-    const broken = report.testResults.filter((r) => r.status === 'failed' && r.assertionResults.length === 0).length;
-    const failures = report.numFailedTests + broken;
+    // A file that cannot be loaded, or whose hook fails, has no failed test: it counts as one failure.
+    const broken = report.testResults.filter((r) => r.status === 'failed' && failedTests(r).length === 0).length;
+    const failed = report.numFailedTests + broken;
+    const outside = failed === 0 && status !== 0;
     return {
       passed: report.numPassedTests,
-      failed: failures === 0 && status !== 0 ? 1 : failures,
+      failed: outside ? 1 : failed,
       skipped: report.numPendingTests,
+      failures: outside ? [`${ended}, and no test failed: an error outside of tests`] : namesOfFailures(report, env),
     };
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+function namesOfFailures(report: Report, env: Readonly<Record<string, string>>): readonly string[] {
+  const hook = 'none of its tests failed, but what runs before or after them did: Vitest printed it above';
+  const mode = Object.entries(env).map(([name, value]) => `${name}=${value} `);
+  return report.testResults.flatMap((result) => {
+    const file = `${mode.join('')}${relative(root, result.name)}`;
+    const tests = failedTests(result);
+    if (tests.length === 0)
+      return result.status === 'failed' ? [`${file}\n  ${firstLine(result.message || hook)}`] : [];
+    return tests.map((test) => `${file}\n  ${test.fullName}\n  ${firstLine(test.failureMessages?.[0])}`);
+  });
+}
+
+function failedTests(result: Report['testResults'][number]): Report['testResults'][number]['assertionResults'] {
+  return result.assertionResults.filter((test) => test.status === 'failed');
+}
+
+function firstLine(message = ''): string {
+  return (message.trim().split('\n')[0] ?? '').slice(0, 300);
 }
 
 function keepResult(line: string): void {
