@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The machine's programs that do what Node cannot.
 import { spawn } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { isExecutable } from '../process/executable.ts';
 
 /** nft and ip lie in sbin, which a plain user's or a pod's PATH often leaves out. The system's own programs come first. */
 export function findProgram(name: string): string | undefined {
@@ -11,15 +11,6 @@ export function findProgram(name: string): string | undefined {
     .filter((dir) => dir.startsWith('/'))
     .map((dir) => `${dir}/${name}`)
     .find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 export function run(

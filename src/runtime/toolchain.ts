@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the pinned tools lie: .tools/ at the project's root, put there by ./isthmus (tools/setup.sh).
 import { execFileSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isExecutable } from '../process/executable.ts';
 
 /** The checkout's root: the folder with package.json, from src/runtime or from dist. */
 export function projectRoot(): string {
@@ -67,13 +68,4 @@ function isOlder(a: string, b: string): boolean {
   const [x, y] = [a, b].map((text) => text.split('.').map(Number));
   const at = x!.findIndex((part, i) => part !== y![i]);
   return at >= 0 && x![at]! < y![at]!;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the machine must have for a sandbox. Everything that is missing is said at once, with the cure.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { isExecutable } from '../../process/executable.ts';
 import { SandboxError } from '../layout.ts';
 
 export interface ProbeInputs {
@@ -143,13 +144,4 @@ export function hostProbe(options: Pick<ProbeInputs, 'rootless' | 'path' | 'stat
       return { ok: result.status === 0, error: error || `exit code ${result.status}` };
     },
   };
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
