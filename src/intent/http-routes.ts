@@ -130,7 +130,7 @@ function buildRoute(
   origin: Origin,
   client: RouteClient,
 ): HttpRouteIntent {
-  const headers = headersOf(http);
+  const headers = routeHeadersOf(http);
   return {
     name: [http.name, match?.name].filter((part) => part !== undefined).join('.') || 'default',
     statPrefix: match?.statPrefix ?? '',
@@ -222,7 +222,7 @@ interface RouteHeaders {
 }
 
 /** What the only destination of a route wants of headers is done after what the route wants. */
-function headersOf(http: HttpRoute): RouteHeaders {
+function routeHeadersOf(http: HttpRoute): RouteHeaders {
   const request = edits(http.headers?.request);
   const response = edits(http.headers?.response).edits;
   const own = http.route.length === 1 ? http.route[0]!.headers : undefined;

@@ -54,7 +54,7 @@ export function buildTelemetry(view: TelemetryView, telemetries: readonly Teleme
         side,
       ),
       ...(side === 'client' && edgeOf(view)),
-      ...headersOf(view, side),
+      ...proxyHeadersOf(view, side),
       ...pathsOf(view),
     }),
   );
@@ -70,7 +70,7 @@ function edgeOf({ mesh }: TelemetryView): { readonly edge?: EdgeIntent } {
   return { edge: { trustedProxies, certificates, ...(proxyProtocol && { proxyProtocol: true }) } };
 }
 
-function headersOf({ mesh }: TelemetryView, side: Side): Pick<SideTelemetry, 'headers'> {
+function proxyHeadersOf({ mesh }: TelemetryView, side: Side): Pick<SideTelemetry, 'headers'> {
   const said = mesh.defaultConfig?.proxyHeaders;
   if (said === undefined) return {};
   const { server, forwardedClientCert, setCurrentClientCertDetails: details } = said;

@@ -69,19 +69,19 @@ function exporterNamed(view: View, name: string): Exporter | undefined {
     const collector = collectorOf(view, zipkin, zipkin.timeout);
     const w3c = zipkin.traceContextOption === 'USE_B3_WITH_W3C_PROPAGATION';
     const shortIds = zipkin.enable64bitTraceId === true && ({ shortIds: true } as const);
-    const headers = headersOf(zipkin.headers);
+    const headers = headersByName(zipkin.headers);
     const exporter =
       collector && ({ kind: 'zipkin', collector, path: zipkin.path, w3c, headers, ...shortIds } as const);
     return exporter && { exporter, maxPathLength: zipkin.maxTagLength };
   }
   if (otlp === undefined) return undefined;
   const collector = collectorOf(view, otlp, otlp.http?.timeout ?? otlp.grpc?.timeout);
-  const headers = headersOf(otlp.http?.headers ?? otlp.grpc?.initialMetadata ?? []);
+  const headers = headersByName(otlp.http?.headers ?? otlp.grpc?.initialMetadata ?? []);
   const exporter = collector && ({ kind: 'otlp', collector, httpPath: otlp.http?.path, headers } as const);
   return exporter && { exporter, maxPathLength: otlp.maxTagLength };
 }
 
-function headersOf(given: readonly { readonly name: string; readonly value: string | undefined }[]) {
+function headersByName(given: readonly { readonly name: string; readonly value: string | undefined }[]) {
   return Object.fromEntries(given.map(({ name, value = '' }) => [name, value]));
 }
 
