@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { KubeObject } from '../../../kube/types.ts';
+import { MemoryObjects } from '../memory-objects.fixture.ts';
 import type { AdmissionRequest } from '../seams.ts';
 import type { GroupResource } from '../status.ts';
 
@@ -11,6 +12,21 @@ export function object(kind: string, name: string, more: object = {}, metadata: 
 
 export function pod(name: string, containers: object[], spec: object = {}): KubeObject {
   return object('Pod', name, { spec: { containers, ...spec } });
+}
+
+/** A cluster's objects, and what who asked has been warned of. */
+export class AdmissionScene {
+  readonly objects = new MemoryObjects();
+  readonly warnings: string[] = [];
+
+  ask(
+    resource: string,
+    wanted: KubeObject,
+    operation?: AdmissionRequest['operation'],
+    oldObject?: KubeObject,
+  ): AdmissionRequest {
+    return requestFor(resource, wanted, (message) => this.warnings.push(message), operation, oldObject);
+  }
 }
 
 /** Of jane, in namespace `shop` unless the object says otherwise. */

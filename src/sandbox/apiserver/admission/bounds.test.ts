@@ -2,34 +2,24 @@
 // Limit ranges and resource quotas, each rule on its own.
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { KubeObject } from '../../../kube/types.ts';
-import { MemoryObjects } from '../memory-objects.fixture.ts';
 import type { AdmissionRequest } from '../seams.ts';
-import { core, object, pod, requestFor } from './admission-request.fixture.ts';
+import { AdmissionScene, core, object, pod } from './admission-request.fixture.ts';
 import { applyLimitDefaults, checkLimits } from './limit-range.ts';
 import { checkQuota, QUOTAS } from './quota.ts';
 import { objectUsage, type ResourceQuota, usedOf } from './quota-usage.ts';
 
-let objects: MemoryObjects;
-let warnings: string[];
+let scene: AdmissionScene;
 
 beforeEach(() => {
-  objects = new MemoryObjects();
-  warnings = [];
+  scene = new AdmissionScene();
 });
-
-const ask = (
-  resource: string,
-  wanted: KubeObject,
-  operation?: AdmissionRequest['operation'],
-  oldObject?: KubeObject,
-): AdmissionRequest => requestFor(resource, wanted, (message) => warnings.push(message), operation, oldObject);
 
 describe('limit ranges', () => {
   const limit = (item: object) =>
-    objects.create(core('limitranges'), object('LimitRange', 'l', { spec: { limits: [item] } }));
+    scene.objects.create(core('limitranges'), object('LimitRange', 'l', { spec: { limits: [item] } }));
   const refusal = (resource: string, wanted: KubeObject): string => {
     try {
-      checkLimits(ask(resource, wanted), wanted, objects);
+      checkLimits(scene.ask(resource, wanted), wanted, scene.objects);
       return '';
     } catch (error) {
       return (error as Error).message;
@@ -39,7 +29,7 @@ describe('limit ranges', () => {
   test('fill in what containers do not ask for, and say so', () => {
     limit({ type: 'Container', default: { cpu: '200m', memory: '1Gi' }, defaultRequest: { cpu: '100m' } });
     const made = pod('p', [{ name: 'a', resources: { limits: { cpu: '1' } } }], { initContainers: [{ name: 'i' }] });
-    applyLimitDefaults(made, 'shop', objects);
+    applyLimitDefaults(made, 'shop', scene.objects);
     const { containers, initContainers } = made['spec'] as { containers: object[]; initContainers: object[] };
     expect(containers).toEqual([
       { name: 'a', resources: { limits: { cpu: '1', memory: '1Gi' }, requests: { cpu: '100m' } } },
@@ -55,7 +45,7 @@ describe('limit ranges', () => {
   test('leave pods of other namespaces alone', () => {
     limit({ type: 'Container', default: { cpu: '200m' } });
     const made = pod('p', [{ name: 'a' }]);
-    applyLimitDefaults(made, 'elsewhere', objects);
+    applyLimitDefaults(made, 'elsewhere', scene.objects);
     expect(made['spec']).toEqual({ containers: [{ name: 'a' }] });
   });
 
@@ -80,7 +70,7 @@ describe('limit ranges', () => {
   });
 
   test('bound the sum of a pod and the ratio of a container', () => {
-    objects.create(
+    scene.objects.create(
       core('limitranges'),
       object('LimitRange', 'l', {
         spec: {
@@ -120,7 +110,7 @@ describe('limit ranges', () => {
 
 describe('quotas', () => {
   const quota = (hard: Record<string, string>, spec: object = {}, name = 'q') =>
-    objects.create(QUOTAS, object('ResourceQuota', name, { spec: { hard, ...spec } }));
+    scene.objects.create(QUOTAS, object('ResourceQuota', name, { spec: { hard, ...spec } }));
   const refusal = (
     resource: string,
     wanted: KubeObject,
@@ -128,7 +118,7 @@ describe('quotas', () => {
     old?: KubeObject,
   ) => {
     try {
-      checkQuota(ask(resource, wanted, operation, old), wanted, objects);
+      checkQuota(scene.ask(resource, wanted, operation, old), wanted, scene.objects);
       return '';
     } catch (error) {
       return (error as Error).message;
@@ -155,11 +145,11 @@ describe('quotas', () => {
   });
 
   test('count objects, storage, node ports and load balancers', () => {
-    objects.create(
+    scene.objects.create(
       core('services'),
       object('Service', 'a', { spec: { type: 'LoadBalancer', ports: [{ nodePort: 30001 }, { nodePort: 30002 }] } }),
     );
-    objects.create(
+    scene.objects.create(
       core('persistentvolumeclaims'),
       object('PersistentVolumeClaim', 'c', {
         spec: { storageClassName: 'fast', resources: { requests: { storage: '1Gi' } } },
@@ -174,7 +164,7 @@ describe('quotas', () => {
       'count/deployments.apps': '9',
       'unheard.of/thing': '9',
     };
-    expect(usedOf(quota(hard) as ResourceQuota, (type) => objects.list(type, 'shop'))).toEqual({
+    expect(usedOf(quota(hard) as ResourceQuota, (type) => scene.objects.list(type, 'shop'))).toEqual({
       services: '1',
       'services.nodeports': '2',
       'services.loadbalancers': '1',
@@ -187,7 +177,7 @@ describe('quotas', () => {
   test('refuse what is too much, and name all that is', () => {
     quota({ configmaps: '1', 'count/configmaps': '1', secrets: '1' });
     expect(refusal('configmaps', object('ConfigMap', 'a'))).toBe('');
-    objects.create(core('configmaps'), object('ConfigMap', 'a'));
+    scene.objects.create(core('configmaps'), object('ConfigMap', 'a'));
     expect(refusal('configmaps', object('ConfigMap', 'b'))).toBe(
       'configmaps "b" is forbidden: exceeded quota: q, requested: configmaps=1,count/configmaps=1, used: configmaps=1,count/configmaps=1, limited: configmaps=1,count/configmaps=1',
     );
@@ -222,7 +212,7 @@ describe('quotas', () => {
       object('Service', 's', {
         spec: { type: 'NodePort', ports: Array.from({ length: ports }, (_, i) => ({ nodePort: 30000 + i })) },
       });
-    objects.create(core('services'), service(2));
+    scene.objects.create(core('services'), service(2));
     expect(refusal('services', service(3), 'UPDATE', service(2))).toContain(
       'requested: services.nodeports=1, used: services.nodeports=2',
     );

@@ -1,35 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { KubeObject } from '../../../kube/types.ts';
-import { MemoryObjects } from '../memory-objects.fixture.ts';
-import type { AdmissionRequest } from '../seams.ts';
-import { core, object, pod, requestFor } from './admission-request.fixture.ts';
+import { AdmissionScene, core, object, pod } from './admission-request.fixture.ts';
 import { checkPodSecurity } from './pod-security.ts';
 
-let objects: MemoryObjects;
-let warnings: string[];
+let scene: AdmissionScene;
 
 beforeEach(() => {
-  objects = new MemoryObjects();
-  warnings = [];
+  scene = new AdmissionScene();
 });
-
-const ask = (
-  resource: string,
-  wanted: KubeObject,
-  operation?: AdmissionRequest['operation'],
-  oldObject?: KubeObject,
-): AdmissionRequest => requestFor(resource, wanted, (message) => warnings.push(message), operation, oldObject);
 
 describe('pod security', () => {
   const namespace = (labels: Record<string, string>) =>
-    objects.create(core('namespaces'), { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', labels } });
+    scene.objects.create(core('namespaces'), {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: 'shop', labels },
+    });
   const refusal = (spec: object, resource = 'pods', group = ''): string => {
     const wanted =
       resource === 'pods' ? object('Pod', 'p', { spec }) : object('Deployment', 'd', { spec: { template: { spec } } });
-    const request = ask(resource, wanted);
+    const request = scene.ask(resource, wanted);
     try {
-      checkPodSecurity({ ...request, resource: { ...request.resource, group } }, wanted, objects);
+      checkPodSecurity({ ...request, resource: { ...request.resource, group } }, wanted, scene.objects);
       return '';
     } catch (error) {
       return (error as Error).message;
@@ -90,9 +82,11 @@ describe('pod security', () => {
     namespace({ 'pod-security.kubernetes.io/enforce': 'baseline' });
     const there = pod('p', [{ name: 'a' }], { hostPID: true });
     const labelled = { ...there, metadata: { ...there.metadata, labels: { a: 'b' } } };
-    checkPodSecurity(ask('pods', labelled, 'UPDATE', there), labelled, objects);
+    checkPodSecurity(scene.ask('pods', labelled, 'UPDATE', there), labelled, scene.objects);
     const changed = pod('p', [{ name: 'a', image: 'other' }], { hostPID: true });
-    expect(() => checkPodSecurity(ask('pods', changed, 'UPDATE', there), changed, objects)).toThrow('host namespaces');
+    expect(() => checkPodSecurity(scene.ask('pods', changed, 'UPDATE', there), changed, scene.objects)).toThrow(
+      'host namespaces',
+    );
   });
 
   test('warnings: of pods that come all the same, of workloads, of a namespace’s pods', () => {
@@ -100,17 +94,17 @@ describe('pod security', () => {
     const spec = { hostPID: true, containers: [{ name: 'a' }] };
     expect(refusal(spec)).toBe('');
     expect(refusal(spec, 'deployments', 'apps')).toBe('');
-    expect(warnings).toEqual(
+    expect(scene.warnings).toEqual(
       Array(2).fill('would violate PodSecurity "baseline:latest": host namespaces (hostPID=true)'),
     );
-    objects.create(core('pods'), object('Pod', 'p', { spec }));
+    scene.objects.create(core('pods'), object('Pod', 'p', { spec }));
     const labelled = {
       apiVersion: 'v1',
       kind: 'Namespace',
       metadata: { name: 'shop', labels: { 'pod-security.kubernetes.io/enforce': 'baseline' } },
     };
-    checkPodSecurity(ask('namespaces', labelled, 'UPDATE', object('Namespace', 'shop')), labelled, objects);
-    expect(warnings.slice(2)).toEqual([
+    checkPodSecurity(scene.ask('namespaces', labelled, 'UPDATE', object('Namespace', 'shop')), labelled, scene.objects);
+    expect(scene.warnings.slice(2)).toEqual([
       'existing pods in namespace "shop" violate the new PodSecurity enforce level "baseline:latest"',
       'p: host namespaces',
     ]);
@@ -118,7 +112,7 @@ describe('pod security', () => {
       ...labelled,
       metadata: { ...labelled.metadata, labels: { 'pod-security.kubernetes.io/enforce': 'strict' } },
     };
-    expect(() => checkPodSecurity(ask('namespaces', wrong, 'CREATE'), wrong, objects)).toThrow(
+    expect(() => checkPodSecurity(scene.ask('namespaces', wrong, 'CREATE'), wrong, scene.objects)).toThrow(
       'must be one of privileged, baseline, restricted',
     );
   });

@@ -1,26 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { KubeObject } from '../../../kube/types.ts';
-import { MemoryObjects } from '../memory-objects.fixture.ts';
 import type { AdmissionRequest } from '../seams.ts';
 import type { ApiError, GroupResource } from '../status.ts';
-import { core, object, requestFor } from './admission-request.fixture.ts';
+import { AdmissionScene, core, object } from './admission-request.fixture.ts';
 import { checkPolicies } from './policies.ts';
 
-let objects: MemoryObjects;
-let warnings: string[];
+let scene: AdmissionScene;
 
 beforeEach(() => {
-  objects = new MemoryObjects();
-  warnings = [];
+  scene = new AdmissionScene();
 });
-
-const ask = (
-  resource: string,
-  wanted: KubeObject,
-  operation?: AdmissionRequest['operation'],
-  oldObject?: KubeObject,
-): AdmissionRequest => requestFor(resource, wanted, (message) => warnings.push(message), operation, oldObject);
 
 const registration = (resource: string): GroupResource => ({ group: 'admissionregistration.k8s.io', resource });
 
@@ -31,13 +20,13 @@ describe('admission policies', () => {
     ],
   };
   const install = (policy: object, binding: object = {}) => {
-    objects.create(core('namespaces'), {
+    scene.objects.create(core('namespaces'), {
       apiVersion: 'v1',
       kind: 'Namespace',
       metadata: { name: 'shop', labels: { team: 'a' } },
     });
     const cluster = { namespace: '' };
-    objects.create(
+    scene.objects.create(
       registration('validatingadmissionpolicies'),
       object(
         'ValidatingAdmissionPolicy',
@@ -46,7 +35,7 @@ describe('admission policies', () => {
         cluster,
       ),
     );
-    objects.create(
+    scene.objects.create(
       registration('validatingadmissionpolicybindings'),
       object(
         'ValidatingAdmissionPolicyBinding',
@@ -62,7 +51,7 @@ describe('admission policies', () => {
   ): ApiError | undefined => {
     const wanted = object('ConfigMap', 'c', data ? { data } : {});
     try {
-      checkPolicies({ ...ask('configmaps', wanted), ...more }, wanted, objects, () => undefined);
+      checkPolicies({ ...scene.ask('configmaps', wanted), ...more }, wanted, scene.objects, () => undefined);
       return undefined;
     } catch (error) {
       return error as ApiError;
@@ -113,7 +102,7 @@ describe('admission policies', () => {
     );
     expect(check({})?.message).toContain('failed expression: false');
     expect(check({}, { user: { username: 'joe', groups: [] } })).toBeUndefined();
-    objects.update(core('namespaces'), {
+    scene.objects.update(core('namespaces'), {
       apiVersion: 'v1',
       kind: 'Namespace',
       metadata: { name: 'shop', labels: { team: 'b' } },
@@ -122,8 +111,8 @@ describe('admission policies', () => {
   });
 
   test('parameters: each one found is asked; none found is what the binding says', () => {
-    const resolve = objects.resolve.bind(objects);
-    objects.resolve = (wanted) =>
+    const resolve = scene.objects.resolve.bind(scene.objects);
+    scene.objects.resolve = (wanted) =>
       wanted.kind === 'ConfigMap'
         ? { ...core('configmaps'), kind: 'ConfigMap', namespaced: true, versions: ['v1'] }
         : resolve(wanted);
@@ -140,7 +129,7 @@ describe('admission policies', () => {
       { paramRef: { name: 'limits', parameterNotFoundAction: 'Deny' } },
     );
     expect(check({ a: '1' })?.message).toContain('no params found');
-    objects.create(core('configmaps'), object('ConfigMap', 'limits', { data: { max: '1' } }));
+    scene.objects.create(core('configmaps'), object('ConfigMap', 'limits', { data: { max: '1' } }));
     expect(check({ a: '1' })).toBeUndefined();
     expect(check({ a: '1', b: '2' })?.message).toContain('at most 1');
   });
@@ -154,6 +143,6 @@ describe('admission policies', () => {
       { validationActions: ['Warn', 'Audit'] },
     );
     expect(check({})).toBeUndefined();
-    expect(warnings).toEqual([`Validation failed for ValidatingAdmissionPolicy 'p' with binding 'b': hm`]);
+    expect(scene.warnings).toEqual([`Validation failed for ValidatingAdmissionPolicy 'p' with binding 'b': hm`]);
   });
 });
