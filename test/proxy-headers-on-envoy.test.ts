@@ -12,6 +12,7 @@ import { MeshStore } from '../src/model/store.ts';
 import { CompileCache, compileProxy } from '../src/pipeline.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { meshProxy } from './fixture/mesh-proxy.ts';
+import { untilTestEnds } from './fixture/until-test-ends.ts';
 import { RunningEnvoy } from './scenarios/running-envoy.ts';
 import { staticBootstrap } from './scenarios/static-bootstrap.ts';
 import { collectorObjects, SidecarPair } from './telemetry/sidecar-pair.ts';
@@ -21,30 +22,22 @@ const headers = { 'X-Written-So': 'yes', 'X-Forwarded-Client-Cert': 'Subject=for
 
 describe.skipIf(envoyPath === undefined)('between sidecars', () => {
   test('names of headers are small letters, and the application is told who asks', async () => {
-    const pair = await SidecarPair.start(envoyPath!);
-    try {
-      await pair.request('/', headers);
-      expect(pair.written[0]).toContain('x-written-so');
-      expect(pair.asked[0]!['x-forwarded-client-cert']).toMatch(
-        /URI=spiffe:\/\/cluster.local\/ns\/default\/sa\/client/,
-      );
-    } finally {
-      await pair.stop();
-    }
+    const pair = await untilTestEnds(SidecarPair.start(envoyPath!));
+    await pair.request('/', headers);
+    expect(pair.written[0]).toContain('x-written-so');
+    expect(pair.asked[0]!['x-forwarded-client-cert']).toMatch(/URI=spiffe:\/\/cluster.local\/ns\/default\/sa\/client/);
   });
 
   test('names stay as they are written, and nobody is told who asks, where the mesh says so', async () => {
-    const pair = await SidecarPair.start(envoyPath!, {
-      mesh: 'defaultConfig: {proxyHeaders: {preserveHttp1HeaderCase: true, forwardedClientCert: SANITIZE}}',
-    });
-    try {
-      expect(pair.diagnostics).toEqual([]);
-      await pair.request('/', headers);
-      expect(pair.written[0]).toContain('X-Written-So');
-      expect(pair.asked[0]).not.toHaveProperty('x-forwarded-client-cert');
-    } finally {
-      await pair.stop();
-    }
+    const pair = await untilTestEnds(
+      SidecarPair.start(envoyPath!, {
+        mesh: 'defaultConfig: {proxyHeaders: {preserveHttp1HeaderCase: true, forwardedClientCert: SANITIZE}}',
+      }),
+    );
+    expect(pair.diagnostics).toEqual([]);
+    await pair.request('/', headers);
+    expect(pair.written[0]).toContain('X-Written-So');
+    expect(pair.asked[0]).not.toHaveProperty('x-forwarded-client-cert');
   });
 });
 

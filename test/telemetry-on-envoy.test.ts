@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KubeObject } from '../src/kube/types.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
+import { untilTestEnds } from './fixture/until-test-ends.ts';
 import { until } from './fixture/waiting.ts';
 import type { RunningEnvoy } from './scenarios/running-envoy.ts';
 import { OtlpCollector, ZipkinCollector } from './telemetry/collectors.ts';
@@ -151,43 +152,35 @@ describe.skipIf(envoyPath === undefined)('Telemetry objects', () => {
 
 describe.skipIf(envoyPath === undefined)('OpenTelemetry', () => {
   test('gets Istio’s metrics by OTLP, and nothing else', async () => {
-    const collector = await OtlpCollector.start();
-    const pair = await SidecarPair.start(envoyPath!, { otlpMetrics: `127.0.0.1:${collector.port}` });
-    try {
-      await pair.request('/', { 'x-want-status': '418' });
-      await pair.connect();
-      const names = ['requests_total', 'request_duration_milliseconds', 'tcp_connections_closed_total'];
-      const needed = [...names.map((name) => `istio_${name}`), '418', 'client-v1', 'shop-v2', 'shop.default'];
-      await until('metrics', () => needed.every((text) => collector.told('metrics').includes(text)));
-      expect(collector.told('metrics')).not.toMatch(/wasmcustom|server\.uptime|cluster_manager\.|listener_manager\./);
-    } finally {
-      await pair.stop();
-      collector.stop();
-    }
+    const collector = await untilTestEnds(OtlpCollector.start());
+    const pair = await untilTestEnds(SidecarPair.start(envoyPath!, { otlpMetrics: `127.0.0.1:${collector.port}` }));
+    await pair.request('/', { 'x-want-status': '418' });
+    await pair.connect();
+    const names = ['requests_total', 'request_duration_milliseconds', 'tcp_connections_closed_total'];
+    const needed = [...names.map((name) => `istio_${name}`), '418', 'client-v1', 'shop-v2', 'shop.default'];
+    await until('metrics', () => needed.every((text) => collector.told('metrics').includes(text)));
+    expect(collector.told('metrics')).not.toMatch(/wasmcustom|server\.uptime|cluster_manager\.|listener_manager\./);
   });
 
   test('gets spans by gRPC; trace context by W3C; a trace that has begun goes on', async () => {
-    const collector = await OtlpCollector.start();
-    const pair = await SidecarPair.start(envoyPath!, {
-      mesh:
-        'extensionProviders: [{name: otel, opentelemetry: {service: otel.observability.svc.cluster.local, port: 4317}}]\n' +
-        'defaultProviders: {tracing: [otel]}\ndefaultConfig: {tracing: {sampling: 100}}\n',
-      objects: collectorObjects('otel', 4317, collector.port, 'grpc'),
-    });
-    try {
-      const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-      await pair.request('/seen', { traceparent });
-      await until('spans of both', () =>
-        ['client.default', 'shop.default'].every((name) => collector.told('trace').includes(name)),
-      );
-      expect(collector.told('trace')).toContain('/seen');
-      expect(pair.asked[0]?.['traceparent']).toMatch(
-        /^00-0af7651916cd43dd8448eb211c80319c-(?!b7ad6b7169203331)\w{16}-01$/,
-      );
-    } finally {
-      await pair.stop();
-      collector.stop();
-    }
+    const collector = await untilTestEnds(OtlpCollector.start());
+    const pair = await untilTestEnds(
+      SidecarPair.start(envoyPath!, {
+        mesh:
+          'extensionProviders: [{name: otel, opentelemetry: {service: otel.observability.svc.cluster.local, port: 4317}}]\n' +
+          'defaultProviders: {tracing: [otel]}\ndefaultConfig: {tracing: {sampling: 100}}\n',
+        objects: collectorObjects('otel', 4317, collector.port, 'grpc'),
+      }),
+    );
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    await pair.request('/seen', { traceparent });
+    await until('spans of both', () =>
+      ['client.default', 'shop.default'].every((name) => collector.told('trace').includes(name)),
+    );
+    expect(collector.told('trace')).toContain('/seen');
+    expect(pair.asked[0]?.['traceparent']).toMatch(
+      /^00-0af7651916cd43dd8448eb211c80319c-(?!b7ad6b7169203331)\w{16}-01$/,
+    );
   });
 });
 

@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { KubeObject } from '../src/kube/types.ts';
 import { generateKeyPair, issueCertificate, privateKeyPem } from '../src/pki/x509.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
+import { untilTestEnds } from './fixture/until-test-ends.ts';
 import { until } from './fixture/waiting.ts';
 import { OtlpCollector, type ServerKeys, ZipkinCollector } from './telemetry/collectors.ts';
 import { collectorObjects, SidecarPair } from './telemetry/sidecar-pair.ts';
@@ -24,13 +25,14 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }));
 describe.skipIf(envoyPath === undefined)('collectors that speak TLS', () => {
   test('are told by the mesh’s tlsSettings, if they prove who they are', async () => {
     const collectors = [
-      await ZipkinCollector.start(ours.issue(ZIPKIN)),
-      await ZipkinCollector.start(strangers.issue(ZIPKIN)),
+      await untilTestEnds(ZipkinCollector.start(ours.issue(ZIPKIN))),
+      await untilTestEnds(ZipkinCollector.start(strangers.issue(ZIPKIN))),
     ];
     const pairs = await Promise.all(
       collectors.map(({ port }) =>
-        SidecarPair.start(envoyPath!, {
-          mesh: `
+        untilTestEnds(
+          SidecarPair.start(envoyPath!, {
+            mesh: `
 enableTracing: true
 defaultConfig:
   tracing:
@@ -38,29 +40,26 @@ defaultConfig:
     sampling: 100
     tlsSettings: {mode: SIMPLE, caCertificates: ${roots}}
 `,
-          objects: collectorObjects('zipkin', 9411, port, 'http'),
-        }),
+            objects: collectorObjects('zipkin', 9411, port, 'http'),
+          }),
+        ),
       ),
     );
-    try {
-      expect(pairs[0]!.diagnostics).toEqual([]);
-      await pairs[1]!.request('/secret');
-      await pairs[0]!.request('/seen');
-      await until('spans of both sidecars', () => collectors[0]!.spans.length === 2);
-      // Both sidecars have tried to tell the impostor, which got no span.
-      const fault = `cluster.outbound|9411||${ZIPKIN}.ssl.fail_verify_error`;
-      await until('a handshake that fails', async () => Number(await statistic(pairs[1]!, fault)) > 0);
-      expect(collectors[1]!.asked).toEqual([]);
-    } finally {
-      await Promise.all(pairs.map((pair) => pair.stop()));
-      for (const collector of collectors) collector.stop();
-    }
+    expect(pairs[0]!.diagnostics).toEqual([]);
+    await pairs[1]!.request('/secret');
+    await pairs[0]!.request('/seen');
+    await until('spans of both sidecars', () => collectors[0]!.spans.length === 2);
+    // Both sidecars have tried to tell the impostor, which got no span.
+    const fault = `cluster.outbound|9411||${ZIPKIN}.ssl.fail_verify_error`;
+    await until('a handshake that fails', async () => Number(await statistic(pairs[1]!, fault)) > 0);
+    expect(collectors[1]!.asked).toEqual([]);
   });
 
   test('are told by a DestinationRule: Zipkin with headers, ids of 64 bits and tags by format', async () => {
-    const collector = await ZipkinCollector.start(ours.issue(ZIPKIN));
-    const pair = await SidecarPair.start(envoyPath!, {
-      mesh: `
+    const collector = await untilTestEnds(ZipkinCollector.start(ours.issue(ZIPKIN)));
+    const pair = await untilTestEnds(
+      SidecarPair.start(envoyPath!, {
+        mesh: `
 extensionProviders:
 - name: zipkin
   zipkin:
@@ -70,131 +69,115 @@ extensionProviders:
     enable64bitTraceId: true
     headers: [{name: authorization, value: Bearer x}]
 `,
-      objects: [
-        ...collectorObjects('zipkin', 9411, collector.port, 'http'),
-        byTls(ZIPKIN),
-        telemetry({ ...ALWAYS('zipkin'), customTags: { asked: { formatter: { value: '%REQ(:METHOD)% %%' } } } }),
-      ],
-    });
-    try {
-      await pair.request('/seen');
-      await until('spans of both sidecars', () => collector.spans.length === 2);
-      expect(collector.asked[0]).toMatchObject({ authorization: 'Bearer x', host: `${ZIPKIN}:9411` });
-      for (const { traceId, tags } of collector.spans) {
-        expect(traceId).toMatch(/^[0-9a-f]{16}$/);
-        expect(tags['asked']).toBe('GET %');
-      }
-    } finally {
-      await pair.stop();
-      collector.stop();
+        objects: [
+          ...collectorObjects('zipkin', 9411, collector.port, 'http'),
+          byTls(ZIPKIN),
+          telemetry({ ...ALWAYS('zipkin'), customTags: { asked: { formatter: { value: '%REQ(:METHOD)% %%' } } } }),
+        ],
+      }),
+    );
+    await pair.request('/seen');
+    await until('spans of both sidecars', () => collector.spans.length === 2);
+    expect(collector.asked[0]).toMatchObject({ authorization: 'Bearer x', host: `${ZIPKIN}:9411` });
+    for (const { traceId, tags } of collector.spans) {
+      expect(traceId).toMatch(/^[0-9a-f]{16}$/);
+      expect(tags['asked']).toBe('GET %');
     }
   });
 
   test('are told by a DestinationRule: OTLP of spans and of access logs, with metadata', async () => {
-    const collector = await OtlpCollector.start(ours.issue(OTEL));
-    const pair = await SidecarPair.start(envoyPath!, {
-      mesh: `
+    const collector = await untilTestEnds(OtlpCollector.start(ours.issue(OTEL)));
+    const pair = await untilTestEnds(
+      SidecarPair.start(envoyPath!, {
+        mesh: `
 extensionProviders:
 - name: otel
   opentelemetry: {service: ${OTEL}, port: 4317, grpc: {initialMetadata: [{name: x-team, value: red}]}}
 - name: logs
   envoyOtelAls: {service: ${OTEL}, port: 4317, logFormat: {text: '%REQ(:PATH)% by otlp'}}
 `,
-      objects: [
-        ...collectorObjects('otel', 4317, collector.port, 'grpc'),
-        byTls(OTEL),
-        telemetry(ALWAYS('otel'), [{ providers: [{ name: 'logs' }] }]),
-      ],
-    });
-    try {
-      await pair.request('/seen');
-      await until('spans', () => collector.told('trace').includes('/seen'));
-      await until('records', () => collector.told('logs').includes('/seen by otlp'));
-      const spans = collector.asked.find((headers) => headers[':path']?.includes('.trace.'));
-      expect(spans).toMatchObject({ 'x-team': 'red' });
-    } finally {
-      await pair.stop();
-      collector.stop();
-    }
+        objects: [
+          ...collectorObjects('otel', 4317, collector.port, 'grpc'),
+          byTls(OTEL),
+          telemetry(ALWAYS('otel'), [{ providers: [{ name: 'logs' }] }]),
+        ],
+      }),
+    );
+    await pair.request('/seen');
+    await until('spans', () => collector.told('trace').includes('/seen'));
+    await until('records', () => collector.told('logs').includes('/seen by otlp'));
+    const spans = collector.asked.find((headers) => headers[':path']?.includes('.trace.'));
+    expect(spans).toMatchObject({ 'x-team': 'red' });
   });
 });
 
 describe.skipIf(envoyPath === undefined)('a service of access logs', () => {
   test('is told of requests by the one provider, and of connections by the other', async () => {
-    const collector = await OtlpCollector.start();
-    const pair = await SidecarPair.start(envoyPath!, {
-      mesh: `
+    const collector = await untilTestEnds(OtlpCollector.start());
+    const pair = await untilTestEnds(
+      SidecarPair.start(envoyPath!, {
+        mesh: `
 extensionProviders:
 - name: requests
   envoyHttpAls: {service: ${OTEL}, port: 4317, logName: of-requests, additionalRequestHeadersToLog: [x-user]}
 - name: connections
   envoyTcpAls: {service: ${OTEL}, port: 4317, logName: of-connections}
 `,
-      objects: [
-        ...collectorObjects('otel', 4317, collector.port, 'grpc'),
-        telemetry({}, [{ providers: [{ name: 'requests' }, { name: 'connections' }], match: { mode: 'CLIENT' } }]),
-      ],
-    });
-    try {
-      expect(pair.diagnostics).toEqual([]);
-      await pair.request('/seen', { 'x-user': 'jason' });
-      expect(await pair.connect()).toBe('welcome');
-      const said = () => collector.streamed('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs');
-      await until('both kinds', () => ['of-requests', 'of-connections'].every((name) => said().includes(name)));
-      for (const text of ['/seen', 'jason', 'outbound|5432||shop.default.svc.cluster.local'])
-        expect(said()).toContain(text);
-    } finally {
-      await pair.stop();
-      collector.stop();
-    }
+        objects: [
+          ...collectorObjects('otel', 4317, collector.port, 'grpc'),
+          telemetry({}, [{ providers: [{ name: 'requests' }, { name: 'connections' }], match: { mode: 'CLIENT' } }]),
+        ],
+      }),
+    );
+    expect(pair.diagnostics).toEqual([]);
+    await pair.request('/seen', { 'x-user': 'jason' });
+    expect(await pair.connect()).toBe('welcome');
+    const said = () => collector.streamed('/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs');
+    await until('both kinds', () => ['of-requests', 'of-connections'].every((name) => said().includes(name)));
+    for (const text of ['/seen', 'jason', 'outbound|5432||shop.default.svc.cluster.local'])
+      expect(said()).toContain(text);
   });
 });
 
 describe.skipIf(envoyPath === undefined)('a trace', () => {
   test('ends with a proxy that does not pass it on, and is told of all the same', async () => {
-    const collector = await ZipkinCollector.start();
-    const pair = await SidecarPair.start(envoyPath!, {
-      mesh: `extensionProviders: [{name: zipkin, zipkin: {service: ${ZIPKIN}, port: 9411}}]`,
-      objects: [
-        ...collectorObjects('zipkin', 9411, collector.port, 'http'),
-        telemetry({ ...ALWAYS('zipkin'), disableContextPropagation: true }),
-      ],
-    });
-    try {
-      await pair.request('/seen');
-      await until('spans of both sidecars', () => collector.spans.length === 2);
-      // The server's sidecar was told of no trace, and began one; the application was told of none either.
-      expect(new Set(collector.spans.map(({ traceId }) => traceId)).size).toBe(2);
-      expect(Object.keys(pair.asked[0]!).filter((name) => /^(x-b3-|traceparent|b3$)/.test(name))).toEqual([]);
-    } finally {
-      await pair.stop();
-      collector.stop();
-    }
-  });
-
-  test('goes by the decision in x-request-id, unless that is not to be believed', async () => {
-    const collector = await ZipkinCollector.start();
-    const start = (more: object) =>
+    const collector = await untilTestEnds(ZipkinCollector.start());
+    const pair = await untilTestEnds(
       SidecarPair.start(envoyPath!, {
         mesh: `extensionProviders: [{name: zipkin, zipkin: {service: ${ZIPKIN}, port: 9411}}]`,
         objects: [
           ...collectorObjects('zipkin', 9411, collector.port, 'http'),
-          telemetry({ providers: [{ name: 'zipkin' }], randomSamplingPercentage: 0, ...more }),
+          telemetry({ ...ALWAYS('zipkin'), disableContextPropagation: true }),
         ],
-      });
+      }),
+    );
+    await pair.request('/seen');
+    await until('spans of both sidecars', () => collector.spans.length === 2);
+    // The server's sidecar was told of no trace, and began one; the application was told of none either.
+    expect(new Set(collector.spans.map(({ traceId }) => traceId)).size).toBe(2);
+    expect(Object.keys(pair.asked[0]!).filter((name) => /^(x-b3-|traceparent|b3$)/.test(name))).toEqual([]);
+  });
+
+  test('goes by the decision in x-request-id, unless that is not to be believed', async () => {
+    const collector = await untilTestEnds(ZipkinCollector.start());
+    const start = (more: object) =>
+      untilTestEnds(
+        SidecarPair.start(envoyPath!, {
+          mesh: `extensionProviders: [{name: zipkin, zipkin: {service: ${ZIPKIN}, port: 9411}}]`,
+          objects: [
+            ...collectorObjects('zipkin', 9411, collector.port, 'http'),
+            telemetry({ providers: [{ name: 'zipkin' }], randomSamplingPercentage: 0, ...more }),
+          ],
+        }),
+      );
     // Envoy takes the 4 for "not sampled".
     const headers = { 'x-request-id': '4c1c1a3e-89d3-4b8c-a1d0-6a5a2f3b1c01' };
     const [believing, apart] = await Promise.all([start({}), start({ useRequestIdForTraceSampling: false })]);
-    try {
-      await believing.request('/believed', headers);
-      await apart.request('/decided-elsewhere', { ...headers, 'x-b3-sampled': '0' });
-      await apart.request('/apart', headers);
-      await until('spans of both sidecars', () => collector.spans.length === 2);
-      expect(collector.spans.map(({ tags }) => new URL(tags['http.url']!).pathname)).toEqual(['/apart', '/apart']);
-    } finally {
-      await Promise.all([believing.stop(), apart.stop()]);
-      collector.stop();
-    }
+    await believing.request('/believed', headers);
+    await apart.request('/decided-elsewhere', { ...headers, 'x-b3-sampled': '0' });
+    await apart.request('/apart', headers);
+    await until('spans of both sidecars', () => collector.spans.length === 2);
+    expect(collector.spans.map(({ tags }) => new URL(tags['http.url']!).pathname)).toEqual(['/apart', '/apart']);
   });
 });
 
