@@ -2,11 +2,13 @@
 // Whole ways through sketched clusters (test/fixture/explained-mesh.ts): who gets the request, and what becomes of it.
 import { describe, expect, test } from 'vitest';
 import {
+  askProductpage,
   BOOKINFO,
   GATEWAY2,
   JASON,
   onlyEnd,
   ownPlanes,
+  planesWith,
   REVIEWS,
   ROUTED,
   rule,
@@ -36,7 +38,7 @@ describe('two clusters with a control plane each', () => {
   const mesh = ownPlanes();
 
   test('jason’s requests go to v2 and v3 in cluster2, half and half, by its gateway', () => {
-    const path = ask(mesh, 'productpage-v1', REVIEWS, JASON, 'cluster1');
+    const path = askProductpage(mesh, REVIEWS, JASON);
     expect(endsOf(path)).toEqual(['50% served: reviews-v2 in cluster2', '50% served: reviews-v3 in cluster2']);
     expect(path.verdict).toBe(`50% reviews-v2 and 50% reviews-v3 in cluster2, by ${GATEWAY2}:15443`);
     const gateway = 'cluster2 istio-ingressgateway';
@@ -50,7 +52,7 @@ describe('two clusters with a control plane each', () => {
   });
 
   test('each step names the object behind it, with its line', () => {
-    const path = ask(mesh, 'productpage-v1', REVIEWS, JASON, 'cluster1');
+    const path = askProductpage(mesh, REVIEWS, JASON);
     expect(whysOf(path, 'name')).toEqual(['cluster1 Service reviews spec.clusterIP:106']);
     expect(whysOf(path, 'route')).toEqual(['cluster1 VirtualService reviews spec.http[0].match[0]:12']);
     expect(whysOf(path, 'cluster')).toEqual([
@@ -65,13 +67,13 @@ describe('two clusters with a control plane each', () => {
   });
 
   test('everybody else’s stay with v1 at home', () => {
-    const path = ask(mesh, 'productpage-v1', REVIEWS, [], 'cluster1');
+    const path = askProductpage(mesh, REVIEWS);
     expect(path.verdict).toBe('reviews-v1 in cluster1 itself');
     expect(whysOf(path, 'route')).toEqual(['cluster1 VirtualService reviews spec.http[1]:24']);
   });
 
   test('what it rests on is named by the hash of its content', () => {
-    const { used } = ask(mesh, 'productpage-v1', REVIEWS, JASON, 'cluster1');
+    const { used } = askProductpage(mesh, REVIEWS, JASON);
     const names = used.map(
       ({ cluster, plane, typeUrl, name }) => `${cluster} ${plane} ${typeUrl.split('.').at(-1)} ${name}`,
     );
@@ -82,14 +84,14 @@ describe('two clusters with a control plane each', () => {
   });
 
   test('a name of the other cluster is found by the search domains of the pod', () => {
-    const path = ask(mesh, 'productpage-v1', 'GET http://reviews.default.global:9080/', [], 'cluster1');
+    const path = askProductpage(mesh, 'GET http://reviews.default.global:9080/');
     expect(textsOf(path, 'name')).toEqual(['reviews.default.global is 127.255.0.3']);
     // cluster2's Service has two versions, and its gateway passes on to both.
     expect(endsOf(path)).toEqual(['50% served: reviews-v2 in cluster2', '50% served: reviews-v3 in cluster2']);
   });
 
   test('probabilities add up to one', () => {
-    const { endings } = ask(mesh, 'productpage-v1', REVIEWS, JASON, 'cluster1');
+    const { endings } = askProductpage(mesh, REVIEWS, JASON);
     expect(endings.reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 12);
   });
 });
@@ -107,10 +109,10 @@ describe('policies on the way', () => {
       route: [{ destination: { host: reviews } }]
     - redirect: { uri: /elsewhere }
 `;
-  const mesh = ownPlanes({ first: { samples: ['bookinfo/multicluster/cluster1.yaml'], yaml } });
+  const mesh = planesWith(yaml);
 
   test('faults, rewrites, headers, time-outs, retries and copies are told', () => {
-    const path = ask(mesh, 'productpage-v1', REVIEWS, JASON, 'cluster1');
+    const path = askProductpage(mesh, REVIEWS, JASON);
     expect(endsOf(path)).toEqual([
       '75% served: reviews-v1 in cluster1',
       '25% answered: 418: a fault that a rule asks for',
@@ -133,7 +135,7 @@ describe('policies on the way', () => {
   });
 
   test('a redirect is an answer', () => {
-    const end = onlyEnd(ask(mesh, 'productpage-v1', REVIEWS, [], 'cluster1'));
+    const end = onlyEnd(askProductpage(mesh, REVIEWS));
     expect([end.kind, end.status, end.text]).toEqual([
       'answered',
       301,
@@ -144,8 +146,8 @@ describe('policies on the way', () => {
   test('what a DestinationRule limits', () => {
     const limits =
       'trafficPolicy: { connectionPool: { tcp: { maxConnections: 5 } }, outlierDetection: { consecutive5xxErrors: 3, baseEjectionTime: 2m } }';
-    const limited = ownPlanes({ first: { samples: ['bookinfo/multicluster/cluster1.yaml'], yaml: rule(limits) } });
-    expect(textsOf(ask(limited, 'productpage-v1', REVIEWS, [], 'cluster1'), 'policy')).toEqual([
+    const limited = planesWith(rule(limits));
+    expect(textsOf(askProductpage(limited, REVIEWS), 'policy')).toEqual([
       expect.stringContaining('no time-out'),
       'at most 5 connections',
       'an endpoint is left out for 2 min after 3 failures in a row',
@@ -248,7 +250,7 @@ spec:
         yaml: entry('10.96.0.77') + service,
       },
     });
-    const path = ask(far, 'productpage-v1', 'GET http://reviews.default.global:9080/', [], 'cluster1');
+    const path = askProductpage(far, 'GET http://reviews.default.global:9080/');
     expect(legsOf(path.leg).slice(0, 3)).toEqual([
       'cluster1 productpage-v1',
       'cluster1 istio-egressgateway',
