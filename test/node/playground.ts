@@ -96,8 +96,8 @@ export class Playground {
     return this.call('exec', pod, container, ['sh', '-c', line]);
   }
 
-  /** Polls the pod's status until it is as wanted. @throws Error with the last status after 10 s */
-  async until(name: string, wanted: (status: PodStatus) => boolean, timeoutMs = 10_000): Promise<PodStatus> {
+  /** Polls the pod's status until it is as wanted. @throws Error with the last status after 30 s */
+  async until(name: string, wanted: (status: PodStatus) => boolean, timeoutMs = 30_000): Promise<PodStatus> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       const status = await this.status(name);
@@ -119,7 +119,7 @@ export class Playground {
 
   /** Polls a container's log. */
   async untilLog(pod: string, container: string, wanted: string): Promise<void> {
-    await expect.poll(() => this.call('logs', pod, container, 0), { timeout: 5_000 }).toContain(wanted);
+    await expect.poll(() => this.call('logs', pod, container, 0), { timeout: 30_000 }).toContain(wanted);
   }
 
   async close(): Promise<void> {

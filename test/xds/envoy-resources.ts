@@ -26,9 +26,13 @@ function build(schema: DescMessage, name: string, json: JsonObject): XdsResource
   return resource(`${TYPE}/${schema.typeName}`, name, toBinary(schema, fromJson(schema, json, { registry })));
 }
 
-/** `change` goes into the cluster as it is, e.g. another timeout. */
-export function edsCluster(name: string, change: JsonObject = {}): XdsResource {
-  const json = { name, type: 'EDS', connect_timeout: '1s', eds_cluster_config: { eds_config: ads }, ...change };
+/** An Envoy that waits for its endpoints waits until they come, not for 15 s. */
+export const NEVER: JsonObject = { initial_fetch_timeout: '0s' };
+
+/** `change` goes into the cluster as it is, e.g. another timeout; `fetch` into where its endpoints come from. */
+export function edsCluster(name: string, change: JsonObject = {}, fetch: JsonObject = {}): XdsResource {
+  const eds_config = { ...ads, ...fetch };
+  const json = { name, type: 'EDS', connect_timeout: '1s', eds_cluster_config: { eds_config }, ...change };
   return build(ClusterSchema, name, json as JsonObject);
 }
 

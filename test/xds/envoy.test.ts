@@ -29,7 +29,7 @@ import { type PeerIdentity, type XdsBackend, XdsRefusal, type XdsResource } from
 import { freePort } from '../fixture/ports.ts';
 import { expectSoon } from '../fixture/waiting.ts';
 import { type EnvoyProcess, httpGet, startEnvoy } from './envoy-process.ts';
-import { badRoutes, edsCluster, endpoints, listener, mutualTls, routes } from './envoy-resources.ts';
+import { badRoutes, edsCluster, endpoints, listener, mutualTls, NEVER, routes } from './envoy-resources.ts';
 import { MemoryBackend } from './memory-backend.ts';
 
 const envoyBin = findEnvoy();
@@ -230,9 +230,8 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
   });
 
   it('warms a changed cluster at once, though its endpoints did not change', async () => {
-    const startMs = Date.now();
     const changed = base.map((each) =>
-      each.typeUrl === CLUSTER_TYPE && each.name === 'one' ? edsCluster('one', { connect_timeout: '2s' }) : each,
+      each.typeUrl === CLUSTER_TYPE && each.name === 'one' ? edsCluster('one', { connect_timeout: '2s' }, NEVER) : each,
     );
     base = changed;
     ads.set(base);
@@ -246,7 +245,6 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
         .find((each) => each.service === 'ads')
         ?.types.every((type) => !type.outstanding),
     ).toBe(true);
-    expect(Date.now() - startMs).toBeLessThan(4000);
   });
 
   it('refuses a bad route by itself: what came with it works, what was before stays', async () => {
@@ -339,7 +337,12 @@ describe.skipIf(envoyBin === undefined)('a real Envoy (skipped without ENVOY_BIN
   });
 
   it('is let go when its token expires, and comes back with the renewed one', async () => {
-    tokens.set('short', { expiresAtMs: Date.now() + 3000 });
+    // From when it is shown, however long the machine takes until then.
+    tokens.set('short', {
+      get expiresAtMs() {
+        return Date.now() + 3000;
+      },
+    });
     writeFileSync(tokenPath(), 'short');
     stopServer.abort();
     await server.close();

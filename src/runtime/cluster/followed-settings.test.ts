@@ -43,7 +43,7 @@ test.each([
   kube.version = { major, minor };
   put({ nativeSidecars: 'auto' });
   const settings = follow();
-  await vi.waitFor(() => expect(settings.current).toMatchObject({ nativeSidecars, excludeOutboundBy: 'uid' }));
+  await vi.waitFor(() => expect(settings.current).toMatchObject({ nativeSidecars, excludeOutboundBy: 'uid' }), 10_000);
 });
 
 test('left to the cluster, Envoy’s connections are told by their mark on nodes where all users are one', async () => {
@@ -51,15 +51,18 @@ test('left to the cluster, Envoy’s connections are told by their mark on nodes
   kube.put('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata });
   put({ excludeOutboundBy: 'auto' });
   const settings = follow();
-  await vi.waitFor(() => expect(settings.current?.excludeOutboundBy).toBe('mark'));
+  await vi.waitFor(() => expect(settings.current?.excludeOutboundBy).toBe('mark'), 10_000);
 });
 
 test('what was said stays as it was said, and a text that cannot be used changes nothing', async () => {
   kube.version = { major: '1', minor: '29' };
   put({ nativeSidecars: true, excludeOutboundBy: 'mark' });
   const settings = follow();
-  await vi.waitFor(() => expect(settings.current).toMatchObject({ nativeSidecars: true, excludeOutboundBy: 'mark' }));
+  await vi.waitFor(
+    () => expect(settings.current).toMatchObject({ nativeSidecars: true, excludeOutboundBy: 'mark' }),
+    10_000,
+  );
   put({ nativeSidecars: 'perhaps' });
   put({ concurrency: 7, nativeSidecars: false });
-  await vi.waitFor(() => expect(settings.current).toMatchObject({ nativeSidecars: false, concurrency: 7 }));
+  await vi.waitFor(() => expect(settings.current).toMatchObject({ nativeSidecars: false, concurrency: 7 }), 10_000);
 });

@@ -33,7 +33,7 @@ test('two control planes with different CAs do not wear out the API server, and 
       };
       return Buffer.from(webhooks[0]?.clientConfig.caBundle ?? '', 'base64').toString();
     };
-    for (let i = 0; i < 100 && bundle() !== 'new'; i++) await sleep(100);
+    for (let i = 0; i < 300 && bundle() !== 'new'; i++) await sleep(100);
     expect(bundle()).toBe('new');
     second.abort();
     await Promise.all(planes);

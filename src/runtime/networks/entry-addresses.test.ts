@@ -38,7 +38,7 @@ test('only the replica that writes statuses writes, and once', async () => {
   put(ENTRY);
   expect(written).toEqual([]);
   addresses.lead(true);
-  await vi.waitFor(() => expect(written).toHaveLength(1));
+  await vi.waitFor(() => expect(written).toHaveLength(1), 10_000);
   const [[name, { status }]] = written as [[string, { status: { addresses: { host: string; value: string }[] } }]];
   expect(name).toBe('db');
   expect(status.addresses[0]).toEqual({ host: 'db.example.com', value: expect.stringMatching(/^240\.240\./) });
@@ -58,6 +58,6 @@ test('what could not be written is tried again', async () => {
   });
   addresses.lead(true);
   put(ENTRY);
-  await vi.waitFor(() => expect(written).toEqual(['db']));
+  await vi.waitFor(() => expect(written).toEqual(['db']), 10_000);
   addresses.close();
 });

@@ -44,7 +44,7 @@ test('names of gateways that lead nowhere are told with their ServiceEntries, an
   const end = new AbortController();
   names.take(store.snapshot.index);
   const done = names.run(end.signal);
-  await vi.waitFor(() => expect(new Set(told).size).toBe(2));
+  await vi.waitFor(() => expect(new Set(told).size).toBe(2), 10_000);
   expect(asked.get('gw.lost')).toBeGreaterThan(1);
   expect(new Set(told)).toEqual(
     new Set([
@@ -57,7 +57,7 @@ test('names of gateways that lead nowhere are told with their ServiceEntries, an
   names.take(store.snapshot.index);
   const count = asked.get('gw.lost');
   const found = asked.get('gw.found')!;
-  await vi.waitFor(() => expect(asked.get('gw.found')).toBeGreaterThan(found + 2));
+  await vi.waitFor(() => expect(asked.get('gw.found')).toBeGreaterThan(found + 2), 10_000);
   expect(asked.get('gw.lost')).toBeLessThanOrEqual(count! + 1);
   end.abort();
   await done;

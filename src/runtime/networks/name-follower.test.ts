@@ -38,14 +38,14 @@ test('a name is followed: it changes, is lost and keeps what it had, comes back,
   dns.set('gw.example', ['10.0.0.2', '10.0.0.1']);
   follower.follow('networks', ['gw.example']);
   const done = follower.run(end.signal);
-  await vi.waitFor(() => expect(answers()).toEqual({ 'gw.example': ['10.0.0.1', '10.0.0.2'] }));
+  await vi.waitFor(() => expect(answers()).toEqual({ 'gw.example': ['10.0.0.1', '10.0.0.2'] }), 10_000);
   dns.set('gw.example', ['10.0.0.3']);
-  await vi.waitFor(() => expect(answers()).toEqual({ 'gw.example': ['10.0.0.3'] }));
+  await vi.waitFor(() => expect(answers()).toEqual({ 'gw.example': ['10.0.0.3'] }), 10_000);
   dns.set('gw.example', new Error('SERVFAIL'));
-  await vi.waitFor(() => expect(failures).toContain('gw.example: SERVFAIL [10.0.0.3]'));
+  await vi.waitFor(() => expect(failures).toContain('gw.example: SERVFAIL [10.0.0.3]'), 10_000);
   expect(answers()).toEqual({ 'gw.example': ['10.0.0.3'] });
   dns.set('gw.example', ['10.0.0.3']);
-  await vi.waitFor(() => expect(failures.at(-1)).toBe('gw.example mended'));
+  await vi.waitFor(() => expect(failures.at(-1)).toBe('gw.example mended'), 10_000);
   follower.follow('networks', []);
   expect(answers()).toEqual({});
   end.abort();

@@ -39,7 +39,7 @@ test('clusters with another root are told with both fingerprints, again and agai
     },
     end.signal,
   );
-  await vi.waitFor(() => expect(told.length).toBeGreaterThan(2));
+  await vi.waitFor(() => expect(told.length).toBeGreaterThan(2), 10_000);
   expect(new Set(told).size).toBe(1);
   expect(told[0]).toMatch(/^different s-different different and cluster1 have different roots: /);
   for (const each of [ours, other]) expect(told[0]).toContain(rootFingerprints(each)![0]);
@@ -69,7 +69,10 @@ test('credentials that were taken back are told before the watches notice', asyn
     },
     end.signal,
   );
-  await vi.waitFor(() => expect(told[0]).toMatch(/^RemoteCluster cluster n2 \(secret s\): .*credentials no more/));
+  await vi.waitFor(
+    () => expect(told[0]).toMatch(/^RemoteCluster cluster n2 \(secret s\): .*credentials no more/),
+    10_000,
+  );
   end.abort();
   await done;
 });
