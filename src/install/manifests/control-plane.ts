@@ -2,6 +2,7 @@
 import { stringify } from 'yaml';
 import { DEFAULT_SETTINGS, INJECTOR_CONFIG_MAP, type StoredSettings } from '../../injector/settings.ts';
 import type { KubeObject } from '../../kube/types.ts';
+import { meshSettings } from '../values/mesh-settings.ts';
 import { ISTIO_NAMESPACE, type Values } from '../values/values.ts';
 import { CITADEL_ACCOUNT, CONTROL_PLANE_ACCOUNT, INJECTOR_ACCOUNT } from './access.ts';
 import { namespaced, POD_SECURITY, RESTRICTED, service } from './metadata.ts';
@@ -45,21 +46,15 @@ function suffixOf(entry: string): string {
 }
 
 export function buildConfig(values: Values): KubeObject[] {
-  const { trustDomain, proxy, meshNetworks, outboundTrafficPolicy, configDelivery, gatewayServices } = values.global;
-  const mesh = {
-    accessLogFile: proxy.accessLogFile,
-    trustDomain,
-    rootNamespace: ISTIO_NAMESPACE,
-    outboundTrafficPolicy,
-    configDelivery,
-    gatewayServices,
-  };
   return [
     {
       apiVersion: 'v1',
       kind: 'ConfigMap',
       metadata: namespaced('istio'),
-      data: { mesh: stringify(mesh), meshNetworks: stringify({ networks: meshNetworks }) },
+      data: {
+        mesh: stringify(meshSettings(values)),
+        meshNetworks: stringify({ networks: values.global.meshNetworks }),
+      },
     },
     {
       apiVersion: 'v1',

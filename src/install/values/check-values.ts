@@ -6,7 +6,7 @@ import { foreignNames, foreignReason, isForeignGroup } from './foreign-values.ts
 import { isTree, type RawTree, type RawValue } from './helm-set.ts';
 import { wrongVariable } from './proxy-variables.ts';
 import { FORMS } from './value-forms.ts';
-import { CHOICES, DEFAULTS, EMPTY_IS_DEFAULT, OPEN_GROUPS } from './values.ts';
+import { CHOICES, DEFAULTS, EMPTY_IS_DEFAULT, OPEN_GROUPS, STRUCTURED_GROUPS } from './values.ts';
 
 /** Where a value stands, as a message begins: `values.yaml:7` or `--set a.b=1`. */
 export type Locate = (path: string) => string;
@@ -81,7 +81,7 @@ function checkOpen(value: RawValue, path: string, fail: (path: string, what: str
       }
     }
   };
-  visit(value, path, path !== 'global.meshNetworks');
+  visit(value, path, !STRUCTURED_GROUPS.has(path));
 }
 
 function wrongLeaf(path: string, known: RawValue, value: RawValue): string | undefined {

@@ -21,11 +21,6 @@ const KINDS = ['IstioControlPlane', 'IstioOperator'];
 const SAME: Readonly<Record<string, readonly string[]>> = {
   'spec.hub': ['global', 'hub'],
   'spec.tag': ['global', 'tag'],
-  'spec.meshConfig.accessLogFile': ['global', 'proxy', 'accessLogFile'],
-  'spec.meshConfig.configDelivery': ['global', 'configDelivery'],
-  'spec.meshConfig.gatewayServices': ['global', 'gatewayServices'],
-  'spec.meshConfig.trustDomain': ['global', 'trustDomain'],
-  'spec.meshConfig.outboundTrafficPolicy.mode': ['global', 'outboundTrafficPolicy', 'mode'],
   'spec.gateways.enabled': ['gateways', 'enabled'],
   'spec.gateways.components.ingressGateway.enabled': ['gateways', 'istio-ingressgateway', 'enabled'],
   'spec.gateways.components.egressGateway.enabled': ['gateways', 'istio-egressgateway', 'enabled'],
@@ -43,6 +38,13 @@ const LISTS: Readonly<Record<string, (typeof GATEWAY_NAMES)[number]>> = {
   'spec.components.ingressGateways': 'istio-ingressgateway',
   'spec.components.egressGateways': 'istio-egressgateway',
 };
+
+/** Members of `spec` that istioctl's --set names, too, and Helm's does not. */
+export function isOperatorMember(name: string | number | undefined): boolean {
+  return (
+    typeof name === 'string' && ['components', 'addonComponents', 'hub', 'tag', 'namespace', 'revision'].includes(name)
+  );
+}
 
 export function isOperatorObject(tree: RawTree): boolean {
   return typeof tree['kind'] === 'string' && KINDS.includes(tree['kind']);
@@ -68,8 +70,10 @@ export function translateOperator(object: RawTree, lineOf: LineOf): TranslatedFi
   const visit = (value: RawValue, from: readonly string[]): void => {
     const path = from.join('.');
     const list = LISTS[path];
+    const isSetting = from.length > 2 && from[1] === 'meshConfig';
     if (list !== undefined && Array.isArray(value)) takeGateways(value, list, from);
     else if (Object.hasOwn(SAME, path)) put(SAME[path]!, value, from);
+    else if (isSetting && !(isTree(value) && Object.keys(value).length > 0)) put(from.slice(1), value, from);
     else if (isTree(value)) for (const [name, member] of Object.entries(value)) visit(member, [...from, name]);
     // What is switched off is as here.
     else if (!(from.at(-1) === 'enabled' && value === false)) {

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { isTree, type RawTree } from './helm-set.ts';
+import { meshSettings } from './mesh-settings.ts';
 import { readValues } from './read-values.ts';
 import { DEFAULTS, type Values } from './values.ts';
 import { ValuesError } from './values-error.ts';
@@ -251,6 +252,58 @@ describe('IstioControlPlane and IstioOperator', () => {
 
   test('istioctl’s --set has values of Helm below `values`', () => {
     expect(setValues(['values.global.tag=x']).global.tag).toBe('x');
+  });
+});
+
+describe('settings of the mesh', () => {
+  const head = 'apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nspec:\n  ';
+  const yaml =
+    'meshConfig: {accessLogFile: "", outboundTrafficPolicy: {mode: REGISTRY_ONLY}, defaultConfig: {tracing: {sampling: 7}}}';
+
+  test.each([
+    [
+      '--set',
+      () =>
+        setValues([
+          ...['meshConfig.accessLogFile=', 'meshConfig.outboundTrafficPolicy.mode=REGISTRY_ONLY'],
+          'meshConfig.defaultConfig.tracing.sampling=7',
+        ]),
+    ],
+    ['a file of Helm', () => fileValues(`${yaml}\n`)],
+    ['an IstioOperator', () => fileValues(`${head}${yaml}\n`)],
+    ['values of an IstioOperator', () => fileValues(`${head}values:\n    ${yaml}\n`)],
+  ])('by %s', (_, read) => {
+    const values = read();
+    expect(values.global.outboundTrafficPolicy.mode).toBe('REGISTRY_ONLY');
+    expect(meshSettings(values)).toMatchObject({
+      ...{ accessLogFile: '', trustDomain: 'cluster.local', rootNamespace: 'istio-system' },
+      ...{ outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' }, defaultConfig: { tracing: { sampling: 7 } } },
+    });
+  });
+
+  test('the members of a list may come one by one', () => {
+    const values = setValues([
+      'meshConfig.extensionProviders[0].name=otel',
+      'meshConfig.extensionProviders[0].opentelemetry.service=otel.observability.svc.cluster.local',
+      'meshConfig.extensionProviders[0].opentelemetry.port=4317',
+    ]);
+    const otel = { name: 'otel', opentelemetry: { service: 'otel.observability.svc.cluster.local', port: 4317 } };
+    expect(meshSettings(values)['extensionProviders']).toEqual([otel]);
+  });
+
+  test('what is wrong in them is told, and what has no effect', () => {
+    expect(() => setValues(['meshConfig.connectTimeout=soon'])).toThrow('meshConfig.connectTimeout: ');
+    expect(() => fileValues('meshConfig:\n  outboundTrafficPolicy:\n    mode: ANY\n')).toThrow('f0.yaml:3: ');
+    const { notices } = readValues({ sets: [{ text: 'meshConfig.proxyHttpPort=8888' }], clusterName: 'c' });
+    expect(notices).toHaveLength(1);
+    expect(notices[0]).toContain('meshConfig.proxyHttpPort: ');
+  });
+
+  test('gateways go by the names of istioctl’s file form', () => {
+    const list = 'components.egressGateways[0]';
+    const name = 'istio-egressgateway';
+    expect(setValues([`${list}.name=${name}`, `${list}.enabled=false`]).gateways[name].enabled).toBe(false);
+    expect(() => setValues([`${list}.name=second`])).toThrow('--set components.egressGateways: ');
   });
 });
 

@@ -5,8 +5,10 @@
 import { checkTogether } from './check-together.ts';
 import { checkValues, type Locate } from './check-values.ts';
 import { assign, isTree, parseSet, type RawTree, type RawValue } from './helm-set.ts';
+import { checkMeshSettings, placeMeshSettings, placeSteps } from './mesh-settings.ts';
+import { isOperatorMember, translateOperator } from './operator-file.ts';
 import { readProfile } from './profiles.ts';
-import { DEFAULTS, EMPTY_IS_DEFAULT, OPEN_GROUPS, type Values } from './values.ts';
+import { DEFAULTS, EMPTY_IS_DEFAULT, OPEN_GROUPS, STRUCTURED_GROUPS, type Values } from './values.ts';
 import { ValuesError } from './values-error.ts';
 import { type NamedProfile, readValuesFile, type ValuesFile } from './values-file.ts';
 
@@ -37,6 +39,7 @@ export function readValues({ chart, files = [], sets = [], clusterName }: Values
   const base = chart === undefined ? {} : layers.readChart(chart);
   for (const file of files) layers.addFile(file);
   for (const flag of sets) layers.addSet(flag);
+  layers.addSpec();
   const profile = layers.readProfile();
   layers.assertRight();
   const values = structuredClone(DEFAULTS) as unknown as RawTree;
@@ -47,12 +50,13 @@ export function readValues({ chart, files = [], sets = [], clusterName }: Values
     typed.global.multiCluster.clusterName = clusterName;
   }
   checkTogether(typed);
-  return { values: typed, notices: layers.notices };
+  return { values: typed, notices: [...layers.notices, ...checkMeshSettings(typed)] };
 }
 
 /** What the user gave, checked piece by piece; all that is wrong is told at once. */
 class Layers {
   readonly given: RawTree = {};
+  readonly #spec: RawTree = {};
   readonly #problems: string[] = [];
   readonly #remarks: string[] = [];
   /** Reason -> values without effect. */
@@ -74,7 +78,8 @@ class Layers {
   }
 
   addFile(file: ValuesFile): void {
-    const { tree, locate, notices, profile } = readValuesFile(file);
+    const { notices, profile, ...read } = readValuesFile(file);
+    const { tree, locate } = placeMeshSettings(read.tree, read.locate);
     this.#ignore(notices);
     this.#profile = profile ?? this.#profile;
     this.#check(tree, locate);
@@ -84,9 +89,13 @@ class Layers {
   addSet({ text, asText = false }: SetFlag): void {
     const where = `--set${asText ? '-string' : ''} ${text}`;
     for (const assignment of parseSet(text, asText)) {
-      const steps = withoutPrefix(assignment.steps);
+      const steps = placeSteps(withoutPrefix(assignment.steps));
       if (steps.length === 1 && steps[0] === 'profile') {
         this.#profile = { name: assignment.value, where };
+        continue;
+      }
+      if (isOperatorMember(steps[0])) {
+        assign(this.#spec, { ...assignment, steps });
         continue;
       }
       const alone: RawTree = {};
@@ -94,6 +103,15 @@ class Layers {
       this.#check(alone, () => where);
       assign(this.given, { ...assignment, steps });
     }
+  }
+
+  /** What --set said in the words of istioctl's file form: a list's members come one by one, and are read together. */
+  addSpec(): void {
+    const whereOf = (path: readonly string[]): string => `--set ${path.slice(1).join('.')}`;
+    const { values, notices, origin } = translateOperator({ spec: this.#spec }, whereOf);
+    this.#ignore(notices);
+    this.#check(values, (path) => whereOf(origin(path.split('.'))));
+    lay(this.given, values);
   }
 
   /** The values of the profile that was named last. */
@@ -159,7 +177,7 @@ function mergeOpen(below: RawTree, above: RawTree, path: string): RawTree {
   for (const [name, value] of Object.entries(merged)) {
     if (value === null) delete merged[name];
     // Environment variables and annotations are texts, whatever YAML takes `true` and `1` for.
-    else if (path !== 'global.meshNetworks') merged[name] = String(value);
+    else if (!STRUCTURED_GROUPS.has(path)) merged[name] = String(value);
   }
   return merged;
 }

@@ -81,6 +81,8 @@ export interface Values {
     'istio-egressgateway': GatewayValues;
   };
   istiocoredns: { enabled: boolean; zone: string; resources: Resources };
+  /** Further settings of the mesh, in the form of Istio's MeshConfig: docs/mesh-config.md. */
+  meshConfig: RawTree;
 }
 
 export const ISTIO_NAMESPACE = 'istio-system';
@@ -128,11 +130,15 @@ export const DEFAULTS: Values = {
     },
   },
   istiocoredns: { enabled: true, zone: 'global', resources: { requests: { cpu: '10m', memory: '64Mi' } } },
+  meshConfig: {},
 };
+
+/** Whatever is below these is the user's own, and has a structure that others know. */
+export const STRUCTURED_GROUPS: ReadonlySet<string> = new Set(['global.meshNetworks', 'meshConfig']);
 
 /** Whatever is below these is the user's own. */
 export const OPEN_GROUPS: ReadonlySet<string> = new Set([
-  'global.meshNetworks',
+  ...STRUCTURED_GROUPS,
   ...GATEWAY_NAMES.flatMap((name) => [`gateways.${name}.env`, `gateways.${name}.serviceAnnotations`]),
 ]);
 
@@ -143,7 +149,7 @@ export const CHOICES: Readonly<Record<string, readonly string[]>> = {
   'global.proxy.excludeOutboundBy': ['auto', 'uid', 'mark'],
   'global.proxy.nativeSidecars': ['auto', 'true', 'false'],
   'global.imagePullPolicy': ['Always', 'IfNotPresent', 'Never'],
-  'global.outboundTrafficPolicy.mode': ['ALLOW_ANY', 'REGISTRY_ONLY'],
+  'global.outboundTrafficPolicy.mode': ['ALLOW_ANY', 'REGISTRY_ONLY', 'ALLOW_ANY_DYNAMIC_DNS'],
   'global.configDelivery': CONFIG_DELIVERIES,
   'global.gatewayServices': GATEWAY_SERVICES,
   'gateways.istio-ingressgateway.type': ['LoadBalancer', 'NodePort', 'ClusterIP'],
