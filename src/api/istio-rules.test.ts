@@ -74,7 +74,11 @@ const GATEWAY: readonly Rule[] = [
 
 const entry = (fields: string) => `{hosts: [a.b], ports: [{number: 80, name: http, protocol: HTTP}], ${fields}}`;
 const SERVICE_ENTRY: readonly Rule[] = [
-  ['no hosts', '{ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}', entry('resolution: DNS')],
+  [
+    'no hosts',
+    '{ports: [{number: 80, name: http, protocol: HTTP}], resolution: DNS}',
+    '{hosts: [a.b], resolution: DNS}',
+  ],
   [
     'a bare *',
     '{hosts: ["*"], ports: [{number: 80, name: http, protocol: HTTP}], resolution: NONE}',

@@ -89,7 +89,7 @@ const fields = struct(
   {
     hosts: required(list(fullHost, { min: 1 })),
     addresses: defaulted(list(virtualAddress), []),
-    ports: required(list(port, { min: 1 })),
+    ports: defaulted(list(port), []),
     location: defaulted(choice(['MESH_EXTERNAL', 'MESH_INTERNAL']), 'MESH_EXTERNAL'),
     resolution: defaulted(choice(['NONE', 'STATIC', 'DNS', 'DNS_ROUND_ROBIN', 'DYNAMIC_DNS']), 'NONE'),
     endpoints: defaulted(list(workloadAddress), []),
@@ -143,6 +143,10 @@ export const SERVICE_ENTRY: Kind<ServiceEntrySpec> = {
       `${at.field}.ports`,
       at,
     );
+    if (value.ports.length === 0) {
+      const message = 'without a port no request comes to it: it is a name, and nothing else';
+      at.report.add('ISM0005', `${at.field}.ports`, message, 'add the ports that it is called on');
+    }
     checkHosts(value, at);
     checkResolution(value, at);
     if (value.resolution === 'DYNAMIC_DNS') checkByName(value, at);
@@ -266,12 +270,7 @@ function checkByName({ hosts, ports, addresses, endpoints, workloadSelector }: S
     const message = 'DYNAMIC_DNS looks up each name below a wildcard, and this is one name';
     at.report.add('ISM0007', `${at.field}.hosts[${i}]`, message, `use resolution DNS, or *.${host}`);
   });
-  ports.forEach(({ protocol: spoken, number, targetPort = number }, i) => {
-    if ((spoken === 'http' || spoken === 'http2') && targetPort !== number) {
-      const message = `a request goes to the port that its Host names, or else to 80 (443 with TLS), never to ${targetPort}`;
-      const cure = 'remove it: whoever asks has to name the port at which the server listens';
-      at.report.add('ISM0005', `${at.field}.ports[${i}].targetPort`, message, cure);
-    }
+  ports.forEach(({ protocol: spoken }, i) => {
     if (spoken === 'http' || spoken === 'http2' || spoken === 'tls') return;
     const message = 'only HTTP and TLS say which name they are for';
     at.report.add('ISM0007', `${at.field}.ports[${i}].protocol`, message, 'use HTTP, HTTP2, GRPC or TLS');

@@ -19,7 +19,7 @@ import { FollowedTables } from './followed-tables.ts';
 import { checkServers } from './gateway-servers.ts';
 import type { Say } from './known.ts';
 import { checkNetworks, checkOccupied } from './networks.ts';
-import { checkOpenPorts, checkPorts } from './ports.ts';
+import { checkOpenPorts, checkPorts, checkTargets } from './ports.ts';
 import { checkGeneral, checkProviders } from './providers.ts';
 import { checkJoined, checkReach } from './reach.ts';
 import { checkDestinations, checkGateways, checkRulesOfHost } from './references.ts';
@@ -62,9 +62,10 @@ export class MeshChecks {
     });
     this.#services = judged((service, _, say) => {
       checkPorts(service, tables.http, say);
+      checkTargets(service, known, say);
       checkNetworks(service, this.#index!, say);
     });
-    this.#gateways = judged((gateway, _, say) => checkOpenPorts(gateway, tables.selecting, say));
+    this.#gateways = judged((gateway, _, say) => checkOpenPorts(gateway, known.selecting, say));
     this.#contests = new FollowedMap(log, (claims, bits) =>
       noneIfEmpty(contestsOf(bits, claims, tables.blocks, tables.now.lengths)),
     );
@@ -77,12 +78,13 @@ export class MeshChecks {
     this.#index = index;
     const { now } = this.#tables;
     const hasOtherNetworks = before.index?.networks !== index.networks || before.index.mesh !== index.mesh;
+    const hasOtherWildcards = now.wildcards !== before.tables.wildcards;
     const judged = [
-      yield* this.#rules.of(now.rules, now.wildcards === before.tables.wildcards ? changed : 'all'),
+      yield* this.#rules.of(now.rules, hasOtherWildcards ? 'all' : changed),
       yield* this.#ruled.of(now.ruled, changed),
       yield* this.#hostRules.of(index.hostRules.byHost, changed),
       yield* this.#hosts.of(now.hosts, changed),
-      yield* this.#services.of(index.services, hasOtherNetworks ? 'all' : changed),
+      yield* this.#services.of(index.services, hasOtherNetworks || hasOtherWildcards ? 'all' : changed),
       yield* this.#gateways.of(now.gateways, changed),
     ];
     const contests = yield* this.#contests.of(now.blocks, now.lengths === before.tables.lengths ? changed : 'all');

@@ -14,19 +14,19 @@ import { compareKeys } from '../service-facts.ts';
 import type { MeshIndex, MeshService, MeshSettings, ServiceKey } from '../snapshot.ts';
 import { type Claim, claimsOf, compareClaims } from './addresses.ts';
 import { ruledHosts } from './claims.ts';
-import type { Known } from './known.ts';
+import { factsOf, type Known, type RuleFacts } from './known.ts';
 import { httpPorts, selectorKeys } from './ports.ts';
 import { servedByTargets } from './served-hosts.ts';
 
 type Services = readonly MeshService[];
-type Names = readonly (readonly string[])[];
+type Policies = readonly RuleFacts[];
 
 /** Of one version of the index. */
 export interface Tables {
   readonly hosts: VersionedMap<string, Services>;
-  /** Names of the subsets of each of a host's rules. */
-  readonly subsets: VersionedMap<string, Names>;
-  readonly wildcards: Known['subsets']['wildcards'];
+  /** Of a host's rules. */
+  readonly policies: VersionedMap<string, Policies>;
+  readonly wildcards: Known['policies']['wildcards'];
   readonly gateways: VersionedMap<string, Gateway>;
   readonly rules: VersionedMap<string, VirtualService>;
   readonly ruled: VersionedMap<string, readonly VirtualService[]>;
@@ -39,23 +39,22 @@ export interface Tables {
 }
 
 /** Those whose readers are noted. */
-const READ = ['hosts', 'subsets', 'gateways', 'http', 'selecting', 'blocks'] as const;
+const READ = ['hosts', 'policies', 'gateways', 'http', 'selecting', 'blocks'] as const;
 
 export class FollowedTables {
   readonly known: Known;
   readonly http: ReadonlyMap<string, Services>;
-  readonly selecting: ReadonlyMap<string, Services>;
   readonly blocks: ReadonlyMap<string, readonly Claim[]>;
 
   readonly #hosts: FollowedMap<Services, Services>;
-  readonly #subsets: FollowedMap<MeshIndex['destinationRules'], Names>;
+  readonly #policies: FollowedMap<MeshIndex['destinationRules'], Policies>;
   readonly #ruled: RuleTable<VirtualService>;
   readonly #claims = new Map<ServiceKey, readonly Claim[]>();
   readonly #lengths = new Map<number, number>();
   #index: MeshIndex | undefined;
   #now: Tables = {
     hosts: new VersionedMap(),
-    subsets: new VersionedMap(),
+    policies: new VersionedMap(),
     wildcards: [],
     gateways: new VersionedMap(),
     rules: new VersionedMap(),
@@ -70,13 +69,13 @@ export class FollowedTables {
   constructor(settings: MeshSettings, log: ReadLog) {
     const byHost = new RecordedMap('byHost', log, () => this.#index!.servicesByHost);
     this.#hosts = new FollowedMap(log, (services) => servedByTargets(services, byHost));
-    this.#subsets = new FollowedMap(log, (rules) => rules.map(({ spec }) => spec.subsets.map(({ name }) => name)));
+    this.#policies = new FollowedMap(log, (rules) => rules.map(factsOf));
     this.#ruled = new RuleTable((vs) => ruledHosts(vs, settings.dnsDomain));
     const recorded = <V>(name: (typeof READ)[number], of: () => ReadonlyMap<string, V>) =>
       new RecordedMap(name, log, of);
     const wildcards = () => this.#now.wildcards;
-    const subsets = {
-      exact: recorded('subsets', () => this.#now.subsets),
+    const policies = {
+      exact: recorded('policies', () => this.#now.policies),
       get wildcards() {
         return wildcards();
       },
@@ -85,10 +84,10 @@ export class FollowedTables {
       settings,
       hosts: recorded('hosts', () => this.#now.hosts),
       gateways: recorded('gateways', () => this.#now.gateways),
-      subsets,
+      policies,
+      selecting: recorded('selecting', () => this.#now.selecting),
     };
     this.http = recorded('http', () => this.#now.http);
-    this.selecting = recorded('selecting', () => this.#now.selecting);
     this.blocks = recorded('blocks', () => this.#now.blocks);
   }
 
@@ -103,13 +102,13 @@ export class FollowedTables {
     const changes = changesOf(before?.services, index.services);
     const moved = new ReadChanges();
     moved.add('byHost', before?.servicesByHost, index.servicesByHost);
-    const subsets = yield* this.#subsets.of(index.hostRules.byHost, new ReadChanges());
+    const policies = yield* this.#policies.of(index.hostRules.byHost, new ReadChanges());
     const blocks = yield* regroup(older.blocks, this.#claimChanges(changes), ({ bits }) => [bits], compareClaims);
     yield* this.#ruled.update(differences(before?.writtenRules ?? [], index.writtenRules));
     this.#now = {
       hosts: yield* this.#hosts.of(index.servicesByHost, moved),
-      subsets,
-      wildcards: wildcardsOf(index, subsets, older.wildcards),
+      policies,
+      wildcards: wildcardsOf(index, policies, older.wildcards),
       gateways: listed(older.gateways, before?.gateways, index.gateways),
       rules: listed(older.rules, before?.writtenRules, index.writtenRules),
       ruled: this.#ruled.index.byHost,
@@ -161,8 +160,8 @@ function changesOf(
   });
 }
 
-function wildcardsOf({ hostRules }: MeshIndex, subsets: Tables['subsets'], older: Tables['wildcards']) {
-  const wildcards = hostRules.wildcards.map((pattern) => ({ pattern, values: subsets.get(pattern) ?? [] }));
+function wildcardsOf({ hostRules }: MeshIndex, policies: Tables['policies'], older: Tables['wildcards']) {
+  const wildcards = hostRules.wildcards.map((pattern) => ({ pattern, values: policies.get(pattern) ?? [] }));
   const same =
     wildcards.length === older.length &&
     wildcards.every(({ pattern, values }, i) => pattern === older[i]!.pattern && values === older[i]!.values);

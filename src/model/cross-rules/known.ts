@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { DestinationRule } from '../../api/destination-rule.ts';
 import type { DiagnosticCode, ObjectRef } from '../../api/diagnostics.ts';
 import type { Gateway } from '../../api/gateway.ts';
 import type { HostTable } from '../hosts.ts';
@@ -15,6 +16,29 @@ export interface Known {
   readonly hosts: HostIndex;
   /** By NAMESPACE/NAME. */
   readonly gateways: ReadonlyMap<string, Gateway>;
-  /** Names of subsets by the hosts of their rules. */
-  readonly subsets: HostTable<readonly string[]>;
+  /** By the hosts of the rules. */
+  readonly policies: HostTable<RuleFacts>;
+  /** Services by `selectorKeys`, those of one label by key: see ports.ts. */
+  readonly selecting: HostIndex;
+}
+
+/** What is asked of a DestinationRule. */
+export interface RuleFacts {
+  readonly namespace: string;
+  readonly exportTo: readonly string[];
+  /** Names. */
+  readonly subsets: readonly string[];
+  /** Its clients speak TLS of their own on some port. */
+  readonly secures: boolean;
+}
+
+export function factsOf({ spec, ref }: DestinationRule): RuleFacts {
+  const { trafficPolicy, subsets, exportTo, workloadSelector } = spec;
+  const policies = [trafficPolicy, ...(trafficPolicy?.portLevelSettings ?? [])];
+  return {
+    namespace: ref.namespace,
+    exportTo: workloadSelector === undefined ? exportTo : ['.'],
+    subsets: subsets.map(({ name }) => name),
+    secures: policies.some((policy) => policy?.tls !== undefined && policy.tls.mode !== 'DISABLE'),
+  };
 }

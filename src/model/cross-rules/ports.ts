@@ -2,9 +2,10 @@
 // Ports on which nobody can be served.
 import { closestName } from '../../api/closest-name.ts';
 import type { Gateway } from '../../api/gateway.ts';
+import { lookUpHost } from '../hosts.ts';
 import { compareKeys } from '../service-facts.ts';
 import { type MeshService, PROXY_PORTS } from '../snapshot.ts';
-import type { Say } from './known.ts';
+import type { Known, Say } from './known.ts';
 
 /** Numbers of a service's HTTP ports. */
 export function httpPorts({ ports }: MeshService): string[] {
@@ -28,23 +29,39 @@ export function checkPorts(service: MeshService, http: ReadonlyMap<string, reado
   });
 }
 
+/** Behind a wildcard each request names its server, and hardly ever the port. */
+export function checkTargets(service: MeshService, { policies }: Pick<Known, 'policies'>, say: Say): void {
+  if (service.resolution !== 'by-name') return;
+  service.ports.forEach(({ protocol, number, targetPort }, i) => {
+    if (!protocol.startsWith('http') || targetPort === number) return;
+    const isSecured = lookUpHost(policies, service.hostname).some(({ secures }) => secures);
+    if (number === 80 && targetPort === 443 && isSecured) return;
+    const message = `a request goes to the port that its Host names, or else to 80 (443 with TLS), never to ${targetPort}`;
+    const cure =
+      number === 80 && targetPort === 443
+        ? `add a DestinationRule for ${service.hostname} with tls, or remove it`
+        : 'remove it: whoever asks has to name the port at which the server listens';
+    say(service.origin, 'ISM0005', `spec.ports[${i}].targetPort`, message, cure);
+  });
+}
+
 /** Labels by which a service selects its pods, in any cluster. */
 export function selectorKeys({ clusters }: MeshService): string[] {
   return Object.values(clusters).flatMap(({ selector = {} }) => Object.keys(selector));
 }
 
-/**
- * Services that select what the Gateway selects open its ports to the outside; a server on another port is deaf. `selecting`:
- * services by `selectorKeys`, those of one label by key.
- */
-export function checkOpenPorts(
-  gateway: Gateway,
-  selecting: ReadonlyMap<string, readonly MeshService[]>,
-  say: Say,
-): void {
+/** Services that select what the Gateway selects open its ports to the outside; a server on another port is deaf. */
+export function checkOpenPorts(gateway: Gateway, selecting: Known['selecting'], say: Say): void {
+  const services = servicesOfGateway(gateway, selecting);
+  if (services.length === 0) checkSelector(gateway, selecting, say);
+  else checkNumbers(gateway, services, say);
+}
+
+/** Services of the pods that the Gateway selects, by key. */
+export function servicesOfGateway(gateway: Gateway, selecting: Known['selecting']): readonly MeshService[] {
   const wanted = Object.entries(gateway.spec.selector);
   const all = new Set(wanted.flatMap(([key]) => selecting.get(key) ?? []));
-  const services = [...all]
+  return [...all]
     .filter((service) =>
       Object.values(service.clusters).some(({ selector = {} }) => {
         const shared = wanted.filter(([key]) => selector[key] !== undefined);
@@ -52,12 +69,10 @@ export function checkOpenPorts(
       }),
     )
     .sort(compareKeys);
-  if (services.length === 0) checkSelector(gateway, selecting, say);
-  else checkNumbers(gateway, services, say);
 }
 
 /** Pods need no Service, and may come later; but a value that is nearly one that a Service has is a slip. */
-function checkSelector(gateway: Gateway, selecting: ReadonlyMap<string, readonly MeshService[]>, say: Say): void {
+function checkSelector(gateway: Gateway, selecting: Known['selecting'], say: Say): void {
   for (const [key, value] of Object.entries(gateway.spec.selector)) {
     const values = (selecting.get(key) ?? []).flatMap((service) =>
       Object.values(service.clusters).flatMap(({ selector }) => selector?.[key] ?? []),

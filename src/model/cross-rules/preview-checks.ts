@@ -9,9 +9,9 @@ import { checkAddressless, claimsOf, compareClaims, contestsOf, lengthsOf, tellC
 import { checkClaimedHost, checkRuledHost, ruledHosts } from './claims.ts';
 import { checkDelegates } from './delegates.ts';
 import { checkServers } from './gateway-servers.ts';
-import type { HostIndex, Known, Say } from './known.ts';
+import { factsOf, type HostIndex, type Known, type Say } from './known.ts';
 import { checkNetworks } from './networks.ts';
-import { checkOpenPorts, checkPorts, httpPorts, selectorKeys } from './ports.ts';
+import { checkOpenPorts, checkPorts, checkTargets, httpPorts, selectorKeys } from './ports.ts';
 import { checkGeneral, checkProviders } from './providers.ts';
 import { checkJoined, checkReach } from './reach.ts';
 import { checkDestinations, checkGateways, checkRulesOfHost } from './references.ts';
@@ -28,7 +28,8 @@ interface Services {
 /** Keeps the tables of what stays as it is. */
 export class PreviewChecks {
   readonly #services = new IdentityMemo<Services>();
-  readonly #subsets = new IdentityMemo<Known['subsets']>();
+  readonly #policies = new IdentityMemo<Known['policies']>();
+  readonly #selecting = new IdentityMemo<Known['selecting']>();
   readonly #gateways = new IdentityMemo<Known['gateways']>();
 
   /** What is to be said of the object in `index`, and perhaps of others. */
@@ -38,7 +39,8 @@ export class PreviewChecks {
     const known: Known = {
       settings,
       hosts,
-      subsets: this.#subsets.get([destinationRules], '', () => subsetsOf(index)),
+      policies: this.#policies.get([destinationRules], '', () => policiesOf(index)),
+      selecting: this.#selecting.get([services], '', () => byKeys(sorted, selectorKeys)),
       gateways: this.#gateways.get(
         [gateways],
         '',
@@ -54,10 +56,10 @@ export class PreviewChecks {
           case 'DestinationRule':
             return checkDestinationRules(index, known, say);
           case 'ServiceEntry':
-            return checkServices(index, sorted, hosts, say);
+            return checkServices(index, sorted, known, say);
           case 'Gateway':
             checkServers(gateways, say);
-            for (const each of gateways.filter(isIt)) checkOpenPorts(each, byKeys(sorted, selectorKeys), say);
+            for (const each of gateways.filter(isIt)) checkOpenPorts(each, known.selecting, say);
             return;
           case 'Sidecar':
             return checkSidecars(index.sidecars, say);
@@ -101,8 +103,8 @@ function checkDestinationRules({ destinationRules, settings }: MeshIndex, known:
   for (const [host, rules] of byHost) checkRulesOfHost(host, rules, known, say);
 }
 
-function checkServices(index: MeshIndex, sorted: readonly MeshService[], hosts: HostIndex, say: Say): void {
-  for (const [host, services] of hosts) {
+function checkServices(index: MeshIndex, sorted: readonly MeshService[], known: Known, say: Say): void {
+  for (const [host, services] of known.hosts) {
     checkClaimedHost(host, services, say);
     checkAddressless(host, services, say);
   }
@@ -115,6 +117,7 @@ function checkServices(index: MeshIndex, sorted: readonly MeshService[], hosts: 
   const http = byKeys(sorted, httpPorts);
   for (const service of sorted) {
     checkPorts(service, http, say);
+    checkTargets(service, known, say);
     checkNetworks(service, index, say);
   }
 }
@@ -125,11 +128,11 @@ function servicesOf({ services }: MeshIndex): Services {
   return { sorted, hosts: new Map([...byHost].map(([host, own]) => [host, servedByTargets(own, byHost)])) };
 }
 
-function subsetsOf({ destinationRules, settings }: MeshIndex): Known['subsets'] {
+function policiesOf({ destinationRules, settings }: MeshIndex): Known['policies'] {
   return hostTable(
     destinationRules.map((rule) => [
       qualifyHost(rule.spec.host, rule.ref.namespace, settings.dnsDomain),
-      rule.spec.subsets.map((subset) => subset.name),
+      factsOf(rule),
     ]),
   );
 }

@@ -7,51 +7,136 @@ import { covers } from '../../api/names.ts';
 import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
 import { groupKey } from '../destination-policies.ts';
 import { isExported, lookUpHost, qualifyHost } from '../hosts.ts';
+import { qualifyGateway } from '../qualify-gateway.ts';
+import type { MeshService } from '../snapshot.ts';
 import { boundGateways } from '../view.ts';
 import type { Known, Say } from './known.ts';
+import { servicesOfGateway } from './ports.ts';
 
 export function checkDestinations(vs: VirtualService, known: Known, say: Say): void {
+  const clients = clientsOf(vs, known);
+  const checkAll = (route: Matching, places: readonly Place[]) => {
+    const own = clientsAt(vs, route, clients);
+    for (const place of places) checkDestination(vs, own, place, known, say);
+  };
   vs.spec.http.forEach((route, i) => {
     const field = `spec.http[${i}]`;
-    route.route.forEach((r, j) => {
-      checkDestination(vs, r.destination, `${field}.route[${j}].destination`, known, say);
-    });
-    if (route.mirror) checkDestination(vs, route.mirror, `${field}.mirror`, known, say);
-    route.mirrors.forEach((m, j) => {
-      checkDestination(vs, m.destination, `${field}.mirrors[${j}].destination`, known, say);
-    });
+    checkAll(route, [
+      ...placesOf(route.route, `${field}.route`),
+      ...(route.mirror ? [{ destination: route.mirror, field: `${field}.mirror` }] : []),
+      ...placesOf(route.mirrors, `${field}.mirrors`),
+    ]);
   });
   for (const name of ['tls', 'tcp'] as const) {
     vs.spec[name].forEach((route, i) => {
-      route.route.forEach((share, j) => {
-        checkDestination(vs, share.destination, `spec.${name}[${i}].route[${j}].destination`, known, say);
-      });
+      checkAll(route, placesOf(route.route, `spec.${name}[${i}].route`));
     });
   }
 }
 
-function checkDestination(vs: VirtualService, destination: Destination, field: string, known: Known, say: Say): void {
+interface Place {
+  readonly destination: Destination;
+  readonly field: string;
+}
+
+function placesOf(shares: readonly { readonly destination: Destination }[], field: string): Place[] {
+  return shares.map(({ destination }, i) => ({ destination, field: `${field}[${i}].destination` }));
+}
+
+interface Matching {
+  readonly match: readonly { readonly gateways: readonly string[] }[];
+}
+
+/** Somebody who goes by a rule's routes. */
+interface Client {
+  readonly namespace: string;
+  /** NAMESPACE/NAME of the Gateway whose workloads it is; undefined: who calls from the rule's own namespace. */
+  readonly gateway?: string;
+}
+
+/** A gateway sees what its own namespace sees, wherever its rules are from. */
+function clientsOf(vs: VirtualService, { gateways, selecting }: Known): readonly Client[] {
+  const own = { namespace: vs.ref.namespace };
+  const others = boundGateways(vs).flatMap((name): Client[] => {
+    const gateway = gateways.get(name);
+    const services = gateway === undefined ? [] : servicesOfGateway(gateway, selecting);
+    const namespaces = new Set(services.map(({ namespace }) => namespace));
+    return [...namespaces].map((namespace) => ({ namespace, gateway: name }));
+  });
+  return isForMesh(vs.spec) || others.length === 0 ? [own, ...others] : others;
+}
+
+/** Those of whose requests the route may take any. */
+function clientsAt(vs: VirtualService, { match }: Matching, clients: readonly Client[]): readonly Client[] {
+  if (match.length === 0 || match.some(({ gateways }) => gateways.length === 0)) return clients;
+  const names = new Set(
+    match.flatMap(({ gateways }) => gateways.map((name) => qualifyGateway(name, vs.ref.namespace))),
+  );
+  const own = clients.filter(({ gateway = 'mesh' }) => names.has(gateway));
+  return own.length > 0 ? own : [{ namespace: vs.ref.namespace }];
+}
+
+function checkDestination(vs: VirtualService, clients: readonly Client[], place: Place, known: Known, say: Say): void {
+  for (const client of clients) if (!isSound(vs, client, place, known, say)) return;
+}
+
+/** What one of them cannot reach is said once. */
+function isSound(vs: VirtualService, client: Client, { destination, field }: Place, known: Known, say: Say): boolean {
   const { settings, hosts } = known;
+  const { namespace, gateway } = client;
   const host = qualifyHost(destination.host, vs.ref.namespace, settings.dnsDomain);
-  const services = (hosts.get(host) ?? []).filter((s) => isExported(s.exportTo, s.namespace, vs.ref.namespace));
+  const services = (hosts.get(host) ?? []).filter((s) => isExported(s.exportTo, s.namespace, namespace));
+  const where = gateway === undefined ? '' : `, where Gateway ${gateway} is served: nothing gets through there (503)`;
   if (services.length === 0) {
     const cure = hosts.has(host)
-      ? `export it to ${vs.ref.namespace}: spec.exportTo of the ServiceEntry, or the annotation networking.istio.io/exportTo`
+      ? `export it to ${namespace}: spec.exportTo of the ServiceEntry, or the annotation networking.istio.io/exportTo`
       : 'create the Service or ServiceEntry, or write the name in full';
-    say(vs.ref, 'ISM0101', `${field}.host`, `no service ${host} is known to namespace ${vs.ref.namespace}`, cure);
-    return;
+    say(vs.ref, 'ISM0101', `${field}.host`, `no service ${host} is known to namespace ${namespace}${where}`, cure);
+    return false;
   }
+  let sound = true;
   const number = destination.port?.number;
   if (number !== undefined && !services.some((s) => s.ports.some((p) => p.number === number))) {
     const ports = services.flatMap((s) => s.ports.map((p) => p.number)).join(', ');
-    say(vs.ref, 'ISM0103', `${field}.port.number`, `${host} has no port ${number}`, `use one of ${ports}`);
+    const [{ origin }] = services as [MeshService];
+    const cure = ports === '' ? `add it to ${origin.kind} ${origin.namespace}/${origin.name}` : `use one of ${ports}`;
+    say(vs.ref, 'ISM0103', `${field}.port.number`, `${host} has no port ${number}`, cure);
+    sound = false;
   }
-  if (destination.subset === undefined) return;
-  const subsets = lookUpHost(known.subsets, services[0]!.aliasOf ?? host).flat();
-  if (subsets.includes(destination.subset)) return;
+  if (destination.subset === undefined) return sound;
+  const fault = faultOfSubset(destination.subset, host, { services, client, where }, known);
+  if (fault === undefined) return sound;
+  say(vs.ref, 'ISM0102', `${field}.subset`, ...fault);
+  return false;
+}
+
+/** Message and cure. */
+function faultOfSubset(
+  subset: string,
+  host: string,
+  { services, client, where }: { services: readonly MeshService[]; client: Client; where: string },
+  { policies, settings }: Known,
+): [message: string, cure: string] | undefined {
+  const rules = lookUpHost(policies, services[0]!.aliasOf ?? host);
+  const giving = rules.filter(({ subsets }) => subsets.includes(subset));
+  const message = `no DestinationRule gives ${host} a subset ${subset}`;
+  if (giving.length === 0) {
+    const others = rules.flatMap(({ subsets }) => subsets);
+    const cure =
+      others.length > 0 ? `use one of ${others.join(', ')}` : `add a DestinationRule for ${host} with this subset`;
+    return [message, cure];
+  }
+  // Rules of sidecars' own namespaces are theirs; where a gateway is, is known.
+  if (client.gateway === undefined) return undefined;
+  const { namespace } = client;
+  const seen = giving.filter((rule) => isExported(rule.exportTo, rule.namespace, namespace));
+  const home = [namespace, ...services.map((s) => s.namespace), settings.rootNamespace];
+  if (seen.some((rule) => home.includes(rule.namespace))) return undefined;
   const cure =
-    subsets.length > 0 ? `use one of ${subsets.join(', ')}` : `add a DestinationRule for ${host} with this subset`;
-  say(vs.ref, 'ISM0102', `${field}.subset`, `no DestinationRule gives ${host} a subset ${destination.subset}`, cure);
+    seen.length === 0
+      ? `export it to ${namespace}: spec.exportTo of the DestinationRule in ${giving[0]!.namespace}`
+      : `move the DestinationRule from ${seen[0]!.namespace} to ${services[0]!.namespace}, where the service is`;
+  return [`${message} that counts in namespace ${namespace}${where}`, cure];
 }
 
 export function checkGateways(vs: VirtualService, { settings, hosts, gateways }: Known, say: Say): void {
