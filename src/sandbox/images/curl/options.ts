@@ -20,6 +20,12 @@ export interface CurlOptions {
   readonly maxTimeMs: number;
   readonly connectTimeoutMs: number;
   readonly user: string | undefined;
+  /** Files: roots to trust instead of the system's, and the client's certificate with its key. */
+  readonly cacert: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  /** `HOST:PORT` -> the address to connect to. */
+  readonly resolve: ReadonlyMap<string, string>;
   /** Between the starts of two transfers; 0: none. */
   readonly spacingMs: number;
 }
@@ -39,6 +45,10 @@ type Valued =
   | 'user'
   | 'userAgent'
   | 'rate'
+  | 'cacert'
+  | 'cert'
+  | 'key'
+  | 'resolve'
   | 'url';
 
 const FLAGS: Readonly<Record<string, Flag>> = {
@@ -79,6 +89,11 @@ const VALUED: Readonly<Record<string, Valued>> = {
   A: 'userAgent',
   'user-agent': 'userAgent',
   rate: 'rate',
+  cacert: 'cacert',
+  E: 'cert',
+  cert: 'cert',
+  key: 'key',
+  resolve: 'resolve',
   url: 'url',
 };
 
@@ -130,6 +145,10 @@ export function parseCurlOptions(args: readonly string[]): CurlOptions {
     maxTimeMs: seconds('--max-time', last('maxTime')),
     connectTimeoutMs: seconds('--connect-timeout', last('connectTimeout')),
     user: last('user'),
+    cacert: last('cacert'),
+    cert: last('cert'),
+    key: last('key'),
+    resolve: new Map((values.get('resolve') ?? []).map(resolution)),
     spacingMs: spacing(last('rate')),
   };
 }
@@ -164,6 +183,14 @@ function seconds(name: string, value: string | undefined): number {
   if (!Number.isFinite(number) || number < 0)
     throw new CurlUsageError(`expected a proper numerical parameter for ${name}`);
   return number * 1000;
+}
+
+/** `HOST:PORT:ADDRESS`, where an IPv6 address may stand in brackets. */
+function resolution(text: string): readonly [string, string] {
+  const [, place, address] = /^\+?([^:]+:\d+):\[?([0-9a-fA-F.:]+)\]?$/.exec(text) ?? [];
+  if (place === undefined || address === undefined)
+    throw new CurlUsageError(`Couldn't parse CURLOPT_RESOLVE entry '${text}'`);
+  return [place.toLowerCase(), address];
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };

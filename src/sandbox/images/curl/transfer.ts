@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One transfer of the sandbox's curl, over node:http and node:https, with curl's exit codes.
 import { lookup } from 'node:dns';
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, readFileSync } from 'node:fs';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import { Agent, request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import { finished } from 'node:stream/promises';
 import type { CurlOptions } from './options.ts';
@@ -80,11 +80,13 @@ function exchange(
   const request = send(url, {
     method,
     headers: requestHeaders(url, options),
-    agent: false,
+    agent: proxyAgent(url),
     // Header names keep the case that the user typed, as curl's do.
     setDefaultHeaders: false,
     rejectUnauthorized: !options.insecure,
-    lookup: (host, opts, done) => lookup(host, { ...opts, family: 4 }, done),
+    ...credentials(options),
+    lookup: (host, opts, done) =>
+      lookup(options.resolve.get(`${host}:${portOf(url)}`) ?? host, { ...opts, family: 4 }, done),
     ...(limit ? { signal: limit } : {}),
   });
   request.on('socket', (socket) => watchSocket(socket, request, url, options, timings));
@@ -96,6 +98,34 @@ function exchange(
   request.on('error', (error) => reject(toCurlError(error, url, timings)));
   request.end(options.data);
   return promise;
+}
+
+/** The proxy that https_proxy or HTTPS_PROXY names is asked for a way by CONNECT. */
+function proxyAgent({ protocol }: URL): Agent | false {
+  const proxy = process.env['https_proxy'] ?? process.env['HTTPS_PROXY'] ?? '';
+  if (protocol !== 'https:' || proxy === '') return false;
+  return new Agent({ proxyEnv: { HTTPS_PROXY: proxy.includes('://') ? proxy : `http://${proxy}` } });
+}
+
+function portOf({ port, protocol }: URL): string {
+  return port || (protocol === 'https:' ? '443' : '80');
+}
+
+/** A file of --cert may hold the key, too. */
+function credentials({ cacert, cert, key = cert }: CurlOptions): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
+  return {
+    ...(cacert !== undefined && { ca: read(cacert, 77, 'error setting certificate file') }),
+    ...(cert !== undefined && { cert: read(cert, 58, 'could not load PEM client certificate from') }),
+    ...(key !== undefined && { key: read(key, 58, 'unable to set private key file') }),
+  };
+}
+
+function read(path: string, exitCode: number, problem: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch {
+    throw new CurlError(exitCode, `${problem}: ${path}`);
+  }
 }
 
 function requestHeaders(url: URL, options: CurlOptions): Record<string, string> {
@@ -133,7 +163,7 @@ function watchSocket(socket: Socket, request: ClientRequest, url: URL, options: 
 }
 
 function toCurlError(error: NodeJS.ErrnoException, url: URL, timings: Timings): CurlError {
-  const port = url.port || (url.protocol === 'https:' ? '443' : '80');
+  const port = portOf(url);
   const elapsedMs = Math.round(performance.now() - timings.startedAt);
   switch (error.code) {
     case 'ENOTFOUND':
@@ -150,6 +180,9 @@ function toCurlError(error: NodeJS.ErrnoException, url: URL, timings: Timings): 
     case 'ABORT_ERR':
       return new CurlError(28, `Operation timed out after ${elapsedMs} milliseconds`);
     case 'ECONNRESET':
+      if (error.message.includes('before secure TLS connection')) {
+        return new CurlError(35, `SSL_connect: SSL_ERROR_SYSCALL in connection to ${url.hostname}:${port}`);
+      }
       return timings.connectedAt > 0 && error.message.includes('socket hang up')
         ? new CurlError(52, 'Empty reply from server')
         : new CurlError(56, 'Recv failure: Connection reset by peer');

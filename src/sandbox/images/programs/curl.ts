@@ -9,7 +9,7 @@ process.exitCode = await run(process.argv.slice(2));
 async function run(args: readonly string[]): Promise<number> {
   if (args.includes('--version')) {
     console.log(
-      'curl 8.5.0 (the sandbox’s own, in TypeScript): -s -S -I -i -o -w -H -v -X -d -f -L -k -m -u -A --connect-timeout --rate',
+      'curl 8.5.0 (the sandbox’s own, in TypeScript): -s -S -I -i -o -w -H -v -X -d -f -L -k -m -u -A -E --key --cacert --resolve --connect-timeout --rate',
     );
     return 0;
   }
