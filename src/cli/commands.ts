@@ -50,7 +50,7 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly O
       [['mesh-probe'], () => import('./commands/mesh-probe.ts')],
       [['proxy-init'], () => import('./commands/proxy-init.ts')],
       [['proxy-drain'], () => import('./commands/proxy-drain.ts')],
-      [['proxy-request'], () => import('./commands/proxy-request.ts')],
+      [['proxy-request', 'request'], () => import('./commands/proxy-request.ts')],
     ],
   },
 ];

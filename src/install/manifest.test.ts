@@ -121,7 +121,8 @@ describe('an installation', () => {
     for (const { metadata, spec } of services) {
       const { selector, ports } = spec as { selector: object; ports: { port: number }[] };
       expect(metadata.labels).toMatchObject(selector);
-      expect(ports.map(({ port }) => port)).toEqual([80, 443, 15_443]);
+      const tcp = metadata.name === 'istio-ingressgateway' ? [31_400] : [];
+      expect(ports.map(({ port }) => port)).toEqual([80, 443, 15_443, ...tcp]);
     }
     expect(services[1]?.['spec']).toMatchObject({ selector: { app: 'istio-egressgateway', istio: 'egressgateway' } });
   });

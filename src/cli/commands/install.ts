@@ -30,6 +30,7 @@ export function addInstallFlags(command: Command): Command {
     .option('--timeout <seconds>', 'how long each part may take to become ready', '300')
     .option('--dry-run', 'change nothing, and say what would change', false)
     .option('-v, --verbose', 'name every object', false)
+    .option('-y, --skip-confirmation', 'as istioctl has it; nothing is asked here in any case')
     .addOption(new Option('-o, --output <format>', 'report what was done in this format').choices(['yaml', 'json']));
 }
 
@@ -53,6 +54,8 @@ the CA (see: isthmus certs --help); without it the CA is self-signed.`,
     .description('Remove the mesh from a cluster: all that install made, definitions and mesh objects included.')
     .option('--context <name>', 'the kubeconfig context (default: the current one)')
     .option('--kubeconfig <file>', 'default: $KUBECONFIG, or ~/.kube/config')
+    .option('-y, --skip-confirmation', 'as istioctl has it; nothing is asked here in any case')
+    .option('--purge', 'as istioctl has it: all that install made, which is what goes in any case')
     .option('--keep-crds', 'keep the definitions, and with them VirtualServices, ServiceEntries and the like', false)
     .addHelpText('after', '\nExample:\n  isthmus uninstall --context cluster1')
     .action(runUninstall);

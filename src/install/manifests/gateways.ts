@@ -16,6 +16,9 @@ const PORTS = [
   { name: 'tls', port: 15_443, targetPort: 15_443 },
 ] as const;
 
+/** What Istio's ingress gateway has for TCP; nothing listens until a Gateway says so. */
+const TCP = { name: 'tcp', port: 31_400, targetPort: 31_400 } as const;
+
 /** Of proxies in other clusters that have their configuration from here. */
 const REMOTE_PILOT = { name: 'tls-pilot', port: REMOTE_PILOT_PORT, targetPort: REMOTE_PILOT_PORT } as const;
 
@@ -35,7 +38,7 @@ function buildGateway(values: Values, role: 'ingressgateway' | 'egressgateway'):
   const account = `${name}-service-account`;
   const { type, loadBalancerIP, ipFamilyPolicy, serviceAnnotations, env, resources } = values.gateways[name];
   const isWayToPilot = role === 'ingressgateway' && values.global.meshExpansion.enabled && !values.global.istioRemote;
-  const ports = isWayToPilot ? [...PORTS, REMOTE_PILOT] : PORTS;
+  const ports = [...PORTS, ...(role === 'ingressgateway' ? [TCP] : []), ...(isWayToPilot ? [REMOTE_PILOT] : [])];
   // What concerns redirect rules and applications is nothing to a gateway.
   const settings = { ...injectorSettings(values), excludeOutboundBy: 'uid', nativeSidecars: false } as const;
   const proxy = buildProxyContainer('gateway', settings, {

@@ -87,7 +87,8 @@ function checkSelector(gateway: Gateway, selecting: Known['selecting'], say: Say
 function checkNumbers(gateway: Gateway, services: readonly MeshService[], say: Say): void {
   gateway.spec.servers.forEach((server, i) => {
     const { number } = server.port;
-    if (services.some((s) => s.ports.some((p) => p.number === number))) return;
+    // Either is meant by users: the port of the Service, or that of the pods which it leads to.
+    if (services.some((s) => s.ports.some((p) => p.number === number || p.targetPort === number))) return;
     const names = services.map((s) => `${s.namespace}/${s.origin.name}`).join(', ');
     const message = `no Service of the gateway (${names}) has port ${number}, so nobody can reach it`;
     say(gateway.ref, 'ISM0126', `spec.servers[${i}].port.number`, message, `add port ${number} to the Service`);

@@ -58,7 +58,21 @@ export const CATALOGUE: Readonly<Record<string, ImageProgram>> = {
     entrypoint: node('helloworld', 'v3'),
     description: 'helloworld: says v3 and its name',
   },
+  'istio/tcp-echo-server': { entrypoint: node('tcp-echo'), description: 'tcp-echo: says each line again' },
   'kennethreitz/httpbin': { entrypoint: node('httpbin'), description: 'httpbin: answers with what it was asked' },
+  'mccutchen/go-httpbin': {
+    entrypoint: node('httpbin', 'go'),
+    description: 'httpbin as it is in Go: on port 8080, headers as lists',
+  },
+  'fortio/fortio': {
+    entrypoint: node('fortio'),
+    defaultArgs: ['server'],
+    description: 'fortio: sends load and counts the answers; a server to send it to',
+  },
+  nginx: {
+    entrypoint: node('nginx'),
+    description: 'nginx: ports and certificates as /etc/nginx/nginx.conf says, and its first page',
+  },
   'governmentpaas/curl-ssl': {
     // No entrypoint, as the image: `kubectl run ... -- curl URL` runs curl.
     entrypoint: [],
@@ -87,8 +101,8 @@ export type OwnImages = Readonly<Record<string, ImageProgram>>;
  * among them the name that says most.
  */
 export function resolveImage(image: string, own: OwnImages = {}): ImageResolution {
-  const names = namesOf(image);
-  const program = names.map((name) => own[name]).find((found) => found) ?? CATALOGUE[names.at(-1)!];
+  const names = namesOf(image).flatMap((name) => [name, ...mirrorOf(name)]);
+  const program = names.map((name) => own[name] ?? CATALOGUE[name]).find((found) => found);
   if (program) return { kind: 'program', program };
   const known = [...Object.keys(own), ...Object.keys(CATALOGUE)];
   return { kind: 'unknown', closest: closestNames(names.at(-1)!, [...new Set(known)], 3) };
@@ -99,6 +113,13 @@ function namesOf(image: string): string[] {
   const tagged = image.replace(/@.*$/, '');
   const untagged = tagged.replace(/:[^/]*$/, '');
   return [...new Set([tagged, withoutRegistry(tagged), untagged, withoutRegistry(untagged)])];
+}
+
+/** Where Istio's images lie besides `istio/` of Docker Hub. */
+const ISTIO_REGISTRIES = /^(?:registry\.istio\.io\/(?:release|testing)|gcr\.io\/istio-(?:release|testing))\//;
+
+function mirrorOf(name: string): string[] {
+  return ISTIO_REGISTRIES.test(name) ? [name.replace(ISTIO_REGISTRIES, 'istio/')] : [];
 }
 
 /** A first part with a dot or a port, or `localhost`, is a registry (the rule of the Docker reference grammar). */

@@ -9,6 +9,7 @@ import { setprivWords } from './credentials.ts';
 import { PRIVILEGED_ENVIRONMENT } from './privileged-environment.ts';
 import { quoteWords, renderExec } from './shell.ts';
 import { renderTerminal, TerminalResizer } from './terminal.ts';
+import { atStandIn } from './toolbox.ts';
 
 export interface ExecOptions {
   /** Give the command a terminal: stdout then carries what the terminal shows. */
@@ -47,7 +48,7 @@ export function execInContainer(
     ...(argv[0] === 'tar' && config.credentials.uid === 0 && { TAR_OPTIONS: '--no-same-owner' }),
     ...config.environment,
   };
-  const program = renderExec(argv, environment, config.workingDir, runtime.execPrefix);
+  const program = renderExec(atStandIn(argv), environment, config.workingDir, runtime.execPrefix);
   const owner = runtime.pipeOwner(config.credentials);
   const stdout = runtime.pipes.output(owner);
   const stderr = runtime.pipes.output(owner);

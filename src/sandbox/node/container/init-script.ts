@@ -2,6 +2,7 @@
 
 import { renderExec } from './shell.ts';
 import { renderTerminal } from './terminal.ts';
+import { atStandIn } from './toolbox.ts';
 
 /**
  * The container's first process: a shell that runs the program as its child. As the first process of a pid namespace a
@@ -22,7 +23,7 @@ export function renderInit(
   prefix: readonly string[],
   tty: boolean,
 ): string {
-  const program = renderExec(argv, environment, workingDir, prefix);
+  const program = renderExec(atStandIn(argv), environment, workingDir, prefix);
   return `umask 022
 exec 2>&4 4>&-
 (

@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { writeToolbox } from './toolbox.ts';
+import { atStandIn, writeToolbox } from './toolbox.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -41,6 +41,14 @@ describe('the toolbox', () => {
     expect(readFileSync(join(dist, 'images/curl.mjs'), 'utf8')).toBe('curl');
     expect(statSync(join(dist, 'images/curl.mjs')).mode & 0o777).toBe(0o644);
     expect(statSync(join(dir, 'node')).mode & 0o777).toBe(0o700);
+  });
+
+  it('has what images have and the machine may lack; the machine’s own comes first', () => {
+    write(undefined);
+    const script = readFileSync(join(dir, 'bin/nc'), 'utf8');
+    expect(script.indexOf('exec "$own"')).toBeLessThan(script.indexOf('images/nc.mjs'));
+    expect(atStandIn(['/usr/bin/fortio', 'load'])).toEqual(['/opt/isthmus/bin/fortio', 'load']);
+    expect(atStandIn(['/usr/bin/env', 'a'])).toEqual(['/usr/bin/env', 'a']);
   });
 
   it('copies nothing when pods run as the same user', () => {

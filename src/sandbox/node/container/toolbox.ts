@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// /opt/isthmus of every container: node, envoy, isthmus and curl, and the bundle with the images' programs.
+// /opt/isthmus of every container: node, envoy, isthmus and curl, what images have and this machine may lack, and the
+// bundle with the images' programs.
 import { chmodSync, cpSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
@@ -19,7 +20,9 @@ export interface Toolbox {
   readonly dist: string;
 }
 
-const SCRIPTS = { isthmus: 'isthmus.mjs', curl: 'images/curl.mjs' };
+const SCRIPTS = { isthmus: 'isthmus.mjs', 'pilot-agent': 'isthmus.mjs', curl: 'images/curl.mjs' };
+/** Programs that people call by name in images that have them: the machine's own where it has one. */
+const STAND_INS = { nc: 'images/nc.mjs', fortio: 'images/fortio.mjs', gunicorn: 'images/httpbin.mjs gunicorn' };
 
 /**
  * @param memoryFolder for /opt/isthmus/bin itself
@@ -34,12 +37,27 @@ export function writeToolbox(tools: ToolPaths, memoryFolder: string, copyFolder:
   const programs: Record<string, string> = { node: publish(tools.node) };
   if (tools.envoy) programs['envoy'] = publish(tools.envoy);
   for (const name of Object.keys(programs)) writeFileSync(join(memoryFolder, name), '');
-  for (const [name, file] of Object.entries(SCRIPTS)) {
+  const writeScript = (name: string, lines: string): void => {
     const path = join(memoryFolder, name);
-    writeFileSync(path, `#!/bin/sh\nexec /opt/isthmus/bin/node /opt/isthmus/dist/${file} "$@"\n`);
+    writeFileSync(path, `#!/bin/sh\n${lines}`);
     chmodSync(path, 0o755);
+  };
+  for (const [name, words] of Object.entries(SCRIPTS)) writeScript(name, runDist(words));
+  for (const [name, words] of Object.entries(STAND_INS)) {
+    const own = `for own in /usr/local/bin/${name} /usr/bin/${name}; do [ ! -x "$own" ] || exec "$own" "$@"; done\n`;
+    writeScript(name, `${own}${runDist(words)}`);
   }
   return { bin: memoryFolder, programs, dist: publish(tools.dist) };
+}
+
+/** A path at which an image has one of them, and this machine perhaps not, becomes the script that finds either. */
+export function atStandIn(argv: readonly string[]): readonly string[] {
+  const [, name] = /^\/usr\/(?:local\/)?bin\/([^/]+)$/.exec(argv[0] ?? '') ?? [];
+  return name !== undefined && Object.hasOwn(STAND_INS, name) ? [`/opt/isthmus/bin/${name}`, ...argv.slice(1)] : argv;
+}
+
+function runDist(words: string): string {
+  return `exec /opt/isthmus/bin/node /opt/isthmus/dist/${words} "$@"\n`;
 }
 
 /** Readable by everybody, folders with all that is in them. The way to it does not count: it is mounted. */
