@@ -9,12 +9,14 @@ import { generateKeyPair, issueCertificate, privateKeyPem } from '../src/pki/x50
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { untilTestEnds } from './fixture/until-test-ends.ts';
 import { until } from './fixture/waiting.ts';
-import { OtlpCollector, type ServerKeys, ZipkinCollector } from './telemetry/collectors.ts';
+import { DatadogAgent, OtlpCollector, type ServerKeys, ZipkinCollector } from './telemetry/collectors.ts';
 import { collectorObjects, SidecarPair } from './telemetry/sidecar-pair.ts';
 
 const envoyPath = findEnvoy();
 const ZIPKIN = 'zipkin.observability.svc.cluster.local';
 const OTEL = 'otel.observability.svc.cluster.local';
+const DATADOG = 'datadog.observability.svc.cluster.local';
+const SKYWALKING = 'skywalking.observability.svc.cluster.local';
 
 const dir = mkdtempSync(join(tmpdir(), 'isthmus-tracing-'));
 const roots = join(dir, 'roots.pem');
@@ -108,6 +110,46 @@ extensionProviders:
     await until('records', () => collector.told('logs').includes('/seen by otlp'));
     const spans = collector.asked.find((headers) => headers[':path']?.includes('.trace.'));
     expect(spans).toMatchObject({ 'x-team': 'red' });
+  });
+});
+
+describe.skipIf(envoyPath === undefined)('other tracers', () => {
+  test('Datadog’s agent is told by which services a request went', async () => {
+    const agent = await DatadogAgent.start();
+    const pair = await SidecarPair.start(envoyPath!, {
+      mesh: `extensionProviders: [{name: datadog, datadog: {service: ${DATADOG}, port: 8126, maxTagLength: 64}}]`,
+      objects: [...collectorObjects('datadog', 8126, agent.port, 'http'), telemetry(ALWAYS('datadog'))],
+    });
+    try {
+      expect(pair.diagnostics).toEqual([]);
+      await pair.request('/seen');
+      await until('spans of both sidecars', () => ['client.default', 'shop.default'].every((name) => agent.has(name)));
+      expect(agent.has('/seen')).toBe(true);
+      expect(pair.asked[0]).toHaveProperty('x-datadog-trace-id');
+    } finally {
+      await pair.stop();
+      agent.stop();
+    }
+  });
+
+  test('SkyWalking’s collector is told by which services, if it is shown the token', async () => {
+    const collector = await OtlpCollector.start();
+    const pair = await SidecarPair.start(envoyPath!, {
+      mesh: `extensionProviders: [{name: sky, skywalking: {service: ${SKYWALKING}, port: 11800, accessToken: let-me-in}}]`,
+      objects: [...collectorObjects('skywalking', 11800, collector.port, 'grpc'), telemetry(ALWAYS('sky'))],
+    });
+    try {
+      expect(pair.diagnostics).toEqual([]);
+      await pair.request('/seen');
+      const told = () => collector.streamed('/skywalking.v3.TraceSegmentReportService/collect');
+      await until('segments of both', () => ['client.default', 'shop.default'].every((name) => told().includes(name)));
+      expect(told()).toContain('/seen');
+      expect(collector.opened).toContainEqual(expect.objectContaining({ authentication: 'let-me-in' }));
+      expect(pair.asked[0]).toHaveProperty('sw8');
+    } finally {
+      await pair.stop();
+      collector.stop();
+    }
   });
 });
 

@@ -26,6 +26,7 @@ const WANTED = [
   'envoy/config/rbac/v3/rbac.proto',
   'envoy/config/common/matcher/v3/matcher.proto',
   'envoy/config/trace/v3/opentelemetry.proto',
+  'envoy/config/trace/v3/datadog.proto',
   'envoy/admin/v3/config_dump.proto',
   'envoy/extensions/access_loggers/file/v3/file.proto',
   'envoy/extensions/access_loggers/stream/v3/stream.proto',

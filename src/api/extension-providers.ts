@@ -92,6 +92,13 @@ const opentelemetry = struct({
   ),
 });
 
+const datadog = struct({ ...service, maxTagLength: optional(integer({ min: 1 })) });
+
+const skywalking = struct({
+  ...service,
+  accessToken: optional(text({ pattern: /^[\x20-\x7e]*$/, what: 'printable ASCII' })),
+});
+
 const envoyFileAccessLog = struct({
   path: defaulted(text({ pattern: /^\//, what: 'the path of a file' }), '/dev/stdout'),
   logFormat: optional(logFormat),
@@ -122,6 +129,8 @@ const envoyTcpAls = struct(accessLogService);
 const KINDS = [
   'zipkin',
   'opentelemetry',
+  'datadog',
+  'skywalking',
   'prometheus',
   'envoyFileAccessLog',
   'envoyOtelAls',
@@ -129,13 +138,15 @@ const KINDS = [
   'envoyTcpAls',
 ] as const;
 
-const noTracer = idle('use opentelemetry or zipkin');
+const noTracer = idle('Envoy has no such tracer any more: use opentelemetry, zipkin, datadog or skywalking');
 
 const provider = checked(
   struct({
     name: required(text({ pattern: /./, what: 'a name' })),
     zipkin: optional(zipkin),
     opentelemetry: optional(opentelemetry),
+    datadog: optional(datadog),
+    skywalking: optional(skywalking),
     prometheus: optional(struct({})),
     envoyFileAccessLog: optional(envoyFileAccessLog),
     envoyOtelAls: optional(envoyOtelAls),
@@ -144,10 +155,8 @@ const provider = checked(
     envoyExtAuthzHttp: idle('external authorization is not available yet'),
     envoyExtAuthzGrpc: idle('external authorization is not available yet'),
     lightstep: noTracer,
-    datadog: noTracer,
     stackdriver: noTracer,
     opencensus: noTracer,
-    skywalking: noTracer,
     sds: idle('keys come from the control plane'),
   }),
   (value, at) => {
@@ -169,8 +178,9 @@ export const extensionProviders = list(provider);
 export function serviceTold(
   provider: ExtensionProvider,
 ): { readonly service: string; readonly port: number } | undefined {
-  const { zipkin, opentelemetry, envoyOtelAls: otel, envoyHttpAls: requests, envoyTcpAls: connections } = provider;
-  return zipkin ?? opentelemetry ?? otel ?? requests ?? connections;
+  const { zipkin, opentelemetry, datadog, skywalking } = provider;
+  const { envoyOtelAls: otel, envoyHttpAls: requests, envoyTcpAls: connections } = provider;
+  return zipkin ?? opentelemetry ?? datadog ?? skywalking ?? otel ?? requests ?? connections;
 }
 
 const names = defaulted(list(text()), []);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTPRetry: when a request that failed is tried again.
-import { bool, checked, defaulted, type Infer, integer, optional, struct, text } from './shape.ts';
+import { bool, checked, defaulted, type Infer, idle, integer, optional, struct, text } from './shape.ts';
 import { durationMs } from './values.ts';
 
 const RETRY_CONDITIONS = new Set([
@@ -51,3 +51,23 @@ export const retries = checked(
   },
 );
 export type Retries = Infer<typeof retries>;
+
+const onePlace = 'there is one application behind a sidecar';
+
+/** Of sidecars, at their own applications: `defaultInboundHttpRetryPolicy` of the mesh. */
+export const inboundRetries = checked(
+  struct({
+    attempts: defaulted(integer({ max: 1000 }), 0),
+    retryOn: optional(retryOn),
+    backoff: optional(durationMs()),
+    perTryTimeout: idle('how long an application may take is for its clients to say, by timeout and perTryTimeout'),
+    retryIgnorePreviousHosts: idle(onePlace),
+    retryRemoteLocalities: idle(onePlace),
+  }),
+  ({ attempts, retryOn, backoff }, at) => {
+    if (attempts > 0 || (retryOn === undefined && backoff === undefined)) return;
+    const message = 'without attempts there are no retries, so the others would do nothing';
+    at.report.add('ISM0007', `${at.field}.attempts`, message, 'give the number of attempts, or remove the others');
+  },
+);
+export type InboundRetries = Infer<typeof inboundRetries>;

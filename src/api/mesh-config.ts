@@ -9,7 +9,7 @@ import { connectionPool, outlierDetection, tcpKeepalive } from './connection-poo
 import type { Diagnostic } from './diagnostics.ts';
 import { defaultProviders, extensionProviders, parseLogMembers } from './extension-providers.ts';
 import { DEFAULT_GATEWAY_SERVICES, GATEWAY_SERVICES } from './gateway-services.ts';
-import { retries } from './http-retries.ts';
+import { inboundRetries, retries } from './http-retries.ts';
 import { refOf } from './kind.ts';
 import { localityLbSetting } from './locality.ts';
 import { proxySettings } from './proxy-settings.ts';
@@ -84,6 +84,12 @@ export const meshConfig = struct({
   h2UpgradePolicy: defaulted(choice(['DO_NOT_UPGRADE', 'UPGRADE']), 'DO_NOT_UPGRADE'),
   /** Of routes that say nothing of retries. */
   defaultHttpRetryPolicy: optional(retries),
+  /** Of sidecars, at their own applications; absent: as docs/graceful.md says. */
+  defaultInboundHttpRetryPolicy: optional(inboundRetries),
+  /** Where applications listen that Services name ports of: where the client dialled, or on loopback alone. */
+  inboundTrafficPolicy: optional(struct({ mode: defaulted(choice(['PASSTHROUGH', 'LOCALHOST']), 'PASSTHROUGH') })),
+  /** Milliseconds until a name is looked up again that DNS did not know. */
+  dnsRefreshRate: defaulted(durationMs(), 5_000),
   /** Of the mesh's own TLS, as sidecars take it. */
   meshMTLS: optional(
     struct({
@@ -110,15 +116,12 @@ export const meshConfig = struct({
   caCertificates: idle('roots come from Secret cacerts'),
   certificates: idle('certificates for other purposes are yours to make'),
   configSources: idle('the control plane reads the cluster that it runs in'),
-  defaultInboundHttpRetryPolicy: idle('a sidecar asks its application again only where it could not connect'),
   disableEnvoyListenerLog: idle('connections that are refused are told in the access log'),
   discoverySelectors: idle('every namespace is watched; Sidecar and exportTo say who sees what'),
-  dnsRefreshRate: idle('an answer of DNS holds for its TTL'),
   enableEnvoyAccessLogService: idle('use an extension provider'),
   enablePrometheusMerge: idle('the application’s metrics stay at its own port'),
   hboneIdleTimeout: idle('proxies speak no HBONE'),
   inboundClusterStatName: idle('clusters have the names of the mesh in statistics, too'),
-  inboundTrafficPolicy: idle('what no Service names is passed on to the port that was dialled'),
   ingressClass: idle(noIngress),
   ingressControllerMode: idle(noIngress),
   ingressSelector: idle(noIngress),

@@ -42,8 +42,11 @@ const collectorTls = checked(clientTls, ({ credentialName }, at) => {
   at.report.add('ISM0004', `${at.field}.credentialName`, 'a Secret is not supported here', cure);
 });
 
-const tracing = struct({
+const noTracer = idle('Envoy has no such tracer any more: use zipkin, datadog, or an extension provider');
+
+const tracers = struct({
   zipkin: optional(struct({ address: required(address) })),
+  datadog: optional(struct({ address: required(address) })),
   customTags: optional(
     mapOf(
       struct({
@@ -56,11 +59,14 @@ const tracing = struct({
   maxPathTagLength: optional(integer({ min: 1 })),
   sampling: optional(decimal({ min: 0, max: 100 })),
   enableIstioTags: optional(bool),
-  lightstep: idle('use zipkin, or an extension provider'),
-  datadog: idle('use zipkin, or an extension provider'),
-  stackdriver: idle('use zipkin, or an extension provider'),
-  openCensusAgent: idle('use zipkin, or an extension provider'),
+  lightstep: noTracer,
+  stackdriver: noTracer,
+  openCensusAgent: noTracer,
   tlsSettings: optional(collectorTls),
+});
+const tracing = checked(tracers, ({ zipkin, datadog }, at) => {
+  if (zipkin === undefined || datadog === undefined) return;
+  at.report.add('ISM0007', `${at.field}.datadog`, 'spans go to one tracer, and zipkin is given too', 'remove one');
 });
 
 const certificateDetails = choice([

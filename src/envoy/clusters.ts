@@ -233,7 +233,7 @@ function discoveryOf(destination: DestinationIntent): ClusterInit {
         clusterDiscoveryType: { case: 'type', value: hollow ? Cluster_DiscoveryType.STATIC : value },
         dnsLookupFamily: discovery.byIpv6 ? Cluster_DnsLookupFamily.V6_ONLY : Cluster_DnsLookupFamily.V4_PREFERRED,
         // An answer holds for its TTL; this is for a name that has none, and may have one at any moment.
-        dnsRefreshRate: duration(5_000),
+        dnsRefreshRate: duration(discovery.againMs),
         respectDnsTtl: true,
         loadAssignment: buildOwnLoadAssignment(name, discovery.endpoints, destination.locality),
       };

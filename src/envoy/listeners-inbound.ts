@@ -16,7 +16,7 @@ import { peerIdentity } from './filters/peer-identity.ts';
 import { tcpProxy } from './filters/tcp-proxy.ts';
 import { duration, socketAddress } from './messages.ts';
 import { BLACK_HOLE, INBOUND_PASSTHROUGH, INBOUND_PORT, inboundName, listenerName, VIRTUAL_INBOUND } from './names.ts';
-import { LOCAL_RETRIES, UNSERVED_HEADER } from './retries.ts';
+import { localRetries, UNSERVED_HEADER } from './retries.ts';
 import { ownServerSocket } from './server-tls.ts';
 import { serverSocket } from './tls.ts';
 
@@ -128,7 +128,7 @@ function inboundTable(port: InboundPortIntent, cluster: string) {
               value: {
                 clusterSpecifier: { case: 'cluster', value: cluster },
                 timeout: duration(0),
-                retryPolicy: LOCAL_RETRIES,
+                ...localRetries(port.retries),
               },
             },
           },

@@ -4,6 +4,7 @@ import { type RetryPolicy, RetryPolicySchema } from '#gen/envoy/config/route/v3/
 import { PreviousHostsPredicateSchema } from '#gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.ts';
 import { PreviousPrioritiesConfigSchema } from '#gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.ts';
 import type { RetryIntent } from '../intent/route-types.ts';
+import type { InboundRetriesIntent } from '../intent/types.ts';
 import { duration, type Init, packed } from './messages.ts';
 
 /**
@@ -21,11 +22,24 @@ const RETRIED_HEADERS = [
  * The sidecar's own attempts at its application, about a second in all: one that starts, or starts again, listens soon.
  * A request that was sent is never sent again.
  */
-export const LOCAL_RETRIES: RetryPolicy = create(RetryPolicySchema, {
+const LOCAL_RETRIES: RetryPolicy = create(RetryPolicySchema, {
   retryOn: 'connect-failure',
   numRetries: 10,
   retryBackOff: { baseInterval: duration(25), maxInterval: duration(250) },
 });
+
+/** Of a sidecar, at its application. */
+export function localRetries(said: InboundRetriesIntent | undefined): {
+  retryPolicy?: RetryPolicy | Init<typeof RetryPolicySchema>;
+} {
+  if (said === undefined) return { retryPolicy: LOCAL_RETRIES };
+  const { attempts, on, statusCodes, backoffMs } = said;
+  if (attempts === 0) return {};
+  const backoff = backoffMs !== undefined && { retryBackOff: { baseInterval: duration(backoffMs) } };
+  return {
+    retryPolicy: { retryOn: on.join(','), retriableStatusCodes: [...statusCodes], numRetries: attempts, ...backoff },
+  };
+}
 
 /** The type says which predicate it is; the name is nobody's. */
 const PREVIOUS_HOSTS = {

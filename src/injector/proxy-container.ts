@@ -92,7 +92,8 @@ export function buildProxyContainer(
     ...(wishes.otlpMetrics !== undefined && { otlpMetrics: wishes.otlpMetrics }),
   });
   const concurrency = wishes.concurrency ?? settings.concurrency;
-  const resourceAttributes = `service.name=${environment('service')}.$(POD_NAMESPACE),k8s.pod.name=$(POD_NAME)`;
+  const serviceName = `${environment('service')}.$(POD_NAMESPACE)`;
+  const resourceAttributes = `service.name=${serviceName},k8s.pod.name=$(POD_NAME)`;
   return {
     name: PROXY_CONTAINER,
     image: imageOf(settings.proxyImage, wishes.imageType),
@@ -123,6 +124,8 @@ export function buildProxyContainer(
       ...FACTS.map((fact) => ({ name: PROXY_ENVIRONMENT[fact], value: pod.facts[fact] })),
       // By OpenTelemetry's specification, where a tracer looks for what it is part of.
       { name: 'OTEL_RESOURCE_ATTRIBUTES', value: resourceAttributes },
+      // The same for Datadog's.
+      { name: 'DD_SERVICE', value: serviceName },
     ]),
     ports: [{ name: 'http-envoy-prom', containerPort: METRICS_PORT, protocol: 'TCP' }],
     // Ready within a second of it, then asked at leisure: each question to an idle proxy costs CPU, and it does not become
@@ -155,12 +158,14 @@ export function buildProxyContainer(
 const DRAIN_MS = 45_000;
 const FLUSH_MS = 1_000;
 
+const TRACED_AS = ['OTEL_RESOURCE_ATTRIBUTES', 'DD_SERVICE'];
+
 /** What somebody wishes is beside what the proxy needs, and never in its place: but for telling who traces come from. */
 function withWished(
   wished: Readonly<Record<string, string>>,
   needed: readonly { readonly name?: unknown }[],
 ): readonly Record<string, unknown>[] {
-  const mayChange = (name: unknown) => name === 'OTEL_RESOURCE_ATTRIBUTES' && 'OTEL_RESOURCE_ATTRIBUTES' in wished;
+  const mayChange = (name: unknown) => TRACED_AS.some((own) => own === name && own in wished);
   const kept = needed.filter(({ name }) => !mayChange(name));
   const taken = new Set(kept.map(({ name }) => name));
   const more = Object.entries(wished).filter(([name]) => !taken.has(name));

@@ -146,6 +146,8 @@ const INBOUND_SETTINGS: readonly (keyof InboundMesh)[] = [
   'defaultTrafficPolicy',
   'tcpKeepalive',
   'defaultConfig',
+  'inboundTrafficPolicy',
+  'defaultInboundHttpRetryPolicy',
 ];
 
 function inboundOf(

@@ -112,6 +112,8 @@ export type Discovery =
       readonly kind: 'dns';
       readonly once: boolean;
       readonly byIpv6?: true;
+      /** Until a name is looked up again that DNS did not know. */
+      readonly againMs: number;
       readonly endpoints: readonly EndpointIntent[];
     }
   /** At the name that a request, or a connection's TLS, is for. */

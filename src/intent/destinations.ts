@@ -195,6 +195,7 @@ function discoveryOf(
         kind: 'dns',
         once: service.resolution === 'dns-round-robin',
         ...(inputs.vantage.families === 'IPv6' && { byIpv6: true as const }),
+        againMs: inputs.mesh.dnsRefreshRate,
         // A name that is looked up once for all has one endpoint (Envoy's LOGICAL_DNS): the first.
         endpoints: dnsEndpoints(inputs, port, labels, locality).slice(0, service.resolution === 'dns' ? undefined : 1),
       };

@@ -17,6 +17,7 @@ import { qualifyGateway } from '../model/qualify-gateway.ts';
 import { aliasTarget, type ProxyView } from '../model/view.ts';
 import type { DestinationRef } from './destination-types.ts';
 import type { Origin } from './origin.ts';
+import { retryConditions } from './retry-conditions.ts';
 import type {
   CorsIntent,
   FaultError,
@@ -299,20 +300,10 @@ function retriesOf(own: Retries | undefined, { defaultHttpRetryPolicy }: MeshCon
 
 function buildRetries(retries: Retries): RetryIntent | undefined {
   if (retries.attempts === 0) return undefined;
-  const conditions = (retries.retryOn ?? '')
-    .split(',')
-    .map((c) => c.trim())
-    .filter((c) => c !== '');
-  const statusCodes = conditions.filter((c) => /^\d{3}$/.test(c)).map(Number);
-  const named = conditions.filter((c) => !/^\d{3}$/.test(c));
   return {
     attempts: retries.attempts,
     perTryTimeoutMs: retries.perTryTimeout,
-    on:
-      conditions.length === 0
-        ? DEFAULT_RETRIES.on
-        : [...new Set([...named, ...(statusCodes.length > 0 ? ['retriable-status-codes'] : [])])],
-    statusCodes,
+    ...retryConditions(retries.retryOn, DEFAULT_RETRIES.on),
     avoidPreviousHosts: retries.retryIgnorePreviousHosts,
     otherPriorities: retries.retryRemoteLocalities === true,
     ...(retries.retryRemoteLocalities === false && { samePriorities: true as const }),

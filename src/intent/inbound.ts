@@ -8,9 +8,10 @@ import type { IngressListener, Sidecar } from '../api/sidecar.ts';
 import type { DestinationPolicy } from '../model/destination-policies.ts';
 import type { MeshProxy } from '../model/proxy.ts';
 import type { MeshService } from '../model/snapshot.ts';
+import { retryConditions } from './retry-conditions.ts';
 import { buildServerTls } from './server-tls.ts';
 import { connectionPoolOf, effectivePolicy, poolOf } from './traffic-policy.ts';
-import type { InboundIntent, InboundPortIntent, LocalEndpointIntent } from './types.ts';
+import type { InboundIntent, InboundPortIntent, InboundRetriesIntent, LocalEndpointIntent } from './types.ts';
 
 /** Of a namespace's services those of the proxy's own cluster that select its pod, in their order. */
 export function selectServices(all: readonly MeshService[], proxy: MeshProxy): MeshService[] {
@@ -30,7 +31,13 @@ export interface InboundRules {
 
 export type InboundMesh = Pick<
   MeshConfig,
-  'meshMTLS' | 'tlsDefaults' | 'defaultTrafficPolicy' | 'tcpKeepalive' | 'defaultConfig'
+  | 'meshMTLS'
+  | 'tlsDefaults'
+  | 'defaultTrafficPolicy'
+  | 'tcpKeepalive'
+  | 'defaultConfig'
+  | 'inboundTrafficPolicy'
+  | 'defaultInboundHttpRetryPolicy'
 >;
 
 type Limits = Pick<InboundPortIntent, 'pool' | 'connectTimeoutMs' | 'asClient' | 'keepsCase'>;
@@ -55,7 +62,8 @@ export function buildInbound(
       const protocol = port.protocol === 'tls' ? 'tcp' : port.protocol;
       const origin = { object: service.origin, field: `spec.ports[${i}]` };
       const said = limitsOf(port.number, service, sidecar?.spec.inboundConnectionPool);
-      ports.set(number, { port: number, protocol, host: service.hostname, origin, ...said });
+      const loopback = mesh.inboundTrafficPolicy?.mode === 'LOCALHOST' && { endpoint: loopbackOf(proxy, number) };
+      ports.set(number, { port: number, protocol, host: service.hostname, origin, ...loopback, ...said });
       serviceAt.set(number, service);
     });
   }
@@ -63,10 +71,27 @@ export function buildInbound(
     sidecar === undefined || sidecar.spec.ingress.length === 0
       ? ports
       : ingressPorts(sidecar, serviceAt, { proxy, defaults: mesh.tlsDefaults, limitsOf });
-  const sorted = [...listed.values()].sort((a, b) => a.port - b.port);
+  const retries = retriesOf(mesh);
+  const sorted = [...listed.values()].map((port) => withRetries(port, retries)).sort((a, b) => a.port - b.port);
   if (mesh.meshMTLS?.minProtocolVersion !== 'TLSV1_3') return { ports: sorted };
   const minTls = '1.3';
   return { minTls, ports: sorted.map((port) => (port.tls === undefined ? { ...port, minTls } : port)) };
+}
+
+function loopbackOf({ families }: MeshProxy, port: number): LocalEndpointIntent {
+  return { kind: 'address', address: families === 'IPv6' ? '::1' : '127.0.0.1', port };
+}
+
+function retriesOf({ defaultInboundHttpRetryPolicy: said }: InboundMesh): InboundRetriesIntent | undefined {
+  if (said === undefined) return undefined;
+  const { attempts, retryOn, backoff } = said;
+  return { attempts, ...retryConditions(retryOn, ['reset-before-request']), backoffMs: backoff };
+}
+
+/** What the condition for all requests means is not so with streams: HTTP/2, which may be gRPC, has the usual or nothing. */
+function withRetries(port: InboundPortIntent, retries: InboundRetriesIntent | undefined): InboundPortIntent {
+  if (retries === undefined || port.protocol === 'tcp') return port;
+  return port.protocol === 'http2' && retries.attempts > 0 ? port : { ...port, retries };
 }
 
 /**

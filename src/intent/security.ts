@@ -73,12 +73,13 @@ export function clientSecurity(
   }
 }
 
-/** The mesh's Zipkin by its `defaultConfig.tracing.tlsSettings`, where no rule says how it is reached. */
+/** The mesh's own tracer by its `defaultConfig.tracing.tlsSettings`, where no rule says how it is reached. */
 function tracerTls({ mesh }: DestinationInputs, { host, port }: DestinationRef): TlsSettings | undefined {
-  const { zipkin, tlsSettings } = mesh.defaultConfig?.tracing ?? {};
-  if (!mesh.enableTracing || zipkin === undefined || tlsSettings === undefined) return undefined;
+  const { zipkin, datadog, tlsSettings } = mesh.defaultConfig?.tracing ?? {};
+  const tracer = zipkin ?? datadog;
+  if (!mesh.enableTracing || tracer === undefined || tlsSettings === undefined) return undefined;
   const names = [host, host.replace(/\.svc\..*$/, '')];
-  return names.some((name) => zipkin.address === `${name}:${port}`) ? tlsSettings : undefined;
+  return names.some((name) => tracer.address === `${name}:${port}`) ? tlsSettings : undefined;
 }
 
 /** Names outside of the mesh, by its `outboundTrafficPolicy.tls`: whoever is asked for has to prove that name. */

@@ -141,6 +141,10 @@ export interface TracingIntent {
         readonly httpPath: string | undefined;
         readonly headers: Readonly<Record<string, string>>;
       }
+    /** The agent; spans name the service that the proxy's environment does. */
+    | { readonly kind: 'datadog'; readonly collector: CollectorIntent }
+    /** `token`: by which the collector knows that it may believe them. */
+    | { readonly kind: 'skywalking'; readonly collector: CollectorIntent; readonly token?: string }
     /** Headers are passed on, and nothing is told. */
     | { readonly kind: 'none' };
   /** Of requests about which nobody has decided yet. */

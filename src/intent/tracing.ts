@@ -30,7 +30,7 @@ export function tracingOf(view: View, written: TelemetrySpec['tracing'], side: S
     endsHere = entry.disableContextPropagation ?? endsHere;
     byRequestId = entry.useRequestIdForTraceSampling ?? byRequestId;
   }
-  const exporter = name === undefined ? zipkinOfMesh(view) : exporterNamed(view, name);
+  const exporter = name === undefined ? exporterOfMesh(view) : exporterNamed(view, name);
   if (exporter === undefined) return undefined;
   return {
     exporter: silent ? { kind: 'none' } : exporter.exporter,
@@ -47,13 +47,16 @@ interface Exporter {
   readonly maxPathLength?: number | undefined;
 }
 
-/** `enableTracing` with `defaultConfig.tracing.zipkin`, as it was before Telemetry. */
-function zipkinOfMesh(view: View): Exporter | undefined {
-  const address = view.mesh.defaultConfig?.tracing?.zipkin?.address;
+/** `enableTracing` with `defaultConfig.tracing`, as it was before Telemetry. */
+function exporterOfMesh(view: View): Exporter | undefined {
+  const { zipkin, datadog } = view.mesh.defaultConfig?.tracing ?? {};
+  const address = (zipkin ?? datadog)?.address;
   if (!view.mesh.enableTracing || address === undefined) return undefined;
   const [host = '', port = ''] = address.split(':');
   const collector = inMesh(view, host, Number(port));
-  return collector && { exporter: { kind: 'zipkin', collector, path: '/api/v2/spans', w3c: false, headers: {} } };
+  if (collector === undefined) return undefined;
+  if (zipkin === undefined) return { exporter: { kind: 'datadog', collector } };
+  return { exporter: { kind: 'zipkin', collector, path: '/api/v2/spans', w3c: false, headers: {} } };
 }
 
 /** Names as Istio's users write them there: `zipkin.istio-system`, without the cluster's domain. */
@@ -64,7 +67,16 @@ function inMesh(view: View, host: string, port: number) {
 
 function exporterNamed(view: View, name: string): Exporter | undefined {
   const provider = view.mesh.extensionProviders.find((p) => p.name === name);
-  const { zipkin, opentelemetry: otlp } = provider ?? {};
+  const { zipkin, opentelemetry: otlp, datadog, skywalking } = provider ?? {};
+  if (datadog !== undefined) {
+    const collector = collectorOf(view, datadog);
+    return collector && { exporter: { kind: 'datadog', collector }, maxPathLength: datadog.maxTagLength };
+  }
+  if (skywalking !== undefined) {
+    const collector = collectorOf(view, skywalking);
+    const { accessToken: token } = skywalking;
+    return collector && { exporter: { kind: 'skywalking', collector, ...(token !== undefined && { token }) } };
+  }
   if (zipkin !== undefined) {
     const collector = collectorOf(view, zipkin, zipkin.timeout);
     const w3c = zipkin.traceContextOption === 'USE_B3_WITH_W3C_PROPAGATION';

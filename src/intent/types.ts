@@ -138,6 +138,16 @@ export interface InboundPortIntent {
   readonly asClient?: true;
   /** HTTP/1 headers are passed on as they are written. */
   readonly keepsCase?: true;
+  /** What the application is asked again; absent: only what it never saw, while it starts. */
+  readonly retries?: InboundRetriesIntent;
+}
+
+/** `attempts` 0: nothing is. */
+export interface InboundRetriesIntent {
+  readonly attempts: number;
+  readonly on: readonly string[];
+  readonly statusCodes: readonly number[];
+  readonly backoffMs: number | undefined;
 }
 
 export type LocalEndpointIntent =

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Small servers that take what Envoy tells: Zipkin's JSON by HTTP, and OTLP by gRPC, of which they keep the bytes.
+// Small servers that take what Envoy tells: Zipkin's JSON by HTTP; Datadog's messages by HTTP and OTLP by gRPC, of which they
+// keep the bytes.
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
@@ -59,11 +60,49 @@ export class ZipkinCollector {
   }
 }
 
+export class DatadogAgent {
+  readonly #server: http.Server;
+  #traces = '';
+
+  private constructor(server: http.Server) {
+    this.#server = server;
+    server.on('request', (request: http.IncomingMessage, response: http.ServerResponse) => {
+      const isTraces = request.url?.endsWith('/traces') === true;
+      request.setEncoding('latin1').on('data', (chunk: string) => {
+        if (isTraces) this.#traces += chunk;
+      });
+      request.on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end('{}'));
+    });
+  }
+
+  static async start(): Promise<DatadogAgent> {
+    const server = http.createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return new DatadogAgent(server);
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Whether some trace has this text in it. */
+  has(text: string): boolean {
+    return this.#traces.includes(text);
+  }
+
+  stop(): void {
+    this.#server.closeAllConnections();
+    this.#server.close();
+  }
+}
+
 /** Any OTLP service: path of the call -> the messages, as text in which strings can be found. */
 export class OtlpCollector {
   readonly #told: { readonly path: string; readonly text: string }[] = [];
-  /** Headers of the calls. */
+  /** Headers of the calls that have ended, and of all. */
   readonly asked: http2.IncomingHttpHeaders[] = [];
+  readonly opened: http2.IncomingHttpHeaders[] = [];
   readonly #streams: { readonly path: string; readonly chunks: readonly Buffer[] }[] = [];
   readonly #server: http2.Http2Server;
   readonly #sessions = new Set<http2.ServerHttp2Session>();
@@ -73,6 +112,7 @@ export class OtlpCollector {
     server.on('session', (session) => this.#sessions.add(session));
     server.on('stream', (stream, headers) => {
       const chunks: Buffer[] = [];
+      this.opened.push(headers);
       this.#streams.push({ path: String(headers[':path']), chunks });
       stream.on('data', (chunk: Buffer) => chunks.push(chunk));
       stream.on('error', () => {});

@@ -271,7 +271,8 @@ function keysOf(authority: Authority, meta: ObjectMeta): WorkloadKeys {
 function environmentOf(meta: ObjectMeta): Record<string, string> {
   const facts = workloadFacts(meta, CLUSTER);
   const own = Object.entries(PROXY_ENVIRONMENT).map(([fact, name]) => [name, facts[fact as keyof typeof facts]]);
-  return { ...Object.fromEntries(own), OTEL_RESOURCE_ATTRIBUTES: `service.name=${facts.service}.default` };
+  const service = `${facts.service}.default`;
+  return { ...Object.fromEntries(own), OTEL_RESOURCE_ATTRIBUTES: `service.name=${service}`, DD_SERVICE: service };
 }
 
 /** Of the bootstrap that pods have: what concerns telemetry. */

@@ -3,7 +3,9 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import type { HttpServiceSchema } from '#gen/envoy/config/core/v3/http_service_pb.ts';
+import { DatadogConfigSchema } from '#gen/envoy/config/trace/v3/datadog_pb.ts';
 import { type OpenTelemetryConfig, OpenTelemetryConfigSchema } from '#gen/envoy/config/trace/v3/opentelemetry_pb.ts';
+import { SkyWalkingConfigSchema } from '#gen/envoy/config/trace/v3/skywalking_pb.ts';
 import {
   ZipkinConfig_CollectorEndpointVersion,
   ZipkinConfig_TraceContextOption,
@@ -71,6 +73,11 @@ function provider(exporter: TracingIntent['exporter']): TracingInit {
       return of('envoy.tracers.zipkin', zipkin(exporter));
     case 'otlp':
       return of('envoy.tracers.opentelemetry', packed(OpenTelemetryConfigSchema, otlp(exporter)));
+    case 'datadog':
+      return of('envoy.tracers.datadog', datadog(exporter.collector));
+    case 'skywalking':
+      // Its spans lead to the next service only from one of their own for what is asked of it.
+      return { ...of('envoy.tracers.skywalking', skywalking(exporter)), spawnUpstreamSpan: true };
   }
 }
 
@@ -83,6 +90,25 @@ function zipkin(exporter: Extract<TracingIntent['exporter'], { kind: 'zipkin' }>
     // Client and server have a span each: one id for both confuses whoever draws them.
     sharedSpanContext: false,
     ...(w3c && { traceContextOption: ZipkinConfig_TraceContextOption.USE_B3_WITH_W3C_PROPAGATION }),
+  });
+}
+
+/** The environment (DD_SERVICE) goes before the name here, which Envoy demands: one configuration is for many proxies. */
+function datadog({ to }: CollectorIntent): Any {
+  return packed(DatadogConfigSchema, {
+    collectorCluster: destinationName(to),
+    serviceName: 'unknown',
+    collectorHostname: to.host,
+  });
+}
+
+/** Without names of its own: those of the node, which are the proxy's. */
+function skywalking({ collector, token }: Extract<TracingIntent['exporter'], { kind: 'skywalking' }>): Any {
+  return packed(SkyWalkingConfigSchema, {
+    grpcService: collectorService(collector),
+    ...(token !== undefined && {
+      clientConfig: { backendTokenSpecifier: { case: 'backendToken', value: token } },
+    }),
   });
 }
 
