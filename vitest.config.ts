@@ -13,7 +13,7 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.ts'],
           isolate: false,
-          testTimeout: 20_000 * PATIENCE,
+          testTimeout: 60_000 * PATIENCE,
           hookTimeout: 60_000,
           maxWorkers: 2,
           // For what never comes, not for a machine that has other work.
