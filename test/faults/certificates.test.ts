@@ -102,8 +102,8 @@ describe.skipIf(findEnvoy() === undefined)('clocks and CAs', () => {
     await scene.startPlane({ clock: { ...systemClock, nowMs: () => Date.now() + offMs }, replica: `istiod-${offMs}` });
     await eventually(() => scene.logged(`s ${what} the API server`).length).toBe(1);
     const { skewSeconds } = scene.logged(`s ${what} the API server`)[0] as unknown as { skewSeconds: number };
-    expect(Math.abs(skewSeconds - offMs / 1000)).toBeLessThan(5);
-    expect(Math.abs((await scene.metric('isthmus_clock_skew_seconds')) - offMs / 1000)).toBeLessThan(5);
+    expect(Math.abs(skewSeconds - offMs / 1000)).toBeLessThan(60);
+    expect(Math.abs((await scene.metric('isthmus_clock_skew_seconds')) - offMs / 1000)).toBeLessThan(60);
     await eventually(said).toContainEqual(
       expect.stringContaining(`ISM0305 istiod-${offMs}: the control plane’s clock`),
     );
