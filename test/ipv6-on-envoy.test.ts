@@ -72,6 +72,16 @@ describe.skipIf(envoyPath === undefined || isPossible !== 0)('IPv6 [needs namesp
     });
   });
 
+  test.each([
+    ['both, to a name that nobody answers for by IPv4', 'fd88::10'],
+    ['both, below a wildcard, nobody by IPv4', 'fd88::10'],
+    ['both, below a wildcard, nobody by IPv6', '::ffff:10.88.0.10'],
+    ['six, below a wildcard', 'fd88::12'],
+    ['four, below a wildcard', '::ffff:10.88.0.13'],
+  ])('%s: of a name’s addresses that is dialled which the proxy can reach', (call, remote) => {
+    expect(told(call)).toEqual({ pod: 'stranger', remote });
+  });
+
   test.each(['gateway by IPv6', 'gateway by IPv4'])('%s', (call) => {
     expect(told(call)).toEqual({ pod: 'six', remote: BY_IPV6, caller: spiffe('edge') });
   });

@@ -7,7 +7,6 @@ import { CircuitBreakers_Thresholds_RetryBudgetSchema } from '#gen/envoy/config/
 import {
   type Cluster,
   Cluster_DiscoveryType,
-  Cluster_DnsLookupFamily,
   Cluster_LbPolicy,
   ClusterSchema,
 } from '#gen/envoy/config/cluster/v3/cluster_pb.ts';
@@ -24,6 +23,7 @@ import { buildOwnLoadAssignment } from './endpoints.ts';
 import { byNameDiscovery } from './filters/by-name.ts';
 import { keptCase } from './header-case.ts';
 import { balancing, commonLb } from './load-balancing.ts';
+import { allAtOnce, eachByItself } from './lookup-families.ts';
 import { byAds, duration, type Init, packed, socketAddress } from './messages.ts';
 import { BLACK_HOLE, destinationName, INBOUND_PASSTHROUGH, inboundName, PASSTHROUGH, STRANGERS } from './names.ts';
 import { type ServiceLabels, serviceMetadata } from './telemetry-metadata.ts';
@@ -98,14 +98,14 @@ export function buildPassthrough(connectTimeoutMs: number, keepsCase: boolean): 
 
 /** Names that no service has, each looked up when a request is for it. */
 export function buildStrangers(intent: StrangersIntent, keepsCase: boolean, secrets: ConfigSource): Cluster {
-  const { security, connectTimeoutMs } = intent;
+  const { security, connectTimeoutMs, families } = intent;
   const asked = namesOf({ discovery: { kind: 'original' }, security });
   const names = security.kind === 'plain' ? PROVED : asked;
   return create(ClusterSchema, {
     name: STRANGERS,
     metadata: serviceMetadata(strangers(STRANGERS)),
     connectTimeout: duration(connectTimeoutMs),
-    ...byNameDiscovery(names?.autoSanValidation !== true),
+    ...byNameDiscovery(families, names?.autoSanValidation !== true),
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     circuitBreakers: breakers({}),
     ...(security.kind === 'tls' && { transportSocket: clientSocket(security, 'as-client', secrets) }),
@@ -216,7 +216,7 @@ function discoveryOf(destination: DestinationIntent): ClusterInit {
         edsClusterConfig: { edsConfig: byAds() },
       };
     case 'by-name':
-      return byNameDiscovery();
+      return byNameDiscovery(discovery.families);
     case 'original':
       return {
         clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.ORIGINAL_DST },
@@ -225,13 +225,14 @@ function discoveryOf(destination: DestinationIntent): ClusterInit {
         }),
       };
     case 'dns': {
+      const { families = 'IPv4' } = discovery;
       const name = destinationName(destination.ref, destination.use);
       const value = discovery.once ? Cluster_DiscoveryType.LOGICAL_DNS : Cluster_DiscoveryType.STRICT_DNS;
       // LOGICAL_DNS takes one endpoint exactly, so a subset without any is a cluster without hosts.
       const hollow = discovery.once && discovery.endpoints.length === 0;
       return {
         clusterDiscoveryType: { case: 'type', value: hollow ? Cluster_DiscoveryType.STATIC : value },
-        dnsLookupFamily: discovery.byIpv6 ? Cluster_DnsLookupFamily.V6_ONLY : Cluster_DnsLookupFamily.V4_PREFERRED,
+        dnsLookupFamily: discovery.once ? allAtOnce(families) : eachByItself(families),
         // An answer holds for its TTL; this is for a name that has none, and may have one at any moment.
         dnsRefreshRate: duration(discovery.againMs),
         respectDnsTtl: true,

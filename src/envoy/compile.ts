@@ -224,8 +224,11 @@ export class EnvoyCompiler {
   #ownListenerMap(intent: ProxyIntent): ResourceMap {
     const { inbound, gateway, telemetry, outbound } = intent;
     const parts = [inbound ?? gateway ?? this.#fixed.nothing, telemetry.client, telemetry.server];
-    return this.#own.get(parts, `listeners ${outbound && unclaimedName(outbound.unknown)} ${intent.hasIpv6}`, () =>
-      this.#interned(byName(this.#ownListeners(intent))),
+    const strangers = outbound?.strangers?.families;
+    return this.#own.get(
+      parts,
+      `listeners ${outbound && unclaimedName(outbound.unknown)} ${strangers} ${intent.hasIpv6}`,
+      () => this.#interned(byName(this.#ownListeners(intent))),
     );
   }
 
@@ -328,9 +331,8 @@ export class EnvoyCompiler {
     const told = telemetry.client;
     const key = `${this.#keyOf(told)}${ipv6Key(intent.hasIpv6)}`;
     if (outbound !== undefined) {
-      const { unknown } = outbound;
-      const rest = `${unclaimedName(unknown)} ${key}`;
-      yield this.#listener(this.#fixed.outboundTrap, rest, intent, () => buildVirtualOutbound(unknown, told));
+      const rest = `${unclaimedName(outbound.unknown)} ${outbound.strangers?.families} ${key}`;
+      yield this.#listener(this.#fixed.outboundTrap, rest, intent, () => buildVirtualOutbound(outbound, told));
     }
     for (const port of (gateway?.httpPorts ?? []).map(withoutRoutes)) {
       yield this.#listener(port, `gateway ${key}`, intent, () => buildGatewayHttpListener(port, told));

@@ -6,6 +6,7 @@ import { TrafficDirection } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { FilterChainSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import { type Listener, ListenerSchema } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { RouteConfigurationSchema } from '#gen/envoy/config/route/v3/route_pb.ts';
+import type { IpFamilies } from '../intent/destination-types.ts';
 import type { SideTelemetry } from '../intent/telemetry-types.ts';
 import type {
   OnDemand,
@@ -34,7 +35,10 @@ type ChainInit = MessageInitShape<typeof FilterChainSchema>;
 type MatchInit = { readonly transportProtocol?: string };
 
 /** On ports that no service has. A server may speak first there: who says nothing in a second is not taken for HTTP. */
-export function buildVirtualOutbound(unknown: OutboundIntent['unknown'], telemetry: SideTelemetry): Listener {
+export function buildVirtualOutbound(
+  { unknown, strangers }: Pick<OutboundIntent, 'unknown' | 'strangers'>,
+  telemetry: SideTelemetry,
+): Listener {
   return create(ListenerSchema, {
     name: VIRTUAL_OUTBOUND,
     address: socketAddress('0.0.0.0', OUTBOUND_PORT),
@@ -47,10 +51,10 @@ export function buildVirtualOutbound(unknown: OutboundIntent['unknown'], telemet
         filterChainMatch: { destinationPort: OUTBOUND_PORT },
         filters: [tcpProxy({ to: BLACK_HOLE, telemetry })],
       },
-      ...(unknown === 'by-name' ? [requestsByName(telemetry)] : []),
+      ...(strangers ? [requestsByName(strangers.families, telemetry)] : []),
       { name: 'virtualOutbound-rest', filters: [unclaimed(unknown, telemetry)] },
     ],
-    ...(unknown === 'by-name' && {
+    ...(strangers && {
       listenerFilters: [httpInspector()],
       listenerFiltersTimeout: duration(1000),
       continueOnListenerFiltersTimeout: true,
@@ -58,14 +62,14 @@ export function buildVirtualOutbound(unknown: OutboundIntent['unknown'], telemet
   });
 }
 
-function requestsByName(telemetry: SideTelemetry): ChainInit {
+function requestsByName(byName: IpFamilies, telemetry: SideTelemetry): ChainInit {
   const table = { name: STRANGERS, hosts: new Map(), otherwise: 'by-name' as const };
   const manager = httpConnectionManager({
     role: 'outbound',
     statPrefix: 'outbound_virtualOutbound_by_name',
     routes: { table: fromBinary(RouteConfigurationSchema, encodeRouteConfiguration(table, [])) },
     telemetry,
-    byName: true,
+    byName,
   });
   return {
     name: 'virtualOutbound-http',

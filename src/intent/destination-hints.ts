@@ -38,7 +38,8 @@ export function withPolicy(chain: TcpChainIntent, view: ProxyView): TcpChainInte
   const { ref } = chain.to[0]!;
   const ruled = tcpPolicyOf(policyFor(ref, view));
   const byNamePort = portByName(ref, view);
-  const found = byNamePort === undefined ? ruled : { ...ruled, byNamePort };
+  const found =
+    byNamePort === undefined ? ruled : { ...ruled, byName: { port: byNamePort, families: view.vantage.families } };
   // Another cluster may take what the first one refuses.
   const policy = isOfSeveral(ref, view) ? { ...found, connectAttempts: CONNECT_ATTEMPTS } : found;
   return policy === undefined ? chain : { ...chain, policy };

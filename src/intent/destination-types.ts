@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What traffic can be sent to, and how. See types.ts.
 import type { TrafficSplit } from '../api/traffic-shares.ts';
+import type { IpFamilies } from '../model/ip-families.ts';
 import type { Origin } from './origin.ts';
+
 import type { CertificateSource, RootsSource } from './tls-types.ts';
 
 /** A service's port, or the part of its endpoints that a subset names. */
@@ -98,6 +100,11 @@ export type HashIntent =
   | { readonly kind: 'source-ip' }
   | { readonly kind: 'query'; readonly name: string };
 
+export type { IpFamilies };
+
+/** Of which families the proxy can dial what a name resolves to. Absent: IPv4. */
+type NameFamilies = Exclude<IpFamilies, 'IPv4'>;
+
 export type Discovery =
   | {
       readonly kind: 'endpoints';
@@ -107,17 +114,17 @@ export type Discovery =
       /** Whose endpoints it has while it has none. */
       readonly spare?: { readonly service: string; readonly portName: string; readonly split: TrafficSplit };
     }
-  /** `once`: the first address that the name resolves to, per connection; `byIpv6`: the proxy can dial no other. */
+  /** `once`: the first address that the name resolves to, per connection. */
   | {
       readonly kind: 'dns';
       readonly once: boolean;
-      readonly byIpv6?: true;
+      readonly families?: NameFamilies;
       /** Until a name is looked up again that DNS did not know. */
       readonly againMs: number;
       readonly endpoints: readonly EndpointIntent[];
     }
   /** At the name that a request, or a connection's TLS, is for. */
-  | { readonly kind: 'by-name' }
+  | { readonly kind: 'by-name'; readonly families?: NameFamilies }
   /** Where the client was going anyway; `port`: but for the port. */
   | { readonly kind: 'original'; readonly port?: number };
 

@@ -3,6 +3,7 @@
 
 import type { Place } from '../api/localities.ts';
 import type { DestinationPolicy, PolicySubset } from '../model/destination-policies.ts';
+import type { IpFamilies } from '../model/ip-families.ts';
 import type { Vantage } from '../model/networks.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import type { ProxyView } from '../model/view.ts';
@@ -173,6 +174,10 @@ function serviceName({ registry, hostname, namespace, origin }: MeshService): De
   return { name: registry === 'kubernetes' ? origin.name : hostname, namespace };
 }
 
+function familiesOf({ families }: Vantage): { families?: Exclude<IpFamilies, 'IPv4'> } {
+  return families === 'IPv4' ? {} : { families };
+}
+
 function discoveryOf(
   inputs: DestinationInputs,
   port: ServicePort,
@@ -188,13 +193,13 @@ function discoveryOf(
       if (kind === 'sidecar' || service.registry === 'service-entry') return originalOf(service, port);
       break;
     case 'by-name':
-      return { kind: 'by-name' };
+      return { kind: 'by-name', ...familiesOf(inputs.vantage) };
     case 'dns':
     case 'dns-round-robin':
       return {
         kind: 'dns',
         once: service.resolution === 'dns-round-robin',
-        ...(inputs.vantage.families === 'IPv6' && { byIpv6: true as const }),
+        ...familiesOf(inputs.vantage),
         againMs: inputs.mesh.dnsRefreshRate,
         // A name that is looked up once for all has one endpoint (Envoy's LOGICAL_DNS): the first.
         endpoints: dnsEndpoints(inputs, port, labels, locality).slice(0, service.resolution === 'dns' ? undefined : 1),

@@ -119,13 +119,19 @@ function reachedBy(endpoint: Endpoint, vantage: Vantage): ReachedEndpoint | unde
     return dialled && { endpoint: dialled, gateways: [] };
   }
   if (reach === 'none' || !endpoint.meshed) return undefined;
-  const usable = (vantage.gateways.get(endpoint.network) ?? []).filter(({ address }) => isReached(address, families));
+  const known = vantage.gateways.get(endpoint.network) ?? [];
+  const usable = known.flatMap((gateway) => dialledBy(gateway, families) ?? []);
   const gateways = nearest(usable, endpoint.locality);
   return gateways.length === 0 ? undefined : { endpoint, gateways };
 }
 
+interface Dialled {
+  readonly address: string;
+  readonly alternatives?: readonly string[];
+}
+
 /** With the addresses that a proxy of these families can dial, the endpoint's own first; undefined without any. */
-function dialledBy(endpoint: Endpoint, families: IpFamilies): Endpoint | undefined {
+function dialledBy<T extends Dialled>(endpoint: T, families: IpFamilies): T | undefined {
   const { address, alternatives } = endpoint;
   // A workload without an address is reached by its network's gateway only.
   if (address === '') return undefined;
@@ -133,7 +139,7 @@ function dialledBy(endpoint: Endpoint, families: IpFamilies): Endpoint | undefin
   const [first, ...others] = [address, ...(alternatives ?? [])].filter((each) => isReached(each, families));
   if (first === undefined) return undefined;
   const { alternatives: _, ...single } = endpoint;
-  return { ...single, address: first, ...(others.length > 0 && { alternatives: others }) };
+  return { ...(single as T), address: first, ...(others.length > 0 && { alternatives: others }) };
 }
 
 interface GatewayShare {
@@ -163,12 +169,13 @@ function placeGateway({ gateway, weight, behind }: GatewayShare): PlacedEndpoint
     const value = of(behind[0]!) ?? '';
     return behind.every((endpoint) => (of(endpoint) ?? '') === value) ? value : '';
   };
-  const { address, port } = gateway;
+  const { address, alternatives, port } = gateway;
   const locality = gateway.locality || common((e) => e.locality);
   const names = Object.keys(behind[0]!.labels);
   const labels = Object.fromEntries(names.map((name) => [name, common((e) => e.labels[name])]));
   const where = { locality, labels, cluster: common((e) => e.cluster), network: common((e) => e.network), node: '' };
-  return { intent: { address, port, weight, locality, meshed: true }, where };
+  const dialled = { address, ...(alternatives && { alternatives }), port };
+  return { intent: { ...dialled, weight, locality, meshed: true }, where };
 }
 
 /** The gateways of the endpoint's own locality; all of the network's where there are none. */

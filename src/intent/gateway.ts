@@ -78,8 +78,9 @@ function buildHttpPorts(inputs: GatewayInputs, servers: readonly PlacedServer[])
 }
 
 function tableHosts(inputs: GatewayInputs, placed: readonly PlacedServer[]): Omit<RouteTableIntent, 'name'> {
+  const { view } = inputs;
   const hosts = buildVirtualHosts(inputs, placed);
-  return { hosts, otherwise: 'not-found', ...(leadsByName(hosts.values(), inputs.view) && { byName: true }) };
+  return { hosts, otherwise: 'not-found', ...(leadsByName(hosts.values(), view) && { byName: view.vantage.families }) };
 }
 
 function groupByListener(servers: readonly PlacedServer[]): (readonly [PlacedServer, ...PlacedServer[]])[] {

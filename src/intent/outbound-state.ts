@@ -244,12 +244,12 @@ export class OutboundState {
   #httpPort(key: string, unknown: OutboundIntent['unknown']): OutboundHttpPortIntent | undefined {
     const place = this.#places.get(key);
     if (place?.http === undefined) return undefined;
-    const { http, byName: isByName, ...rest } = place;
-    const byName = isByName ?? unknown === 'by-name';
+    const { http, byName: own, ...rest } = place;
+    const byName = own ?? (unknown === 'by-name' ? this.#changes.view.vantage.families : undefined);
     const { port } = place;
     if (http === 'port') {
       const hosts = this.#tables.get(port) ?? new VersionedMap();
-      return { ...rest, table: { name: String(port), hosts, otherwise: unknown, ...(byName && { byName: true }) } };
+      return { ...rest, table: { name: String(port), hosts, otherwise: unknown, ...(byName && { byName }) } };
     }
     // The place of a service that has addresses of its own: whatever host a request names, it came for this service.
     const host = this.#changes.extend(http.hostname, (view) =>
@@ -283,10 +283,10 @@ function unknownTraffic({ scope, mesh, settings }: ProxyView, before: UnknownTra
 }
 
 /** `before`, if it is the same. */
-function strangersOf({ mesh, settings }: ProxyView, before: StrangersIntent | undefined): StrangersIntent {
+function strangersOf({ mesh, settings, vantage }: ProxyView, before: StrangersIntent | undefined): StrangersIntent {
   const object = { apiVersion: 'v1', kind: 'ConfigMap', namespace: settings.rootNamespace, name: 'istio' };
   const security = strangersSecurity(mesh, { object, field: 'data.mesh.outboundTrafficPolicy.tls' });
-  const strangers = { security, connectTimeoutMs: mesh.connectTimeout };
+  const strangers = { security, connectTimeoutMs: mesh.connectTimeout, families: vantage.families };
   return isDeepStrictEqual(before, strangers) ? before! : strangers;
 }
 

@@ -2,6 +2,7 @@
 // What a sidecar does with the connections that its application opens: who listens where, service by service.
 import { isIP } from 'node:net';
 import { isRemote } from '../model/hosts.ts';
+import type { IpFamilies } from '../model/ip-families.ts';
 import type { ListeningPlace } from '../model/sidecar-scope.ts';
 import { listeningPlace } from '../model/sidecar-scope.ts';
 import { type MeshService, PROXY_PORTS, type ServicePort } from '../model/snapshot.ts';
@@ -20,7 +21,7 @@ export interface Place {
   readonly chains: TcpChainIntent[];
   open?: true;
   /** See RouteTableIntent. */
-  byName?: true;
+  byName?: IpFamilies;
 }
 
 /** A service's wish for a part of a place. */
@@ -32,7 +33,7 @@ export interface Claim {
   /** See TcpPortIntent. */
   readonly open?: true;
   /** See RouteTableIntent. */
-  readonly byName?: true;
+  readonly byName?: IpFamilies;
 }
 
 /** All claims of a service. */
@@ -98,7 +99,7 @@ function* claimsOf(view: ProxyView, service: MeshService, port: ServicePort): Ge
         address: '',
         http: 'port',
         chain: undefined,
-        ...(service.resolution === 'by-name' && { byName: true }),
+        ...(service.resolution === 'by-name' && { byName: view.vantage.families }),
       };
       return;
     case 'tcp':

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a request goes, and what is done to it. See types.ts.
-import type { DestinationRef, HashIntent } from './destination-types.ts';
+import type { DestinationRef, HashIntent, IpFamilies } from './destination-types.ts';
 import type { Origin } from './origin.ts';
 
 /**
@@ -14,8 +14,8 @@ export interface RouteTableIntent {
   /** By name, in no order: no domain is in two of them. */
   readonly hosts: ReadonlyMap<string, VirtualHostIntent>;
   readonly otherwise: UnknownTraffic | 'not-found';
-  /** Some of its requests go to names that they say themselves. */
-  readonly byName?: true;
+  /** Some of its requests go to names that they say themselves, which are looked up for these families. */
+  readonly byName?: IpFamilies;
 }
 
 export interface VirtualHostIntent {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a proxy should do, in the mesh's own terms: every default is resolved, every union is closed, and every node says
 // which object and field asked for it. Nothing here knows Envoy; all of it is plain data that JSON can carry.
-import type { ClientSecurity, DestinationIntent, DestinationRef, PoolIntent } from './destination-types.ts';
+import type { ClientSecurity, DestinationIntent, DestinationRef, IpFamilies, PoolIntent } from './destination-types.ts';
 import type { Origin } from './origin.ts';
 import type { RouteTableIntent, UnknownTraffic } from './route-types.ts';
 import type { TelemetryIntent } from './telemetry-types.ts';
@@ -42,6 +42,7 @@ export interface OutboundIntent {
 
 /** How names that no service has are dialled. */
 export interface StrangersIntent {
+  readonly families: IpFamilies;
   readonly security: Extract<ClientSecurity, { kind: 'plain' | 'tls' }>;
   readonly connectTimeoutMs: number;
 }
@@ -98,7 +99,7 @@ export interface TcpPolicyIntent {
   /** Endpoints to try until one takes the connection. Absent: 1. */
   readonly connectAttempts?: number;
   /** The name in the client's TLS is looked up, and this port of it dialled. */
-  readonly byNamePort?: number;
+  readonly byName?: { readonly port: number; readonly families: IpFamilies };
   /** The destination is an HTTP proxy, which is asked for a way to HOST:PORT first. */
   readonly tunnel?: { readonly method: 'CONNECT' | 'POST'; readonly host: string; readonly port: number };
 }

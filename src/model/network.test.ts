@@ -261,6 +261,19 @@ describe('gateways', () => {
     expect(store.answer(new Map([['lb.example.com', ['198.51.100.7', '198.51.100.8']]])).snapshot).toBe(before);
   });
 
+  test('addresses of both families are ways of two kinds to one and the same', () => {
+    const store = newStore();
+    store.apply([upsert('one', byService), upsert('two', gateway([{ hostname: 'lb.example.com' }]))]);
+    const ways = (...addresses: string[]) => {
+      store.answer(new Map([['lb.example.com', addresses]]));
+      const found = store.snapshot.index.networks.gateways.get('n2') ?? [];
+      return found.map(({ address, alternatives = [] }) => [address, ...alternatives].join(' '));
+    };
+    expect(ways('198.51.100.7', '198.51.100.8', '2001:db8::7')).toEqual(['198.51.100.7 2001:db8::7', '198.51.100.8']);
+    expect(ways('198.51.100.7', '2001:db8::7', '2001:db8::8')).toEqual(['198.51.100.7 2001:db8::7', '2001:db8::8']);
+    expect(ways('2001:db8::7', '2001:db8::8')).toEqual(['2001:db8::7', '2001:db8::8']);
+  });
+
   test('0.0.0.0 is no address yet', () => {
     const store = newStore();
     const { diagnostics } = store.apply([

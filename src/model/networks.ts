@@ -21,6 +21,8 @@ export interface NetworkMembers {
 export interface GatewayAddress {
   /** An IP address. */
   readonly address: string;
+  /** Of IPv6, where the same gateway has them beside that one of IPv4. */
+  readonly alternatives?: readonly string[];
   readonly port: number;
   /** `region/zone/subzone` as meshNetworks says, or ''. */
   readonly locality: string;

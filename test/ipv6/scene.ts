@@ -55,6 +55,14 @@ const SERVICE_PORTS = [
   { name: 'tcp', port: 5432 },
 ];
 
+/** Names outside of the mesh, all of them `stranger`; at .99 and ::99 is nobody. */
+const OUTER_NAMES = `
+10.88.0.99 half.example.test half.wild.test
+fd88::14 half.example.test half.wild.test six.wild.test
+10.88.0.14 other.wild.test
+fd88::99 other.wild.test
+`;
+
 function putObjects(kube: KubeFixture): void {
   for (const name of ['istio-system', 'default']) {
     const labels = { 'istio-injection': name === 'default' ? 'enabled' : 'disabled' };
@@ -96,6 +104,15 @@ function putObjects(kube: KubeFixture): void {
       servers: [{ port: { number: GATEWAY_PORT, name: 'http', protocol: 'HTTP' }, hosts: [OUTER_HOST] }],
     },
   } as KubeObject);
+  const outer = { 'half.example.test': 'DNS_ROUND_ROBIN', '*.wild.test': 'DYNAMIC_DNS' };
+  for (const [host, resolution] of Object.entries(outer)) {
+    kube.put(`${istio}/serviceentries`, {
+      apiVersion: 'networking.istio.io/v1',
+      kind: 'ServiceEntry',
+      metadata: metadata(resolution.toLowerCase().replace('_', '-')),
+      spec: { hosts: [host], ports: [{ number: 8080, name: 'http', protocol: 'HTTP' }], resolution },
+    } as KubeObject);
+  }
   kube.put(`${istio}/virtualservices`, {
     apiVersion: 'networking.istio.io/v1',
     kind: 'VirtualService',
@@ -180,7 +197,7 @@ for (const spec of PODS) {
     'istio/root-cert.pem': (root['data'] as Record<string, string>)['root-cert.pem'] ?? '',
   };
   // With both, a resolver takes what it prefers; a name of an IPv6 cluster has one address.
-  const pod = await TestPod.start(spec, join(dir, spec.name), { hosts: `${hosts[0]}\n`, secrets });
+  const pod = await TestPod.start(spec, join(dir, spec.name), { hosts: `${hosts[0]}\n${OUTER_NAMES}`, secrets });
   pods.set(spec.name, pod);
   if (spec.proxy === 'none') continue;
   if (spec.proxy === undefined) await writeRules(pod);
@@ -216,6 +233,11 @@ const CALLS: Readonly<Record<string, readonly [from: string, call: PodCall]>> = 
   'six, to its own address': ['six', http('fd88::12')],
   'four, HTTP to a server of both': ['four', http('10.96.0.10', 'web:8080')],
   'four, HTTP to a server with IPv6 alone': ['four', http('10.96.0.10', 'only-six:8080')],
+  'both, to a name that nobody answers for by IPv4': ['client', http('10.99.0.1', 'half.example.test:8080')],
+  'both, below a wildcard, nobody by IPv4': ['client', http('10.99.0.1', 'half.wild.test:8080')],
+  'both, below a wildcard, nobody by IPv6': ['client', http('10.99.0.1', 'other.wild.test:8080')],
+  'six, below a wildcard': ['six', http('fd99::1', 'half.wild.test:8080')],
+  'four, below a wildcard': ['four', http('10.99.0.1', 'other.wild.test:8080')],
   'gateway by IPv6': ['stranger', { ...http('fd88::15', OUTER_HOST), port: GATEWAY_PORT }],
   'gateway by IPv4': ['stranger', { ...http('10.88.0.15', OUTER_HOST), port: GATEWAY_PORT }],
   'kubelet to six: is Envoy ready?': ['stranger', { ...http('fd88::12'), port: HEALTH_PORT, path: HEALTH_PATH }],

@@ -10,6 +10,7 @@ import {
   type ResponseMapperSchema,
   HttpConnectionManager_ServerHeaderTransformation as ServerHeader,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import type { IpFamilies } from '../../intent/destination-types.ts';
 import type { EdgeIntent, ForwardedCertificates, HeadersIntent, SideTelemetry } from '../../intent/telemetry-types.ts';
 import type { OnDemand } from '../../intent/types.ts';
 import { keptCase } from '../header-case.ts';
@@ -32,7 +33,7 @@ export interface HttpManagerOptions {
   readonly secured?: boolean;
   readonly onDemand?: OnDemand | undefined;
   /** See RouteTableIntent. */
-  readonly byName?: true | undefined;
+  readonly byName?: IpFamilies | undefined;
 }
 
 export function httpConnectionManager(options: HttpManagerOptions): Filter {

@@ -5,6 +5,7 @@ import {
   type HttpFilter,
   HttpFilterSchema,
 } from '#gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts';
+import type { IpFamilies } from '../../intent/destination-types.ts';
 import type { OnDemand } from '../../intent/types.ts';
 import { byNameFilter } from './by-name.ts';
 import { corsFilter } from './cors.ts';
@@ -25,7 +26,7 @@ export interface HttpFilterOptions {
   /** What of its configuration the proxy fetches when a request needs it. */
   readonly onDemand?: OnDemand | undefined;
   /** Some requests go to names that they say themselves. */
-  readonly byName?: true | undefined;
+  readonly byName?: IpFamilies | undefined;
   /** See HeadersIntent. */
   readonly noEnvoyHeaders?: true | undefined;
 }
@@ -35,7 +36,7 @@ export function httpFilters(
   { onDemand, byName, noEnvoyHeaders }: HttpFilterOptions = {},
 ): HttpFilter[] {
   const fetching = onDemand === undefined ? [] : FETCHING[onDemand];
-  const lookingUp = byName ? [byNameFilter] : [];
+  const lookingUp = byName ? [() => byNameFilter(byName)] : [];
   const router = () => routerFilter(noEnvoyHeaders);
   return [...fetching, ...(side === 'client' ? CLIENT_SIDE : []), ...lookingUp, router].map((make) => {
     const { name, config } = make();

@@ -43,7 +43,7 @@ export function chainName(to: readonly TcpShare[]): string {
 
 /** What has to be known before a connection can go on. */
 export function lookUps(policy: TcpPolicyIntent | undefined): Filter[] {
-  return policy?.byNamePort === undefined ? [] : [byServerNameFilter(policy.byNamePort)];
+  return policy?.byName === undefined ? [] : [byServerNameFilter(policy.byName)];
 }
 
 export function tcpProxy(options: TcpProxyOptions): Filter {

@@ -110,21 +110,19 @@ export function isNoSuchName(error: unknown): boolean {
 }
 
 /**
- * By DNS, IPv4 before IPv6; a name that the DNS does not know may stand in /etc/hosts. Not by `lookup` alone: each of its
+ * By DNS, of both families; a name that the DNS does not know may stand in /etc/hosts. Not by `lookup` alone: each of its
  * questions keeps a thread, of which there are four, for as long as a DNS server that is away lets it wait.
  */
 async function resolveName(name: string): Promise<readonly string[]> {
   const resolver = new Resolver({ timeout: 2_000, tries: 2 });
-  let missing: unknown;
-  for (const ask of [() => resolver.resolve4(name), () => resolver.resolve6(name)]) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!isNoSuchName(error)) throw error;
-      missing = error;
-    }
-  }
+  const answers = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
+  const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+  // Some DNS servers never answer for IPv6: what they know of IPv4 holds all the same.
+  if (addresses.length > 0) return addresses;
+  const faults = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as Error] : []));
+  const fault = faults.find((each) => !isNoSuchName(each));
+  if (fault !== undefined) throw fault;
   const found = await lookup(name, { all: true }).catch(() => []);
-  if (found.length === 0) throw missing;
+  if (found.length === 0) throw faults[0];
   return found.map(({ address }) => address);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asks as an application does: the name by the pod's DNS, the request into the pod's own sidecar.
-import { lookup } from 'node:dns/promises';
 import { request } from 'node:http';
+import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { dialledAddresses } from './dialled-addresses.ts';
 import type { Answer, HttpOutcome, ProbeReply, Question } from './wire.ts';
 
 const ATTEMPT_MS = 3_000;
@@ -16,8 +17,8 @@ export async function ask(question: Question, wanted: string): Promise<Answer> {
   const deadline = performance.now() + question.patienceMs;
   for (let attempts = 1; ; attempts += 1) {
     const found = await resolve(question.host);
-    const address = 'addresses' in found ? found.addresses[0] : question.address;
-    const outcome = address === undefined ? { error: 'there is no address to dial' } : await get(question, address);
+    const addresses = 'addresses' in found ? found.addresses : [question.address].filter((each) => each !== undefined);
+    const outcome = addresses.length === 0 ? { error: 'there is no address to dial' } : await get(question, addresses);
     const isLast = performance.now() >= deadline;
     const isNamed = 'addresses' in found || !question.byName;
     if (isLast || (isNamed && isAnswerOf(outcome, wanted))) return { podMs, lookup: found, attempts, outcome };
@@ -42,18 +43,22 @@ export function readReply(outcome: Answer['outcome']): ProbeReply | undefined {
 
 async function resolve(host: string): Promise<Answer['lookup']> {
   try {
-    const found = await lookup(host, { all: true, family: 4 });
-    return { addresses: found.map(({ address }) => address) };
+    return { addresses: await dialledAddresses(host) };
   } catch (error) {
     return { error: (error as NodeJS.ErrnoException).code ?? (error as Error).message };
   }
 }
 
-function get({ host, port }: Question, address: string): Promise<HttpOutcome | { error: string }> {
+/** Of several addresses one after another is tried (RFC 8305), as most clients do. */
+function get({ host, port }: Question, addresses: readonly string[]): Promise<HttpOutcome | { error: string }> {
   const startedAt = performance.now();
+  const all = addresses.map((address) => ({ address, family: isIP(address) }));
   return new Promise((settle) => {
     const asked = request(
-      { host: address, port, path: '/', headers: { host: `${host}:${port}` }, agent: false, timeout: ATTEMPT_MS },
+      {
+        ...{ host, port, path: '/', headers: { host: `${host}:${port}` }, agent: false, timeout: ATTEMPT_MS },
+        lookup: (_name, _options, found) => found(null, all),
+      },
       (response) => {
         let body = '';
         response.setEncoding('utf8').on('data', (text: string) => {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dials a gateway past the sidecar: is the port open, what speaks there, whose certificates does it show.
-import { lookup } from 'node:dns/promises';
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type DetailedPeerCertificate } from 'node:tls';
+import { dialledAddresses } from './dialled-addresses.ts';
 import type { Door, DoorSight, TcpOutcome, TlsOutcome } from './wire.ts';
 
 const STEP_MS = 3_000;
@@ -24,7 +24,7 @@ export async function examine(door: Door): Promise<DoorSight> {
 async function addressesOf(address: string): Promise<string[]> {
   if (isIP(address) !== 0) return [address];
   try {
-    return (await lookup(address, { all: true, family: 4 })).map((found) => found.address);
+    return await dialledAddresses(address);
   } catch {
     return [];
   }

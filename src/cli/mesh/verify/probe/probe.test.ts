@@ -65,7 +65,11 @@ test('it is asked again until the right one answers; and by address where the na
   });
   const port = await listen(server);
   const answer = await ask({ host: 'localhost', port, byName: true, patienceMs: 5_000 }, 'wanted');
-  expect(answer).toMatchObject({ attempts: 3, lookup: { addresses: ['127.0.0.1'] }, outcome: { status: 200 } });
+  expect(answer).toMatchObject({
+    attempts: 3,
+    lookup: { addresses: expect.arrayContaining(['127.0.0.1']) },
+    outcome: { status: 200 },
+  });
   const question = { host: 'nobody.invalid', address: '127.0.0.1', port, patienceMs: 0 };
   const unnamed = await ask({ ...question, byName: true }, 'wanted');
   expect(unnamed).toMatchObject({ lookup: { error: expect.any(String) }, outcome: { status: 200 } });
