@@ -77,9 +77,8 @@ export class EchoServer {
     this.#http1.on('request', answer).on('upgrade', (req, socket) => this.#upgrade(req, socket as Socket));
     this.#http1.on('connect', (req, socket) => this.#connect(req, socket as Socket));
     this.#http2.on('connect', (req: Http2ServerRequest, res: Http2ServerResponse) => {
-      res.writeHead(200);
-      this.#tunnels.set(endsOf(req.socket), req.authority);
-      this.#sniff(res.stream, req.socket);
+      if (req.headers[':protocol'] === undefined) this.#tunnel(req, res);
+      else this.#upgradeStream(req, res);
     });
     this.#http2.on('request', answer).on('sessionError', () => {});
     this.#http1.on('clientError', (_, socket) => socket.destroy());
@@ -248,6 +247,18 @@ export class EchoServer {
     };
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
     socket.end(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('')}\r\n`);
+  }
+
+  /** What an upgrade is in HTTP/2 (RFC 8441): a CONNECT with a protocol. */
+  #upgradeStream(req: Http2ServerRequest, res: Http2ServerResponse): void {
+    res.writeHead(200, { ...ANSWER_HEADERS, [ARRIVAL_HEADER]: this.#arrived(req) });
+    res.end();
+  }
+
+  #tunnel(req: Http2ServerRequest, res: Http2ServerResponse): void {
+    res.writeHead(200);
+    this.#tunnels.set(endsOf(req.socket), req.authority);
+    this.#sniff(res.stream, req.socket);
   }
 
   #connect(req: IncomingMessage, socket: Socket): void {
