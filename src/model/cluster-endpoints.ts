@@ -19,6 +19,9 @@ export interface NamedService {
 type EntryName = string;
 type ServiceName = string;
 
+/** What a need begins with that is a name to look up. */
+const NAME = 'name ';
+
 export class ClusterEndpoints {
   readonly #dnsDomain: string;
   readonly #needs = new Map<EntryName, readonly string[]>();
@@ -26,7 +29,8 @@ export class ClusterEndpoints {
   readonly #needing = new Map<string, Set<EntryName>>();
   readonly #dirty = new Set<EntryName>();
   #answers: ReadonlyMap<string, readonly string[]> = new Map();
-  #names: readonly string[] = [];
+  /** undefined: they are others now than they were. */
+  #names: readonly string[] | undefined = [];
 
   constructor(dnsDomain: string) {
     this.#dnsDomain = dnsDomain;
@@ -34,14 +38,17 @@ export class ClusterEndpoints {
 
   /** Names that somebody has to look up, sorted; see `setAnswers`. */
   get names(): readonly string[] {
+    this.#names ??= [...this.#needing.keys()]
+      .flatMap((need) => (need.startsWith(NAME) ? [need.slice(NAME.length)] : []))
+      .sort();
     return this.#names;
   }
 
   setAnswers(answers: ReadonlyMap<string, readonly string[]>): void {
     const before = this.#answers;
     this.#answers = answers;
-    for (const name of this.#names) {
-      if (`${before.get(name) ?? ''}` !== `${answers.get(name) ?? ''}`) this.#touch(`name ${name}`);
+    for (const name of this.names) {
+      if (`${before.get(name) ?? ''}` !== `${answers.get(name) ?? ''}`) this.#touch(`${NAME}${name}`);
     }
   }
 
@@ -50,11 +57,10 @@ export class ClusterEndpoints {
     const before = this.#needs.get(name);
     const needs = entry?.spec.traffic === undefined ? [] : this.#needsOf(entry.spec);
     if (before === undefined && needs.length === 0 && entry?.spec.traffic === undefined) return;
-    for (const need of before ?? []) this.#needing.get(need)?.delete(name);
     if (entry?.spec.traffic === undefined) this.#needs.delete(name);
     else this.#needs.set(name, needs);
-    for (const need of needs) this.#needing.set(need, (this.#needing.get(need) ?? new Set()).add(name));
-    if ([...(before ?? []), ...needs].some((need) => need.startsWith('name '))) this.#nameAgain();
+    for (const need of needs) this.#add(need, name);
+    for (const need of before ?? []) if (!needs.includes(need)) this.#remove(need, name);
     this.#dirty.add(name);
   }
 
@@ -90,14 +96,26 @@ export class ClusterEndpoints {
     const needs = endpoints.flatMap(({ address }) => {
       const service = serviceNamed(address, this.#dnsDomain);
       if (service !== undefined) return [`service ${service}`];
-      return address === '' || isIP(address) !== 0 ? [] : [`name ${address}`];
+      return address === '' || isIP(address) !== 0 ? [] : [`${NAME}${address}`];
     });
     return [...new Set(needs)];
   }
 
-  #nameAgain(): void {
-    const all = [...this.#needs.values()].flat().filter((need) => need.startsWith('name '));
-    this.#names = [...new Set(all.map((need) => need.slice('name '.length)))].sort();
+  #add(need: string, entry: EntryName): void {
+    const entries = this.#needing.get(need);
+    if (entries !== undefined) entries.add(entry);
+    else {
+      this.#needing.set(need, new Set([entry]));
+      if (need.startsWith(NAME)) this.#names = undefined;
+    }
+  }
+
+  #remove(need: string, entry: EntryName): void {
+    const entries = this.#needing.get(need);
+    entries?.delete(entry);
+    if (entries?.size !== 0) return;
+    this.#needing.delete(need);
+    if (need.startsWith(NAME)) this.#names = undefined;
   }
 
   #touch(need: string): void {

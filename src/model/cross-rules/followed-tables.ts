@@ -16,6 +16,7 @@ import { type Claim, claimsOf, compareClaims } from './addresses.ts';
 import { ruledHosts } from './claims.ts';
 import { factsOf, type Known, type RuleFacts } from './known.ts';
 import { httpPorts, selectorKeys } from './ports.ts';
+import { type PortFacts, PortsBelow, wildcardHosts } from './ports-below.ts';
 import { servedByTargets } from './served-hosts.ts';
 
 type Services = readonly MeshService[];
@@ -24,6 +25,7 @@ type Policies = readonly RuleFacts[];
 /** Of one version of the index. */
 export interface Tables {
   readonly hosts: VersionedMap<string, Services>;
+  readonly below: VersionedMap<string, readonly PortFacts[]>;
   /** Of a host's rules. */
   readonly policies: VersionedMap<string, Policies>;
   readonly wildcards: Known['policies']['wildcards'];
@@ -39,7 +41,7 @@ export interface Tables {
 }
 
 /** Those whose readers are noted. */
-const READ = ['hosts', 'policies', 'gateways', 'http', 'selecting', 'blocks'] as const;
+const READ = ['hosts', 'below', 'policies', 'gateways', 'http', 'selecting', 'blocks'] as const;
 
 export class FollowedTables {
   readonly known: Known;
@@ -49,11 +51,14 @@ export class FollowedTables {
   readonly #hosts: FollowedMap<Services, Services>;
   readonly #policies: FollowedMap<MeshIndex['destinationRules'], Policies>;
   readonly #ruled: RuleTable<VirtualService>;
+  readonly #below = new PortsBelow();
+  #wildcardHosts: ReadonlySet<string> = new Set();
   readonly #claims = new Map<ServiceKey, readonly Claim[]>();
   readonly #lengths = new Map<number, number>();
   #index: MeshIndex | undefined;
   #now: Tables = {
     hosts: new VersionedMap(),
+    below: new VersionedMap(),
     policies: new VersionedMap(),
     wildcards: [],
     gateways: new VersionedMap(),
@@ -83,6 +88,7 @@ export class FollowedTables {
     this.known = {
       settings,
       hosts: recorded('hosts', () => this.#now.hosts),
+      below: recorded('below', () => this.#now.below),
       gateways: recorded('gateways', () => this.#now.gateways),
       policies,
       selecting: recorded('selecting', () => this.#now.selecting),
@@ -105,8 +111,11 @@ export class FollowedTables {
     const policies = yield* this.#policies.of(index.hostRules.byHost, new ReadChanges());
     const blocks = yield* regroup(older.blocks, this.#claimChanges(changes), ({ bits }) => [bits], compareClaims);
     yield* this.#ruled.update(differences(before?.writtenRules ?? [], index.writtenRules));
+    if (before?.writtenRules !== index.writtenRules) this.#wildcardHosts = wildcardHosts(index.writtenRules);
+    const hosts = yield* this.#hosts.of(index.servicesByHost, moved);
     this.#now = {
-      hosts: yield* this.#hosts.of(index.servicesByHost, moved),
+      hosts,
+      below: yield* this.#below.of(this.#wildcardHosts, older.hosts, hosts),
       policies,
       wildcards: wildcardsOf(index, policies, older.wildcards),
       gateways: listed(older.gateways, before?.gateways, index.gateways),

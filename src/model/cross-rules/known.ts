@@ -4,6 +4,7 @@ import type { DiagnosticCode, ObjectRef } from '../../api/diagnostics.ts';
 import type { Gateway } from '../../api/gateway.ts';
 import type { HostTable } from '../hosts.ts';
 import type { MeshService, MeshSettings } from '../snapshot.ts';
+import type { PortFacts } from './ports-below.ts';
 
 /** Says one thing of one object, in its words and with its line. */
 export type Say = (ref: ObjectRef, code: DiagnosticCode, field: string, message: string, cure: string) => void;
@@ -14,6 +15,8 @@ export interface Known {
   readonly settings: MeshSettings;
   /** What stands in the place of another service of the mesh has that one's ports. */
   readonly hosts: HostIndex;
+  /** Of wildcards that are hosts of rules. */
+  readonly below: ReadonlyMap<string, readonly PortFacts[]>;
   /** By NAMESPACE/NAME. */
   readonly gateways: ReadonlyMap<string, Gateway>;
   /** By the hosts of the rules. */

@@ -12,6 +12,7 @@ import { checkServers } from './gateway-servers.ts';
 import { factsOf, type HostIndex, type Known, type Say } from './known.ts';
 import { checkNetworks } from './networks.ts';
 import { checkOpenPorts, checkPorts, checkTargets, httpPorts, selectorKeys } from './ports.ts';
+import { portsBelow, wildcardHosts } from './ports-below.ts';
 import { checkGeneral, checkProviders } from './providers.ts';
 import { checkJoined, checkReach } from './reach.ts';
 import { checkDestinations, checkGateways, checkRulesOfHost } from './references.ts';
@@ -36,9 +37,12 @@ export class PreviewChecks {
   diagnose(index: MeshIndex, { kind, namespace, name }: ObjectRef): Diagnostic[] {
     const { services, destinationRules, gateways, settings } = index;
     const { sorted, hosts } = this.#services.get([services], '', () => servicesOf(index));
+    const isIt = ({ ref }: { readonly ref: ObjectRef }) => ref.namespace === namespace && ref.name === name;
+    const wildcards = kind === 'VirtualService' ? [...wildcardHosts(index.writtenRules.filter(isIt))] : [];
     const known: Known = {
       settings,
       hosts,
+      below: new Map(wildcards.map((host) => [host, portsBelow(host, hosts)])),
       policies: this.#policies.get([destinationRules], '', () => policiesOf(index)),
       selecting: this.#selecting.get([services], '', () => byKeys(sorted, selectorKeys)),
       gateways: this.#gateways.get(
@@ -47,7 +51,6 @@ export class PreviewChecks {
         () => new Map(gateways.map((gateway) => [`${gateway.ref.namespace}/${gateway.ref.name}`, gateway])),
       ),
     };
-    const isIt = ({ ref }: { readonly ref: ObjectRef }) => ref.namespace === namespace && ref.name === name;
     return diagnosticsOf(
       saidBy((say) => {
         switch (kind) {

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Routes that no connection comes to: of protocols that the host does not speak, and of ports that it does not have.
 
-import { covers } from '../../api/names.ts';
 import { takesAll } from '../../api/route-coverage.ts';
 import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
 import { qualifyHost } from '../hosts.ts';
 import { qualifyGateway } from '../qualify-gateway.ts';
-import { compareKeys } from '../service-facts.ts';
-import type { MeshService } from '../snapshot.ts';
 import { boundGateways } from '../view.ts';
-import type { HostIndex, Known, Say } from './known.ts';
+import type { Known, Say } from './known.ts';
+import type { PortFacts } from './ports-below.ts';
 
 const SPEAKS = {
   http: { protocols: ['http', 'http2', 'auto'], what: 'HTTP', prefix: 'http-' },
@@ -18,12 +16,12 @@ const SPEAKS = {
 } as const;
 
 export function checkReach(vs: VirtualService, known: Known, say: Say): void {
-  const services = isForMesh(vs.spec) ? servicesOf(vs, known) : [];
+  const served = isForMesh(vs.spec) ? servedPorts(vs, known) : undefined;
   const gateways = new Set(boundGateways(vs).flatMap((name) => known.gateways.get(name) ?? []));
-  checkProtocols(vs, services, say);
-  if (services.length === 0 && gateways.size === 0) return;
+  checkProtocols(vs, served, say);
+  if (served === undefined && gateways.size === 0) return;
   const ports = new Set([
-    ...services.flatMap((service) => service.ports.map((port) => port.number)),
+    ...(served ?? []).map((port) => port.number),
     ...[...gateways].flatMap((gateway) => gateway.spec.servers.map((server) => server.port.number)),
   ]);
   for (const name of ['http', 'tls', 'tcp'] as const) {
@@ -44,31 +42,30 @@ export function checkReach(vs: VirtualService, known: Known, say: Say): void {
   }
 }
 
-function servicesOf(vs: VirtualService, { settings, hosts }: Known): readonly MeshService[] {
-  return vs.spec.hosts.flatMap((raw) => servicesNamed(qualifyHost(raw, vs.ref.namespace, settings.dnsDomain), hosts));
-}
-
-function servicesNamed(host: string, hosts: HostIndex): readonly MeshService[] {
-  if (!host.startsWith('*')) return hosts.get(host) ?? [];
-  // The hosts are in the order of events, which must not show.
-  const covered = [...hosts].flatMap(([name, services]) => (covers(host, name) ? [services] : []));
-  return covered.sort(([a], [b]) => compareKeys(a!, b!)).flat();
+/** undefined: nobody knows any of its hosts. */
+function servedPorts(vs: VirtualService, { settings, hosts, below }: Known): readonly PortFacts[] | undefined {
+  const found = vs.spec.hosts.flatMap((raw): (readonly PortFacts[])[] => {
+    const host = qualifyHost(raw, vs.ref.namespace, settings.dnsDomain);
+    if (!host.startsWith('*')) return (hosts.get(host) ?? []).map(({ ports }) => ports);
+    const ports = below.get(host) ?? [];
+    return ports.length === 0 ? [] : [ports];
+  });
+  return found.length === 0 ? undefined : found.flat();
 }
 
 /** For sidecars a route needs a port that speaks what it routes. */
-function checkProtocols(vs: VirtualService, services: readonly MeshService[], say: Say): void {
+function checkProtocols(vs: VirtualService, ports: readonly PortFacts[] | undefined, say: Say): void {
   if (!isForMesh(vs.spec) || boundGateways(vs).length > 0) return;
   for (const name of ['http', 'tls', 'tcp'] as const) {
     if (vs.spec[name].length === 0) continue;
     const { protocols, what, prefix } = SPEAKS[name];
     const hosts = vs.spec.hosts.join(', ');
-    if (services.length === 0) {
+    if (ports === undefined) {
       if (name === 'http') continue;
       const message = `no service ${hosts} is known, so no connection comes to these routes`;
       say(vs.ref, 'ISM0120', `spec.${name}`, message, 'create the Service or ServiceEntry, or write the name in full');
       continue;
     }
-    const ports = services.flatMap((service) => service.ports);
     if (ports.some((port) => (protocols as readonly string[]).includes(port.protocol))) continue;
     const found = ports.map((port) => `${port.number} ${port.protocol}`).join(', ') || 'none';
     const message = `no port of ${hosts} speaks ${what} (${found}), so nothing comes to these routes`;
