@@ -141,7 +141,7 @@ describe.skipIf(envoyPath === undefined)('Telemetry objects', () => {
 
   test('change and remove labels of metrics, and turn some off', async () => {
     const labels = await counted(pair.server, 'istio_requests_total', { response_code: '503' }, 1);
-    expect(labels).toMatchObject({ path: '/broken', team: 'red' });
+    expect(labels).toMatchObject({ path: '/broken', team: 'red', code: '503' });
     expect(labels).not.toHaveProperty('source_principal');
     expect(await pair.server.admin('/stats/prometheus')).not.toContain('istio_request_bytes');
     // Where the other Telemetry does not reach, they are as usual.
@@ -227,6 +227,7 @@ const OF_SHOP = {
             source_principal: { operation: 'REMOVE' },
             path: { operation: 'UPSERT', value: 'request.path' },
             team: { value: "'red'" },
+            code: { value: 'string(response.code)' },
           },
         },
       ],

@@ -65,12 +65,12 @@ export function struct<F extends Fields>(fields: F, description?: string): Shape
     schema: structSchema(fields, description),
     decode(raw, at) {
       if (!isRecord(raw)) return wrongType(raw, 'an object', at);
-      for (const name of Object.keys(raw)) if (!(name in fields)) reportUnknown(name, names, at);
+      const given = byName(raw, fields, at);
       const value: Record<string, unknown> = {};
       let whole = true;
       for (const name of names) {
         const field = fields[name]!;
-        const result = decodeField(field, name, raw[name], at);
+        const result = decodeField(field, name, given[name], at);
         if (field.presence === 'refused' || field.presence === 'idle') continue;
         if (result.failed) whole = false;
         value[name] = result.value;
@@ -78,6 +78,19 @@ export function struct<F extends Fields>(fields: F, description?: string): Shape
       return whole ? (value as Decoded<F>) : undefined;
     },
   };
+}
+
+/** A member may have its name in Protobuf, too (`resource_detectors`), as Istio's own documents write some. */
+function byName(raw: Record<string, unknown>, fields: Fields, at: At): Record<string, unknown> {
+  const unknown = Object.keys(raw).filter((name) => !(name in fields));
+  if (unknown.length === 0) return raw;
+  const given = { ...raw };
+  for (const name of unknown) {
+    const own = name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+    if (own in fields && given[own] === undefined) given[own] = raw[name];
+    else reportUnknown(name, Object.keys(fields), at);
+  }
+  return given;
 }
 
 function decodeField(

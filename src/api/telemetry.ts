@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // telemetry.istio.io Telemetry: https://istio.io/latest/docs/reference/config/telemetry/
-import { expression } from './expression.ts';
+import { expression, textExpression } from './expression.ts';
 import type { Kind, MeshObject } from './kind.ts';
 import {
   bool,
@@ -81,7 +81,7 @@ const NOT_COUNTED = ['GRPC_REQUEST_MESSAGES', 'GRPC_RESPONSE_MESSAGES'] as const
 const METRIC_NAMES = Object.keys(METRICS) as (keyof typeof METRICS)[];
 
 const tagOverride = checked(
-  struct({ operation: defaulted(choice(['UPSERT', 'REMOVE']), 'UPSERT'), value: optional(expression) }),
+  struct({ operation: defaulted(choice(['UPSERT', 'REMOVE']), 'UPSERT'), value: optional(textExpression) }),
   (value, at) => {
     if (value.operation === 'UPSERT' && value.value === undefined) {
       at.report.add('ISM0001', `${at.field}.value`, 'UPSERT needs a value', 'add a CEL expression, or use REMOVE');
