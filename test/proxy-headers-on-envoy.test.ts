@@ -41,48 +41,60 @@ describe.skipIf(envoyPath === undefined)('between sidecars', () => {
   });
 });
 
-describe.skipIf(envoyPath === undefined)('a gateway behind a load balancer that speaks the PROXY protocol', () => {
+describe.skipIf(envoyPath === undefined)('where load balancers speak the PROXY protocol', () => {
   const asked: http.IncomingHttpHeaders[] = [];
   const app = http.createServer((request, response) => {
     asked.push(request.headers);
     response.end('hello');
   });
-  let envoy: RunningEnvoy;
-  let port: number;
+  const envoys: RunningEnvoy[] = [];
+  const FROM = 'PROXY TCP4 203.0.113.7 192.0.2.1 40000 80\r\n';
 
   beforeAll(async () => {
     app.listen(0, '127.0.0.1');
     await once(app, 'listening');
+  });
+  afterAll(async () => {
+    await Promise.all(envoys.map((envoy) => envoy.stop()));
+    app.close();
+  });
+
+  /** The port of a gateway with the label `istio`. */
+  async function gateway(istio: string): Promise<number> {
     const settings = { trustDomain: 'cluster.local', dnsDomain: 'cluster.local', rootNamespace: 'istio-system' };
     const store = new MeshStore({ ...settings, configCluster: 'cluster1' });
-    const objects = gatewayObjects((app.address() as AddressInfo).port);
+    const objects = gatewayObjects((app.address() as AddressInfo).port, istio);
     const { snapshot, diagnostics } = store.apply(
       objects.map((object) => ({ kind: 'upsert', cluster: 'cluster1', object })),
     );
     expect(diagnostics.filter(({ severity }) => severity === 'error')).toEqual([]);
-    const proxy = meshProxy({ kind: 'gateway', namespace: 'istio-system', labels: { istio: 'ingressgateway' } });
+    const proxy = meshProxy({ kind: 'gateway', namespace: 'istio-system', labels: { istio } });
     const { desired } = compileProxy(snapshot, proxy, new CompileCache());
     const bootstrap = fromBinary(BootstrapSchema, staticBootstrap(desired));
     const [listener, ...others] = bootstrap.staticResources!.listeners.filter(({ name }) => name.endsWith('_8080'));
     expect(others).toEqual([]);
     listener!.address = socketAddress('127.0.0.1', 0);
     bootstrap.staticResources!.listeners = [listener!];
-    envoy = await RunningEnvoy.start(envoyPath!, bootstrap);
-    [port] = [...(await envoy.listeners()).values()] as [number];
-  });
-  afterAll(async () => {
-    await envoy?.stop();
-    app.close();
-  });
+    const envoy = await RunningEnvoy.start(envoyPath!, bootstrap);
+    envoys.push(envoy);
+    const [port] = [...(await envoy.listeners()).values()] as [number];
+    return port;
+  }
 
-  test('believes it who connects', async () => {
-    expect(await said(port, 'PROXY TCP4 203.0.113.7 192.0.2.1 40000 80\r\n')).toMatch(/^HTTP\/1.1 200/);
-    expect(asked[0]!['x-forwarded-for']).toBe('203.0.113.7');
-  });
-
-  test('takes no connection of which that is not said', async () => {
+  test('a gateway behind one believes it who connects, and takes no connection of which that is not said', async () => {
+    const port = await gateway('ingressgateway');
+    expect(await said(port, FROM)).toMatch(/^HTTP\/1.1 200/);
+    expect(asked.pop()!['x-forwarded-for']).toBe('203.0.113.7');
     expect(await said(port, '')).toBe('');
-    expect(asked).toHaveLength(1);
+    expect(asked).toEqual([]);
+  });
+
+  test('an egress gateway serves sidecars, which send no such header, and believes one that is sent', async () => {
+    const port = await gateway('egressgateway');
+    expect(await said(port, '')).toMatch(/^HTTP\/1.1 200/);
+    expect(asked.pop()!['x-forwarded-for']).not.toBe('203.0.113.7');
+    expect(await said(port, FROM)).toMatch(/^HTTP\/1.1 200/);
+    expect(asked.pop()!['x-forwarded-for']).toBe('203.0.113.7');
   });
 });
 
@@ -99,7 +111,7 @@ async function said(port: number, first: string): Promise<string> {
   return answer;
 }
 
-function gatewayObjects(appPort: number): KubeObject[] {
+function gatewayObjects(appPort: number, istio: string): KubeObject[] {
   const metadata = { name: 'edge', namespace: 'istio-system' };
   const host = 'shop.observability.svc.cluster.local';
   const server = { port: { number: 8080, name: 'http', protocol: 'HTTP' }, hosts: ['*'] };
@@ -116,7 +128,7 @@ function gatewayObjects(appPort: number): KubeObject[] {
       apiVersion: 'networking.istio.io/v1',
       kind: 'Gateway',
       metadata,
-      spec: { selector: { istio: 'ingressgateway' }, servers: [server] },
+      spec: { selector: { istio }, servers: [server] },
     },
     {
       apiVersion: 'networking.istio.io/v1',

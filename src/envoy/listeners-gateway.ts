@@ -45,8 +45,8 @@ function inFront(
   inspectors: readonly ListenerFilter[],
   chains: readonly TcpChainIntent[] = [],
 ) {
-  const isOfMesh = chains.some(({ use }) => use === 'sni');
-  const listenerFilters = [...(edge?.proxyProtocol ? [proxyProtocol(isOfMesh)] : []), ...inspectors];
+  const isOptional = edge?.proxyProtocol === 'optional' || chains.some(({ use }) => use === 'sni');
+  const listenerFilters = [...(edge?.proxyProtocol ? [proxyProtocol(isOptional)] : []), ...inspectors];
   return listenerFilters.length === 0 ? {} : { listenerFilters };
 }
 

@@ -134,7 +134,8 @@ function telemetryOf({ index, view, proxy }: IntentInputs, cache: IntentCache): 
   );
   // Without collectors, no service matters.
   const seen = needsCollectors(view.mesh) ? [view.mesh, view.serviceOf, ...own] : [view.mesh, ...own];
-  return cache.telemetry.get(seen, '', () => buildTelemetry(view, own));
+  const atExit = proxy.kind === 'gateway' && isExit(proxy);
+  return cache.telemetry.get(seen, atExit ? 'exit' : '', () => buildTelemetry(view, own, atExit));
 }
 
 const NO_SERVICES: readonly MeshService[] = [];

@@ -28,8 +28,8 @@ export interface EdgeIntent {
   /** Proxies in front of it, whose entries of X-Forwarded-For are true. */
   readonly trustedProxies: number;
   readonly certificates: ForwardedCertificates;
-  /** Who connects is told by the PROXY protocol's header, before everything else. */
-  readonly proxyProtocol?: true;
+  /** Who connects is told by the PROXY protocol's header, before everything else; `optional`: by those who send one. */
+  readonly proxyProtocol?: 'required' | 'optional';
 }
 
 /** What becomes of X-Forwarded-Client-Cert. */

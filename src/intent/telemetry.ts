@@ -34,8 +34,12 @@ export function telemetriesOf(all: readonly Telemetry[], proxy: MeshProxy, rootN
   return [general(rootNamespace), ofNamespace, own].flat();
 }
 
-/** `view`: of which only the mesh's settings and the services are looked at. */
-export function buildTelemetry(view: TelemetryView, telemetries: readonly Telemetry[]): TelemetryIntent {
+/** `view`: of which only the mesh's settings and the services are looked at. `isExit`: see gateway.ts. */
+export function buildTelemetry(
+  view: TelemetryView,
+  telemetries: readonly Telemetry[],
+  isExit: boolean,
+): TelemetryIntent {
   const [client, server] = (['client', 'server'] as const).map(
     (side): SideTelemetry => ({
       logs: accessLogsOf(
@@ -53,7 +57,7 @@ export function buildTelemetry(view: TelemetryView, telemetries: readonly Teleme
         telemetries.flatMap((t) => t.spec.tracing),
         side,
       ),
-      ...(side === 'client' && edgeOf(view)),
+      ...(side === 'client' && edgeOf(view, isExit)),
       ...proxyHeadersOf(view, side),
       ...pathsOf(view),
     }),
@@ -62,12 +66,15 @@ export function buildTelemetry(view: TelemetryView, telemetries: readonly Teleme
   return { client: client!, server: server!, origins };
 }
 
-function edgeOf({ mesh }: TelemetryView): { readonly edge?: EdgeIntent } {
+/** The clients of an egress gateway are the mesh's own proxies: no load balancer speaks for them. */
+function edgeOf({ mesh }: TelemetryView, isExit: boolean): { readonly edge?: EdgeIntent } {
   const topology = mesh.defaultConfig?.gatewayTopology;
   if (topology === undefined) return {};
   const { numTrustedProxies: trustedProxies = 0, forwardClientCertDetails = 'UNDEFINED', proxyProtocol } = topology;
   const certificates = CERTIFICATES[forwardClientCertDetails];
-  return { edge: { trustedProxies, certificates, ...(proxyProtocol && { proxyProtocol: true }) } };
+  return {
+    edge: { trustedProxies, certificates, ...(proxyProtocol && { proxyProtocol: isExit ? 'optional' : 'required' }) },
+  };
 }
 
 function proxyHeadersOf({ mesh }: TelemetryView, side: Side): Pick<SideTelemetry, 'headers'> {
