@@ -5,6 +5,7 @@ import { CONFIG_DELIVERIES, DELIVERY_ANNOTATION, isConfigDelivery } from '../api
 import type { Diagnostic } from '../api/diagnostics.ts';
 import { proxyWishes } from '../injector/proxy-wishes.ts';
 import { readTrafficAnnotations } from '../injector/traffic-annotations.ts';
+import { USER_VOLUME, USER_VOLUME_MOUNT } from '../injector/user-volumes.ts';
 import { type Analyzed, type Labels, say, templateOf, type World } from './world.ts';
 
 type Place = 'Namespace' | 'Pod' | 'Service';
@@ -14,6 +15,8 @@ const READ: Readonly<Record<string, readonly Place[]>> = {
   'sidecar.istio.io/inject': ['Pod'],
   'sidecar.istio.io/status': ['Pod'],
   'sidecar.istio.io/rewriteAppHTTPProbers': ['Pod'],
+  [USER_VOLUME]: ['Pod'],
+  [USER_VOLUME_MOUNT]: ['Pod'],
   'traffic.sidecar.istio.io/includeInboundPorts': ['Pod'],
   'traffic.sidecar.istio.io/excludeInboundPorts': ['Pod'],
   'traffic.sidecar.istio.io/excludeOutboundPorts': ['Pod'],
@@ -51,8 +54,8 @@ const UNREAD = new Set(
       'statsInclusionPrefixes',
       'statsEvictionInterval',
     ],
-    ...['statsInclusionRegexps', 'statsInclusionSuffixes', 'statsHistogramBuckets', 'statsCompression', 'userVolume'],
-    ...['userVolumeMount', 'statsHistogramBins'],
+    ...['statsInclusionRegexps', 'statsInclusionSuffixes', 'statsHistogramBuckets', 'statsCompression'],
+    'statsHistogramBins',
   ]
     .map((name) => `sidecar.istio.io/${name}`)
     .concat([

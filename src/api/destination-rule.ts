@@ -68,9 +68,16 @@ function checkFailover(
 ) {
   const setting = loadBalancer?.localityLbSetting;
   const asked = (setting?.failover.length ?? 0) > 0 || (setting?.failoverPriority.length ?? 0) > 0;
-  if (!asked || outlierDetection !== undefined) return;
-  const message = 'failover has no effect without outlierDetection: no endpoint is ever found unhealthy';
-  at.report.add('ISM0005', `${at.field}.loadBalancer.localityLbSetting`, message, 'add outlierDetection');
+  if (!asked) return;
+  if (outlierDetection === undefined) {
+    const message = 'failover has no effect without outlierDetection: no endpoint is ever found unhealthy';
+    at.report.add('ISM0005', `${at.field}.loadBalancer.localityLbSetting`, message, 'add outlierDetection');
+  } else if (!outlierDetection.maxEjectionPercent) {
+    // Envoy once took out one endpoint whatever the share, and Istio's own task still counts on it.
+    const message = 'at the default of 10 % no endpoint of fewer than ten is taken out, and nothing fails over';
+    const cure = 'set outlierDetection.maxEjectionPercent, to 100 for instance';
+    at.report.add('ISM0005', `${at.field}.outlierDetection`, message, cure);
+  }
 }
 
 const subset = struct({

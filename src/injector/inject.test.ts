@@ -45,6 +45,51 @@ function preStop(container: Container | undefined): unknown {
   return (container?.['lifecycle'] as { preStop?: unknown } | undefined)?.preStop;
 }
 
+describe('files for the proxy', () => {
+  const annotated = (volume: string, mount: string): Pod =>
+    podWith({
+      metadata: {
+        annotations: { 'sidecar.istio.io/userVolume': volume, 'sidecar.istio.io/userVolumeMount': mount },
+      },
+      spec: { volumes: [{ name: 'data', emptyDir: {} }] },
+    });
+  const CERTS = '{"certs":{"secret":{"secretName":"shop-certs","optional":true}}}';
+
+  test('come from volumes of the annotations and of the pod', () => {
+    const pod = inject(
+      annotated(CERTS, '{"certs":{"mountPath":"/etc/certs","readOnly":true},"data":{"mountPath":"/data"}}'),
+    );
+    expect(pod.spec.volumes).toContainEqual({ name: 'certs', secret: { secretName: 'shop-certs', optional: true } });
+    expect(proxyOf(pod)['volumeMounts']).toEqual(
+      expect.arrayContaining([
+        { name: 'istio-token', mountPath: '/var/run/secrets/tokens', readOnly: true },
+        { name: 'certs', mountPath: '/etc/certs', readOnly: true },
+        { name: 'data', mountPath: '/data' },
+      ]),
+    );
+    expect(pod.spec.containers[0]?.['volumeMounts']).toBeUndefined();
+  });
+
+  test.each([
+    ['not JSON', '{}', 'annotation sidecar.istio.io/userVolume is not JSON of the form {"certs"'],
+    ['[]', '{}', 'annotation sidecar.istio.io/userVolume is not JSON'],
+    ['{"istio-token":{"emptyDir":{}}}', '{}', 'the pod has a volume istio-token already'],
+    ['{"data":{"emptyDir":{}}}', '{}', 'the pod has a volume data already'],
+    [CERTS, '{"cert":{"mountPath":"/etc/certs"}}', 'there is no volume cert'],
+    [CERTS, '{"certs":{}}', 'certs has no mountPath that begins with /'],
+    [
+      CERTS,
+      '{"certs":{"mountPath":"/var/run/secrets/"}}',
+      '/var/run/secrets/ hides the sidecar’s own /var/run/secrets/tokens',
+    ],
+  ])('%s and %s: refused', (volume, mount, reason) => {
+    expect(injectPod(annotated(volume, mount), 'default', ENABLED, SETTINGS)).toMatchObject({
+      kind: 'refuse',
+      reason: expect.stringContaining(reason),
+    });
+  });
+});
+
 describe('who gets a sidecar', () => {
   test.each([
     ['label on the namespace', {}, ENABLED, 'inject'],

@@ -24,6 +24,7 @@ import { type ProxyDefaults, type ProxyWishes, proxyWishes } from './proxy-wishe
 import type { InjectorSettings } from './settings.ts';
 import { delayTermination, graceSeconds } from './termination.ts';
 import { readTrafficAnnotations, type TrafficExclusions } from './traffic-annotations.ts';
+import { checkUserVolumes, readUserVolumes, type UserVolumes } from './user-volumes.ts';
 
 /** One operation of a JSON patch (RFC 6902). */
 export interface PatchOperation {
@@ -70,7 +71,8 @@ export function injectPod(
     const exclusions = readTrafficAnnotations(annotations);
     const moved = annotations[KEEP_PROBES] === 'false' ? untouched(pod) : moveProbes(pod.spec.containers);
     const wishes = proxyWishes(pod.metadata, namespace, defaults);
-    const own = { moved, wishes, delivery: readDelivery(annotations) ?? delivery };
+    const userVolumes = readUserVolumes(annotations);
+    const own = { moved, wishes, userVolumes, delivery: readDelivery(annotations) ?? delivery };
     const patch = buildPatch(pod, namespace, exclusions, own, withDrain(settings, wishes));
     return { kind: 'inject', patch, warnings: [...warningsFor(pod), ...wishes.warnings] };
   } catch (error) {
@@ -144,6 +146,7 @@ interface OwnWords {
   readonly moved: MovedProbes;
   readonly delivery: ConfigDelivery;
   readonly wishes: ProxyWishes;
+  readonly userVolumes: UserVolumes;
 }
 
 function withDrain(settings: InjectorSettings, { terminationDrainMs }: ProxyWishes): InjectorSettings {
@@ -156,13 +159,13 @@ function buildPatch(
   pod: Pod,
   namespace: string,
   exclusions: TrafficExclusions,
-  { moved, delivery, wishes }: OwnWords,
+  { moved, delivery, wishes, userVolumes }: OwnWords,
   settings: InjectorSettings,
 ): PatchOperation[] {
   const { spec, metadata } = pod;
   const grace = graceSeconds(spec);
   const network = metadata.labels?.[NETWORK_LABEL] || settings.network;
-  const proxy = buildProxyContainer(
+  const base = buildProxyContainer(
     'sidecar',
     { ...settings, network },
     {
@@ -173,11 +176,18 @@ function buildPatch(
       wishes,
     },
   );
+  const volumes = buildProxyVolumes();
+  const ownMounts = base['volumeMounts'] as { mountPath: string }[];
+  const wrong = checkUserVolumes(userVolumes, new Set(spec.volumes?.map(({ name }) => name)), {
+    names: new Set(volumes.map(({ name }) => name)),
+    paths: ownMounts.map(({ mountPath }) => mountPath),
+  });
+  if (wrong !== undefined) throw new Error(wrong);
+  const proxy = { ...base, volumeMounts: [...ownMounts, ...userVolumes.mounts] };
   const containers = settings.nativeSidecars
     ? delayTermination(moved.containers, settings.drainSeconds, grace)
     : [...moved.containers, proxy];
   const first = spec.containers[0]?.name;
-  const volumes = buildProxyVolumes();
   const status = {
     initContainers: [INIT_CONTAINER, ...(settings.nativeSidecars ? [PROXY_CONTAINER] : [])],
     containers: settings.nativeSidecars ? [] : [PROXY_CONTAINER],
@@ -206,7 +216,7 @@ function buildPatch(
       ],
     },
     { op: 'add', path: '/spec/containers', value: containers },
-    { op: 'add', path: '/spec/volumes', value: [...(spec.volumes ?? []), ...volumes] },
+    { op: 'add', path: '/spec/volumes', value: [...(spec.volumes ?? []), ...volumes, ...userVolumes.volumes] },
     { op: 'add', path: '/spec/dnsConfig', value: buildDnsConfig(pod, namespace, settings) },
   ];
 }

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { serve } from '../http-service.ts';
 
-const version = process.argv[2] ?? process.env['SERVICE_VERSION'] ?? 'v1';
+const version = process.env['SERVICE_VERSION'] ?? process.argv[2] ?? 'v1';
 
 serve(`helloworld-${version}`, 5000, (_, path) => {
   const text = { 'content-type': 'text/plain' };
