@@ -53,6 +53,15 @@ function issue(commonName: string): Pair {
   return { cert, key: privateKeyPem(privateKey) };
 }
 
+/** Servers that say themselves which TLS they take. */
+const CHOOSY = {
+  oldest: { minProtocolVersion: 'TLSV1_1', cipherSuites: ['ECDHE-ECDSA-AES128-SHA'] },
+  suiteless: { minProtocolVersion: 'TLSV1_1' },
+  old: { maxProtocolVersion: 'TLSV1_2', cipherSuites: ['ECDHE-ECDSA-AES256-GCM-SHA384'] },
+  new: { minProtocolVersion: 'TLSV1_3' },
+  curved: { ecdhCurves: ['P-384'] },
+};
+
 describe.skipIf(envoyPath === undefined)('a gateway', () => {
   const dir = mkdtempSync(join(tmpdir(), 'isthmus-gateway-'));
   const config = join(dir, 'config');
@@ -136,6 +145,9 @@ describe.skipIf(envoyPath === undefined)('a gateway', () => {
       ]),
       gateway('second', [
         httpsServer('b', 'b.shop.example', { mode: 'SIMPLE', credentialName: 'b' }),
+        ...Object.entries(CHOOSY).map(([name, settings]) =>
+          httpsServer(name, `${name}.example`, { mode: 'SIMPLE', credentialName: 'b', ...settings }),
+        ),
         httpsServer('optional', 'optional.example', {
           mode: 'OPTIONAL_MUTUAL',
           credentialName: 'b',
@@ -224,6 +236,20 @@ describe.skipIf(envoyPath === undefined)('a gateway', () => {
     return promise;
   }
 
+  /** What the two agree upon, or the alert by which the gateway ends it. */
+  function agreed(servername: string, options: tls.ConnectionOptions): Promise<string> {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    // Versions before 1.2 are below the security level that clients have by default.
+    const old = { ciphers: 'ALL:@SECLEVEL=0', minVersion: 'TLSv1.1' } as const;
+    const to = { host: '127.0.0.1', port: ports.tls, servername, rejectUnauthorized: false, ...old, ...options };
+    const socket = tls.connect(to, () => {
+      resolve(`${socket.getProtocol()} ${socket.getCipher().name}`);
+      socket.destroy();
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(`${error.code}`));
+    return promise;
+  }
+
   const stat = async (name: string) => Number(/: (\d+)/.exec((await envoy.admin(`/stats?filter=^${name}$`)).body)?.[1]);
   const certificate = ({ cert, key }: Pair) => ({ cert, key });
 
@@ -286,6 +312,53 @@ describe.skipIf(envoyPath === undefined)('a gateway', () => {
   test('opens TLS for bytes that nobody reads, with a certificate from files', async () => {
     expect(await shown('bytes.example', ports.bytes)).toBe('from files');
     expect(await get('bytes.example', { port: ports.bytes })).toMatch(/^bytes\.example/);
+  });
+
+  test('takes the versions, suites and curves of TLS that its servers say', async () => {
+    const only = (version: tls.SecureVersion) => ({ minVersion: version, maxVersion: version });
+    const suite = (name: string) => ({ ...only('TLSv1.2'), ciphers: name });
+    // As Envoy has it where nobody says anything.
+    expect(await agreed('b.shop.example', only('TLSv1.1'))).toMatch(/PROTOCOL_VERSION/);
+    expect(await agreed('b.shop.example', only('TLSv1.2'))).toMatch(/^TLSv1\.2 /);
+    expect(await agreed('b.shop.example', {})).toMatch(/^TLSv1\.3 /);
+
+    expect(await agreed('oldest.example', only('TLSv1.1'))).toBe('TLSv1.1 ECDHE-ECDSA-AES128-SHA');
+    // None of Envoy's own suites is as old as that.
+    expect(await agreed('suiteless.example', only('TLSv1.1'))).toMatch(/HANDSHAKE_FAILURE/);
+    expect(await agreed('old.example', only('TLSv1.1'))).toMatch(/PROTOCOL_VERSION/);
+    expect(await agreed('old.example', {})).toBe('TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384');
+    expect(await agreed('old.example', only('TLSv1.3'))).toMatch(/PROTOCOL_VERSION/);
+    expect(await agreed('old.example', suite('ECDHE-ECDSA-AES128-GCM-SHA256'))).toMatch(/HANDSHAKE_FAILURE/);
+    expect(await agreed('new.example', only('TLSv1.2'))).toMatch(/PROTOCOL_VERSION/);
+    expect(await agreed('new.example', {})).toMatch(/^TLSv1\.3 /);
+    expect(await agreed('curved.example', { ecdhCurve: 'P-384' })).toMatch(/^TLSv1\.3 /);
+    expect(await agreed('curved.example', { ecdhCurve: 'X25519' })).toMatch(/HANDSHAKE_FAILURE/);
+  });
+
+  test('takes those of tlsDefaults where its servers do not say', async () => {
+    const mesh = stringify({ tlsDefaults: { minProtocolVersion: 'TLSV1_3', ecdhCurves: ['P-521'] } });
+    write('mesh', {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'istio', namespace: 'istio-system' },
+      data: { mesh },
+    });
+    const by12 = { maxVersion: 'TLSv1.2' } as const;
+    await until('the defaults', async () => /PROTOCOL_VERSION/.test(await agreed('b.shop.example', by12)));
+    expect(await agreed('b.shop.example', { ecdhCurve: 'P-521' })).toMatch(/^TLSv1\.3 /);
+    expect(await agreed('b.shop.example', { ecdhCurve: 'X25519' })).toMatch(/HANDSHAKE_FAILURE/);
+    expect(await agreed('curved.example', { ecdhCurve: 'P-384' })).toMatch(/^TLSv1\.3 /);
+    expect(await agreed('oldest.example', { maxVersion: 'TLSv1.1', ecdhCurve: 'P-521:P-256' })).toMatch(/^TLSv1\.1 /);
+    const suites = stringify({ tlsDefaults: { cipherSuites: ['ECDHE-ECDSA-CHACHA20-POLY1305'] } });
+    write('mesh', {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'istio', namespace: 'istio-system' },
+      data: { mesh: suites },
+    });
+    await until('other defaults', async () => (await agreed('b.shop.example', by12)).endsWith('CHACHA20-POLY1305'));
+    expect(await agreed('old.example', {})).toBe('TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384');
+    write('mesh');
   });
 
   test('goes on where one Secret is broken, and says which', async () => {
