@@ -3,6 +3,7 @@
 // https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#ProxyConfig
 
 import { clientTls } from './client-tls.ts';
+import { connectionSettings } from './connection-settings.ts';
 import { faultOfRegex } from './regex.ts';
 import {
   bool,
@@ -143,12 +144,12 @@ export const proxySettings = struct({
     }),
   ),
   proxyHeaders: optional(proxyHeaders),
+  connectionSettings: optional(connectionSettings),
   holdApplicationUntilProxyStarts: optional(bool),
   availabilityZone: idle('the zone is that of the pod’s node'),
   binaryPath: idle(noAgent),
   caCertificatesPem: idle('roots come from Secret cacerts'),
   configPath: idle(noAgent),
-  connectionSettings: idle('use DestinationRule, Sidecar or EnvoyFilter'),
   controlPlaneAuthPolicy: idle('the control plane is always reached by TLS'),
   customConfigFile: idle(noAgent),
   discoveryAddress: idle(installed),

@@ -35,6 +35,7 @@ export function buildGatewayHttpListener(intent: HttpPortIntent, telemetry: Side
     address: listenAddress(intent.address ?? '', intent.port),
     trafficDirection: TrafficDirection.OUTBOUND,
     ...inFront(telemetry, []),
+    ...buffers(telemetry),
     filterChains: [{ filters: [manager] }],
   });
 }
@@ -48,6 +49,11 @@ function inFront(
   const isOptional = edge?.proxyProtocol === 'optional' || chains.some(({ use }) => use === 'sni');
   const listenerFilters = [...(edge?.proxyProtocol ? [proxyProtocol(isOptional)] : []), ...inspectors];
   return listenerFilters.length === 0 ? {} : { listenerFilters };
+}
+
+function buffers({ edgeConnections, connections }: SideTelemetry) {
+  const { bufferBytes } = edgeConnections ?? connections ?? {};
+  return bufferBytes === undefined ? {} : { perConnectionBufferLimitBytes: bufferBytes };
 }
 
 /** A pod that has just gone must not cost a connection: there are others. */
@@ -75,6 +81,7 @@ export function buildGatewayTcpListener(
     address: listenAddress(address, port),
     trafficDirection: TrafficDirection.OUTBOUND,
     ...inFront(context.telemetry, secure ? [tlsInspector()] : [], chains),
+    ...buffers(context.telemetry),
     filterChains: [
       ...chains.map((chain) => tcpChain(chain, secure, context)),
       ...https.map((chain) => httpsChain(chain, context)),

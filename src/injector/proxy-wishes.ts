@@ -38,7 +38,7 @@ export const NO_WISHES: ProxyWishes = { environment: {}, runtime: {}, warnings: 
 const PROXY_ANNOTATION = 'proxy.istio.io/config';
 
 /** What only the mesh's defaultConfig can say: it is the control plane that does it, for all proxies. */
-const OF_THE_MESH = ['tracing', 'gatewayTopology', 'proxyHeaders'] as const;
+const OF_THE_MESH = ['tracing', 'gatewayTopology', 'proxyHeaders', 'connectionSettings'] as const;
 
 /** @throws Error that names what the annotation has wrong */
 export function proxyWishes(metadata: ObjectMeta, namespace: string, defaults: ProxyDefaults): ProxyWishes {

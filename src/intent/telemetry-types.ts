@@ -22,6 +22,33 @@ export interface SideTelemetry {
   readonly headers?: HeadersIntent;
   /** What becomes of the paths of requests before anything else; absent: `.`, `..` and `\\` are resolved. */
   readonly paths?: 'kept' | 'merge-slashes' | 'decode-and-merge-slashes';
+  /** What is taken from those who connect, where it is not as usual. */
+  readonly connections?: ConnectionsIntent;
+  /** The same, whole, of gateways. */
+  readonly edgeConnections?: ConnectionsIntent;
+}
+
+/** Absent members: as usual. Time-outs of 0: never. */
+export interface ConnectionsIntent {
+  /** Of gateways: how much a connection may hold that has not gone on. */
+  readonly bufferBytes?: number;
+  readonly idleTimeoutMs?: number;
+  readonly lifetimeMs?: number;
+  /** Between telling a client to leave and closing its connection. */
+  readonly drainTimeoutMs?: number;
+  /** For a whole request to come. */
+  readonly requestTimeoutMs?: number;
+  readonly requestHeadersTimeoutMs?: number;
+  readonly streamIdleTimeoutMs?: number;
+  readonly streamLifetimeMs?: number;
+  readonly maxConcurrentStreams?: number;
+  readonly streamWindowBytes?: number;
+  readonly connectionWindowBytes?: number;
+  /** Of names of headers. */
+  readonly underscores?: 'allow' | 'reject' | 'drop';
+  readonly mergeSlashes?: boolean;
+  /** Of `%2F` and the like in paths. */
+  readonly escapedSlashes?: 'keep' | 'reject' | 'unescape-and-redirect' | 'unescape-and-forward';
 }
 
 export interface EdgeIntent {

@@ -4,6 +4,7 @@
 import { selects } from '../api/kubernetes.ts';
 import { METRICS, type Telemetry, type TelemetrySpec } from '../api/telemetry.ts';
 import type { MeshProxy } from '../model/proxy.ts';
+import { connectionsOf } from './connection-settings.ts';
 import { accessLogsOf, PROMETHEUS, type TelemetryView } from './telemetry-providers.ts';
 import { concerns, type Side } from './telemetry-sides.ts';
 import type {
@@ -60,6 +61,7 @@ export function buildTelemetry(
       ...(side === 'client' && edgeOf(view, isExit)),
       ...proxyHeadersOf(view, side),
       ...pathsOf(view),
+      ...connectionsOf(view.mesh),
     }),
   );
   const origins = telemetries.map(({ ref }) => ({ object: ref, field: 'spec' }));

@@ -17,6 +17,7 @@ import { keptCase } from '../header-case.ts';
 import { byAds, duration, packed } from '../messages.ts';
 import { UNSERVED_HEADER } from '../retries.ts';
 import { accessLogs } from './access-log.ts';
+import { connectionSettings } from './connection-settings.ts';
 import { httpFilters } from './http-order.ts';
 import { httpMetrics } from './metrics.ts';
 import { requestIdsApart, tracing } from './tracing.ts';
@@ -39,6 +40,7 @@ export interface HttpManagerOptions {
 export function httpConnectionManager(options: HttpManagerOptions): Filter {
   const { role, routes, telemetry } = options;
   const side = role === 'inbound' ? 'server' : 'client';
+  const connections = (role === 'gateway' && telemetry.edgeConnections) || telemetry.connections;
   return create(FilterSchema, {
     name: 'envoy.filters.network.http_connection_manager',
     configType: {
@@ -67,6 +69,7 @@ export function httpConnectionManager(options: HttpManagerOptions): Filter {
         ...ROLES[role],
         ...(role === 'gateway' && telemetry.edge && edge(telemetry.edge)),
         ...(telemetry.headers && headers(telemetry.headers, role)),
+        ...(connections && connectionSettings(connections)),
       }),
     },
   });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A connection manager: from the request as it comes to what its route does with it.
+import { HttpProtocolOptions_HeadersWithUnderscoresAction as Underscores } from '#gen/envoy/config/core/v3/protocol_pb.ts';
 import {
   type RedirectAction,
   type Route,
@@ -180,13 +181,26 @@ function receive({
   if (request.protocol === 'http/1.0' && manager.httpProtocolOptions?.acceptHttp10 !== true)
     return { kind: 'respond', by: 'request', status: 426 };
   if (request.authority === '') return localReply(request, 400, 'request');
+  const headers = takenHeaders(request.headers, manager);
+  if (headers === undefined) return localReply(request, 400, 'request');
   const upgrade = upgradeOf(request);
   const normalized = normalizePath(request.path, manager);
   if (normalized.kind === 'refused') return localReply(request, 400, 'request');
   const scheme = request.protocol === 'h2' ? request.scheme : forwardedProto(manager, call);
   const authority = authorityOf(manager, request.authority, call.connection.port);
   if (normalized.kind === 'redirect') return redirectReply(request, 307, normalized.path);
-  return { request: { ...request, scheme, authority, path: normalized.path }, upgrade };
+  return { request: { ...request, headers, scheme, authority, path: normalized.path }, upgrade };
+}
+
+/** Undefined: the request is refused for a name with an underscore (by 400; of HTTP/2, its stream is reset). */
+function takenHeaders(
+  headers: HttpRequest['headers'],
+  { commonHttpProtocolOptions: options }: HttpConnectionManager,
+): HttpRequest['headers'] | undefined {
+  const action = options?.headersWithUnderscoresAction ?? Underscores.ALLOW;
+  if (action === Underscores.ALLOW || !Object.keys(headers).some((name) => name.includes('_'))) return headers;
+  if (action === Underscores.REJECT_REQUEST) return undefined;
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !name.includes('_')));
 }
 
 function upgradeOf({ headers }: HttpRequest): string | undefined {
