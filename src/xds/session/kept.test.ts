@@ -37,3 +37,40 @@ test('of thousands of clusters that are kept, those are looked at that have chan
   expect({ resources: resources.map(({ name }) => name), removed }).toEqual({ resources: ['c7'], removed: ['c8'] });
   expect(looks).toBeLessThan(10);
 });
+
+test('what was kept only because all was asked for is forgotten with that', () => {
+  const all = new Map(Array.from({ length: 100 }, (_, i) => [`c${i}` as string, cluster(`c${i}`, '1')] as const));
+  let wholes = 0;
+  const keep = (): KeptState => {
+    const whole = () => {
+      wholes++;
+      return all;
+    };
+    return new Map([[CLUSTER_TYPE, { find: (name) => all.get(name), all: whole }]]);
+  };
+  const session = new Session({ variant: 'delta' });
+  const update = () => session.update(new Map([[CLUSTER_TYPE, new Map()]]), undefined, keep());
+  update();
+  const versions = [...all.keys()].map((name) => [name, '1'] as const);
+  session.receive({ ...request(CLUSTER_TYPE, '', undefined), subscribe: ['*'], initialVersions: versions }, 0);
+  update();
+  // Two versions of all that is kept are compared while the client has much of it.
+  expect(wholes).toBe(2);
+
+  session.receive({ ...request(CLUSTER_TYPE, '', undefined), unsubscribe: ['*'] }, 0);
+  update();
+  expect(wholes).toBe(2);
+});
+
+test('a client may name as much as there is, though none of it is pushed', () => {
+  // Together more than a stream may name of what there is not.
+  const names = Array.from({ length: 100 }, (_, i) => `c${i}`.padEnd(100_000, '.'));
+  const all = new Map(names.map((name) => [name, cluster(name, '1')] as const));
+  const kept: KeptState = new Map([[CLUSTER_TYPE, { find: (name) => all.get(name), all: () => all }]]);
+  const session = new Session({ variant: 'delta' });
+  session.update(new Map([[CLUSTER_TYPE, new Map()]]), undefined, kept);
+  const ask = (subscribe: readonly string[]) => () =>
+    session.receive({ ...request(CLUSTER_TYPE, '', undefined), subscribe: [...subscribe] }, 0);
+  expect(ask(names)).not.toThrow();
+  expect(ask(names.map((name) => `${name}.`))).toThrow('of what there is not');
+});

@@ -91,7 +91,7 @@ export class TypeState {
 
   /** Length of the names and versions that are kept, and that no resource shares. */
   get strangeBytes(): number {
-    const isShared = (name: string) => this.#planned.has(name) || this.#offer.resources.has(name);
+    const isShared = (name: string) => this.#known(name) !== undefined;
     let bytes = 0;
     for (const name of this.names) if (!isShared(name)) bytes += name.length;
     for (const [name, held] of this.held.values()) {
@@ -217,6 +217,7 @@ export class TypeState {
     this.held.delete(name);
     this.rejected.delete(name);
     this.#forced.delete(name);
+    this.#keptNames.delete(name);
   }
 
   /** Versions that the client brought along from an earlier stream: no need to send those again, unless `mustAnswer`. */
