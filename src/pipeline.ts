@@ -3,7 +3,8 @@
 // nothing that could not be computed again.
 import type { Workload } from './api/kubernetes.ts';
 import { HOST_LABEL } from './api/localities.ts';
-import { type EndpointLookup, EnvoyCompiler } from './envoy/compile.ts';
+import { type CompiledState, EnvoyCompiler } from './envoy/compile.ts';
+import type { EndpointLookup } from './envoy/endpoint-resources.ts';
 import { destinationName, TYPE_URL } from './envoy/names.ts';
 import { hostResourceName } from './envoy/on-demand.ts';
 import { Patchers } from './envoy/patch/patcher.ts';
@@ -24,8 +25,7 @@ import { buildView, type ProxyView, placeIn, selectDestinationRule, ViewCache, v
 import { SECRET_TYPE } from './xds/session/type-urls.ts';
 import type { DesiredState, KeptState, OfferedState } from './xds/types.ts';
 
-export interface CompiledProxy {
-  readonly desired: DesiredState;
+interface ProxyParts {
   /** What the proxy may ask for beyond that. */
   readonly offered: OfferedState;
   /** What it goes on with that it was given before. */
@@ -35,9 +35,21 @@ export interface CompiledProxy {
   readonly secrets: readonly SecretUse[];
   /** The objects behind a resource, for the blame of a refused one; empty where no object of a user is. */
   origins(typeUrl: string, resourceName: string): readonly Origin[];
-  /** Absent where no EnvoyFilter concerns the proxy. `idle`: those of its patches that find nothing to change. */
-  readonly patches?: { readonly all: readonly Origin[]; readonly idle: () => readonly Origin[] };
 }
+
+/** Of a proxy that no EnvoyFilter concerns. */
+interface PlainProxy extends ProxyParts {
+  readonly desired: CompiledState;
+  readonly patches?: undefined;
+}
+
+interface PatchedProxy extends ProxyParts {
+  readonly desired: DesiredState;
+  /** `idle`: those that find nothing to change. */
+  readonly patches: { readonly all: readonly Origin[]; readonly idle: () => readonly Origin[] };
+}
+
+export type CompiledProxy = PlainProxy | PatchedProxy;
 
 interface KnownProxy {
   /** Changed in place: a change of endpoints concerns every proxy, and what is made anew for each is garbage soon. */
@@ -127,7 +139,7 @@ function lookUpEndpoints({ snapshot, view }: EndpointInputs, cache: CompileCache
   };
 }
 
-function withEndpoints(before: CompiledProxy, inputs: EndpointInputs, cache: CompileCache): CompiledProxy {
+function withEndpoints(before: PlainProxy, inputs: EndpointInputs, cache: CompileCache): PlainProxy {
   const lookup = lookUpEndpoints(inputs, cache);
   const desired = cache.envoy.withEndpoints(before.desired, before.intent.destinations, lookup);
   const kept = cache.envoy.kept(before.intent, lookup);

@@ -16,12 +16,10 @@ import type { Offer, XdsResource } from '../xds/types.ts';
 import { DomainIndex } from './domain-index.ts';
 import { duration } from './messages.ts';
 import { destinationName, TYPE_URL } from './names.ts';
-import type { ResourceCache } from './resource-cache.ts';
+import type { ResourceCache, ResourceMap } from './resource-cache.ts';
 import { encodeOnDemandTable } from './route-configurations.ts';
 import { contextOf } from './route-tables.ts';
 import { buildVirtualHost, encodeHostResource } from './virtual-hosts.ts';
-
-type ResourceMap = ReadonlyMap<string, XdsResource>;
 
 const NOTHING: ResourceMap = new Map();
 

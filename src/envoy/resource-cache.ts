@@ -4,10 +4,21 @@ import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
 import type { XdsResource } from '../xds/types.ts';
 import { encode } from './encode.ts';
 
+/** By their names. */
+export type ResourceMap = ReadonlyMap<string, XdsResource>;
+
 /** A piece of the bytes of resources, and what tells it from every other. */
 export interface ResourcePart {
   readonly bytes: Uint8Array;
   readonly digest: string;
+}
+
+export const nameOf = (resource: XdsResource): string => resource.name;
+
+export function byName(resources: Iterable<XdsResource>): ResourceMap {
+  const map = new Map<string, XdsResource>();
+  for (const resource of resources) map.set(resource.name, resource);
+  return map;
 }
 
 /** 66 bits in the fewest characters that are text anywhere: each resource goes out with one. */

@@ -16,13 +16,12 @@ import type { ProxyIntent } from '../../intent/types.ts';
 import type { DesiredState, Offer, OfferedState, XdsResource } from '../../xds/types.ts';
 import { INBOUND_PASSTHROUGH, TYPE_URL, VIRTUAL_INBOUND } from '../names.ts';
 import { destinationNamesIn } from '../on-demand.ts';
-import { versionOf } from '../resource-cache.ts';
+import { type ResourceMap, versionOf } from '../resource-cache.ts';
 import { patchCluster } from './clusters.ts';
 import { patchListener } from './listeners.ts';
 import { Findings, PatchSet, SCHEMAS } from './patch-set.ts';
 import { patchRouteConfiguration, patchVirtualHost } from './routes.ts';
 
-type ResourceMap = ReadonlyMap<string, XdsResource>;
 /** What a proxy has without the patches, or with them. */
 interface States {
   readonly desired: DesiredState;
