@@ -268,3 +268,24 @@ test('a ConfigMap that contradicts the control plane is warned of', () => {
   const { diagnostics } = store.apply([upsert('one', config('trustDomain: example.org'))]);
   expect(diagnostics.map((d) => `${d.code} ${d.field}`)).toEqual(['ISM0005 data.mesh.trustDomain']);
 });
+
+test('what is said of objects together stays the very same list, while the index changes elsewhere', () => {
+  const store = newStore();
+  const rule: KubeObject = {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'VirtualService',
+    metadata: { name: 'reviews', namespace: 'default' },
+    spec: { hosts: ['reviews'], http: [{ route: [{ destination: { host: 'nobody' } }] }] },
+  };
+  const at = (line: number) => [{ ...upsert('one', rule), locate: () => line }];
+  const first = store.apply([upsert('one', service('10.96.0.1')), ...at(7)]);
+  expect(first.diagnostics.map(({ code, line }) => [code, line])).toEqual([['ISM0101', 7]]);
+  const second = store.apply([
+    upsert('one', { ...service('10.96.0.2'), metadata: { name: 'other', namespace: 'default' } }),
+  ]);
+  expect(second.snapshot.index).not.toBe(first.snapshot.index);
+  expect(second.diagnostics).toBe(first.diagnostics);
+  // The same text, some lines further down; the index has to change for it to be looked at.
+  const third = store.apply([...at(9), upsert('one', service('10.96.0.3'))]);
+  expect(third.diagnostics.map(({ code, line }) => [code, line])).toEqual([['ISM0101', 9]]);
+});

@@ -23,7 +23,7 @@ import { checkOpenPorts, checkPorts, checkTargets } from './ports.ts';
 import { checkGeneral, checkProviders } from './providers.ts';
 import { checkJoined, checkReach } from './reach.ts';
 import { checkDestinations, checkGateways, checkRulesOfHost } from './references.ts';
-import { diagnosticsOf, type Said, saidBy } from './said.ts';
+import { type Said, SaidDiagnostics, saidBy } from './said.ts';
 import { checkSidecars } from './sidecars.ts';
 
 type Judged<V> = FollowedMap<V, readonly Said[]>;
@@ -40,6 +40,7 @@ export class MeshChecks {
   readonly #contests: FollowedMap<readonly Claim[], readonly Contest[]>;
   /** What is said of few objects, or is not looked up by name. */
   readonly #whole = new IdentityMemo<readonly Said[]>();
+  readonly #told = new SaidDiagnostics();
   #index: MeshIndex | undefined;
 
   constructor(settings: MeshSettings) {
@@ -71,8 +72,8 @@ export class MeshChecks {
     );
   }
 
-  /** All that is to be said now. */
-  *diagnose(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined): Steps<Diagnostic[]> {
+  /** All that is to be said now: the very same objects for what was said before. */
+  *diagnose(index: MeshIndex, locate: (ref: ObjectRef) => Locate | undefined): Steps<readonly Diagnostic[]> {
     const before = { index: this.#index, tables: this.#tables.now };
     const changed = yield* this.#tables.advance(index);
     this.#index = index;
@@ -90,11 +91,13 @@ export class MeshChecks {
     const contests = yield* this.#contests.of(now.blocks, now.lengths === before.tables.lengths ? changed : 'all');
     const said = [
       ...judged.flatMap((each) => [...each.values()].flat()),
-      ...saidBy((say) => tellContests([...contests.values()].flat(), say)),
+      ...this.#whole.get([contests], 'contests', () =>
+        saidBy((say) => tellContests([...contests.values()].flat(), say)),
+      ),
       ...this.#saidOfAll(index),
     ];
     yield;
-    return diagnosticsOf(said, locate);
+    return this.#told.of(said, locate);
   }
 
   #saidOfAll(index: MeshIndex): readonly Said[] {

@@ -16,7 +16,7 @@ import { portsBelow, wildcardHosts } from './ports-below.ts';
 import { checkGeneral, checkProviders } from './providers.ts';
 import { checkJoined, checkReach } from './reach.ts';
 import { checkDestinations, checkGateways, checkRulesOfHost } from './references.ts';
-import { diagnosticsOf, saidBy } from './said.ts';
+import { SaidDiagnostics, saidBy } from './said.ts';
 import { servedByTargets } from './served-hosts.ts';
 import { checkSidecars } from './sidecars.ts';
 
@@ -34,7 +34,7 @@ export class PreviewChecks {
   readonly #gateways = new IdentityMemo<Known['gateways']>();
 
   /** What is to be said of the object in `index`, and perhaps of others. */
-  diagnose(index: MeshIndex, { kind, namespace, name }: ObjectRef): Diagnostic[] {
+  diagnose(index: MeshIndex, { kind, namespace, name }: ObjectRef): readonly Diagnostic[] {
     const { services, destinationRules, gateways, settings } = index;
     const { sorted, hosts } = this.#services.get([services], '', () => servicesOf(index));
     const isIt = ({ ref }: { readonly ref: ObjectRef }) => ref.namespace === namespace && ref.name === name;
@@ -51,7 +51,7 @@ export class PreviewChecks {
         () => new Map(gateways.map((gateway) => [`${gateway.ref.namespace}/${gateway.ref.name}`, gateway])),
       ),
     };
-    return diagnosticsOf(
+    return new SaidDiagnostics().of(
       saidBy((say) => {
         switch (kind) {
           case 'VirtualService':
