@@ -14,6 +14,11 @@ export interface ObjectRef {
   readonly cluster?: string;
 }
 
+/** One object may be written and watched under different versions of its API, and read again and again. */
+export function isSameObject(a: ObjectRef, b: ObjectRef): boolean {
+  return a.kind === b.kind && a.namespace === b.namespace && a.name === b.name;
+}
+
 /** `VirtualService shop/web`, as messages name it. */
 export function refName({ kind, namespace, name }: Pick<ObjectRef, 'kind' | 'namespace' | 'name'>): string {
   return `${kind} ${namespace}/${name}`;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an object would be told if it were applied now: the rules across objects, asked before the object is there.
 import { DESTINATION_RULE, type DestinationRule } from '../api/destination-rule.ts';
-import type { Diagnostic, ObjectRef } from '../api/diagnostics.ts';
+import { type Diagnostic, isSameObject } from '../api/diagnostics.ts';
 import { GATEWAY, type Gateway } from '../api/gateway.ts';
 import { decodeObject, type MeshObject } from '../api/kind.ts';
 import { kindOf } from '../api/kinds.ts';
@@ -24,7 +24,7 @@ export function previewObject(index: MeshIndex, raw: KubeObject, checks = new Pr
   if (!kind || !written) return [];
   const decoded = withExportTo(written, exportDefaults(index.mesh));
   const next = withObject(index, kind.kind, decoded);
-  return checks.diagnose(next, decoded.ref).filter(({ object }) => isSame(object, decoded.ref));
+  return checks.diagnose(next, decoded.ref).filter(({ object }) => isSameObject(object, decoded.ref));
 }
 
 function withObject(index: MeshIndex, kind: string, object: MeshObject<unknown>): MeshIndex {
@@ -38,7 +38,7 @@ function withObject(index: MeshIndex, kind: string, object: MeshObject<unknown>)
     case SIDECAR.kind:
       return { ...index, sidecars: replaced(index.sidecars, object as Sidecar) };
     case SERVICE_ENTRY.kind: {
-      const others = [...index.services].filter(([, service]) => !isSame(service.origin, object.ref));
+      const others = [...index.services].filter(([, service]) => !isSameObject(service.origin, object.ref));
       const made = servicesOfEntry(object as ServiceEntry).map((service) => [service.key, service] as const);
       return { ...index, services: new Map([...others, ...made]) };
     }
@@ -49,11 +49,6 @@ function withObject(index: MeshIndex, kind: string, object: MeshObject<unknown>)
 
 /** In the place of its older self, or as the youngest. */
 function replaced<T extends MeshObject<unknown>>(objects: readonly T[], object: T): T[] {
-  const at = objects.findIndex(({ ref }) => isSame(ref, object.ref));
+  const at = objects.findIndex(({ ref }) => isSameObject(ref, object.ref));
   return at < 0 ? [...objects, object] : objects.with(at, object);
-}
-
-/** One object may be written and watched under different versions of its API. */
-function isSame(a: ObjectRef, b: ObjectRef): boolean {
-  return a.kind === b.kind && a.namespace === b.namespace && a.name === b.name;
 }

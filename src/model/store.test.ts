@@ -262,6 +262,24 @@ test('entries that are one service have the addresses of all, be they written or
   expect(known()).toEqual([[['10.1.1.1', '240.240.1.1'], undefined]]);
 });
 
+test('a host that is written into an entry later shares its addresses as one does that was there from the first', () => {
+  const store = newStore();
+  const entry = (...hosts: string[]): KubeObject => ({
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'ServiceEntry',
+    metadata: { name: 'shop', namespace: 'default' },
+    spec: {
+      hosts,
+      addresses: ['240.0.0.1'],
+      ports: [{ number: 443, name: 'tls', protocol: 'TLS' }],
+      resolution: 'STATIC',
+      endpoints: [{ address: '10.9.0.1' }],
+    },
+  });
+  expect(store.apply([upsert('one', entry('shop.example'))]).diagnostics).toEqual([]);
+  expect(store.apply([upsert('one', entry('shop.example', 'pay.example'))]).diagnostics).toEqual([]);
+});
+
 test('a ConfigMap that contradicts the control plane is warned of', () => {
   const store = newStore();
   expect(store.apply([upsert('one', config('trustDomain: cluster.local'))]).diagnostics).toEqual([]);

@@ -210,7 +210,7 @@ test(`the mesh's own watch hears every acknowledged change once, in order, acros
       child = await startServer(dataDir, port);
     }
     const last = Math.max(...acknowledged);
-    await expect.poll(() => heard.at(-1) ?? 0, { timeout: 10_000 }).toBeGreaterThanOrEqual(last);
+    await expect.poll(() => heard.at(-1) ?? 0, { timeout: 30_000 }).toBeGreaterThanOrEqual(last);
     const known = new Set(heard);
     expect(acknowledged.filter((version) => !known.has(version))).toEqual([]);
     expect(heard).toEqual([...known].sort((a, b) => a - b));

@@ -192,27 +192,31 @@ async function expectRest(): Promise<true> {
   return true;
 }
 
-test(`${OPERATIONS} operations, with restarts of the controllers and of the API server among them`, async () => {
-  const violations: string[] = [];
-  const ends = new Map(
-    Object.keys(JOBS_WANTED).map((name) => [name, { succeeded: new Set<string>(), deleted: new Set<string>() }]),
-  );
-  const stopKubelet = playKubelet(violations, ends);
-  for (const name of SETS) await cluster.client.create(STATEFUL_SETS, statefulSet(name));
-  for (const name of ['plain', 'indexed'] as const) await cluster.client.create(JOBS, job(name));
-  for (let step = 0; step < OPERATIONS; step++) await attempt(act);
-  for (const name of SETS) await cluster.client.patch(STATEFUL_SETS, name, namespace, { spec: { replicas: 3 } });
-  await eventually(expectRest, 60_000);
-  await stopKubelet();
-  expect(violations).toEqual([]);
-  // As many as were asked for were counted; of the pods that nobody deleted, no more than that succeeded.
-  for (const [name, { completions }] of Object.entries(JOBS_WANTED)) {
-    const counted = (await cluster.client.get<Job>(JOBS, name, namespace))?.status?.succeeded;
-    expect([name, counted]).toEqual([name, completions]);
-    const { succeeded = new Set(), deleted = new Set() } = ends.get(name) ?? {};
-    expect(succeeded.size, name).toBeGreaterThanOrEqual(completions);
-    expect([...succeeded].filter((uid) => !deleted.has(uid)).length, name).toBeLessThanOrEqual(completions);
-  }
-  const claims = (await cluster.client.list(PERSISTENT_VOLUME_CLAIMS, { namespace })).items;
-  expect(new Set(claims.map(({ status }) => (status as { phase: string }).phase))).toEqual(new Set(['Bound']));
-}, 180_000);
+test(
+  `${OPERATIONS} operations, with restarts of the controllers and of the API server among them`,
+  async () => {
+    const violations: string[] = [];
+    const ends = new Map(
+      Object.keys(JOBS_WANTED).map((name) => [name, { succeeded: new Set<string>(), deleted: new Set<string>() }]),
+    );
+    const stopKubelet = playKubelet(violations, ends);
+    for (const name of SETS) await cluster.client.create(STATEFUL_SETS, statefulSet(name));
+    for (const name of ['plain', 'indexed'] as const) await cluster.client.create(JOBS, job(name));
+    for (let step = 0; step < OPERATIONS; step++) await attempt(act);
+    for (const name of SETS) await cluster.client.patch(STATEFUL_SETS, name, namespace, { spec: { replicas: 3 } });
+    await eventually(expectRest, 60_000);
+    await stopKubelet();
+    expect(violations).toEqual([]);
+    // As many as were asked for were counted; of the pods that nobody deleted, no more than that succeeded.
+    for (const [name, { completions }] of Object.entries(JOBS_WANTED)) {
+      const counted = (await cluster.client.get<Job>(JOBS, name, namespace))?.status?.succeeded;
+      expect([name, counted]).toEqual([name, completions]);
+      const { succeeded = new Set(), deleted = new Set() } = ends.get(name) ?? {};
+      expect(succeeded.size, name).toBeGreaterThanOrEqual(completions);
+      expect([...succeeded].filter((uid) => !deleted.has(uid)).length, name).toBeLessThanOrEqual(completions);
+    }
+    const claims = (await cluster.client.list(PERSISTENT_VOLUME_CLAIMS, { namespace })).items;
+    expect(new Set(claims.map(({ status }) => (status as { phase: string }).phase))).toEqual(new Set(['Bound']));
+  },
+  180_000 * rounds(1),
+);

@@ -98,7 +98,7 @@ function reachedRight(outcome: Forward, target: ForwardTarget, call: Call, own: 
   }
   return (
     tries(outcome.http?.retries, call, own.length) ??
-    copies(outcome, seen) ??
+    copies(outcome, call, seen) ??
     (call.request === undefined ? undefined : returned(target, call, own.at(-1)!, seen.answer))
   );
 }
@@ -195,8 +195,15 @@ function tries(retries: Retries | undefined, { request }: Call, real: number): s
   return real === wanted ? undefined : `it was tried ${real} times, not ${wanted}`;
 }
 
-/** Certain ones are there, and no others than those that are possible. */
-function copies({ http, to }: Forward, { arrivals, standIn }: Observation): string | undefined {
+function isUpgrade({ request }: Call): boolean {
+  return request?.headers['connection'] !== undefined;
+}
+
+/**
+ * Certain ones are there, and no others than those that are possible. Of an upgrade none is certain: Envoy drops a copy whose
+ * request has not ended when its connection does.
+ */
+function copies({ http, to }: Forward, call: Call, { arrivals, standIn }: Observation): string | undefined {
   const mirrors = http?.mirrors ?? [];
   const shadows = arrivals.filter(({ request }) => request !== undefined && isShadow(request));
   for (const { address, request } of shadows) {
@@ -206,7 +213,8 @@ function copies({ http, to }: Forward, { arrivals, standIn }: Observation): stri
   }
   for (const { cluster, probability, upstream } of mirrors) {
     const count = shadows.filter(({ address }) => standIn(address)?.cluster === cluster).length;
-    if (probability >= 1 && !isEmpty(upstream) && count === 0) return `it was not copied to ${cluster}`;
+    if (probability >= 1 && !isEmpty(upstream) && !isUpgrade(call) && count === 0)
+      return `it was not copied to ${cluster}`;
   }
   return undefined;
 }
@@ -215,8 +223,7 @@ function returned(target: ForwardTarget, call: Call, arrival: Arrival, answer: A
   const ask = call.request?.headers[ASK_HEADER];
   if (ask === 'reset' || arrival.request === undefined) return undefined;
   if (ask === 'hang') return answer.status === 504 ? undefined : `it ended by ${answer.status}`;
-  const isUpgrade = call.request?.headers['connection'] !== undefined;
-  const wanted = isUpgrade ? 101 : Number(ask ?? 200);
+  const wanted = isUpgrade(call) ? 101 : Number(ask ?? 200);
   if (answer.status !== wanted) return `the answer is ${answer.status}`;
   // Node's client cannot read the oldest version's headers.
   if (call.request?.protocol === 'http/1.0') return undefined;

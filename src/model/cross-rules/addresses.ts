@@ -2,7 +2,7 @@
 // Virtual addresses: each should lead to one owner, and each name of another cluster needs one.
 import { isIP, isIPv6 } from 'node:net';
 import { parseCidr } from '../../api/cidr.ts';
-import type { ObjectRef } from '../../api/diagnostics.ts';
+import { isSameObject, type ObjectRef } from '../../api/diagnostics.ts';
 import type { MeshService, ServicePort } from '../snapshot.ts';
 import { areOne, exportsOverlap } from './claims.ts';
 import type { Say } from './known.ts';
@@ -87,7 +87,7 @@ function isRival(a: Claim, b: Claim): boolean {
   const isWide = a.bits !== b.bits && (a.service.registry === 'kubernetes' || b.service.registry === 'kubernetes');
   return (
     !isWide &&
-    a.service.origin !== b.service.origin &&
+    !isSameObject(a.service.origin, b.service.origin) &&
     !areOne(a.service, b.service) &&
     exportsOverlap(a.service, b.service)
   );
