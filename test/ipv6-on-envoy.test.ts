@@ -82,6 +82,14 @@ describe.skipIf(envoyPath === undefined || isPossible !== 0)('IPv6 [needs namesp
     expect(told(call)).toEqual({ pod: 'stranger', remote });
   });
 
+  test.each([
+    ['both, TCP to an address that was found, by IPv6', 'fd88::10'],
+    ['both, TCP to an address that was found, by IPv4', 'fd88::10'],
+    ['six, TCP to an address that was found', 'fd88::12'],
+  ])('%s leads to the host’s endpoint', (call, remote) => {
+    expect(told(call)).toEqual({ pod: 'stranger', remote });
+  });
+
   test.each(['gateway by IPv6', 'gateway by IPv4'])('%s', (call) => {
     expect(told(call)).toEqual({ pod: 'six', remote: BY_IPV6, caller: spiffe('edge') });
   });

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which addresses the ServiceEntries give to names. Reads raw objects: what the rest of a ServiceEntry says, and whether
 // it is right, is not the DNS server's business.
-import { isIP, isIPv4 } from 'node:net';
+import { isIP } from 'node:net';
 import { allocatedOf, takesAddresses } from '../api/service-entry.ts';
 import type { KubeObject } from '../kube/types.ts';
 
 /** What a name leads to, by which ServiceEntry (`namespace/name`). */
 export interface GlobalName {
-  /** IPv4, as the ServiceEntry lists them; empty: it gives none. */
+  /** IPv4 first, then as the ServiceEntry lists them; empty: it gives none. */
   readonly addresses: readonly string[];
   readonly serviceEntry: string;
 }
@@ -40,7 +40,7 @@ export function collectNames(entries: Iterable<KubeObject>, zones: readonly stri
     for (const host of textsOf(hosts)) {
       const name = normalizeName(host);
       if (!zones.some((zone) => isUnder(name, zone))) continue;
-      const addresses = takes ? (found[name] ?? []).filter(isIPv4) : written;
+      const addresses = takes ? (found[name] ?? []).toSorted(byFamily) : written;
       const known = names.get(name);
       if (known === undefined || known.addresses.length === 0)
         names.set(name, { addresses, serviceEntry: `${namespace}/${entryName}` });

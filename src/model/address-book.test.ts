@@ -40,11 +40,16 @@ function entry(name: string, text: EntryText = {}): KubeObject {
 
 /** What has to be written, as lines, for entries that come one after another. */
 function planned(...batches: KubeObject[][]): string[][] {
+  return plannedWith([], ...batches);
+}
+
+/** `ipv6`: whether there are pods with IPv6, at each batch. */
+function plannedWith(ipv6: readonly boolean[], ...batches: KubeObject[][]): string[][] {
   const store = new MeshStore(OPTIONS);
   const book = new AddressBook();
-  return batches.map((objects) => {
+  return batches.map((objects, i) => {
     store.apply(objects.map((object) => ({ kind: 'upsert', cluster: 'cluster1', object })));
-    book.take(store.snapshot.index.services);
+    book.take(store.snapshot.index.services, ipv6[i] === true);
     return book.plan().map(({ entry: { name }, addresses }) => {
       return `${name}: ${addresses.map(({ host, value }) => `${host} ${value}`).join(', ')}`;
     });
@@ -78,6 +83,25 @@ test('of two with one address the older keeps it; whoever wrote it down himself 
   expect(both![0]).toMatch(/^a: a\.example\.com 240\.240\.(?!1\.1$)/);
   const written = entry('c', { second: 3, addresses: ['240.240.1.1'] });
   expect(planned([older], [written])[1]![0]).toMatch(/^b: b\.example\.com 240\.240\.(?!1\.1$)/);
+});
+
+test('where pods have IPv6 each host has an address of it as well, in the end and from the start', () => {
+  const found = { found: { 'a.example.com': '240.240.1.1' } };
+  const [before, after] = plannedWith([false, true], [entry('a', found)], [entry('b')]);
+  expect(before).toEqual([]);
+  expect(after).toEqual([
+    expect.stringMatching(/^a: a\.example\.com 240\.240\.1\.1, a\.example\.com 2001:2::[1-9a-f][0-9a-f]*$/),
+    expect.stringMatching(/^b: b\.example\.com 240\.240\.\d+\.\d+, b\.example\.com 2001:2::[1-9a-f][0-9a-f]*$/),
+  ]);
+});
+
+test('an address of IPv6 stays when the last pod of IPv6 is gone', () => {
+  const both = entry('a');
+  (both['status'] as { addresses: object[] }).addresses = ['240.240.1.1', '2001:2::1f'].map((value) => ({
+    host: 'a.example.com',
+    value,
+  }));
+  expect(plannedWith([true, false], [both], [])).toEqual([[], []]);
 });
 
 test('two who would start at the same place do not get the same', () => {

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Addresses for ServiceEntries that give none: which of 240.240.0.0/16 each host gets. What the statuses say already stays;
+// Addresses for ServiceEntries that give none: which of 240.240.0.0/16 each host gets, and which of 2001:2::/48 where pods have
+// IPv6 addresses. What the statuses say already stays;
 // what is new starts at a place that its name alone decides, so that two who write at once write the same.
 import { hash } from 'node:crypto';
+import { isIPv4, isIPv6 } from 'node:net';
 import type { ObjectRef } from '../api/diagnostics.ts';
 import { changesBetween } from '../incremental/derived-map.ts';
 import { compareServiceAges } from './service-facts.ts';
 import type { MeshService, ServiceKey } from './snapshot.ts';
 
-/** Of class E, which nobody routes: where Istio finds its own. */
-const NETWORK = '240.240';
+/** Where Istio finds its own: of class E, and for benchmarks (RFC 5180). Nobody routes either. */
+const NETWORK = { IPv4: '240.240', IPv6: '2001:2:' } as const;
 const SIZE = 1 << 16;
 
 export interface AddressedHost {
@@ -30,14 +32,18 @@ export class AddressBook {
   readonly #owners = new Map<string, Set<ServiceKey>>();
   readonly #unsettled = new Set<string>();
   #taken: ReadonlyMap<ServiceKey, MeshService> | undefined;
+  #hasIpv6 = false;
 
-  /** All services as they are now. */
-  take(services: ReadonlyMap<ServiceKey, MeshService>): void {
+  /** All services as they are now. `hasIpv6`: there are pods that dial IPv6; who has such an address keeps it when there are none. */
+  take(services: ReadonlyMap<ServiceKey, MeshService>, hasIpv6: boolean): void {
+    const isNew = hasIpv6 && !this.#hasIpv6;
+    this.#hasIpv6 = hasIpv6;
     const changed = changesBetween(this.#taken, services);
     this.#taken = services;
     for (const key of changed ?? new Set([...this.#services.keys(), ...services.keys()])) {
       this.#replace(key, services.get(key));
     }
+    if (isNew) for (const service of this.#services.values()) this.#settle(service);
   }
 
   /** What has to be written so that every host that takes an address has one, and no two the same. */
@@ -73,7 +79,20 @@ export class AddressBook {
       this.#owners.set(address, owners.add(key));
       if (owners.size > 1) for (const owner of owners) this.#unsettled.add(nameOf(this.#services.get(owner)!));
     }
-    if (next.allocated?.length === 0) this.#unsettled.add(name);
+    this.#settle(next);
+  }
+
+  /** The entry is looked at again where one of its hosts has not all the addresses that it takes. */
+  #settle(service: MeshService): void {
+    const { allocated } = service;
+    if (allocated !== undefined && this.#missing(allocated).length > 0) this.#unsettled.add(nameOf(service));
+  }
+
+  #missing(held: readonly string[]): (keyof typeof NETWORK)[] {
+    return [
+      ...(held.some(isIPv4) ? [] : ['IPv4' as const]),
+      ...(this.#hasIpv6 && !held.some(isIPv6) ? ['IPv6' as const] : []),
+    ];
   }
 
   #planOf(name: string): Allocation | undefined {
@@ -85,7 +104,7 @@ export class AddressBook {
     if (first === undefined) return undefined;
     const addresses = takers.flatMap((service) => {
       const held = service.allocated!.filter((address) => this.#keeps(service, address));
-      const values = held.length > 0 ? held : [this.#choose(service)];
+      const values = [...held, ...this.#missing(held).map((family) => this.#choose(service, family))];
       for (const value of values) this.#owners.set(value, (this.#owners.get(value) ?? new Set()).add(service.key));
       return values.map((value) => ({ host: service.hostname, value }));
     });
@@ -99,17 +118,21 @@ export class AddressBook {
     return !owners.some((other) => other !== service && compare(other, service, address) < 0);
   }
 
-  #choose({ key }: MeshService): string {
+  #choose({ key }: MeshService, family: keyof typeof NETWORK): string {
     const start = Number.parseInt(hash('sha256', key).slice(0, 8), 16) % SIZE;
     for (let step = 0; step < SIZE; step++) {
       const place = (start + step) % SIZE;
-      const address = `${NETWORK}.${place >> 8}.${place & 255}`;
+      const address = addressAt(family, place);
       // The first and the last of a block are not everybody's idea of an address.
       if ((place & 255) === 0 || (place & 255) === 255) continue;
       if ((this.#owners.get(address)?.size ?? 0) === 0) return address;
     }
-    throw new Error(`all addresses of ${NETWORK}.0.0/16 are taken`);
+    throw new Error(`all ${SIZE} addresses below ${NETWORK[family]} are taken`);
   }
+}
+
+function addressAt(family: keyof typeof NETWORK, place: number): string {
+  return family === 'IPv4' ? `${NETWORK.IPv4}.${place >> 8}.${place & 255}` : `${NETWORK.IPv6}:${place.toString(16)}`;
 }
 
 function addressesOf(service: MeshService): readonly string[] {

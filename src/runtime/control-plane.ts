@@ -133,7 +133,7 @@ class ControlPlane {
     this.#closers.push(
       this.#engine.subscribe(() => {
         this.#entryNames.take(this.#engine.snapshot.index);
-        addresses.take(this.#engine.snapshot.index);
+        addresses.take(this.#engine.snapshot);
       }),
     );
     this.#health = new PlaneHealth({

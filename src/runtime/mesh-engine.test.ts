@@ -33,7 +33,7 @@ function event(i: number): SourceEvent {
 
 const HUGE = Array.from({ length: COUNT }, (_, i) => event(i));
 
-function start() {
+function start(awaited: readonly string[] = []) {
   let nowMs = 0;
   const told: string[] = [];
   const store = new MeshStore({ ...SETTINGS, configCluster: 'c1' });
@@ -41,6 +41,7 @@ function start() {
     store,
     compile: () => ({ desired: new Map(), secrets: [], origins: () => [] }),
     clusters: ['c1'],
+    awaited,
     onSynced: () => told.push('synced'),
     turns: new Turns(() => nowMs++),
   });
@@ -78,6 +79,14 @@ test('a huge batch leaves others their turn, and is seen as a whole', async () =
     Object.fromEntries(endpoints),
   ];
   expect(shown(engine.snapshot)).toEqual(shown(snapshot));
+});
+
+test('what came before the last that is awaited is told of then', () => {
+  const { engine, told, source } = start(['names']);
+  source.events([event(0), SYNCED]);
+  expect(told).toEqual([]);
+  engine.arrived('names');
+  expect(told).toEqual(['synced', '1 services']);
 });
 
 test('what is small is in the snapshot when the call returns', () => {

@@ -109,7 +109,7 @@ export class MeshEngine {
     return this.#options.compile(this.snapshot, proxy);
   }
 
-  /** Calls `changed` after each new snapshot; returns how to end that. */
+  /** Calls `changed` when everything awaited has synced, and after each new snapshot from then on; returns how to end that. */
   subscribe(changed: () => void): () => void {
     this.#listeners.add(changed);
     return () => this.#listeners.delete(changed);
@@ -156,14 +156,20 @@ export class MeshEngine {
       this.#gatewayNames = gatewayNames;
       this.#options.onGatewayNames?.(gatewayNames);
     }
+    const wasSynced = this.isSynced;
     beforeListeners();
-    if (snapshot === before || !this.isSynced) return;
-    for (const changed of this.#listeners) changed();
+    if (wasSynced && snapshot !== before) this.#tell();
   }
 
   #markSynced(name: string): void {
     if (!this.#unsynced.delete(name) || this.#unsynced.size > 0) return;
     this.#synced.resolve();
     this.#options.onSynced?.();
+    // What completes it may bring nothing itself: this is the first that anybody hears of what came before.
+    this.#tell();
+  }
+
+  #tell(): void {
+    for (const changed of this.#listeners) changed();
   }
 }

@@ -2,10 +2,12 @@
 // Run as the first process of new namespaces: a node's network with pods of both IP families and of one, the control plane,
 // and a real Envoy in each pod of the mesh, behind the rules that `isthmus proxy-init` writes. Prints what came of calls as JSON.
 import { chmodSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
+import { collectNames } from '../../src/dns/global-names.ts';
 import { buildBootstrap, HEALTH_PATH, HEALTH_PORT, METRICS_PORT, PROXY_MARK } from '../../src/injector/bootstrap.ts';
 import type { KubeObject } from '../../src/kube/types.ts';
 import { runControlPlane } from '../../src/runtime/control-plane.ts';
@@ -22,6 +24,7 @@ const SLICES = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
 const XDS_PORT = 15_012;
 const GATEWAY_PORT = 8081;
 const OUTER_HOST = 'six.example.com';
+const FOUND_HOST = 'found.example.global';
 const PROBE = {
   path: '/app-health/app/readyz',
   appPort: 8080,
@@ -113,6 +116,18 @@ function putObjects(kube: KubeFixture): void {
       spec: { hosts: [host], ports: [{ number: 8080, name: 'http', protocol: 'HTTP' }], resolution },
     } as KubeObject);
   }
+  // Its address is what the control plane finds.
+  kube.put(`${istio}/serviceentries`, {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'ServiceEntry',
+    metadata: metadata('found'),
+    spec: {
+      hosts: [FOUND_HOST],
+      ports: [{ number: 5432, name: 'tcp', protocol: 'TCP' }],
+      resolution: 'STATIC',
+      endpoints: [{ address: 'fd88::14' }],
+    },
+  } as KubeObject);
   kube.put(`${istio}/virtualservices`, {
     apiVersion: 'networking.istio.io/v1',
     kind: 'VirtualService',
@@ -210,6 +225,16 @@ for (const [name, envoy] of envoys) {
   });
 }
 
+/** What istiocoredns answers for it. */
+function foundAddresses(): Record<'A' | 'AAAA', string> {
+  const entries = [kube.get('/apis/networking.istio.io/v1/namespaces/default/serviceentries/found')!];
+  const addresses = collectNames(entries, ['global']).get(FOUND_HOST)?.addresses ?? [];
+  const of = (family: number) => addresses.find((address) => isIP(address) === family) ?? '';
+  return { A: of(4), AAAA: of(6) };
+}
+await until('addresses for a host that has none', async () => foundAddresses().AAAA !== '');
+const found = foundAddresses();
+
 const http = (address: string, host?: string): PodCall => ({
   kind: 'http',
   address,
@@ -238,6 +263,9 @@ const CALLS: Readonly<Record<string, readonly [from: string, call: PodCall]>> = 
   'both, below a wildcard, nobody by IPv6': ['client', http('10.99.0.1', 'other.wild.test:8080')],
   'six, below a wildcard': ['six', http('fd99::1', 'half.wild.test:8080')],
   'four, below a wildcard': ['four', http('10.99.0.1', 'other.wild.test:8080')],
+  'both, TCP to an address that was found, by IPv6': ['client', tcp(found.AAAA)],
+  'both, TCP to an address that was found, by IPv4': ['client', tcp(found.A)],
+  'six, TCP to an address that was found': ['six', tcp(found.AAAA)],
   'gateway by IPv6': ['stranger', { ...http('fd88::15', OUTER_HOST), port: GATEWAY_PORT }],
   'gateway by IPv4': ['stranger', { ...http('10.88.0.15', OUTER_HOST), port: GATEWAY_PORT }],
   'kubelet to six: is Envoy ready?': ['stranger', { ...http('fd88::12'), port: HEALTH_PORT, path: HEALTH_PATH }],

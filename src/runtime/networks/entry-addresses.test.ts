@@ -27,7 +27,7 @@ function scene(patch: (name: string, body: unknown) => Promise<void>) {
   const addresses = new EntryAddresses({ client: client as never, log: pino({ level: 'silent' }), retryMs: 1 });
   const put = (object: KubeObject) => {
     const { snapshot } = store.apply([{ kind: 'upsert', cluster: 'cluster1', object }]);
-    addresses.take(snapshot.index);
+    addresses.take(snapshot);
   };
   return { addresses, put };
 }

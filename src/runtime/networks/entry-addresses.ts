@@ -4,7 +4,8 @@
 import type { Logger } from 'pino';
 import { type KubeClient, KubeError } from '../../kube/client.ts';
 import { AddressBook, type Allocation } from '../../model/address-book.ts';
-import type { MeshIndex } from '../../model/snapshot.ts';
+import { SeenFamilies } from '../../model/seen-families.ts';
+import type { MeshSnapshot } from '../../model/snapshot.ts';
 import { meshType } from '../mesh-resources.ts';
 
 export interface EntryAddressesOptions {
@@ -18,6 +19,7 @@ const RETRY_MS = 5_000;
 export class EntryAddresses {
   readonly #options: EntryAddressesOptions;
   readonly #book = new AddressBook();
+  readonly #families = new SeenFamilies();
   #isLeader = false;
   #isWriting = false;
   #retrying: NodeJS.Timeout | undefined;
@@ -27,8 +29,9 @@ export class EntryAddresses {
   }
 
   /** With each new state of the mesh. */
-  take({ services }: Pick<MeshIndex, 'services'>): void {
-    this.#book.take(services);
+  take({ index, workloads }: Pick<MeshSnapshot, 'index' | 'workloads'>): void {
+    this.#families.take(workloads);
+    this.#book.take(index.services, this.#families.hasIpv6);
     void this.#write();
   }
 
