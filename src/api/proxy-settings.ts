@@ -135,6 +135,7 @@ export const proxySettings = struct({
   proxyMetadata: optional(mapOf(text())),
   runtimeValues: optional(mapOf(text())),
   fileFlushInterval: optional(durationMs()),
+  fileFlushMinSizeKb: optional(integer({ max: 4_194_303 })),
   image: optional(image),
   gatewayTopology: optional(
     struct({
@@ -158,7 +159,6 @@ export const proxySettings = struct({
   envoyMetricsService: idle('metrics are read by Prometheus, or sent by otlpMetrics'),
   envoyMetricsServiceAddress: idle('metrics are read by Prometheus, or sent by otlpMetrics'),
   extraStatTags: idle('add labels by tagOverrides of a Telemetry'),
-  fileFlushMinSizeKb: idle('use fileFlushInterval'),
   interceptionMode: idle('connections are redirected, as REDIRECT says'),
   meshId: idle('the trust domain tells meshes apart'),
   privateKeyProvider: idle('keys are in memory, in Envoy itself'),

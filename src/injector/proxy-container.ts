@@ -111,6 +111,7 @@ export function buildProxyContainer(
       ...(concurrency === 0 ? [] : ['--concurrency', String(concurrency)]),
       // Envoy's own ten seconds are too long for somebody who reads the access log to see what a request did.
       ...['--file-flush-interval-msec', String(Math.ceil(wishes.fileFlushMs ?? FLUSH_MS))],
+      ...(wishes.fileFlushKb === undefined ? [] : ['--file-flush-min-size-kb', String(wishes.fileFlushKb)]),
       '--log-level',
       settings.logLevel,
       // Which fields of its configuration are old is nothing to those who read its access log.

@@ -63,6 +63,8 @@ test('an annotation that cannot be read names what is wrong; what is of no use i
   expect(() => wishesOf('a: [b')).toThrow(/is no YAML/);
   expect(wishesOf('statusPort: 15020').warnings).toEqual([expect.stringMatching(/statusPort: .* port 15021/)]);
   expect(wishesOf('newInIstio: 1').warnings).toEqual([expect.stringMatching(/no field `newInIstio`/)]);
+  expect(wishesOf('fileFlushMinSizeKb: 128').fileFlushKb).toBe(128);
+  expect(wishesOf('connectionSettings: {profile: EDGE}').warnings).toHaveLength(1);
   expect(wishesOf('tracing: {sampling: 5}').warnings).toEqual([expect.stringMatching(/tracing counts in the mesh/)]);
 });
 
@@ -81,8 +83,9 @@ test('the container runs so, and what it needs stays its own', () => {
     concurrency: 3,
     drainMs: 7_000,
     fileFlushMs: 250,
+    fileFlushKb: 128,
     imageType: 'debug',
-    environment: { POD_NAME: 'forged', ISTIO_META_TEAM: 'red' },
+    environment: { POD_NAME: 'forged', ISTIO_META_TEAM: 'red', DD_SERVICE: 'mine' },
     runtime: { 'a.b': '1' },
     stats: { inclusionPrefixes: ['cluster.'], inclusionSuffixes: [], inclusionRegexps: [] },
   });
@@ -93,6 +96,8 @@ test('the container runs so, and what it needs stays its own', () => {
     '250',
     'isthmus/proxyv2:1-debug',
   ]);
+  expect(after('--file-flush-min-size-kb')).toBe('128');
+  expect(env.filter(({ name }) => name === 'DD_SERVICE')).toEqual([{ name: 'DD_SERVICE', value: 'mine' }]);
   expect(env.filter(({ name }) => name === 'POD_NAME')).toEqual([expect.not.objectContaining({ value: 'forged' })]);
   const bootstrap = JSON.parse(after('--config-yaml')!) as Record<string, unknown>;
   expect(bootstrap).toMatchObject({

@@ -25,6 +25,8 @@ export interface ProxyWishes {
   readonly drainMs?: number | undefined;
   readonly terminationDrainMs?: number | undefined;
   readonly fileFlushMs?: number | undefined;
+  /** How much of the access log is kept at most until it is written. */
+  readonly fileFlushKb?: number | undefined;
   readonly runtime: Readonly<Record<string, string>>;
   readonly stats?: ProxySettings['proxyStatsMatcher'];
   /** `host:port` */
@@ -68,6 +70,7 @@ export function proxyWishes(metadata: ObjectMeta, namespace: string, defaults: P
     drainMs: last(settings.map(({ drainDuration }) => drainDuration)),
     terminationDrainMs: last(settings.map(({ terminationDrainDuration }) => terminationDrainDuration)),
     fileFlushMs: last(settings.map(({ fileFlushInterval }) => fileFlushInterval)),
+    fileFlushKb: last(settings.map(({ fileFlushMinSizeKb }) => fileFlushMinSizeKb)),
     runtime: Object.assign({}, ...settings.map(({ runtimeValues }) => runtimeValues)) as Record<string, string>,
     stats: last(settings.map(({ proxyStatsMatcher }) => proxyStatsMatcher)),
     otlpMetrics: last(settings.map(({ otlpMetrics }) => otlpMetrics?.address)),
