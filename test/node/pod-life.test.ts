@@ -161,7 +161,7 @@ for (const { mode, unavailable } of probeModes()) {
       );
       expect(['wrong', 'closed'].map((name) => isReadyNow(status, name))).toEqual([false, false]);
       await expect
-        .poll(async () => (await ground.call<PodEvent[]>('events')).map(({ message }) => message), { timeout: 10_000 })
+        .poll(async () => (await ground.call<PodEvent[]>('events')).map(({ message }) => message), { timeout: 30_000 })
         .toEqual(
           expect.arrayContaining([
             'Readiness probe failed: service unhealthy (responded with "NOT_SERVING")',

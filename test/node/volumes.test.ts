@@ -96,7 +96,7 @@ describe.skipIf(usable.length === 0)('volumes and environment', () => {
     await ground.until('token', isReady);
     const first = await read('token', 'cat /var/run/secrets/tokens/token');
     expect(first).toMatch(/^token-\d+-istio-ca$/);
-    await expect.poll(() => read('token', 'cat /var/run/secrets/tokens/token'), { timeout: 3_000 }).not.toBe(first);
+    await expect.poll(() => read('token', 'cat /var/run/secrets/tokens/token'), { timeout: 30_000 }).not.toBe(first);
     expect(await read('token', 'readlink /var/run/secrets/tokens/token')).toBe('..data/token\n');
     await ground.call('setTokenSeconds', 3600);
     await ground.call('stop', 'token', 0);
