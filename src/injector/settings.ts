@@ -20,7 +20,7 @@ export interface InjectorSettings {
   readonly concurrency: number;
   readonly logLevel: string;
   readonly resources: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  /** Pods have IPv6 addresses: those of the control plane have. Never written down. */
+  /** Pods of the cluster have IPv6 addresses. Never written down. */
   readonly hasIpv6?: true;
   /** DNS suffixes of remote services: `NS.SUFFIX` and `SUFFIX` become search domains. */
   readonly searchSuffixes: readonly string[];

@@ -34,7 +34,7 @@ const DISTRIBUTE_ROOT = [
   { apiGroups: [''], resources: ['configmaps'], verbs: ['create'] },
   { apiGroups: [''], resources: ['configmaps'], resourceNames: ['istio-ca-root-cert'], verbs: ['get', 'patch'] },
 ];
-/** Where all users of a node are one, redirect rules are others. */
+/** Where all users of a node are one, redirect rules are others; and what addresses pods have shows in their nodes. */
 const SEE_NODES = { apiGroups: [''], resources: ['nodes'], verbs: ['list'] };
 
 /** What is exported is read and told; what other clusters export becomes objects here. */

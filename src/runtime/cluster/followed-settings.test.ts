@@ -4,6 +4,8 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { KubeFixture } from '../../../test/mesh/kube-fixture.ts';
 import { DEFAULT_SETTINGS, INJECTOR_CONFIG_MAP } from '../../injector/settings.ts';
 import type { KubeClient } from '../../kube/client.ts';
+import type { KubeObject } from '../../kube/types.ts';
+import { ownFamilies } from '../../process/own-addresses.ts';
 import { FollowedSettings } from './followed-settings.ts';
 
 const MAPS = '/api/v1/namespaces/istio-system/configmaps';
@@ -52,6 +54,19 @@ test('left to the cluster, Envoy’s connections are told by their mark on nodes
   put({ excludeOutboundBy: 'auto' });
   const settings = follow();
   await vi.waitFor(() => expect(settings.current?.excludeOutboundBy).toBe('mark'), 10_000);
+});
+
+test.each([
+  ['nothing of IPv6', {}, false],
+  ['a range of IPv6 for its pods', { spec: { podCIDRs: ['10.1.0.0/24', 'fd00:1::/64'] } }, true],
+  ['an IPv6 address', { status: { addresses: [{ type: 'InternalIP', address: 'fd00::1' }] } }, true],
+  ['an IPv6 address outside', { status: { addresses: [{ type: 'ExternalIP', address: '2001:db8::1' }] } }, false],
+])('a node with %s tells what pods have', async (_, facts, has) => {
+  kube.put('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, ...facts } as KubeObject);
+  put({});
+  const settings = follow();
+  await vi.waitFor(() => expect(settings.current).toBeDefined(), 10_000);
+  expect(settings.current?.hasIpv6 === true).toBe(has || ownFamilies() !== 'IPv4');
 });
 
 test('what was said stays as it was said, and a text that cannot be used changes nothing', async () => {

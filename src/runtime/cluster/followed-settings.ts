@@ -100,9 +100,27 @@ async function settle(stored: StoredSettings, client: KubeClient): Promise<Injec
     ...stored,
     excludeOutboundBy: excludeOutboundBy === 'auto' ? await decideExclusion(client) : excludeOutboundBy,
     nativeSidecars: nativeSidecars === 'auto' ? await hasNativeSidecars(client) : nativeSidecars,
-    // All pods of a cluster have addresses of the same families.
-    ...(ownFamilies() !== 'IPv4' && { hasIpv6: true as const }),
+    ...((await hasIpv6(client)) && { hasIpv6: true as const }),
   };
+}
+
+/**
+ * Of the cluster's pods, not of this process alone: it may run on the host's network, or on a node without. Nodes that give their
+ * pods IPv6 have a range of it to give, or an address of it themselves.
+ */
+async function hasIpv6(client: KubeClient): Promise<boolean> {
+  if (ownFamilies() !== 'IPv4') return true;
+  const { items } = await client.list(NODES);
+  return items.some((node) => {
+    const { spec = {}, status = {} } = node as NodeAddresses;
+    const own = (status.addresses ?? []).filter(({ type }) => type === 'InternalIP').map(({ address }) => address);
+    return [...(spec.podCIDRs ?? []), ...own].some((text) => text.includes(':'));
+  });
+}
+
+interface NodeAddresses {
+  readonly spec?: { readonly podCIDRs?: readonly string[] };
+  readonly status?: { readonly addresses?: readonly { readonly type: string; readonly address: string }[] };
 }
 
 /** Where all users of a node are one, rules by uid would lead Envoy's own connections back into Envoy for ever. */
