@@ -1,44 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events in, snapshots out. Nothing is read but the events, and their order does not matter to the snapshot.
 import { isDeepStrictEqual } from 'node:util';
-import { DESTINATION_RULE, type DestinationRule } from '../api/destination-rule.ts';
 import { type Diagnostic, type ObjectRef, orderOf } from '../api/diagnostics.ts';
-import { ENVOY_FILTER } from '../api/envoy-filter.ts';
 import { EXPORTED_SERVICE } from '../api/exported-service.ts';
-import { GATEWAY } from '../api/gateway.ts';
 import { groupOf, kindOf, MESH_GROUPS } from '../api/kinds.ts';
 import type { Workload } from '../api/kubernetes.ts';
 import type { MeshConfig } from '../api/mesh-config.ts';
 import { type ClusterName, clusterName, type SpiffeId } from '../api/names.ts';
-import { PROXY_CONFIG } from '../api/proxy-config.ts';
 import { SERVICE_ENTRY, type ServiceEntry } from '../api/service-entry.ts';
 import { notesOnService } from '../api/service-notes.ts';
-import { SIDECAR } from '../api/sidecar.ts';
-import { TELEMETRY } from '../api/telemetry.ts';
 import { unknownKind } from '../api/validate.ts';
-import { isForMesh, VIRTUAL_SERVICE, type VirtualService } from '../api/virtual-service.ts';
 import { WORKLOAD_ENTRY } from '../api/workload-entry.ts';
 import { WORKLOAD_GROUP } from '../api/workload-group.ts';
-import { type Change, differences, regroup } from '../incremental/grouped-map.ts';
+import { regroup } from '../incremental/grouped-map.ts';
 import { PendingChanges } from '../incremental/pending-changes.ts';
 import { finish, type Steps, sortSteps } from '../incremental/steps.ts';
 import { VersionedMap } from '../incremental/versioned-map.ts';
 import { ClusterEndpoints } from './cluster-endpoints.ts';
 import { MeshChecks } from './cross-rules/diagnose-mesh.ts';
-import { Delegation } from './delegation.ts';
-import { comparesLabels, isSelective } from './destination-policies.ts';
 import { emptySnapshot } from './empty-snapshot.ts';
 import { EndpointCensus } from './endpoint-census.ts';
 import { EntryServices, type MadeService } from './entry-services.ts';
 import { type ExportDefaults, exportDefaults } from './export-defaults.ts';
-import { qualifyHost } from './hosts.ts';
 import { KubeState } from './kube-state.ts';
 import { MeshConfigState, type ObjectEvent } from './mesh-config-state.ts';
 import { NetworkState } from './network-state.ts';
 import type { NetworkIndex } from './networks.ts';
 import { type EndpointSettings, endpointsOfEntry, endpointsOfWorkloads, servicesOfEntry } from './registry.ts';
+import { RuleIndexes } from './rule-indexes.ts';
 import { RuleState } from './rule-state.ts';
-import { changedRules, RuleTable } from './rule-table.ts';
 import { type SelectableWorkload, SelectedWorkloads } from './selected-workloads.ts';
 import { compareKeys, compareServiceAges, headlessStatesOf, identitiesOf, placingOf } from './service-facts.ts';
 import type {
@@ -53,7 +43,6 @@ import type {
   ServiceKey,
 } from './snapshot.ts';
 import { UnreachableEndpoints } from './unreachable-endpoints.ts';
-import { asksForLabels } from './view.ts';
 
 /** What a source emits (structurally src/sources/contract.ts). `locate` gives the line of a field, where text is known. */
 export type StoreEvent = ObjectEvent | { kind: 'synced'; cluster: string };
@@ -74,7 +63,6 @@ export class MeshStore {
   readonly #options: MeshStoreOptions;
   readonly #kube = new KubeState();
   readonly #rules = new RuleState();
-  readonly #delegation: Delegation;
   /** Objects of kinds that we do not have, by kind and name. */
   readonly #strangers = new Map<string, Diagnostic>();
   readonly #entryServices = new EntryServices();
@@ -111,20 +99,13 @@ export class MeshStore {
   #identities = new VersionedMap<ServiceKey, readonly SpiffeId[]>();
   #headless = new VersionedMap<ServiceKey, Readonly<Record<ClusterName, HeadlessState>>>();
   #workloads = new VersionedMap<string, Workload>();
-  readonly #writtenRules = new RuleTable<VirtualService>(() => []);
-  #resolvedRules: readonly VirtualService[] = this.#writtenRules.index.all;
-  readonly #meshRules: RuleTable<VirtualService>;
-  readonly #hostRules: RuleTable<DestinationRule>;
+  readonly #indexes: RuleIndexes;
   #snapshot: MeshSnapshot;
 
   constructor(options: MeshStoreOptions) {
     this.#options = options;
-    this.#delegation = new Delegation(options.dnsDomain);
     const { dnsDomain } = options;
-    this.#meshRules = new RuleTable(({ spec, ref }) =>
-      isForMesh(spec) ? spec.hosts.map((host) => qualifyHost(host, ref.namespace, dnsDomain)) : [],
-    );
-    this.#hostRules = new RuleTable(({ spec, ref }) => [qualifyHost(spec.host, ref.namespace, dnsDomain)]);
+    this.#indexes = new RuleIndexes(dnsDomain);
     this.#checks = new MeshChecks(options);
     this.#networks = new NetworkState(options.configCluster);
     this.#clusters = new ClusterEndpoints(dnsDomain);
@@ -314,10 +295,7 @@ export class MeshStore {
     const before = this.#snapshot.index;
     const { settings } = before;
     const networks = this.#nextNetworks();
-    const rules = yield* this.#changedRules();
-    yield* this.#meshRules.update(rules);
-    const hostRules = this.#rules.changesOf(DESTINATION_RULE);
-    yield* this.#hostRules.update(hostRules);
+    const rules = yield* this.#indexes.follow(before, this.#rules);
     const next: MeshIndex = {
       settings,
       mesh: this.#settings.mesh,
@@ -325,38 +303,13 @@ export class MeshStore {
       services: this.#services,
       servicesByHost: this.#byHost,
       servicesByNamespace: this.#byNamespace,
-      writtenRules: this.#writtenRules.index.all,
-      virtualServices: this.#meshRules.index.all,
-      destinationRules: this.#hostRules.index.all,
-      gateways: yield* changedRules(before.gateways, this.#rules.changesOf(GATEWAY)),
-      proxyConfigs: yield* changedRules(before.proxyConfigs, this.#rules.changesOf(PROXY_CONFIG)),
-      telemetries: yield* changedRules(before.telemetries, this.#rules.changesOf(TELEMETRY)),
-      envoyFilters: yield* changedRules(before.envoyFilters, this.#rules.changesOf(ENVOY_FILTER)),
-      sidecars: yield* changedRules(before.sidecars, this.#rules.changesOf(SIDECAR)),
-      meshRules: this.#meshRules.index,
-      hostRules: this.#hostRules.index,
-      gatewayRules: yield* changedRules(before.gatewayRules, rules, isBound),
-      labelRules: yield* changedRules(before.labelRules, rules, asksForLabels),
-      selectiveRules: yield* changedRules(before.selectiveRules, hostRules, isSelective),
-      comparingRules: yield* changedRules(before.comparingRules, hostRules, comparesLabels),
+      ...rules,
       placing: this.#placed.node.size > 0 ? 'node' : this.#placed.zone.size > 0 ? 'zone' : 'nowhere',
       identities: this.#identities,
       headless: this.#headless,
     };
     const same = (Object.keys(next) as (keyof MeshIndex)[]).every((part) => next[part] === before[part]);
     return same ? before : Object.freeze(next);
-  }
-
-  /** VirtualServices that have changed, each with the routes that it takes from others. */
-  *#changedRules(): Steps<readonly Change<VirtualService>[]> {
-    const changes = this.#rules.changesOf(VIRTUAL_SERVICE);
-    if (changes.length === 0) return changes;
-    const before = { written: this.#writtenRules.index.all, resolved: this.#resolvedRules };
-    yield* this.#writtenRules.update(changes);
-    const written = this.#writtenRules.index.all;
-    this.#resolvedRules = this.#delegation.resolve(written);
-    const isPlain = before.resolved === before.written && this.#resolvedRules === written;
-    return isPlain ? changes : differences(before.resolved, this.#resolvedRules);
   }
 
   /** Who selects workloads learns what there is now, and looks again where it concerns him. */
@@ -496,8 +449,4 @@ function makeServices(
 ): MadeService[] {
   const endpoints = entry.spec.traffic === undefined ? endpointsOfEntry(entry, settings, selected) : [];
   return servicesOfEntry(entry, selected).map((service) => ({ service, endpoints }));
-}
-
-function isBound({ spec }: VirtualService): boolean {
-  return spec.gateways.some((gateway) => gateway !== 'mesh');
 }
