@@ -19,6 +19,7 @@ import {
   buildMadeUpHost,
   buildVirtualHost,
   isRoutedByPort,
+  madeUpBeside,
   madeUpPorts,
   otherNames,
   type VirtualHostCache,
@@ -192,14 +193,14 @@ export class OutboundState {
         buildVirtualHost(view, { service: target, alias: service, port, domains: names }, cache),
       );
     }
-    if (!madeUp.includes(port) || domains.ownerOf(host) !== undefined || this.#isServed(host)) return undefined;
+    if (!madeUp.includes(port) || domains.ownerOf(host) !== undefined || this.#isServed(host, port)) return undefined;
     return this.#changes.extend(host, (view) => buildMadeUpHost(view, host, port));
   }
 
-  /** Some service has the host, or a part of it. */
-  #isServed(host: string): boolean {
+  /** Some service has the host at the port, or a part of the host. */
+  #isServed(host: string, port: number): boolean {
     const { serviceOf } = this.#changes.view;
-    if (!host.startsWith('*')) return serviceOf.has(host);
+    if (!host.startsWith('*')) return serviceOf.get(host)?.ports.some(({ number }) => number === port) === true;
     return [...serviceOf.keys()].some((name) => covers(host, name));
   }
 
@@ -311,7 +312,7 @@ function partOf(view: ProxyView, host: string): HostPart {
     claims,
     routed: [...new Set(routed)],
     names: routed.length === 0 ? [] : otherNames(view, service),
-    madeUp: [],
+    madeUp: madeUpBeside(view, service),
   };
 }
 

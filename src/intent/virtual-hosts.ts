@@ -185,11 +185,25 @@ export function madeUpPorts(view: ProxyView, host: string): readonly number[] {
   return [...new Set(rules.flatMap((rule) => portsOfMadeUp(view, rule)))];
 }
 
+/**
+ * The same for a host that a service has, but not at 80: there where a match asks for it. Istio makes up every ruled host
+ * there, which would double the routes.
+ */
+export function madeUpBeside(view: ProxyView, { hostname, ports }: MeshService): readonly number[] {
+  if (ports.some(({ number }) => number === USUAL_PORT)) return [];
+  return httpRules(view.rules.exact.get(hostname) ?? []).some(asksForUsualPort) ? [USUAL_PORT] : [];
+}
+
+function asksForUsualPort({ spec }: VirtualService): boolean {
+  return spec.http.some(({ match }) => match.some(({ port }) => port === USUAL_PORT));
+}
+
 /** A rule makes up its hosts on ports of its own; what others do with the same hosts elsewhere leaves these alone. */
 function portsOfMadeUp(view: ProxyView, rule: VirtualService): readonly number[] {
   const named = rule.spec.hosts.flatMap((raw) => servicesNamed(view, rule, raw));
   const found = named.flatMap((service) => service.ports.filter((port) => isRoutedByPort(view, service, port)));
-  return found.length === 0 ? [USUAL_PORT] : found.map(({ number }) => number);
+  const isUsual = found.length === 0 || asksForUsualPort(rule);
+  return [...(isUsual ? [USUAL_PORT] : []), ...found.map(({ number }) => number)];
 }
 
 const USUAL_PORT = 80;

@@ -15,6 +15,13 @@ const SPEAKS = {
   tcp: { protocols: ['tcp', 'auto'], what: 'plain TCP', prefix: 'tcp-' },
 } as const;
 
+/** Where rules make up hosts that no service has there (intent/virtual-hosts.ts). */
+const USUAL_PORT = 80;
+
+function asksForUsualPort({ spec }: VirtualService): boolean {
+  return spec.http.some(({ match }) => match.some(({ port }) => port === USUAL_PORT));
+}
+
 export function checkReach(vs: VirtualService, known: Known, say: Say): void {
   const served = isForMesh(vs.spec) ? servedPorts(vs, known) : undefined;
   const gateways = new Set(boundGateways(vs).flatMap((name) => known.gateways.get(name) ?? []));
@@ -28,6 +35,8 @@ export function checkReach(vs: VirtualService, known: Known, say: Say): void {
     vs.spec[name].forEach((route, i) => {
       route.match.forEach(({ port }, j) => {
         if (port === undefined || ports.has(port)) return;
+        // Sidecars make the host up there: how a rule sends on what is called in plain text, where its service has only TLS.
+        if (name === 'http' && port === USUAL_PORT && served !== undefined) return;
         const field = `spec.${name}[${i}].match[${j}].port`;
         const known = [...ports].sort((a, b) => a - b).join(', ');
         say(
@@ -57,7 +66,7 @@ function servedPorts(vs: VirtualService, { settings, hosts, below }: Known): rea
 function checkProtocols(vs: VirtualService, ports: readonly PortFacts[] | undefined, say: Say): void {
   if (!isForMesh(vs.spec) || boundGateways(vs).length > 0) return;
   for (const name of ['http', 'tls', 'tcp'] as const) {
-    if (vs.spec[name].length === 0) continue;
+    if (vs.spec[name].length === 0 || (name === 'http' && asksForUsualPort(vs))) continue;
     const { protocols, what, prefix } = SPEAKS[name];
     const hosts = vs.spec.hosts.join(', ');
     if (ports === undefined) {
