@@ -349,6 +349,8 @@ describe.skipIf(envoyPath === undefined)('a gateway', () => {
     expect(await agreed('b.shop.example', { ecdhCurve: 'X25519' })).toMatch(/HANDSHAKE_FAILURE/);
     expect(await agreed('curved.example', { ecdhCurve: 'P-384' })).toMatch(/^TLSv1\.3 /);
     expect(await agreed('oldest.example', { maxVersion: 'TLSv1.1', ecdhCurve: 'P-521:P-256' })).toMatch(/^TLSv1\.1 /);
+    // A server that is told to stop at an older version keeps that one.
+    expect(await agreed('old.example', {})).toBe('TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384');
     const suites = stringify({ tlsDefaults: { cipherSuites: ['ECDHE-ECDSA-CHACHA20-POLY1305'] } });
     write('mesh', {
       apiVersion: 'v1',
