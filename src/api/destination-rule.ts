@@ -74,7 +74,8 @@ function checkFailover(
     at.report.add('ISM0005', `${at.field}.loadBalancer.localityLbSetting`, message, 'add outlierDetection');
   } else if (!outlierDetection.maxEjectionPercent) {
     // Envoy once took out one endpoint whatever the share, and Istio's own task still counts on it.
-    const message = 'at the default of 10 % no endpoint of fewer than ten is taken out, and nothing fails over';
+    const message =
+      'at the default of 10 % no endpoint of fewer than ten is taken out: traffic leaves only those that are gone or unready';
     const cure = 'set outlierDetection.maxEjectionPercent, to 100 for instance';
     at.report.add('ISM0005', `${at.field}.outlierDetection`, message, cure);
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Routes that no connection comes to: of protocols that the host does not speak, and of ports that it does not have.
 
+import { type GatewayServer, layerOf, terminatesHttps } from '../../api/gateway.ts';
+import { covers } from '../../api/names.ts';
 import { takesAll } from '../../api/route-coverage.ts';
 import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
 import { qualifyHost } from '../hosts.ts';
@@ -26,6 +28,7 @@ export function checkReach(vs: VirtualService, known: Known, say: Say): void {
   const served = isForMesh(vs.spec) ? servedPorts(vs, known) : undefined;
   const gateways = new Set(boundGateways(vs).flatMap((name) => known.gateways.get(name) ?? []));
   checkProtocols(vs, served, say);
+  checkServers(vs, known, say);
   if (served === undefined && gateways.size === 0) return;
   const ports = new Set([
     ...(served ?? []).map((port) => port.number),
@@ -81,6 +84,40 @@ function checkProtocols(vs: VirtualService, ports: readonly PortFacts[] | undefi
     const cure = `call a port ${prefix}..., or give it an appProtocol; or write routes for what the ports speak`;
     say(vs.ref, 'ISM0120', `spec.${name}`, message, cure);
   }
+}
+
+/** Gateways alone: what TLS is to a server decides which of a rule's routes it takes. */
+function checkServers(vs: VirtualService, { gateways }: Known, say: Say): void {
+  if (isForMesh(vs.spec)) return;
+  const bound = boundGateways(vs).map((name) => gateways.get(name));
+  const servers = bound.flatMap((gateway) => gateway?.spec.servers ?? []);
+  const meant = servers.filter(({ hosts }) =>
+    hosts.some((offer) => vs.spec.hosts.some((host) => covers(offer.host, host) || covers(host, offer.host))),
+  );
+  // What is not there, or serves others, is said elsewhere.
+  if (meant.length === 0 || bound.includes(undefined)) return;
+  const taken = new Set(meant.map(routesTaken));
+  for (const name of ['http', 'tls', 'tcp'] as const) {
+    if (vs.spec[name].length === 0 || taken.has(name)) continue;
+    const found = meant.map(({ port, tls }) => [port.number, port.protocol, ...(tls ? [tls.mode] : [])].join(' '));
+    const message = `no server for ${vs.spec.hosts.join(', ')} takes ${name} routes (${found.join(', ')}), so nothing comes to these`;
+    const others = [...taken].filter((kind) => kind !== undefined).join(' or ');
+    const cure = `${others === '' ? '' : `write ${others} routes, or `}add ${SERVERS[name]} to the Gateway`;
+    say(vs.ref, 'ISM0120', `spec.${name}`, message, cure);
+  }
+}
+
+const SERVERS = {
+  http: 'a server of protocol HTTP, or of HTTPS with mode SIMPLE or MUTUAL,',
+  tls: 'a server with tls mode PASSTHROUGH',
+  tcp: 'a server of protocol TCP, or of TLS with mode SIMPLE or MUTUAL,',
+} as const;
+
+/** undefined: it goes by no rule. */
+function routesTaken(server: GatewayServer): 'http' | 'tls' | 'tcp' | undefined {
+  if (server.tls?.mode === 'AUTO_PASSTHROUGH') return undefined;
+  if (layerOf(server.port.protocol) === 'http' || terminatesHttps(server)) return 'http';
+  return server.tls?.mode === 'PASSTHROUGH' ? 'tls' : 'tcp';
 }
 
 /** Rules joined at a gateway: of several that take all the rest of a host, the oldest does. */
