@@ -65,13 +65,13 @@ function yieldTo({ namespace, name, cluster }: ImportInput, merged: MergedServic
 }
 
 function entryOf(input: ImportInput, merged: MergedService): KubeObject {
-  const { namespace, name, address } = input;
+  const { namespace, name, addresses } = input;
   const endpoints = endpointsOf(input, merged);
   return {
     ...headOf(SERVICE_ENTRY, globalHost(namespace, name), input, merged),
     spec: {
       hosts: [globalHost(namespace, name), clustersetHost(namespace, name)],
-      addresses: [address],
+      addresses,
       location: 'MESH_INTERNAL',
       // Without endpoints DNS would look up the host itself.
       resolution: endpoints.length > 0 ? 'DNS' : 'STATIC',
@@ -105,7 +105,7 @@ function serviceImportOf(input: ImportInput, merged: MergedService): KubeObject 
     metadata: { ...head.metadata, labels },
     spec: {
       type: merged.type,
-      ...(merged.type === 'ClusterSetIP' ? { ips: [input.address] } : {}),
+      ...(merged.type === 'ClusterSetIP' ? { ips: input.addresses.slice(0, 1) } : {}),
       ports: merged.ports.map(({ name, port, protocol }) => ({
         name,
         port,

@@ -175,6 +175,30 @@ describe('what is imported', () => {
     );
   });
 
+  test('where pods have IPv6, each name has an address of it that goes with the one of IPv4', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), fc.nat(30), (steps, at) => {
+        const imports = new Imports('c1', 'cluster.local');
+        (steps as Step[]).forEach((s, i) => {
+          if (i === at) imports.setIpv6(true);
+          take(imports, s);
+          if (i % 3 === 0) imports.plan();
+        });
+        imports.setIpv6(true);
+        imports.plan();
+        const made = [...imports.imports.values()].flatMap(({ objects: all }) => all);
+        expect(made.flatMap((object) => validateObject(object).filter(isRefused))).toEqual([]);
+        for (const { kind, spec } of made) {
+          if (kind !== 'ServiceEntry') continue;
+          const [ipv4 = '', ipv6, ...more] = (spec as { addresses: string[] }).addresses;
+          const bytes = Buffer.from(ipv4.split('.').map(Number));
+          const [high, low] = [0, 2].map((offset) => bytes.readUInt16BE(offset).toString(16));
+          expect([ipv6, ...more]).toEqual([`2001:2:0:1::${high}:${low}`]);
+        }
+      }),
+    );
+  });
+
   test('as long as names may be, and with many ports', () => {
     const long = 'n'.repeat(63);
     const ports = Array.from({ length: 40 }, (_, i) => ({ name: `tcp-${i}`, port: 10_000 + i, protocol: undefined }));

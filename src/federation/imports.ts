@@ -17,7 +17,7 @@ import { compare } from './digest.ts';
 import type { ObjectNews } from './own-exports.ts';
 import { recallExports } from './recall-exports.ts';
 import type { Export, Import, PersonsObject, ServiceName } from './types.ts';
-import { VirtualAddresses } from './virtual-addresses.ts';
+import { asIpv6, VirtualAddresses } from './virtual-addresses.ts';
 
 interface Claims {
   readonly objects: readonly PersonsObject[];
@@ -44,6 +44,7 @@ export class Imports {
   readonly #serviceOfDerived = new Map<string, ServiceName>();
   readonly #imports = new Map<ServiceName, Import>();
   readonly #dirty = new Set<ServiceName>();
+  #hasIpv6 = false;
 
   constructor(cluster: string, dnsDomain: string, addresses = new VirtualAddresses()) {
     this.#cluster = cluster;
@@ -53,6 +54,13 @@ export class Imports {
 
   get imports(): ReadonlyMap<ServiceName, Import> {
     return this.#imports;
+  }
+
+  /** Whether pods dial IPv6: names then have an address of it as well. It stays so for as long as this lives. */
+  setIpv6(hasIpv6: boolean): void {
+    if (!hasIpv6 || this.#hasIpv6) return;
+    this.#hasIpv6 = true;
+    this.markAll();
   }
 
   get isDirty(): boolean {
@@ -177,7 +185,7 @@ export class Imports {
       name,
       exports: this.exportsOf(service),
       hasNamespace: this.#namespaces.has(namespace),
-      address,
+      addresses: [address, ...(this.#hasIpv6 && address !== '' ? [asIpv6(address)] : [])],
       claims: this.#claimsFor(namespace, name),
     });
   }

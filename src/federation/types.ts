@@ -97,7 +97,7 @@ export interface ImportInput {
   readonly exports: readonly Export[];
   /** The own cluster has a namespace of the service's. */
   readonly hasNamespace: boolean;
-  readonly address: string;
+  readonly addresses: readonly string[];
   /** ServiceEntries and DestinationRules of persons for one of its hosts, wildcards among them. */
   readonly claims: readonly PersonsObject[];
 }

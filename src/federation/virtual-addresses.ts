@@ -116,6 +116,15 @@ export class VirtualAddresses {
   }
 }
 
+/**
+ * Each of these addresses has one of IPv6 that goes with it: in 2001:2:0:1::/64, of the range for benchmarks (RFC 5180), which nobody
+ * routes, beside those that the control plane finds for ServiceEntries.
+ */
+export function asIpv6(address: string): string {
+  const [a = 0, b = 0, c = 0, d = 0] = address.split('.').map(Number);
+  return `2001:2:0:1::${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+}
+
 function blockOf(address: string): CidrBlock | undefined {
   return address.includes('/') && !address.endsWith('/32') && !address.endsWith('/128')
     ? parseCidr(address)

@@ -20,6 +20,7 @@ import type { KubeClient } from '../../kube/client.ts';
 import { holdLease } from '../../kube/lease.ts';
 import { objectName } from '../../kube/object-name.ts';
 import type { KubeObject } from '../../kube/types.ts';
+import { SeenFamilies } from '../../model/seen-families.ts';
 import type { Endpoint, EndpointSet, MeshSnapshot, ServiceKey } from '../../model/snapshot.ts';
 import type { SourceEvent } from '../../sources/contract.ts';
 import { ISTIO_NAMESPACE } from '../mesh-resources.ts';
@@ -86,6 +87,7 @@ export class Federation {
   readonly #times: FederationTimes;
   readonly #exports: OwnExports;
   readonly #imports: Imports;
+  readonly #families = new SeenFamilies();
   readonly #applier: ObjectApplier;
   readonly #events: DisagreementEvents;
   /** ServiceExports that are there. */
@@ -160,7 +162,11 @@ export class Federation {
   /** The mesh's state is another. */
   meshChanged(): void {
     const before = this.#endpoints;
-    this.#endpoints = this.#options.snapshot().endpoints;
+    const { endpoints, workloads } = this.#options.snapshot();
+    this.#endpoints = endpoints;
+    this.#families.take(workloads);
+    this.#imports.setIpv6(this.#families.hasIpv6);
+    if (this.#imports.isDirty) this.#schedule('now');
     for (const service of changedServices(before, this.#endpoints, this.#options.dnsDomain)) {
       const effect = this.#exports.endpointsChanged(service);
       if (effect !== 'none') this.#schedule(effect === 'edge' ? 'now' : 'later');
