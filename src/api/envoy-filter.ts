@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // networking.istio.io EnvoyFilter: https://istio.io/latest/docs/reference/config/networking/envoy-filter/
 import type { DiagnosticCode } from './diagnostics.ts';
-import { checkPatchValue } from './envoy-patch-value.ts';
+import { checkPatchValue, withDurationsInSeconds } from './envoy-patch-value.ts';
 import type { Kind, MeshObject } from './kind.ts';
 import {
   type At,
@@ -20,6 +20,7 @@ import {
   struct,
   supportedChoice,
   text,
+  turned,
 } from './shape.ts';
 import { labels, regex } from './values.ts';
 
@@ -121,7 +122,15 @@ const patchShape = struct({
   ),
 });
 export type ConfigPatch = Infer<typeof patchShape>;
-const configPatch = checked(patchShape, checkPatch);
+const configPatch = checked(
+  turned(patchShape, (value) => {
+    const { applyTo, patch } = value;
+    return patch.value === undefined
+      ? value
+      : { ...value, patch: { ...patch, value: withDurationsInSeconds(applyTo, patch.value) } };
+  }),
+  checkPatch,
+);
 
 const spec = struct(
   {

@@ -3,7 +3,8 @@
 import { type DescMessage, fromJson, type JsonValue, type Message } from '@bufbuild/protobuf';
 import { envoyRegistry } from '#gen/registry.ts';
 import type { PatchOperation, PatchTarget } from './envoy-filter.ts';
-import type { At } from './shape.ts';
+import { type At, isRecord } from './shape.ts';
+import { parseDuration } from './values.ts';
 
 const MESSAGES: Readonly<Record<PatchTarget, string>> = {
   LISTENER: 'envoy.config.listener.v3.Listener',
@@ -37,6 +38,43 @@ export function checkPatchValue(applyTo: PatchTarget, operation: PatchOperation,
     const message = `Envoy finds a filter by its typed_config, not by the name ${named.name}`;
     at.report.add('ISM0001', `${at.field}.typed_config`, message, 'add typed_config with its @type');
   }
+}
+
+/** Istio takes Go's durations (`500ms`, `1m30s`) in patches, where proto3 JSON has seconds alone. */
+export function withDurationsInSeconds(applyTo: PatchTarget, value: unknown): unknown {
+  return inSeconds(envoyRegistry().getMessage(MESSAGES[applyTo])!, value);
+}
+
+function inSeconds(schema: DescMessage, value: unknown): unknown {
+  if (schema.typeName === 'google.protobuf.Duration') {
+    const isInSeconds = typeof value !== 'string' || /^-?\d+(\.\d+)?s$/.test(value);
+    const ms = isInSeconds ? undefined : parseDuration(value);
+    return ms === undefined ? value : `${(ms / 1000).toFixed(9).replace(/\.?0+$/, '')}s`;
+  }
+  if (!isRecord(value)) return value;
+  if (schema.typeName === 'google.protobuf.Any') {
+    const type = typeof value['@type'] === 'string' ? value['@type'].split('/').at(-1)! : '';
+    const inner = envoyRegistry().getMessage(type);
+    return inner === undefined ? value : { ...(inSeconds(inner, value) as object), '@type': value['@type'] };
+  }
+  // Structs are any JSON, and none of ours.
+  if (schema.typeName.startsWith('google.protobuf.')) return value;
+  const fields = new Map(
+    schema.fields.flatMap((field) => [[field.name, field] as const, [field.jsonName, field] as const]),
+  );
+  return Object.fromEntries(
+    Object.entries(value).map(([key, given]) => {
+      const field = fields.get(key);
+      const inner = field?.message;
+      if (inner === undefined) return [key, given];
+      if (field?.fieldKind === 'list' && Array.isArray(given))
+        return [key, given.map((each) => inSeconds(inner, each))];
+      if (field?.fieldKind === 'map' && isRecord(given)) {
+        return [key, Object.fromEntries(Object.entries(given).map(([name, each]) => [name, inSeconds(inner, each)]))];
+      }
+      return [key, inSeconds(inner, given)];
+    }),
+  );
 }
 
 /** @throws Error in the words of the protobuf library */

@@ -97,7 +97,7 @@ const SERVICE_ENTRY: readonly Rule[] = [
   [
     'a protocol that there is not',
     '{hosts: [a.b], resolution: DNS, ports: [{number: 80, name: x, protocol: SMTP}]}',
-    '{hosts: [a.b], resolution: DNS, ports: [{number: 80, name: x, protocol: TCP}]}',
+    '{hosts: [a.b], resolution: DNS, ports: [{number: 80, name: x, protocol: ""}]}',
   ],
   ['endpoints and NONE', entry('resolution: NONE, endpoints: [{address: 1.2.3.4}]'), entry('resolution: NONE')],
   [

@@ -29,7 +29,8 @@ import { checkExportTo, dnsLabel, exportTo, fullHost, labels, portNumber } from 
 import { checkLabels, isNowhere, isSocket, type WorkloadAddress, workloadAddress } from './workload-entry.ts';
 
 const protocol = turned(text(), (raw, at) => {
-  const found = parseProtocol(raw);
+  // As in Istio, '' is what is not said.
+  const found = raw === '' ? 'auto' : parseProtocol(raw);
   if (found === undefined) {
     at.report.add(
       'ISM0006',
