@@ -11,35 +11,20 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KubeObject } from '../src/kube/types.ts';
-import { generateKeyPair, issueCertificate, privateKeyPem } from '../src/pki/x509.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { LoopbackMesh } from './destination-rule/loopback-mesh.ts';
+import { TestAuthority } from './fixture/test-authority.ts';
 
 const envoy = findEnvoy();
 const dir = mkdtempSync(join(tmpdir(), 'isthmus-by-name-'));
-const VALID = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3_600_000) };
 
-const authority = generateKeyPair();
-const subject = { commonName: 'root' };
-const root = issueCertificate({
-  subject,
-  publicKey: authority.publicKey,
-  selfKey: authority.privateKey,
-  isCa: true,
-  ...VALID,
-});
-const own = generateKeyPair();
-const cert = issueCertificate({
-  subject: { commonName: 'names' },
-  publicKey: own.publicKey,
-  issuer: { certPem: root, key: authority.privateKey },
-  dnsNames: ['good.tls.localhost', 'good.pinned.localhost', 'sni.localhost'],
-  ...VALID,
-});
-writeFileSync(join(dir, 'ca.pem'), root);
+const authority = new TestAuthority();
+writeFileSync(join(dir, 'ca.pem'), authority.rootPem);
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-const keys = { cert, key: privateKeyPem(own.privateKey) };
+const keys = authority.issue('names', {
+  dnsNames: ['good.tls.localhost', 'good.pinned.localhost', 'sni.localhost'],
+});
 const answer: http.RequestListener = ({ headers }, response) => response.end(`served ${headers.host}`);
 const plain = http.createServer(answer);
 /** Server names that clients asked for. */
@@ -139,7 +124,7 @@ describe.skipIf(envoy === undefined)('names below a wildcard', () => {
   });
 
   test('TLS that is not opened goes by its server name', async () => {
-    const socket = tls.connect({ socket: mesh.connectToAny(), servername: 'sni.localhost', ca: root });
+    const socket = tls.connect({ socket: mesh.connectToAny(), servername: 'sni.localhost', ca: authority.rootPem });
     await once(socket, 'secureConnect');
     expect(socket.authorized).toBe(true);
     socket.write('GET / HTTP/1.1\r\nhost: sni.localhost\r\nconnection: close\r\n\r\n');

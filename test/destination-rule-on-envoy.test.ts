@@ -11,9 +11,9 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { KubeObject } from '../src/kube/types.ts';
-import { generateKeyPair, issueCertificate, privateKeyPem } from '../src/pki/x509.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { type Answer, LoopbackMesh, type Pod } from './destination-rule/loopback-mesh.ts';
+import { TestAuthority } from './fixture/test-authority.ts';
 
 const envoy = findEnvoy();
 const dir = mkdtempSync(join(tmpdir(), 'isthmus-dr-'));
@@ -79,41 +79,23 @@ const upgraded = http2.createServer((request, response) => {
 });
 const kept = http.createServer((request, response) => response.end(`HTTP/${request.httpVersion}`));
 
-/** A certificate of one authority for both sides. */
-function certificates() {
-  const authority = generateKeyPair();
-  const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
-  const validity = { notBefore, notAfter };
-  const subject = { commonName: 'root' };
-  const { privateKey: selfKey, publicKey } = authority;
-  const root = issueCertificate({ subject, publicKey, selfKey, isCa: true, ...validity });
-  const issue = (commonName: string, dnsNames: string[]) => {
-    const keys = generateKeyPair();
-    const issuer = { certPem: root, key: authority.privateKey };
-    const usages = ['serverAuth', 'clientAuth'] as const;
-    const cert = issueCertificate({
-      subject: { commonName },
-      publicKey: keys.publicKey,
-      issuer,
-      dnsNames,
-      usages: [...usages],
-      ...validity,
-    });
-    return { cert, key: privateKeyPem(keys.privateKey) };
-  };
-  return { root, issue };
-}
-
-const { root, issue } = certificates();
+/** Of both sides. */
+const authority = new TestAuthority();
+const issue = (commonName: string, dnsNames: string[]) =>
+  authority.issue(commonName, { dnsNames, usages: ['serverAuth', 'clientAuth'] });
 const client = issue('client', ['client.example']);
 const bank = issue('bank', ['bank.example']);
-for (const [name, text] of Object.entries({ 'ca.pem': root, 'client.pem': client.cert, 'client.key': client.key })) {
+for (const [name, text] of Object.entries({
+  'ca.pem': authority.rootPem,
+  'client.pem': client.cert,
+  'client.key': client.key,
+})) {
   writeFileSync(join(dir, name), text);
 }
 
 /** Says who the client is, by its certificate. */
 function guarded(requestCert: boolean): net.Server {
-  const options = { ...bank, ca: root, requestCert, rejectUnauthorized: requestCert };
+  const options = { ...bank, ca: authority.rootPem, requestCert, rejectUnauthorized: requestCert };
   const server = tls.createServer(options, (socket) => {
     socket.on('error', () => {});
     socket.once('data', () => {

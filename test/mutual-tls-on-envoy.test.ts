@@ -17,10 +17,10 @@ import type { KubeObject } from '../src/kube/types.ts';
 import type { MeshProxy } from '../src/model/proxy.ts';
 import { MeshStore } from '../src/model/store.ts';
 import { CompileCache, compileProxy } from '../src/pipeline.ts';
-import { generateKeyPair, issueCertificate, privateKeyPem } from '../src/pki/x509.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
 import { meshProxy } from './fixture/mesh-proxy.ts';
 import { freePort } from './fixture/ports.ts';
+import { TestAuthority } from './fixture/test-authority.ts';
 import { until } from './fixture/waiting.ts';
 import { RunningEnvoy } from './scenarios/running-envoy.ts';
 import { staticBootstrap, type WorkloadKeys } from './scenarios/static-bootstrap.ts';
@@ -31,28 +31,11 @@ const envoyPath = findEnvoy();
 const ADDRESS = { server: '127.0.71.1', gateway: '127.0.71.2' };
 
 function newAuthority() {
-  const { privateKey, publicKey } = generateKeyPair();
-  const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
-  const pem = issueCertificate({
-    subject: { commonName: 'root' },
-    publicKey,
-    selfKey: privateKey,
-    isCa: true,
-    notBefore,
-    notAfter,
-  });
+  const authority = new TestAuthority();
   const issue = (account: string): WorkloadKeys => {
-    const keys = generateKeyPair();
-    const chain = issueCertificate({
-      subject: {},
-      publicKey: keys.publicKey,
-      issuer: { certPem: pem, key: privateKey },
-      uris: [`spiffe://cluster.local/ns/default/sa/${account}`],
-      usages: ['serverAuth', 'clientAuth'],
-      notBefore,
-      notAfter,
-    });
-    return { chain, key: privateKeyPem(keys.privateKey), roots: pem };
+    const uris = [`spiffe://cluster.local/ns/default/sa/${account}`];
+    const { cert: chain, key } = authority.issue(undefined, { uris, usages: ['serverAuth', 'clientAuth'] });
+    return { chain, key, roots: authority.rootPem };
   };
   return { issue };
 }

@@ -5,11 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { KubeObject } from '../src/kube/types.ts';
-import { generateKeyPair, issueCertificate, privateKeyPem } from '../src/pki/x509.ts';
 import { findEnvoy } from '../src/runtime/toolchain.ts';
+import { TestAuthority } from './fixture/test-authority.ts';
 import { untilTestEnds } from './fixture/until-test-ends.ts';
 import { until } from './fixture/waiting.ts';
-import { DatadogAgent, OtlpCollector, type ServerKeys, ZipkinCollector } from './telemetry/collectors.ts';
+import { DatadogAgent, OtlpCollector, ZipkinCollector } from './telemetry/collectors.ts';
 import { collectorObjects, SidecarPair } from './telemetry/sidecar-pair.ts';
 
 const envoyPath = findEnvoy();
@@ -20,15 +20,15 @@ const SKYWALKING = 'skywalking.observability.svc.cluster.local';
 
 const dir = mkdtempSync(join(tmpdir(), 'isthmus-tracing-'));
 const roots = join(dir, 'roots.pem');
-const [ours, strangers] = [authority(), authority()];
+const [ours, strangers] = [new TestAuthority(), new TestAuthority()];
 writeFileSync(roots, ours.rootPem);
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 describe.skipIf(envoyPath === undefined)('collectors that speak TLS', () => {
   test('are told by the mesh’s tlsSettings, if they prove who they are', async () => {
     const collectors = [
-      await untilTestEnds(ZipkinCollector.start(ours.issue(ZIPKIN))),
-      await untilTestEnds(ZipkinCollector.start(strangers.issue(ZIPKIN))),
+      await untilTestEnds(ZipkinCollector.start(keysOf(ZIPKIN))),
+      await untilTestEnds(ZipkinCollector.start(keysOf(ZIPKIN, strangers))),
     ];
     const pairs = await Promise.all(
       collectors.map(({ port }) =>
@@ -58,7 +58,7 @@ defaultConfig:
   });
 
   test('are told by a DestinationRule: Zipkin with headers, ids of 64 bits and tags by format', async () => {
-    const collector = await untilTestEnds(ZipkinCollector.start(ours.issue(ZIPKIN)));
+    const collector = await untilTestEnds(ZipkinCollector.start(keysOf(ZIPKIN)));
     const pair = await untilTestEnds(
       SidecarPair.start(envoyPath!, {
         mesh: `
@@ -88,7 +88,7 @@ extensionProviders:
   });
 
   test('are told by a DestinationRule: OTLP of spans and of access logs, with metadata', async () => {
-    const collector = await untilTestEnds(OtlpCollector.start(ours.issue(OTEL)));
+    const collector = await untilTestEnds(OtlpCollector.start(keysOf(OTEL)));
     const pair = await untilTestEnds(
       SidecarPair.start(envoyPath!, {
         mesh: `
@@ -248,25 +248,6 @@ async function statistic(pair: SidecarPair, name: string): Promise<string | unde
   return lines.find((line) => line.startsWith(`${name}: `))?.split(': ')[1];
 }
 
-function authority(): { readonly rootPem: string; readonly issue: (host: string) => ServerKeys } {
-  const [notBefore, notAfter] = [new Date(Date.now() - 60_000), new Date(Date.now() + 3_600_000)];
-  const root = generateKeyPair();
-  const subject = { commonName: 'collectors' };
-  const own = { subject, publicKey: root.publicKey, selfKey: root.privateKey, isCa: true, notBefore, notAfter };
-  const rootPem = issueCertificate(own);
-  const issue = (host: string): ServerKeys => {
-    const { privateKey, publicKey } = generateKeyPair();
-    const issuer = { certPem: rootPem, key: root.privateKey };
-    const cert = issueCertificate({
-      subject: { commonName: host },
-      dnsNames: [host],
-      publicKey,
-      issuer,
-      usages: ['serverAuth'],
-      notBefore,
-      notAfter,
-    });
-    return { cert, key: privateKeyPem(privateKey) };
-  };
-  return { rootPem, issue };
+function keysOf(host: string, authority = ours) {
+  return authority.issue(host, { dnsNames: [host], usages: ['serverAuth'] });
 }

@@ -3,7 +3,7 @@
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
-import { generateKeyPair, issueCertificate, privateKeyPem } from '../../../src/pki/x509.ts';
+import { TestAuthority } from '../../fixture/test-authority.ts';
 import { type Difference, difference, type Matching } from './matching.ts';
 import type { WebhookCall } from './recording.ts';
 
@@ -22,10 +22,11 @@ interface Review {
 }
 
 export async function startWebhook(calls: readonly WebhookCall[], matching: Matching): Promise<WebhookStandIn> {
-  const { caPem, certPem, keyPem } = issueChain();
+  const authority = new TestAuthority();
+  const { cert, key } = authority.issue('webhook', { ipAddresses: ['127.0.0.1'], usages: ['serverAuth'] });
   const differences: Difference[][] = [];
   let asked = 0;
-  const server = createServer({ cert: certPem, key: keyPem }, async (request, response) => {
+  const server = createServer({ cert, key }, async (request, response) => {
     const review = (await json(request)) as Review;
     const call = calls[asked++];
     if (!call) {
@@ -44,7 +45,7 @@ export async function startWebhook(calls: readonly WebhookCall[], matching: Matc
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    caBundle: Buffer.from(caPem).toString('base64'),
+    caBundle: Buffer.from(authority.rootPem).toString('base64'),
     differences: () => [
       ...differences,
       ...calls.slice(asked).map((call) => [difference('webhook', undefined, call.path)]),
@@ -54,26 +55,4 @@ export async function startWebhook(calls: readonly WebhookCall[], matching: Matc
       server.close();
     },
   };
-}
-
-function issueChain(): { caPem: string; certPem: string; keyPem: string } {
-  const ca = generateKeyPair();
-  const leaf = generateKeyPair();
-  const validity = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3_600_000) };
-  const caPem = issueCertificate({
-    subject: { commonName: 'webhook-ca' },
-    publicKey: ca.publicKey,
-    selfKey: ca.privateKey,
-    isCa: true,
-    ...validity,
-  });
-  const certPem = issueCertificate({
-    subject: { commonName: 'webhook' },
-    publicKey: leaf.publicKey,
-    issuer: { certPem: caPem, key: ca.privateKey },
-    ipAddresses: ['127.0.0.1'],
-    usages: ['serverAuth'],
-    ...validity,
-  });
-  return { caPem, certPem, keyPem: privateKeyPem(leaf.privateKey) };
 }

@@ -4,8 +4,8 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { TestAuthority } from '#test/fixture/test-authority.ts';
 import type { KubeObject } from '../../../kube/types.ts';
-import { generateKeyPair, issueCertificate, privateKeyPem } from '../../../pki/x509.ts';
 import { MemoryObjects } from '../memory-objects.fixture.ts';
 import type { AdmissionRequest } from '../seams.ts';
 import { ApiError } from '../status.ts';
@@ -52,27 +52,14 @@ beforeEach(async () => {
     () => undefined,
     () => 0,
   );
-  const ca = generateKeyPair();
-  const leaf = generateKeyPair();
-  const validity = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 600_000) };
-  const caPem = issueCertificate({
-    subject: { commonName: 'webhook-ca' },
-    publicKey: ca.publicKey,
-    selfKey: ca.privateKey,
-    isCa: true,
-    ...validity,
-  });
-  const cert = issueCertificate({
-    subject: { commonName: 'webhook' },
-    publicKey: leaf.publicKey,
-    issuer: { certPem: caPem, key: ca.privateKey },
+  const authority = new TestAuthority();
+  const keys = authority.issue('webhook', {
     dnsNames: ['hook.shop.svc'],
     ipAddresses: ['127.0.0.1'],
     usages: ['serverAuth'],
-    ...validity,
   });
-  caBundle = Buffer.from(caPem).toString('base64');
-  server = createServer({ cert, key: privateKeyPem(leaf.privateKey) }, async (req, res) => {
+  caBundle = Buffer.from(authority.rootPem).toString('base64');
+  server = createServer(keys, async (req, res) => {
     const review = (await json(req)) as Review;
     seen.push({ path: req.url ?? '', host: req.headers.host ?? '', review });
     const answer = answers[new URL(req.url ?? '/', 'https://x').pathname];
