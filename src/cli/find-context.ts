@@ -21,7 +21,7 @@ export function findContext(name: string, all: readonly KubeContext[], where = '
   const close = closestName(name, names);
   const hint = close === undefined ? '' : `did you mean ${close}? `;
   throw new UserError(
-    `${where}there is no context ${name}: ${hint}The kubeconfig has ${names.join(', ') || 'none'}`,
+    `${where}there is no context ${name}: ${hint}${hint === '' ? 'the' : 'The'} kubeconfig has ${names.join(', ') || 'none'}`,
     2,
   );
 }

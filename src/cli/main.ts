@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { registerCommands } from './commands.ts';
+import { optionDescription, withoutVainHelp } from './help.ts';
 import { UserError } from './user-error.ts';
 
 const program = new Command('isthmus')
@@ -10,7 +11,7 @@ const program = new Command('isthmus')
   .version(packageJson.version, '-V, --version', 'this program’s version')
   .showHelpAfterError('(add --help for usage and examples)')
   .showSuggestionAfterError(true)
-  .configureHelp({ sortSubcommands: false })
+  .configureHelp({ sortSubcommands: false, optionDescription })
   .exitOverride();
 
 // `isthmus ... | head`: who reads no more wants no more; but the demo has to clean up.
@@ -21,7 +22,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 try {
   await registerCommands(program);
   inheritExit(program);
-  await program.parseAsync();
+  await program.parseAsync(withoutVainHelp(program, process.argv.slice(2)), { from: 'user' });
 } catch (error) {
   process.exitCode = report(error);
 }

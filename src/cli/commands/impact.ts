@@ -58,7 +58,9 @@ export function register(program: Command): void {
     .option('-n, --namespace <name>', 'only requests of proxies in this namespace')
     .option('-A, --all-namespaces', 'of proxies in every namespace (the default)')
     .option('-l, --selector <labels>', 'only requests of proxies whose pods have these labels')
-    .option('--since <duration>', 'how far back: 90s, 10m, 1h', readSeconds, 600)
+    .addOption(
+      new Option('--since <duration>', 'how far back: 90s, 10m, 1h').argParser(readSeconds).default(600, '10m'),
+    )
     .option('--logs <file>', 'a saved access log in place of those of the clusters, or -; may be repeated', collect, [])
     .option('--from <name>', 'the pod or workload whose saved log it is, where its lines do not say')
     .addOption(

@@ -17,8 +17,8 @@ export class Steps {
     const live = this.#out.isTTY;
     const draw = (mark: string, end: string): void => {
       const text = `${title}${detail ? `: ${detail}` : ''}`;
-      // A line that wraps cannot be redrawn.
-      const shown = live ? text.slice(0, Math.max(40, (this.#out.columns || 80) - 12)) : text;
+      // A line that wraps cannot be redrawn; the last state of a line is not, and is shown whole.
+      const shown = live && end === '' ? text.slice(0, Math.max(40, (this.#out.columns || 80) - 12)) : text;
       this.#out.write(`${live ? '\r\x1b[2K' : ''}${mark} ${seconds().padStart(7)}  ${shown}${end}`);
     };
     const timer = live ? setInterval(() => draw('…', ''), 200) : undefined;
