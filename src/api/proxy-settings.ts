@@ -6,6 +6,7 @@ import { clientTls } from './client-tls.ts';
 import { connectionSettings } from './connection-settings.ts';
 import { faultOfRegex } from './regex.ts';
 import {
+  type At,
   bool,
   checked,
   choice,
@@ -118,6 +119,15 @@ const installed = 'the installation says it: pilot and global.proxy of its value
 const noAgent = 'a sidecar is Envoy alone, and this is about Istio’s agent beside it';
 const byGrpc = 'use an extension provider';
 
+/** Istio's tasks switch its DNS proxy on so; who finds that names are not resolved should know why. */
+function remarkOnDns(metadata: Readonly<Record<string, string>>, at: At): void {
+  for (const name of ['ISTIO_META_DNS_CAPTURE', 'ISTIO_META_DNS_AUTO_ALLOCATE']) {
+    if (metadata[name] !== 'true') continue;
+    const why = 'sidecars have no DNS proxy: automatic addresses are answered by istiocoredns, for `.global` names';
+    at.report.add('ISM0005', `${at.field}.${name}`, `\`${name}\` has no effect here`, why);
+  }
+}
+
 export const proxySettings = struct({
   concurrency: optional(integer({ max: 1_024 })),
   drainDuration: optional(durationMs()),
@@ -132,7 +142,7 @@ export const proxySettings = struct({
   tracing: optional(tracing),
   /** Isthmus's own: the collector that is sent Istio's metrics by OTLP over gRPC. */
   otlpMetrics: optional(struct({ address: required(address) })),
-  proxyMetadata: optional(mapOf(text())),
+  proxyMetadata: optional(checked(mapOf(text()), remarkOnDns)),
   runtimeValues: optional(mapOf(text())),
   fileFlushInterval: optional(durationMs()),
   fileFlushMinSizeKb: optional(integer({ max: 4_194_303 })),

@@ -96,8 +96,9 @@ function refusalOf({ object }: CollectedObject): Diagnostic[] {
   const told = readStatus(object['status']).conditions.find(({ type }) => type === PROGRAMMED);
   if (told?.status !== 'False' || told.observedGeneration !== object.metadata.generation) return [];
   if (told.reason === SECRET_NOT_SERVED) {
-    const cure = 'mend the Secret; `kubectl describe` of the Gateway says how';
-    return [diagnose(refOf(object), 'ISM0202', 'spec', told.message ?? 'a Secret is not served', cure)];
+    const ref = refOf(object);
+    const cure = `mend it as the Event says: kubectl -n ${ref.namespace} describe ${ref.kind.toLowerCase()} ${ref.name}`;
+    return [diagnose(ref, 'ISM0202', 'spec', told.message ?? 'a Secret is not served', cure)];
   }
   const cure = 'mend what Envoy names; until then the earlier state of the object stays in force, or none';
   return [diagnose(refOf(object), 'ISM0201', 'spec', told.message ?? 'Envoy refuses it', cure)];
