@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // All of a pod's outgoing connections arrive at 15001, which hands each to the listener of the address that it was
 // meant for. Those listeners bind no port: an exact address goes before 0.0.0.0, and the rest stays with 15001.
+import { isIPv6 } from 'node:net';
 import { create, fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import { TrafficDirection } from '#gen/envoy/config/core/v3/base_pb.ts';
 import type { FilterChainSchema } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
@@ -177,7 +178,8 @@ function tcpChain(chain: TcpChainIntent, telemetry: SideTelemetry, also: MatchIn
 
 function prefixRange(block: string) {
   const [addressPrefix = '', bits = ''] = block.split('/');
-  return { addressPrefix, prefixLen: bits === '' ? 32 : Number(bits) };
+  const whole = isIPv6(addressPrefix) ? 128 : 32;
+  return { addressPrefix, prefixLen: bits === '' ? whole : Number(bits) };
 }
 
 function unclaimed(unknown: OutboundIntent['unknown'], telemetry: SideTelemetry) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Envoy's choice of a filter chain. Its criteria are asked in a fixed order, and each narrows to the most specific
 // chains without ever going back (envoy.config.listener.v3.FilterChainMatch).
-import { isIPv4 } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import type { FilterChain, FilterChainMatch } from '#gen/envoy/config/listener/v3/listener_components_pb.ts';
 import type { Listener } from '#gen/envoy/config/listener/v3/listener_pb.ts';
 import { HTTP_INSPECTOR, ORIGINAL_DST, PROXY_PROTOCOL, TLS_INSPECTOR } from '../filters/listener-filters.ts';
@@ -96,12 +96,9 @@ function serverNameFit(names: readonly string[], name: string): number | undefin
 }
 
 function inBlock(address: string, prefix: string, length: number): boolean {
-  if (!isIPv4(address) || !isIPv4(prefix)) return address === prefix;
-  if (length === 0) return true;
-  const shift = 32 - length;
-  return bits(address) >>> shift === bits(prefix) >>> shift;
-}
-
-function bits(address: string): number {
-  return address.split('.').reduce((value, part) => ((value << 8) | Number(part)) >>> 0, 0);
+  const family = isIP(address);
+  if (family === 0 || family !== isIP(prefix)) return false;
+  const block = new BlockList();
+  block.addSubnet(prefix, length, family === 6 ? 'ipv6' : 'ipv4');
+  return block.check(address, family === 6 ? 'ipv6' : 'ipv4');
 }
