@@ -55,7 +55,8 @@ export interface ListenerProtocol {
 
 const listenerProtocol: Shape<ListenerProtocol> = turned(text(), (raw, at) => {
   const name = raw.toUpperCase();
-  const protocol = parseProtocol(raw);
+  // As in Istio, '' is what is not said.
+  const protocol = raw === '' ? 'auto' : parseProtocol(raw);
   if (protocol !== undefined && protocol !== 'udp') return { name, protocol };
   const cure = 'use one of HTTP, HTTPS, GRPC, HTTP2, MONGO, TCP, TLS';
   if (name === 'HTTP_PROXY') {
@@ -72,7 +73,8 @@ const listenerProtocol: Shape<ListenerProtocol> = turned(text(), (raw, at) => {
 const port = struct({
   /** 0 for a Unix socket. */
   number: required(integer({ max: 65535 })),
-  protocol: required(listenerProtocol),
+  /** Without one, each connection tells whether it is HTTP. */
+  protocol: defaulted(listenerProtocol, { name: '', protocol: 'auto' }),
   name: defaulted(text(), ''),
   targetPort: refused('remove it, it has no effect on Sidecars; defaultEndpoint says where the application listens'),
 });
@@ -131,7 +133,7 @@ function checkIngressTls(tls: Infer<typeof serverTls>, { name, protocol }: Liste
     at.report.add(
       'ISM0007',
       field,
-      `a port of protocol ${name} has no TLS`,
+      name === '' ? 'a port without a protocol has no TLS' : `a port of protocol ${name} has no TLS`,
       'use protocol HTTPS or TLS, or remove `tls`',
     );
   }
