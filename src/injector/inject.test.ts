@@ -139,6 +139,8 @@ describe('what is refused, and why', () => {
     ['port 0', {}, { 'traffic.sidecar.istio.io/excludeOutboundPorts': '0' }, '"0" is not a port'],
     ['bad range', {}, { 'traffic.sidecar.istio.io/excludeOutboundIPRanges': '10.0.0.0/33' }, '10.0.0.0/33'],
     ['bad IPv6 range', {}, { 'traffic.sidecar.istio.io/excludeOutboundIPRanges': 'fd00::/129' }, 'fd00::/129'],
+    ['a zone', {}, { 'traffic.sidecar.istio.io/excludeOutboundIPRanges': 'fe80::1%eth0' }, 'fe80::1%eth0'],
+    ['IPv4 in IPv6', {}, { 'traffic.sidecar.istio.io/excludeOutboundIPRanges': '::ffff:10.0.0.1' }, '::ffff:10.0.0.1'],
     ['mode', {}, { 'isthmus.io/config-delivery': 'SOME' }, '"SOME" is none of FULL, CLUSTERS_ON_DEMAND, ALL_ON_DEMAND'],
     ['unsupported', {}, { 'traffic.sidecar.istio.io/includeOutboundIPRanges': '10.0.0.0/8' }, 'not supported'],
   ] as const)('%s', (_, spec, annotations, reason) => {
