@@ -213,7 +213,8 @@ class TestPlane {
       clusters: ['home'],
       awaited: ['others'],
     });
-    this.engine.subscribe(() => this.history.push(this.endpoints()));
+    // From the first whole state on: that one is no change.
+    void this.engine.whenSynced().then(() => this.engine.subscribe(() => this.history.push(this.endpoints())));
     const log = pino({ level: 'debug' }, { write: (line: string) => this.log.push(JSON.parse(line)) });
     const others = this.engine.listener('others');
     this.registries = new Registries({
