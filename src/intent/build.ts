@@ -18,7 +18,7 @@ import {
   refKey,
 } from './destination-state.ts';
 import type { DestinationIntent, DestinationRef } from './destination-types.ts';
-import { buildGateway, isExit } from './gateway.ts';
+import { buildGateway, isEgress, isExit } from './gateway.ts';
 import { buildInbound, type InboundMesh, selectServices } from './inbound.ts';
 import { DestinationNames, NamedDestinations } from './named-destinations.ts';
 import { OutboundState } from './outbound-state.ts';
@@ -26,7 +26,7 @@ import { refsOf } from './route-refs.ts';
 import type { RouteTableIntent } from './route-types.ts';
 import { buildTelemetry, telemetriesOf } from './telemetry.ts';
 import { needsCollectors } from './telemetry-providers.ts';
-import type { SideTelemetry, TelemetryIntent } from './telemetry-types.ts';
+import type { EdgeIntent, SideTelemetry, TelemetryIntent } from './telemetry-types.ts';
 import type { GatewayIntent, InboundIntent, OutboundIntent, ProxyIntent } from './types.ts';
 import { VirtualHostCache } from './virtual-hosts.ts';
 
@@ -134,8 +134,18 @@ function telemetryOf({ index, view, proxy }: IntentInputs, cache: IntentCache): 
   );
   // Without collectors, no service matters.
   const seen = needsCollectors(view.mesh) ? [view.mesh, view.serviceOf, ...own] : [view.mesh, ...own];
-  const atExit = proxy.kind === 'gateway' && isExit(proxy);
-  return cache.telemetry.get(seen, atExit ? 'exit' : '', () => buildTelemetry(view, own, atExit));
+  const speaks = balancersAt(proxy);
+  return cache.telemetry.get(seen, speaks ?? '', () => buildTelemetry(view, own, speaks));
+}
+
+/**
+ * Whether load balancers, where they speak the PROXY protocol, do so for all clients of a gateway, or for some. Never for those of
+ * an egress gateway: what one of them said of itself would be believed, and a server that speaks first be waited for in vain.
+ */
+function balancersAt(proxy: MeshProxy): EdgeIntent['proxyProtocol'] {
+  if (proxy.kind !== 'gateway') return 'required';
+  if (isEgress(proxy)) return undefined;
+  return isExit(proxy) ? 'optional' : 'required';
 }
 
 const NO_SERVICES: readonly MeshService[] = [];

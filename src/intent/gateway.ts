@@ -43,8 +43,13 @@ export function buildGateway(inputs: GatewayInputs): GatewayIntent {
 }
 
 /** What leaves by it is for other clusters: never for this one's services of the same names. */
-export function isExit({ labels, requestedNetworks }: MeshProxy): boolean {
-  return labels['istio'] === EGRESS_ROLE || requestedNetworks.includes(EXTERNAL_NETWORK);
+export function isExit(proxy: MeshProxy): boolean {
+  return isEgress(proxy) || proxy.requestedNetworks.includes(EXTERNAL_NETWORK);
+}
+
+/** Only the mesh's own proxies come to it. */
+export function isEgress({ labels }: MeshProxy): boolean {
+  return labels['istio'] === EGRESS_ROLE;
 }
 
 /** Behind a Service port 80 the process listens on 8080, say, and needs no privilege for it. */

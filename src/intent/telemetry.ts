@@ -35,11 +35,11 @@ export function telemetriesOf(all: readonly Telemetry[], proxy: MeshProxy, rootN
   return [general(rootNamespace), ofNamespace, own].flat();
 }
 
-/** `view`: of which only the mesh's settings and the services are looked at. `isExit`: see gateway.ts. */
+/** `view`: of which only the mesh's settings and the services are looked at. `balancers`: how they speak the PROXY protocol, if they do. */
 export function buildTelemetry(
   view: TelemetryView,
   telemetries: readonly Telemetry[],
-  isExit: boolean,
+  balancers: EdgeIntent['proxyProtocol'],
 ): TelemetryIntent {
   const [client, server] = (['client', 'server'] as const).map(
     (side): SideTelemetry => ({
@@ -58,7 +58,7 @@ export function buildTelemetry(
         telemetries.flatMap((t) => t.spec.tracing),
         side,
       ),
-      ...(side === 'client' && edgeOf(view, isExit)),
+      ...(side === 'client' && edgeOf(view, balancers)),
       ...proxyHeadersOf(view, side),
       ...pathsOf(view),
       ...connectionsOf(view.mesh),
@@ -68,15 +68,12 @@ export function buildTelemetry(
   return { client: client!, server: server!, origins };
 }
 
-/** The clients of an egress gateway are the mesh's own proxies: no load balancer speaks for them. */
-function edgeOf({ mesh }: TelemetryView, isExit: boolean): { readonly edge?: EdgeIntent } {
+function edgeOf({ mesh }: TelemetryView, balancers: EdgeIntent['proxyProtocol']): { readonly edge?: EdgeIntent } {
   const topology = mesh.defaultConfig?.gatewayTopology;
   if (topology === undefined) return {};
   const { numTrustedProxies: trustedProxies = 0, forwardClientCertDetails = 'UNDEFINED', proxyProtocol } = topology;
   const certificates = CERTIFICATES[forwardClientCertDetails];
-  return {
-    edge: { trustedProxies, certificates, ...(proxyProtocol && { proxyProtocol: isExit ? 'optional' : 'required' }) },
-  };
+  return { edge: { trustedProxies, certificates, ...(proxyProtocol && balancers && { proxyProtocol: balancers }) } };
 }
 
 function proxyHeadersOf({ mesh }: TelemetryView, side: Side): Pick<SideTelemetry, 'headers'> {

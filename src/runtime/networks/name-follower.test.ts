@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Resolver } from 'node:dns/promises';
 import { expect, test, vi } from 'vitest';
-import { NameFollower } from './name-follower.ts';
+import { NameFollower, resolveName } from './name-follower.ts';
 
 interface Scene {
   readonly dns: Map<string, readonly string[] | Error>;
@@ -77,4 +78,17 @@ test('a DNS server that does not answer holds nobody up for longer than he waits
   const follower = new NameFollower({ resolve: () => new Promise(() => {}), failed: () => {} });
   follower.follow('networks', ['slow.example']);
   await follower.settled(10);
+});
+
+test('what the DNS does not answer of one family says nothing of it: its addresses stay, and the other’s follow', async () => {
+  const fails = (code: string) => () => Promise.reject(Object.assign(new Error(code), { code }));
+  const gives = (...addresses: string[]) => vi.fn().mockResolvedValue(addresses);
+  const known = ['10.0.0.1', 'fd00::1'];
+  const ask = (resolve4: () => Promise<string[]>, resolve6: () => Promise<string[]>) =>
+    resolveName('gw.example', known, { resolve4, resolve6 } as unknown as Resolver);
+  expect(await ask(fails('ESERVFAIL'), gives('fd00::2'))).toEqual(['10.0.0.1', 'fd00::2']);
+  expect(await ask(gives('10.0.0.2'), fails('ETIMEOUT'))).toEqual(['10.0.0.2', 'fd00::1']);
+  expect(await ask(gives('10.0.0.2'), fails('ENODATA'))).toEqual(['10.0.0.2']);
+  expect(await ask(fails('ENOTFOUND'), gives('fd00::2'))).toEqual(['fd00::2']);
+  await expect(ask(fails('ENOTFOUND'), fails('ETIMEOUT'))).rejects.toThrow('ETIMEOUT');
 });

@@ -2,10 +2,11 @@
 // Looks names up again and again, and tells what their addresses are. A name that does not resolve for a while keeps the
 // addresses that it had: a DNS server that is away must take no gateway down.
 import { lookup, Resolver } from 'node:dns/promises';
+import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** The IP addresses of a name, at least one; rejects with the reason where there is none. */
-export type ResolveName = (name: string) => Promise<readonly string[]>;
+/** The IP addresses of a name, at least one; rejects with the reason where there is none. `known`: what it was told last. */
+export type ResolveName = (name: string, known: readonly string[]) => Promise<readonly string[]>;
 
 export interface NameFollowerOptions {
   readonly resolve?: ResolveName;
@@ -80,7 +81,7 @@ export class NameFollower {
 
   async #lookUp(name: string): Promise<void> {
     const { resolve = resolveName, failed, mended } = this.#options;
-    const answer = await resolve(name).then(
+    const answer = await resolve(name, this.#answers.get(name) ?? []).then(
       (addresses) => (addresses.length > 0 ? [...new Set(addresses)].sort() : new Error('it has no address')),
       (error: Error) => error,
     );
@@ -113,13 +114,20 @@ export function isNoSuchName(error: unknown): boolean {
  * By DNS, of both families; a name that the DNS does not know may stand in /etc/hosts. Not by `lookup` alone: each of its
  * questions keeps a thread, of which there are four, for as long as a DNS server that is away lets it wait.
  */
-async function resolveName(name: string): Promise<readonly string[]> {
-  const resolver = new Resolver({ timeout: 2_000, tries: 2 });
-  const answers = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)]);
-  const addresses = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
-  // Some DNS servers never answer for IPv6: what they know of IPv4 holds all the same.
-  if (addresses.length > 0) return addresses;
+export async function resolveName(
+  name: string,
+  known: readonly string[],
+  dns: Pick<Resolver, 'resolve4' | 'resolve6'> = new Resolver({ timeout: 2_000, tries: 2 }),
+): Promise<readonly string[]> {
+  const families = [4, 6];
+  const answers = await Promise.allSettled([dns.resolve4(name), dns.resolve6(name)]);
+  // A question that nobody answered says nothing of its family: what is known of that stays. Some servers never answer for IPv6.
+  const addresses = answers.flatMap((answer, i) => {
+    if (answer.status === 'fulfilled') return answer.value;
+    return isNoSuchName(answer.reason) ? [] : known.filter((address) => isIP(address) === families[i]);
+  });
   const faults = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as Error] : []));
+  if (faults.length < families.length) return addresses;
   const fault = faults.find((each) => !isNoSuchName(each));
   if (fault !== undefined) throw fault;
   const found = await lookup(name, { all: true }).catch(() => []);
