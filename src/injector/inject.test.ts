@@ -82,6 +82,11 @@ describe('files for the proxy', () => {
       '{"certs":{"mountPath":"/var/run/secrets/"}}',
       '/var/run/secrets/ hides the sidecar’s own /var/run/secrets/tokens',
     ],
+    [
+      CERTS,
+      '{"certs":{"mountPath":"/etc/../var//run/secrets"}}',
+      '/etc/../var//run/secrets hides the sidecar’s own /var/run/secrets/tokens',
+    ],
   ])('%s and %s: refused', (volume, mount, reason) => {
     expect(injectPod(annotated(volume, mount), 'default', ENABLED, SETTINGS)).toMatchObject({
       kind: 'refuse',

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files that a pod's owner gives its proxy: certificates that a Sidecar or a DestinationRule names by path. The annotations
 // are Istio's: https://istio.io/latest/docs/reference/config/annotations/#SidecarUserVolume
+import { posix } from 'node:path';
 
 export interface UserVolumes {
   readonly volumes: readonly { name: string; [member: string]: unknown }[];
@@ -58,7 +59,7 @@ export function checkUserVolumes(
     if (!names.includes(name) && !pods.has(name)) {
       return `annotation ${USER_VOLUME_MOUNT}: there is no volume ${name}: add it to ${USER_VOLUME}`;
     }
-    const path = mountPath.replace(/\/+$/, '');
+    const path = posix.normalize(mountPath).replace(/\/+$/, '');
     const inTheWay = own.paths.find((mine) => `${mine}/`.startsWith(`${path}/`));
     if (inTheWay !== undefined) {
       return `annotation ${USER_VOLUME_MOUNT}: ${mountPath} hides the sidecar’s own ${inTheWay}: choose another mountPath`;
