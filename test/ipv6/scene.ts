@@ -286,16 +286,19 @@ for (const [name, [from, call]] of Object.entries(CALLS)) calls[name] = await po
 await pods.get('server')!.run(['ip', 'address', 'flush', 'dev', 'eth0', 'scope', 'global', 'to', '10.88.0.0/24']);
 calls['both, TCP without a way by IPv4'] = await pods.get('client')!.ask(tcp('10.96.0.10'));
 
-await sleep(300);
-const logs = Object.fromEntries(
-  [...envoys].map(([name, envoy]) => [
-    name,
-    envoy
-      .log()
-      .split('\n')
-      .filter((line) => /^\[\S+Z\] /.test(line)),
-  ]),
+const accessLines = (envoy: EnvoyProcess) =>
+  envoy
+    .log()
+    .split('\n')
+    .filter((line) => /^\[\S+Z\] /.test(line));
+const inboundLines = () => [...envoys.values()].flatMap(accessLines).filter((line) => line.includes(' inbound|'));
+// An application that was dialled from these was dialled by a sidecar, which logs that, unless the kubelet asked.
+const fromSidecar = new Set(['::ffff:127.0.0.6', '::6']);
+const expected = Object.entries(calls).filter(
+  ([name, { remote = '' }]) => CALLS[name]?.[1].port !== HEALTH_PORT && fromSidecar.has(remote),
 );
+await until(`${expected.length} inbound lines in access logs`, async () => inboundLines().length >= expected.length);
+const logs = Object.fromEntries([...envoys].map(([name, envoy]) => [name, accessLines(envoy)]));
 process.stdout.write(JSON.stringify({ calls, logs } satisfies SceneResult));
 ending.abort();
 await plane;
