@@ -19,3 +19,16 @@ test('names to look up are those that some entry has, each once, and the same li
   endpoints.setEntry('a/one', entry('c.example'));
   expect(endpoints.names).toEqual(['c.example']);
 });
+
+test('a gateway whose name has addresses of both families is one endpoint, and not two', () => {
+  const endpoints = new ClusterEndpoints('cluster.local');
+  const spec = { traffic: {}, ports: [], endpoints: [{ address: 'a.example', labels: {}, ports: {}, weight: 3 }] };
+  const both = { spec, ref: { namespace: 'a', name: 'one' } } as unknown as ServiceEntry;
+  endpoints.setEntry('a/one', both);
+  endpoints.setAnswers(new Map([['a.example', ['192.0.2.1', '192.0.2.2', '2001:db8::1']]]));
+  const found = Object.values(endpoints.endpointsOf(both, () => undefined)).flat();
+  expect(found.map(({ address, alternatives, weight }) => [address, alternatives, weight])).toEqual([
+    ['192.0.2.1', ['2001:db8::1'], 3],
+    ['192.0.2.2', undefined, 3],
+  ]);
+});

@@ -5,7 +5,7 @@ import { isIP } from 'node:net';
 import { CLUSTER_LABEL, PORTS_LABEL, SHORT_CLUSTER_LABEL } from '../api/export-names.ts';
 import { clusterName } from '../api/names.ts';
 import type { ServiceEntry, ServiceEntryEndpoint, ServiceEntrySpec } from '../api/service-entry.ts';
-import { ANY_NETWORK } from './networks.ts';
+import { ANY_NETWORK, pairedByFamily } from './networks.ts';
 import { sortEndpoints } from './registry.ts';
 import type { Endpoint, EndpointSet, ServicePort } from './snapshot.ts';
 
@@ -87,7 +87,8 @@ export class ClusterEndpoints {
       if (service !== undefined) return renamed(find(service), spec.ports);
       const { address } = endpoint;
       const addresses = isIP(address) === 0 ? (this.#answers.get(address) ?? []) : [address];
-      return addresses.map((ip) => gatewayEndpoint(endpoint, ip, { spec, cluster: ref.cluster ?? '' }));
+      const place = { spec, cluster: ref.cluster ?? '' };
+      return pairedByFamily(addresses).map((pair) => ({ ...gatewayEndpoint(endpoint, pair.address, place), ...pair }));
     });
     return sortEndpoints(found);
   }

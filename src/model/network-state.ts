@@ -20,6 +20,7 @@ import {
   type NetworkIndex,
   type NetworkMembers,
   NO_NETWORKS,
+  pairedByFamily,
 } from './networks.ts';
 
 /** What a Service is reached by from outside of its cluster: IP addresses and names; undefined where there is none. */
@@ -84,7 +85,7 @@ export class NetworkState {
         for (const address of known) if (isIP(address) === 0) names.add(address);
         const { port, locality } = gateway;
         const ips = known.flatMap((address) => (isIP(address) === 0 ? (this.#answers.get(address) ?? []) : address));
-        return pairs(ips.filter((ip) => !isPlaceholder(ip))).map(
+        return pairedByFamily(ips.filter((ip) => !isPlaceholder(ip))).map(
           (pair): GatewayAddress => ({ ...pair, port, locality }),
         );
       });
@@ -125,20 +126,6 @@ export class NetworkState {
     }
     return found;
   }
-}
-
-/**
- * A gateway with addresses of both families is one way for each of its load balancer's addresses, not two: which one of a pair
- * belongs to which does not matter, since all of them lead to the same pods.
- */
-function pairs(addresses: readonly string[]): Pick<GatewayAddress, 'address' | 'alternatives'>[] {
-  const [ipv4, ipv6] = [4, 6].map((family) => addresses.filter((each) => isIP(each) === family)) as [
-    string[],
-    string[],
-  ];
-  if (ipv4.length === 0 || ipv6.length === 0) return addresses.map((address) => ({ address }));
-  const paired = ipv4.map((address, i) => ({ address, ...(ipv6[i] !== undefined && { alternatives: [ipv6[i]] }) }));
-  return [...paired, ...ipv6.slice(ipv4.length).map((address) => ({ address }))];
 }
 
 /** In one order, each address and port once. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is on which network, and by which addresses a network is reached from the others.
+import { isIP } from 'node:net';
 import { blockHolds, type CidrBlock } from '../api/cidr.ts';
 import { NETWORK_LABEL } from '../api/localities.ts';
 import { EXTERNAL_NETWORK, type MeshNetworks } from '../api/mesh-networks.ts';
@@ -119,4 +120,18 @@ export function vantageKeys(
   const { families, requested, key } = vantage;
   if (networks.length === 0 || (far.length === 0 && requested.length === 0)) return { keys: [], tag: families };
   return { keys: far.map((network) => vantage.gateways.get(network) ?? NO_GATEWAY), tag: key };
+}
+
+/**
+ * A gateway with addresses of both families is one way for each of its load balancer's addresses, not two: which one of a pair
+ * belongs to which does not matter, since all of them lead to the same pods.
+ */
+export function pairedByFamily(addresses: readonly string[]): Pick<GatewayAddress, 'address' | 'alternatives'>[] {
+  const [ipv4, ipv6] = [4, 6].map((family) => addresses.filter((each) => isIP(each) === family)) as [
+    string[],
+    string[],
+  ];
+  if (ipv4.length === 0 || ipv6.length === 0) return addresses.map((address) => ({ address }));
+  const paired = ipv4.map((address, i) => ({ address, ...(ipv6[i] !== undefined && { alternatives: [ipv6[i]] }) }));
+  return [...paired, ...ipv6.slice(ipv4.length).map((address) => ({ address }))];
 }
