@@ -35,7 +35,7 @@ const HOST_PROGRAMS = [
 ];
 const REAL_FILES = [
   ...['isthmus', 'tools/setup.sh', 'tools/readiness.sh', 'tools/download.py', 'tools/fetch-envoy.ts'],
-  ...['tools/versions.env', 'src/runtime/toolchain.ts'],
+  ...['tools/versions.env', 'src/runtime/toolchain.ts', 'src/process/executable.ts'],
 ];
 
 /** npm's registry and Python's index in one; `requests` are the paths that were asked for. */
