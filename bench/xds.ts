@@ -9,7 +9,7 @@ import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
 } from '#gen/envoy/service/discovery/v3/discovery_pb.ts';
-import { messagePrefix, PREFIX_BYTES } from '../src/xds/grpc/framing.ts';
+import { messagePrefix } from '../src/xds/grpc/framing.ts';
 import { ResponseEncoder } from '../src/xds/response-encoding.ts';
 import { startXdsServer, trustLoopback } from '../src/xds/server.ts';
 import { rememberDiffs } from '../src/xds/session/map-diff.ts';
@@ -221,14 +221,12 @@ async function overNetwork(): Promise<void> {
     resources: clusters,
     removed: [],
   });
-  const messageBytes = parts.reduce((sum, part) => sum + part.length, 0);
-  const bytes = messageBytes + PREFIX_BYTES;
+  const bytes = parts.reduce((sum, part) => sum + part.length, 0);
   const floor = await timed(async () => {
     const server: Http2Server = createServer({ settings: { initialWindowSize: 1024 * 1024 } });
     server.on('stream', (stream) => {
       stream.on('error', () => {});
       stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
-      stream.write(messagePrefix(messageBytes));
       for (const part of parts) stream.write(part);
     });
     await new Promise<void>((resolve) => {
