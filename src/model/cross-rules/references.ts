@@ -3,6 +3,7 @@
 // missing one may come a moment later.
 import type { Destination } from '../../api/destination.ts';
 import type { DestinationRule } from '../../api/destination-rule.ts';
+import type { Gateway } from '../../api/gateway.ts';
 import { covers } from '../../api/names.ts';
 import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
 import { groupKey } from '../destination-policies.ts';
@@ -59,11 +60,18 @@ function clientsOf(vs: VirtualService, { gateways, selecting }: Known): readonly
   const own = { namespace: vs.ref.namespace };
   const others = boundGateways(vs).flatMap((name): Client[] => {
     const gateway = gateways.get(name);
-    const services = gateway === undefined ? [] : servicesOfGateway(gateway, selecting);
+    const services = gateway === undefined ? [] : servicesOfGateway(gateway, selecting).filter(selectsAllOf(gateway));
     const namespaces = new Set(services.map(({ namespace }) => namespace));
     return [...namespaces].map((namespace) => ({ namespace, gateway: name }));
   });
   return isForMesh(vs.spec) || others.length === 0 ? [own, ...others] : others;
+}
+
+/** A Service that says less of its pods than the Gateway may have others than the Gateway's, in a namespace that is not theirs. */
+function selectsAllOf(gateway: Gateway): (service: MeshService) => boolean {
+  const wanted = Object.entries(gateway.spec.selector);
+  return ({ clusters }) =>
+    Object.values(clusters).some(({ selector = {} }) => wanted.every(([key, value]) => selector[key] === value));
 }
 
 /** Those of whose requests the route may take any. */
