@@ -69,6 +69,16 @@ test.each([
   expect(settings.current?.hasIpv6 === true).toBe(has || ownFamilies() !== 'IPv4');
 });
 
+test('a node without IPv6 keeps its address out of all bootstraps: there no Envoy would start with it', async () => {
+  const spec = { podCIDRs: ['10.1.0.0/24', 'fd00:1::/64'] };
+  kube.put('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n' }, spec } as KubeObject);
+  kube.put('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: 'old' } });
+  put({});
+  const settings = follow();
+  await vi.waitFor(() => expect(settings.current).toBeDefined(), 10_000);
+  expect(settings.current?.hasIpv6 === true).toBe(ownFamilies() !== 'IPv4');
+});
+
 test('what was said stays as it was said, and a text that cannot be used changes nothing', async () => {
   kube.version = { major: '1', minor: '29' };
   put({ nativeSidecars: true, excludeOutboundBy: 'mark' });

@@ -106,16 +106,18 @@ async function settle(stored: StoredSettings, client: KubeClient): Promise<Injec
 
 /**
  * Of the cluster's pods, not of this process alone: it may run on the host's network, or on a node without. Nodes that give their
- * pods IPv6 have a range of it to give, or an address of it themselves.
+ * pods IPv6 have a range of it to give, or an address of it themselves. Every one has to: on a node whose kernel has no IPv6 an Envoy does
+ * not start with such an address in its bootstrap.
  */
 async function hasIpv6(client: KubeClient): Promise<boolean> {
   if (ownFamilies() !== 'IPv4') return true;
   const { items } = await client.list(NODES);
-  return items.some((node) => {
+  const have = items.map((node) => {
     const { spec = {}, status = {} } = node as NodeAddresses;
     const own = (status.addresses ?? []).filter(({ type }) => type === 'InternalIP').map(({ address }) => address);
     return [...(spec.podCIDRs ?? []), ...own].some((text) => text.includes(':'));
   });
+  return have.length > 0 && have.every(Boolean);
 }
 
 interface NodeAddresses {
