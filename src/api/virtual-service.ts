@@ -99,6 +99,14 @@ export function isDelegate(spec: VirtualServiceSpec): boolean {
   return spec.hosts.length === 0;
 }
 
+/** Where rules for hosts without a service make those up, as in Istio. */
+export const USUAL_PORT = 80;
+
+/** Whether a match asks for that port: the host is made up there even if its service has other ports alone. */
+export function asksForUsualPort({ http }: VirtualServiceSpec): boolean {
+  return http.some(({ match }) => match.some(({ port }) => port === USUAL_PORT));
+}
+
 /** For sidecars: said so, or not said otherwise. */
 export function isForMesh(spec: VirtualServiceSpec): boolean {
   return !isDelegate(spec) && (spec.gateways.length === 0 || spec.gateways.includes('mesh'));

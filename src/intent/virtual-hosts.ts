@@ -2,7 +2,7 @@
 // Virtual hosts of sidecars: one for every service with HTTP on a port, under all of its names.
 import { isIP } from 'node:net';
 import { covers, type Hostname, hostname } from '../api/names.ts';
-import type { VirtualService } from '../api/virtual-service.ts';
+import { asksForUsualPort, USUAL_PORT, type VirtualService } from '../api/virtual-service.ts';
 import { IdentityMemo } from '../incremental/identity-memo.ts';
 import type { DestinationPolicy } from '../model/destination-policies.ts';
 import { isRemote, qualifyHost } from '../model/hosts.ts';
@@ -191,22 +191,16 @@ export function madeUpPorts(view: ProxyView, host: string): readonly number[] {
  */
 export function madeUpBeside(view: ProxyView, { hostname, ports }: MeshService): readonly number[] {
   if (ports.some(({ number }) => number === USUAL_PORT)) return [];
-  return httpRules(view.rules.exact.get(hostname) ?? []).some(asksForUsualPort) ? [USUAL_PORT] : [];
-}
-
-function asksForUsualPort({ spec }: VirtualService): boolean {
-  return spec.http.some(({ match }) => match.some(({ port }) => port === USUAL_PORT));
+  return httpRules(view.rules.exact.get(hostname) ?? []).some(({ spec }) => asksForUsualPort(spec)) ? [USUAL_PORT] : [];
 }
 
 /** A rule makes up its hosts on ports of its own; what others do with the same hosts elsewhere leaves these alone. */
 function portsOfMadeUp(view: ProxyView, rule: VirtualService): readonly number[] {
   const named = rule.spec.hosts.flatMap((raw) => servicesNamed(view, rule, raw));
   const found = named.flatMap((service) => service.ports.filter((port) => isRoutedByPort(view, service, port)));
-  const isUsual = found.length === 0 || asksForUsualPort(rule);
+  const isUsual = found.length === 0 || asksForUsualPort(rule.spec);
   return [...(isUsual ? [USUAL_PORT] : []), ...found.map(({ number }) => number)];
 }
-
-const USUAL_PORT = 80;
 
 function servicesNamed(view: ProxyView, { ref }: VirtualService, raw: string): MeshService[] {
   const host = qualifyHost(raw, ref.namespace, view.settings.dnsDomain);

@@ -4,7 +4,7 @@
 import { type GatewayServer, layerOf, terminatesHttps } from '../../api/gateway.ts';
 import { covers } from '../../api/names.ts';
 import { takesAll } from '../../api/route-coverage.ts';
-import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
+import { asksForUsualPort, isForMesh, USUAL_PORT, type VirtualService } from '../../api/virtual-service.ts';
 import { qualifyHost } from '../hosts.ts';
 import { qualifyGateway } from '../qualify-gateway.ts';
 import { boundGateways } from '../view.ts';
@@ -16,13 +16,6 @@ const SPEAKS = {
   tls: { protocols: ['tls'], what: 'TLS', prefix: 'tls-' },
   tcp: { protocols: ['tcp', 'auto'], what: 'plain TCP', prefix: 'tcp-' },
 } as const;
-
-/** Where rules make up hosts that no service has there (intent/virtual-hosts.ts). */
-const USUAL_PORT = 80;
-
-function asksForUsualPort({ spec }: VirtualService): boolean {
-  return spec.http.some(({ match }) => match.some(({ port }) => port === USUAL_PORT));
-}
 
 export function checkReach(vs: VirtualService, known: Known, say: Say): void {
   const served = isForMesh(vs.spec) ? servedPorts(vs, known) : undefined;
@@ -69,7 +62,7 @@ function servedPorts(vs: VirtualService, { settings, hosts, below }: Known): rea
 function checkProtocols(vs: VirtualService, ports: readonly PortFacts[] | undefined, say: Say): void {
   if (!isForMesh(vs.spec) || boundGateways(vs).length > 0) return;
   for (const name of ['http', 'tls', 'tcp'] as const) {
-    if (vs.spec[name].length === 0 || (name === 'http' && asksForUsualPort(vs))) continue;
+    if (vs.spec[name].length === 0 || (name === 'http' && asksForUsualPort(vs.spec))) continue;
     const { protocols, what, prefix } = SPEAKS[name];
     const hosts = vs.spec.hosts.join(', ');
     if (ports === undefined) {
