@@ -17,7 +17,8 @@ export const connectionSettings = struct({
   listenerPerConnectionBufferLimitBytes: optional(integer({ min: 1, max: INT32 })),
   httpIdleTimeout: timeout,
   httpMaxConnectionDuration: timeout,
-  httpDrainTimeout: timeout,
+  /** 0 would close at once what is to end gracefully. */
+  httpDrainTimeout: optional(durationMs()),
   httpRequestTimeout: timeout,
   httpRequestHeadersTimeout: timeout,
   httpStreamIdleTimeout: timeout,
