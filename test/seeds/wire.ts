@@ -75,10 +75,17 @@ s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(3))
 s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
 s.settimeout(0.2)
 open(sys.argv[3] + ".ready", "w").close()
-while not os.path.exists(sys.argv[3] + ".stop"):
+stopping = False
+while True:
+    if not stopping and os.path.exists(sys.argv[3] + ".stop"):
+        # What the kernel holds by now is taken yet: on a busy machine that may be all of it.
+        stopping = True
+        s.setblocking(False)
     try:
         frame = s.recv(65536)
-    except socket.timeout:
+    except (socket.timeout, BlockingIOError):
+        if stopping:
+            break
         continue
     if frame[12:14] == b"\\x08\\x00" and {frame[26:30], frame[30:34]} == {a, b}:
         out.write(frame[34:])
