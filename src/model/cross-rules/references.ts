@@ -4,6 +4,7 @@
 import type { Destination } from '../../api/destination.ts';
 import type { DestinationRule } from '../../api/destination-rule.ts';
 import type { Gateway } from '../../api/gateway.ts';
+import { selects } from '../../api/kubernetes.ts';
 import { covers } from '../../api/names.ts';
 import { isForMesh, type VirtualService } from '../../api/virtual-service.ts';
 import { groupKey } from '../destination-policies.ts';
@@ -69,9 +70,8 @@ function clientsOf(vs: VirtualService, { gateways, selecting }: Known): readonly
 
 /** A Service that says less of its pods than the Gateway may have others than the Gateway's, in a namespace that is not theirs. */
 function selectsAllOf(gateway: Gateway): (service: MeshService) => boolean {
-  const wanted = Object.entries(gateway.spec.selector);
   return ({ clusters }) =>
-    Object.values(clusters).some(({ selector = {} }) => wanted.every(([key, value]) => selector[key] === value));
+    Object.values(clusters).some(({ selector = {} }) => selects(gateway.spec.selector, selector));
 }
 
 /** Those of whose requests the route may take any. */
