@@ -21,9 +21,7 @@ export function wildcardHosts(rules: readonly VirtualService[]): ReadonlySet<str
 
 /** Each once, by number and protocol. */
 export function portsBelow(pattern: string, hosts: HostIndex): readonly PortFacts[] {
-  const count: Count = new Map();
-  for (const [host, services] of hosts) if (covers(pattern, host)) add(count, services, 1);
-  return portsOf(count);
+  return portsOf(countBelow(pattern, hosts));
 }
 
 /** `portsBelow` of wildcards, kept up with the hosts. */
@@ -60,9 +58,7 @@ export class PortsBelow {
     }
     for (const pattern of wanted) {
       if (counts.has(pattern)) continue;
-      const count: Count = new Map();
-      for (const [host, services] of after) if (covers(pattern, host)) add(count, services, 1);
-      counts.set(pattern, count);
+      counts.set(pattern, countBelow(pattern, after));
       touched.add(pattern);
       yield;
     }
@@ -81,6 +77,12 @@ export class PortsBelow {
 
 /** `NUMBER PROTOCOL` -> how many services have it. */
 type Count = Map<string, number>;
+
+function countBelow(pattern: string, hosts: HostIndex): Count {
+  const count: Count = new Map();
+  for (const [host, services] of hosts) if (covers(pattern, host)) add(count, services, 1);
+  return count;
+}
 
 function add(count: Count, services: readonly MeshService[] | undefined, step: 1 | -1): void {
   for (const { number, protocol } of services?.flatMap(({ ports }) => ports) ?? []) {
