@@ -35,6 +35,11 @@ export function parseProtocol(raw: string): Protocol | undefined {
   return Object.hasOwn(PROTOCOLS, raw.toLowerCase()) ? PROTOCOLS[raw.toLowerCase()] : undefined;
 }
 
+/** The same of a port that says it in a field of its own: as in Istio, '' is what is not said, and each connection tells. */
+export function parseOwnProtocol(raw: string): Protocol | undefined {
+  return raw === '' ? 'auto' : parseProtocol(raw);
+}
+
 /** SMTP, DNS, MySQL, MongoDB: servers that speak first, while their clients wait. */
 const SERVERS_SPEAK_FIRST: ReadonlySet<number> = new Set([25, 53, 3306, 27017]);
 

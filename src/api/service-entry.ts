@@ -8,7 +8,7 @@ import { exportedServiceOf } from './export-names.ts';
 import type { Kind, MeshObject } from './kind.ts';
 import { distributionOf, type TrafficDistribution } from './kubernetes.ts';
 import { EXTERNAL_NETWORK } from './mesh-networks.ts';
-import { PROTOCOL_NAMES, parseProtocol } from './protocol.ts';
+import { PROTOCOL_NAMES, parseOwnProtocol } from './protocol.ts';
 import type { Report } from './report.ts';
 import {
   type At,
@@ -29,8 +29,7 @@ import { checkExportTo, dnsLabel, exportTo, fullHost, labels, portNumber } from 
 import { checkLabels, isNowhere, isSocket, type WorkloadAddress, workloadAddress } from './workload-entry.ts';
 
 const protocol = turned(text(), (raw, at) => {
-  // As in Istio, '' is what is not said.
-  const found = raw === '' ? 'auto' : parseProtocol(raw);
+  const found = parseOwnProtocol(raw);
   if (found === undefined) {
     at.report.add(
       'ISM0006',

@@ -4,7 +4,7 @@
 import { connectionPool } from './connection-pool.ts';
 import { destination } from './destination.ts';
 import type { Kind, MeshObject } from './kind.ts';
-import { type Protocol, parseProtocol } from './protocol.ts';
+import { type Protocol, parseOwnProtocol } from './protocol.ts';
 import { bindAddress, serverTls, unixPath } from './server-tls.ts';
 import {
   type At,
@@ -55,8 +55,7 @@ export interface ListenerProtocol {
 
 const listenerProtocol: Shape<ListenerProtocol> = turned(text(), (raw, at) => {
   const name = raw.toUpperCase();
-  // As in Istio, '' is what is not said.
-  const protocol = raw === '' ? 'auto' : parseProtocol(raw);
+  const protocol = parseOwnProtocol(raw);
   if (protocol !== undefined && protocol !== 'udp') return { name, protocol };
   const cure = 'use one of HTTP, HTTPS, GRPC, HTTP2, MONGO, TCP, TLS';
   if (name === 'HTTP_PROXY') {
