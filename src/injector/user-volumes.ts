@@ -2,6 +2,7 @@
 // Files that a pod's owner gives its proxy: certificates that a Sidecar or a DestinationRule names by path. The annotations
 // are Istio's: https://istio.io/latest/docs/reference/config/annotations/#SidecarUserVolume
 import { posix } from 'node:path';
+import { isRecord } from '../api/shape.ts';
 
 export interface UserVolumes {
   readonly volumes: readonly { name: string; [member: string]: unknown }[];
@@ -28,7 +29,7 @@ function entries(name: string, annotations: Readonly<Record<string, string>>, ex
   const text = annotations[name];
   if (text === undefined || text.trim() === '') return [];
   const given = parse(text);
-  if (isTree(given) && Object.values(given).every(isTree)) {
+  if (isRecord(given) && Object.values(given).every(isRecord)) {
     return Object.entries(given).map(([key, value]) => ({ ...(value as object), name: key }));
   }
   throw new Error(`annotation ${name} is not JSON of the form ${example}`);
@@ -40,10 +41,6 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isTree(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** What cannot be given: the sidecar's own names and places, and volumes that nobody has. */
