@@ -3,7 +3,6 @@
 import type { TrafficSplit } from '../api/traffic-shares.ts';
 import type { IpFamilies } from '../model/ip-families.ts';
 import type { Origin } from './origin.ts';
-
 import type { CertificateSource, RootsSource } from './tls-types.ts';
 
 /** A service's port, or the part of its endpoints that a subset names. */
@@ -103,7 +102,7 @@ export type HashIntent =
 export type { IpFamilies };
 
 /** Of which families the proxy can dial what a name resolves to. Absent: IPv4. */
-type NameFamilies = Exclude<IpFamilies, 'IPv4'>;
+export type NameFamilies = Exclude<IpFamilies, 'IPv4'>;
 
 export type Discovery =
   | {

@@ -3,7 +3,6 @@
 
 import type { Place } from '../api/localities.ts';
 import type { DestinationPolicy, PolicySubset } from '../model/destination-policies.ts';
-import type { IpFamilies } from '../model/ip-families.ts';
 import type { Vantage } from '../model/networks.ts';
 import type { MeshService, ServicePort } from '../model/snapshot.ts';
 import type { ProxyView } from '../model/view.ts';
@@ -13,6 +12,7 @@ import type {
   Discovery,
   EndpointIntent,
   LocalityIntent,
+  NameFamilies,
   OutlierIntent,
   PoolIntent,
 } from './destination-types.ts';
@@ -174,7 +174,7 @@ function serviceName({ registry, hostname, namespace, origin }: MeshService): De
   return { name: registry === 'kubernetes' ? origin.name : hostname, namespace };
 }
 
-function familiesOf({ families }: Vantage): { families?: Exclude<IpFamilies, 'IPv4'> } {
+function familiesOf({ families }: Vantage): { families?: NameFamilies } {
   return families === 'IPv4' ? {} : { families };
 }
 
